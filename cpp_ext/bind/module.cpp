@@ -1,0 +1,37 @@
+// Python bindings: check, allocate, release the GIL, call. No arithmetic.
+#include <vector>
+#include <nanobind/stl/vector.h>
+
+#include "bind/arrays.h"
+
+namespace mmreg::bind {
+
+static const Operations* find(const std::string& target) {
+  const Operations* found = cpu_operations(target.empty() ? nullptr : target.c_str());
+  if (!found) throw nb::value_error(("this CPU cannot run target '" + target + "'").c_str());
+  return found;
+}
+
+Call::Call(const std::string& target, int threads)
+    : operations_(find(target)), queue_(operations_->open(threads)) {}
+
+void require(bool ok, const char* message) {
+  if (!ok) throw nb::value_error(message);
+}
+
+static std::vector<std::string> targets() {
+  std::vector<std::string> names;
+  for (const char* const* name = cpu_target_names(); *name; ++name)
+    if (cpu_operations(*name)) names.push_back(*name);
+  return names;
+}
+
+void bind_jacobian(nb::module_&);
+
+}  // namespace mmreg::bind
+
+NB_MODULE(_native, m) {
+  using namespace mmreg::bind;
+  m.def("targets", &targets, "CPU targets that this machine runs, best first.");
+  bind_jacobian(m);
+}

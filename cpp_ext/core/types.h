@@ -1,0 +1,27 @@
+// The few plain types shared by every operation, on host and device.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__CUDACC__)
+#define MMREG_INLINE __host__ __device__ __forceinline__
+#else
+#define MMREG_INLINE inline __attribute__((always_inline))
+#endif
+#ifndef MMREG_TARGET  // each CPU target has a namespace of its own, so the linker cannot merge them
+#define MMREG_TARGET scalar
+#endif
+
+namespace mmreg {
+
+struct Extent {  // voxels along axes 0, 1, 2; w is contiguous; a 2-D image has d = 1
+  int d, h, w;
+};
+
+MMREG_INLINE std::int64_t voxels(Extent n) { return std::int64_t(n.d) * n.h * n.w; }
+
+struct Half {  // IEEE binary16, storage only
+  std::uint16_t bits;
+};
+
+}  // namespace mmreg

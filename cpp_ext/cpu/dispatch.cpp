@@ -1,0 +1,71 @@
+// Chooses the CPU table once per call site: by name, or the best that this CPU runs.
+#include <cstring>
+
+#include "solver/operations.h"
+
+namespace mmreg {
+#if MMREG_HAS_AVX512
+namespace avx512 {
+extern const Operations operations;
+}
+#endif
+#if MMREG_HAS_AVX2
+namespace avx2 {
+extern const Operations operations;
+}
+#endif
+namespace baseline {
+extern const Operations operations;
+}
+
+namespace {
+
+#if MMREG_HAS_AVX2
+bool runs_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+}
+#endif
+#if MMREG_HAS_AVX512
+bool runs_avx512() {
+  return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd");
+}
+#endif
+bool runs_always() { return true; }
+
+struct Candidate {
+  const Operations* operations;
+  bool (*runs)();
+};
+
+const Candidate candidates[] = {
+#if MMREG_HAS_AVX512
+    {&avx512::operations, runs_avx512},
+#endif
+#if MMREG_HAS_AVX2
+    {&avx2::operations, runs_avx2},
+#endif
+    {&baseline::operations, runs_always},
+};
+
+}  // namespace
+
+const Operations* cpu_operations(const char* name) {
+  for (const Candidate& candidate : candidates)
+    if ((!name || std::strcmp(name, candidate.operations->name) == 0) && candidate.runs()) return candidate.operations;
+  return nullptr;
+}
+
+const char* const* cpu_target_names() {
+  static const char* const names[] = {
+#if MMREG_HAS_AVX512
+      "avx512",
+#endif
+#if MMREG_HAS_AVX2
+      "avx2",
+#endif
+      "baseline", nullptr};
+  return names;
+}
+
+}  // namespace mmreg

@@ -1,0 +1,16 @@
+// Memory and queues of the CPU tables, compiled once for the baseline.
+#pragma once
+#include <cstddef>
+
+#include "solver/operations.h"
+
+namespace mmreg {
+
+void* allocate_aligned(std::size_t bytes);  // 64-byte aligned; freed by std::free; throws std::bad_alloc
+Queue* open_cpu_queue(int threads);
+
+void* cpu_allocate(Queue&, std::size_t bytes);
+void cpu_release(Queue&, void* memory);
+void cpu_copy(Queue&, void* to, const void* from, std::size_t bytes);
+
+}  // namespace mmreg

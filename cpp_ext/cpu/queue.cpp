@@ -1,0 +1,132 @@
+#include "cpu/queue.h"
+
+#include <sched.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <new>
+#include <thread>
+#include <vector>
+
+#include "cpu/memory.h"
+
+namespace mmreg {
+namespace {
+
+int threads_allowed() {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
+  return int(std::thread::hardware_concurrency());
+}
+
+// Threads wait on a condition variable, never spinning: on a busy machine spinning costs more than it saves.
+class Pool final : public CpuQueue {
+ public:
+  explicit Pool(int threads) {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+  }
+
+  ~Pool() override {
+    {
+      std::lock_guard<std::mutex> hold(mutex_);
+      stop_ = true;
+    }
+    wake_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+    for (const Block& block : blocks_) std::free(block.memory);
+  }
+
+  void run(std::int64_t pieces, Piece piece, void* body) override {
+    if (workers_.empty() || pieces <= 1) {
+      for (std::int64_t i = 0; i < pieces; ++i) piece(body, i);
+      return;
+    }
+    {
+      std::lock_guard<std::mutex> hold(mutex_);
+      piece_ = piece, body_ = body, pieces_ = pieces;
+      next_.store(0, std::memory_order_relaxed);
+      ++round_;
+    }
+    wake_.notify_all();
+    drain(pieces, piece, body);
+    std::unique_lock<std::mutex> hold(mutex_);
+    pieces_ = 0;  // a thread that wakes only now finds nothing to do
+    done_.wait(hold, [this] { return busy_ == 0; });
+  }
+
+  void* take(std::size_t bytes) override {
+    bytes = (bytes + 4095) / 4096 * 4096;
+    Block* best = nullptr;
+    for (Block& block : blocks_)
+      if (!block.taken && block.bytes >= bytes && (!best || block.bytes < best->bytes)) best = &block;
+    if (!best || best->bytes > 4 * bytes + (1 << 20)) {
+      blocks_.push_back({allocate_aligned(bytes), bytes, false});
+      best = &blocks_.back();
+    }
+    best->taken = true;
+    return best->memory;
+  }
+
+  void give_back(void* memory) override {
+    for (Block& block : blocks_)
+      if (block.memory == memory) block.taken = false;
+  }
+
+ private:
+  struct Block {
+    void* memory;
+    std::size_t bytes;
+    bool taken;
+  };
+
+  void drain(std::int64_t pieces, Piece piece, void* body) {
+    for (std::int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < pieces;) piece(body, i);
+  }
+
+  void work() {
+    std::unique_lock<std::mutex> hold(mutex_);
+    for (std::uint64_t seen = 0;;) {
+      wake_.wait(hold, [&] { return stop_ || round_ != seen; });
+      if (stop_) return;
+      seen = round_;
+      if (pieces_ == 0) continue;
+      const std::int64_t pieces = pieces_;
+      const Piece piece = piece_;
+      void* const body = body_;
+      ++busy_;
+      hold.unlock();
+      drain(pieces, piece, body);
+      hold.lock();
+      if (--busy_ == 0) done_.notify_one();
+    }
+  }
+
+  std::vector<std::thread> workers_;
+  std::vector<Block> blocks_;
+  std::mutex mutex_;
+  std::condition_variable wake_, done_;
+  std::atomic<std::int64_t> next_{0};
+  std::int64_t pieces_ = 0;
+  Piece piece_ = nullptr;
+  void* body_ = nullptr;
+  std::uint64_t round_ = 0;
+  int busy_ = 0;
+  bool stop_ = false;
+};
+
+}  // namespace
+
+void* allocate_aligned(std::size_t bytes) {
+  void* memory = nullptr;
+  if (posix_memalign(&memory, 64, bytes ? bytes : 64) != 0) throw std::bad_alloc();
+  return memory;
+}
+
+Queue* open_cpu_queue(int threads) { return new Pool(threads > 0 ? threads : threads_allowed()); }
+
+}  // namespace mmreg

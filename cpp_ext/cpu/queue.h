@@ -1,0 +1,55 @@
+// The CPU queue: a pool of sleeping threads and scratch memory. Header and .cpp hold no arithmetic, so
+// they are compiled once, for the baseline.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "solver/operations.h"
+
+namespace mmreg {
+
+using Piece = void (*)(void* body, std::int64_t piece);  // runs one piece of the work
+
+struct CpuQueue : Queue {
+  // Runs piece(body, i) for i in [0, pieces) and returns when all are done. Pieces are handed out in
+  // order to whichever thread is free; the calling thread works too.
+  virtual void run(std::int64_t pieces, Piece piece, void* body) = 0;
+  // Scratch memory, 64-byte aligned, valid until the Scratch that asked for it ends.
+  virtual void* take(std::size_t bytes) = 0;
+  virtual void give_back(void* memory) = 0;
+};
+
+// Scratch memory of an operation, in floats by default: `Scratch<float> row(queue, count)`.
+template <class T = float>
+class Scratch {
+ public:
+  Scratch(Queue& queue, std::int64_t count)
+      : queue_(static_cast<CpuQueue&>(queue)), data_(static_cast<T*>(queue_.take(sizeof(T) * std::size_t(count)))) {}
+  ~Scratch() { queue_.give_back(data_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  operator T*() { return data_; }
+
+ private:
+  CpuQueue& queue_;
+  T* data_;
+};
+
+// body(begin, end) over [0, count) in pieces of `grain`, which must not depend on the threads.
+template <class Body>
+inline void parallel(Queue& queue, std::int64_t count, std::int64_t grain, Body&& body) {
+  struct Range {
+    Body& body;
+    std::int64_t count, grain;
+  } range{body, count, grain};
+  static_cast<CpuQueue&>(queue).run(
+      (count + grain - 1) / grain,
+      [](void* p, std::int64_t i) {
+        Range& r = *static_cast<Range*>(p);
+        const std::int64_t begin = i * r.grain, end = begin + r.grain;
+        r.body(begin, end < r.count ? end : r.count);
+      },
+      &range);
+}
+
+}  // namespace mmreg

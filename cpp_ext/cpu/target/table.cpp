@@ -1,0 +1,22 @@
+#include "cpu/memory.h"
+#include "cpu/target/operations.h"
+
+#define MMREG_TEXT_(x) #x
+#define MMREG_TEXT(x) MMREG_TEXT_(x)
+
+namespace mmreg::MMREG_TARGET {
+
+extern const Operations operations;
+const Operations operations = {
+    MMREG_TEXT(MMREG_TARGET),
+
+    open_cpu_queue,
+    cpu_allocate,
+    cpu_release,
+    cpu_copy,
+    cpu_copy,
+
+    jacobian,
+};
+
+}  // namespace mmreg::MMREG_TARGET

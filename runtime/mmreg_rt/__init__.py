@@ -1,0 +1,1 @@
+"""Multimodal medical image registration: two scans in, one transform out."""

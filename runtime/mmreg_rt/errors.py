@@ -1,0 +1,58 @@
+"""Errors a caller can act on.
+
+    MmregError
+    ├── InputError            a file, header, array, mask or point list cannot be used
+    │   ├── GeometryError     an affine, a spacing or a field of view cannot be used
+    │   └── IntensityError    voxel values cannot be used
+    ├── TransformError        a transform or displacement field cannot be used
+    ├── BackendUnavailable    the device, CPU target or backend asked for cannot run here
+    ├── RegistrationError     the registration itself could not produce a result
+    └── Cancelled             the caller asked to stop
+
+Each carries a stable ``code`` (``MMREG_E_...``), and its message says what was asked, what was found and
+what to do. Codes are the same in Python and C and never change their meaning.
+"""
+
+from __future__ import annotations
+
+
+class MmregError(Exception):
+    """Base of every refusal of this package; a bug is any other exception."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    def __str__(self) -> str:
+        return f"{self.args[0]} [{self.code}]"
+
+    def __reduce__(self) -> tuple[type[MmregError], tuple[str, str]]:
+        return type(self), (self.code, self.args[0])
+
+
+class InputError(MmregError):
+    """A file, header, array, mask or point list cannot be used."""
+
+
+class GeometryError(InputError):
+    """An affine, a spacing or a field of view cannot be used."""
+
+
+class IntensityError(InputError):
+    """Voxel values cannot be used."""
+
+
+class TransformError(MmregError):
+    """A transform or displacement field cannot be used."""
+
+
+class BackendUnavailable(MmregError):
+    """The device, CPU target or backend asked for cannot run here."""
+
+
+class RegistrationError(MmregError):
+    """The registration itself could not produce a result."""
+
+
+class Cancelled(MmregError):
+    """The caller asked to stop."""
