@@ -1,6 +1,7 @@
 // Python bindings: check, allocate, release the GIL, call. No arithmetic.
-#include <vector>
 #include <nanobind/stl/vector.h>
+
+#include <vector>
 
 #include "bind/arrays.h"
 
@@ -12,8 +13,7 @@ static const Operations* find(const std::string& target) {
   return found;
 }
 
-Call::Call(const std::string& target, int threads)
-    : operations_(find(target)), queue_(operations_->open(threads)) {}
+Call::Call(const std::string& target, int threads) : operations_(find(target)), queue_(operations_->open(threads)) {}
 
 void require(bool ok, const char* message) {
   if (!ok) throw nb::value_error(message);

@@ -42,14 +42,13 @@ inline void parallel(Queue& queue, std::int64_t count, std::int64_t grain, Body&
     Body& body;
     std::int64_t count, grain;
   } range{body, count, grain};
-  static_cast<CpuQueue&>(queue).run(
-      (count + grain - 1) / grain,
-      [](void* p, std::int64_t i) {
-        Range& r = *static_cast<Range*>(p);
-        const std::int64_t begin = i * r.grain, end = begin + r.grain;
-        r.body(begin, end < r.count ? end : r.count);
-      },
-      &range);
+  static_cast<CpuQueue&>(queue).run((count + grain - 1) / grain,
+                                    [](void* p, std::int64_t i) {
+                                      Range& r = *static_cast<Range*>(p);
+                                      const std::int64_t begin = i * r.grain, end = begin + r.grain;
+                                      r.body(begin, end < r.count ? end : r.count);
+                                    },
+                                    &range);
 }
 
 }  // namespace mmreg
