@@ -1,0 +1,246 @@
+// Vectors of the target's width: Floats and Ints of `lanes` elements. Arithmetic, comparisons and `mask ? a : b` are
+// the compiler's own vector operators; here are only the things that they lack. A comparison gives Ints of 0 and -1.
+// Every name lives in the target's namespace, so that the linker cannot mix the targets.
+#pragma once
+#include <cstring>
+#if defined(__SSE2__)
+#pragma GCC diagnostic push  // GCC 12 warns about its own headers
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+#endif
+
+#include "core/types.h"
+
+namespace mmreg::MMREG_TARGET {
+
+#if defined(__AVX512F__)
+constexpr int lanes = 16;
+#elif defined(__AVX2__)
+constexpr int lanes = 8;
+#else
+constexpr int lanes = 4;  // SSE2, NEON
+#endif
+
+typedef float Floats __attribute__((vector_size(4 * lanes)));
+typedef std::int32_t Ints __attribute__((vector_size(4 * lanes)));
+typedef std::uint32_t Words __attribute__((vector_size(4 * lanes)));
+typedef std::uint16_t Shorts __attribute__((vector_size(2 * lanes)));
+typedef float FloatsAnywhere __attribute__((vector_size(4 * lanes), aligned(4), may_alias));
+typedef std::int32_t IntsAnywhere __attribute__((vector_size(4 * lanes), aligned(4), may_alias));
+typedef std::uint16_t ShortsAnywhere __attribute__((vector_size(2 * lanes), aligned(2), may_alias));
+
+MMREG_INLINE Floats splat(float x) { return Floats{} + x; }
+MMREG_INLINE Ints splat(int x) { return Ints{} + x; }
+MMREG_INLINE Floats to_floats(Ints v) { return __builtin_convertvector(v, Floats); }
+MMREG_INLINE Ints truncate(Floats v) { return __builtin_convertvector(v, Ints); }  // |v| < 2^31
+MMREG_INLINE Ints bits(Floats v) { return reinterpret_cast<Ints>(v); }
+MMREG_INLINE Floats from_bits(Ints v) { return reinterpret_cast<Floats>(v); }
+MMREG_INLINE Floats abs(Floats v) { return from_bits(bits(v) & 0x7fffffff); }
+
+MMREG_INLINE Ints lane_numbers() {
+  Ints v{};
+  for (int i = 0; i < lanes; ++i) v[i] = i;
+  return v;
+}
+
+// Memory. The forms with `count` touch only the first count (0..lanes) elements; the others read as 0.
+MMREG_INLINE Floats load(const float* p) { return *reinterpret_cast<const FloatsAnywhere*>(p); }
+MMREG_INLINE Ints load(const std::int32_t* p) { return *reinterpret_cast<const IntsAnywhere*>(p); }
+MMREG_INLINE void store(float* p, Floats v) { *reinterpret_cast<FloatsAnywhere*>(p) = v; }
+MMREG_INLINE void store(std::int32_t* p, Ints v) { *reinterpret_cast<IntsAnywhere*>(p) = v; }
+
+MMREG_INLINE Floats load(const float* p, int count) {
+#if defined(__AVX512F__)
+  return Floats(_mm512_maskz_loadu_ps(__mmask16((1u << count) - 1), p));
+#elif defined(__AVX2__)
+  return Floats(_mm256_maskload_ps(p, __m256i(lane_numbers() < splat(count))));
+#else
+  Floats v{};
+  std::memcpy(&v, p, std::size_t(count) * 4);
+  return v;
+#endif
+}
+
+MMREG_INLINE void store(float* p, Floats v, int count) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(p, __mmask16((1u << count) - 1), __m512(v));
+#elif defined(__AVX2__)
+  _mm256_maskstore_ps(p, __m256i(lane_numbers() < splat(count)), __m256(v));
+#else
+  std::memcpy(p, &v, std::size_t(count) * 4);
+#endif
+}
+
+MMREG_INLINE void store(std::int32_t* p, Ints v, int count) { store(reinterpret_cast<float*>(p), Floats(v), count); }
+
+MMREG_INLINE Floats gather(const float* base, Ints index) {
+#if defined(__AVX512F__)
+  return Floats(_mm512_i32gather_ps(__m512i(index), base, 4));
+#elif defined(__AVX2__)
+  return Floats(_mm256_i32gather_ps(base, __m256i(index), 4));
+#else
+  Floats v{};
+  for (int i = 0; i < lanes; ++i) v[i] = base[index[i]];
+  return v;
+#endif
+}
+
+// IEEE min and max; where an argument is NaN the result is `b`.
+MMREG_INLINE Floats min(Floats a, Floats b) {
+#if defined(__AVX512F__)
+  return Floats(_mm512_min_ps(__m512(a), __m512(b)));
+#elif defined(__AVX2__)
+  return Floats(_mm256_min_ps(__m256(a), __m256(b)));
+#elif defined(__SSE2__)
+  return Floats(_mm_min_ps(__m128(a), __m128(b)));
+#else
+  return a < b ? a : b;
+#endif
+}
+
+MMREG_INLINE Floats max(Floats a, Floats b) {
+#if defined(__AVX512F__)
+  return Floats(_mm512_max_ps(__m512(a), __m512(b)));
+#elif defined(__AVX2__)
+  return Floats(_mm256_max_ps(__m256(a), __m256(b)));
+#elif defined(__SSE2__)
+  return Floats(_mm_max_ps(__m128(a), __m128(b)));
+#else
+  return a > b ? a : b;
+#endif
+}
+
+MMREG_INLINE Ints min(Ints a, Ints b) { return a < b ? a : b; }
+MMREG_INLINE Ints max(Ints a, Ints b) { return a > b ? a : b; }
+
+MMREG_INLINE Floats floor(Floats v) {  // |v| < 2^31
+#if defined(__AVX512F__)
+  return Floats(_mm512_roundscale_ps(__m512(v), _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC));
+#elif defined(__AVX2__)
+  return Floats(_mm256_floor_ps(__m256(v)));
+#else
+  const Floats t = to_floats(truncate(v));
+  return t > v ? t - 1.0f : t;
+#endif
+}
+
+MMREG_INLINE Floats sqrt(Floats v) {
+#if defined(__AVX512F__)
+  return Floats(_mm512_sqrt_ps(__m512(v)));
+#elif defined(__AVX2__)
+  return Floats(_mm256_sqrt_ps(__m256(v)));
+#else
+  for (int i = 0; i < lanes; ++i) v[i] = __builtin_sqrtf(v[i]);
+  return v;
+#endif
+}
+
+// Element index[i] of `table`, 0 <= index < lanes; and of the 2 * lanes elements of `low` then `high`.
+MMREG_INLINE Floats permute(Floats table, Ints index) {
+#if defined(__AVX512F__)
+  return Floats(_mm512_permutexvar_ps(__m512i(index), __m512(table)));
+#elif defined(__AVX2__)
+  return Floats(_mm256_permutevar8x32_ps(__m256(table), __m256i(index)));
+#else
+  Floats v{};
+  for (int i = 0; i < lanes; ++i) v[i] = table[index[i]];
+  return v;
+#endif
+}
+
+MMREG_INLINE Floats permute(Floats low, Floats high, Ints index) {
+#if defined(__AVX512F__)
+  return Floats(_mm512_permutex2var_ps(__m512(low), __m512i(index), __m512(high)));
+#elif defined(__AVX2__)  // the permutes look at 3 bits of each index; bit 3, moved to the sign, says which half
+  return Floats(_mm256_blendv_ps(_mm256_permutevar8x32_ps(__m256(low), __m256i(index)),
+                                 _mm256_permutevar8x32_ps(__m256(high), __m256i(index)), __m256(index << 28)));
+#else
+  Floats v{};
+  for (int i = 0; i < lanes; ++i) v[i] = index[i] < lanes ? low[index[i]] : high[index[i] - lanes];
+  return v;
+#endif
+}
+
+// Whole vectors to one value; sums and extrema are taken in a fixed order of the lanes.
+MMREG_INLINE bool any(Ints mask) {
+#if defined(__AVX512F__)
+  return _mm512_movepi32_mask(__m512i(mask)) != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps(__m256(mask)) != 0;
+#elif defined(__SSE2__)
+  return _mm_movemask_ps(__m128(mask)) != 0;
+#else
+  std::int32_t all = 0;
+  for (int i = 0; i < lanes; ++i) all |= mask[i];
+  return all != 0;
+#endif
+}
+
+MMREG_INLINE int count(Ints mask) {  // lanes that are set
+#if defined(__AVX512F__)
+  return __builtin_popcount(unsigned(_mm512_movepi32_mask(__m512i(mask))));
+#elif defined(__AVX2__)
+  return __builtin_popcount(unsigned(_mm256_movemask_ps(__m256(mask))));
+#elif defined(__SSE2__)
+  return __builtin_popcount(unsigned(_mm_movemask_ps(__m128(mask))));
+#else
+  int n = 0;
+  for (int i = 0; i < lanes; ++i) n -= mask[i];
+  return n;
+#endif
+}
+
+MMREG_INLINE float sum(Floats v) {
+  float total = v[0];
+  for (int i = 1; i < lanes; ++i) total += v[i];
+  return total;
+}
+
+MMREG_INLINE float smallest(Floats v) {
+  float least = v[0];
+  for (int i = 1; i < lanes; ++i) least = v[i] < least ? v[i] : least;
+  return least;
+}
+
+MMREG_INLINE float largest(Floats v) {
+  float most = v[0];
+  for (int i = 1; i < lanes; ++i) most = v[i] > most ? v[i] : most;
+  return most;
+}
+
+// IEEE binary16, in hardware or by exact integer arithmetic; both round to nearest even.
+MMREG_INLINE Floats load(const Half* p) {
+#if defined(__AVX512F__)
+  return Floats(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+#elif defined(__F16C__)
+  return Floats(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+#else
+  const Words h = __builtin_convertvector(Shorts(*reinterpret_cast<const ShortsAnywhere*>(p)), Words);
+  const Words magnitude = (h & 0x7fff) << 13;  // exponent and mantissa in place; the bias is put right by 2^112
+  const Ints special = magnitude >= (0x7c00u << 13);
+  const Words value = reinterpret_cast<Words>(reinterpret_cast<Floats>(magnitude) * 0x1p112f);
+  return reinterpret_cast<Floats>((special ? magnitude | 0x7f800000u : value) | (h & 0x8000) << 16);
+#endif
+}
+
+MMREG_INLINE void store(Half* p, Floats v) {
+#if defined(__AVX512F__)
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(__m512(v), _MM_FROUND_TO_NEAREST_INT));
+#elif defined(__F16C__)
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(__m256(v), _MM_FROUND_TO_NEAREST_INT));
+#else
+  const Words word = reinterpret_cast<Words>(v), magnitude = word & 0x7fffffff;
+  const Words odd = magnitude >> 13 & 1;
+  const Words normal = (magnitude - (112u << 23) + 0xfff + odd) >> 13;
+  const Words subnormal = reinterpret_cast<Words>(reinterpret_cast<Floats>(magnitude) + 0.5f) - (126u << 23);
+  const Ints tiny = magnitude<(113u << 23), huge = magnitude >= (143u << 23), nan = magnitude>(255u << 23);
+  Words half = tiny ? subnormal : normal;
+  half = huge ? (nan ? Words{} + 0x7e00u : Words{} + 0x7c00u) : half;
+  half |= word >> 16 & 0x8000;
+  *reinterpret_cast<ShortsAnywhere*>(p) = __builtin_convertvector(half, Shorts);
+#endif
+}
+
+}  // namespace mmreg::MMREG_TARGET
