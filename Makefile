@@ -7,7 +7,7 @@
 #   make lint    style and types
 #   make bench   measure, and rewrite the tables of the README
 #   make setup   everything for work on the project
-#   make cross   compile for AArch64, if its cross compiler is installed
+#   make cross   compile and run the C++ tests for AArch64, where its compiler and qemu-user are installed
 
 PYTHON ?= python3
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
@@ -107,6 +107,22 @@ test-cpp: $(DONE)/build-tools
 	$(CMAKE) -B build/tsan -DMMREG_CPP_TESTS=ON -DMMREG_SANITIZE=thread
 	$(BIN)/cmake --build build/tsan -j $(JOBS)
 	build/tsan/cpp_ext/tests/mmreg_tests queue
+
+CROSS := aarch64-linux-gnu-g++
+# NEON is the baseline of AArch64. With qemu-user installed the tests are run too, not only compiled.
+cross: $(DONE)/build-tools
+ifeq ($(shell command -v $(CROSS)),)
+	@echo 'SKIPPED cross: $(CROSS) is not installed'
+else
+	$(CMAKE) -B build/aarch64 -DMMREG_CPP_TESTS=ON -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
+	  -DCMAKE_CXX_COMPILER=$(CROSS) -DCMAKE_EXE_LINKER_FLAGS=-static
+	$(BIN)/cmake --build build/aarch64 -j $(JOBS)
+ifeq ($(shell command -v qemu-aarch64),)
+	@echo 'SKIPPED running them: qemu-aarch64 is not installed'
+else
+	qemu-aarch64 build/aarch64/cpp_ext/tests/mmreg_tests
+endif
+endif
 
 clean:
 	rm -rf $(VENV) build dist demo
