@@ -27,6 +27,8 @@ static std::vector<std::string> targets() {
 }
 
 void bind_jacobian(nb::module_&);
+void bind_filters(nb::module_&);
+void bind_search(nb::module_&);
 
 }  // namespace mmreg::bind
 
@@ -34,4 +36,6 @@ NB_MODULE(_native, m) {
   using namespace mmreg::bind;
   m.def("targets", &targets, "CPU targets that this machine runs, best first.");
   bind_jacobian(m);
+  bind_filters(m);
+  bind_search(m);
 }

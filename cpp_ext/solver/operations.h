@@ -33,6 +33,33 @@ struct Operations {
   void (*download)(Queue&, void* to, const void* from, std::size_t bytes);  // waits for the queue
 
   void (*jacobian)(Queue&, const float* u, Extent n, float* determinant);
+
+  // Filters and features. Outside of the image is its border value; voxels must be finite. radius, factor and
+  // sigma_vox are per axis. gaussian: weights cut at ceil(4 sigma); box: mean of 2 radius + 1; both also in place.
+  void (*gaussian)(Queue&, const float* image, int channels, Extent n, const float sigma_vox[3], float* out);
+  void (*box)(Queue&, const float* image, int channels, Extent n, const int radius[3], float* out);
+  // Mean of blocks of factor voxels, n / factor rounded up of them; a block at the border takes what exists.
+  void (*pool)(Queue&, const float* image, int channels, Extent n, const int factor[3], float* out);
+  void (*pool_features)(Queue&, const Half* features, int channels, Extent n, const int factor[3], Half* out);
+  // MIND-SSC with patches of 2 radius + 1; (12, d, h, w), or Half channel-last with 16 channels, the last 4 zero.
+  void (*mind)(Queue&, const float* image, Extent n, int radius, int dilation, float* features);
+  void (*mind_half)(Queue&, const float* image, Extent n, int radius, int dilation, Half* features);
+
+  // Dense search on a coarse grid. cost[cell][k]: K = product of (2 radius + 1) displacements, z slowest; mean over
+  // the `used` channels of the squared difference between fixed(cell) and moving(cell + displacement).
+  void (*cost_volume)(Queue&, const Half* fixed, const Half* moving, int channels, int used, Extent n,
+                      const int radius[3], float* cost);
+  void (*cost_volume_half)(Queue&, const Half* fixed, const Half* moving, int channels, int used, Extent n,
+                           const int radius[3], Half* cost);
+  // Mean over the (2 radius + 1)^3 neighbouring cells, for each of the `count` displacements; also in place.
+  void (*smooth_cost)(Queue&, const float* cost, Extent n, int count, int radius, float* out);
+  void (*smooth_cost_half)(Queue&, const Half* cost, Extent n, int count, int radius, Half* out);
+  // out(cell) = the displacement with the least cost + weight |displacement - u(cell)|^2; in a tie the centre, then
+  // the first. out may be u.
+  void (*coupled_convex)(Queue&, const float* cost, const float* u, Extent n, const int radius[3], float weight,
+                         float* out);
+  void (*coupled_convex_half)(Queue&, const Half* cost, const float* u, Extent n, const int radius[3], float weight,
+                              float* out);
 };
 
 // The best table this machine can run, or the one named; nullptr if there is none of that name or this

@@ -10,4 +10,21 @@ namespace mmreg::MMREG_TARGET {
 
 void jacobian(Queue&, const float* u, Extent n, float* determinant);
 
+void gaussian(Queue&, const float* image, int channels, Extent n, const float sigma_vox[3], float* out);
+void box(Queue&, const float* image, int channels, Extent n, const int radius[3], float* out);
+void pool(Queue&, const float* image, int channels, Extent n, const int factor[3], float* out);
+void pool_features(Queue&, const Half* features, int channels, Extent n, const int factor[3], Half* out);
+void mind(Queue&, const float* image, Extent n, int radius, int dilation, float* features);
+void mind_half(Queue&, const float* image, Extent n, int radius, int dilation, Half* features);
+
+void cost_volume(Queue&, const Half* fixed, const Half* moving, int channels, int used, Extent n, const int radius[3],
+                 float* cost);
+void cost_volume_half(Queue&, const Half* fixed, const Half* moving, int channels, int used, Extent n,
+                      const int radius[3], Half* cost);
+void smooth_cost(Queue&, const float* cost, Extent n, int count, int radius, float* out);
+void smooth_cost_half(Queue&, const Half* cost, Extent n, int count, int radius, Half* out);
+void coupled_convex(Queue&, const float* cost, const float* u, Extent n, const int radius[3], float weight, float* out);
+void coupled_convex_half(Queue&, const Half* cost, const float* u, Extent n, const int radius[3], float weight,
+                         float* out);
+
 }  // namespace mmreg::MMREG_TARGET

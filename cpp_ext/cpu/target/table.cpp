@@ -17,6 +17,19 @@ const Operations operations = {
     cpu_copy,
 
     jacobian,
+
+    gaussian,
+    box,
+    pool,
+    pool_features,
+    mind,
+    mind_half,
+    cost_volume,
+    cost_volume_half,
+    smooth_cost,
+    smooth_cost_half,
+    coupled_convex,
+    coupled_convex_half,
 };
 
 }  // namespace mmreg::MMREG_TARGET
