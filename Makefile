@@ -56,8 +56,8 @@ $(DONE)/lint-tools: $(DONE)/python constraints.txt
 # The wheel is built with the flags that users get; only the build folder is kept, so a change costs little.
 $(DONE)/wheel: $(DONE)/build-tools $(PACKAGE) pyproject.toml
 	@rm -rf dist
-	CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(BIN)/python -m pip --disable-pip-version-check wheel -q . -w dist \
-	  --no-deps --no-build-isolation -C build-dir=build/wheel
+	SKBUILD_BUILD_DIR=build/wheel CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) \
+	  $(BIN)/python -m pip --disable-pip-version-check wheel -q . -w dist --no-deps --no-build-isolation
 	@ls -l dist/*.whl && touch $@
 
 $(DONE)/package: $(DONE)/wheel constraints.txt
