@@ -12,6 +12,7 @@
 // - Scratch memory belongs to the queue: it grows on first use and is reused afterwards.
 // - Extents of 1 along any axis are ordinary input.
 #pragma once
+#include "core/histogram.h"
 #include "core/types.h"
 
 namespace mmreg {
@@ -46,7 +47,7 @@ struct Operations {
   void (*mind_half)(Queue&, const float* image, Extent n, int radius, int dilation, Half* features);
 
   // Dense search on a coarse grid. cost[cell][k]: K = product of (2 radius + 1) displacements, z slowest; mean over
-  // the `used` channels of the squared difference between fixed(cell) and moving(cell + displacement).
+  // the first `used` channels of the squared difference between fixed(cell) and moving(cell + displacement).
   void (*cost_volume)(Queue&, const Half* fixed, const Half* moving, int channels, int used, Extent n,
                       const int radius[3], float* cost);
   void (*cost_volume_half)(Queue&, const Half* fixed, const Half* moving, int channels, int used, Extent n,
@@ -60,6 +61,16 @@ struct Operations {
                          float* out);
   void (*coupled_convex_half)(Queue&, const Half* cost, const float* u, Extent n, const int radius[3], float weight,
                               float* out);
+
+  // Statistics. The mean over all voxels of the squared correlation in windows of 2 radius + 1; map may be nullptr.
+  double (*local_ncc)(Queue&, const float* fixed, const float* moving, Extent n, int radius, float* map);
+  // Counts, (fixed bins, moving bins); voxels with mask 0 are left out, mask may be nullptr. Voxels must be finite.
+  void (*joint_histogram)(Queue&, const float* fixed, const float* moving, const std::uint8_t* mask, std::int64_t count,
+                          Binning fixed_bins, Binning moving_bins, Parzen parzen, double* histogram);
+  // The values below which the given fractions (in [0, 1], at most 16) of the finite voxels inside of the mask lie,
+  // interpolated between voxels; returns how many voxels that were, and leaves the values alone if none.
+  std::int64_t (*percentiles)(Queue&, const float* image, const std::uint8_t* mask, std::int64_t count,
+                              const double* fractions, int wanted, float* values);
 };
 
 // The best table this machine can run, or the one named; nullptr if there is none of that name or this

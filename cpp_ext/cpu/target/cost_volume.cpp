@@ -21,12 +21,12 @@ struct Window {
   int count() const { return side(0) * side(1) * side(2); }
 };
 
-float difference(const Half* a, const Half* b, int channels) {
+float difference(const Half* a, const Half* b, int used) {
   float line[2][16], sum = 0;
-  for (int c = 0; c < channels; c += 16) {
+  for (int c = 0; c < used; c += 16) {
     widen_row(a + c, 16, line[0]);
     widen_row(b + c, 16, line[1]);
-    for (int i = 0; i < 16; ++i) sum += (line[0][i] - line[1][i]) * (line[0][i] - line[1][i]);
+    for (int i = 0; i < 16 && c + i < used; ++i) sum += (line[0][i] - line[1][i]) * (line[0][i] - line[1][i]);
   }
   return sum;
 }
@@ -46,7 +46,7 @@ void costs(Queue& queue, const Half* fixed, const Half* moving, int channels, in
         const int y = inside(int(r % n.h) + k / window.side(2) % window.side(1) - radius[1], n.h);
         const int i = inside(x + k % window.side(2) - radius[2], n.w);
         const std::int64_t other = (std::int64_t(z) * n.h + y) * n.w + i;
-        line[k] = difference(fixed + cell * channels, moving + other * channels, channels) / float(used);
+        line[k] = difference(fixed + cell * channels, moving + other * channels, used) / float(used);
       }
       store_row(line, count, cost + cell * count);
     }

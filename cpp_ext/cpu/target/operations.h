@@ -27,4 +27,10 @@ void coupled_convex(Queue&, const float* cost, const float* u, Extent n, const i
 void coupled_convex_half(Queue&, const Half* cost, const float* u, Extent n, const int radius[3], float weight,
                          float* out);
 
+double local_ncc(Queue&, const float* fixed, const float* moving, Extent n, int radius, float* map);
+void joint_histogram(Queue&, const float* fixed, const float* moving, const std::uint8_t* mask, std::int64_t count,
+                     Binning fixed_bins, Binning moving_bins, Parzen parzen, double* histogram);
+std::int64_t percentiles(Queue&, const float* image, const std::uint8_t* mask, std::int64_t count,
+                         const double* fractions, int wanted, float* values);
+
 }  // namespace mmreg::MMREG_TARGET

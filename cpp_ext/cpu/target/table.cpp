@@ -30,6 +30,10 @@ const Operations operations = {
     smooth_cost_half,
     coupled_convex,
     coupled_convex_half,
+
+    local_ncc,
+    joint_histogram,
+    percentiles,
 };
 
 }  // namespace mmreg::MMREG_TARGET

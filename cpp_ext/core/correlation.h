@@ -1,0 +1,17 @@
+// Squared correlation of two images in one window, from the means of five products.
+#pragma once
+#include "core/types.h"
+
+namespace mmreg::MMREG_TARGET {
+
+// m: means of f, g, f^2, g^2, f g. The variances are raised by a small part of those of the whole images, so that
+// windows without contrast count as uncorrelated. `Real` is float, or a vector of floats.
+template <class Real>
+MMREG_INLINE Real squared_correlation(const Real m[5], float raise_f, float raise_g) {
+  const Real covariance = m[4] - m[0] * m[1];
+  const Real f = m[2] - m[0] * m[0], g = m[3] - m[1] * m[1];
+  const Real zero = Real{};
+  return covariance * covariance / (((f > zero ? f : zero) + raise_f) * ((g > zero ? g : zero) + raise_g));
+}
+
+}  // namespace mmreg::MMREG_TARGET

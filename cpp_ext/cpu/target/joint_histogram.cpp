@@ -1,0 +1,146 @@
+// Joint histograms. Neighbouring voxels often fall into the same cell, and adding to a cell just written waits for
+// that write; so consecutive voxels go to different tables, which are added in a fixed order at the end. For the
+// Parzen form a cell holds the moments 1, t, t^2, t^3 of its samples: the window is a cubic polynomial of t, so that
+// the samples are spread over the bins once, after counting.
+#include "core/histogram.h"
+#include "cpu/target/operations.h"
+#include "cpu/target/simd.h"
+
+namespace mmreg::MMREG_TARGET {
+namespace {
+
+constexpr int block = 512;      // voxels whose cells are computed at once
+constexpr int flush = 1 << 16;  // voxels after which float sums go into double
+constexpr int count_tables = 4, moment_tables = 2;
+
+typedef float Moments __attribute__((vector_size(16)));
+
+struct Samples {
+  const float *fixed, *moving;
+  const std::uint8_t* mask;
+  Scale f, m;
+  int moving_bins, cells;  // the cell after the last one takes voxels outside of the mask
+};
+
+struct Bins {
+  Ints index;
+  Floats t;  // position inside of the bin
+};
+
+MMREG_INLINE Bins bins_of(const float* values, int count, Scale s) {
+  const Floats first = splat(float(s.first)), end = splat(float(s.last + 1));
+  const Floats position = min(max((load(values, count) - s.low) * s.factor + first, first), end);
+  const Ints index = min(truncate(position), splat(s.last));
+  return {index, position - to_floats(index)};
+}
+
+// Cells of the voxels [begin, end), at most `block` of them, and positions inside of the moving bins.
+void find_cells(const Samples& s, std::int64_t begin, std::int64_t end, std::int32_t* cell, float* t) {
+  const int count = int(end - begin);
+  for (int i = 0; i < count; i += lanes) {
+    const int n = count - i < lanes ? count - i : lanes;
+    const Bins f = bins_of(s.fixed + begin + i, n, s.f), m = bins_of(s.moving + begin + i, n, s.m);
+    store(cell + i, f.index * s.moving_bins + m.index);
+    if (t) store(t + i, m.t);
+  }
+  if (s.mask)
+    for (int i = 0; i < count; ++i) cell[i] = s.mask[begin + i] ? cell[i] : s.cells;
+}
+
+void count_samples(const Samples& s, std::int64_t begin, std::int64_t end, std::uint32_t* tables) {
+  const int size = s.cells + 1;
+  for (std::int64_t i = 0; i < count_tables * size; ++i) tables[i] = 0;
+  std::int32_t cell[block];
+  for (std::int64_t i = begin; i < end; i += block) {
+    const int count = end - i < block ? int(end - i) : block;
+    find_cells(s, i, i + count, cell, nullptr);
+    int j = 0;
+    for (; j + count_tables <= count; j += count_tables)
+      for (int k = 0; k < count_tables; ++k) ++tables[k * size + cell[j + k]];
+    for (; j < count; ++j) ++tables[cell[j]];
+  }
+}
+
+void add_moments(const Samples& s, std::int64_t begin, std::int64_t end, Moments* tables) {
+  std::int32_t cell[block];
+  float t[block];
+  Moments moments[block];
+  for (std::int64_t i = begin; i < end; i += block) {
+    const int count = end - i < block ? int(end - i) : block;
+    find_cells(s, i, i + count, cell, t);
+    for (int j = 0; j < count; ++j) moments[j] = Moments{1.0f, t[j], t[j] * t[j], t[j] * t[j] * t[j]};
+    for (int j = 0; j < count; ++j) tables[j % moment_tables * (s.cells + 1) + cell[j]] += moments[j];
+  }
+}
+
+void sum_moments(const Samples& s, std::int64_t begin, std::int64_t end, Moments* tables, double* total) {
+  for (int i = 0; i < 4 * s.cells; ++i) total[i] = 0;
+  for (std::int64_t i = begin; i < end; i += flush) {
+    for (int j = 0; j < moment_tables * (s.cells + 1); ++j) tables[j] = Moments{};
+    add_moments(s, i, i + flush < end ? i + flush : end, tables);
+    for (int k = 0; k < moment_tables; ++k)
+      for (int j = 0; j < s.cells; ++j)
+        for (int m = 0; m < 4; ++m) total[4 * j + m] += double(tables[k * (s.cells + 1) + j][m]);
+  }
+}
+
+// histogram[f][m - 1 .. m + 2] from the moments of the cells [f][m].
+void spread(const double* moments, const Samples& s, double* histogram) {
+  for (int i = 0; i < s.cells; ++i) histogram[i] = 0;
+  for (int i = 0; i < s.cells; ++i) {
+    const int m = i % s.moving_bins;
+    if (m < s.m.first || m > s.m.last) continue;
+    for (int k = 0; k < 4; ++k)
+      for (int p = 0; p < 4; ++p) histogram[i - 1 + k] += parzen_cubic[k][p] * moments[4 * i + p];
+  }
+  for (int i = 0; i < s.cells; ++i) histogram[i] = histogram[i] > 0 ? histogram[i] : 0;  // rounding
+}
+
+std::int64_t grain_of(std::int64_t count, int cells) {
+  const int pieces = cells <= 4096 ? 32 : 4;
+  const std::int64_t grain = (count + pieces - 1) / pieces;
+  return grain < flush ? flush : grain;
+}
+
+void hard_histogram(Queue& queue, const Samples& s, std::int64_t count, double* histogram) {
+  const std::int64_t grain = grain_of(count, s.cells), pieces = (count + grain - 1) / grain;
+  const std::int64_t size = count_tables * (s.cells + 1);
+  Scratch<std::uint32_t> tables(queue, pieces * size);
+  parallel(queue, count, grain,
+           [&](std::int64_t begin, std::int64_t end) { count_samples(s, begin, end, tables + begin / grain * size); });
+  for (int i = 0; i < s.cells; ++i) {
+    std::uint64_t total = 0;
+    for (std::int64_t p = 0; p < pieces * count_tables; ++p) total += tables[p * (s.cells + 1) + i];
+    histogram[i] = double(total);
+  }
+}
+
+void parzen_histogram(Queue& queue, const Samples& s, std::int64_t count, double* histogram) {
+  const std::int64_t grain = grain_of(count, s.cells), pieces = (count + grain - 1) / grain;
+  const std::int64_t size = moment_tables * (s.cells + 1);
+  Scratch<Moments> tables(queue, pieces * size);
+  Scratch<double> totals(queue, pieces * 4 * s.cells);
+  parallel(queue, count, grain, [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t p = begin / grain;
+    sum_moments(s, begin, end, tables + p * size, totals + p * 4 * s.cells);
+  });
+  for (std::int64_t p = 1; p < pieces; ++p)
+    for (int i = 0; i < 4 * s.cells; ++i) totals[i] += totals[p * 4 * s.cells + i];
+  spread(totals, s, histogram);
+}
+
+}  // namespace
+
+void joint_histogram(Queue& queue, const float* fixed, const float* moving, const std::uint8_t* mask,
+                     std::int64_t count, Binning fixed_bins, Binning moving_bins, Parzen parzen, double* histogram) {
+  const Samples s{fixed,
+                  moving,
+                  mask,
+                  scale_of(fixed_bins, parzen),
+                  scale_of(moving_bins, parzen),
+                  moving_bins.bins,
+                  fixed_bins.bins * moving_bins.bins};
+  (parzen == Parzen::none ? hard_histogram : parzen_histogram)(queue, s, count, histogram);
+}
+
+}  // namespace mmreg::MMREG_TARGET

@@ -1,0 +1,16 @@
+// Mutual information of a joint histogram, in nats. Rows are bins of the fixed image, columns of the moving one.
+#pragma once
+
+namespace mmreg {
+
+struct Information {
+  double fixed, moving, joint;  // entropies
+
+  double mutual() const { return fixed + moving - joint; }
+  // (H(F) + H(M)) / H(F, M): 1 if independent, 2 if each determines the other (Studholme et al., 1999).
+  double normalised() const { return joint > 0 ? (fixed + moving) / joint : 1.0; }
+};
+
+Information information(const double* histogram, int fixed_bins, int moving_bins);
+
+}  // namespace mmreg
