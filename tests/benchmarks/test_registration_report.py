@@ -1,0 +1,42 @@
+"""What the registration benchmark makes of the runs of a method."""
+
+import registration
+
+RUN = {
+    "cpu_s": 2.0,
+    "wall_s": 1.0,
+    "peak_mb": 300.0,
+    "before_mb": 90.0,
+    "sha256": "a",
+    "scores": {"dice": 0.5},
+}
+
+
+def test_the_least_seconds_of_the_repeats_count_and_all_are_kept():
+    found = registration.combined([RUN, RUN | {"cpu_s": 1.5}, RUN | {"cpu_s": 3.0}])
+    assert found["cpu_s"] == 1.5
+    assert found["cpu_s_all"] == [2.0, 1.5, 3.0]
+    assert found["identical_runs"]
+
+
+def test_repeats_that_give_different_fields_are_told_apart_and_their_scores_averaged():
+    found = registration.combined([RUN, RUN | {"sha256": "b", "scores": {"dice": 0.75}}])
+    assert not found["identical_runs"]
+    assert found["dice"] == 0.625
+    assert found["dice_all"] == [0.5, 0.75]
+
+
+def test_one_failed_repeat_is_a_failure():
+    assert registration.combined([RUN, {"failed": "out of memory"}]) == {"failed": "out of memory"}
+
+
+def test_differences_use_the_pairs_that_both_methods_have():
+    tasks = [
+        {"results": {"mmreg_rt": {"dice": 0.8}, "greedy": {"dice": 0.7}, "start": {"dice": 0.5}}},
+        {"results": {"mmreg_rt": {"dice": 0.6}, "greedy": {"failed": "too thin"}, "start": {"dice": 0.5}}},
+        {"results": {"mmreg_rt": {"tre_mm": 2.0}, "greedy": {"tre_mm": 3.0}, "start": {"tre_mm": 9.0}}},
+    ]
+    found = registration.differences(tasks, resamples=100)
+    assert found["greedy"]["pairs"] == 1
+    assert found["start"]["pairs"] == 2
+    assert round(found["start"]["mean"], 6) == 0.2
