@@ -1,0 +1,85 @@
+"""Fields on grids: the typed face of the native field operations.
+
+Here ``u`` is a displacement ``(3, D, H, W)`` float32. In mm its components are x, y, z along RAS+; in voxels
+(``_vox``) they are ordered like the axes, and the native operations take nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+import mmreg_rt._native as _native
+
+if TYPE_CHECKING:
+    from .geometry import Float32, Float64, Grid
+
+    Interpolation = Literal["nearest", "linear", "cubic"]
+
+
+def add_affine(u: Float32, linear: Float64, matrix: Float64) -> Float32:
+    """``linear @ u(i) + matrix @ (i, 1)`` at every array index ``i``: ``(3, 3)`` and ``(3, 4)`` float64."""
+    out: Float32 = np.empty(u.shape, np.float32)
+    _, depth, height, width = u.shape
+    axes = matrix[:, :, None, None]
+    plane = axes[:, 1] * np.arange(height)[:, None] + axes[:, 2] * np.arange(width) + axes[:, 3]
+    for k in range(depth):  # one slice at a time keeps the float64 scratch small
+        out[:, k] = np.tensordot(linear, u[:, k], 1) + plane + axes[:, 0] * k
+    return out
+
+
+def to_voxels(u_mm: Float32, grid: Grid, sampled: Grid) -> Float32:
+    """The displacement in voxels that leads from index ``i`` of ``grid`` to the index in ``sampled``."""
+    to_index = np.asarray(np.linalg.inv(sampled.affine), np.float64)
+    offset: Float64 = to_index @ grid.affine - np.eye(4)
+    return add_affine(u_mm, to_index[:3, :3], offset[:3])
+
+
+def to_mm(u_vox: Float32, grid: Grid) -> Float32:
+    """A displacement in voxels of ``grid`` in mm along RAS+."""
+    return add_affine(u_vox, grid.affine[:3, :3], np.zeros((3, 4)))
+
+
+def jacobian(u_mm: Float32, grid: Grid) -> Float32:
+    """``det(d(p + u(p)) / dp)``, ``(D, H, W)``: central differences, one-sided at the border."""
+    det: Float32 = _native.jacobian(to_voxels(u_mm, grid, grid))
+    return det
+
+
+def folding(u_mm: Float32, grid: Grid) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """How many voxels have ``det <= 0``, and the smallest, for each of the nine ways of ``Folding``."""
+    counts, minima = _native.folding(to_voxels(u_mm, grid, grid))
+    return tuple(int(n) for n in counts), tuple(float(m) for m in minima)
+
+
+def invert(u_vox: Float32) -> Float32:
+    """``v`` with ``v(i) = -u(i + v(i))``, by fixed-point iteration."""
+    v_vox: Float32 = _native.invert(u_vox)
+    return v_vox
+
+
+def warp(moving: Float32, u_vox: Float32, interpolation: Interpolation) -> Float32:
+    """``moving(i + u(i))``, 0 outside ``moving``."""
+    warped: Float32 = _native.warp(moving, u_vox, interpolation=interpolation)
+    return warped
+
+
+def sample(field: Float32, u_vox: Float32) -> Float32:
+    """``field(i + u(i))`` of a displacement ``(3, D, H, W)``; outside it goes on with its border value."""
+    sampled: Float32 = _native.warp_vectors(field, u_vox)
+    return sampled
+
+
+def sample_points(field: Float32, indices: Float64) -> Float64:
+    """``field`` at array indices ``(N, 3)``, trilinear, ``(N, 3)``; outside it keeps its border value."""
+    last = np.array(field.shape[1:]) - 1
+    position = np.clip(indices, 0, last)
+    low = np.minimum(position.astype(np.int64), np.maximum(last - 1, 0))
+    t = position - low
+    out = np.zeros((len(indices), 3))
+    for corner in np.ndindex(2, 2, 2):
+        weight = np.where(corner, t, 1 - t).prod(axis=1)
+        i0, i1, i2 = np.minimum(low + corner, last).T
+        out += weight[:, None] * field[:, i0, i1, i2].T
+    return out

@@ -1,0 +1,130 @@
+"""Files in and out: images, transforms, points. The only place that knows LPS, axis flips and vector intents.
+
+==================  ==========================================================================
+``.nii``            NIfTI-1 or NIfTI-2, one file; voxels and header kept
+``.nii.gz``         the same, compressed; or a displacement field in the dialect of ITK and ANTs
+``.tfm``, ``.txt``  rigid, affine or a chain of them, ITK text
+``.mat``            the same as ANTs writes it; read only
+``.csv``            points, ``x,y,z`` in RAS+ mm
+==================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    import os
+
+    import numpy.typing as npt
+
+    from ..geometry import Float64, Volume
+    from ..transform import Transform
+    from .nifti import Form
+
+    AnyPath = str | os.PathLike[str]
+
+__all__ = ["read", "read_points", "read_transform", "write", "write_points", "write_transform"]
+
+_NIFTI = (".nii", ".nii.gz")
+_MATRIX = (".tfm", ".txt", ".mat")
+_ADVICE = {
+    (".nrrd", ".nhdr", ".mha", ".mhd"): "Convert the image to NIfTI with SimpleITK or 3D Slicer.",
+    (".hdr", ".img", ".hdr.gz", ".img.gz"): "Convert the pair to one .nii.gz file with nibabel.",
+    (".dcm", ".ima", ".dicom"): "Convert the series to NIfTI with dcm2niix.",
+    (".mgz", ".mgh"): "Convert the image to NIfTI with mri_convert.",
+    (".h5", ".hdf5", ".x5"): "Convert it: a field to NIfTI with vectors (ITK), a matrix to .tfm.",
+    (".lta", ".xfm"): "Convert it to an ITK .tfm with lta_convert.",
+    (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy", ".npz"): "Read it as an array and give it an "
+    "affine: Volume.from_array.",
+    (".fcsv", ".vtk", ".json", ".xlsx"): "Save the points as CSV: x,y,z in RAS+ mm.",
+}  # fmt: skip
+
+
+def read(path: AnyPath, *, frame: int | None = None, prefer: Form | None = None) -> Volume:
+    """The image in ``path``, as it lies in space.
+
+    Args:
+        path: A NIfTI file, ``.nii`` or ``.nii.gz``.
+        frame: Which one of a series (4-D), counted from 0.
+        prefer: ``"sform"`` or ``"qform"``, for a header in which they disagree.
+
+    Returns:
+        ``(D, H, W)`` in the dtype of the file; float where the header scales the voxels.
+
+    Raises:
+        InputError: The file cannot be read; ``code`` and message say what is wrong with it.
+    """
+    from . import nifti
+
+    return nifti.read(_known(path, _NIFTI, "an image"), frame, prefer)
+
+
+def write(volume: Volume, path: AnyPath) -> None:
+    """Write an image as ``.nii`` or ``.nii.gz``, in its own dtype, with the header it was read with.
+
+    Raises:
+        InputError: The file cannot be written; nothing is left behind.
+    """
+    from . import nifti
+
+    nifti.write(volume, _known(path, _NIFTI, "an image"))
+
+
+def read_transform(path: AnyPath) -> Transform:
+    """A transform of fixed to moving points, from a displacement field or a matrix file.
+
+    Raises:
+        InputError, TransformError: The file cannot be read as one.
+    """
+    from . import field, itk
+
+    known = _known(path, (*_NIFTI, *_MATRIX), "a transform")
+    if known.name.lower().endswith(_NIFTI):
+        return field.read(known)
+    return itk.read_mat(known) if known.suffix.lower() == ".mat" else itk.read_tfm(known)
+
+
+def write_transform(transform: Transform, path: AnyPath) -> None:
+    """Write a displacement field as ``.nii.gz`` (or ``.nii``), a rigid or affine transform as ``.tfm``.
+
+    Raises:
+        InputError, TransformError: The kind of transform does not go with the name, or writing fails;
+            nothing is left behind.
+    """
+    from . import field, itk
+
+    known = _known(path, (*_NIFTI, ".tfm", ".txt"), "a transform")
+    if known.name.lower().endswith(_NIFTI):
+        field.write(transform, known)
+    else:
+        itk.write_tfm(transform, known)
+
+
+def read_points(path: AnyPath) -> Float64:
+    """Points ``(N, 3)``, RAS+ mm, from a CSV file with the columns ``x,y,z``."""
+    from . import points
+
+    return points.read(_known(path, (".csv",), "points"))
+
+
+def write_points(points_mm: npt.ArrayLike, path: AnyPath) -> None:
+    """Write points ``(N, 3)``, RAS+ mm, as CSV with the columns ``x,y,z``."""
+    from . import points
+
+    points.write(points_mm, _known(path, (".csv",), "points"))
+
+
+def _known(path: AnyPath, suffixes: tuple[str, ...], what: str) -> Path:
+    known = Path(path)
+    name = known.name.lower()
+    if name.endswith(suffixes) or known.is_dir():
+        return known
+    advice = next((advice for kinds, advice in _ADVICE.items() if name.endswith(kinds)), "Convert the file.")
+    raise InputError(
+        "MMREG_E_FORMAT_UNSUPPORTED",
+        f"{known}: format not supported. The name of {what} ends in {', '.join(suffixes)}. {advice}",
+    )

@@ -1,0 +1,81 @@
+"""Displacement fields as ITK and ANTs keep them: NIfTI of dim [5, X, Y, Z, 1, 3], in mm.
+
+The intent says what the components are: VECTOR (1007, what ANTs writes, and what is written here) means LPS,
+DISPVECT (1006, the NIfTI standard) means RAS. A field of 2-D ITK has two components.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import TransformError
+from ..transform import DisplacementField
+from .nifti import DISPVECT, VECTOR, NiftiFile, grid_of, load, new_header, save, set_grid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..geometry import Float32
+    from ..transform import Transform
+
+_LPS = np.array([-1, -1, 1], np.float32).reshape(3, 1, 1, 1)
+
+
+def read(path: Path) -> DisplacementField:
+    """The displacement field in ``path``."""
+    file = load(path)
+    _check_is_field(file, path)
+    grid = grid_of(file.header, path, None)
+    stored = file.array().reshape(-1, *grid.shape)
+    u = np.zeros((3, *grid.shape), np.float32)
+    u[: len(stored)] = stored * file.header.slope + file.header.inter
+    if file.header.intent_code == VECTOR:
+        u *= _LPS
+    try:
+        return DisplacementField(u, grid)
+    except TransformError as reason:
+        raise TransformError(reason.code, f"{path}: {reason.args[0]}") from reason
+
+
+def write(transform: Transform, path: Path) -> None:
+    """Write a displacement field with VECTOR intent and LPS components."""
+    if not isinstance(transform, DisplacementField):
+        raise TransformError(
+            "MMREG_E_TRANSFORM_KIND",
+            f"{path.name} holds a displacement field; found a {type(transform).__name__}. Write "
+            "transform.to_field(fixed.grid), or a rigid or affine transform as .tfm.",
+        )
+    u: Float32 = transform.displacement * _LPS
+    data = u[:, None]  # (3, 1, Z, Y, X): the file's [X, Y, Z, 1, 3]
+    header = new_header(transform.grid.shape)
+    set_grid(header, transform.grid)
+    header.set_data_shape(data.shape[::-1])
+    header.set_intent(VECTOR)
+    header.set_data_dtype("<f4")
+    save(header, b"", data, path)
+
+
+def _check_is_field(file: NiftiFile, path: Path) -> None:
+    header = file.header
+    intent, dim = header.intent_code, header.dim
+    components = {3: (3,), 2: (2, 3)}[2 if dim[2:3] == (1,) else 3]
+    if intent not in (VECTOR, DISPVECT) or len(dim) != 5 or dim[3] != 1 or dim[4] not in components:
+        raise TransformError(
+            "MMREG_E_FIELD_LAYOUT",
+            f"A displacement field has dim X Y Z 1 3 and intent 1007 (LPS) or 1006 (RAS); {path} has dim "
+            f"{' '.join(map(str, dim))} and intent {intent}. Convert it to the dialect of ITK.",
+        )
+    if header.mm_per_unit != 1:
+        raise TransformError(
+            "MMREG_E_FIELD_UNITS",
+            f"A displacement field is in mm; {path} says its unit is {header.mm_per_unit:g} mm, and nothing "
+            "says "
+            "whether that holds for the vectors too. Convert it to mm.",
+        )
+    if header.dtype.kind != "f":
+        raise TransformError(
+            "MMREG_E_FIELD_LAYOUT",
+            f"A displacement field has float32 or float64 components; {path} has {header.dtype.name}.",
+        )

@@ -1,0 +1,337 @@
+"""NIfTI-1 and NIfTI-2 headers, read strictly: every field that decides what is read, and where, is checked.
+
+It runs before anything else touches the file and allocates nothing but the header. Layout: nifti1.h and
+nifti2.h of the NIfTI data format working group.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import GeometryError, InputError
+from ..geometry import MAX_VOXELS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..geometry import Float64
+
+MAX_EXTENSION_BYTES = 1 << 26
+
+_MAGIC = {1: b"n+1\0", 2: b"n+2\0\r\n\x1a\n"}
+_HEADER_BYTES = {1: 348, 2: 540}
+_LAYOUT: dict[int, dict[str, tuple[int, str]]] = {
+    1: {
+        "dim": (40, "8h"),
+        "intent_code": (68, "h"),
+        "datatype": (70, "h"),
+        "bitpix": (72, "h"),
+        "pixdim": (76, "8f"),
+        "vox_offset": (108, "f"),
+        "scl_slope": (112, "f"),
+        "scl_inter": (116, "f"),
+        "xyzt_units": (123, "B"),
+        "qform_code": (252, "h"),
+        "sform_code": (254, "h"),
+        "quatern": (256, "3f"),
+        "qoffset": (268, "3f"),
+        "srow": (280, "12f"),
+        "magic": (344, "4s"),
+    },
+    2: {
+        "magic": (4, "8s"),
+        "datatype": (12, "h"),
+        "bitpix": (14, "h"),
+        "dim": (16, "8q"),
+        "pixdim": (104, "8d"),
+        "vox_offset": (168, "q"),
+        "scl_slope": (176, "d"),
+        "scl_inter": (184, "d"),
+        "qform_code": (344, "i"),
+        "sform_code": (348, "i"),
+        "quatern": (352, "3d"),
+        "qoffset": (376, "3d"),
+        "srow": (400, "12d"),
+        "xyzt_units": (500, "i"),
+        "intent_code": (504, "i"),
+    },
+}
+_DTYPES = {
+    2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8",
+    256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
+}  # fmt: skip
+_NOT_SCALAR = {
+    1: "1-bit", 32: "complex64", 128: "RGB", 1536: "float128", 1792: "complex128", 2048: "complex256",
+    2304: "RGBA",
+}  # fmt: skip
+_MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # unknown (taken as mm, as everyone does), m, mm, micron
+
+
+@dataclass(frozen=True)
+class NiftiHeader:
+    """What a header says, after all of it has been checked. Affines map (i, j, k) of the file to RAS+ mm."""
+
+    raw: bytes  # as in the file, 348 or 540 bytes
+    version: int
+    byte_order: str  # "<" or ">"
+    dim: tuple[int, ...]  # as many as dim[0] says
+    dtype: np.dtype[Any]  # in the byte order of the file
+    vox_offset: int
+    slope: float  # 1 and 0 where the header asks for no scaling
+    inter: float
+    intent_code: int
+    mm_per_unit: float
+    spacing_mm: tuple[float, ...]  # along the first three axes, or two
+    sform_code: int
+    qform_code: int
+    sform: Float64 | None
+    qform: Float64 | None
+
+    @property
+    def voxel_bytes(self) -> int:
+        return math.prod(self.dim) * self.dtype.itemsize
+
+    @property
+    def start(self) -> int:
+        """Bytes up to and with the four that announce extensions."""
+        return len(self.raw) + 4
+
+
+def header_bytes(first_four: bytes, path: Path) -> tuple[int, str]:
+    """Version and byte order from ``sizeof_hdr``, the first four bytes of the file."""
+    if len(first_four) == 4:
+        for order in "<>":
+            (size,) = struct.unpack(order + "i", first_four)
+            for version, wanted in _HEADER_BYTES.items():
+                if size == wanted:
+                    return version, order
+    raise InputError(
+        "MMREG_E_NIFTI_SIZEOF_HDR",
+        f"{path} is no NIfTI file: sizeof_hdr must be 348 or 540; found bytes {first_four.hex(' ')}. "
+        "Convert the image to NIfTI.",
+    )
+
+
+def parse(raw: bytes, path: Path) -> NiftiHeader:
+    """The checked header of a file that starts with ``raw``: 352 bytes, or 544 for NIfTI-2, if it has them.
+
+    Raises:
+        InputError, GeometryError: A field cannot be used; the message names file, field and value.
+    """
+    version, order = header_bytes(raw[:4], path)
+    size = _HEADER_BYTES[version]
+    if len(raw) < size + 4:
+        raise InputError(
+            "MMREG_E_NIFTI_HEADER_TRUNCATED",
+            f"{path} ends after {len(raw)} bytes, inside its header of {size + 4}. Copy or download it "
+            "again.",
+        )
+    field = _fields(raw, version, order)
+    _check_magic(field, version, path)
+    dim = _dims(field, path)
+    dtype = _dtype(field, order, path)
+    slope, inter = _scaling(field, path)
+    unit = _unit(field, path)
+    sform, qform = _affines(field, unit, path)
+    return NiftiHeader(
+        raw[:size],
+        version,
+        order,
+        dim,
+        dtype,
+        _vox_offset(field, size + 4, path),
+        slope,
+        inter,
+        field["intent_code"],
+        unit,
+        _spacing(field, dim, unit, path),
+        field["sform_code"],
+        field["qform_code"],
+        sform,
+        qform,
+    )
+
+
+def check_extensions(header: NiftiHeader, flag: bytes, block: bytes, path: Path) -> None:
+    """The extensions between header and voxels: each names its size, together they fill the room."""
+    if not flag[0]:
+        return
+    found = "no extension" if not block else ""
+    at = 0
+    while at < len(block) and not found:
+        (size,) = struct.unpack_from(header.byte_order + "i", block, at) if len(block) - at >= 8 else (0,)
+        if size < 16 or size % 16 or at + size > len(block):
+            found = f"esize {size} at byte {header.start + at}, with {len(block) - at} bytes left"
+        at += size
+    if found:
+        raise InputError(
+            "MMREG_E_NIFTI_EXTENSION",
+            f"The header of {path} announces extensions: multiples of 16 bytes up to vox_offset "
+            f"{header.vox_offset}; found {found}. Write the file again without extensions.",
+        )
+
+
+def _fields(raw: bytes, version: int, order: str) -> dict[str, Any]:
+    field: dict[str, Any] = {}
+    for name, (at, layout) in _LAYOUT[version].items():
+        values = struct.unpack_from(order + layout, raw, at)
+        field[name] = values[0] if len(values) == 1 else values
+    return field
+
+
+def _check_magic(field: dict[str, Any], version: int, path: Path) -> None:
+    magic = field["magic"]
+    if magic == _MAGIC[version]:
+        return
+    if magic[:3] in (b"ni1", b"ni2"):
+        raise InputError(
+            "MMREG_E_NIFTI_PAIR",
+            f"{path} is the header of a .hdr/.img pair (magic {magic!r}), which is not read. "
+            "Convert the pair to one .nii.gz file.",
+        )
+    raise InputError(
+        "MMREG_E_NIFTI_MAGIC",
+        f"{path} is no NIfTI-{version} file: magic must be {_MAGIC[version]!r}; found {magic!r}. "
+        "Convert the image (Analyze 7.5 has no orientation) to NIfTI.",
+    )
+
+
+def _dims(field: dict[str, Any], path: Path) -> tuple[int, ...]:
+    count, *sizes = field["dim"]
+    if not 2 <= count <= 7:
+        raise InputError(
+            "MMREG_E_NIFTI_DIM_COUNT",
+            f"The header of {path} must have 2 to 7 dimensions; found dim[0] = {count}. Write the file "
+            "again.",
+        )
+    dim = tuple(int(n) for n in sizes[:count])
+    if min(dim) < 1 or math.prod(dim) > MAX_VOXELS:
+        raise InputError(
+            "MMREG_E_NIFTI_DIM",
+            f"The dimensions of {path} must be at least 1 each and {MAX_VOXELS} voxels together; found dim = "
+            f"{' '.join(map(str, dim))}. Repair the header, crop or resample the image.",
+        )
+    return dim
+
+
+def _dtype(field: dict[str, Any], order: str, path: Path) -> np.dtype[Any]:
+    code, bits = field["datatype"], field["bitpix"]
+    if code in _NOT_SCALAR:
+        raise InputError(
+            "MMREG_E_NIFTI_DATATYPE_UNSUPPORTED",
+            f"The voxels of {path} are {_NOT_SCALAR[code]} (datatype {code}); one real number each is "
+            "needed. "
+            "Convert them, for instance to float32 magnitude or luminance.",
+        )
+    if code not in _DTYPES:
+        raise InputError(
+            "MMREG_E_NIFTI_DATATYPE",
+            f"The header of {path} has the unknown datatype {code}. Write the file again.",
+        )
+    dtype: np.dtype[Any] = np.dtype(order + _DTYPES[code])
+    if bits != 8 * dtype.itemsize:
+        raise InputError(
+            "MMREG_E_NIFTI_BITPIX",
+            f"The header of {path} contradicts itself: datatype {code} has {8 * dtype.itemsize} bits a "
+            "voxel, "
+            f"bitpix says {bits}. Write the file again.",
+        )
+    return dtype
+
+
+def _vox_offset(field: dict[str, Any], first: int, path: Path) -> int:
+    offset = field["vox_offset"]
+    if (
+        not math.isfinite(offset)
+        or offset != int(offset)
+        or not first <= offset <= first + MAX_EXTENSION_BYTES
+    ):
+        raise InputError(
+            "MMREG_E_NIFTI_VOX_OFFSET",
+            f"The voxels of {path} must start between byte {first} and {first + MAX_EXTENSION_BYTES}; found "
+            f"vox_offset = {offset}. Write the file again.",
+        )
+    return int(offset)
+
+
+def _scaling(field: dict[str, Any], path: Path) -> tuple[float, float]:
+    slope, inter = float(field["scl_slope"]), float(field["scl_inter"])
+    if slope == 0 or math.isnan(slope):  # nifti1.h: no scaling; nibabel writes NaN for it
+        return 1.0, 0.0
+    if not (math.isfinite(slope) and math.isfinite(inter)):
+        raise InputError(
+            "MMREG_E_NIFTI_SCALING",
+            f"The intensity scaling of {path} must be finite; found scl_slope = {slope}, scl_inter = "
+            f"{inter}. "
+            "Repair the header.",
+        )
+    return slope, inter
+
+
+def _unit(field: dict[str, Any], path: Path) -> float:
+    unit = field["xyzt_units"] & 7
+    if unit not in _MM_PER_UNIT:
+        raise GeometryError(
+            "MMREG_E_NIFTI_UNITS",
+            f"The unit of length of {path} must be metre, mm, micron or unknown (0 to 3); found xyzt_units = "
+            f"{field['xyzt_units']}. Repair the header.",
+        )
+    return _MM_PER_UNIT[unit]
+
+
+def _spacing(field: dict[str, Any], dim: tuple[int, ...], unit: float, path: Path) -> tuple[float, ...]:
+    spacing = field["pixdim"][1 : 1 + min(3, len(dim))]
+    if not all(math.isfinite(s) and s > 0 for s in spacing):
+        raise GeometryError(
+            "MMREG_E_NIFTI_SPACING",
+            f"The voxel spacing of {path} must be above 0; found pixdim = "
+            f"{' '.join(f'{s:g}' for s in spacing)}. "
+            "Repair the header.",
+        )
+    return tuple(s * unit for s in spacing)
+
+
+def _affines(field: dict[str, Any], unit: float, path: Path) -> tuple[Float64 | None, Float64 | None]:
+    sform = qform = None
+    if field["sform_code"] > 0:
+        sform = np.eye(4)
+        sform[:3] = unit * np.reshape(field["srow"], (3, 4))
+    if field["qform_code"] > 0:
+        qform = np.eye(4)
+        qform[:3, :3] = unit * _rotation(field["quatern"], path) * _steps(field["pixdim"])
+        qform[:3, 3] = unit * np.array(field["qoffset"])
+    return sform, qform
+
+
+def _steps(pixdim: tuple[float, ...]) -> tuple[float, float, float]:
+    """Steps along i, j, k; pixdim[0] = -1 turns k round (nifti1.h, method 2)."""
+    return pixdim[1], pixdim[2], pixdim[3] * (-1 if pixdim[0] < 0 else 1)
+
+
+def _rotation(quatern: tuple[float, float, float], path: Path) -> Float64:
+    """Rotation of the unit quaternion (a, b, c, d), a >= 0, of which b, c, d are stored (nifti1.h, method "
+    "2)."""
+    b, c, d = quatern
+    norm = math.sqrt(b * b + c * c + d * d)
+    if not norm < 1 + 1e-3:
+        raise GeometryError(
+            "MMREG_E_NIFTI_QUATERNION",
+            f"The qform of {path} must be a unit quaternion; found quatern = {b:g} {c:g} {d:g}. Repair the "
+            "header.",
+        )
+    if norm * norm > 1 - 1e-7:  # half a turn: what rounding left of a would tilt the image
+        a, b, c, d = 0.0, b / norm, c / norm, d / norm
+    else:
+        a = math.sqrt(1 - norm * norm)
+    return np.array(
+        [
+            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+            [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
+        ]
+    )

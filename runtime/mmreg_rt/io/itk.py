@@ -1,0 +1,259 @@
+"""Rigid and affine transforms as ITK keeps them: text (``.tfm``, ``.txt``) and the ``.mat`` files of ANTs.
+
+ITK maps fixed to moving points as this package does, but in LPS: ``y = A (x - c) + c + t``, with the centre
+``c`` in ``FixedParameters``. In a chain the *last* transform of the file is applied first.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import TransformError
+from ..transform import Affine, Composite, Rigid
+from . import files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ..geometry import Float64
+    from ..transform import Transform
+
+MAX_TEXT_BYTES = 1 << 20
+MAX_MAT_BYTES = 1 << 16
+_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_HEADING = "#Insight Transform File V1.0"
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+def read_tfm(path: Path) -> Transform:
+    """The transform in an ITK text file."""
+    return _decoded(_blocks(files.read_text(path, MAX_TEXT_BYTES), path), path)
+
+
+def read_mat(path: Path) -> Transform:
+    """The transform in a MATLAB level 4 file, as ITK and ANTs write it, in either byte order."""
+    with files.opened(path) as stream:
+        raw = stream.read(MAX_MAT_BYTES + 1)
+    arrays = _mat_arrays(raw, path)
+    names = [name for name, _ in arrays]
+    if len(arrays) % 2 or any(name != "fixed" for name in names[1::2]):
+        raise _refusal(
+            path, "pairs of parameters and 'fixed' ones", f"the arrays {', '.join(names) or 'none'}"
+        )
+    pairs = zip(arrays[::2], arrays[1::2], strict=True)
+    return _decoded([_Block(name, values, fixed) for (name, values), (_, fixed) in pairs], path)
+
+
+def write_tfm(transform: Transform, path: Path) -> None:
+    """Write a rigid or affine transform, or a chain of them as one, as ITK text."""
+    single = _collapsed(transform)
+    if isinstance(single, Rigid):
+        name, numbers = "Euler3DTransform", _euler_parameters(_LPS @ single.matrix @ _LPS)
+    else:
+        matrix = _LPS @ single.matrix @ _LPS
+        name, numbers = "AffineTransform", [*matrix[:3, :3].ravel(), *matrix[:3, 3]]
+    parameters = " ".join(repr(float(v)) for v in numbers)
+    lines = [_HEADING, "#Transform 0", f"Transform: {name}_double_3_3", f"Parameters: {parameters}"]
+    with files.replaced(path) as stream:
+        stream.write("\n".join([*lines, "FixedParameters: 0 0 0", ""]).encode())
+
+
+@dataclass(frozen=True)
+class _Block:
+    kind: str
+    parameters: list[float]
+    fixed: list[float]
+
+
+def _collapsed(transform: Transform) -> Affine:
+    parts = transform.parts if isinstance(transform, Composite) else (transform,)
+    whole: Transform = parts[0]
+    for part in parts[1:]:
+        whole = whole.then(part)
+    if not isinstance(whole, Affine):
+        raise TransformError(
+            "MMREG_E_TRANSFORM_KIND",
+            f"A .tfm file holds rigid and affine transforms; found a {type(transform).__name__}. Write "
+            "transform.to_field(fixed.grid) as .nii.gz.",
+        )
+    return whole
+
+
+def _blocks(text: str, path: Path) -> list[_Block]:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines or lines[0] != _HEADING:
+        raise _refusal(path, f"the first line {_HEADING!r}", repr(lines[0][:60]) if lines else "no line")
+    blocks: list[_Block] = []
+    for line in lines:
+        key, colon, value = line.partition(":")
+        if line.startswith("#"):
+            continue
+        if key == "Transform" and colon:
+            blocks.append(_Block(value.strip(), [], []))
+        elif key in ("Parameters", "FixedParameters") and colon and blocks:
+            target = blocks[-1].parameters if key == "Parameters" else blocks[-1].fixed
+            if target:
+                raise _refusal(path, f"one line {key} for each transform", "two")
+            target.extend(_number(word, path) for word in value.split())
+        else:
+            raise _refusal(path, "lines Transform, Parameters and FixedParameters", repr(line[:60]))
+    return blocks
+
+
+def _number(word: str, path: Path) -> float:
+    if not _NUMBER.fullmatch(word) or not math.isfinite(float(word)):
+        raise _refusal(path, "finite numbers with a decimal point", repr(word[:40]))
+    return float(word)
+
+
+def _decoded(blocks: list[_Block], path: Path) -> Transform:
+    parts = [_transform(block, path) for block in blocks if not block.kind.startswith("CompositeTransform_")]
+    if not parts:
+        raise _refusal(path, "at least one transform", "none")
+    return parts[0] if len(parts) == 1 else Composite(parts[::-1])  # ITK applies the last first
+
+
+def _transform(block: _Block, path: Path) -> Transform:
+    match = re.fullmatch(r"(\w+)_(double|float)_([23])_\3", block.kind, re.ASCII)
+    name, n = (match[1], int(match[3])) if match else ("", 0)
+    if (name, n) not in _KINDS:
+        known = ", ".join(sorted({kind for kind, _ in _KINDS}))
+        raise TransformError(
+            "MMREG_E_TRANSFORM_KIND",
+            f"{path} holds a transform of type {block.kind[:80]!r}; read are {known}, in 2-D or 3-D. "
+            "Convert it, or sample it to a displacement field with ITK.",
+        )
+    count, decode, result = _KINDS[name, n]
+    if len(block.parameters) != count or len(block.fixed) < (n if count > n else 0):
+        raise _refusal(
+            path,
+            f"{count} parameters and a centre for {block.kind}",
+            f"{len(block.parameters)} and {len(block.fixed)} fixed ones",
+        )
+    linear, shift = decode(np.array(block.parameters), block.fixed)
+    centre = np.array(block.fixed[:n]) if count > n else np.zeros(n)
+    matrix = np.eye(4)
+    matrix[:n, :n] = linear
+    matrix[:n, 3] = shift + centre - linear @ centre
+    try:
+        return result(_LPS @ matrix @ _LPS)
+    except TransformError as reason:
+        raise TransformError(reason.code, f"{path}: {reason.args[0]}") from reason
+
+
+def _matrix_offset(n: int) -> Callable[[Float64, list[float]], tuple[Float64, Float64]]:
+    return lambda values, _: (values[: n * n].reshape(n, n), values[n * n :])
+
+
+def _euler_3d(values: Float64, fixed: list[float]) -> tuple[Float64, Float64]:
+    x, y, z = (_axis_rotation(axis, angle) for axis, angle in enumerate(values[:3]))
+    zyx = len(fixed) > 3 and fixed[3] != 0  # ITK: ComputeZYX
+    return (z @ y @ x if zyx else z @ x @ y), values[3:]
+
+
+def _euler_2d(values: Float64, _: list[float]) -> tuple[Float64, Float64]:
+    return _axis_rotation(2, values[0])[:2, :2], values[1:]
+
+
+def _versor(values: Float64, _: list[float]) -> tuple[Float64, Float64]:
+    """Vector part of a unit quaternion, shift, and a scale where there is one."""
+    vector = values[:3]
+    length = min(1.0, float(np.linalg.norm(vector)))
+    angle = 2 * math.asin(length)
+    x, y, z = vector / (length or 1.0)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    rotation = np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross  # Rodrigues
+    return rotation * (values[6] if len(values) > 6 else 1.0), values[3:6]
+
+
+def _shift(values: Float64, _: list[float]) -> tuple[Float64, Float64]:
+    return np.eye(len(values)), values
+
+
+def _nothing(n: int) -> Callable[[Float64, list[float]], tuple[Float64, Float64]]:
+    return lambda *_: (np.eye(n), np.zeros(n))
+
+
+def _axis_rotation(axis: int, angle: float) -> Float64:
+    rotation = np.eye(3)
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    rotation[i, i] = rotation[j, j] = math.cos(angle)
+    rotation[i, j], rotation[j, i] = -math.sin(angle), math.sin(angle)
+    return rotation
+
+
+def _euler_parameters(matrix: Float64) -> list[float]:
+    """Angles about x, y, z, of rotation z x y, and shift: the parameters of Euler3DTransform."""
+    r = matrix[:3, :3]
+    across = math.hypot(r[2, 0], r[2, 2])
+    angle_x = math.atan2(r[2, 1], across)
+    if across > 1e-9:
+        angle_y, angle_z = math.atan2(-r[2, 0], r[2, 2]), math.atan2(-r[0, 1], r[1, 1])
+    else:  # y and z turn about one line: z does it all
+        angle_y, angle_z = 0.0, math.atan2(r[1, 0], r[0, 0])
+    return [angle_x, angle_y, angle_z, *matrix[:3, 3]]
+
+
+def _mat_arrays(raw: bytes, path: Path) -> list[tuple[str, list[float]]]:
+    """Name and values of each array of a MATLAB level 4 file: 20 bytes of header, name, column."""
+    arrays: list[tuple[str, list[float]]] = []
+    at = 0
+    while at < len(raw) <= MAX_MAT_BYTES:
+        name, values, at = _mat_array(raw, at, path)
+        arrays.append((name, values))
+    if len(raw) > MAX_MAT_BYTES:
+        raise _refusal(path, f"at most {MAX_MAT_BYTES} bytes", "more")
+    return arrays
+
+
+def _mat_array(raw: bytes, at: int, path: Path) -> tuple[str, list[float], int]:
+    header = raw[at : at + 20].ljust(20, b"\xff")
+    order = "<" if struct.unpack("<i", header[:4])[0] in (0, 10, 100, 110) else ">"
+    kind, rows, columns, imaginary, length = struct.unpack(order + "5i", header)
+    number = (
+        {0: "d", 10: "f"}.get(kind % 100, "") if kind in (0, 10, 100, 110, 1000, 1010, 1100, 1110) else ""
+    )
+    if not (number and 0 < rows <= 64 and columns == 1 and imaginary == 0 and 1 < length <= 128):
+        raise _refusal(path, "a MATLAB level 4 column of real numbers", f"the header {header.hex(' ')}")
+    name = raw[at + 20 : at + 20 + length]
+    layout = struct.Struct(f"{order}{rows}{number}")
+    end = at + 20 + length + layout.size
+    if end > len(raw) or not re.fullmatch(rb"\w+\0", name):
+        raise _refusal(path, f"a name and {rows} numbers at byte {at}", f"{len(raw) - at} bytes")
+    values = layout.unpack_from(raw, at + 20 + length)
+    if not all(map(math.isfinite, values)):
+        raise _refusal(path, "finite numbers", f"{values}")
+    return name[:-1].decode(), list(values), end
+
+
+def _refusal(path: Path, asked: str, found: str) -> TransformError:
+    return TransformError(
+        "MMREG_E_TRANSFORM_FILE",
+        f"{path} is no ITK transform: needed {asked}; found {found}. Write it again with ITK.",
+    )
+
+
+# name and dimensions: number of parameters, how they are read, what they make
+_KINDS: dict[
+    tuple[str, int], tuple[int, Callable[[Float64, list[float]], tuple[Float64, Float64]], type[Affine]]
+] = {
+    ("AffineTransform", 2): (6, _matrix_offset(2), Affine),
+    ("AffineTransform", 3): (12, _matrix_offset(3), Affine),
+    ("MatrixOffsetTransformBase", 2): (6, _matrix_offset(2), Affine),
+    ("MatrixOffsetTransformBase", 3): (12, _matrix_offset(3), Affine),
+    ("Euler2DTransform", 2): (3, _euler_2d, Rigid),
+    ("Euler3DTransform", 3): (6, _euler_3d, Rigid),
+    ("VersorRigid3DTransform", 3): (6, _versor, Rigid),
+    ("Similarity3DTransform", 3): (7, _versor, Affine),
+    ("TranslationTransform", 2): (2, _shift, Rigid),
+    ("TranslationTransform", 3): (3, _shift, Rigid),
+    ("IdentityTransform", 2): (0, _nothing(2), Rigid),
+    ("IdentityTransform", 3): (0, _nothing(3), Rigid),
+}

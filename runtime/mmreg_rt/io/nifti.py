@@ -1,0 +1,297 @@
+"""NIfTI images: a file of shape (X, Y, Z) is read as data ``(Z, Y, X)``, with the affine's columns to match.
+
+Files give voxels only after ``header`` has checked every field that says where they are. Voxels are then read
+as they arrive, so a header that promises more than the file holds costs nothing.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from ..errors import GeometryError, InputError
+from ..geometry import Grid, Volume
+from . import files
+from .header import NiftiHeader, check_extensions, header_bytes, parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..geometry import Array, Float64
+
+    Form = Literal["sform", "qform"]
+
+    class Writer(Protocol):
+        def write(self, data: memoryview, /) -> Any: ...
+
+
+VECTOR, DISPVECT = 1007, 1006  # NIFTI_INTENT_VECTOR, NIFTI_INTENT_DISPVECT
+FORMS_AGREE_VOX = 0.1  # sform and qform may differ by rounding, not by more of a voxel than this
+SPACING_AGREES = 0.01  # relative: pixdim, which ITK uses, against the columns of the affine
+_ZYX = [2, 1, 0, 3]
+
+
+@dataclass(frozen=True)
+class NiftiSource:
+    """What a volume keeps of the file it was read from, to write the same header again."""
+
+    header: NiftiHeader
+    extensions: bytes
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class NiftiFile:
+    """A file that was read whole: header, extensions, voxels."""
+
+    header: NiftiHeader
+    extensions: bytes
+    voxels: bytearray
+
+    def array(self) -> Array:
+        """Voxels in the order of the file, slowest axis first, in the byte order of this machine."""
+        stored = np.frombuffer(self.voxels, self.header.dtype).reshape(self.header.dim[::-1])
+        native: Array = stored.astype(self.header.dtype.newbyteorder("="), copy=False)
+        return native
+
+
+def read(path: Path, frame: int | None, prefer: Form | None) -> Volume:
+    """The image of ``path``; of a series, frame number ``frame``. ``prefer`` settles which form is right."""
+    file = load(path)
+    if file.header.intent_code in (VECTOR, DISPVECT) and len(file.header.dim) == 5:
+        raise InputError(
+            "MMREG_E_NIFTI_IS_FIELD",
+            f"{path} holds vectors (intent {file.header.intent_code}), not an image. Use read_transform.",
+        )
+    grid = grid_of(file.header, path, prefer)
+    data = _one_frame(file, path, frame).reshape(grid.shape)
+    return Volume(_scaled(data, file.header), grid, NiftiSource(file.header, file.extensions, grid))
+
+
+def write(volume: Volume, path: Path) -> None:
+    """The image with the header it was read with, or with a new one; geometry is that of its grid."""
+    source = volume.source if isinstance(volume.source, NiftiSource) else None
+    data = _storable(volume.data, source.header.byte_order if source else "<")
+    header = _source_header(volume.grid, source) if source else new_header(volume.grid.shape)
+    if source is None or source.grid != volume.grid:
+        set_grid(header, volume.grid)
+    header.set_data_dtype(data.dtype)
+    save(header, source.extensions if source else b"", data, path)
+
+
+def load(path: Path) -> NiftiFile:
+    """Header, extensions and voxels of a file, each checked before the next is read."""
+    compressed = path.name.lower().endswith(".gz")
+    with files.opened(path) as stream:
+        magic = stream.read(2)
+        _check_compression(magic, compressed, path)
+        stream.seek(0)
+        source: files.ByteStream = files.Gunzip(stream, path) if compressed else stream
+        first = source.read(4)
+        version, _ = header_bytes(first, path)
+        head = first + source.read({1: 348, 2: 540}[version])
+        header = parse(head, path)
+        _check_room(header, path, path.stat().st_size, compressed)
+        extensions = source.read(header.vox_offset - header.start)
+        check_extensions(header, head[-4:], extensions, path)
+        return NiftiFile(header, extensions, _voxels(source, header, path))
+
+
+def grid_of(header: NiftiHeader, path: Path, prefer: Form | None) -> Grid:
+    """Where the voxels lie, by the form that both NIfTI and the caller agree on."""
+    x, y, z = (*header.dim, 1)[:3]
+    affine = _complete(_chosen_form(header, path, prefer), header)
+    try:
+        grid = Grid((z, y, x), affine[:, _ZYX])
+    except GeometryError as reason:
+        raise GeometryError(reason.code, f"{path}: {reason.args[0]}") from reason
+    found = grid.spacing_mm[::-1][: len(header.spacing_mm)]
+    if not np.allclose(found, header.spacing_mm, rtol=SPACING_AGREES):
+        raise GeometryError(
+            "MMREG_E_NIFTI_SPACING_DISAGREES",
+            f"The header of {path} contradicts itself: pixdim says {_numbers(header.spacing_mm)} mm, its "
+            "affine "
+            f"{_numbers(found)} mm, and programs differ in which they use. Repair the header.",
+        )
+    return grid
+
+
+def new_header(shape: tuple[int, ...]) -> Any:
+    """A nibabel header of single-file NIfTI for an array ``(Z, Y, X)``, NIfTI-2 only if NIfTI-1 is too "
+    "small."""
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.nifti2 import Nifti2Header
+
+    header = Nifti1Header() if max(shape) < 2**15 else Nifti2Header()
+    header.set_data_shape(shape[::-1])
+    return header
+
+
+def set_grid(header: Any, grid: Grid) -> None:
+    """Write the affine as sform and qform, in mm, with the codes that were there or 1, "scanner"."""
+    if grid.shear > SPACING_AGREES:
+        raise GeometryError(
+            "MMREG_E_GRID_SHEAR",
+            f"A NIfTI file needs orthogonal axes, as ITK reads no others; the cosine between two is "
+            f"{grid.shear:.3g} (limit {SPACING_AGREES:g}). Resample to an orthogonal grid first.",
+        )
+    affine = grid.affine[:, _ZYX]
+    header.set_sform(affine, int(header["sform_code"]) or 1)
+    header.set_qform(affine, int(header["qform_code"]) or 1)
+    header.set_xyzt_units(2, int(header["xyzt_units"]) & 0x38)
+
+
+def save(header: Any, extensions: bytes, data: Array, path: Path) -> None:
+    """Write the file under a name of its own, then give it its name: it is there whole, or not at all."""
+    start = len(header.binaryblock) + 4
+    header["vox_offset"] = start + len(extensions)
+    header["scl_slope"], header["scl_inter"] = 1, 0
+    head = header.binaryblock + struct.pack("4B", bool(extensions), 0, 0, 0) + extensions
+    voxels = np.ascontiguousarray(data).reshape(-1).view(np.uint8).data
+    with files.replaced(path) as stream:
+        if path.name.lower().endswith(".gz"):  # level 1, no time stamp: fast, and the same bytes every time
+            with gzip.GzipFile("", "wb", 1, stream, mtime=0) as compressed:
+                _write_all(compressed, head, voxels)
+        else:
+            _write_all(stream, head, voxels)
+
+
+def _write_all(stream: Writer, head: bytes, voxels: memoryview) -> None:
+    stream.write(memoryview(head))
+    for at in range(0, len(voxels), files.CHUNK):
+        stream.write(voxels[at : at + files.CHUNK])
+
+
+def _check_compression(magic: bytes, compressed: bool, path: Path) -> None:
+    if (magic == b"\x1f\x8b") != compressed:
+        found = "is not compressed" if compressed else "is compressed by gzip"
+        raise InputError(
+            "MMREG_E_FILE_EXTENSION",
+            f"The content of {path} {found}, unlike its name says. Rename it to end in "
+            f"{'.nii' if compressed else '.nii.gz'}.",
+        )
+
+
+def _check_room(header: NiftiHeader, path: Path, size: int, compressed: bool) -> None:
+    """Refuse a header that promises more than the file can hold, before anything is allocated for it."""
+    needed = header.vox_offset + header.voxel_bytes
+    most = size * files.DEFLATE_LIMIT if compressed else size
+    if needed > most:
+        raise _too_short(header, path, f"its {size} bytes can hold at most {most}")
+
+
+def _too_short(header: NiftiHeader, path: Path, found: str) -> InputError:
+    return InputError(
+        "MMREG_E_FILE_TRUNCATED",
+        f"The header of {path} (dim {_numbers(header.dim)}, {header.dtype.name}) needs "
+        f"{header.vox_offset + header.voxel_bytes} bytes; {found}. Copy or download it again.",
+    )
+
+
+def _voxels(source: files.ByteStream, header: NiftiHeader, path: Path) -> bytearray:
+    voxels = bytearray()
+    while len(voxels) < header.voxel_bytes:
+        piece = source.read(min(4 * files.CHUNK, header.voxel_bytes - len(voxels)))
+        if not piece:
+            raise _too_short(header, path, f"found {header.vox_offset + len(voxels)}")
+        voxels += piece
+    if source.read(1):  # in a compressed file this also verifies the checksum; and a bomb stops here
+        raise InputError(
+            "MMREG_E_FILE_TRAILING",
+            f"{path} goes on after the {header.voxel_bytes} bytes of its voxels (dim {_numbers(header.dim)}, "
+            f"{header.dtype.name}). Repair the header, or write the file again.",
+        )
+    return voxels
+
+
+def _one_frame(file: NiftiFile, path: Path, frame: int | None) -> Array:
+    array, dim = file.array(), file.header.dim
+    frames = int(np.prod(dim[3:], dtype=np.int64))
+    if frame is None and frames > 1:
+        raise InputError(
+            "MMREG_E_NIFTI_FRAMES",
+            f"{path} holds {frames} frames or channels (dim {_numbers(dim)}); one is registered at a time. "
+            "Choose "
+            f"with frame=0 to frame={frames - 1}, or save one with nibabel's image.slicer.",
+        )
+    if frame is not None and not 0 <= frame < frames:
+        raise InputError(
+            "MMREG_E_NIFTI_FRAMES", f"{path} has frames 0 to {frames - 1}; frame {frame} was asked for."
+        )
+    chosen: Array = array.reshape(frames, -1)[frame or 0]
+    return chosen
+
+
+def _scaled(data: Array, header: NiftiHeader) -> Array:
+    if (header.slope, header.inter) == (1.0, 0.0):
+        return data
+    exact = np.float32 if data.dtype.itemsize <= 2 or data.dtype == np.float32 else np.float64
+    scaled: Array = data.astype(exact) * exact(header.slope) + exact(header.inter)
+    return scaled
+
+
+def _chosen_form(header: NiftiHeader, path: Path, prefer: Form | None) -> Float64:
+    forms = {"sform": header.sform, "qform": header.qform}
+    there = [form for name, form in forms.items() if form is not None and prefer in (None, name)]
+    if not there:
+        raise GeometryError(
+            "MMREG_E_NIFTI_NO_ORIENTATION",
+            f"The header of {path} does not say how the image lies ({prefer or 'sform and qform'} code 0), "
+            "and "
+            "programs differ in what they then assume. Set it, for instance with nibabel's set_sform.",
+        )
+    if len(there) == 2:
+        _check_forms_agree(there[0], there[1], header, path)
+    return there[0]
+
+
+def _check_forms_agree(sform: Float64, qform: Float64, header: NiftiHeader, path: Path) -> None:
+    last = np.array((*header.dim, 1)[:3]) - 1
+    corners = np.c_[np.array([*np.ndindex(2, 2, 2)]) * last, np.ones(8)]
+    apart = np.linalg.norm(corners @ (sform - qform)[:3].T, axis=1).max()
+    limit = FORMS_AGREE_VOX * min(header.spacing_mm)
+    if not apart <= limit:
+        raise GeometryError(
+            "MMREG_E_NIFTI_FORMS_DISAGREE",
+            f"The header of {path} says twice how the image lies, and sform and qform differ by {apart:.3g} "
+            "mm "
+            f"(limit {limit:.3g}); ITK and nibabel would read different images. Choose with prefer='sform' "
+            "or "
+            "prefer='qform', or set both alike.",
+        )
+
+
+def _complete(affine: Float64, header: NiftiHeader) -> Float64:
+    """A 2-D header may leave its third column 0: then a slice 1 mm thick, as ITK takes it."""
+    if len(header.dim) > 2 or affine[:3, 2].any():
+        return affine
+    normal = np.cross(affine[:3, 0], affine[:3, 1])
+    full: Float64 = affine.copy()
+    full[:3, 2] = normal / (float(np.linalg.norm(normal)) or 1.0)
+    return full
+
+
+def _source_header(grid: Grid, source: NiftiSource) -> Any:
+    """The header of the source, for an image on ``grid``."""
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.nifti2 import Nifti2Header
+
+    kind = Nifti1Header if source.header.version == 1 else Nifti2Header
+    header = kind(source.header.raw, endianness=source.header.byte_order, check=False)
+    x, y, z = grid.shape[::-1]
+    header.set_data_shape((x, y) if len(source.header.dim) == 2 and z == 1 else (x, y, z))
+    return header
+
+
+def _storable(data: Array, order: str) -> Array:
+    """The data in a type that NIfTI has: bool, half and long double have none of their own."""
+    kind = {"?": "u1", "e": "f4", "g": "f8"}.get(data.dtype.char, data.dtype.str[1:])
+    return data.astype(order + kind, copy=False)
+
+
+def _numbers(values: Any) -> str:
+    return " ".join(f"{v:g}" for v in values)
