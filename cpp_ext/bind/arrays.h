@@ -4,10 +4,12 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 
+#include <cstdlib>
 #include <initializer_list>
 #include <memory>
 #include <string>
 
+#include "cpu/memory.h"
 #include "solver/operations.h"
 
 namespace mmreg::bind {
@@ -29,8 +31,8 @@ template <class T>
 Out<T> make(std::initializer_list<std::int64_t> shape) {
   std::size_t dims[8], rank = 0, count = 1;
   for (std::int64_t s : shape) dims[rank++] = std::size_t(s), count *= std::size_t(s);
-  T* data = new T[count ? count : 1];
-  nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<T*>(p); });
+  T* data = static_cast<T*>(allocate_aligned(count * sizeof(T)));
+  nb::capsule owner(data, [](void* p) noexcept { std::free(p); });
   return Out<T>(data, rank, dims, owner);
 }
 

@@ -29,7 +29,7 @@ static std::vector<std::string> targets() {
 void bind_jacobian(nb::module_&);
 void bind_filters(nb::module_&);
 void bind_search(nb::module_&);
-void bind_statistics(nb::module_&);
+void bind_similarity(nb::module_&);
 
 }  // namespace mmreg::bind
 
@@ -39,5 +39,5 @@ NB_MODULE(_native, m) {
   bind_jacobian(m);
   bind_filters(m);
   bind_search(m);
-  bind_statistics(m);
+  bind_similarity(m);
 }

@@ -1,6 +1,7 @@
 #include "cpu/queue.h"
 
 #include <sched.h>
+#include <sys/mman.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -121,9 +122,14 @@ class Pool final : public CpuQueue {
 
 }  // namespace
 
+// Large blocks ask for huge pages: the first touch of a small page costs more than copying it does.
 void* allocate_aligned(std::size_t bytes) {
+  constexpr std::size_t huge = std::size_t(1) << 21;
   void* memory = nullptr;
-  if (posix_memalign(&memory, 64, bytes ? bytes : 64) != 0) throw std::bad_alloc();
+  if (posix_memalign(&memory, bytes >= huge ? huge : 64, bytes ? bytes : 64) != 0) throw std::bad_alloc();
+#if defined(MADV_HUGEPAGE)
+  if (bytes >= huge) madvise(memory, bytes / huge * huge, MADV_HUGEPAGE);
+#endif
   return memory;
 }
 

@@ -62,7 +62,7 @@ struct Operations {
   void (*coupled_convex_half)(Queue&, const Half* cost, const float* u, Extent n, const int radius[3], float weight,
                               float* out);
 
-  // Statistics. The mean over all voxels of the squared correlation in windows of 2 radius + 1; map may be nullptr.
+  // Similarity. The mean over all voxels of the squared correlation in windows of 2 radius + 1; map may be nullptr.
   double (*local_ncc)(Queue&, const float* fixed, const float* moving, Extent n, int radius, float* map);
   // Counts, (fixed bins, moving bins); voxels with mask 0 are left out, mask may be nullptr. Voxels must be finite.
   void (*joint_histogram)(Queue&, const float* fixed, const float* moving, const std::uint8_t* mask, std::int64_t count,

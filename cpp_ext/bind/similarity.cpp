@@ -82,7 +82,7 @@ static double normalised_mutual_information(In<double, 2> histogram) {
   return information(histogram.data(), int(histogram.shape(0)), int(histogram.shape(1))).normalised();
 }
 
-void bind_statistics(nb::module_& m) {
+void bind_similarity(nb::module_& m) {
   const auto fixed = "fixed"_a.noconvert(), moving = "moving"_a.noconvert();
   m.def("local_ncc", &local_ncc, fixed, moving, "radius"_a, "threads"_a = 0, "target"_a = "",
         "Mean of the squared correlation over all windows, and its map.");

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import reference.statistics
+import reference.similarity
 
 from mmreg_rt import _native
 
@@ -14,7 +14,7 @@ SHAPES = ((1, 1, 1), (1, 9, 40), (5, 7, 3), (17, 31, 33), (12, 70, 20))
 def test_local_ncc_agrees_with_the_reference(target, shape, radius, rng):
     fixed = rng.random(shape, np.float32)
     moving = 3 * fixed + rng.random(shape, np.float32) + 100
-    value, squared = reference.statistics.local_ncc(fixed, moving, radius)
+    value, squared = reference.similarity.local_ncc(fixed, moving, radius)
     found, found_map = _native.local_ncc(fixed, moving, radius, target=target)
     # single-precision sums of up to 2197 products; 100 costs the voxels of `moving` 7 of their 24 bits
     np.testing.assert_allclose(found_map, squared, atol=2e-3)
@@ -45,7 +45,7 @@ def test_joint_histogram_agrees_with_the_reference(target, shape, bins, masked, 
     fixed, moving = rng.normal(0, 1, (2, *shape)).astype(np.float32)
     mask = (rng.random(shape) > 0.3).astype(np.uint8) if masked else None
     arguments = fixed, moving, mask, bins, (-1.0, 2.0), (-2.5, 2.5), parzen
-    expected = reference.statistics.joint_histogram(*arguments)
+    expected = reference.similarity.joint_histogram(*arguments)
     found = _native.joint_histogram(*arguments, target=target)
     if not parzen:
         np.testing.assert_array_equal(found, expected)
@@ -75,7 +75,7 @@ def test_information_of_known_histograms():
 
 def test_information_agrees_with_the_reference(rng):
     histogram = rng.random((5, 9)) * (rng.random((5, 9)) > 0.3)
-    fixed, moving, joint = reference.statistics.entropies(histogram)
+    fixed, moving, joint = reference.similarity.entropies(histogram)
     assert _native.mutual_information(histogram) == pytest.approx(fixed + moving - joint)
     assert _native.normalised_mutual_information(histogram) == pytest.approx((fixed + moving) / joint)
 
