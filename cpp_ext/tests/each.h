@@ -1,0 +1,50 @@
+// Runs an operation through the table on every target, on extents where row loops go wrong first, and holds what
+// all operations promise: the same bits for any number of threads, targets that agree, no access outside (that is
+// the sanitizers' part: arrays have exactly the size asked for).
+#pragma once
+#include <cstring>
+#include <functional>
+
+#include "core/half.h"
+#include "tests/arrays.h"
+#include "tests/check.h"
+
+namespace mmreg::test {
+
+using Values = std::vector<float>;
+using Halves = std::vector<Half>;
+using Run = std::function<Values(const Operations&, Queue&, Extent)>;
+
+inline std::size_t size(std::int64_t count) { return static_cast<std::size_t>(count); }
+
+inline Values widened(const Halves& halves) {
+  Values values(halves.size());
+  for (std::size_t i = 0; i < halves.size(); ++i) values[i] = scalar::widen(halves[i]);
+  return values;
+}
+
+inline Halves narrowed(const Values& values) {
+  Halves halves(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) halves[i] = scalar::narrow(values[i]);
+  return halves;
+}
+
+inline bool same_bits(const Values& a, const Values& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+// `tolerance` between targets is for other roundings, and other orders of sums inside one voxel.
+inline void hold(const Run& run, double tolerance) {
+  for (const Extent n : edge_extents) {
+    Values first;
+    for (const Operations* target : all_targets()) {
+      const Values alone = run(*target, *open(*target, 1), n);
+      CHECK(!alone.empty());
+      for (int threads : {2, 3, 5}) CHECK(same_bits(run(*target, *open(*target, threads), n), alone));
+      if (first.empty()) first = alone;
+      for (std::size_t i = 0; i < alone.size(); ++i) CHECK_NEAR(alone[i], first[i], tolerance);
+    }
+  }
+}
+
+}  // namespace mmreg::test
