@@ -26,7 +26,8 @@ static std::vector<std::string> targets() {
   return names;
 }
 
-void bind_jacobian(nb::module_&);
+void bind_displacement(nb::module_&);
+void bind_sampling(nb::module_&);
 void bind_filters(nb::module_&);
 void bind_search(nb::module_&);
 void bind_similarity(nb::module_&);
@@ -36,7 +37,8 @@ void bind_similarity(nb::module_&);
 NB_MODULE(_native, m) {
   using namespace mmreg::bind;
   m.def("targets", &targets, "CPU targets that this machine runs, best first.");
-  bind_jacobian(m);
+  bind_displacement(m);
+  bind_sampling(m);
   bind_filters(m);
   bind_search(m);
   bind_similarity(m);

@@ -24,6 +24,28 @@ struct Queue {  // a pool of threads (CPU) or a stream (CUDA); one user at a tim
 enum class Interpolation : int { nearest, linear, cubic };  // cubic: B-spline of prefiltered coefficients
 enum class Border : int { zero, extend };  // outside: 0 (images), or the border value (fields, features)
 
+// Determinants of p -> p + u(p) with the differences of u taken in 9 ways: [0] as `jacobian` does; [1 + 4a + 2b + c]
+// with a, b, c = 1 for the forward and 0 for the backward difference along axis 0, 1, 2, at the voxels that have all
+// three neighbours. An axis of 1 has difference 0 both ways.
+struct Folding {
+  float smallest[9];      // the least determinant that is a number; +infinity if there is none
+  std::int64_t count[9];  // voxels whose determinant is 0, negative or NaN
+};
+
+struct Summary {
+  double sum, mean, smallest, largest;  // over the finite values; 0 if there are none
+  std::int64_t not_finite;
+};
+
+struct Reach {
+  double longest;           // the greatest length of a finite displacement vector, in voxels
+  std::int64_t not_finite;  // voxels with a component that is NaN or infinite
+};
+
+struct Inversion {
+  double largest, mean;  // residual |v(x) + u(x + v(x))| over the grid, in voxels
+};
+
 struct Operations {
   const char* name;
 
@@ -33,7 +55,31 @@ struct Operations {
   void (*upload)(Queue&, void* to, const void* from, std::size_t bytes);
   void (*download)(Queue&, void* to, const void* from, std::size_t bytes);  // waits for the queue
 
+  // Sampling. Border::zero fades an image to 0 within one voxel outside the box of its voxel centres; Border::extend
+  // gives the value at the nearest point of the box. A point that is not finite gives NaN (label 0). warped(p) =
+  // moving(p + u(p)) on u's grid n. For cubic, `moving` holds coefficients made by `prefilter`. `valid`, if not null,
+  // gets 1 where p + u(p) lies within half a voxel of the moving box, else 0.
+  void (*warp)(Queue&, const float* moving, int channels, Extent m, const float* u, Extent n, Interpolation, Border,
+               float* warped, std::uint8_t* valid);
+  void (*warp_labels)(Queue&, const std::int32_t* moving, Extent m, const float* u, Extent n, std::int32_t* warped);
+  // out(i) = moving(A i + b) on grid n; map is [A b], 3 x 4, row by row, from output to moving indices (axes 0, 1, 2).
+  void (*resample_affine)(Queue&, const float* moving, int channels, Extent m, const double* map, Extent n,
+                          Interpolation, Border, float* out, std::uint8_t* valid);
+  void (*prefilter)(Queue&, const float* image, int channels, Extent n, float* coefficients);  // may be in place
+
+  // Displacements. Sampled linearly, Border::extend.
+  // out(p) = first(p) + second(p + first(p)): the map of `first`, then that of `second`. out may overlap neither.
+  void (*compose)(Queue&, const float* first, const float* second, Extent n, float* out);
+  // The flow of a stationary velocity for unit time: velocity / 2^steps, composed with itself `steps` times. Not in
+  // place.
+  void (*integrate)(Queue&, const float* velocity, Extent n, int steps, float* u);
+  // v with v(p) + u(p + v(p)) = 0, to `tolerance` voxels where at most `iterations` steps per voxel reach it.
+  Inversion (*invert)(Queue&, const float* u, Extent n, int iterations, float tolerance, float* v);
   void (*jacobian)(Queue&, const float* u, Extent n, float* determinant);
+  Folding (*folding)(Queue&, const float* u, Extent n);
+  Reach (*reach)(Queue&, const float* u, Extent n);
+
+  Summary (*summary)(Queue&, const float* values, std::int64_t count);
 
   // Filters and features. Outside of the image is its border value; voxels must be finite. radius, factor and
   // sigma_vox are per axis. gaussian: weights cut at ceil(4 sigma); box: mean of 2 radius + 1; both also in place.

@@ -8,7 +8,21 @@
 
 namespace mmreg::MMREG_TARGET {
 
+void warp(Queue&, const float* moving, int channels, Extent m, const float* u, Extent n, Interpolation, Border,
+          float* warped, std::uint8_t* valid);
+void warp_labels(Queue&, const std::int32_t* moving, Extent m, const float* u, Extent n, std::int32_t* warped);
+void resample_affine(Queue&, const float* moving, int channels, Extent m, const double* map, Extent n, Interpolation,
+                     Border, float* out, std::uint8_t* valid);
+void prefilter(Queue&, const float* image, int channels, Extent n, float* coefficients);
+
+void compose(Queue&, const float* first, const float* second, Extent n, float* out);
+void integrate(Queue&, const float* velocity, Extent n, int steps, float* u);
+Inversion invert(Queue&, const float* u, Extent n, int iterations, float tolerance, float* v);
 void jacobian(Queue&, const float* u, Extent n, float* determinant);
+Folding folding(Queue&, const float* u, Extent n);
+Reach reach(Queue&, const float* u, Extent n);
+
+Summary summary(Queue&, const float* values, std::int64_t count);
 
 void gaussian(Queue&, const float* image, int channels, Extent n, const float sigma_vox[3], float* out);
 void box(Queue&, const float* image, int channels, Extent n, const int radius[3], float* out);

@@ -16,7 +16,19 @@ const Operations operations = {
     cpu_copy,
     cpu_copy,
 
+    warp,
+    warp_labels,
+    resample_affine,
+    prefilter,
+
+    compose,
+    integrate,
+    invert,
     jacobian,
+    folding,
+    reach,
+
+    summary,
 
     gaussian,
     box,

@@ -1,0 +1,109 @@
+#include <nanobind/stl/pair.h>
+
+#include <climits>
+
+#include "bind/arrays.h"
+
+namespace mmreg::bind {
+
+using Field = In<float, 4>;
+
+static Extent grid_of(const Field& u) {
+  require(u.shape(0) == 3, "displacement must have shape (3, D, H, W), in voxels of its grid");
+  const std::size_t size = u.size() / 3;
+  require(size > 0 && size <= std::size_t(INT_MAX), "displacement must have 1 to 2**31 - 1 voxels");
+  return extent(u, 1);
+}
+
+static Out<float> compose(Field first, Field second, int threads, const std::string& target) {
+  const Extent n = grid_of(first), other = grid_of(second);
+  require(n.d == other.d && n.h == other.h && n.w == other.w, "first and second must have the same shape");
+  Out<float> out = make<float>({3, n.d, n.h, n.w});
+  Call call(target, threads);
+  call->compose(call.queue(), first.data(), second.data(), n, out.data());
+  return out;
+}
+
+static Out<float> integrate(Field velocity, int steps, int threads, const std::string& target) {
+  const Extent n = grid_of(velocity);
+  require(steps >= 0 && steps <= 30, "steps must be between 0 and 30");
+  Out<float> out = make<float>({3, n.d, n.h, n.w});
+  Call call(target, threads);
+  call->integrate(call.queue(), velocity.data(), n, steps, out.data());
+  return out;
+}
+
+static std::pair<Out<float>, nb::dict> invert(Field u, int iterations, float tolerance, int threads,
+                                              const std::string& target) {
+  const Extent n = grid_of(u);
+  require(iterations > 0 && tolerance > 0, "iterations and tolerance must be positive");
+  Out<float> out = make<float>({3, n.d, n.h, n.w});
+  Inversion residual;
+  {
+    Call call(target, threads);
+    residual = call->invert(call.queue(), u.data(), n, iterations, tolerance, out.data());
+  }
+  nb::dict result;
+  result["largest"] = residual.largest, result["mean"] = residual.mean;
+  return {out, result};
+}
+
+static Out<float> jacobian(Field u, int threads, const std::string& target) {
+  const Extent n = grid_of(u);
+  Out<float> out = make<float>({n.d, n.h, n.w});
+  Call call(target, threads);
+  call->jacobian(call.queue(), u.data(), n, out.data());
+  return out;
+}
+
+static nb::dict folding(Field u, int threads, const std::string& target) {
+  const Extent n = grid_of(u);
+  Folding found;
+  {
+    Call call(target, threads);
+    found = call->folding(call.queue(), u.data(), n);
+  }
+  nb::list smallest, count;
+  for (int i = 0; i < 9; ++i) smallest.append(double(found.smallest[i])), count.append(found.count[i]);
+  nb::dict result;
+  result["smallest"] = nb::tuple(smallest), result["count"] = nb::tuple(count);
+  return result;
+}
+
+static nb::dict reach(Field u, int threads, const std::string& target) {
+  const Extent n = grid_of(u);
+  Reach found;
+  {
+    Call call(target, threads);
+    found = call->reach(call.queue(), u.data(), n);
+  }
+  nb::dict result;
+  result["longest"] = found.longest, result["not_finite"] = found.not_finite;
+  return result;
+}
+
+static nb::dict summary(nb::ndarray<const float, nb::c_contig, nb::device::cpu> values, int threads,
+                        const std::string& target) {
+  Summary found;
+  {
+    Call call(target, threads);
+    found = call->summary(call.queue(), values.data(), std::int64_t(values.size()));
+  }
+  nb::dict result;
+  result["sum"] = found.sum, result["mean"] = found.mean, result["smallest"] = found.smallest;
+  result["largest"] = found.largest, result["not_finite"] = found.not_finite;
+  return result;
+}
+
+void bind_displacement(nb::module_& m) {
+  m.def("compose", &compose, "first"_a.noconvert(), "second"_a.noconvert(), "threads"_a = 0, "target"_a = "");
+  m.def("integrate", &integrate, "velocity"_a.noconvert(), "steps"_a = 7, "threads"_a = 0, "target"_a = "");
+  m.def("invert", &invert, "displacement"_a.noconvert(), "iterations"_a = 30, "tolerance"_a = 1e-3f, "threads"_a = 0,
+        "target"_a = "");
+  m.def("jacobian", &jacobian, "displacement"_a.noconvert(), "threads"_a = 0, "target"_a = "");
+  m.def("folding", &folding, "displacement"_a.noconvert(), "threads"_a = 0, "target"_a = "");
+  m.def("reach", &reach, "displacement"_a.noconvert(), "threads"_a = 0, "target"_a = "");
+  m.def("summary", &summary, "values"_a.noconvert(), "threads"_a = 0, "target"_a = "");
+}
+
+}  // namespace mmreg::bind

@@ -1,0 +1,94 @@
+// One point of the inverse of p -> p + u(p), by damped Newton steps on the piecewise trilinear u, in double. For the
+// few points where the fixed point iteration v <- -u(p + v) is too slow or leaves: it contracts only where |du/dp| < 1.
+#pragma once
+#include "core/types.h"
+
+namespace mmreg::MMREG_TARGET {
+
+struct Slope {  // u at a point and its derivative there
+  double u[3], du[3][3];
+};
+
+MMREG_INLINE void neighbours(double x, int n, int& low, int& high, double& t, bool& free) {
+  free = n > 1 && x > 0 && x < n - 1;                              // outside the grid u is extended: no slope
+  const double c = x > 0 ? (x < n - 1 ? x : double(n - 1)) : 0.0;  // NaN gives 0
+  low = int(c) < n - 2 ? int(c) : (n > 1 ? n - 2 : 0);
+  high = n > 1 ? low + 1 : 0;
+  t = c - low;
+}
+
+inline Slope slope(const float* u, Extent n, const double p[3]) {
+  const int size[3] = {n.d, n.h, n.w};
+  const std::int64_t stride[3] = {std::int64_t(n.h) * n.w, n.w, 1};
+  std::int64_t offset[3][2];
+  double weight[3][2], edge[3][2];
+  for (int a = 0; a < 3; ++a) {
+    int low, high;
+    double t;
+    bool free;
+    neighbours(p[a], size[a], low, high, t, free);
+    offset[a][0] = low * stride[a], offset[a][1] = high * stride[a];
+    weight[a][0] = 1 - t, weight[a][1] = t;
+    edge[a][0] = free ? -1 : 0, edge[a][1] = free ? 1 : 0;
+  }
+  Slope s = {};
+  for (int corner = 0; corner < 8; ++corner) {
+    const int i = corner >> 2, j = corner >> 1 & 1, k = corner & 1;
+    const float* at = u + offset[0][i] + offset[1][j] + offset[2][k];
+    const double w = weight[0][i] * weight[1][j] * weight[2][k], wz = edge[0][i] * weight[1][j] * weight[2][k],
+                 wy = weight[0][i] * edge[1][j] * weight[2][k], wx = weight[0][i] * weight[1][j] * edge[2][k];
+    for (int c = 0; c < 3; ++c) {
+      const double value = at[c * voxels(n)];
+      s.u[c] += w * value, s.du[c][0] += wz * value, s.du[c][1] += wy * value, s.du[c][2] += wx * value;
+    }
+  }
+  return s;
+}
+
+// Solves (I + du) step = f; false if the matrix is close to singular.
+inline bool newton_step(const double du[3][3], const double f[3], double step[3]) {
+  double m[3][3];
+  for (int i = 0; i < 3; ++i)
+    for (int j = 0; j < 3; ++j) m[i][j] = du[i][j] + (i == j);
+  const auto minor = [&](int a, int b, int c, int d) { return m[a][c] * m[b][d] - m[a][d] * m[b][c]; };
+  const double x = minor(1, 2, 1, 2), y = minor(1, 2, 0, 2), z = minor(1, 2, 0, 1);
+  const double det = m[0][0] * x - m[0][1] * y + m[0][2] * z;
+  if (!(det > 1e-6 || det < -1e-6)) return false;
+  step[0] = (f[0] * x - f[1] * minor(0, 2, 1, 2) + f[2] * minor(0, 1, 1, 2)) / det;
+  step[1] = (-f[0] * y + f[1] * minor(0, 2, 0, 2) - f[2] * minor(0, 1, 0, 2)) / det;
+  step[2] = (f[0] * z - f[1] * minor(0, 2, 0, 1) + f[2] * minor(0, 1, 0, 1)) / det;
+  return true;
+}
+
+inline double residual(const Slope& s, const double v[3], double f[3]) {
+  double square = 0;
+  for (int c = 0; c < 3; ++c) f[c] = v[c] + s.u[c], square += f[c] * f[c];
+  return square;
+}
+
+// Improves v so that v + u(p + v) = 0; returns the squared residual, never above that of the v given.
+inline double invert_point(const float* u, Extent n, const double p[3], int iterations, double tolerance, double v[3]) {
+  const auto look = [&](const double at[3], double f[3], Slope& s) {
+    const double q[3] = {p[0] + at[0], p[1] + at[1], p[2] + at[2]};
+    s = slope(u, n, q);
+    return residual(s, at, f);
+  };
+  Slope here, there;
+  double f[3], step[3], trial[3], g[3], best = look(v, f, here);
+  for (int i = 0; i < iterations && best > tolerance * tolerance; ++i) {
+    if (!newton_step(here.du, f, step))
+      for (int c = 0; c < 3; ++c) step[c] = f[c];  // the fixed point step
+    double length = 1, square = best;
+    for (; length > 1e-3; length *= 0.5) {
+      for (int c = 0; c < 3; ++c) trial[c] = v[c] - length * step[c];
+      square = look(trial, g, there);
+      if (square < best) break;
+    }
+    if (!(square < best)) break;
+    best = square, here = there;
+    for (int c = 0; c < 3; ++c) v[c] = trial[c], f[c] = g[c];
+  }
+  return best;
+}
+
+}  // namespace mmreg::MMREG_TARGET

@@ -1,0 +1,87 @@
+// Inverse of a displacement. Every voxel is solved on its own: a vector of them by the fixed point iteration
+// v <- -u(p + v), then those that it did not bring below the tolerance one by one by Newton's method.
+// Chen, Lu, Chen, et al.: A simple fixed-point approach to invert a deformation field, Medical Physics 35 (2008).
+#include "core/inversion.h"
+#include "cpu/target/operations.h"
+#include "cpu/target/sampling.h"
+
+namespace mmreg::MMREG_TARGET {
+namespace {
+
+struct Inverse {  // of one vector of voxels, and its squared residual
+  Floats v[3], residual;
+};
+
+MMREG_INLINE Floats look(const float* u, Extent n, const Floats at[3], const Floats v[3], Floats (&value)[3]) {
+  sample<Interpolation::linear>(u, n, Border::extend, {at[0] + v[0], at[1] + v[1], at[2] + v[2]}, value);
+  const Floats z = v[0] + value[0], y = v[1] + value[1], x = v[2] + value[2];
+  return z * z + y * y + x * x;
+}
+
+// Keeps the best iterate; stops when all lanes are good, or when the slowest no longer halves its residual.
+MMREG_INLINE Inverse fixed_point(const float* u, Extent n, const Floats at[3], int iterations, float tolerance) {
+  Floats v[3] = {}, value[3];
+  Inverse best = {{v[0], v[1], v[2]}, look(u, n, at, v, value)};
+  const Floats enough = splat(tolerance * tolerance);
+  for (int i = 0; i < iterations && any(best.residual > enough); ++i) {
+    for (int k = 0; k < 3; ++k) v[k] = -value[k];
+    const Floats now = look(u, n, at, v, value), before = best.residual;
+    const Ints better = now < before;
+    for (int k = 0; k < 3; ++k) best.v[k] = better ? v[k] : best.v[k];
+    best.residual = min(now, before);
+    if (!any((now < 0.25f * before) & (before > enough))) break;
+  }
+  return best;
+}
+
+MMREG_INLINE void newton(const float* u, Extent n, const Floats at[3], int iterations, float tolerance, int count,
+                         Inverse& inverse) {
+  for (int i = 0; i < count; ++i) {
+    if (!(inverse.residual[i] > tolerance * tolerance)) continue;
+    const double p[3] = {at[0][i], at[1][i], at[2][i]};
+    double v[3] = {inverse.v[0][i], inverse.v[1][i], inverse.v[2][i]};
+    inverse.residual[i] = float(invert_point(u, n, p, iterations, tolerance, v));
+    for (int k = 0; k < 3; ++k) inverse.v[k][i] = float(v[k]);
+  }
+}
+
+struct Partial {
+  double sum;
+  float largest;
+};
+
+MMREG_INLINE int in_use(Whole) { return lanes; }
+MMREG_INLINE int in_use(int count) { return count; }
+
+}  // namespace
+
+Inversion invert(Queue& queue, const float* u, Extent n, int iterations, float tolerance, float* out) {
+  constexpr std::int64_t grain = 16;
+  const std::int64_t total = voxels(n), rows = std::int64_t(n.d) * n.h, pieces = (rows + grain - 1) / grain;
+  Scratch<Partial> partial(queue, pieces + 1);
+  Partial* parts = partial;
+  parallel(queue, rows, grain, [&](std::int64_t begin, std::int64_t end) {
+    Partial part{0, 0};
+    for (std::int64_t row = begin; row < end; ++row)
+      for_vectors_of_row(n, row, [&](Voxel v, auto count) {
+        const Floats at[3] = {splat(float(v.z)), splat(float(v.y)), to_floats(v.x + lane_numbers())};
+        Inverse inverse = fixed_point(u, n, at, iterations, tolerance);
+        if (any(inverse.residual > splat(tolerance * tolerance)))
+          newton(u, n, at, iterations, tolerance, in_use(count), inverse);
+        for (int k = 0; k < 3; ++k) store(out + k * total + v.index, inverse.v[k], count);
+        const Floats length = lane_numbers() < splat(in_use(count)) ? sqrt(inverse.residual) : Floats{};
+        part.sum += double(sum(length));
+        part.largest = largest(max(length, splat(part.largest)));
+      });
+    parts[begin / grain] = part;
+  });
+  Inversion all{0, 0};
+  for (std::int64_t i = 0; i < pieces; ++i) {
+    all.mean += parts[i].sum;
+    if (parts[i].largest > all.largest) all.largest = double(parts[i].largest);
+  }
+  all.mean /= double(total);
+  return all;
+}
+
+}  // namespace mmreg::MMREG_TARGET
