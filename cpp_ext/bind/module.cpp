@@ -28,6 +28,8 @@ static std::vector<std::string> targets() {
 
 void bind_displacement(nb::module_&);
 void bind_sampling(nb::module_&);
+void bind_align(nb::module_&);
+void bind_jacobian(nb::module_&);
 void bind_filters(nb::module_&);
 void bind_search(nb::module_&);
 void bind_similarity(nb::module_&);
@@ -39,6 +41,8 @@ NB_MODULE(_native, m) {
   m.def("targets", &targets, "CPU targets that this machine runs, best first.");
   bind_displacement(m);
   bind_sampling(m);
+  bind_align(m);
+  bind_jacobian(m);
   bind_filters(m);
   bind_search(m);
   bind_similarity(m);

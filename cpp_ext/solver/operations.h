@@ -14,6 +14,7 @@
 #pragma once
 #include "core/histogram.h"
 #include "core/types.h"
+#include "solver/alignment_data.h"
 
 namespace mmreg {
 
@@ -117,6 +118,24 @@ struct Operations {
   // interpolated between voxels; returns how many voxels that were, and leaves the values alone if none.
   std::int64_t (*percentiles)(Queue&, const float* image, const std::uint8_t* mask, std::int64_t count,
                               const double* fractions, int wanted, float* values);
+  // Means of blocks of `factor` voxels, centred in the image, after clamping to the tone's range; the tone is applied
+  // to each mean. NaN voxels and voxels where `mask` (may be null) is 0 do not count; NaN where they are the most.
+  // `out` has n / factor voxels along each axis, rounded down; factors from 1 to min(n, 256).
+  void (*condense)(Queue&, const float* image, const std::uint8_t* mask, Extent n, Extent factor, const Tone& tone,
+                   float* out);
+  // Trilinear values at `points` (3, count), in voxels; NaN from half a voxel beyond the outermost centres on, near
+  // NaN, and where the nearest voxel of `mask` (may be null) is 0.
+  void (*sample_points)(Queue&, const float* image, const std::uint8_t* mask, Extent n, const float* points,
+                        std::int64_t count, float* values);
+  // histograms[k][f][m]: fixed samples by nearest bin of their value, the moving image, in [0, 1] or NaN, by a cubic
+  // B-spline window at maps[k]; a sample weighs as much as it is covered (core/covered_sample.h). 8 <= bins <= 64.
+  // `maps` is host memory.
+  void (*sample_histogram)(Queue&, const SampleList& fixed, const float* moving, Extent n, const IndexMap* maps,
+                           int count, int bins, float* histograms);
+  // Derivative of a function of one such histogram by the twelve numbers of the map; `gain` is its derivative by each
+  // bin. The change of the cover is left out.
+  void (*sample_gradient)(Queue&, const SampleList& fixed, const float* moving, Extent n, const IndexMap& map, int bins,
+                          const float* gain, double* gradient);
 };
 
 // The best table this machine can run, or the one named; nullptr if there is none of that name or this

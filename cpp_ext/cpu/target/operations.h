@@ -40,6 +40,14 @@ void smooth_cost_half(Queue&, const Half* cost, Extent n, int count, int radius,
 void coupled_convex(Queue&, const float* cost, const float* u, Extent n, const int radius[3], float weight, float* out);
 void coupled_convex_half(Queue&, const Half* cost, const float* u, Extent n, const int radius[3], float weight,
                          float* out);
+void condense(Queue&, const float* image, const std::uint8_t* mask, Extent n, Extent factor, const Tone& tone,
+              float* out);
+void sample_points(Queue&, const float* image, const std::uint8_t* mask, Extent n, const float* points,
+                   std::int64_t count, float* values);
+void sample_histogram(Queue&, const SampleList& fixed, const float* moving, Extent n, const IndexMap* maps, int count,
+                      int bins, float* histograms);
+void sample_gradient(Queue&, const SampleList& fixed, const float* moving, Extent n, const IndexMap& map, int bins,
+                     const float* gain, double* gradient);
 
 double local_ncc(Queue&, const float* fixed, const float* moving, Extent n, int radius, float* map);
 void joint_histogram(Queue&, const float* fixed, const float* moving, const std::uint8_t* mask, std::int64_t count,

@@ -46,6 +46,10 @@ const Operations operations = {
     local_ncc,
     joint_histogram,
     percentiles,
+    condense,
+    sample_points,
+    sample_histogram,
+    sample_gradient,
 };
 
 }  // namespace mmreg::MMREG_TARGET

@@ -1,0 +1,48 @@
+// Trilinear value of an image, its slope and how far a point is covered by it, one point. An image covers its voxels
+// whole, so half a voxel beyond the outermost centres; the cover falls to 0 over the last half voxel, which keeps sums
+// over an overlap continuous. A voxel that holds NaN covers nothing around it.
+#pragma once
+#include "core/types.h"
+
+namespace mmreg::MMREG_TARGET {
+
+struct CoveredAxis {  // two neighbours along one axis
+  int at, ahead;      // index of the first, steps to the second
+  float t, cover;     // place between them, cover along this axis
+};
+
+MMREG_INLINE CoveredAxis covered_axis(float x, int n) {
+  const float last = float(n - 1), edge = 2 * (x + 0.5f), far = 2 * (last + 0.5f - x);
+  float cover = edge < far ? edge : far;
+  cover = cover > 0 ? (cover < 1 ? cover : 1.0f) : 0.0f;  // NaN becomes 0
+  const float inside = x > 0 ? (x < last ? x : last) : 0.0f;
+  const int before = n > 1 ? n - 2 : 0, floor = int(inside), at = floor < before ? floor : before;
+  return {at, n > 1 ? 1 : 0, inside - float(at), cover};
+}
+
+struct CoveredSample {
+  float value, cover, slope[3];  // slope per voxel along axes 0, 1, 2
+};
+
+// Without branches on data, so that a loop over points vectorises.
+MMREG_INLINE CoveredSample covered_sample(const float* image, Extent n, float z, float y, float x) {
+  const CoveredAxis a = covered_axis(z, n.d), b = covered_axis(y, n.h), c = covered_axis(x, n.w);
+  const int row = n.w * b.ahead, plane = n.h * n.w * a.ahead, first = (a.at * n.h + b.at) * n.w + c.at,
+            next = first + c.ahead;
+  const float v000 = image[first], v001 = image[next], v010 = image[first + row], v011 = image[next + row];
+  const float v100 = image[first + plane], v101 = image[next + plane];
+  const float v110 = image[first + row + plane], v111 = image[next + row + plane];
+  const float x00 = v000 + c.t * (v001 - v000), x01 = v010 + c.t * (v011 - v010);
+  const float x10 = v100 + c.t * (v101 - v100), x11 = v110 + c.t * (v111 - v110);
+  const float y0 = x00 + b.t * (x01 - x00), y1 = x10 + b.t * (x11 - x10);
+  const float value = y0 + a.t * (y1 - y0);
+  const bool known = value == value;
+  const float dx0 = (v001 - v000) + b.t * ((v011 - v010) - (v001 - v000));
+  const float dx1 = (v101 - v100) + b.t * ((v111 - v110) - (v101 - v100));
+  const float dy = (x01 - x00) + a.t * ((x11 - x10) - (x01 - x00));
+  return {known ? value : 0.0f,
+          known ? a.cover * b.cover * c.cover : 0.0f,
+          {known ? y1 - y0 : 0.0f, known ? dy : 0.0f, known ? dx0 + a.t * (dx1 - dx0) : 0.0f}};
+}
+
+}  // namespace mmreg::MMREG_TARGET

@@ -1,0 +1,35 @@
+// The cubic B-spline window by which one sample is shared among four neighbouring histogram bins (Thevenaz and Unser,
+// "Optimization of mutual information for multiresolution image registration", 2000), and its slope.
+#pragma once
+#include "core/types.h"
+
+namespace mmreg::MMREG_TARGET {
+
+struct WindowPlace {
+  int first;  // first of four bins
+  float t;    // place between the second and the third
+};
+
+// An intensity in [0, 1] among `bins` bins, of which the outermost on each side only take the tails of the window.
+MMREG_INLINE WindowPlace window_place(float intensity, int bins) {
+  const float x = 1.0f + intensity * float(bins - 3);
+  int floor = int(x);
+  floor = floor > 1 ? (floor < bins - 3 ? floor : bins - 3) : 1;
+  return {floor - 1, x - float(floor)};
+}
+
+MMREG_INLINE void window_weights(float t, float w[4]) {
+  const float r = 1 - t;
+  w[0] = r * r * r * (1.0f / 6), w[3] = t * t * t * (1.0f / 6);
+  w[1] = (2.0f / 3) - t * t * (1 - 0.5f * t), w[2] = (2.0f / 3) - r * r * (1 - 0.5f * r);
+}
+
+MMREG_INLINE void window_slopes(float t, float w[4]) {  // by the place in bins
+  const float r = 1 - t;
+  w[0] = -0.5f * r * r, w[3] = 0.5f * t * t;
+  w[1] = t * (1.5f * t - 2), w[2] = r * (2 - 1.5f * r);
+}
+
+MMREG_INLINE int nearest_bin(float intensity, int bins) { return int(intensity * float(bins - 1) + 0.5f); }
+
+}  // namespace mmreg::MMREG_TARGET

@@ -1,0 +1,77 @@
+// Joint histograms of fixed samples with the moving image under many affine maps: places and windows in vectors, block
+// by block, then four neighbouring bins at a time.
+#include "core/covered_sample.h"
+#include "core/window.h"
+#include "cpu/target/operations.h"
+
+namespace mmreg::MMREG_TARGET {
+namespace {
+
+enum { piece_samples = 8192, block = 128, copies = 2 };  // two copies in turn: equal bins of successive samples overlap
+
+typedef float Four __attribute__((vector_size(16)));
+
+struct Block {
+  alignas(64) float weight[4][block];
+  alignas(64) int bin[block];  // first of four neighbouring bins of the joint histogram
+};
+
+void place(const SampleList& s, std::int64_t begin, int count, const float* moving, Extent n, const float* a, int bins,
+           Block& out) {
+  const float *z = s.points + begin, *y = z + s.count, *x = y + s.count, *value = s.values + begin;
+  for (int i = 0; i < count; ++i) {
+    const CoveredSample m = covered_sample(moving, n, a[0] * z[i] + a[1] * y[i] + a[2] * x[i] + a[3],
+                                           a[4] * z[i] + a[5] * y[i] + a[6] * x[i] + a[7],
+                                           a[8] * z[i] + a[9] * y[i] + a[10] * x[i] + a[11]);
+    const WindowPlace at = window_place(m.value, bins);
+    float w[4];
+    window_weights(at.t, w);
+    for (int k = 0; k < 4; ++k) out.weight[k][i] = w[k] * m.cover;
+    out.bin[i] = nearest_bin(value[i], bins) * bins + at.first;
+  }
+}
+
+MMREG_INLINE void add(const Block& b, int i, float* histogram) {
+  Four bins;
+  const Four weight = {b.weight[0][i], b.weight[1][i], b.weight[2][i], b.weight[3][i]};
+  __builtin_memcpy(&bins, histogram + b.bin[i], sizeof bins);
+  bins += weight;
+  __builtin_memcpy(histogram + b.bin[i], &bins, sizeof bins);
+}
+
+void accumulate(const SampleList& s, std::int64_t begin, std::int64_t end, const float* moving, Extent n,
+                const float* a, int bins, float* first, float* second) {
+  Block b;
+  for (; begin < end; begin += block) {
+    const int count = end - begin < block ? int(end - begin) : int(block);
+    place(s, begin, count, moving, n, a, bins, b);
+    for (int i = 0; i + 1 < count; i += 2) add(b, i, first), add(b, i + 1, second);
+    if (count % 2) add(b, count - 1, first);
+  }
+}
+
+}  // namespace
+
+void sample_histogram(Queue& queue, const SampleList& s, const float* moving, Extent n, const IndexMap* maps, int count,
+                      int bins, float* histograms) {
+  const std::int64_t size = std::int64_t(bins) * bins, pieces = (s.count + piece_samples - 1) / piece_samples;
+  Scratch<float> partial(queue, count * pieces * copies * size);
+  float* const partials = partial;
+  parallel(queue, count * pieces, 1, [&](std::int64_t item, std::int64_t) {
+    float* h = partials + item * copies * size;
+    for (std::int64_t i = 0; i < copies * size; ++i) h[i] = 0;
+    const std::int64_t begin = item % pieces * piece_samples, end = begin + piece_samples;
+    accumulate(s, begin, end < s.count ? end : s.count, moving, n, maps[item / pieces].affine, bins, h, h + size);
+  });
+  parallel(queue, count, 16, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t map = begin; map < end; ++map) {
+      float* out = histograms + map * size;
+      for (std::int64_t i = 0; i < size; ++i) out[i] = 0;
+      for (const float *h = partials + map * pieces * copies * size, *last = h + pieces * copies * size; h < last;
+           h += size)
+        for (std::int64_t i = 0; i < size; ++i) out[i] += h[i];
+    }
+  });
+}
+
+}  // namespace mmreg::MMREG_TARGET

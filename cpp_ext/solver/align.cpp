@@ -1,0 +1,198 @@
+#include "solver/align.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "solver/maximise.h"
+#include "solver/pose_search.h"
+
+namespace mmreg {
+namespace {
+
+struct Stage {  // one resolution of both scans
+  const Level& fixed;
+  const Level& moving;
+  FixedSamples samples;
+  AlignmentMetric metric;
+
+  Stage(const Operations& operations, Queue& queue, const Level& fixed_level, const Level& moving_level,
+        const Survey& survey, double spacing_mm, std::int64_t most)
+      : fixed(fixed_level),
+        moving(moving_level),
+        samples(draw_samples(operations, queue, fixed_level, survey, spacing_mm, most)),
+        metric(operations, queue, samples, moving_level, samples.count < 4000 ? 16 : 32) {}
+};
+
+bool in_plane(const Scan& scan) { return scan.extent.d == 1 && scan.extent.h > 1 && scan.extent.w > 1; }
+
+Point plane_normal(const AffineMap& affine) {
+  const Point n = cross(column(affine, 1), column(affine, 2));
+  return (1 / length(n)) * n;
+}
+
+class Aligner {
+ public:
+  Aligner(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
+          const AlignOptions& options, const std::function<bool()>& time_is_up)
+      : operations_(operations),
+        queue_(queue),
+        fixed_(fixed),
+        moving_(moving),
+        options_(options),
+        time_is_up_(time_is_up) {}
+
+  Alignment run();
+
+ private:
+  std::vector<double> spacings() const;
+  void prepare();
+  AffineMap start() const;
+  const Point* normal() const { return flat_ ? &normal_ : nullptr; }
+  AffineMap header() const;
+
+  std::vector<Candidate> search(Stage&);
+  Candidate climb(Stage&, const Candidate&, Freedom, double step_mm, double last_mm, int steps);
+  bool plausible(const AffineMap&) const;
+  AffineMap whole(const AffineMap& map) const { return compose(map, translation(-1 * fixed_survey_.centre_mm)); }
+
+  const Operations& operations_;
+  Queue& queue_;
+  const Scan& fixed_;
+  const Scan& moving_;
+  const AlignOptions& options_;
+  const std::function<bool()>& time_is_up_;
+  Survey fixed_survey_, moving_survey_;
+  std::vector<double> spacings_mm_;
+  std::vector<Level> fixed_levels_, moving_levels_;
+  bool flat_ = false;
+  Point normal_{};
+};
+
+// From a twentieth of the body (in 2-D a fortieth) down by halves to a 160th or the voxels of the finer scan.
+std::vector<double> Aligner::spacings() const {
+  const double body_mm = std::min(fixed_survey_.diameter_mm, moving_survey_.diameter_mm);
+  double voxel_mm = 1e300;
+  for (int k = 0; k < 3; ++k) {
+    const bool wide[2] = {(k == 0   ? fixed_.extent.d
+                           : k == 1 ? fixed_.extent.h
+                                    : fixed_.extent.w) > 1,
+                          (k == 0   ? moving_.extent.d
+                           : k == 1 ? moving_.extent.h
+                                    : moving_.extent.w) > 1};
+    if (wide[0]) voxel_mm = std::min(voxel_mm, fixed_survey_.spacing_mm[k]);
+    if (wide[1]) voxel_mm = std::min(voxel_mm, moving_survey_.spacing_mm[k]);
+  }
+  const double finest_mm = std::max(voxel_mm, body_mm / 160);
+  std::vector<double> out = {std::max(finest_mm, body_mm / (flat_ ? 40 : 20))};
+  while (out.front() > 1.5 * finest_mm) out.insert(out.begin(), std::max(finest_mm, 0.5 * out.front()));
+  return out;
+}
+
+AffineMap Aligner::header() const { return translation(fixed_survey_.centre_mm); }
+
+// Centre on centre; in a plane also plane on plane.
+AffineMap Aligner::start() const {
+  AffineMap map;
+  if (flat_) {
+    const Point to = plane_normal(moving_survey_.affine);
+    map = rotation_between(normal_, dot(normal_, to) < 0 ? -1 * to : to);
+  }
+  set_column(map, 3, moving_survey_.centre_mm);
+  return map;
+}
+
+void Aligner::prepare() {
+  spacings_mm_ = spacings();
+  fixed_levels_ = build_pyramid(operations_, queue_, fixed_, fixed_survey_, spacings_mm_);
+  moving_levels_ = build_pyramid(operations_, queue_, moving_, moving_survey_, spacings_mm_);
+}
+
+Candidate Aligner::climb(Stage& stage, const Candidate& from, Freedom freedom, double step_mm, double last_mm,
+                         int steps) {
+  const Pose pose(from.map, freedom, fixed_survey_.radius_mm, normal());
+  const auto height = [&](const double* x, double* gradient) {
+    const AffineMap map = pose.at(x);
+    if (!gradient) return stage.metric.at(map).per_sample;
+    double by_map[12];
+    const double value = stage.metric.at(map, by_map).per_sample;
+    pose.chain(x, by_map, gradient);
+    return value;
+  };
+  double x[Pose::most] = {};
+  const double score = maximise(height, {step_mm, last_mm, steps, time_is_up_}, pose.count(), x);
+  return {pose.at(x), score};
+}
+
+std::vector<Candidate> Aligner::search(Stage& stage) {
+  const double body_mm = std::min(fixed_survey_.diameter_mm, moving_survey_.diameter_mm),
+               radius_mm = fixed_survey_.radius_mm;
+  const Net net = {options_.reach_degrees, flat_ ? 5.0 : 15.0, 0.1 * body_mm, normal()};
+  const double step_mm = spacings_mm_.back();
+  std::vector<Candidate> found =
+      distinct(search_poses(stage.metric, start(), net, time_is_up_), 10, 1.5 * step_mm, radius_mm);
+  if (!flat_) found.push_back({header(), stage.metric.at(header()).per_sample});
+  for (Candidate& c : found) c = climb(stage, c, Freedom::rigid, step_mm, 0.1 * step_mm, 20);
+  return found;
+}
+
+bool Aligner::plausible(const AffineMap& map) const {
+  double s[3];
+  stretches(map, s);
+  return determinant(map) > 0 && s[0] > 0.6 && s[2] < 1.7 && s[2] / s[0] < 1.6;
+}
+
+Alignment Aligner::run() {
+  Alignment out;
+  fixed_survey_ = survey(operations_, queue_, fixed_);
+  moving_survey_ = survey(operations_, queue_, moving_);
+  flat_ = in_plane(fixed_) && in_plane(moving_);
+  out.informative = !fixed_survey_.flat && !moving_survey_.flat;
+  if (options_.kind == AlignKind::none || !out.informative) {
+    out.complete = true;
+    return out;
+  }
+  if (flat_) normal_ = plane_normal(fixed_survey_.affine);
+  out.rigid = out.affine = whole(start());
+  prepare();
+  out.levels = int(spacings_mm_.size()), out.finest_mm = spacings_mm_.front();
+
+  const std::int64_t most[] = {4000, 16000, 50000, 100000, 150000};
+  const double radius_mm = fixed_survey_.radius_mm;
+  std::vector<Candidate> rigid;
+  Candidate affine{start(), -1};
+  for (int level = out.levels - 1, k = 0; level >= 0 && !time_is_up_(); --level, ++k) {
+    const double mm = spacings_mm_[level];
+    Stage stage(operations_, queue_, fixed_levels_[level], moving_levels_[level], fixed_survey_, mm,
+                most[std::min(k, 4)]);
+    if (k == 0) {
+      rigid = search(stage);
+    } else {
+      for (Candidate& c : rigid) c = climb(stage, c, Freedom::rigid, mm, 0.05 * mm, 25);
+    }
+    rigid = distinct(rigid, k == 0 ? 4 : k == 1 ? 2 : 1, mm, radius_mm);
+    out.rigid = out.affine = whole(rigid[0].map);
+    if (options_.kind == AlignKind::affine && k > 0) {
+      const AffineMap& from = k == 1 || !plausible(affine.map) ? rigid[0].map : affine.map;
+      affine = climb(stage, {from, 0}, Freedom::affine, mm, 0.05 * mm, 30);
+      out.affine_accepted = plausible(affine.map) && affine.score > rigid[0].score;
+      if (out.affine_accepted) out.affine = whole(affine.map);
+    }
+    if (level == 0) {
+      out.complete = !time_is_up_();
+      const Information before = stage.metric.at(header());
+      const Information after = stage.metric.at(out.affine_accepted ? affine.map : rigid[0].map);
+      out.similarity_before = before.normalised, out.similarity_after = after.normalised, out.overlap = after.covered;
+    }
+    out.samples = stage.samples.count, out.evaluations += stage.metric.evaluations();
+  }
+  return out;
+}
+
+}  // namespace
+
+Alignment align(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
+                const AlignOptions& options, const std::function<bool()>& time_is_up) {
+  return Aligner(operations, queue, fixed, moving, options, time_is_up).run();
+}
+
+}  // namespace mmreg

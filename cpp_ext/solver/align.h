@@ -1,0 +1,33 @@
+// Rigid and affine alignment of two scans of any modality: a survey of each, a search over poses on a coarse level, and
+// climbs of the mutual information from coarse to fine, first rigid, then affine.
+#pragma once
+#include <functional>
+
+#include "solver/survey.h"
+
+namespace mmreg {
+
+enum class AlignKind : int { none, rigid, affine };
+
+struct AlignOptions {
+  AlignKind kind = AlignKind::affine;
+  double reach_degrees = 45;  // of the search for the rotation, each way around the one in the headers
+};
+
+struct Alignment {
+  AffineMap rigid, affine;  // fixed mm to moving mm; affine equals rigid where it was not wanted or not accepted
+  double similarity_before = 1, similarity_after = 1;  // normalised mutual information: 1 independent, 2 the same
+  double overlap = 0;        // share of the fixed foreground and its margin that the moving scan covers afterwards
+  bool informative = false;  // both scans have contrast; if not, the maps are the identity
+  bool complete = false;     // false: time was up, the maps are the best so far
+  bool affine_accepted = false;
+  double finest_mm = 0;          // chosen: spacing of the finest level,
+  int levels = 0;                // number of levels,
+  std::int64_t samples = 0;      // points on the finest level,
+  std::int64_t evaluations = 0;  // similarities measured
+};
+
+Alignment align(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const AlignOptions&,
+                const std::function<bool()>& time_is_up);
+
+}  // namespace mmreg
