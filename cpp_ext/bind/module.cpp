@@ -31,6 +31,7 @@ void bind_sampling(nb::module_&);
 void bind_align(nb::module_&);
 void bind_jacobian(nb::module_&);
 void bind_filters(nb::module_&);
+void bind_samples(nb::module_&);
 void bind_search(nb::module_&);
 void bind_similarity(nb::module_&);
 
@@ -44,6 +45,7 @@ NB_MODULE(_native, m) {
   bind_align(m);
   bind_jacobian(m);
   bind_filters(m);
+  bind_samples(m);
   bind_search(m);
   bind_similarity(m);
 }

@@ -1,6 +1,6 @@
 // Applies a tone to one intensity.
 #pragma once
-#include "solver/alignment_data.h"
+#include "core/alignment_data.h"
 
 namespace mmreg::MMREG_TARGET {
 

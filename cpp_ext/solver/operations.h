@@ -13,8 +13,8 @@
 // - Extents of 1 along any axis are ordinary input.
 #pragma once
 #include "core/histogram.h"
+#include "core/alignment_data.h"
 #include "core/types.h"
-#include "solver/alignment_data.h"
 
 namespace mmreg {
 
@@ -119,8 +119,8 @@ struct Operations {
   std::int64_t (*percentiles)(Queue&, const float* image, const std::uint8_t* mask, std::int64_t count,
                               const double* fractions, int wanted, float* values);
   // Means of blocks of `factor` voxels, centred in the image, after clamping to the tone's range; the tone is applied
-  // to each mean. NaN voxels and voxels where `mask` (may be null) is 0 do not count; NaN where they are the most.
-  // `out` has n / factor voxels along each axis, rounded down; factors from 1 to min(n, 256).
+  // to each mean. Voxels that are not finite or where `mask` (may be null) is 0 do not count; NaN where they are the
+  // most. `out` has n / factor voxels along each axis, rounded down; factors from 1 to min(n, 256).
   void (*condense)(Queue&, const float* image, const std::uint8_t* mask, Extent n, Extent factor, const Tone& tone,
                    float* out);
   // Trilinear values at `points` (3, count), in voxels; NaN from half a voxel beyond the outermost centres on, near

@@ -64,16 +64,23 @@ void calm(Flags& flags, Extent n) {
   }
 }
 
-void find_body(const std::vector<float>& values, Survey& s) {
-  std::vector<float> toned;
-  for (float v : values) toned.push_back(std::isfinite(v) ? apply(s.tone, v) : NAN);
+std::vector<float> toned_values(const Operations& operations, Queue& queue, const Tone& tone,
+                                const std::vector<float>& values) {
+  std::vector<float> toned(values.size());
+  const TableMemory<float> before = uploaded(operations, queue, values), after(operations, queue, values.size());
+  operations.condense(queue, before.data(), nullptr, {1, 1, int(values.size())}, {1, 1, 1}, tone, after.data());
+  after.download(toned.data());
+  return toned;
+}
+
+void find_body(const std::vector<float>& toned, Survey& s) {
   const float threshold = foreground_threshold(toned);
-  s.body.resize(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) s.body[i] = toned[i] >= threshold;
+  s.body.resize(toned.size());
+  for (std::size_t i = 0; i < toned.size(); ++i) s.body[i] = toned[i] >= threshold;
   calm(s.body, s.lattice);
   const double share = double(std::count(s.body.begin(), s.body.end(), 1)) / double(s.body.size());
   if (share > 0.02 && share < 0.95) return;
-  for (std::size_t i = 0; i < values.size(); ++i) s.body[i] = toned[i] == toned[i];  // no clear foreground: all of it
+  for (std::size_t i = 0; i < toned.size(); ++i) s.body[i] = toned[i] == toned[i];  // no clear foreground: all of it
 }
 
 void measure(const Scan& scan, Survey& s) {
@@ -102,7 +109,7 @@ Survey survey(const Operations& operations, Queue& queue, const Scan& scan) {
   const std::vector<float> values = look(operations, queue, scan, s);
   s.tone = estimate_tone(values);
   s.flat = s.tone.low == s.tone.high;
-  find_body(values, s);
+  find_body(s.flat ? values : toned_values(operations, queue, s.tone, values), s);
   measure(scan, s);
   return s;
 }

@@ -3,7 +3,6 @@
 #include <vector>
 
 #include "solver/affine_map.h"
-#include "solver/alignment_data.h"
 #include "solver/operations.h"
 
 namespace mmreg {

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/tone.h"
-
 namespace mmreg {
 namespace {
 
@@ -30,8 +28,6 @@ Tone plain_tone() {
   for (int k = 0; k <= Tone::steps; ++k) tone.knot[k] = float(k) / Tone::steps;
   return tone;
 }
-
-float apply(const Tone& tone, float value) { return scalar::apply_tone(tone, value); }
 
 Tone estimate_tone(Values sample) {
   Tone tone = plain_tone();

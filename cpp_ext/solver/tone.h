@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "solver/alignment_data.h"
+#include "solver/operations.h"
 
 namespace mmreg {
 
@@ -12,7 +12,6 @@ namespace mmreg {
 // frequent) and 0.5 % at each end. An image of one value gets low == high.
 Tone estimate_tone(std::vector<float> sample);
 Tone plain_tone();  // [0, 1] to itself
-float apply(const Tone&, float value);
 // Otsu's threshold (1979) between background and foreground of toned values.
 float foreground_threshold(const std::vector<float>& toned);
 

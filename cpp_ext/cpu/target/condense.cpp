@@ -15,14 +15,14 @@ struct Sums {
 void add_row(const float* image, const std::uint8_t* mask, int count, float low, float high, Sums& sums) {
   for (int i = 0; i < count; ++i) {
     const float v = image[i], clamped = v > low ? (v < high ? v : high) : low;
-    const bool known = v == v;
+    const bool known = v - v == 0;  // neither NaN nor infinite
     sums.value[i] += known ? clamped : 0.0f;
     sums.known[i] += known ? 1.0f : 0.0f;
   }
   if (!mask) return;
   for (int i = 0; i < count; ++i) {
     const float v = image[i], clamped = v > low ? (v < high ? v : high) : low;
-    const bool remove = mask[i] == 0 && v == v;
+    const bool remove = mask[i] == 0 && v - v == 0;
     sums.value[i] -= remove ? clamped : 0.0f;
     sums.known[i] -= remove ? 1.0f : 0.0f;
   }
