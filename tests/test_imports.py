@@ -21,7 +21,8 @@ NOT_LOADED = ("torch", "onnxruntime", "openvino", "nibabel", "SimpleITK", "scipy
 INCLUDES = {
     "core": (("core/",), ()),
     "cpu": (("core/", "cpu/", "solver/operations.h"), ("sched.h", "immintrin.h", "arm_neon.h")),
-    "solver": (("core/types.h", "solver/"), ()),
+    # the table names the plain data of its operations
+    "solver": (("core/types.h", "core/histogram.h", "core/alignment_data.h", "solver/"), ()),
     "pipeline": (("core/types.h", "solver/", "pipeline/"), ()),
     "bind": (("core/types.h", "solver/", "pipeline/", "bind/"), ("nanobind/",)),
 }

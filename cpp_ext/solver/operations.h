@@ -12,8 +12,8 @@
 // - Scratch memory belongs to the queue: it grows on first use and is reused afterwards.
 // - Extents of 1 along any axis are ordinary input.
 #pragma once
-#include "core/histogram.h"
 #include "core/alignment_data.h"
+#include "core/histogram.h"
 #include "core/types.h"
 
 namespace mmreg {
@@ -118,6 +118,8 @@ struct Operations {
   // interpolated between voxels; returns how many voxels that were, and leaves the values alone if none.
   std::int64_t (*percentiles)(Queue&, const float* image, const std::uint8_t* mask, std::int64_t count,
                               const double* fractions, int wanted, float* values);
+
+  // Alignment of two scans by samples of the fixed one.
   // Means of blocks of `factor` voxels, centred in the image, after clamping to the tone's range; the tone is applied
   // to each mean. Voxels that are not finite or where `mask` (may be null) is 0 do not count; NaN where they are the
   // most. `out` has n / factor voxels along each axis, rounded down; factors from 1 to min(n, 256).

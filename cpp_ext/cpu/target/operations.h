@@ -40,6 +40,7 @@ void smooth_cost_half(Queue&, const Half* cost, Extent n, int count, int radius,
 void coupled_convex(Queue&, const float* cost, const float* u, Extent n, const int radius[3], float weight, float* out);
 void coupled_convex_half(Queue&, const Half* cost, const float* u, Extent n, const int radius[3], float weight,
                          float* out);
+
 void condense(Queue&, const float* image, const std::uint8_t* mask, Extent n, Extent factor, const Tone& tone,
               float* out);
 void sample_points(Queue&, const float* image, const std::uint8_t* mask, Extent n, const float* points,
