@@ -17,14 +17,15 @@ THIRD_PARTY = {"nibabel": "io", "click": "cli"}
 AT_THE_TOP = {"click"}  # its decorators are needed to define a command; cli/ is loaded by commands only
 NOT_LOADED = ("torch", "onnxruntime", "openvino", "nibabel", "SimpleITK", "scipy", "click", "mmreg_train")
 
+TABLE = CPP / "solver" / "operations.h"
+DATA = tuple(re.findall(r'#include "(core/[^"]+)"', TABLE.read_text()))  # plain data of the table's operations
 # folder of cpp_ext -> what its quoted includes may start with, and what else besides C++ headers is allowed
 INCLUDES = {
     "core": (("core/",), ()),
-    "cpu": (("core/", "cpu/", "solver/operations.h"), ("sched.h", "immintrin.h", "arm_neon.h")),
-    # the table names the plain data of its operations
-    "solver": (("core/types.h", "core/histogram.h", "core/alignment_data.h", "solver/"), ()),
-    "pipeline": (("core/types.h", "solver/", "pipeline/"), ()),
-    "bind": (("core/types.h", "solver/", "pipeline/", "bind/"), ("nanobind/",)),
+    "cpu": (("core/", "cpu/", "solver/operations.h"), ("sched.h", "sys/mman.h", "immintrin.h", "arm_neon.h")),
+    "solver": (("solver/", *DATA), ()),
+    "pipeline": (("solver/", "pipeline/", *DATA), ()),
+    "bind": (("solver/", "pipeline/", "bind/", "cpu/memory.h", *DATA), ("nanobind/",)),
 }
 
 
