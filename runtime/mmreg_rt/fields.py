@@ -13,7 +13,11 @@ import numpy as np
 import mmreg_rt._native as _native
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from .geometry import Float32, Float64, Grid
+
+    Int32 = npt.NDArray[np.int32]
 
     Interpolation = Literal["nearest", "linear", "cubic"]
 
@@ -49,26 +53,51 @@ def jacobian(u_mm: Float32, grid: Grid) -> Float32:
 
 def folding(u_mm: Float32, grid: Grid) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """How many voxels have ``det <= 0``, and the smallest, for each of the nine ways of ``Folding``."""
-    counts, minima = _native.folding(to_voxels(u_mm, grid, grid))
-    return tuple(int(n) for n in counts), tuple(float(m) for m in minima)
+    found = _native.folding(to_voxels(u_mm, grid, grid))
+    return tuple(found["count"]), tuple(found["smallest"])
 
 
-def invert(u_vox: Float32) -> Float32:
-    """``v`` with ``v(i) = -u(i + v(i))``, by fixed-point iteration."""
-    v_vox: Float32 = _native.invert(u_vox)
-    return v_vox
+def invert(u_vox: Float32) -> tuple[Float32, float]:
+    """``v`` with ``v(i) = -u(i + v(i))``, and by how many voxels it misses at worst."""
+    v_vox, missed = _native.invert(u_vox)
+    return v_vox, float(missed["largest"])
 
 
 def warp(moving: Float32, u_vox: Float32, interpolation: Interpolation) -> Float32:
     """``moving(i + u(i))``, 0 outside ``moving``."""
-    warped: Float32 = _native.warp(moving, u_vox, interpolation=interpolation)
+    warped: Float32 = _native.warp(_sampled(moving, interpolation), u_vox, interpolation)[0]
     return warped
+
+
+def warp_labels(labels: Int32, u_vox: Float32) -> Int32:
+    """The label of ``labels`` nearest to ``i + u(i)``, 0 outside."""
+    warped: Int32 = _native.warp_labels(labels, u_vox)
+    return warped
+
+
+def resample(
+    moving: Float32, index_map: Float64, shape: tuple[int, int, int], interpolation: Interpolation
+) -> Float32:
+    """``moving(index_map @ (i, 1))``, ``index_map`` ``(3, 4)``; 0 outside ``moving``."""
+    source = _sampled(moving, interpolation)
+    resampled: Float32 = _native.resample_affine(
+        source, np.ascontiguousarray(index_map), shape, interpolation
+    )[0]
+    return resampled
 
 
 def sample(field: Float32, u_vox: Float32) -> Float32:
     """``field(i + u(i))`` of a displacement ``(3, D, H, W)``; outside it goes on with its border value."""
-    sampled: Float32 = _native.warp_vectors(field, u_vox)
+    sampled: Float32 = _native.warp(field, u_vox, "linear", "extend")
     return sampled
+
+
+def resample_field(field: Float32, index_map: Float64, shape: tuple[int, int, int]) -> Float32:
+    """``field(index_map @ (i, 1))`` of a displacement; outside it goes on with its border value."""
+    resampled: Float32 = _native.resample_affine(
+        field, np.ascontiguousarray(index_map), shape, "linear", "extend"
+    )
+    return resampled
 
 
 def sample_points(field: Float32, indices: Float64) -> Float64:
@@ -83,3 +112,9 @@ def sample_points(field: Float32, indices: Float64) -> Float64:
         i0, i1, i2 = np.minimum(low + corner, last).T
         out += weight[:, None] * field[:, i0, i1, i2].T
     return out
+
+
+def _sampled(moving: Float32, interpolation: Interpolation) -> Float32:
+    """What the native operations sample: the image as one channel; for cubic its B-spline coefficients."""
+    coefficients: Float32 = _native.prefilter(moving[None]) if interpolation == "cubic" else moving[None]
+    return coefficients

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 MAX_DISPLACEMENT_MM = 1e5  # far beyond any scanner: such a field is in another unit or not a field
 ORTHOGONAL = 1e-4  # largest entry of R^T R - I that a rotation read from text of 5 digits may have
-EXACT_FLOAT32 = 2**24  # whole numbers up to here are exact in float32
-MAX_INVERSE_ERROR_VOX = 0.5  # an inverse that misses by more, anywhere inside, is none
+MAX_INVERSE_ERROR_VOX = 0.5  # an inverse that misses by more, anywhere, is none
 
 
 class Transform(ABC):
@@ -73,19 +72,19 @@ class Transform(ABC):
         Returns:
             float32, in the intensities of ``volume``; 0 where it would come from outside.
         """
-        return self._pull(volume, volume.as_float32(), grid, interpolation)
+        target, source = self._target(volume, grid)
+        return Volume(self._pull(volume, target, interpolation), target, source)
 
     def warp_labels(self, volume: Volume, grid: Grid | Volume | None = None) -> Volume:
         """The moving label map on a grid of the fixed scan: nearest label, dtype kept, 0 outside.
 
         Raises:
-            InputError: A label is not a whole number.
+            InputError: A label is not a whole number, or takes more than 32 bits.
         """
-        labels, names = _label_codes(volume)
-        pulled = self._pull(volume, labels, grid, "nearest")
-        codes = pulled.data.astype(np.int64)
-        data = codes if names is None else names[codes]
-        return pulled.with_data(data.astype(volume.data.dtype))
+        labels = _checked_labels(volume)
+        target, source = self._target(volume, grid)
+        u_vox = fields.to_voxels(self.to_field(target).displacement, target, volume.grid)
+        return Volume(fields.warp_labels(labels, u_vox).astype(volume.data.dtype), target, source)
 
     def jacobian_determinant(self, grid: Grid | None = None) -> Volume:
         """``det(d self(p) / dp)`` on ``grid``, float32: local change of volume; 1 keeps it, <= 0 folds."""
@@ -106,15 +105,14 @@ class Transform(ABC):
             )
         return found
 
-    def _pull(
-        self, volume: Volume, data: Float32, grid: Grid | Volume | None, interpolation: Interpolation
-    ) -> Volume:
-        like = grid if isinstance(grid, Volume) else None
-        target = like.grid if like else grid or self.default_grid() or volume.grid
-        assert isinstance(target, Grid)
-        field = self.to_field(target)
-        u_vox = fields.to_voxels(field.displacement, target, volume.grid)
-        return Volume(fields.warp(data, u_vox, interpolation), target, like.source if like else None)
+    def _target(self, volume: Volume, grid: Grid | Volume | None) -> tuple[Grid, object | None]:
+        if isinstance(grid, Volume):
+            return grid.grid, grid.source
+        return grid or self.default_grid() or volume.grid, None
+
+    def _pull(self, volume: Volume, target: Grid, interpolation: Interpolation) -> Float32:
+        u_vox = fields.to_voxels(self.to_field(target).displacement, target, volume.grid)
+        return fields.warp(volume.as_float32(), u_vox, interpolation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +151,10 @@ class Affine(Transform):
         beyond: Float64 = (self.matrix - np.eye(4)) @ field.grid.affine
         u = fields.add_affine(field.displacement, self.matrix[:3, :3], beyond[:3])
         return DisplacementField(u, field.grid)
+
+    def _pull(self, volume: Volume, target: Grid, interpolation: Interpolation) -> Float32:
+        index_map: Float64 = np.linalg.inv(volume.grid.affine) @ self.matrix @ target.affine
+        return fields.resample(volume.as_float32(), index_map[:3], target.shape, interpolation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +207,10 @@ class DisplacementField(Transform):
         return moved
 
     def to_field(self, grid: Grid) -> DisplacementField:
-        return self if grid == self.grid else super().to_field(grid)
+        if grid == self.grid:
+            return self
+        index_map: Float64 = np.linalg.inv(self.grid.affine) @ grid.affine
+        return DisplacementField(fields.resample_field(self.displacement, index_map[:3], grid.shape), grid)
 
     def after(self, field: DisplacementField) -> DisplacementField:
         u_vox = fields.to_voxels(field.displacement, field.grid, self.grid)
@@ -223,9 +228,15 @@ class DisplacementField(Transform):
         """
         back = self._affine_part().inverse()
         remainder = back.after(self)
-        u_vox = fields.to_voxels(remainder.displacement, self.grid, self.grid)
-        v_vox = fields.invert(u_vox)
-        _check_inverse(u_vox, v_vox)
+        v_vox, missed_vox = fields.invert(fields.to_voxels(remainder.displacement, self.grid, self.grid))
+        if not missed_vox <= MAX_INVERSE_ERROR_VOX:
+            raise TransformError(
+                "MMREG_E_TRANSFORM_NOT_INVERTIBLE",
+                f"An inverse needs a field that does not fold; this one's misses by {missed_vox:.3g} voxels "
+                f"somewhere (limit {MAX_INVERSE_ERROR_VOX}). Look at folding(), and smooth the field or "
+                "register "
+                "again.",
+            )
         undone = DisplacementField(fields.to_mm(v_vox, self.grid), self.grid)
         return Composite((back, undone)).to_field(grid or self.grid)
 
@@ -350,35 +361,22 @@ def _check_displacement(u: Float32, grid: Grid) -> None:
         )
 
 
-def _check_inverse(u_vox: Float32, v_vox: Float32) -> None:
-    """Refuse an inverse ``v`` that does not undo ``u`` at the voxels it leads to inside the field."""
-    back = np.abs(v_vox + fields.sample(u_vox, v_vox)).max(axis=0)
-    inside = np.ones(back.shape, bool)
-    for axis, n in enumerate(back.shape):
-        at = v_vox[axis] + np.arange(n).reshape([-1 if a == axis else 1 for a in range(3)])
-        inside &= (at >= 0) & (at <= n - 1)
-    missed = inside & ~(back <= MAX_INVERSE_ERROR_VOX)
-    if missed.any():
-        raise TransformError(
-            "MMREG_E_TRANSFORM_NOT_INVERTIBLE",
-            f"An inverse needs a field that does not fold; {int(missed.sum())} voxels do not come back to "
-            f"within {MAX_INVERSE_ERROR_VOX} voxels, the worst misses by {float(back[inside].max()):.3g}. "
-            "Look at folding(), and smooth the field or register again.",
-        )
-
-
-def _label_codes(volume: Volume) -> tuple[Float32, npt.NDArray[np.generic] | None]:
-    """Labels as float32 numbers, exactly; beyond 2**24 as places in a list of names that comes with them."""
+def _checked_labels(volume: Volume) -> npt.NDArray[np.int32]:
+    """Labels as the int32 that they must fit."""
     data = volume.data
-    if data.dtype.kind == "f" and not np.array_equal(data, np.rint(data)):
-        fractional = data[data != np.rint(data)][0]
+    whole = np.isfinite(data) & (data == np.rint(data)) if data.dtype.kind == "f" else np.True_
+    if not whole.all():
         raise InputError(
             "MMREG_E_LABELS_FRACTIONAL",
-            f"Labels are whole numbers; found {fractional:g}. Give the label map, not a probability or a "
+            f"Labels are whole numbers; found {data[~whole][0]:g}. Give the label map, not a probability or "
+            "a "
             "linearly resampled map.",
         )
-    if max(abs(int(data.min())), abs(int(data.max()))) <= EXACT_FLOAT32:
-        return volume.as_float32(), None
-    found, codes = np.unique(data, return_inverse=True)
-    names = np.concatenate([np.zeros(1, data.dtype), found])  # outside is 0
-    return (codes.reshape(data.shape) + 1).astype(np.float32), names
+    low, high = int(data.min()), int(data.max())
+    if low < -(2**31) or high >= 2**31:
+        raise InputError(
+            "MMREG_E_LABELS_RANGE",
+            f"Labels must fit 32 bits; found {low} to {high}. Number them anew, for instance with "
+            "numpy.unique.",
+        )
+    return np.ascontiguousarray(data, np.int32)
