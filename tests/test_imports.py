@@ -17,8 +17,8 @@ THIRD_PARTY = {"nibabel": "io", "click": "cli"}
 AT_THE_TOP = {"click"}  # its decorators are needed to define a command; cli/ is loaded by commands only
 NOT_LOADED = ("torch", "onnxruntime", "openvino", "nibabel", "SimpleITK", "scipy", "click", "mmreg_train")
 
-TABLE = CPP / "solver" / "operations.h"
-DATA = tuple(re.findall(r'#include "(core/[^"]+)"', TABLE.read_text()))  # plain data of the table's operations
+# headers with the plain data that the table names
+DATA = tuple(re.findall(r'#include "(core/[^"]+)"', (CPP / "solver" / "operations.h").read_text()))
 # folder of cpp_ext -> what its quoted includes may start with, and what else besides C++ headers is allowed
 INCLUDES = {
     "core": (("core/",), ()),
