@@ -29,7 +29,6 @@ static std::vector<std::string> targets() {
 void bind_displacement(nb::module_&);
 void bind_sampling(nb::module_&);
 void bind_align(nb::module_&);
-void bind_jacobian(nb::module_&);
 void bind_filters(nb::module_&);
 void bind_samples(nb::module_&);
 void bind_search(nb::module_&);
@@ -43,7 +42,6 @@ NB_MODULE(_native, m) {
   bind_displacement(m);
   bind_sampling(m);
   bind_align(m);
-  bind_jacobian(m);
   bind_filters(m);
   bind_samples(m);
   bind_search(m);

@@ -12,9 +12,10 @@ def condense(image, factor, low, high, knots, mask=None):
     """Toned means of centred blocks over known voxels; NaN where fewer than half are known."""
     known = np.isfinite(image) & (np.ones(image.shape, bool) if mask is None else mask != 0)
     value = np.where(known, np.clip(np.nan_to_num(image.astype(np.float64)), low, high), 0)
-    blocks = [n // f for n, f in zip(image.shape, factor)]
-    cut = tuple(slice((n - b * f) // 2, (n - b * f) // 2 + b * f) for n, b, f in zip(image.shape, blocks, factor))
-    shape = [size for pair in zip(blocks, factor) for size in pair]
+    blocks = np.array(image.shape) // factor
+    first = (image.shape - blocks * factor) // 2
+    cut = tuple(slice(start, start + size) for start, size in zip(first, blocks * factor, strict=True))
+    shape = np.stack([blocks, factor], 1).ravel()
     total, count = (a[cut].astype(np.float64).reshape(shape).sum((1, 3, 5)) for a in (value, known))
     out = np.full(blocks, np.nan)
     enough = 2 * count >= np.prod(factor)

@@ -19,11 +19,12 @@ def bright_between(tissue):
 
 
 def head(points, contrast):
-    """An ellipsoid of mixed tissues around the origin, mm -> intensity; both contrasts see the same tissues."""
+    """An ellipsoid of mixed tissues around the origin, mm -> intensity; both contrasts see the same."""
     p = np.asarray(points, float)
     radius = np.linalg.norm(p / [32, 40, 36], axis=-1)
     tissue = sum(
-        s * np.exp(-((p - m) ** 2).sum(-1) / (2 * w * w)) for s, m, w in zip(SIGNS, CENTRES, WIDTHS)
+        s * np.exp(-((p - m) ** 2).sum(-1) / (2 * w * w))
+        for s, m, w in zip(SIGNS, CENTRES, WIDTHS, strict=True)
     )
     return contrast(tissue) / (1 + np.exp(np.clip((radius - 1) / 0.03, -50, 50)))
 
@@ -71,7 +72,8 @@ def error_mm(found, truth, points=INSIDE):
 
 def test_a_scan_lies_on_itself():
     found = _native.align(FIXED, AFFINE, FIXED, AFFINE)
-    assert found["informative"] and found["complete"]
+    assert found["informative"]
+    assert found["complete"]
     assert error_mm(found["rigid"], np.eye(4)) < 0.05
     assert error_mm(found["affine"], np.eye(4)) < 0.05
 
@@ -132,8 +134,9 @@ def test_in_a_plane_nothing_leaves_the_plane(affine_of_plane, height):
 
 def test_parallel_planes_are_laid_on_each_other():
     shape = (1, 96, 90)
-    fixed, moving = scan(shape, grid(shape, (3, 1, 1)), bright_first), scan(shape, grid(shape, (3, 1, 1)), bright_between)
-    found = _native.align(fixed, grid(shape, (3, 1, 1)), moving, grid(shape, (3, 1, 1), None, (0, 0, 12)))
+    plane, parallel = grid(shape, (3, 1, 1)), grid(shape, (3, 1, 1), None, (0, 0, 12))
+    fixed, moving = scan(shape, plane, bright_first), scan(shape, plane, bright_between)
+    found = _native.align(fixed, plane, moving, parallel)
     assert error_mm(found["affine"], rigid((0, 0, 1), 0, (0, 0, 12)), INSIDE * [1, 1, 0]) < 0.5
 
 
@@ -159,8 +162,8 @@ def test_padding_and_unknown_voxels_do_no_harm():
 def test_a_part_of_the_head_finds_its_place():
     shape = (40, 48, 22)  # the right half
     affine = grid(shape, SPACING, None, POSE[:3, 3] + POSE[:3, 0] * 20)
-    found = _native.align(FIXED, AFFINE, scan(shape, affine, bright_between, POSE, seed=1), affine, kind="rigid")
-    assert error_mm(found["rigid"], POSE) < 1.0
+    moving = scan(shape, affine, bright_between, POSE, seed=1)
+    assert error_mm(_native.align(FIXED, AFFINE, moving, affine)["rigid"], POSE) < 1.0
 
 
 def test_threads_do_not_change_a_bit():
@@ -171,7 +174,7 @@ def test_threads_do_not_change_a_bit():
     np.testing.assert_array_equal(one["affine"], three["affine"])
 
 
-@pytest.mark.parametrize("limit_ms", (0.0, 8.0))
+@pytest.mark.parametrize("limit_ms", [0.0, 8.0])
 def test_at_the_deadline_the_best_so_far_is_returned(limit_ms):
     affine = grid(SHAPE, SPACING, None, POSE[:3, 3])
     moving = scan(SHAPE, affine, bright_between, POSE)
