@@ -29,7 +29,7 @@ int threads_allowed() {
 class Pool final : public CpuQueue {
  public:
   explicit Pool(int threads) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
   }
 
   ~Pool() override {
@@ -44,7 +44,7 @@ class Pool final : public CpuQueue {
 
   void run(std::int64_t pieces, Piece piece, void* body) override {
     if (workers_.empty() || pieces <= 1) {
-      for (std::int64_t i = 0; i < pieces; ++i) piece(body, i);
+      for (std::int64_t i = 0; i < pieces; ++i) piece(body, i, 0);
       return;
     }
     {
@@ -54,11 +54,13 @@ class Pool final : public CpuQueue {
       ++round_;
     }
     wake_.notify_all();
-    drain(pieces, piece, body);
+    drain(pieces, piece, body, 0);
     std::unique_lock<std::mutex> hold(mutex_);
     pieces_ = 0;  // a thread that wakes only now finds nothing to do
     done_.wait(hold, [this] { return busy_ == 0; });
   }
+
+  int workers() const override { return int(workers_.size()) + 1; }
 
   void* take(std::size_t bytes) override {
     bytes = (bytes + 4095) / 4096 * 4096;
@@ -85,11 +87,11 @@ class Pool final : public CpuQueue {
     bool taken;
   };
 
-  void drain(std::int64_t pieces, Piece piece, void* body) {
-    for (std::int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < pieces;) piece(body, i);
+  void drain(std::int64_t pieces, Piece piece, void* body, int worker) {
+    for (std::int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < pieces;) piece(body, i, worker);
   }
 
-  void work() {
+  void work(int worker) {
     std::unique_lock<std::mutex> hold(mutex_);
     for (std::uint64_t seen = 0;;) {
       wake_.wait(hold, [&] { return stop_ || round_ != seen; });
@@ -101,7 +103,7 @@ class Pool final : public CpuQueue {
       void* const body = body_;
       ++busy_;
       hold.unlock();
-      drain(pieces, piece, body);
+      drain(pieces, piece, body, worker);
       hold.lock();
       if (--busy_ == 0) done_.notify_one();
     }

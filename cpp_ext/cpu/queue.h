@@ -3,17 +3,19 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "solver/operations.h"
 
 namespace mmreg {
 
-using Piece = void (*)(void* body, std::int64_t piece);  // runs one piece of the work
+using Piece = void (*)(void* body, std::int64_t piece, int worker);  // runs one piece of the work
 
 struct CpuQueue : Queue {
-  // Runs piece(body, i) for i in [0, pieces) and returns when all are done. Pieces are handed out in
-  // order to whichever thread is free; the calling thread works too.
+  // Runs piece(body, i, worker) for i in [0, pieces) and returns when all are done. Pieces are handed out in
+  // order to whichever thread is free, `worker` in [0, workers()); the calling thread is worker 0.
   virtual void run(std::int64_t pieces, Piece piece, void* body) = 0;
+  virtual int workers() const = 0;
   // Scratch memory, 64-byte aligned, valid until the Scratch that asked for it ends.
   virtual void* take(std::size_t bytes) = 0;
   virtual void give_back(void* memory) = 0;
@@ -35,20 +37,23 @@ class Scratch {
   T* data_;
 };
 
+inline int workers(Queue& queue) { return static_cast<CpuQueue&>(queue).workers(); }
+
+// body(i, worker) for i in [0, pieces). The worker says which scratch memory is free, and must not change results.
+template <class Body>
+inline void parallel_pieces(Queue& queue, std::int64_t pieces, Body&& body) {
+  using Plain = std::remove_reference_t<Body>;
+  static_cast<CpuQueue&>(queue).run(
+      pieces, [](void* p, std::int64_t i, int worker) { (*static_cast<Plain*>(p))(i, worker); }, &body);
+}
+
 // body(begin, end) over [0, count) in pieces of `grain`, which must not depend on the threads.
 template <class Body>
 inline void parallel(Queue& queue, std::int64_t count, std::int64_t grain, Body&& body) {
-  struct Range {
-    Body& body;
-    std::int64_t count, grain;
-  } range{body, count, grain};
-  static_cast<CpuQueue&>(queue).run((count + grain - 1) / grain,
-                                    [](void* p, std::int64_t i) {
-                                      Range& r = *static_cast<Range*>(p);
-                                      const std::int64_t begin = i * r.grain, end = begin + r.grain;
-                                      r.body(begin, end < r.count ? end : r.count);
-                                    },
-                                    &range);
+  parallel_pieces(queue, (count + grain - 1) / grain, [&](std::int64_t i, int) {
+    const std::int64_t begin = i * grain, end = begin + grain;
+    body(begin, end < count ? end : count);
+  });
 }
 
 }  // namespace mmreg

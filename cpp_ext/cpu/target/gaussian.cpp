@@ -1,80 +1,113 @@
-// Gaussian and box filters: one weighted sum per axis.
+// Gaussian smoothing with weights cut at ceil(4 sigma), one weighted sum per axis.
 #include <cmath>
 
-#include "cpu/target/border.h"
-#include "cpu/target/operations.h"
+#include "cpu/target/smoothing.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int max_taps = 257;
-
-struct Taps {  // weights of -radius .. radius
+struct Taps {  // weight[k] of the neighbours at -k and +k
   int radius;
-  float weight[max_taps];
+  float weight[max_radius + 1];
 };
 
-Taps gaussian_taps(float sigma) {
+Taps taps_of(float sigma, int n) {
   Taps t;
-  t.radius = sigma > 0 ? int(std::ceil(4 * double(sigma))) : 0;
-  if (t.radius > max_taps / 2) t.radius = max_taps / 2;
-  double w[max_taps], sum = 0;
-  for (int k = -t.radius; k <= t.radius; ++k)
-    sum += w[k + t.radius] = t.radius ? std::exp(-0.5 * k * k / (double(sigma) * sigma)) : 1.0;
-  for (int k = 0; k <= 2 * t.radius; ++k) t.weight[k] = float(w[k] / sum);
-  return t;
-}
-
-Taps box_taps(int radius) {
-  Taps t;
-  t.radius = radius;
-  for (int k = 0; k <= 2 * radius; ++k) t.weight[k] = 1.0f / float(2 * radius + 1);
-  return t;
-}
-
-void along_x(Queue& queue, const float* in, std::int64_t rows, int w, const Taps& t, float* out) {
-  Scratch<float> line(queue, w + 2 * t.radius);
-  for (std::int64_t r = 0; r < rows; ++r) {
-    extend_row(in + r * w, w, t.radius, line);
-    float* o = out + r * w;
-    for (int x = 0; x < w; ++x) o[x] = 0;
-    for (int k = 0; k <= 2 * t.radius; ++k)
-      for (int x = 0; x < w; ++x) o[x] += t.weight[k] * line[x + k];
+  t.radius = sigma > 0 && n > 1 ? int(std::ceil(4 * double(sigma))) : 0;
+  if (t.radius > max_radius) t.radius = max_radius;
+  double w[max_radius + 1] = {1}, sum = 1;
+  for (int k = 1; k <= t.radius; ++k) {
+    w[k] = std::exp(-0.5 * k * k / (double(sigma) * sigma));
+    sum += 2 * w[k];
   }
+  for (int k = 0; k <= t.radius; ++k) t.weight[k] = float(w[k] / sum);
+  return t;
 }
 
-// Along an axis of n elements, each of `width` contiguous values.
-void along(const float* in, std::int64_t outer, int n, std::int64_t width, const Taps& t, float* out) {
-  for (std::int64_t r = 0; r < outer * n; ++r) {
-    const std::int64_t first = r / n * n;
-    float* __restrict__ o = out + r * width;
-    for (std::int64_t x = 0; x < width; ++x) o[x] = 0;
-    for (int k = -t.radius; k <= t.radius; ++k) {
-      const float* line = in + (first + inside(int(r - first) + k, n)) * width;
-      for (std::int64_t x = 0; x < width; ++x) o[x] += t.weight[k + t.radius] * line[x];
+// V vectors of the weighted sum of rows[-radius .. radius], each from its element x on.
+template <int V>
+MMREG_INLINE void weigh(const float* const* rows, const Taps& t, int x, float* out) {
+  Floats sum[V];
+  for (int v = 0; v < V; ++v) sum[v] = load(rows[0] + x + v * lanes) * t.weight[0];
+  for (int k = 1; k <= t.radius; ++k) {
+    const float *a = rows[-k] + x, *b = rows[k] + x;
+    const Floats w = splat(t.weight[k]);
+    for (int v = 0; v < V; ++v) sum[v] += w * (load(a + v * lanes) + load(b + v * lanes));
+  }
+  for (int v = 0; v < V; ++v) store(out + x + v * lanes, sum[v]);
+}
+
+MMREG_INLINE void weigh_end(const float* const* rows, const Taps& t, int x, int count, float* out) {
+  Floats sum = load(rows[0] + x, count) * t.weight[0];
+  for (int k = 1; k <= t.radius; ++k) sum += t.weight[k] * (load(rows[-k] + x, count) + load(rows[k] + x, count));
+  store(out + x, sum, count);
+}
+
+void weigh_row(const float* const* rows, const Taps& t, int w, float* out) {
+  int x = 0;
+  for (; x + 4 * lanes <= w; x += 4 * lanes) weigh<4>(rows, t, x, out);
+  for (; x + lanes <= w; x += lanes) weigh<1>(rows, t, x, out);
+  if (x < w) weigh_end(rows, t, x, w - x, out);
+}
+
+struct Gaussian {
+  static constexpr int step = 4;
+  int radius[3];
+  Taps y, x;
+  float depth_weight[2 * (max_radius + step)];  // of the planes for row 0 of a step, with zeros on both sides
+
+  Gaussian(Extent n, const float sigma_vox[3]) : y(taps_of(sigma_vox[1], n.h)), x(taps_of(sigma_vox[2], n.w)) {
+    const Taps z = taps_of(sigma_vox[0], n.d);
+    radius[0] = z.radius, radius[1] = y.radius, radius[2] = x.radius;
+    for (float& w : depth_weight) w = 0;
+    for (int k = -z.radius; k <= z.radius; ++k) depth_weight[step - 1 + z.radius + k] = z.weight[k < 0 ? -k : k];
+  }
+
+  void plane(const float* const* rows, int count, int w, float* line, float* out, std::int64_t stride) const {
+    const float* shifted[2 * max_radius + 1];
+    for (int k = 0; k <= 2 * x.radius; ++k) shifted[k] = line + k;
+    for (int i = 0; i < count; ++i, out += stride) {
+      float* const middle = line + x.radius;
+      weigh_row(rows + i + y.radius, y, w, middle);
+      for (int k = 0; k < x.radius; ++k) line[k] = middle[0], middle[w + k] = middle[w - 1];
+      weigh_row(shifted + x.radius, x, w, out);
     }
   }
-}
 
-void separable(Queue& queue, const float* image, int channels, Extent n, const Taps taps[3], float* out) {
-  Scratch<float> a(queue, voxels(n)), b(queue, voxels(n));
-  for (int c = 0; c < channels; ++c) {
-    along_x(queue, image + c * voxels(n), std::int64_t(n.d) * n.h, n.w, taps[2], a);
-    along(a, n.d, n.h, n.w, taps[1], b);
-    along(b, 1, n.d, std::int64_t(n.h) * n.w, taps[0], out + c * voxels(n));
+  // Each row of the ring is loaded once for the `step` rows that it adds to.
+  template <int V>
+  MMREG_INLINE void sum_planes(const float* const* planes, int x0, Floats (*sum)[V]) const {
+    for (int s = 0; s < step; ++s)
+      for (int v = 0; v < V; ++v) sum[s][v] = Floats{};
+    for (int k = 0; k < 2 * radius[0] + step; ++k) {
+      Floats row[V];
+      for (int v = 0; v < V; ++v) row[v] = load(planes[k] + x0 + v * lanes);
+      for (int s = 0; s < step; ++s)
+        for (int v = 0; v < V; ++v) sum[s][v] += depth_weight[step - 1 + k - s] * row[v];
+    }
   }
-}
+
+  void depth(const float* const* planes, int w, std::int64_t size, float* out, int made) const {
+    int i = 0;
+    for (; i + 2 * lanes <= w; i += 2 * lanes) {
+      Floats sum[step][2];
+      sum_planes<2>(planes, i, sum);
+      for (int s = 0; s < step; ++s)
+        if (s < made) store(out + s * size + i, sum[s][0]), store(out + s * size + i + lanes, sum[s][1]);
+    }
+    for (; i < w; i += lanes) {
+      Floats sum[step][1];
+      sum_planes<1>(planes, i, sum);
+      for (int s = 0; s < step; ++s)
+        if (s < made) store(out + s * size + i, sum[s][0], w - i < lanes ? w - i : lanes);
+    }
+  }
+};
 
 }  // namespace
 
 void gaussian(Queue& queue, const float* image, int channels, Extent n, const float sigma_vox[3], float* out) {
-  const Taps taps[3] = {gaussian_taps(sigma_vox[0]), gaussian_taps(sigma_vox[1]), gaussian_taps(sigma_vox[2])};
-  separable(queue, image, channels, n, taps, out);
-}
-
-void box(Queue& queue, const float* image, int channels, Extent n, const int radius[3], float* out) {
-  const Taps taps[3] = {box_taps(radius[0]), box_taps(radius[1]), box_taps(radius[2])};
-  separable(queue, image, channels, n, taps, out);
+  smooth(queue, Gaussian(n, sigma_vox), image, channels, n, out);
 }
 
 }  // namespace mmreg::MMREG_TARGET
