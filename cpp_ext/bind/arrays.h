@@ -2,11 +2,13 @@
 #pragma once
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
 #include <cstdlib>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "cpu/memory.h"
@@ -36,6 +38,21 @@ Out<T> make(std::initializer_list<std::int64_t> shape) {
   return Out<T>(data, rank, dims, owner);
 }
 
+// An array of the caller's to write into, or none.
+template <class T>
+using Into = std::optional<nb::ndarray<T, nb::c_contig, nb::device::cpu>>;
+
+void require(bool ok, const char* message);  // ValueError
+
+template <class T>
+Out<T> make(std::initializer_list<std::int64_t> shape, const Into<T>& out) {
+  if (!out) return make<T>(shape);
+  bool same = out->ndim() == shape.size();
+  for (std::size_t i = 0; same && i < shape.size(); ++i) same = std::int64_t(out->shape(i)) == shape.begin()[i];
+  require(same, "out must have the shape of the result");
+  return Out<T>(*out);
+}
+
 // The table and a queue for one call; the GIL is released while it lives.
 class Call {
  public:
@@ -48,7 +65,5 @@ class Call {
   std::unique_ptr<Queue> queue_;
   nb::gil_scoped_release unlocked_;
 };
-
-void require(bool ok, const char* message);  // ValueError
 
 }  // namespace mmreg::bind

@@ -15,19 +15,19 @@ static Extent grid_of(const Field& u) {
   return extent(u, 1);
 }
 
-static Out<float> compose(Field first, Field second, int threads, const std::string& target) {
+static Out<float> compose(Field first, Field second, Into<float> into, int threads, const std::string& target) {
   const Extent n = grid_of(first), other = grid_of(second);
   require(n.d == other.d && n.h == other.h && n.w == other.w, "first and second must have the same shape");
-  Out<float> out = make<float>({3, n.d, n.h, n.w});
+  Out<float> out = make<float>({3, n.d, n.h, n.w}, into);
   Call call(target, threads);
   call->compose(call.queue(), first.data(), second.data(), n, out.data());
   return out;
 }
 
-static Out<float> integrate(Field velocity, int steps, int threads, const std::string& target) {
+static Out<float> integrate(Field velocity, int steps, Into<float> into, int threads, const std::string& target) {
   const Extent n = grid_of(velocity);
   require(steps >= 0 && steps <= 30, "steps must be between 0 and 30");
-  Out<float> out = make<float>({3, n.d, n.h, n.w});
+  Out<float> out = make<float>({3, n.d, n.h, n.w}, into);
   Call call(target, threads);
   call->integrate(call.queue(), velocity.data(), n, steps, out.data());
   return out;
@@ -48,9 +48,9 @@ static std::pair<Out<float>, nb::dict> invert(Field u, int iterations, float tol
   return {out, result};
 }
 
-static Out<float> jacobian(Field u, int threads, const std::string& target) {
+static Out<float> jacobian(Field u, Into<float> into, int threads, const std::string& target) {
   const Extent n = grid_of(u);
-  Out<float> out = make<float>({n.d, n.h, n.w});
+  Out<float> out = make<float>({n.d, n.h, n.w}, into);
   Call call(target, threads);
   call->jacobian(call.queue(), u.data(), n, out.data());
   return out;
@@ -96,11 +96,14 @@ static nb::dict summary(nb::ndarray<const float, nb::c_contig, nb::device::cpu> 
 }
 
 void bind_displacement(nb::module_& m) {
-  m.def("compose", &compose, "first"_a.noconvert(), "second"_a.noconvert(), "threads"_a = 0, "target"_a = "");
-  m.def("integrate", &integrate, "velocity"_a.noconvert(), "steps"_a = 7, "threads"_a = 0, "target"_a = "");
+  m.def("compose", &compose, "first"_a.noconvert(), "second"_a.noconvert(), "out"_a.noconvert() = nb::none(),
+        "threads"_a = 0, "target"_a = "");
+  m.def("integrate", &integrate, "velocity"_a.noconvert(), "steps"_a = 7, "out"_a.noconvert() = nb::none(),
+        "threads"_a = 0, "target"_a = "");
   m.def("invert", &invert, "displacement"_a.noconvert(), "iterations"_a = 30, "tolerance"_a = 1e-3f, "threads"_a = 0,
         "target"_a = "");
-  m.def("jacobian", &jacobian, "displacement"_a.noconvert(), "threads"_a = 0, "target"_a = "");
+  m.def("jacobian", &jacobian, "displacement"_a.noconvert(), "out"_a.noconvert() = nb::none(), "threads"_a = 0,
+        "target"_a = "");
   m.def("folding", &folding, "displacement"_a.noconvert(), "threads"_a = 0, "target"_a = "");
   m.def("reach", &reach, "displacement"_a.noconvert(), "threads"_a = 0, "target"_a = "");
   m.def("summary", &summary, "values"_a.noconvert(), "threads"_a = 0, "target"_a = "");

@@ -40,7 +40,7 @@ static std::uint8_t* mask_of(Mask& mask, Extent n) {
 }
 
 static Out<float> warp(In<float, 4> moving, In<float, 4> u, const std::string& interpolation, const std::string& border,
-                       Mask valid, int threads, const std::string& target) {
+                       Mask valid, Into<float> into, int threads, const std::string& target) {
   require_displacement(u);
   require_indexable(moving.shape(1) * moving.shape(2) * moving.shape(3), "moving must have 1 to 2**31 - 1 voxels");
   const Extent m = extent(moving, 1), n = extent(u, 1);
@@ -48,7 +48,7 @@ static Out<float> warp(In<float, 4> moving, In<float, 4> u, const std::string& i
   const Interpolation kind = interpolation_of(interpolation);
   const Border edge = border_of(border);
   std::uint8_t* const flags = mask_of(valid, n);
-  Out<float> out = make<float>({channels, n.d, n.h, n.w});
+  Out<float> out = make<float>({channels, n.d, n.h, n.w}, into);
   Call call(target, threads);
   call->warp(call.queue(), moving.data(), channels, m, u.data(), n, kind, edge, out.data(), flags);
   return out;
@@ -66,8 +66,8 @@ static Out<std::int32_t> warp_labels(In<std::int32_t, 3> moving, In<float, 4> u,
 }
 
 static Out<float> resample_affine(In<float, 4> moving, In<double, 2> map, std::tuple<int, int, int> shape,
-                                  const std::string& interpolation, const std::string& border, Mask valid, int threads,
-                                  const std::string& target) {
+                                  const std::string& interpolation, const std::string& border, Mask valid,
+                                  Into<float> into, int threads, const std::string& target) {
   require(map.shape(0) == 3 && map.shape(1) == 4, "index_map must have shape (3, 4): output index to moving index");
   for (int i = 0; i < 12; ++i) require(std::isfinite(map.data()[i]), "index_map must be finite");
   require_indexable(moving.shape(1) * moving.shape(2) * moving.shape(3), "moving must have 1 to 2**31 - 1 voxels");
@@ -77,7 +77,7 @@ static Out<float> resample_affine(In<float, 4> moving, In<double, 2> map, std::t
   const Interpolation kind = interpolation_of(interpolation);
   const Border edge = border_of(border);
   std::uint8_t* const flags = mask_of(valid, n);
-  Out<float> out = make<float>({channels, n.d, n.h, n.w});
+  Out<float> out = make<float>({channels, n.d, n.h, n.w}, into);
   Call call(target, threads);
   call->resample_affine(call.queue(), moving.data(), channels, extent(moving, 1), map.data(), n, kind, edge, out.data(),
                         flags);
@@ -94,12 +94,13 @@ static Out<float> prefilter(In<float, 4> image, int threads, const std::string& 
 
 void bind_sampling(nb::module_& m) {
   m.def("warp", &warp, "moving"_a.noconvert(), "displacement"_a.noconvert(), "interpolation"_a = "linear",
-        "border"_a = "zero", "valid"_a.noconvert() = nb::none(), "threads"_a = 0, "target"_a = "");
+        "border"_a = "zero", "valid"_a.noconvert() = nb::none(), "out"_a.noconvert() = nb::none(), "threads"_a = 0,
+        "target"_a = "");
   m.def("warp_labels", &warp_labels, "moving"_a.noconvert(), "displacement"_a.noconvert(), "threads"_a = 0,
         "target"_a = "");
   m.def("resample_affine", &resample_affine, "moving"_a.noconvert(), "index_map"_a.noconvert(), "shape"_a,
-        "interpolation"_a = "linear", "border"_a = "zero", "valid"_a.noconvert() = nb::none(), "threads"_a = 0,
-        "target"_a = "");
+        "interpolation"_a = "linear", "border"_a = "zero", "valid"_a.noconvert() = nb::none(),
+        "out"_a.noconvert() = nb::none(), "threads"_a = 0, "target"_a = "");
   m.def("prefilter", &prefilter, "image"_a.noconvert(), "threads"_a = 0, "target"_a = "");
 }
 

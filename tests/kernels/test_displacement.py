@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import reference.displacement as reference
-from kernels.test_warp import smooth
+from reference.fields import smooth, window
 
 from mmreg_rt import _native
 
@@ -44,10 +44,7 @@ def test_the_exponential_agrees_with_the_reference(target, shape, steps, rng):
 
 def test_the_exponential_of_the_opposite_velocity_is_the_inverse(target, rng):
     shape = (24, 26, 40)
-    window = np.prod(
-        np.meshgrid(*(np.sin(np.pi * np.arange(n) / (n - 1)) ** 2 for n in shape), indexing="ij"), 0
-    )
-    v = (smooth(shape, 3, 40, rng) * window).astype(np.float32)
+    v = (smooth(shape, 3, 40, rng) * window(shape)).astype(np.float32)
     there, back = _native.integrate(v, 7, target=target), _native.integrate(-v, 7, target=target)
     left = _native.compose(there, back, target=target)
     assert np.abs(v).max() > 1.5
@@ -76,10 +73,7 @@ def test_the_inverse_is_found_where_the_fixed_point_iteration_diverges(target):
 
 def test_the_inverse_is_found_for_a_steep_diffeomorphism(target, rng):
     shape = (30, 32, 40)
-    window = np.prod(
-        np.meshgrid(*(np.sin(np.pi * np.arange(n) / (n - 1)) ** 2 for n in shape), indexing="ij"), 0
-    )
-    u = _native.integrate((smooth(shape, 9, 30, rng) * window).astype(np.float32), 8, target=target)
+    u = _native.integrate((smooth(shape, 9, 30, rng) * window(shape)).astype(np.float32), 8, target=target)
     folding = _native.folding(u, target=target)
     assert max(folding["count"]) == 0  # no fold, but steep
     assert np.abs(np.diff(u, axis=3)).max() > 0.8

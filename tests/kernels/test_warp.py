@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import reference.warp as reference
+from reference.fields import smooth
 
 from mmreg_rt import _native
 
@@ -14,17 +15,6 @@ SHAPES = (
     (7, 11, 70),
 )  # one voxel, 2-D, thin, one vector, many
 KINDS = ("nearest", "linear", "cubic")
-
-
-def smooth(shape, amplitude, wave, rng):
-    """A displacement whose components are waves along all axes, about amplitude * 2 pi / wave steep."""
-    p = np.indices(shape)
-    return np.stack(
-        [
-            amplitude * np.sin(2 * np.pi * (p[0] * a + p[1] * b + p[2] * c) / wave + d)
-            for a, b, c, d in rng.uniform(-1, 1, (3, 4))
-        ]
-    ).astype(np.float32)
 
 
 def coefficients(image, kind, target):
@@ -73,20 +63,19 @@ def test_a_ramp_is_sampled_exactly(target, kind, rng):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("amplitude", [0.3, 4.0])
 def test_agrees_with_the_reference_on_rough_fields(target, shape, kind, border, amplitude, rng):
-    moving = rng.random((4, 9, 8, 37), np.float32)
+    moving = rng.random((2, 9, 8, 37), np.float32)
     u = rng.normal(0, amplitude, (3, *shape)).astype(np.float32)
     out = _native.warp(moving, u, kind, border, target=target)
     # positions carry 2^-24 * 70 of rounding, times a slope of at most 2 per axis
     np.testing.assert_allclose(out, reference.warp(moving, u, kind, border), atol=3e-5)
 
 
-@pytest.mark.parametrize("kind", ["linear", "cubic"])
-@pytest.mark.parametrize("channels", [1, 3, 5])
-@pytest.mark.parametrize("width", [9, 32, 33, 64, 90])
+@pytest.mark.parametrize(("kind", "channels"), [("linear", 1), ("linear", 5), ("cubic", 3)])
+@pytest.mark.parametrize("width", [9, 32, 33, 64])
 @pytest.mark.parametrize("amplitude", [0.0, 1.5, 9.0])
 def test_agrees_with_the_reference_on_smooth_fields(target, kind, channels, width, amplitude, rng):
-    moving = rng.random((channels, 12, 13, width), np.float32)
-    u = smooth((12, 13, 70), amplitude, 60, rng) + np.float32(0.25)
+    moving = rng.random((channels, 9, 11, width), np.float32)
+    u = smooth((7, 8, 70), amplitude, 60, rng) + np.float32(0.25)
     out = _native.warp(moving, u, kind, target=target)
     np.testing.assert_allclose(out, reference.warp(moving, u, kind), atol=3e-5)  # as above
 
