@@ -1,0 +1,137 @@
+"""How good a registration is, measured against labels and landmarks. Distances are in mm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .errors import InputError
+from .geometry import as_points
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from .geometry import Array, Float64, Volume
+    from .transform import Transform
+
+    Mask = npt.NDArray[np.bool_]
+
+
+def dice(fixed: Volume, warped: Volume) -> dict[int, float]:
+    """Dice overlap ``2 |A and B| / (|A| + |B|)`` of each label other than 0 that either map has.
+
+    Raises:
+        InputError: The maps lie on different grids.
+    """
+    a, b = _on_one_grid(fixed, warped)
+    return {
+        int(v): 2.0 * int(((a == v) & (b == v)).sum()) / (int((a == v).sum()) + int((b == v).sum()))
+        for v in _labels(a, b)
+    }
+
+
+def hd95_mm(fixed: Volume, warped: Volume) -> dict[int, float]:
+    """Hausdorff distance without its worst twentieth, for each label other than 0 that both maps have.
+
+    It is the 95th percentile of the distances of all surface voxels of either to the surface of the other; a
+    surface voxel has a neighbour along some axis that is not of the label.
+
+    Raises:
+        InputError: The maps lie on different grids.
+    """
+    a, b = _on_one_grid(fixed, warped)
+    both = np.intersect1d(_labels(a, a), _labels(b, b))
+    return {int(v): _hd95(a == v, b == v, fixed.grid.spacing_mm) for v in both}
+
+
+def tre_mm(transform: Transform, fixed_mm: npt.ArrayLike, moving_mm: npt.ArrayLike) -> Float64:
+    """Target registration error ``|transform(fixed) - moving|`` of each pair of landmarks, ``(N,)``.
+
+    Args:
+        transform: Fixed points to moving points.
+        fixed_mm: Landmarks in the fixed scan, ``(N, 3)``, RAS+ mm.
+        moving_mm: The same landmarks in the moving scan.
+
+    Raises:
+        InputError: The lists have different lengths.
+    """
+    fixed, moving = as_points(fixed_mm), as_points(moving_mm)
+    if len(fixed) != len(moving):
+        raise InputError(
+            "MMREG_E_POINTS_COUNT",
+            f"Landmarks come in pairs; found {len(fixed)} fixed and {len(moving)} moving ones. "
+            "Leave out what was not found in both.",
+        )
+    errors: Float64 = np.linalg.norm(transform.map_points(fixed) - moving, axis=1)
+    return errors
+
+
+def _on_one_grid(fixed: Volume, warped: Volume) -> tuple[Array, Array]:
+    if not fixed.grid.same_as(warped.grid):
+        raise InputError(
+            "MMREG_E_LABELS_GRID",
+            f"Label maps are compared on one grid; found shapes {fixed.grid.shape} and {warped.grid.shape}, "
+            "or "
+            "other positions. Warp one onto the other's grid with warp_labels.",
+        )
+    return fixed.data, warped.data
+
+
+def _labels(a: Array, b: Array) -> Array:
+    return np.setdiff1d(np.union1d(a, b), [0])
+
+
+def _hd95(a: Mask, b: Mask, spacing_mm: tuple[float, float, float]) -> float:
+    box = _bounding_box(a | b)
+    surface_a, surface_b = _surface(a[box]), _surface(b[box])
+    cap_mm = 4 * max(spacing_mm)
+    while (
+        True
+    ):  # distances beyond the percentile need not be known: start near and look further while they do
+        to_a, to_b = (_distances(surface, spacing_mm, cap_mm) for surface in (surface_a, surface_b))
+        pooled = np.r_[to_a[surface_b], to_b[surface_a]]
+        if np.isfinite(np.percentile(pooled, 95, method="higher")):
+            return float(np.percentile(pooled[np.isfinite(pooled)], _rank(pooled)))
+        cap_mm *= 3
+
+
+def _rank(pooled: Float64) -> float:
+    """The percentile among the finite ones that is the 95th among all."""
+    finite = int(np.isfinite(pooled).sum())
+    return 100.0 if finite == 1 else 95.0 * (len(pooled) - 1) / (finite - 1)
+
+
+def _bounding_box(mask: Mask) -> tuple[slice, ...]:
+    """Where the mask is, and one voxel more: only an axis of one voxel stays one."""
+    sides = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    return tuple(slice(max(0, int(side[0]) - 1), int(side[-1]) + 2) for side in sides)
+
+
+def _surface(mask: Mask) -> Mask:
+    """Voxels of the mask with a neighbour along some axis, of more than one voxel, that is not of it."""
+    padded = np.pad(mask, [(int(n > 1),) * 2 for n in mask.shape])
+    inner: Mask = mask.copy()
+    for axis, n in enumerate(mask.shape):
+        for step in (-1, 1) if n > 1 else ():
+            core = tuple(slice(int(m > 1), int(m > 1) + m) for m in mask.shape)
+            inner &= np.roll(padded, step, axis)[core]
+    return np.asarray(mask & ~inner)
+
+
+def _distances(surface: Mask, spacing_mm: tuple[float, float, float], cap_mm: float) -> Float64:
+    """Distance in mm of every voxel to the nearest of ``surface``, exact up to ``cap_mm``, else infinite.
+
+    Squared distances along further axes add up, so each axis takes the lower envelope of shifted parabolas
+    (Felzenszwalb and Huttenlocher, "Distance transforms of sampled functions", 2012), here by trying them.
+    """
+    squared = np.where(surface, 0.0, np.inf)
+    for axis, step in enumerate(spacing_mm):
+        known = np.moveaxis(squared, axis, 0)
+        best = known.copy()
+        for shift in range(1, min(len(known), int(cap_mm / step) + 1)):
+            cost = (shift * step) ** 2
+            np.minimum(best[shift:], known[:-shift] + cost, out=best[shift:])
+            np.minimum(best[:-shift], known[shift:] + cost, out=best[:-shift])
+        squared = np.moveaxis(best, 0, axis)
+    return np.where(squared <= cap_mm**2, np.sqrt(squared), np.inf)
