@@ -86,21 +86,25 @@ def greedy(pair: Pair) -> Method:
     images["moving"] = sitk.ReadImage(str(pair.moving), sitk.sitkFloat32)
     common = f"-i fixed moving -m NMI -threads {pair.threads} -V 0"
 
+    # Files where greedy takes nothing from memory: an affine as a start, a field as a part of a chain.
+    pose, bend, whole = (pair.folder / name for name in ("pose.mat", "bend.nii.gz", "whole.nii.gz"))
+
     def go() -> Any:
         program, start = Greedy3D(), ""
         if pair.align == "affine":
-            program.execute(
-                f"{common} -a -dof 12 -ia-image-centers -n 100x50x20 -o pose", **images, pose=None
-            )
-            images["pose"], start = program["pose"], "-it pose"
+            program.execute(f"{common} -a -dof 12 -ia-image-centers -n 100x50x20 -o {pose}", **images)
+            start = f"-it {pose}"
         program.execute(f"{common} -n 100x50x20 -s 2.0vox 0.7vox {start} -o bend", **images, bend=None)
-        if pair.align == "none":
-            return program["bend"]
-        rest = {"bend": program["bend"], "pose": images["pose"]}
-        program.execute("-rf fixed -r bend pose -rc whole", **images | rest, whole=None)
-        return program["whole"]
+        return program["bend"]
 
-    return Method(go, lambda image: from_simpleitk(image, pair.folder))
+    def field(image: Any) -> Array:
+        if pair.align == "none":
+            return from_simpleitk(image, pair.folder)
+        sitk.WriteImage(image, str(bend))
+        Greedy3D().execute(f"-rf fixed -r {bend} {pose} -rc {whole} -V 0", fixed=images["fixed"])
+        return from_itk(whole)
+
+    return Method(go, field)
 
 
 def convexadam(pair: Pair) -> Method:

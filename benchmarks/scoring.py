@@ -106,11 +106,9 @@ def overlap(u: Array, task: Path, fixed: Scan, labels: list[int]) -> dict[str, A
     labels = labels or sorted(set(np.unique(truth)) & set(np.unique(segs[1].values.round())) - {0})
     per_label = {int(v): dice(truth == v, found == v) for v in labels}
     distances = [hd95_mm(truth == v, found == v, fixed.spacing_mm) for v in labels]
-    return {
-        "dice": float(np.nanmean(list(per_label.values()))),
-        "hd95_mm": float(np.nanmean(distances)),
-        "dice_per_label": {k: round(v, 4) for k, v in per_label.items()},
-    }
+    means = {"dice": list(per_label.values()), "hd95_mm": distances}
+    found: dict[str, Any] = {k: float(np.nanmean(v)) for k, v in means.items() if np.isfinite(v).any()}
+    return found | {"dice_per_label": {k: round(v, 4) for k, v in per_label.items()}}
 
 
 def score(task: Path, u: Array) -> dict[str, Any]:
