@@ -4,7 +4,8 @@ Shares no code with mmreg_rt: this is the check of its claim that no written fie
 voxel where the determinant of the map ``x -> x + u(x)`` is not positive. Central differences can miss a fold
 that one-sided ones see, so all eight choices of forward or backward along the three axes are counted too:
 they are the volumes of the corner tetrahedra at a voxel (Liu et al., Int J Comput Vis 2024, "On finite
-difference Jacobian computation in deformable image registration").
+difference Jacobian computation in deformable image registration"). A combination is counted where its three
+neighbours exist; every voxel of the grid has at least one. Central differences are one-sided at the border.
 """
 
 from __future__ import annotations
@@ -55,6 +56,13 @@ def columns(u: Array, axis: int) -> dict[str, Array]:
     return {"+": forward, "-": backward, "0": 0.5 * (forward + backward)}
 
 
+def neighbours(size: int, side: str) -> slice:
+    """The positions along an axis that have a neighbour on this side; an axis of 1 has no differences."""
+    if size == 1:
+        return slice(None)
+    return slice(None, -1) if side == "+" else slice(1, None)
+
+
 def triple_product(a: Array, b: Array, c: Array) -> Array:
     """Determinant of the matrices with columns ``a``, ``b``, ``c``."""
     first = a[0] * (b[1] * c[2] - b[2] * c[1])
@@ -73,9 +81,10 @@ def count(u: Array) -> Folding:
     central = triple_product(*(g["0"] for g in gradient))
     folded, counts, least = np.zeros(u.shape[:3], bool), [], np.inf
     for sides in product("+-", repeat=3):
-        det = triple_product(*(g[side] for g, side in zip(gradient, sides, strict=True)))
+        there = tuple(neighbours(size, side) for size, side in zip(u.shape, sides, strict=False))
+        det = triple_product(*(g[side] for g, side in zip(gradient, sides, strict=True)))[there]
         bad = ~(det > 0)  # a determinant that is not a number counts as a fold
-        folded |= bad
+        folded[there] |= bad
         counts.append(int(bad.sum()))
         least = min(least, float(det.min()))
     in_centre = int((~(central > 0)).sum())
