@@ -85,6 +85,14 @@ endif
 test: $(DONE)/dev test-cpp
 	$(BIN)/python -m pytest -q
 
+# TASKS=DIR measures whole registrations too; benchmarks/registration.py documents the folder.
+bench: $(DONE)/bench
+	$(BIN)/python benchmarks/kernels.py
+ifdef TASKS
+	$(BIN)/python benchmarks/registration.py --tasks "$(TASKS)" --results benchmarks/results/registration_dev.json
+endif
+	$(BIN)/python benchmarks/readme_table.py
+
 lint: $(DONE)/lint-tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -1,54 +1,51 @@
-"""The table of the README comes from the committed results and shows losses too."""
+"""The tables of the README come from the committed results."""
 
+import sys
+
+import kernel_table
 import pytest
 import readme_table
 
-REPORT = {
-    "machine": {"cpu": "a CPU", "cores": 2},
-    "threads": 2,
+NATIVE = {
+    "native": True,
+    "threads": 1,
+    "operation": "warp",
+    "fraction_of_copy": 0.25,
+    "times_best_library": 8.0,
+}
+LIBRARY = {"native": False, "operation": "warp", "fraction_of_copy": 0.02, "times_best_library": 1.0}
+KERNELS = {
+    "machine": {"cpu": "a CPU"},
     "commit": "0123",
     "date": "2026-01-01",
-    "repeats": 3,
-    "tasks": [
-        {
-            "name": "head",
-            "results": {
-                "start": {"dice": 0.5, "folded_percent": 0.0},
-                "greedy": {"dice": 0.75, "cpu_s": 9.04, "folded_percent": 0.25},
-                "ants": {"failed": "too thin"},
-                "mmreg_rt": {
-                    "dice": 0.7,
-                    "cpu_s": 1.0,
-                    "folded_percent": 0.0,
-                    "folds": {"forward": {"total": 3}},
-                },
-            },
-        },
-        {"name": "liver", "results": {"mmreg_rt": {"tre_mm": 2.5, "cpu_s": 1.0, "folded_percent": 0.0}}},
+    "shape": [160, 192, 224],
+    "rows": [
+        NATIVE | {"contender": "baseline", "ns_per_voxel": 9.0, "times_best_library": 4.0},
+        NATIVE | {"contender": "avx2", "ns_per_voxel": 4.5},
+        NATIVE | {"contender": "avx2", "ns_per_voxel": 2.5, "threads": 2},
+        LIBRARY | {"contender": "torch", "ns_per_voxel": 36.0, "threads": 1},
+        LIBRARY | {"contender": "scipy", "ns_per_voxel": 40.0, "threads": 1},
+        LIBRARY | {"contender": "torch", "ns_per_voxel": 18.0, "threads": 2},
     ],
-    "dice_difference": {
-        "greedy": {"mean": -0.05, "low": -0.1, "high": 0.01, "pairs": 1, "won": 0, "lost": 1}
-    },
 }
 
 
-def test_every_method_has_its_cell_losses_and_failures_included():
-    text = readme_table.section(REPORT)
-    assert "| head | 0.500 | fails | 0.750, 9.0 s, 0.25 % folded | **0.700, 1.0 s** |" in text
-    assert "| liver | - | - | - | **2.50 mm, 1.0 s** |" in text
-    assert "- Dice minus greedy NMI: -0.050 (95 % interval -0.100 to +0.010; 1 pairs, 0 won, 1 lost)" in text
-    assert "both ways, whole grid: 3." in text
+def test_an_operation_is_compared_on_one_thread_with_the_best_library_of_one_thread():
+    assert "| warp | 9.00 | 4.50 | torch 36.0 | 8.0x | 4.0x |" in kernel_table.section(KERNELS)
 
 
 def test_only_the_place_of_the_table_changes():
-    readme = (
-        "a\n<!-- registration dev -->\nold\n<!-- end -->\nb\n<!-- registration heldout -->\n<!-- end -->\n"
-    )
+    readme = "a\n<!-- results dev -->\nold\n<!-- end -->\nb\n<!-- results held -->\n<!-- end -->\n"
     expected = readme.replace("old", "new")
     assert readme_table.filled(readme, "dev", "new") == expected
     assert readme_table.filled(expected, "dev", "new") == expected
 
 
 def test_a_readme_without_the_place_is_refused():
-    with pytest.raises(SystemExit, match="registration dev"):
+    with pytest.raises(SystemExit, match="results dev"):
         readme_table.filled("nothing here", "dev", "new")
+
+
+def test_the_readme_shows_the_committed_results(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["readme_table.py", "--check"])
+    readme_table.main()

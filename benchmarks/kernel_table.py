@@ -1,0 +1,37 @@
+"""The README's table of native operations, from what ``kernels.py`` wrote."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def fastest(rows: list[Row]) -> Row:
+    return min(rows, key=lambda row: float(row["ns_per_voxel"]))
+
+
+def line(operation: str, rows: list[Row], targets: list[str]) -> str:
+    """One operation: every target on one thread, the best library, the ratio, the share of the copy bound."""
+    native = {row["contender"]: row for row in rows if row["native"] and row["threads"] == 1}
+    best, library = fastest(list(native.values())), [row for row in rows if not row["native"]]
+    alone = [row for row in library if row["threads"] == 1]
+    cells = [f"{native[t]['ns_per_voxel']:.2f}" if t in native else "-" for t in targets]
+    cells.append(f"{fastest(alone)['contender']} {fastest(alone)['ns_per_voxel']:.1f}" if alone else "-")
+    cells.append(f"{best['times_best_library']:.1f}x" if best["times_best_library"] else "-")
+    cells.append(f"{1 / best['fraction_of_copy']:.1f}x")
+    return f"| {operation} | " + " | ".join(cells) + " |"
+
+
+def section(report: dict[str, Any]) -> str:
+    rows: list[Row] = report["rows"]
+    targets = list(dict.fromkeys(row["contender"] for row in rows if row["native"]))
+    head = ["operation", *targets, "best library", "faster by", "copy bound times"]
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for operation in dict.fromkeys(row["operation"] for row in rows):
+        lines.append(line(operation, [row for row in rows if row["operation"] == operation], targets))
+    size, machine = " x ".join(str(n) for n in report["shape"]), report["machine"]
+    where = f"{machine['cpu']}; commit {report['commit']}, {report['date']}"
+    return "\n".join(
+        [f"ns per voxel, {size}, one thread, median of interleaved rounds; {where}.", "", *lines]
+    )

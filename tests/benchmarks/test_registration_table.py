@@ -1,0 +1,39 @@
+"""The table of the README comes from the committed results and shows losses too."""
+
+import registration_table
+
+REPORT = {
+    "machine": {"cpu": "a CPU", "cores": 2},
+    "threads": 2,
+    "commit": "0123",
+    "date": "2026-01-01",
+    "repeats": 3,
+    "tasks": [
+        {
+            "name": "head",
+            "results": {
+                "start": {"dice": 0.5, "folded_percent": 0.0},
+                "greedy": {"dice": 0.75, "cpu_s": 9.04, "folded_percent": 0.25},
+                "ants": {"failed": "too thin"},
+                "mmreg_rt": {
+                    "dice": 0.7,
+                    "cpu_s": 1.0,
+                    "folded_percent": 0.0,
+                    "folds": {"forward": {"total": 3}},
+                },
+            },
+        },
+        {"name": "liver", "results": {"mmreg_rt": {"tre_mm": 2.5, "cpu_s": 1.0, "folded_percent": 0.0}}},
+    ],
+    "dice_difference": {
+        "greedy": {"mean": -0.05, "low": -0.1, "high": 0.01, "pairs": 1, "won": 0, "lost": 1}
+    },
+}
+
+
+def test_every_method_has_its_cell_losses_and_failures_included():
+    text = registration_table.section(REPORT)
+    assert "| head | 0.500 | fails | 0.750, 9.0 s, 0.25 % folded | **0.700, 1.0 s** |" in text
+    assert "| liver | - | - | - | **2.50 mm, 1.0 s** |" in text
+    assert "- Dice minus greedy NMI: -0.050 (95 % interval -0.100 to +0.010; 1 pairs, 0 won, 1 lost)" in text
+    assert "both ways, whole grid: 3." in text
