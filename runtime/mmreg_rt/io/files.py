@@ -59,7 +59,9 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 def read_text(path: Path, limit: int) -> str:
     """A small UTF-8 text file, without byte-order mark or NUL bytes, of at most ``limit`` bytes."""
     with opened(path) as stream:
-        raw = stream.read(limit + 1)
+        raw = stream.read(
+            min(limit, os.fstat(stream.fileno()).st_size) + 1
+        )  # it allocates what it is asked for
     if len(raw) > limit:
         raise InputError(
             "MMREG_E_TEXT_TOO_LONG",

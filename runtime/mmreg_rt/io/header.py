@@ -137,6 +137,7 @@ def parse(raw: bytes, path: Path) -> NiftiHeader:
     dtype = _dtype(field, order, path)
     slope, inter = _scaling(field, path)
     unit = _unit(field, path)
+    spacing = _spacing(field, dim, unit, path)
     sform, qform = _affines(field, unit, path)
     return NiftiHeader(
         raw[:size],
@@ -149,7 +150,7 @@ def parse(raw: bytes, path: Path) -> NiftiHeader:
         inter,
         field["intent_code"],
         unit,
-        _spacing(field, dim, unit, path),
+        spacing,
         field["sform_code"],
         field["qform_code"],
         sform,

@@ -73,7 +73,10 @@ def _point(line: str, number: int, path: Path) -> list[float]:
         )
     values = [float(word) for word in words]
     if not all(map(math.isfinite, values)):
-        raise InputError("MMREG_E_POINTS_NOT_FINITE", f"Line {number} of {path} overflows: {line[:80]!r}.")
+        raise InputError(
+            "MMREG_E_POINTS_NOT_FINITE",
+            f"Line {number} of {path} has a number too large for float64: {line[:80]!r}. Correct the line.",
+        )
     return values
 
 
