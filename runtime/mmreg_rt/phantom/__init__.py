@@ -1,0 +1,12 @@
+"""A digital head: two scans of different modality whose exact transform is known.
+
+``phantom(seed)`` gives the pair. Its anatomy is a function of space (``anatomy``), painted in two contrasts
+(``tissues``), moved by a known smooth map (``motion``) and scanned on two different grids (``scans``).
+It needs numpy alone and takes seconds.
+"""
+
+from .motion import Flow, Truth
+from .scans import CT_NOISE_HU, MR_SNR, Phantom, phantom
+from .tissues import Tissue
+
+__all__ = ["CT_NOISE_HU", "Flow", "MR_SNR", "Phantom", "Tissue", "Truth", "phantom"]
