@@ -171,7 +171,14 @@ def differences(tasks: list[Result], resamples: int) -> Result:
 def line(task: str, method: str, r: Result) -> str:
     if "failed" in r:
         return f"{task:28} {method:12} failed: {r['failed']}"
-    names = {"dice": "Dice", "hd95_mm": "HD95", "tre_mm": "TRE", "folded_percent": "J<=0 %", "cpu_s": "CPU s"}
+    names = {
+        "dice": "Dice",
+        "hd95_mm": "HD95",
+        "tre_mm": "TRE",
+        "tre_p95_mm": "p95",
+        "folded_percent": "J<=0 %",
+        "cpu_s": "CPU s",
+    }
     cells = [f"{name} {r[key]:.3f}" for key, name in names.items() if key in r]
     if "folds" in r:
         cells.append("folds " + " + ".join(str(f["total"]) for f in r["folds"].values()))

@@ -80,12 +80,12 @@ def hd95_mm(a: Array, b: Array, spacing_mm: Array) -> float:
     return float(np.percentile(np.concatenate([to_a[surfaces[1]], to_b[surfaces[0]]]), 95))
 
 
-def tre_mm(u: Array, fixed: Scan, fixed_points: Array, moving_points: Array) -> float:
-    """Mean distance of the fixed points (N, 3), RAS mm, moved by ``u``, from their moving partners."""
+def landmark_errors_mm(u: Array, fixed: Scan, fixed_points: Array, moving_points: Array) -> Array:
+    """Distances of the fixed points (N, 3), RAS mm, moved by ``u``, from their moving partners."""
     at = (np.linalg.inv(fixed.affine) @ np.c_[fixed_points, np.ones(len(fixed_points))].T)[:3]
     moved = [ndimage.map_coordinates(u[..., a], at, order=1, mode="nearest") for a in range(3)]
     mapped = fixed.affine[:3, :3] @ (at + np.array(moved)) + fixed.affine[:3, 3:]
-    return float(np.linalg.norm(mapped.T - moving_points, axis=1).mean())
+    return np.linalg.norm(mapped.T - moving_points, axis=1)
 
 
 def smoothness(u: Array, mask: Array) -> dict[str, float]:
@@ -120,5 +120,6 @@ def score(task: Path, u: Array) -> dict[str, Any]:
         found |= overlap(u, task, fixed, meta.get("labels", []))
     if (task / "fixed_lm.csv").exists():
         pair = [np.loadtxt(task / f"{s}_lm.csv", delimiter=",", ndmin=2)[:, :3] for s in ("fixed", "moving")]
-        found["tre_mm"] = tre_mm(u, fixed, *pair)
+        errors = landmark_errors_mm(u, fixed, *pair)
+        found |= {"tre_mm": float(errors.mean()), "tre_p95_mm": float(np.percentile(errors, 95))}
     return found | smoothness(u, fixed.values > fixed.values.min())
