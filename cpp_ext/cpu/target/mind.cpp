@@ -1,136 +1,224 @@
-// MIND-SSC features. The image is extended by its border value, patches and shifts included.
+// MIND-SSC features of the image extended by its border value. A piece of work is a tile of rows, all planes of it.
+// Each plane needs the patch sums of six difference images, once; they live in rings of planes that fit into the
+// cache, from which the twelve distances of a voxel are read at their shifts.
 #include "core/mind.h"
 
-#include "cpu/target/border.h"
-#include "cpu/target/half_rows.h"
-#include "cpu/target/operations.h"
+#include "cpu/target/mind_lattice.h"
+#include "cpu/target/power.h"
+#include "cpu/target/smoothing.h"
+#include "cpu/target/transpose.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-struct Padded {  // the image with `margin` border values on both sides of each row
-  const float* data;
+constexpr int deep_steps = 4;  // of the six steps, the first four are also needed `dilation` planes behind
+
+struct Shape {  // of a tile: rows [first, first + rows) of the output
   Extent n;
-  int margin, stride;
+  Patch patch;
+  int first, rows;
 
-  const float* row(int z, int y) const {  // element 0 is voxel 0
-    return data + (std::int64_t(inside(z, n.d)) * n.h + inside(y, n.h)) * stride + margin;
+  int margin() const { return 2 * patch.dilation + patch.radius; }  // border of the rows of the image
+  int image_rows() const { return rows + 2 * margin(); }
+  int image_planes() const { return 2 * patch.radius + patch.dilation + 1; }
+  int sum_rows() const { return rows + 2 * patch.dilation; }
+  std::int64_t stride() const { return whole_vectors(n.w + 2 * margin()) + lanes; }
+  std::int64_t image_size() const { return image_planes() * image_rows() * stride(); }
+  std::int64_t sum_planes() const { return deep_steps * (patch.dilation + 1) + mind_step_count - deep_steps; }
+  std::int64_t size() const { return image_size() + (sum_planes() + 1) * sum_rows() * stride() + 4 * lanes; }
+};
+
+// Rings of the tile. Rows count from first - margin (image) and first - dilation (sums); element 0 is voxel 0.
+struct Rings {
+  Shape s;
+  float* memory;
+
+  static int wrapped(int i, int n) { return (i % n + n) % n; }
+  float* image(int z, int y) const {
+    const std::int64_t row = wrapped(z, s.image_planes()) * s.image_rows() + y - s.first + s.margin();
+    return memory + row * s.stride() + s.margin();
   }
-};
+  float* columns(int y) const {  // sums along z and y of the step in work
+    return memory + s.image_size() + (y - s.first + s.patch.dilation) * s.stride() + s.margin();
+  }
+  float* sums(int step, int z, int y) const {
+    const int depth = s.patch.dilation + 1;
+    const int plane = 1 + (step < deep_steps ? step * depth + wrapped(z, depth) : deep_steps * (depth - 1) + step);
+    return columns(y) + plane * s.sum_rows() * s.stride();
+  }
 
-struct Patch {
-  int radius, dilation;
-};
-
-// ssd[x] = patch mean of (I(q + dv) - I(q))^2 around p + d base.
-void distances(const Padded& image, int z, int y, Patch patch, const Pair& pair, float* line, float* ssd) {
-  const int r = patch.radius, d = patch.dilation, w = image.n.w;
-  const int* v = mind_steps[pair.step];
-  for (int x = 0; x < w + 2 * r; ++x) line[x] = 0;
-  for (int k = -r; k <= r; ++k)
-    for (int j = -r; j <= r; ++j) {
-      const int zb = z + k + d * pair.base[0], yb = y + j + d * pair.base[1];
-      const float* b = image.row(zb, yb) + d * pair.base[2] - r;
-      const float* a = image.row(zb + d * v[0], yb + d * v[1]) + d * (pair.base[2] + v[2]) - r;
-      for (int x = 0; x < w + 2 * r; ++x) line[x] += (a[x] - b[x]) * (a[x] - b[x]);
+  // Plane z, which may lie outside of the image.
+  void fetch(const float* volume, int z) const {
+    const Extent n = s.n;
+    for (int y = s.first - s.margin(); y < s.first + s.rows + s.margin(); ++y) {
+      const float* row = volume + (std::int64_t(inside(z, n.d)) * n.h + inside(y, n.h)) * n.w;
+      extend_row(row, n.w, s.margin(), image(z, y) - s.margin());
     }
-  const float scale = 1.0f / float((2 * r + 1) * (2 * r + 1) * (2 * r + 1));
-  for (int x = 0; x < w; ++x) ssd[x] = line[x];
-  for (int k = 1; k <= 2 * r; ++k)
-    for (int x = 0; x < w; ++x) ssd[x] += line[x + k];
-  for (int x = 0; x < w; ++x) ssd[x] *= scale;
-}
-
-// The twelve distances less the least of them, and their mean.
-void contrast(float* ssd, int w, float* __restrict__ variance) {
-  for (int x = 0; x < w; ++x) {
-    float least = ssd[x], sum = 0;
-    for (int c = 1; c < mind_channels; ++c) least = ssd[c * w + x] < least ? ssd[c * w + x] : least;
-    for (int c = 0; c < mind_channels; ++c) sum += ssd[c * w + x] -= least;
-    variance[x] = sum * (1.0f / mind_channels);
   }
-}
-
-struct Line {  // scratch of one row
-  float *ssd, *variance, *line;
-  Line(float* memory, int w) : ssd(memory), variance(ssd + mind_channels * w), line(variance + w) {}
-  static std::int64_t size(int w, int r) { return std::int64_t(mind_channels + 2) * w + 2 * r; }
 };
 
-void row_distances(const Padded& image, int z, int y, Patch patch, Line& l) {
-  for (int c = 0; c < mind_channels; ++c) distances(image, z, y, patch, mind_pairs[c], l.line, l.ssd + c * image.n.w);
-  contrast(l.ssd, image.n.w, l.variance);
-}
+// Which rows of the sums the channels read: at the base of a channel that is shifted along y, and at 0.
+struct Range {
+  int begin, end;
+};
 
-// Mean of the variance over a fixed lattice: every eighth plane and every eighth row of them, the middle ones included.
-float lattice_mean(Queue& queue, const Padded& image, Patch patch) {
-  const Extent n = image.n;
-  const int z0 = (n.d - 1) / 2 % 8, y0 = (n.h - 1) / 2 % 8;
-  const int planes = (n.d - z0 + 7) / 8, rows = (n.h - y0 + 7) / 8, count = planes * rows;
-  const std::int64_t size = Line::size(n.w, patch.radius);
-  Scratch<float> lines(queue, count * size), sums(queue, count);
-  parallel(queue, count, 4, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      Line l(lines + i * size, n.w);
-      row_distances(image, z0 + 8 * int(i / rows), y0 + 8 * int(i % rows), patch, l);
-      sums[i] = 0;
-      for (int x = 0; x < n.w; ++x) sums[i] += l.variance[x];
+MMREG_INLINE Range rows_read(const Shape& s, int step) {
+  int low = 0, high = 0;
+  for (const Pair& pair : mind_pairs)
+    if (pair.step == step) {
+      low = pair.base[1] < low ? pair.base[1] : low;
+      high = pair.base[1] > high ? pair.base[1] : high;
     }
-  });
-  double total = 0;
-  for (int i = 0; i < count; ++i) total += sums[i];
-  return float(total / (double(count) * n.w));
+  return {s.first + low * s.patch.dilation, s.first + s.rows + high * s.patch.dilation};
 }
 
-// exp(-ssd / variance), with the variance clamped to [0.001, 1000] of its mean; 1 where the image is constant.
-void similarities(Line& l, int w, float mean) {
-  const float low = mean * 1e-3f, high = mean * 1e3f;
-  for (int x = 0; x < w; ++x) {
-    const float v = l.variance[x] < low ? low : l.variance[x] > high ? high : l.variance[x];
-    l.variance[x] = v > 0 ? 1.0f / v : 0.0f;
+// Sum over the planes z - r .. z + r of the squared difference, for `lanes` voxels of row y. R is the radius, or -1
+// where it is only known at run time.
+template <int R>
+struct Column {
+  const float* base[2 * (R < 0 ? max_mind_radius : R) + 1];
+  std::int64_t shift[2 * (R < 0 ? max_mind_radius : R) + 1];
+  int r;
+
+  Column(const Rings& rings, int step, int z, int y) : r(R < 0 ? rings.s.patch.radius : R) {
+    const int d = rings.s.patch.dilation;
+    const int* v = mind_steps[step];
+    for (int k = 0; k <= 2 * r; ++k) {
+      base[k] = rings.image(z + k - r, y);
+      shift[k] = rings.image(z + k - r + d * v[0], y + d * v[1]) + d * v[2] - base[k];
+    }
   }
-  for (int c = 0; c < mind_channels; ++c)
-    for (int x = 0; x < w; ++x) l.ssd[c * w + x] = decay(l.ssd[c * w + x] * l.variance[x]);
+  MMREG_INLINE Floats sum(std::int64_t at) const {
+    const int side = 2 * (R < 0 ? r : R) + 1;
+    Floats total{};
+    for (int k = 0; k < side; ++k) {
+      const Floats difference = load(base[k] + shift[k] + at) - load(base[k] + at);
+      total += difference * difference;
+    }
+    return total;
+  }
+};
+
+// rings.columns = sums along z and y of the squared differences of one step. The sums along z of the last rows stay
+// in registers while a column of vectors is walked down.
+template <int R>
+void sum_columns(const Rings& rings, int step, int z, Range rows) {
+  const Shape& s = rings.s;
+  const int r = R < 0 ? s.patch.radius : R, reach = s.patch.reach();
+  const Column<R> column(rings, step, z, rows.begin - r);
+  const std::int64_t stride = s.stride();
+  for (int x = -reach; x < s.n.w + reach; x += lanes) {
+    Floats last[2 * (R < 0 ? max_mind_radius : R) + 1];
+    for (int k = 1; k <= 2 * r; ++k) last[k] = column.sum(x + (k - 1) * stride);
+    float* out = rings.columns(rows.begin) + x;
+    for (int y = 0; y < rows.end - rows.begin; ++y, out += stride) {
+      for (int k = 0; k < 2 * r; ++k) last[k] = last[k + 1];
+      last[2 * r] = column.sum(x + (y + 2 * r) * stride);
+      Floats total = last[0];
+      for (int k = 1; k <= 2 * r; ++k) total += last[k];
+      store(out, total);
+    }
+  }
 }
 
-// row(r, ssd) takes the similarities of row r: twelve rows of n.w.
-template <class Row>
-void each_row(Queue& queue, const float* image, Extent n, Patch patch, Row&& row) {
-  const int margin = 2 * patch.dilation + patch.radius, stride = n.w + 2 * margin;
-  const std::int64_t rows = std::int64_t(n.d) * n.h, size = Line::size(n.w, patch.radius);
-  Scratch<float> extended(queue, rows * stride), lines(queue, (rows + 31) / 32 * size);
-  const Padded padded{extended, n, margin, stride};
-  parallel(queue, rows, 64, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) extend_row(image + r * n.w, n.w, margin, extended + r * stride);
-  });
-  const float mean = lattice_mean(queue, padded, patch);
-  parallel(queue, rows, 32, [&](std::int64_t begin, std::int64_t end) {
-    Line l(lines + begin / 32 * size, n.w);
-    for (std::int64_t r = begin; r < end; ++r) {
-      row_distances(padded, int(r / n.h), int(r % n.h), patch, l);
-      similarities(l, n.w, mean);
-      row(r, l.ssd);
+template <int R>
+void sum_rows(const Rings& rings, int step, int z, Range rows) {
+  const Shape& s = rings.s;
+  const int r = R < 0 ? s.patch.radius : R, d = s.patch.dilation;
+  for (int y = rows.begin; y < rows.end; ++y) {
+    const float* in = rings.columns(y) - r;
+    float* out = rings.sums(step, z, y);
+    for (int x = -d; x < s.n.w + d; x += lanes) {
+      Floats total = load(in + x);
+      for (int k = 1; k <= 2 * r; ++k) total += load(in + x + k);
+      store(out + x, total);
+    }
+  }
+}
+
+template <int R>
+void sum_plane(const Rings& rings, int steps, int z) {
+  for (int step = 0; step < steps; ++step) {
+    const Range rows = rows_read(rings.s, step);
+    sum_columns<R>(rings, step, z, rows);
+    sum_rows<R>(rings, step, z, rows);
+  }
+}
+
+// Reads the distances of a row and hands over its similarities, `lanes` voxels of twelve channels at a time.
+template <class Write>
+void similarities(const Rings& rings, int z, int y, float mean, Write&& write) {
+  const int d = rings.s.patch.dilation, w = rings.s.n.w;
+  const float* in[mind_channels];
+  for (int c = 0; c < mind_channels; ++c) {
+    const int* base = mind_pairs[c].base;
+    in[c] = rings.sums(mind_pairs[c].step, z + d * base[0], y + d * base[1]) + d * base[2];
+  }
+  for (int x = 0; x < w; x += lanes) {
+    Floats value[mind_channels];
+    for (int c = 0; c < mind_channels; ++c) value[c] = load(in[c] + x);
+    const Floats factor = decay_factor(contrast(value), mean);
+    for (int c = 0; c < mind_channels; ++c) value[c] = power_of_two(value[c] * factor);
+    write(x, w - x < lanes ? w - x : lanes, value);
+  }
+}
+
+template <int R, class Write>
+void tile(const Shape& s, const float* image, float mean, float* memory, Write&& write) {
+  const Rings rings{s, memory};
+  const int r = s.patch.radius, d = s.patch.dilation;
+  for (int z = -d - r; z < r; ++z) rings.fetch(image, z);
+  for (int z = -d; z < s.n.d; ++z) {
+    rings.fetch(image, z + r + d);
+    sum_plane<R>(rings, z < 0 ? deep_steps : mind_step_count, z);
+    for (int y = s.first; y < s.first + s.rows && z >= 0; ++y)
+      similarities(rings, z, y, mean, [&](int x, int count, const Floats* value) {
+        write((std::int64_t(z) * s.n.h + y) * s.n.w + x, count, value);
+      });
+  }
+}
+
+template <class Write>
+void features(Queue& queue, const float* image, Extent n, Patch patch, Write&& write) {
+  const Shape row{n, patch, 0, 1};
+  const Tiles tiles = tiles_of(n.h, (row.image_planes() + row.sum_planes() + 1) * row.stride() * int(sizeof(float)));
+  const std::int64_t size = Shape{n, patch, 0, tiles.rows}.size();
+  const float mean = lattice_variance(queue, image, n, patch);
+  Scratch<float> memory(queue, workers(queue) * size);
+  parallel_pieces(queue, tiles.count, [&](std::int64_t i, int worker) {
+    const int first = int(i) * tiles.rows;
+    const Shape s{n, patch, first, n.h - first < tiles.rows ? n.h - first : tiles.rows};
+    float* const m = memory + worker * size;
+    switch (patch.radius) {
+      case 0:
+        return tile<0>(s, image, mean, m, write);
+      case 1:
+        return tile<1>(s, image, mean, m, write);
+      case 2:
+        return tile<2>(s, image, mean, m, write);
+      default:
+        return tile<-1>(s, image, mean, m, write);
     }
   });
 }
 
 }  // namespace
 
-void mind(Queue& queue, const float* image, Extent n, int radius, int dilation, float* features) {
-  each_row(queue, image, n, {radius, dilation}, [&](std::int64_t r, const float* ssd) {
+void mind(Queue& queue, const float* image, Extent n, int radius, int dilation, float* out) {
+  features(queue, image, n, {radius, dilation}, [&](std::int64_t at, int count, const Floats* value) {
     for (int c = 0; c < mind_channels; ++c) {
-      float* out = features + c * voxels(n) + r * n.w;
-      for (int x = 0; x < n.w; ++x) out[x] = ssd[c * n.w + x];
+      float* const p = out + c * voxels(n) + at;
+      if (count == lanes)
+        store(p, value[c]);
+      else
+        store(p, value[c], count);
     }
   });
 }
 
-void mind_half(Queue& queue, const float* image, Extent n, int radius, int dilation, Half* features) {
-  each_row(queue, image, n, {radius, dilation}, [&](std::int64_t r, const float* ssd) {
-    Half* out = features + r * n.w * 16;
-    for (int x = 0; x < n.w; ++x)
-      for (int c = 0; c < 16; ++c) out[16 * x + c] = c < mind_channels ? narrow(ssd[c * n.w + x]) : Half{0};
-  });
+void mind_half(Queue& queue, const float* image, Extent n, int radius, int dilation, Half* out) {
+  features(queue, image, n, {radius, dilation},
+           [&](std::int64_t at, int count, const Floats* value) { store_channels(out + 16 * at, value, count); });
 }
 
 }  // namespace mmreg::MMREG_TARGET

@@ -1,0 +1,89 @@
+// Twelve planar channels to channel-last Half features of 16 channels, the last four zero.
+#pragma once
+#include "cpu/target/simd.h"
+
+namespace mmreg::MMREG_TARGET {
+
+#if defined(__AVX2__)
+// Rows of eight halves: row k of the result holds element k of each of a[0 .. 7].
+MMREG_INLINE void transpose8(__m128i a[8]) {
+  __m128i b[8], c[8];
+  for (int i = 0; i < 4; ++i)
+    b[2 * i] = _mm_unpacklo_epi16(a[2 * i], a[2 * i + 1]), b[2 * i + 1] = _mm_unpackhi_epi16(a[2 * i], a[2 * i + 1]);
+  for (int i = 0; i < 2; ++i)
+    for (int k = 0; k < 2; ++k) {
+      c[4 * i + 2 * k] = _mm_unpacklo_epi32(b[4 * i + k], b[4 * i + 2 + k]);
+      c[4 * i + 2 * k + 1] = _mm_unpackhi_epi32(b[4 * i + k], b[4 * i + 2 + k]);
+    }
+  for (int k = 0; k < 4; ++k)
+    a[2 * k] = _mm_unpacklo_epi64(c[k], c[4 + k]), a[2 * k + 1] = _mm_unpackhi_epi64(c[k], c[4 + k]);
+}
+#endif
+
+#if defined(__AVX512F__)
+// The same in each of the four 128-bit lanes.
+MMREG_INLINE void transpose8(__m512i a[8]) {
+  __m512i b[8], c[8];
+  for (int i = 0; i < 4; ++i) {
+    b[2 * i] = _mm512_unpacklo_epi16(a[2 * i], a[2 * i + 1]);
+    b[2 * i + 1] = _mm512_unpackhi_epi16(a[2 * i], a[2 * i + 1]);
+  }
+  for (int i = 0; i < 2; ++i)
+    for (int k = 0; k < 2; ++k) {
+      c[4 * i + 2 * k] = _mm512_unpacklo_epi32(b[4 * i + k], b[4 * i + 2 + k]);
+      c[4 * i + 2 * k + 1] = _mm512_unpackhi_epi32(b[4 * i + k], b[4 * i + 2 + k]);
+    }
+  for (int k = 0; k < 4; ++k) {
+    a[2 * k] = _mm512_unpacklo_epi64(c[k], c[4 + k]);
+    a[2 * k + 1] = _mm512_unpackhi_epi64(c[k], c[4 + k]);
+  }
+}
+
+// Lanes of a[k]: channels 0..7 of voxel k, of voxel k + 8, channels 8..15 of voxel k, of voxel k + 8.
+MMREG_INLINE void store_vectors(Half* out, const Floats channel[12]) {
+  __m256i half[12];
+  for (int c = 0; c < 12; ++c) half[c] = _mm512_cvtps_ph(__m512(channel[c]), _MM_FROUND_TO_NEAREST_INT);
+  __m512i a[8];
+  for (int c = 0; c < 4; ++c) {
+    a[c] = _mm512_inserti64x4(_mm512_castsi256_si512(half[c]), half[c + 8], 1);
+    a[c + 4] = _mm512_zextsi256_si512(half[c + 4]);
+  }
+  transpose8(a);
+  for (int k = 0; k < 8; k += 2) {
+    _mm512_storeu_si512(out + 16 * k, _mm512_shuffle_i64x2(a[k], a[k + 1], 0x88));
+    _mm512_storeu_si512(out + 16 * (k + 8), _mm512_shuffle_i64x2(a[k], a[k + 1], 0xdd));
+  }
+}
+#elif defined(__AVX2__)
+MMREG_INLINE void store_vectors(Half* out, const Floats channel[12]) {
+  __m128i low[8], high[8];
+  for (int c = 0; c < 8; ++c) low[c] = _mm256_cvtps_ph(__m256(channel[c]), _MM_FROUND_TO_NEAREST_INT);
+  for (int c = 0; c < 4; ++c) {
+    high[c] = _mm256_cvtps_ph(__m256(channel[c + 8]), _MM_FROUND_TO_NEAREST_INT);
+    high[c + 4] = _mm_setzero_si128();
+  }
+  transpose8(low);
+  transpose8(high);
+  for (int k = 0; k < 8; ++k) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 16 * k), low[k]);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 16 * k + 8), high[k]);
+  }
+}
+#else
+MMREG_INLINE void store_vectors(Half* out, const Floats channel[12]) {
+  Half half[12][lanes];
+  for (int c = 0; c < 12; ++c) store(half[c], channel[c]);
+  for (int k = 0; k < lanes; ++k)
+    for (int c = 0; c < 16; ++c) out[16 * k + c] = c < 12 ? half[c][k] : Half{0};
+}
+#endif
+
+// The first `count` of `lanes` voxels.
+MMREG_INLINE void store_channels(Half* out, const Floats channel[12], int count) {
+  if (count == lanes) return store_vectors(out, channel);
+  Half all[16 * lanes];
+  store_vectors(all, channel);
+  std::memcpy(out, all, std::size_t(count) * 16 * sizeof(Half));
+}
+
+}  // namespace mmreg::MMREG_TARGET
