@@ -27,13 +27,21 @@ struct Patch {
   int reach() const { return radius + dilation; }  // of the voxels that a distance looks at
 };
 
-// Takes the least of the twelve distances off them; returns their mean, the variance of the neighbourhood.
+template <class Real>
+MMREG_INLINE Real lesser(Real a, Real b) {
+  return a < b ? a : b;
+}
+
+// Takes the least of the twelve distances off them; returns their mean, the variance of the neighbourhood. Four
+// chains of three instead of one of twelve: the processor works on them side by side.
 template <class Real>
 MMREG_INLINE Real contrast(Real distance[mind_channels]) {
-  Real least = distance[0], sum = Real{};
-  for (int c = 1; c < mind_channels; ++c) least = distance[c] < least ? distance[c] : least;
-  for (int c = 0; c < mind_channels; ++c) sum += distance[c] -= least;
-  return sum * (1.0f / mind_channels);
+  Real least[4], sum[4];
+  for (int i = 0; i < 4; ++i) least[i] = lesser(lesser(distance[i], distance[i + 4]), distance[i + 8]);
+  least[0] = lesser(lesser(least[0], least[1]), lesser(least[2], least[3]));
+  for (int c = 0; c < mind_channels; ++c) distance[c] -= least[0];
+  for (int i = 0; i < 4; ++i) sum[i] = distance[i] + distance[i + 4] + distance[i + 8];
+  return (sum[0] + sum[1] + (sum[2] + sum[3])) * (1.0f / mind_channels);
 }
 
 // exp(-distance / variance) as 2^(distance * factor): the factor is -log2(e) / variance, with the variance clamped
@@ -41,7 +49,7 @@ MMREG_INLINE Real contrast(Real distance[mind_channels]) {
 template <class Real>
 MMREG_INLINE Real decay_factor(Real variance, float mean) {
   const Real low = Real{} + 1e-3f * mean, high = Real{} + 1e3f * mean;
-  const Real raised = variance > low ? variance : low, clamped = raised < high ? raised : high;
+  const Real raised = variance > low ? variance : low, clamped = lesser(raised, high);
   return clamped > Real{} ? -1.44269504f / clamped : Real{};
 }
 
