@@ -54,6 +54,14 @@ def test_31_singular_affine(rows, tmp_path):
         read(path)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+@case(31, "affine that is not finite", "MMREG_E_NIFTI_AFFINE")
+def test_31_affine_that_is_not_finite(value, tmp_path):
+    for fields in ({"srow_y": {2: value}}, {"srow_x": {3: value}}, {"qoffset_z": value}):
+        with refused("MMREG_E_NIFTI_AFFINE", "a.nii", f"{value:g}"):
+            read(put(tmp_path / "a.nii", nifti(**fields)))
+
+
 @pytest.mark.parametrize("spacing", [0.0, -1.0, np.nan, np.inf])
 @case(32, "zero, negative or NaN spacing", "MMREG_E_NIFTI_SPACING")
 def test_32_spacing_that_is_none(spacing, tmp_path):

@@ -1,19 +1,18 @@
-"""Writes docs/bad_inputs.md from what the tests declare: ``python tests/bad_inputs/write_table.py``."""
+"""Writes docs/bad_inputs.md from what the tests declare.
+
+Run it as ``PYTHONPATH=tests python -m bad_inputs.write_table``.
+"""
 
 import importlib
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "runtime")]
+from bad_inputs.declared import CASES, Case
 
-from bad_inputs.declared import CASES, Case  # noqa: E402 (where it is has just been said)
-
-TABLE = ROOT / "docs" / "bad_inputs.md"
+TABLE = Path(__file__).parents[2] / "docs" / "bad_inputs.md"
 HEADING = """# Bad inputs and what they end in
 
-Written by `tests/bad_inputs/write_table.py` from the declarations of the tests; a test keeps it current. Each
-number has at least one test of its own, `test_NN_...`. A code is part of the interface: it never changes its
+Written by `PYTHONPATH=tests python -m bad_inputs.write_table` from the declarations of the tests; a test
+keeps it current. Each number has at least one test of its own, `test_NN_...`. A code never changes its
 meaning, and each message says what was asked, what was found and what to do. A refusal allocates less than
 8 MiB and leaves no file behind.
 

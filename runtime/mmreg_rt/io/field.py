@@ -30,7 +30,8 @@ def read(path: Path) -> DisplacementField:
     grid = grid_of(file.header, path, None)
     stored = file.array().reshape(-1, *grid.shape)
     u = np.zeros((3, *grid.shape), np.float32)
-    u[: len(stored)] = stored * file.header.slope + file.header.inter
+    with np.errstate(all="ignore"):  # DisplacementField refuses what is not finite
+        u[: len(stored)] = stored * file.header.slope + file.header.inter
     if file.header.intent_code == VECTOR:
         u *= _LPS
     try:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..geometry import Float64
 
 MAX_EXTENSION_BYTES = 1 << 26
+MAX_AFFINE_MM = 1e12  # anything beyond is garbage, and its square may overflow
 
 _MAGIC = {1: b"n+1\0", 2: b"n+2\0\r\n\x1a\n"}
 _HEADER_BYTES = {1: 348, 2: 540}
@@ -306,6 +307,14 @@ def _affines(field: dict[str, Any], unit: float, path: Path) -> tuple[Float64 | 
         qform = np.eye(4)
         qform[:3, :3] = unit * _rotation(field["quatern"], path) * _steps(field["pixdim"])
         qform[:3, 3] = unit * np.array(field["qoffset"])
+    for name, form in (("sform", sform), ("qform", qform)):
+        if form is not None and not (np.abs(form) < MAX_AFFINE_MM).all():
+            raise GeometryError(
+                "MMREG_E_NIFTI_AFFINE",
+                f"The {name} of {path} must be finite, in mm; found "
+                f"{' '.join(f'{v:g}' for v in form[:3].ravel())}. "
+                "Repair the header.",
+            )
     return sform, qform
 
 

@@ -230,7 +230,8 @@ def _scaled(data: Array, header: NiftiHeader) -> Array:
     if (header.slope, header.inter) == (1.0, 0.0):
         return data
     exact = np.float32 if data.dtype.itemsize <= 2 or data.dtype == np.float32 else np.float64
-    scaled: Array = data.astype(exact) * exact(header.slope) + exact(header.inter)
+    with np.errstate(all="ignore"):  # what overflows is infinite, and found by whoever needs finite voxels
+        scaled: Array = data.astype(exact) * exact(header.slope) + exact(header.inter)
     return scaled
 
 

@@ -1,0 +1,111 @@
+"""What is fuzzed: every reader, fed with bytes under a name; and valid files to start from."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import tracemalloc
+import zlib
+from pathlib import Path
+
+import numpy as np
+from bad_inputs.files import header, nifti
+
+from mmreg_rt import read, read_points, read_transform
+from mmreg_rt.errors import MmregError
+
+# What a reader may allocate: a constant, and a multiple of what the file really holds when it is unpacked.
+# The worst is text, whose every two bytes may become a number in a list of a list.
+BOUND_BYTES, BOUND_TIMES = 4 << 20, 160
+UNPACKED_LIMIT = 1 << 24
+
+READERS = (
+    (read, "a.nii"),
+    (read, "a.nii.gz"),
+    (read_transform, "u.nii"),
+    (read_transform, "u.nii.gz"),
+    (read_transform, "t.tfm"),
+    (read_transform, "t.mat"),
+    (read_points, "p.csv"),
+)
+
+
+def feed(data: bytes, folder: Path) -> str:
+    """Let the reader that the first byte chooses read the rest; the code it refused with, or ``"read"``.
+
+    From 128 on the first byte asks for the rest to be compressed first: mutations then reach what is inside.
+    """
+    reader, name = READERS[data[0] % len(READERS)] if data else READERS[0]
+    content = data[1:]
+    if data[:1] >= b"\x80" and name.endswith(".gz"):
+        content = gzip.compress(content, 1, mtime=0)
+    path = folder / name
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        reader(path)
+        code = "read"
+    except MmregError as refusal:
+        code = refusal.code
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    bound = BOUND_BYTES + BOUND_TIMES * unpacked_bytes(content)
+    assert peak <= bound, f"{name} of {len(content)} bytes: {peak} bytes allocated, bound {bound}"
+    return code
+
+
+def unpacked_bytes(content: bytes) -> int:
+    """Size of the content, unpacked if it is gzip, as far as it can be."""
+    if content[:2] != b"\x1f\x8b":
+        return len(content)
+    try:
+        return len(zlib.decompressobj(wbits=31).decompress(content, UNPACKED_LIMIT))
+    except zlib.error:
+        return UNPACKED_LIMIT
+
+
+def seeds() -> list[bytes]:
+    """Valid files of each kind, with the byte before them that chooses the reader."""
+    extension = struct.pack("<ii", 32, 6) + b"comment".ljust(24, b"\0")
+    images = [
+        nifti(),
+        nifti((5, 4)),
+        nifti((3, 3, 3, 2), np.float32, scl_slope=0.5, scl_inter=3),
+        nifti(flag=b"\1\0\0\0", extensions=extension),
+        header(order=">") + bytes(4 + 48),
+        header(version=2) + bytes(4 + 48),
+        nifti(qform_code=0, sform_code=2, xyzt_units=3),
+        nifti(sform_code=0, pixdim={0: -1}, quatern_b=0.5, quatern_c=0.5, quatern_d=0.5),
+    ]
+    fields = [nifti((3, 4, 2, 1, 3), np.float32, intent_code=code) for code in (1006, 1007)]
+    heading = "#Insight Transform File V1.0\n"
+    texts = [
+        heading
+        + "#Transform 0\nTransform: AffineTransform_double_3_3\nParameters: 1 0 0 0 1 0 0 0 1 2e0 -3.5 .5\n"
+        "FixedParameters: 1 2 3\n",
+        heading
+        + "Transform: Euler3DTransform_double_3_3\nParameters: 0.1 0.2 0.3 1 2 3\nFixedParameters: 0 0 0 1\n",
+        heading + "Transform: CompositeTransform_double_3_3\nTransform: TranslationTransform_double_3_3\n"
+        "Parameters: 1 2 3\nFixedParameters:\nTransform: VersorRigid3DTransform_float_3_3\n"
+        "Parameters: 0.1 0.2 0.3 1 2 3\nFixedParameters: 0 0 0\n",
+    ]
+    name, fixed = b"AffineTransform_double_3_3\0", b"fixed\0"
+    parameters = (2, 0, 0, 0, 2, 0, 0, 0, 2, 4, 5, 6)
+    mats = [
+        struct.pack(order + "5i", kind, 12, 1, 0, len(name)) + name + struct.pack(order + "12d", *parameters)
+        + struct.pack(order + "5i", kind, 3, 1, 0, len(fixed)) + fixed + struct.pack(order + "3d", 1, 2, 3)
+        for order, kind in (("<", 0), (">", 1000))
+    ]  # fmt: skip
+    points = [b"x,y,z\n1,2,3\n-4.5,6e1,.7\n"]
+    return [
+        *(b"\0" + image for image in images),
+        *(b"\1" + gzip.compress(image, mtime=0) for image in images[:3]),
+        *(bytes([7 * 19 + 1]) + image for image in images),  # 134: compressed when fed
+        *(b"\2" + field for field in fields),
+        *(b"\3" + gzip.compress(field, mtime=0) for field in fields),
+        *(bytes([7 * 19 + 3]) + field for field in fields),
+        *(b"\4" + text.encode() for text in texts),
+        *(b"\5" + mat for mat in mats),
+        *(b"\6" + listed for listed in points),
+    ]
