@@ -112,7 +112,8 @@ test-cpp: $(DONE)/build-tools
 	$(CMAKE) -B build/asan -DMMREG_CPP_TESTS=ON -DMMREG_SANITIZE=address,undefined
 	$(BIN)/cmake --build build/asan -j $(JOBS)
 	build/asan/cpp_ext/tests/mmreg_tests
-	$(CMAKE) -B build/tsan -DMMREG_CPP_TESTS=ON -DMMREG_SANITIZE=thread
+	$(CMAKE) -B build/tsan -DMMREG_CPP_TESTS=ON -DMMREG_SANITIZE=thread \
+	  -DMMREG_TARGETS=baseline
 	$(BIN)/cmake --build build/tsan -j $(JOBS)
 	build/tsan/cpp_ext/tests/mmreg_tests queue
 

@@ -12,7 +12,8 @@ struct Case {
   Case(const char* name, void (*run)());
 };
 
-void failed(const char* file, int line, const char* what);  // counts, and goes on with the test
+// Counts, and goes on with the test; a and b are the numbers that were compared.
+void failed(const char* file, int line, const char* what, double a = 0, double b = 0);
 
 }  // namespace mmreg::test
 
@@ -23,6 +24,5 @@ void failed(const char* file, int line, const char* what);  // counts, and goes 
 
 #define CHECK(condition) \
   if (!(condition)) ::mmreg::test::failed(__FILE__, __LINE__, #condition)
-#define CHECK_NEAR(a, b, tolerance)                    \
-  if (!(std::abs(double(a) - double(b)) <= tolerance)) \
-  std::printf("  %.9g against %.9g\n", double(a), double(b)), ::mmreg::test::failed(__FILE__, __LINE__, #a " near " #b)
+#define CHECK_NEAR(a, b, tolerance) \
+  if (!(std::abs(double(a) - double(b)) <= tolerance)) ::mmreg::test::failed(__FILE__, __LINE__, #a " near " #b, a, b)

@@ -11,8 +11,11 @@ static int failures = 0;
 
 Case::Case(const char* name, void (*run)()) : name(name), run(run), next(first) { first = this; }
 
-void failed(const char* file, int line, const char* what) {
-  if (++failures <= 20) std::printf("  %s:%d: not so: %s\n", file, line, what);
+void failed(const char* file, int line, const char* what, double a, double b) {
+  if (++failures > 20) return;
+  std::printf("  %s:%d: not so: %s", file, line, what);
+  if (a != b) std::printf(" (%.9g, %.9g)", a, b);
+  std::printf("\n");
 }
 
 static bool passes(const Case& test) {

@@ -30,8 +30,8 @@ MMREG_INLINE Floats poison(const Points& p) { return 0.0f * (p.z + p.y + p.x); }
 MMREG_INLINE Ints row_start(Ints z, Ints y, Extent n) { return (z * n.h + y) * n.w; }
 
 MMREG_INLINE Ints nearest_index(const Points& p, Extent n) {
-  const Points c = clamp({floor(p.z + 0.5f), floor(p.y + 0.5f), floor(p.x + 0.5f)}, n);
-  return row_start(truncate(c.z), truncate(c.y), n) + truncate(c.x);
+  const Points c = clamp(p, n);  // first: the conversion to an index is only defined for what an index can hold
+  return row_start(truncate(c.z + 0.5f), truncate(c.y + 0.5f), n) + truncate(c.x + 0.5f);
 }
 
 template <int C>
