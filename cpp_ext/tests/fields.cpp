@@ -12,7 +12,7 @@ constexpr Extent moving_extent = {3, 5, 19};
 // A displacement that reaches far outside, lands on voxel centres, and holds numbers that no index can be made of.
 Values wild(Extent n) {
   Values u = uniform(3 * voxels(n), -9, 25, 5);
-  const float odd[] = {0.f, -0.f, 1.f, -1.f, 1e9f, -1e9f, 3e38f, infinity, -infinity, nan};
+  const float odd[] = {0.f, -0.f, 1.f, -1.f, 1e9f, -1e9f, 1e38f, infinity, -infinity, nan};
   for (std::size_t i = 0, k = 0; i < u.size(); i += 3) u[i] = odd[k++ % 10];
   return u;
 }
@@ -51,9 +51,10 @@ TEST(fields, warp_by_any_numbers_stays_inside_the_image) {
             target.warp(queue, image.data(), 2, moving_extent, u.data(), n, how, border, out.data(), nullptr);
             target.warp(queue, image.data(), 2, moving_extent, u.data(), n, how, border, out.data(), valid.data());
             for (std::int64_t i = 0; i < voxels(n); ++i) {
-              const bool is_nan = std::isnan(u[size(i)] + u[size(i + voxels(n))] + u[size(i + 2 * voxels(n))]);
-              if (is_nan) CHECK(valid[size(i)] == 0);
-              if (!is_nan && how != Interpolation::cubic) CHECK(out[size(i)] >= 0 && out[size(i)] <= 2);
+              bool finite = true;
+              for (int axis = 0; axis < 3; ++axis) finite = finite && std::isfinite(u[size(i + axis * voxels(n))]);
+              if (finite && how != Interpolation::cubic) CHECK(out[size(i)] >= 0 && out[size(i)] <= 2);
+              if (!finite) CHECK(std::isnan(out[size(i)]) && valid[size(i)] == 0);
             }
             return finite_only(out);
           },
