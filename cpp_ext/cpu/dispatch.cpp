@@ -59,14 +59,12 @@ const Operations* cpu_operations(const char* name) {
 const char* const* cpu_target_names() {
   static const char* const names[] = {
 #if MMREG_HAS_AVX512
-    "avx512",
+      "avx512",
 #endif
 #if MMREG_HAS_AVX2
-    "avx2",
+      "avx2",
 #endif
-    "baseline",
-    nullptr
-  };
+      "baseline", nullptr};
   return names;
 }
 
