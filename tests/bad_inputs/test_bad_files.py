@@ -311,7 +311,7 @@ def test_25_text_that_is_none(tmp_path):
     "MMREG_E_FILE_NOT_REGULAR",
     handled="A network mount that stalls cannot be told from a slow disk.",
 )
-def test_26_what_never_ends_is_not_opened(tmp_path):
+def test_26_what_never_ends_is_not_opened(tmp_path, monkeypatch):
     (tmp_path / "a.nii").symlink_to(tmp_path / "b.nii")
     (tmp_path / "b.nii").symlink_to(tmp_path / "a.nii")
     with refused("MMREG_E_FILE_LINK_LOOP", "a.nii"):
@@ -319,7 +319,7 @@ def test_26_what_never_ends_is_not_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.nii")  # opening it would wait for a writer
     (tmp_path / "zero.nii").symlink_to("/dev/zero")
     with socket.socket(socket.AF_UNIX) as listening:
-        os.chdir(tmp_path)  # the address of a socket is short
+        monkeypatch.chdir(tmp_path)  # the address of a socket is short
         listening.bind("s.nii")
         for name in ("pipe.nii", "zero.nii", "s.nii"):
             with refused("MMREG_E_FILE_NOT_REGULAR", name):

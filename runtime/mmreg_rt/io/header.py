@@ -139,7 +139,8 @@ def parse(raw: bytes, path: Path) -> NiftiHeader:
     slope, inter = _scaling(field, path)
     unit = _unit(field, path)
     spacing = _spacing(field, dim, unit, path)
-    sform, qform = _affines(field, unit, path)
+    with np.errstate(all="ignore"):  # what is no number is refused there
+        sform, qform = _affines(field, unit, path)
     return NiftiHeader(
         raw[:size],
         version,
