@@ -76,11 +76,7 @@ $(DONE)/bench: $(DONE)/dev
 # ---- what people ask for -----------------------------------------------------------------------------
 
 demo: $(DONE)/package
-ifdef FIXED
-	$(BIN)/mmreg register "$(FIXED)" "$(MOVING)" -o demo
-else
-	$(BIN)/mmreg demo -o demo
-endif
+	$(BIN)/mmreg demo -o demo $(if $(FIXED),--fixed "$(FIXED)") $(if $(MOVING),--moving "$(MOVING)")
 
 test: $(DONE)/dev test-cpp
 	$(BIN)/python -m pytest -q
