@@ -1,4 +1,5 @@
-// Twelve planar channels to channel-last Half features of 16 channels, the last four zero.
+// From vectors of neighbouring voxels to rows of channels: twelve planar channels to Half features of 16, the last
+// four zero; and costs, one vector per displacement, to one row of displacements per cell.
 #pragma once
 #include "cpu/target/simd.h"
 
@@ -84,6 +85,49 @@ MMREG_INLINE void store_channels(Half* out, const Floats channel[12], int count)
   Half all[16 * lanes];
   store_vectors(all, channel);
   std::memcpy(out, all, std::size_t(count) * 16 * sizeof(Half));
+}
+
+// out[cell * pitch + k] = in[k][cell] * scale, for `lanes` cells and `lanes` k.
+template <class Cost>
+MMREG_INLINE void store_square(const float* in, float scale, Cost* out, std::int64_t pitch) {
+  Cost all[lanes][lanes];
+  for (int k = 0; k < lanes; ++k) store(all[k], load(in + k * lanes) * scale);
+  for (int cell = 0; cell < lanes; ++cell)
+    for (int k = 0; k < lanes; ++k) out[cell * pitch + k] = all[k][cell];
+}
+
+#if defined(__AVX512F__)
+MMREG_INLINE void store_square(const float* in, float scale, Half* out, std::int64_t pitch) {
+  __m512i a[8];
+  for (int k = 0; k < 8; ++k) {
+    const __m256i low = _mm512_cvtps_ph(__m512(load(in + k * lanes) * scale), _MM_FROUND_TO_NEAREST_INT);
+    const __m256i high = _mm512_cvtps_ph(__m512(load(in + (k + 8) * lanes) * scale), _MM_FROUND_TO_NEAREST_INT);
+    a[k] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+  }
+  transpose8(a);
+  for (int cell = 0; cell < 8; ++cell) {
+    const __m512i rows = _mm512_shuffle_i64x2(a[cell], a[cell], 0xd8);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + cell * pitch), _mm512_castsi512_si256(rows));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + (cell + 8) * pitch), _mm512_extracti64x4_epi64(rows, 1));
+  }
+}
+#elif defined(__AVX2__)
+MMREG_INLINE void store_square(const float* in, float scale, Half* out, std::int64_t pitch) {
+  __m128i a[8];
+  for (int k = 0; k < 8; ++k) a[k] = _mm256_cvtps_ph(__m256(load(in + k * lanes) * scale), _MM_FROUND_TO_NEAREST_INT);
+  transpose8(a);
+  for (int cell = 0; cell < 8; ++cell) _mm_storeu_si128(reinterpret_cast<__m128i*>(out + cell * pitch), a[cell]);
+}
+#endif
+
+// The first `cells` cells and the first `count` k.
+template <class Cost>
+inline void store_transposed(const float* in, float scale, Cost* out, std::int64_t pitch, int cells, int count) {
+  if (cells == lanes && count == lanes) return store_square(in, scale, out, pitch);
+  Cost all[lanes * lanes];
+  store_square(in, scale, all, lanes);
+  for (int cell = 0; cell < cells; ++cell)
+    std::memcpy(out + cell * pitch, all + cell * lanes, std::size_t(count) * sizeof(Cost));
 }
 
 }  // namespace mmreg::MMREG_TARGET

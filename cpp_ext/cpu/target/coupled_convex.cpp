@@ -1,0 +1,98 @@
+// The coupled step of the dense search (Heinrich, Papiez, Schnabel, Handels, WBIR 2014): in each cell the displacement
+// with the least cost plus weight |displacement - u|^2.
+#include "cpu/target/cells.h"
+
+namespace mmreg::MMREG_TARGET {
+namespace {
+
+struct Penalty {  // of displacement k: square[k] + slope . (z[k], y[k], x[k]), but for a constant of the cell
+  const float *square, *z, *y, *x;
+  float slope[3];
+};
+
+template <class Cost>
+MMREG_INLINE Floats total(const Cost* cost, const Penalty& p, int k) {
+  const Floats linear = load(p.z + k) * p.slope[0] + (load(p.y + k) * p.slope[1] + load(p.x + k) * p.slope[2]);
+  return load(cost + k) + (load(p.square + k) + linear);
+}
+
+struct Best {
+  Floats value;
+  Ints index;
+};
+
+// The least lane: the centre before all others in a tie, then the lowest index.
+int chosen(const Best& best, int centre) {
+  const float least = smallest(best.value);
+  int index = 1 << 30;
+  for (int i = 0; i < lanes; ++i)
+    if (best.value[i] == least) index = best.index[i] == centre ? -1 : best.index[i] < index ? best.index[i] : index;
+  return index < 0 || index == 1 << 30 ? centre : index;
+}
+
+// `count` is at least `lanes`; the last vector overlaps the one before.
+template <class Cost>
+int cheapest(const Cost* cost, int count, const Penalty& p) {
+  const int centre = count / 2, last = count - lanes, from = centre < last ? centre : last;
+  Best best{splat(total(cost, p, from)[centre - from]), splat(centre)};
+  for (int k = 0;; k = k + lanes < last ? k + lanes : last) {
+    const Floats value = total(cost, p, k);
+    const Ints less = value < best.value;
+    best.value = less ? value : best.value;
+    best.index = less ? lane_numbers() + k : best.index;
+    if (k == last) return chosen(best, centre);
+  }
+}
+
+// Fills the four tables of `pitch` elements; those behind the last displacement never win.
+void tabulate(const Window& window, float weight, int pitch, float* table) {
+  for (int k = 0; k < pitch; ++k) {
+    const int z = k / (window.side(1) * window.side(2)) - window.r[0];
+    const int y = k / window.side(2) % window.side(1) - window.r[1], x = k % window.side(2) - window.r[2];
+    const bool exists = k < window.count();
+    table[k] = exists ? weight * float(z * z + y * y + x * x) : __builtin_inff();
+    table[pitch + k] = exists ? float(z) : 0, table[2 * pitch + k] = exists ? float(y) : 0;
+    table[3 * pitch + k] = exists ? float(x) : 0;
+  }
+}
+
+template <class Cost>
+int cheapest_of_few(const Cost* cost, int count, const Penalty& p) {
+  Cost all[lanes] = {};
+  std::memcpy(all, cost, std::size_t(count) * sizeof(Cost));
+  const Floats value = total(all, p, 0);
+  int best = count / 2;
+  for (int k = 0; k < count; ++k) best = value[k] < value[best] ? k : best;
+  return best;
+}
+
+template <class Cost>
+void coupled(Queue& queue, const Cost* cost, const float* u, Extent n, const int radius[3], float weight, float* out) {
+  const Window window{{radius[0], radius[1], radius[2]}};
+  const int count = window.count(), pitch = count < lanes ? lanes : count;
+  const std::int64_t cells = voxels(n);
+  Scratch<float> table(queue, 4 * pitch);
+  tabulate(window, weight, pitch, table);
+  parallel(queue, cells, 64, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t cell = begin; cell < end; ++cell) {
+      Penalty p{table, table + pitch, table + 2 * pitch, table + 3 * pitch, {}};
+      for (int a = 0; a < 3; ++a) p.slope[a] = -2 * weight * u[a * cells + cell];
+      const Cost* costs = cost + cell * count;
+      const int k = count < lanes ? cheapest_of_few(costs, count, p) : cheapest(costs, count, p);
+      for (int a = 0; a < 3; ++a) out[a * cells + cell] = table[(a + 1) * pitch + k];
+    }
+  });
+}
+
+}  // namespace
+
+void coupled_convex(Queue& queue, const float* cost, const float* u, Extent n, const int radius[3], float weight,
+                    float* out) {
+  coupled(queue, cost, u, n, radius, weight, out);
+}
+void coupled_convex_half(Queue& queue, const Half* cost, const float* u, Extent n, const int radius[3], float weight,
+                         float* out) {
+  coupled(queue, cost, u, n, radius, weight, out);
+}
+
+}  // namespace mmreg::MMREG_TARGET
