@@ -1,29 +1,33 @@
-// Box mean of a cost volume over its cells. A piece of work is a range of displacements in all cells: it is summed
-// along x and y into a ring of planes that fits into the cache, and along z out of it. Pieces share no memory, so the
-// result can go where the input is.
+// Box mean of a cost volume over its cells. A piece of work is a range of displacements in all cells: planes of it
+// are kept in a ring that fits into the cache, and each row is summed along z, x and y. Pieces share no memory, so
+// the result can go where the input is.
 #include "cpu/target/border.h"
 #include "cpu/target/cells.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {
 
+constexpr int max_side = 33;
+
 template <class Cost>
 struct Smoothing {
   const Cost* in;
   Cost* out;
   Extent n;
-  int count, radius;   // displacements of a cell; of the box
-  int first, width;    // displacements of this piece, a multiple of `lanes` unless they are the last ones
-  std::int64_t pitch;  // floats of a cell in scratch memory
+  int count, radius;  // displacements of a cell; of the box
+  int first, width;   // displacements of this piece
+  int pitch;          // the same in scratch memory, whole vectors
 
-  std::int64_t row() const { return n.w * pitch; }
+  int side() const { return 2 * radius + 1; }
+  std::int64_t row() const { return std::int64_t(n.w) * pitch; }
   std::int64_t plane() const { return n.h * row(); }
-  // planes of sums along x and y, a plane of sums along x, and a row
-  std::int64_t size() const { return (2 * radius + 2) * plane() + row(); }
+  std::int64_t at(int z, int y, int x) const { return ((std::int64_t(z) * n.h + y) * n.w + x) * count + first; }
+  int some(int i) const { return width - i < lanes ? width - i : lanes; }
 };
 
-// out[i] = sum of in[k][i] over the 2 radius + 1 inputs.
-void add(const float* const* in, int inputs, std::int64_t count, float* out) {
+// out[i] = sum of in[k][i] over `inputs` rows.
+template <class Cost>
+MMREG_INLINE void add(const Cost* const* in, int inputs, std::int64_t count, float* out) {
   for (std::int64_t i = 0; i < count; i += lanes) {
     Floats sum = load(in[0] + i);
     for (int k = 1; k < inputs; ++k) sum += load(in[k] + i);
@@ -31,72 +35,77 @@ void add(const float* const* in, int inputs, std::int64_t count, float* out) {
   }
 }
 
-constexpr int max_side = 33;
+// Copies plane z of this piece into the ring: the input may be overwritten before it is used for the last time.
+template <class Cost>
+void fetch(const Smoothing<Cost>& s, int z, Cost* ring) {
+  Cost* to = ring + z % s.side() * s.plane();
+  for (int y = 0; y < s.n.h; ++y)
+    for (int x = 0; x < s.n.w; ++x, to += s.pitch)
+      std::memcpy(to, s.in + s.at(z, y, x), std::size_t(s.width) * sizeof(Cost));
+}
+
+// out = sums along z and x of row y.
+template <class Cost>
+void sum_row(const Smoothing<Cost>& s, int z, int y, const Cost* ring, float* line, float* out) {
+  const Cost* planes[max_side];
+  for (int k = 0; k < s.side(); ++k)
+    planes[k] = ring + inside(z + k - s.radius, s.n.d) % s.side() * s.plane() + y * s.row();
+  add(planes, s.side(), s.row(), line);
+  const float* cells[max_side];
+  for (int x = 0; x < s.n.w; ++x) {
+    for (int k = 0; k < s.side(); ++k) cells[k] = line + inside(x + k - s.radius, s.n.w) * s.pitch;
+    add(cells, s.side(), s.pitch, out + x * s.pitch);
+  }
+}
 
 template <class Cost>
-void sum_along_x(const Smoothing<Cost>& s, std::int64_t row, float* line, float* out) {
+void write_row(const Smoothing<Cost>& s, int z, int y, const float* sums) {
+  const float scale = 1.0f / (float(s.side()) * float(s.side()) * float(s.side()));
+  const float* rows[max_side];
+  for (int k = 0; k < s.side(); ++k) rows[k] = sums + inside(y + k - s.radius, s.n.h) % s.side() * s.row();
   for (int x = 0; x < s.n.w; ++x)
     for (int i = 0; i < s.width; i += lanes) {
-      const int some = s.width - i < lanes ? s.width - i : lanes;
-      store(line + x * s.pitch + i, load_some(s.in + (row * s.n.w + x) * s.count + s.first + i, some));
-    }
-  const float* inputs[max_side];
-  for (int x = 0; x < s.n.w; ++x) {
-    for (int k = -s.radius; k <= s.radius; ++k) inputs[k + s.radius] = line + inside(x + k, s.n.w) * s.pitch;
-    add(inputs, 2 * s.radius + 1, s.pitch, out + x * s.pitch);
-  }
-}
-
-template <class Cost>
-void sum_plane(const Smoothing<Cost>& s, int z, float* memory) {
-  float* const along_x = memory + (2 * s.radius + 1) * s.plane();
-  for (int y = 0; y < s.n.h; ++y)
-    sum_along_x(s, std::int64_t(z) * s.n.h + y, along_x + s.plane(), along_x + y * s.row());
-  const float* inputs[max_side];
-  for (int y = 0; y < s.n.h; ++y) {
-    for (int k = -s.radius; k <= s.radius; ++k) inputs[k + s.radius] = along_x + inside(y + k, s.n.h) * s.row();
-    add(inputs, 2 * s.radius + 1, s.row(), memory + z % (2 * s.radius + 1) * s.plane() + y * s.row());
-  }
-}
-
-template <class Cost>
-void sum_along_z(const Smoothing<Cost>& s, int z, const float* memory) {
-  const int side = 2 * s.radius + 1;
-  const float scale = 1.0f / (float(side) * float(side) * float(side));
-  const float* planes[max_side];
-  for (int k = 0; k < side; ++k) planes[k] = memory + inside(z + k - s.radius, s.n.d) % side * s.plane();
-  for (std::int64_t cell = 0; cell < std::int64_t(s.n.h) * s.n.w; ++cell)
-    for (int i = 0; i < s.width; i += lanes) {
-      Floats sum{};
-      for (int k = 0; k < side; ++k) sum += load(planes[k] + cell * s.pitch + i);
-      const int some = s.width - i < lanes ? s.width - i : lanes;
-      store_some(s.out + (std::int64_t(z) * s.n.h * s.n.w + cell) * s.count + s.first + i, sum * scale, some);
+      Floats sum = load(rows[0] + x * s.pitch + i);
+      for (int k = 1; k < s.side(); ++k) sum += load(rows[k] + x * s.pitch + i);
+      store_some(s.out + s.at(z, y, x) + i, sum * scale, s.some(i));
     }
 }
 
-// Displacements of a piece: as many as keep the ring in half of a usual second-level cache.
-int width_of(Extent n, int count, int radius) {
-  const std::int64_t bytes = std::int64_t(2 * radius + 2) * n.h * n.w * lanes * std::int64_t(sizeof(float));
-  const std::int64_t vectors = (std::int64_t(3) << 18) / bytes, all = (count + lanes - 1) / lanes;
-  const std::int64_t most = 64 / lanes * 2;
-  const std::int64_t fitting = vectors < 1 ? 1 : vectors > most ? most : vectors;
-  return int(fitting < all ? fitting : all) * lanes;
+template <class Cost>
+void smooth_piece(const Smoothing<Cost>& s, Cost* ring, float* line, float* sums) {
+  int planes = 0;  // in the ring
+  for (int z = 0; z < s.n.d; ++z) {
+    for (; planes < s.n.d && planes <= z + s.radius; ++planes) fetch(s, planes, ring);
+    int rows = 0;  // in the sums
+    for (int y = 0; y < s.n.h; ++y) {
+      for (; rows < s.n.h && rows <= y + s.radius; ++rows)
+        sum_row(s, z, rows, ring, line, sums + rows % s.side() * s.row());
+      write_row(s, z, y, sums);
+    }
+  }
+}
+
+// Displacements of a piece: as many as keep the ring in a usual second-level cache.
+int width_of(Extent n, int count, int radius, int bytes) {
+  const std::int64_t vector = std::int64_t(2 * radius + 1) * n.h * n.w * lanes * bytes;
+  const std::int64_t fitting = (std::int64_t(1) << 20) / vector, all = (count + lanes - 1) / lanes;
+  const std::int64_t most = fitting < 1 ? 1 : fitting < 128 / lanes ? fitting : 128 / lanes;
+  return int(most < all ? most : all) * lanes;
 }
 
 template <class Cost>
 void smoothed(Queue& queue, const Cost* cost, Extent n, int count, int radius, Cost* out) {
-  const int width = width_of(n, count, radius);
-  const std::int64_t size = Smoothing<Cost>{cost, out, n, count, radius, 0, width, width}.size();
-  Scratch<float> memory(queue, workers(queue) * size);
+  const int width = width_of(n, count, radius, int(sizeof(Cost)));
+  const Smoothing<Cost> whole{cost, out, n, count, radius, 0, width, width};
+  const std::int64_t ring = whole.side() * whole.plane(), sums = (whole.side() + 1) * whole.row();
+  Scratch<Cost> rings(queue, workers(queue) * ring);
+  Scratch<float> lines(queue, workers(queue) * sums);
   parallel_pieces(queue, (count + width - 1) / width, [&](std::int64_t i, int worker) {
-    const int first = int(i) * width, last = first + width < count ? first + width : count;
-    const Smoothing<Cost> s{cost, out, n, count, radius, first, last - first, width};
-    float* const m = memory + worker * size;
-    int ready = 0;  // planes in the ring
-    for (int z = 0; z < n.d; ++z) {
-      for (; ready < n.d && ready <= z + radius; ++ready) sum_plane(s, ready, m);
-      sum_along_z(s, z, m);
-    }
+    Smoothing<Cost> s = whole;
+    s.first = int(i) * width;
+    s.width = s.first + width < count ? width : count - s.first;
+    float* const line = lines + worker * sums;
+    smooth_piece(s, rings + worker * ring, line, line + whole.row());
   });
 }
 
