@@ -16,6 +16,14 @@ MMREG_INLINE void cubic_weights(Real t, Real w[4]) {
   w[2] = 1.0f - w[0] - w[1] - w[3];
 }
 
+// The same B-spline as a function of the distance d >= 0 to the coefficient.
+template <class Real>
+MMREG_INLINE Real cubic_weight(Real d) {
+  const Real zero = Real{}, far = 2.0f - d, reach = far > zero ? far : zero;
+  const Real inner = 2.0f / 3.0f - d * d * (1.0f - 0.5f * d), outer = reach * reach * reach * (1.0f / 6.0f);
+  return d < Real{} + 1.0f ? inner : outer;
+}
+
 // Index i in [-n, 2n - 2] mirrored about the centres of the border voxels, as the prefilter assumes.
 template <class Int>
 MMREG_INLINE Int mirror(Int i, int n) {

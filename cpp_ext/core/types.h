@@ -8,6 +8,7 @@
 #else
 #define MMREG_INLINE inline __attribute__((always_inline))
 #endif
+#define MMREG_INLINE_LAMBDA __attribute__((always_inline))
 #ifndef MMREG_TARGET  // each CPU target has a namespace of its own, so the linker cannot merge them
 #define MMREG_TARGET scalar
 #endif

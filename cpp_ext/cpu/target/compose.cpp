@@ -6,15 +6,18 @@
 namespace mmreg::MMREG_TARGET {
 
 void compose(Queue& queue, const float* first, const float* second, Extent n, float* out) {
-  const Displaced points{first, n};
-  const std::int64_t count = voxels(n);
-  for_vectors(queue, n, [&](Voxel v, auto lanes_used) {
-    Floats value[3];
-    sample<Interpolation::linear>(second, n, Border::extend, points(v, lanes_used), value);
-    for (int k = 0; k < 3; ++k) {
-      const std::int64_t at = k * count + v.index;
-      store(out + at, load(first + at, lanes_used) + value[k], lanes_used);
-    }
+  const std::int64_t size = voxels(n);
+  parallel_rows(queue, n, [=](std::int64_t begin, std::int64_t end) {
+    const Source s = source(second, n);
+    const Displaced points{first, size};
+    for_vectors_of_rows(n, begin, end, [&](Voxel v, auto count) MMREG_INLINE_LAMBDA {
+      Floats value[3];
+      sample<Interpolation::linear>(s, Border::extend, points(v, count), value);
+      for (int k = 0; k < 3; ++k) {
+        const std::int64_t at = k * size + v.index;
+        store(out + at, load(first + at, count) + value[k], count);
+      }
+    });
   });
 }
 

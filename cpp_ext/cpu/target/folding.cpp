@@ -83,13 +83,12 @@ Folding folding(Queue& queue, const float* u, Extent n) {
   parallel(queue, rows, grain, [&](std::int64_t begin, std::int64_t end) {
     Tally tally;
     for (int i = 0; i < 9; ++i) tally.smallest[i] = splat(infinity), tally.count[i] = Ints{};
-    for (std::int64_t row = begin; row < end; ++row)
-      for_vectors_of_row(n, row, [&](Voxel v, auto count) {
-        Sides s;
-        sides(s.z, splat(v.z), n.d), sides(s.y, splat(v.y), n.h), sides(s.x, v.x + lane_numbers(), n.w);
-        s.used = lane_numbers() < splat(in_use(count));
-        visit(u, n, v, count, s, tally);
-      });
+    for_vectors_of_rows(n, begin, end, [&](Voxel v, auto count) {
+      Sides s;
+      sides(s.z, splat(v.z), n.d), sides(s.y, splat(v.y), n.h), sides(s.x, v.x + lane_numbers(), n.w);
+      s.used = lane_numbers() < splat(in_use(count));
+      visit(u, n, v, count, s, tally);
+    });
     Folding& part = parts[begin / grain];
     for (int i = 0; i < 9; ++i) {
       part.smallest[i] = smallest(tally.smallest[i]), part.count[i] = 0;

@@ -12,20 +12,20 @@ struct Inverse {  // of one vector of voxels, and its squared residual
   Floats v[3], residual;
 };
 
-MMREG_INLINE Floats look(const float* u, Extent n, const Floats at[3], const Floats v[3], Floats (&value)[3]) {
-  sample<Interpolation::linear>(u, n, Border::extend, {at[0] + v[0], at[1] + v[1], at[2] + v[2]}, value);
+MMREG_INLINE Floats look(const Source& s, const Floats at[3], const Floats v[3], Floats (&value)[3]) {
+  sample<Interpolation::linear>(s, Border::extend, {at[0] + v[0], at[1] + v[1], at[2] + v[2]}, value);
   const Floats z = v[0] + value[0], y = v[1] + value[1], x = v[2] + value[2];
   return z * z + y * y + x * x;
 }
 
 // Keeps the best iterate; stops when all lanes are good, or when the slowest no longer halves its residual.
-MMREG_INLINE Inverse fixed_point(const float* u, Extent n, const Floats at[3], int iterations, float tolerance) {
+MMREG_INLINE Inverse fixed_point(const Source& s, const Floats at[3], int iterations, float tolerance) {
   Floats v[3] = {}, value[3];
-  Inverse best = {{v[0], v[1], v[2]}, look(u, n, at, v, value)};
+  Inverse best = {{v[0], v[1], v[2]}, look(s, at, v, value)};
   const Floats enough = splat(tolerance * tolerance);
   for (int i = 0; i < iterations && any(best.residual > enough); ++i) {
     for (int k = 0; k < 3; ++k) v[k] = -value[k];
-    const Floats now = look(u, n, at, v, value), before = best.residual;
+    const Floats now = look(s, at, v, value), before = best.residual;
     const Ints better = now < before;
     for (int k = 0; k < 3; ++k) best.v[k] = better ? v[k] : best.v[k];
     best.residual = min(now, before);
@@ -62,17 +62,17 @@ Inversion invert(Queue& queue, const float* u, Extent n, int iterations, float t
   Partial* parts = partial;
   parallel(queue, rows, grain, [&](std::int64_t begin, std::int64_t end) {
     Partial part{0, 0};
-    for (std::int64_t row = begin; row < end; ++row)
-      for_vectors_of_row(n, row, [&](Voxel v, auto count) {
-        const Floats at[3] = {splat(float(v.z)), splat(float(v.y)), to_floats(v.x + lane_numbers())};
-        Inverse inverse = fixed_point(u, n, at, iterations, tolerance);
-        if (any(inverse.residual > splat(tolerance * tolerance)))
-          newton(u, n, at, iterations, tolerance, in_use(count), inverse);
-        for (int k = 0; k < 3; ++k) store(out + k * total + v.index, inverse.v[k], count);
-        const Floats length = lane_numbers() < splat(in_use(count)) ? sqrt(inverse.residual) : Floats{};
-        part.sum += double(sum(length));
-        part.largest = largest(max(length, splat(part.largest)));
-      });
+    const Source s = source(u, n);
+    for_vectors_of_rows(n, begin, end, [&](Voxel v, auto count) {
+      const Floats at[3] = {splat(float(v.z)), splat(float(v.y)), to_floats(v.x + lane_numbers())};
+      Inverse inverse = fixed_point(s, at, iterations, tolerance);
+      if (any(inverse.residual > splat(tolerance * tolerance)))
+        newton(u, n, at, iterations, tolerance, in_use(count), inverse);
+      for (int k = 0; k < 3; ++k) store(out + k * total + v.index, inverse.v[k], count);
+      const Floats length = lane_numbers() < splat(in_use(count)) ? sqrt(inverse.residual) : Floats{};
+      part.sum += double(sum(length));
+      part.largest = largest(max(length, splat(part.largest)));
+    });
     parts[begin / grain] = part;
   });
   Inversion all{0, 0};

@@ -87,6 +87,30 @@ MMREG_INLINE Floats gather(const float* base, Ints index) {
 #endif
 }
 
+struct NextTo {
+  Floats low, high;
+};
+
+// base[index] and base[index + 1].
+MMREG_INLINE NextTo gather_pairs(const float* base, Ints index) {
+#if defined(__AVX512F__)
+  const __m512i i = __m512i(index);
+  const __m512i a = _mm512_castpd_si512(_mm512_i32gather_pd(_mm512_castsi512_si256(i), base, 4));
+  const __m512i b = _mm512_castpd_si512(_mm512_i32gather_pd(_mm512_extracti64x4_epi64(i, 1), base, 4));
+  const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+  const __m512i odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+  return {Floats(_mm512_permutex2var_epi32(a, even, b)), Floats(_mm512_permutex2var_epi32(a, odd, b))};
+#elif defined(__AVX2__)  // the shuffles work within halves, so the gathers take lanes 0 1 4 5 and 2 3 6 7
+  const __m256i i = _mm256_permute4x64_epi64(__m256i(index), 0xd8);
+  const double* pairs = reinterpret_cast<const double*>(base);
+  const __m256 a = _mm256_castpd_ps(_mm256_i32gather_pd(pairs, _mm256_castsi256_si128(i), 4));
+  const __m256 b = _mm256_castpd_ps(_mm256_i32gather_pd(pairs, _mm256_extracti128_si256(i, 1), 4));
+  return {Floats(_mm256_shuffle_ps(a, b, 0x88)), Floats(_mm256_shuffle_ps(a, b, 0xdd))};
+#else
+  return {gather(base, index), gather(base, index + 1)};
+#endif
+}
+
 // IEEE min and max; where an argument is NaN the result is `b`.
 MMREG_INLINE Floats min(Floats a, Floats b) {
 #if defined(__AVX512F__)
@@ -175,6 +199,30 @@ MMREG_INLINE bool any(Ints mask) {
   std::int32_t all = 0;
   for (int i = 0; i < lanes; ++i) all |= mask[i];
   return all != 0;
+#endif
+}
+
+MMREG_INLINE bool any_below(Ints a, Ints b) {
+#if defined(__AVX512F__)
+  return _mm512_cmplt_epi32_mask(__m512i(a), __m512i(b)) != 0;
+#else
+  return any(a < b);
+#endif
+}
+
+MMREG_INLINE bool any_above(Ints v, int limit) {  // or negative
+#if defined(__AVX512F__)
+  return _mm512_cmpgt_epu32_mask(__m512i(v), _mm512_set1_epi32(limit)) != 0;
+#else
+  return any((v > splat(limit)) | (v < splat(0)));
+#endif
+}
+
+MMREG_INLINE bool differ(Floats a, Floats b) {  // in any lane; NaN differs from everything
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask(__m512(a), __m512(b), _CMP_NEQ_UQ) != 0;
+#else
+  return any(a != b);
 #endif
 }
 

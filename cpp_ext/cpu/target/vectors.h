@@ -27,19 +27,28 @@ struct Voxel {  // the first of a vector of voxels, and its index in the volume
   std::int64_t index;
 };
 
-// body(voxel, count) for every vector; count is Whole, or the int that is left at the end of a row.
+// body(voxel, count) for every vector of rows begin..end; count is Whole, or the int that is left at the end of a row.
 template <class Body>
-MMREG_INLINE void for_vectors_of_row(Extent n, std::int64_t row, Body&& body) {
-  Voxel v{int(row / n.h), int(row % n.h), 0, row * n.w};
-  for (; v.x + lanes <= n.w; v.x += lanes, v.index += lanes) body(v, Whole{});
-  if (v.x < n.w) body(v, n.w - v.x);
+MMREG_INLINE void for_vectors_of_rows(Extent n, std::int64_t begin, std::int64_t end, Body&& body) {
+  Voxel v{int(begin / n.h), int(begin % n.h), 0, begin * n.w};
+  for (; begin < end; ++begin, ++v.y) {
+    if (v.y == n.h) v.y = 0, ++v.z;
+    for (v.x = 0; v.x + lanes <= n.w; v.x += lanes, v.index += lanes) body(v, Whole{});
+    if (v.x < n.w) body(v, n.w - v.x), v.index += n.w - v.x;
+  }
+}
+
+constexpr std::int64_t rows_per_piece = 32;
+
+// body(begin, end) over the rows of a grid.
+template <class Body>
+inline void parallel_rows(Queue& queue, Extent n, Body&& body) {
+  parallel(queue, std::int64_t(n.d) * n.h, rows_per_piece, body);
 }
 
 template <class Body>
 inline void for_vectors(Queue& queue, Extent n, Body&& body) {
-  parallel(queue, std::int64_t(n.d) * n.h, 64, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) for_vectors_of_row(n, row, body);
-  });
+  parallel_rows(queue, n, [&](std::int64_t begin, std::int64_t end) { for_vectors_of_rows(n, begin, end, body); });
 }
 
 }  // namespace mmreg::MMREG_TARGET

@@ -6,15 +6,15 @@ namespace mmreg::MMREG_TARGET {
 
 void warp(Queue& queue, const float* moving, int channels, Extent m, const float* u, Extent n, Interpolation kind,
           Border border, float* warped, std::uint8_t* valid) {
-  sample_image(queue, moving, channels, m, kind, border, n, Displaced{u, n}, warped, valid);
+  sample_image(queue, moving, channels, m, kind, border, n, Displaced{u, voxels(n)}, warped, valid);
 }
 
 void warp_labels(Queue& queue, const std::int32_t* moving, Extent m, const float* u, Extent n, std::int32_t* warped) {
-  const Displaced points{u, n};
-  const float* words = reinterpret_cast<const float*>(moving);  // moved, never computed with
+  const Displaced points{u, voxels(n)};
+  const Source s = source(reinterpret_cast<const float*>(moving), m);  // moved, never computed with
   for_vectors(queue, n, [&](Voxel v, auto count) {
     const Points p = points(v, count);
-    const Ints label = bits(gather(words, nearest_index(p, m)));
+    const Ints label = bits(gather(s.data, nearest_index(p, s)));
     store(warped + v.index, label & inside(p, m), count);
   });
 }
