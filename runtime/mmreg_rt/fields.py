@@ -33,6 +33,12 @@ def add_affine(u: Float32, linear: Float64, matrix: Float64) -> Float32:
     return out
 
 
+def longest(u: Float32) -> tuple[float, int]:
+    """Length of the longest finite vector of a displacement, and how many are not finite."""
+    found = _native.reach(u)
+    return float(found["longest"]), int(found["not_finite"])
+
+
 def to_voxels(u_mm: Float32, grid: Grid, sampled: Grid) -> Float32:
     """The displacement in voxels that leads from index ``i`` of ``grid`` to the index in ``sampled``."""
     to_index = np.asarray(np.linalg.inv(sampled.affine), np.float64)

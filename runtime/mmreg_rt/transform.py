@@ -346,18 +346,19 @@ def _check_displacement(u: Float32, grid: Grid) -> None:
             f"A displacement on a grid {grid.shape} has shape {(3, *grid.shape)}; found {u.shape}. "
             "Give the grid that the field was made on.",
         )
-    largest = float(np.abs(u).max())  # NaN and infinity come through
-    if not np.isfinite(largest):
+    longest_mm, not_finite = fields.longest(u)
+    if not_finite:
         bad = np.argwhere(~np.isfinite(u))
         raise TransformError(
             "MMREG_E_TRANSFORM_NOT_FINITE",
-            f"A displacement needs finite numbers; found {len(bad)} that are not, the first at index "
-            f"{tuple(int(i) for i in bad[0])}. Compute the field again.",
+            f"A displacement needs finite numbers; found {not_finite} vectors that are not, the first at "
+            f"index {tuple(int(i) for i in bad[0])}. Compute the field again.",
         )
-    if largest > MAX_DISPLACEMENT_MM:
+    if longest_mm > MAX_DISPLACEMENT_MM:
         raise TransformError(
             "MMREG_E_TRANSFORM_TOO_LARGE",
-            f"A displacement is in mm, at most {MAX_DISPLACEMENT_MM:g}; found {largest:g}. Check its unit.",
+            f"A displacement is in mm, at most {MAX_DISPLACEMENT_MM:g}; found {longest_mm:g}. "
+            "Check its unit.",
         )
 
 

@@ -182,9 +182,11 @@ FIXED = mat(b"fixed\0", rows=3)
      mat(kind=1) + FIXED, mat(rows=2**31 - 1, values=b"x") + FIXED, mat(rows=-12, values=b"x") + FIXED,
      mat(columns=2) + FIXED, mat(imaginary=1) + FIXED, mat(b"\xff\xfe\0") + FIXED, mat(b"x" * 200) + FIXED,
      mat(values=struct.pack("<12d", *[np.nan] * 12)) + FIXED, mat(order=">") + FIXED,
+     mat(values=struct.pack("<12d", *[1e300] * 12)) + FIXED,
      (mat() + FIXED) * 2000],
     ids=["empty", "level 5", "no centre", "cut", "garbage", "no fixed", "centre", "sparse", "huge",
-         "negative", "columns", "complex", "bad name", "long name", "NaN", "wrong byte order", "too long"],
+         "negative", "columns", "complex", "bad name", "long name", "NaN", "wrong byte order", "too large",
+         "too long"],
 )  # fmt: skip
 @case(
     74,

@@ -1,6 +1,7 @@
 """Mutated files end in a refusal of the package or are read, within the stated memory: a part of the fuzzing
 that needs no fuzzer."""
 
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -19,6 +20,12 @@ def mutated(seed, rng):
         start, length = rng.integers(1, len(data)), rng.integers(1, 40)
         data[start : start + length] = data[start : start + length] * int(rng.integers(0, 3))
     return bytes(data)
+
+
+@pytest.fixture(autouse=True)
+def _stop_counting_memory():
+    yield
+    tracemalloc.stop()  # other tests are slower by it
 
 
 @pytest.mark.parametrize("number", range(len(seeds())))

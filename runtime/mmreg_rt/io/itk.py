@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MAX_TEXT_BYTES = 1 << 20
 MAX_MAT_BYTES = 1 << 16
+MAX_NUMBER = 1e9  # a million kilometres: whatever is larger is garbage, and its square may overflow
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _HEADING = "#Insight Transform File V1.0"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -108,8 +109,8 @@ def _blocks(text: str, path: Path) -> list[_Block]:
 
 
 def _number(word: str, path: Path) -> float:
-    if not _NUMBER.fullmatch(word) or not math.isfinite(float(word)):
-        raise _refusal(path, "finite numbers with a decimal point", repr(word[:40]))
+    if not _NUMBER.fullmatch(word) or not abs(float(word)) <= MAX_NUMBER:
+        raise _refusal(path, f"numbers with a decimal point, up to {MAX_NUMBER:g}", repr(word[:40]))
     return float(word)
 
 
@@ -228,8 +229,8 @@ def _mat_array(raw: bytes, at: int, path: Path) -> tuple[str, list[float], int]:
     if end > len(raw) or not re.fullmatch(rb"\w+\0", name):
         raise _refusal(path, f"a name and {rows} numbers at byte {at}", f"{len(raw) - at} bytes")
     values = layout.unpack_from(raw, at + 20 + length)
-    if not all(map(math.isfinite, values)):
-        raise _refusal(path, "finite numbers", f"{values}")
+    if not all(abs(value) <= MAX_NUMBER for value in values):
+        raise _refusal(path, f"numbers up to {MAX_NUMBER:g}", f"{values}")
     return name[:-1].decode(), list(values), end
 
 
