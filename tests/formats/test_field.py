@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from grids import GRIDS, LEFT_HANDED, OBLIQUE, grid
 
-from mmreg_rt import DisplacementField, Volume, read, read_transform, write, write_transform
+from mmreg_rt import DisplacementField, Grid, Volume, read, read_transform, write, write_transform
 from mmreg_rt.errors import InputError, TransformError
+from mmreg_rt.io import is_planar
 
 LPS = np.array([-1.0, -1.0, 1.0])
 HEADER_MM = 1e-4  # geometry in float32, once as matrix and once as quaternion
@@ -127,6 +128,53 @@ def test_a_field_of_two_components_on_a_slice_leaves_z_alone(tmp_path):
     expected = np.array([theirs.TransformPoint((p[:2] * LPS[:2]).tolist()) for p in points]) * LPS[:2]
     np.testing.assert_allclose(moved[:, :2], expected, atol=1e-5)
     np.testing.assert_array_equal(moved[:, 2], points[:, 2])
+
+
+def planar_field(amplitude_mm=0.4):
+    flat = Grid((1, 30, 28), np.array([[0, 0.3, 0.4, 2], [0, -0.4, 0.3, 9], [1, 0, 0, 5], [0, 0, 0, 1]]))
+    u = np.random.default_rng(15).normal(0, amplitude_mm, (3, *flat.shape)).astype(np.float32)
+    u[2] = 0
+    return DisplacementField(u, flat)
+
+
+def test_a_planar_field_displaces_points_in_two_dimensional_itk_as_in_ours(tmp_path):
+    sitk = pytest.importorskip("SimpleITK")
+    field = planar_field()
+    write_transform(field, tmp_path / "u.nii.gz", planar=True)
+    np.testing.assert_array_equal(read_transform(tmp_path / "u.nii.gz").displacement, field.displacement)
+    image = sitk.ReadImage(str(tmp_path / "u.nii.gz"), sitk.sitkVectorFloat64)
+    assert (image.GetDimension(), image.GetNumberOfComponentsPerPixel()) == (2, 2)
+    theirs, points = sitk.DisplacementFieldTransform(image), inside(field.grid)
+    moved = np.array([theirs.TransformPoint((p[:2] * LPS[:2]).tolist()) for p in points]) * LPS[:2]
+    np.testing.assert_allclose(moved, field.map_points(points)[:, :2], atol=HEADER_MM)
+
+
+def test_a_planar_field_warps_in_two_dimensional_ants_as_in_ours(tmp_path):
+    ants = pytest.importorskip("ants")
+    field = planar_field()
+    image = nibabel.Nifti1Image(
+        np.random.default_rng(16).uniform(0, 1, (28, 30)).astype(np.float32),
+        field.grid.affine[:, [2, 1, 0, 3]],
+    )
+    nibabel.save(image, tmp_path / "moving.nii.gz")
+    moving = read(tmp_path / "moving.nii.gz")
+    assert is_planar(moving)
+    write_transform(field, tmp_path / "u.nii.gz", planar=True)
+    theirs = ants.image_read(str(tmp_path / "moving.nii.gz"))
+    assert theirs.dimension == 2
+    warped = ants.apply_transforms(theirs, theirs, [str(tmp_path / "u.nii.gz")]).numpy().T
+    ours = field.warp(moving).data[0]
+    # ANTs gives 0 right outside the image, where ours fades to 0 within a voxel
+    np.testing.assert_allclose(ours[4:-4, 4:-4], warped[4:-4, 4:-4], atol=1e-3)
+
+
+def test_what_leaves_its_plane_is_not_written_as_planar(tmp_path):
+    lifted = planar_field()
+    lifted.displacement[2] = 0.5
+    for field in (lifted, DisplacementField(np.zeros((3, *OBLIQUE.shape), np.float32), OBLIQUE)):
+        with pytest.raises(TransformError, match="MMREG_E_FIELD_NOT_PLANAR"):
+            write_transform(field, tmp_path / "u.nii.gz", planar=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_image_is_no_field_and_a_field_is_no_image(tmp_path):

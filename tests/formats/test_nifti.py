@@ -56,6 +56,20 @@ def test_simpleitk_sees_the_same_value_at_the_same_point(volume, tmp_path):
         assert image[index] == value
 
 
+def test_a_slice_of_simpleitk_is_read_with_the_same_value_at_the_same_point(tmp_path):
+    sitk = pytest.importorskip("SimpleITK")
+    image = sitk.GetImageFromArray(np.random.default_rng(5).normal(size=(6, 7)))
+    image.SetSpacing((0.5, 0.8))
+    image.SetOrigin((3.0, -4.0))
+    image.SetDirection((0.6, 0.8, -0.8, 0.6))
+    sitk.WriteImage(image, str(tmp_path / "a.nii.gz"))
+    mine = read(tmp_path / "a.nii.gz")
+    for x, y in np.ndindex(7, 6):
+        left, posterior = image.TransformIndexToPhysicalPoint((x, y))
+        index = np.rint(mine.grid.map_points([[-left, -posterior, mine.grid.affine[2, 3]]])[0]).astype(int)
+        assert mine.data[tuple(index)] == image[x, y]
+
+
 @pytest.mark.parametrize(
     "dtype", ["u1", "i1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f4", "<f8", ">i2", ">f4", "?", "<f2"]
 )

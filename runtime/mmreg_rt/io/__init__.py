@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     AnyPath = str | os.PathLike[str]
 
-__all__ = ["read", "read_points", "read_transform", "write", "write_points", "write_transform"]
+__all__ = ["is_planar", "read", "read_points", "read_transform", "write", "write_points", "write_transform"]
 
 _NIFTI = (".nii", ".nii.gz")
 _MATRIX = (".tfm", ".txt", ".mat")
@@ -88,8 +88,14 @@ def read_transform(path: AnyPath) -> Transform:
     return itk.read_mat(known) if known.suffix.lower() == ".mat" else itk.read_tfm(known)
 
 
-def write_transform(transform: Transform, path: AnyPath) -> None:
+def write_transform(transform: Transform, path: AnyPath, *, planar: bool = False) -> None:
     """Write a displacement field as ``.nii.gz`` (or ``.nii``), a rigid or affine transform as ``.tfm``.
+
+    Args:
+        transform: A ``DisplacementField``; or a ``Rigid``, an ``Affine``, or a chain of these.
+        path: Where to.
+        planar: Write the field of one slice with two components, as ITK and ANTs want it in 2-D.
+            ``is_planar`` tells whether an image is 2-D to them.
 
     Raises:
         InputError, TransformError: The kind of transform does not go with the name, or writing fails;
@@ -99,9 +105,16 @@ def write_transform(transform: Transform, path: AnyPath) -> None:
 
     known = _known(path, (*_NIFTI, ".tfm", ".txt"), "a transform")
     if known.name.lower().endswith(_NIFTI):
-        field.write(transform, known)
+        field.write(transform, known, planar)
     else:
         itk.write_tfm(transform, known)
+
+
+def is_planar(volume: Volume) -> bool:
+    """Whether the image was read from a file of two dimensions, which ITK and ANTs open as 2-D."""
+    from . import nifti
+
+    return isinstance(volume.source, nifti.NiftiSource) and len(volume.source.header.dim) == 2
 
 
 def read_points(path: AnyPath) -> Float64:

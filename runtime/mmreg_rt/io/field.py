@@ -1,7 +1,7 @@
 """Displacement fields as ITK and ANTs keep them: NIfTI of dim [5, X, Y, Z, 1, 3], in mm.
 
 The intent says what the components are: VECTOR (1007, what ANTs writes, and what is written here) means LPS,
-DISPVECT (1006, the NIfTI standard) means RAS. A field of 2-D ITK has two components.
+DISPVECT (1006, the NIfTI standard) means RAS. A field for 2-D ITK has two components: [5, X, Y, 1, 1, 2].
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..geometry import Float32
     from ..transform import Transform
 
+PLANAR_MM = 1e-3
 _LPS = np.array([-1, -1, 1], np.float32).reshape(3, 1, 1, 1)
 
 
@@ -40,8 +41,8 @@ def read(path: Path) -> DisplacementField:
         raise TransformError(reason.code, f"{path}: {reason.args[0]}") from reason
 
 
-def write(transform: Transform, path: Path) -> None:
-    """Write a displacement field with VECTOR intent and LPS components."""
+def write(transform: Transform, path: Path, planar: bool) -> None:
+    """Write a displacement field with VECTOR intent and LPS components; two of them if ``planar``."""
     if not isinstance(transform, DisplacementField):
         raise TransformError(
             "MMREG_E_TRANSFORM_KIND",
@@ -49,6 +50,9 @@ def write(transform: Transform, path: Path) -> None:
             "transform.to_field(fixed.grid), or a rigid or affine transform as .tfm.",
         )
     u: Float32 = transform.displacement * _LPS
+    if planar:
+        _check_planar(transform, path)
+        u = u[:2]
     data = u[:, None]  # (3, 1, Z, Y, X): the file's [X, Y, Z, 1, 3]
     header = new_header(transform.grid.shape)
     set_grid(header, transform.grid)
@@ -56,6 +60,21 @@ def write(transform: Transform, path: Path) -> None:
     header.set_intent(VECTOR)
     header.set_data_dtype("<f4")
     save(header, b"", data, path)
+
+
+def _check_planar(field: DisplacementField, path: Path) -> None:
+    """In 2-D ITK there is no third axis, neither to lie along nor to move along."""
+    across, along = field.grid.affine[:2, 0], field.grid.affine[2, 1:3]
+    tilt_mm = float(np.abs([*across, *along]).max()) if field.grid.dims == 2 else np.inf
+    lifted_mm = float(np.abs(field.displacement[2]).max())
+    if max(tilt_mm, lifted_mm) > PLANAR_MM:
+        raise TransformError(
+            "MMREG_E_FIELD_NOT_PLANAR",
+            f"A planar field is one axial slice that stays in its plane; that for {path} has shape "
+            f"{field.grid.shape}, axes tilted by {tilt_mm:.2g} mm and moves by up to {lifted_mm:.2g} mm "
+            "across (limit "
+            f"{PLANAR_MM:g}). Write it with planar=False.",
+        )
 
 
 def _check_is_field(file: NiftiFile, path: Path) -> None:
