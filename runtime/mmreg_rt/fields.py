@@ -13,11 +13,7 @@ import numpy as np
 import mmreg_rt._native as _native
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from .geometry import Float32, Float64, Grid
-
-    Int32 = npt.NDArray[np.int32]
+    from .geometry import Float32, Float64, Grid, Int32
 
     Interpolation = Literal["nearest", "linear", "cubic"]
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
     Float32 = npt.NDArray[np.float32]
     Float64 = npt.NDArray[np.float64]
+    Int32 = npt.NDArray[np.int32]
 
 MAX_VOXELS = 2**31 - 1  # the native operations count voxels of one grid in 31 bits
 SPACING_LIMITS_MM = (1e-6, 1e4)  # a nanometre to ten metres: outside, a unit or a header is wrong
@@ -244,6 +245,29 @@ class Volume:
         if self.data.dtype.kind == "f" and self.data.dtype.itemsize > 4:
             _refuse_overflow(self.data, data)
         return data
+
+    def as_labels(self) -> Int32:
+        """``(D, H, W)`` int32, C-order: the data as a label map.
+
+        Raises:
+            InputError: A value is not a whole number, or takes more than 32 bits.
+        """
+        data = self.data
+        whole = np.isfinite(data) & (data == np.rint(data)) if data.dtype.kind == "f" else np.True_
+        if not whole.all():
+            raise InputError(
+                "MMREG_E_LABELS_FRACTIONAL",
+                f"Labels are whole numbers; found {data[~whole][0]:g}. Give the label map, not a "
+                "probability or a linearly resampled map.",
+            )
+        low, high = int(data.min()), int(data.max())
+        if low < -(2**31) or high >= 2**31:
+            raise InputError(
+                "MMREG_E_LABELS_RANGE",
+                f"Labels must fit 32 bits; found {low} to {high}. Number them anew, for instance with "
+                "numpy.unique.",
+            )
+        return np.ascontiguousarray(data, np.int32)
 
 
 def as_points(points: npt.ArrayLike) -> Float64:

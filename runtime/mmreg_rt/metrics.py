@@ -12,7 +12,7 @@ from .geometry import as_points
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from .geometry import Array, Float64, Volume
+    from .geometry import Float64, Int32, Volume
     from .transform import Transform
 
     Mask = npt.NDArray[np.bool_]
@@ -22,13 +22,16 @@ def dice(fixed: Volume, warped: Volume) -> dict[int, float]:
     """Dice overlap ``2 |A and B| / (|A| + |B|)`` of each label other than 0 that either map has.
 
     Raises:
-        InputError: The maps lie on different grids.
+        InputError: The maps lie on different grids, or a label is not a whole number.
     """
     a, b = _on_one_grid(fixed, warped)
-    return {
-        int(v): 2.0 * int(((a == v) & (b == v)).sum()) / (int((a == v).sum()) + int((b == v).sum()))
-        for v in _labels(a, b)
-    }
+    labels = np.union1d(a, b)
+    size_a, size_b, shared = (
+        np.bincount(np.searchsorted(labels, of), minlength=len(labels))
+        for of in (a.ravel(), b.ravel(), a[a == b])
+    )
+    overlaps = 2.0 * shared / (size_a + size_b)
+    return {int(v): float(overlap) for v, overlap in zip(labels, overlaps, strict=True) if v != 0}
 
 
 def hd95_mm(fixed: Volume, warped: Volume) -> dict[int, float]:
@@ -38,11 +41,11 @@ def hd95_mm(fixed: Volume, warped: Volume) -> dict[int, float]:
     surface voxel has a neighbour along some axis that is not of the label.
 
     Raises:
-        InputError: The maps lie on different grids.
+        InputError: The maps lie on different grids, or a label is not a whole number.
     """
     a, b = _on_one_grid(fixed, warped)
-    both = np.intersect1d(_labels(a, a), _labels(b, b))
-    return {int(v): _hd95(a == v, b == v, fixed.grid.spacing_mm) for v in both}
+    both = np.intersect1d(a, b)
+    return {int(v): _hd95(a == v, b == v, fixed.grid.spacing_mm) for v in both if v != 0}
 
 
 def tre_mm(transform: Transform, fixed_mm: npt.ArrayLike, moving_mm: npt.ArrayLike) -> Float64:
@@ -67,7 +70,7 @@ def tre_mm(transform: Transform, fixed_mm: npt.ArrayLike, moving_mm: npt.ArrayLi
     return errors
 
 
-def _on_one_grid(fixed: Volume, warped: Volume) -> tuple[Array, Array]:
+def _on_one_grid(fixed: Volume, warped: Volume) -> tuple[Int32, Int32]:
     if not fixed.grid.same_as(warped.grid):
         raise InputError(
             "MMREG_E_LABELS_GRID",
@@ -75,11 +78,7 @@ def _on_one_grid(fixed: Volume, warped: Volume) -> tuple[Array, Array]:
             "or "
             "other positions. Warp one onto the other's grid with warp_labels.",
         )
-    return fixed.data, warped.data
-
-
-def _labels(a: Array, b: Array) -> Array:
-    return np.setdiff1d(np.union1d(a, b), [0])
+    return fixed.as_labels(), warped.as_labels()
 
 
 def _hd95(a: Mask, b: Mask, spacing_mm: tuple[float, float, float]) -> float:

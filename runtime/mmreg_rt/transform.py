@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import fields
-from .errors import InputError, TransformError
+from .errors import TransformError
 from .geometry import Grid, Volume, as_points
 
 if TYPE_CHECKING:
@@ -81,10 +81,9 @@ class Transform(ABC):
         Raises:
             InputError: A label is not a whole number, or takes more than 32 bits.
         """
-        labels = _checked_labels(volume)
         target, source = self._target(volume, grid)
         u_vox = fields.to_voxels(self.to_field(target).displacement, target, volume.grid)
-        return Volume(fields.warp_labels(labels, u_vox).astype(volume.data.dtype), target, source)
+        return Volume(fields.warp_labels(volume.as_labels(), u_vox).astype(volume.data.dtype), target, source)
 
     def jacobian_determinant(self, grid: Grid | None = None) -> Volume:
         """``det(d self(p) / dp)`` on ``grid``, float32: local change of volume; 1 keeps it, <= 0 folds."""
@@ -360,24 +359,3 @@ def _check_displacement(u: Float32, grid: Grid) -> None:
             f"A displacement is in mm, at most {MAX_DISPLACEMENT_MM:g}; found {longest_mm:g}. "
             "Check its unit.",
         )
-
-
-def _checked_labels(volume: Volume) -> npt.NDArray[np.int32]:
-    """Labels as the int32 that they must fit."""
-    data = volume.data
-    whole = np.isfinite(data) & (data == np.rint(data)) if data.dtype.kind == "f" else np.True_
-    if not whole.all():
-        raise InputError(
-            "MMREG_E_LABELS_FRACTIONAL",
-            f"Labels are whole numbers; found {data[~whole][0]:g}. Give the label map, not a probability or "
-            "a "
-            "linearly resampled map.",
-        )
-    low, high = int(data.min()), int(data.max())
-    if low < -(2**31) or high >= 2**31:
-        raise InputError(
-            "MMREG_E_LABELS_RANGE",
-            f"Labels must fit 32 bits; found {low} to {high}. Number them anew, for instance with "
-            "numpy.unique.",
-        )
-    return np.ascontiguousarray(data, np.int32)
