@@ -251,7 +251,8 @@ def _refuse_not_finite(finite: Mask, mask: Mask | None, name: str) -> None:
 
 def _range(data: Array, finite: Mask, mask: Mask | None, name: str) -> tuple[float, float]:
     """Smallest and largest value that counts."""
-    counted = data[finite if mask is None else finite & mask]
+    used = finite if mask is None else finite & mask
+    counted = data if used.all() else data[used]
     low, high = float(counted.min()), float(counted.max())
     if high - low <= CONSTANT * max(abs(low), abs(high)):
         raise IntensityError(
