@@ -6,6 +6,8 @@ import pytest
 from grids import GRIDS, OBLIQUE
 
 from mmreg_rt import Grid, Volume, read, write
+from mmreg_rt.errors import InputError
+from mmreg_rt.io import as_volume, is_planar
 
 FLOAT32_MM = 2e-5  # a NIfTI-1 header keeps coordinates of some hundred mm in float32
 
@@ -169,3 +171,39 @@ def test_an_extent_beyond_nifti_1_is_written_as_nifti_2(tmp_path):
     volume = Volume(np.arange(40000, dtype=np.int32).reshape(1, 1, -1), Grid((1, 1, 40000), np.eye(4)))
     write(volume, tmp_path / "a.nii.gz")
     np.testing.assert_array_equal(read(tmp_path / "a.nii.gz").data, volume.data)
+
+
+@pytest.mark.parametrize("endianness", "<>")
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+def test_an_image_of_nibabel_is_the_same_as_its_file(endianness, kind, tmp_path):
+    written_by_nibabel(tmp_path / "in.nii.gz", endianness, kind)
+    from_file = read(tmp_path / "in.nii.gz")
+    given = as_volume(nibabel.load(tmp_path / "in.nii.gz"))
+    np.testing.assert_array_equal(given.data, from_file.data)
+    assert given.grid.same_as(from_file.grid, 1e-9)
+    write(given, tmp_path / "out.nii.gz")
+    write(from_file, tmp_path / "again.nii.gz")
+    assert (tmp_path / "out.nii.gz").read_bytes() == (tmp_path / "again.nii.gz").read_bytes()
+
+
+def test_an_image_made_in_memory_is_taken_with_its_units():
+    image = nibabel.Nifti1Image(np.arange(24.0).reshape(4, 3, 2, 1), np.diag([1e-3, 2e-3, 3e-3, 1]))
+    image.header.set_xyzt_units("meter")
+    assert as_volume(image).grid.spacing_mm == pytest.approx((3, 2, 1))
+    assert as_volume(image).data.shape == (2, 3, 4)
+    flat = as_volume(nibabel.Nifti1Image(np.zeros((4, 3)), np.eye(4)))
+    assert flat.grid.shape == (1, 3, 4)
+    assert is_planar(flat)
+
+
+def test_paths_volumes_and_arrays_with_an_affine_are_images_too(tmp_path):
+    volume = Volume.from_array(np.ones((2, 3, 4), np.float32), np.diag([3.0, 2, 1, 1]))
+    write(volume, tmp_path / "a.nii")
+    assert as_volume(volume) is volume
+    assert as_volume(str(tmp_path / "a.nii")).grid == volume.grid
+    assert as_volume((volume.data, volume.grid.affine)).grid == volume.grid
+    for bad in (volume.data, None, 3):
+        with pytest.raises(InputError, match="MMREG_E_IMAGE_KIND"):
+            as_volume(bad)
+    with pytest.raises(InputError, match="MMREG_E_NIBABEL_IMAGE"):
+        as_volume(nibabel.Nifti1Image(np.zeros((4, 3, 2, 5)), np.eye(4)))

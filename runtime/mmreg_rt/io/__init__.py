@@ -15,19 +15,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..geometry import Volume
 
 if TYPE_CHECKING:
     import os
 
     import numpy.typing as npt
 
-    from ..geometry import Float64, Volume
+    from ..geometry import Float64
     from ..transform import Transform
     from .nifti import Form
 
     AnyPath = str | os.PathLike[str]
 
-__all__ = ["is_planar", "read", "read_points", "read_transform", "write", "write_points", "write_transform"]
+__all__ = [
+    "as_volume",
+    "is_planar",
+    "read",
+    "read_points",
+    "read_transform",
+    "write",
+    "write_points",
+    "write_transform",
+]
 
 _NIFTI = (".nii", ".nii.gz")
 _MATRIX = (".tfm", ".txt", ".mat")
@@ -108,6 +118,31 @@ def write_transform(transform: Transform, path: AnyPath, *, planar: bool = False
         field.write(transform, known, planar)
     else:
         itk.write_tfm(transform, known)
+
+
+def as_volume(image: AnyPath | Volume | tuple[npt.ArrayLike, npt.ArrayLike] | object) -> Volume:
+    """An image in any of the forms that one may have: a ``Volume``, a path, an image of nibabel, or an array
+    ``(D, H, W)`` or ``(H, W)`` with its affine (see ``geometry``).
+
+    Raises:
+        InputError: It is none of these, or cannot be read.
+    """
+    from . import nifti
+
+    if isinstance(image, Volume):
+        return image
+    if isinstance(image, (str, Path)) or hasattr(image, "__fspath__"):
+        return read(image)
+    if hasattr(image, "dataobj") and hasattr(image, "affine"):
+        return nifti.from_nibabel(image)
+    if isinstance(image, tuple) and len(image) == 2:
+        return Volume.from_array(*image)
+    raise InputError(
+        "MMREG_E_IMAGE_KIND",
+        "An image is a path, a Volume, a nibabel image or a pair (array, affine); found "
+        f"{type(image).__name__}. "
+        "Give an array together with its affine.",
+    )
 
 
 def is_planar(volume: Volume) -> bool:

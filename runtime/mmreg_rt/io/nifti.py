@@ -7,8 +7,10 @@ as they arrive, so a header that promises more than the file holds costs nothing
 from __future__ import annotations
 
 import gzip
+import io
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -19,8 +21,6 @@ from . import files
 from .header import NiftiHeader, check_extensions, header_bytes, parse
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..geometry import Array, Float64
 
     Form = Literal["sform", "qform"]
@@ -70,6 +70,34 @@ def read(path: Path, frame: int | None, prefer: Form | None) -> Volume:
     grid = grid_of(file.header, path, prefer)
     data = _one_frame(file, path, frame).reshape(grid.shape)
     return Volume(_scaled(data, file.header), grid, NiftiSource(file.header, file.extensions, grid))
+
+
+def from_nibabel(image: Any) -> Volume:
+    """The image that nibabel holds in memory, with its header if that is one of NIfTI."""
+    data, affine = np.asanyarray(image.dataobj), image.affine
+    if affine is None or data.ndim < 2 or data.size != int(np.prod(data.shape[:3])):
+        raise InputError(
+            "MMREG_E_NIBABEL_IMAGE",
+            f"An image needs an affine and two or three axes; found shape {data.shape}, affine {affine}. "
+            "Take one "
+            "frame with image.slicer, or give an array and its affine.",
+        )
+    sizes = (*data.shape, 1)[:3]
+    is_nifti = hasattr(image.header, "get_xyzt_units")
+    unit = {"meter": 1000.0, "micron": 0.001}.get(image.header.get_xyzt_units()[0], 1.0) if is_nifti else 1.0
+    in_mm = np.diag([unit, unit, unit, 1.0]) @ affine
+    grid = Grid((sizes[2], sizes[1], sizes[0]), in_mm[:, _ZYX])
+    source = _source_of(image.header, grid) if is_nifti and data.ndim < 4 else None
+    return Volume(data.reshape(sizes).T, grid, source)
+
+
+def _source_of(header: Any, grid: Grid) -> NiftiSource:
+    kept = header.copy()
+    kept["vox_offset"] = len(kept.binaryblock) + 4
+    kept["magic"] = kept.single_magic
+    extensions = io.BytesIO()
+    kept.extensions.write_to(extensions, kept.endianness != np.dtype("i2").newbyteorder("=").str[0])
+    return NiftiSource(parse(kept.binaryblock + bytes(4), Path("the image")), extensions.getvalue(), grid)
 
 
 def write(volume: Volume, path: Path) -> None:
