@@ -2,59 +2,63 @@
 
 namespace mmreg::bind {
 
-static Out<float> gaussian(In<float, 4> image, Sigma sigma_vox, int threads, const std::string& target) {
+static Out<float> gaussian(In<float, 4> image, Sigma sigma_vox, const Into<float>& into, int threads,
+                           const std::string& target) {
   for (float s : sigma_vox) require(s >= 0 && s <= 32, "sigma_vox must be between 0 and 32 voxels");
   const Extent n = extent(image, 1);
-  Out<float> out = make<float>({std::int64_t(image.shape(0)), n.d, n.h, n.w});
+  Out<float> out = make<float>({std::int64_t(image.shape(0)), n.d, n.h, n.w}, into);
   Call call(target, threads);
   call->gaussian(call.queue(), image.data(), int(image.shape(0)), n, sigma_vox.data(), out.data());
   return out;
 }
 
-static Out<float> box(In<float, 4> image, Triple radius, int threads, const std::string& target) {
+static Out<float> box(In<float, 4> image, Triple radius, const Into<float>& into, int threads,
+                      const std::string& target) {
   for (int r : radius) require(r >= 0 && r <= 128, "radius must be between 0 and 128 voxels");
   const Extent n = extent(image, 1);
-  Out<float> out = make<float>({std::int64_t(image.shape(0)), n.d, n.h, n.w});
+  Out<float> out = make<float>({std::int64_t(image.shape(0)), n.d, n.h, n.w}, into);
   Call call(target, threads);
   call->box(call.queue(), image.data(), int(image.shape(0)), n, radius.data(), out.data());
   return out;
 }
 
-static Out<float> pool(In<float, 4> image, Triple factor, int threads, const std::string& target) {
+static Out<float> pool(In<float, 4> image, Triple factor, const Into<float>& into, int threads,
+                       const std::string& target) {
   for (int f : factor) require(f >= 1, "factor must be at least 1");
   const Extent n = extent(image, 1), m = pooled(n, factor);
-  Out<float> out = make<float>({std::int64_t(image.shape(0)), m.d, m.h, m.w});
+  Out<float> out = make<float>({std::int64_t(image.shape(0)), m.d, m.h, m.w}, into);
   Call call(target, threads);
   call->pool(call.queue(), image.data(), int(image.shape(0)), n, factor.data(), out.data());
   return out;
 }
 
-static Out<float> mind(In<float, 3> image, int radius, int dilation, int threads, const std::string& target) {
+static Out<float> mind(In<float, 3> image, int radius, int dilation, const Into<float>& into, int threads,
+                       const std::string& target) {
   require(radius >= 0 && radius <= 8 && dilation >= 1 && dilation <= 8, "radius must be 0 to 8, dilation 1 to 8");
   const Extent n = extent(image, 0);
-  Out<float> out = make<float>({12, n.d, n.h, n.w});
+  Out<float> out = make<float>({12, n.d, n.h, n.w}, into);
   Call call(target, threads);
   call->mind(call.queue(), image.data(), n, radius, dilation, out.data());
   return out;
 }
 
-static Out<std::uint16_t> mind_half(In<float, 3> image, int radius, int dilation, int threads,
-                                    const std::string& target) {
+static Out<std::uint16_t> mind_half(In<float, 3> image, int radius, int dilation, const Into<std::uint16_t>& into,
+                                    int threads, const std::string& target) {
   require(radius >= 0 && radius <= 8 && dilation >= 1 && dilation <= 8, "radius must be 0 to 8, dilation 1 to 8");
   const Extent n = extent(image, 0);
-  Out<std::uint16_t> out = make<std::uint16_t>({n.d, n.h, n.w, 16});
+  Out<std::uint16_t> out = make<std::uint16_t>({n.d, n.h, n.w, 16}, into);
   Call call(target, threads);
   call->mind_half(call.queue(), image.data(), n, radius, dilation, reinterpret_cast<Half*>(out.data()));
   return out;
 }
 
-static Out<std::uint16_t> pool_features(In<std::uint16_t, 4> features, Triple factor, int threads,
-                                        const std::string& target) {
+static Out<std::uint16_t> pool_features(In<std::uint16_t, 4> features, Triple factor, const Into<std::uint16_t>& into,
+                                        int threads, const std::string& target) {
   for (int f : factor) require(f >= 1, "factor must be at least 1");
   const int channels = int(features.shape(3));
   require(channels % 16 == 0, "features must have shape (D, H, W, C), C a multiple of 16");
   const Extent n = extent(features, 0), m = pooled(n, factor);
-  Out<std::uint16_t> out = make<std::uint16_t>({m.d, m.h, m.w, channels});
+  Out<std::uint16_t> out = make<std::uint16_t>({m.d, m.h, m.w, channels}, into);
   Call call(target, threads);
   call->pool_features(call.queue(), halves(features), channels, n, factor.data(), reinterpret_cast<Half*>(out.data()));
   return out;
@@ -62,7 +66,7 @@ static Out<std::uint16_t> pool_features(In<std::uint16_t, 4> features, Triple fa
 
 void bind_filters(nb::module_& m) {
   const auto def = [&](const char* name, auto f, auto... arguments) {
-    m.def(name, f, arguments..., "threads"_a = 0, "target"_a = "");
+    m.def(name, f, arguments..., "out"_a.noconvert() = nb::none(), "threads"_a = 0, "target"_a = "");
   };
   def("gaussian", &gaussian, "image"_a.noconvert(), "sigma_vox"_a);
   def("box", &box, "image"_a.noconvert(), "radius"_a);

@@ -65,3 +65,13 @@ def test_pooled_features_agree_with_the_reference(target, shape, factor, channel
     expected = np.moveaxis(reference.filters.pool(planar, factor), 0, -1)
     pooled = _native.pool_features(features.view(np.uint16), factor, target=target).view(np.float16)
     np.testing.assert_allclose(pooled, expected, atol=2.5e-4)  # half a unit in the last place below 1
+
+
+@pytest.mark.parametrize("smooth", [_native.gaussian, _native.box])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (9, 70, 21), (5, 200, 150)])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_smoothing_in_place_gives_the_same_bits(target, smooth, shape, threads, rng):
+    image = rng.random((2, *shape), np.float32)
+    expected = smooth(image, (2, 4, 1), target=target)
+    smooth(image, (2, 4, 1), out=image, threads=threads, target=target)
+    np.testing.assert_array_equal(image, expected)
