@@ -6,7 +6,7 @@ It needs numpy alone and takes seconds.
 """
 
 from .motion import Flow, Truth
-from .scans import CT_NOISE_HU, MR_SNR, Phantom, phantom
+from .scans import CT_NOISE_HU, MR_SNR, Phantom, phantom, score
 from .tissues import Tissue
 
-__all__ = ["CT_NOISE_HU", "Flow", "MR_SNR", "Phantom", "Tissue", "Truth", "phantom"]
+__all__ = ["CT_NOISE_HU", "Flow", "MR_SNR", "Phantom", "Tissue", "Truth", "phantom", "score"]

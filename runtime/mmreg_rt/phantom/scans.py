@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from .anatomy import Head
 from .motion import Truth, random_truth, rotation
 from .shapes import Points, Ripples
 from .tissues import CT_HOUNSFIELD, MR_SIGNAL, Canvas, Tissue
+
+if TYPE_CHECKING:
+    from ..transform import Transform
 
 Array = NDArray[Any]
 
@@ -156,3 +159,25 @@ def _as_ct(signal: Array, seed: int) -> Array:
     rng = np.random.default_rng([seed, 5])
     noisy = signal + rng.standard_normal(signal.shape, np.float32) * np.float32(CT_NOISE_HU)
     return np.asarray(np.rint(np.clip(noisy, -1024, 3071)), np.int16)
+
+
+def score(pair: Phantom, found: Transform) -> dict[str, Any]:
+    """How far ``found`` is from the truth over the voxels of the head, in mm.
+
+    Returns:
+        ``start_error_mm`` (mean, of the identity), ``mean_error_mm``, ``p95_error_mm``, ``max_error_mm``, and
+        ``error_mm``, ``(D, H, W)`` float32, NaN outside the head.
+    """
+    grid, head = pair.fixed.grid, pair.head
+    points = grid.map_indices(np.argwhere(head))
+    true = np.concatenate([pair.truth.map_points(part) for part in np.array_split(points, 32)])
+    error = np.linalg.norm(found.map_points(points) - true, axis=1)
+    error_mm = np.full(grid.shape, np.nan, np.float32)
+    error_mm[head] = error
+    return {
+        "start_error_mm": float(np.linalg.norm(true - points, axis=1).mean()),
+        "mean_error_mm": float(error.mean()),
+        "p95_error_mm": float(np.percentile(error, 95)),
+        "max_error_mm": float(error.max()),
+        "error_mm": error_mm,
+    }

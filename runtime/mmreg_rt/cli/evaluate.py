@@ -1,0 +1,115 @@
+"""``mmreg evaluate``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import FILE, json_option
+
+if TYPE_CHECKING:
+    from ..transform import Transform
+
+
+@click.command()
+@click.option(
+    "--transform", type=FILE, help="Fixed to moving points; without it the scans are compared as they are."
+)
+@click.option("--fixed-labels", type=FILE, help="Label map of the fixed scan.")
+@click.option("--moving-labels", type=FILE, help="Label map of the moving scan.")
+@click.option("--fixed-points", type=FILE, help="Landmarks in the fixed scan, CSV x,y,z in RAS+ mm.")
+@click.option("--moving-points", type=FILE, help="The same landmarks in the moving scan.")
+@json_option
+def evaluate(transform: Path | None, as_json: bool, **given: Path | None) -> None:
+    """Score a transform: Dice and HD95 of labels, error of landmarks (TRE), folding.
+
+    Labels of the moving scan are warped onto the fixed grid first; landmarks of the fixed scan are mapped
+    to the moving one.
+    """
+    for what in ("labels", "points"):
+        if (given[f"fixed_{what}"] is None) != (given[f"moving_{what}"] is None):
+            raise click.UsageError(f"Give both --fixed-{what} and --moving-{what}.")
+    if transform is None and given["fixed_labels"] is None and given["fixed_points"] is None:
+        raise click.UsageError(
+            "Nothing to evaluate: give a transform, two label maps or two lists of points."
+        )
+    found = _scores(transform, given)
+    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found)))
+
+
+def _scores(path: Path | None, given: dict[str, Path | None]) -> dict[str, Any]:
+    import numpy as np
+
+    from .. import io
+    from ..report import plain
+    from ..transform import Rigid
+
+    transform: Transform = Rigid(np.eye(4)) if path is None else io.read_transform(path)
+    found: dict[str, Any] = {}
+    if given["fixed_labels"] is not None and given["moving_labels"] is not None:
+        found["labels"] = _labels(transform, given["fixed_labels"], given["moving_labels"])
+    if given["fixed_points"] is not None and given["moving_points"] is not None:
+        found["landmarks"] = _landmarks(transform, given["fixed_points"], given["moving_points"])
+    if path is not None and transform.default_grid() is not None:
+        folding = transform.folding()
+        found["folding"] = {"folded_voxels": folding.folded_voxels, "min_jacobian": folding.min_jacobian}
+    return plain(found)  # type: ignore[no-any-return]
+
+
+def _labels(transform: Transform, fixed: Path, moving: Path) -> dict[str, Any]:
+    import numpy as np
+
+    from .. import io, metrics
+
+    reference = io.read(fixed)
+    warped = transform.warp_labels(io.read(moving), reference)
+    dice, hd95 = metrics.dice(reference, warped), metrics.hd95_mm(reference, warped)
+    each = {label: {"dice": dice[label], "hd95_mm": hd95.get(label)} for label in dice}
+    distances = list(hd95.values())
+    return {
+        "mean_dice": float(np.mean(list(dice.values()))) if dice else None,
+        "mean_hd95_mm": float(np.mean(distances)) if distances else None,
+        "each": each,
+    }
+
+
+def _landmarks(transform: Transform, fixed: Path, moving: Path) -> dict[str, Any]:
+    import numpy as np
+
+    from .. import io, metrics
+
+    error = metrics.tre_mm(transform, io.read_points(fixed), io.read_points(moving))
+    mean, most, largest = error.mean(), np.percentile(error, 95), error.max()
+    return {"count": len(error), "mean_mm": mean, "p95_mm": most, "max_mm": largest, "each_mm": error}
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    lines = []
+    if "labels" in found:
+        scores = found["labels"]
+        lines += [f"{'label':>8}  {'Dice':>6}  {'HD95':>9}"]
+        lines += [
+            f"{label:>8}  {one['dice']:6.3f}  {_mm(one['hd95_mm']):>9}"
+            for label, one in scores["each"].items()
+        ]
+        lines += [f"{'mean':>8}  {_number(scores['mean_dice']):>6}  {_mm(scores['mean_hd95_mm']):>9}"]
+    if "landmarks" in found:
+        marks = found["landmarks"]
+        mean, most, largest = (_mm(marks[key]) for key in ("mean_mm", "p95_mm", "max_mm"))
+        lines += [f"landmarks  {marks['count']}: mean {mean}, 95 % {most}, largest {largest}"]
+    if "folding" in found:
+        folding = found["folding"]
+        lines += [f"folding  {folding['folded_voxels']} voxels, smallest Jacobian determinant "
+                  f"{folding['min_jacobian']:.3f}"]  # fmt: skip
+    return lines
+
+
+def _mm(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f} mm"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,61 @@
+"""From errors to exit codes and one clear line; the table is in ``mmreg_rt.cli``."""
+
+from __future__ import annotations
+
+import json
+from typing import IO, Any
+
+import click
+
+from ..errors import BackendUnavailable, Cancelled, InputError, MmregError, RegistrationError, TransformError
+
+OK, BUG, USAGE, INPUT, MODEL, DEVICE, DEADLINE, LOW_CONFIDENCE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 7, 130
+
+_BY_KIND: tuple[tuple[type[MmregError], int], ...] = (
+    (InputError, INPUT),
+    (TransformError, INPUT),
+    (BackendUnavailable, DEVICE),
+    (RegistrationError, LOW_CONFIDENCE),
+    (Cancelled, INTERRUPTED),
+)
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code of an error."""
+    if isinstance(error, MmregError):
+        if error.code.startswith("MMREG_E_MODEL"):
+            return MODEL
+        return next((code for kind, code in _BY_KIND if isinstance(error, kind)), BUG)
+    return INPUT if isinstance(error, OSError) else BUG
+
+
+def describe(error: BaseException) -> str:
+    """The error in words."""
+    if isinstance(error, MmregError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'}: {error.strerror or error}"
+    return (
+        f"a bug in mmreg, {type(error).__name__}: {error}. Run it again as `mmreg --debug ...` and report it."
+    )
+
+
+class Refusal(click.ClickException):
+    """An error on its way to the terminal; with ``--json`` it is also written to standard output."""
+
+    def __init__(self, error: BaseException, as_json: bool, summary: dict[str, Any] | None = None) -> None:
+        super().__init__(describe(error))
+        self.exit_code = exit_code(error)  # type: ignore[misc]
+        self._json = (summary or _summary(error)) if as_json else None
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """One line on standard error, as click does."""
+        if self._json is not None:
+            click.echo(json.dumps(self._json, indent=2))
+        super().show(file)
+
+
+def _summary(error: BaseException) -> dict[str, Any]:
+    code = error.code if isinstance(error, MmregError) else "MMREG_E_INTERNAL"
+    message = error.args[0] if isinstance(error, MmregError) else describe(error)
+    return {"status": "error", "error": {"code": code, "kind": type(error).__name__, "message": message}}

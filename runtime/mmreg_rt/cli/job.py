@@ -1,0 +1,170 @@
+"""One registration from files to files: what ``register`` and ``demo`` share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import io, report
+from .exits import DEADLINE, LOW_CONFIDENCE, OK, describe
+from .folder import complete
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from ..registrar import Registration  # type: ignore[import-not-found, unused-ignore]
+
+Score = Callable[["Registration"], report.TruthScore]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to register, and how."""
+
+    fixed: Path
+    moving: Path
+    model: Path | None = None
+    align: str = "affine"
+    deform: bool = True
+    labels: Path | None = None  # of the moving scan
+    points: Path | None = None  # of the moving scan
+    fixed_mask: Path | None = None
+    moving_mask: Path | None = None
+    deadline_ms: float | None = None
+    threads: int | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What was asked for, without paths: they may name a patient."""
+        given = asdict(self)
+        return {
+            k: v.name if isinstance(v, Path) else v for k, v in given.items() if k not in ("fixed", "moving")
+        }
+
+
+class Failed(Exception):
+    """The registration failed; the folder holds the reason. Carries what ``--json`` prints."""
+
+    def __init__(self, error: Exception, summary: dict[str, Any]) -> None:
+        super().__init__(describe(error))
+        self.error, self.summary = error, summary
+
+
+def carry_out(job: Job, folder: Path, progress: Progress, score: Score | None = None) -> dict[str, Any]:
+    """Register, write everything into ``folder``, and return what ``result.json`` says.
+
+    Raises:
+        Failed: There is no result; ``folder`` holds ``result.json`` and ``report.html`` with the reason
+        alone.
+    """
+    case = report.Case(None, None, job.fixed.name, job.moving.name, job.options)
+    try:
+        progress("read", 0.0)
+        case = replace(
+            case, fixed=io.read(job.fixed)
+        )  # one by one: the report of a failure shows what was read
+        case = replace(case, moving=io.read(job.moving))
+        result = _register(job, case, progress)
+        if score is not None:
+            case = replace(case, truth=score(result))
+        progress("write", 0.0)
+        with complete(folder) as partial:
+            summary = _write(job, case, result, partial, progress)
+        progress("write", 1.0)
+    except Exception as error:
+        progress.close()
+        raise Failed(error, _write_failure(case, error, folder, progress.seconds)) from error
+    progress.close()
+    return summary
+
+
+def exit_of(summary: dict[str, Any]) -> int:
+    """The exit code of a finished registration."""
+    if summary["verdict"] == "fail":
+        return LOW_CONFIDENCE
+    return DEADLINE if summary["degraded"] else OK
+
+
+def _register(job: Job, case: report.Case, progress: Progress) -> Registration:
+    from ..registrar import Registrar
+
+    masks = {
+        name: io.read(path)
+        for name, path in (("fixed_mask", job.fixed_mask), ("moving_mask", job.moving_mask))
+        if path is not None
+    }
+    registrar = Registrar(
+        job.model, align=job.align, deform=job.deform, threads=job.threads, progress=progress
+    )
+    reading = progress.seconds.get("read", 0.0) + progress.running("read")
+    result = registrar.register(case.fixed, case.moving, **masks, deadline_ms=job.deadline_ms)
+    seconds = {"read": 0.0, **result.seconds}  # reading is this program's part, and comes first
+    return replace(result, seconds={**seconds, "read": seconds["read"] + reading})
+
+
+def _write(
+    job: Job, case: report.Case, result: Registration, folder: Path, progress: Progress
+) -> dict[str, Any]:
+    from ..transform import Rigid
+
+    io.write(result.warped, folder / "warped.nii.gz")
+    io.write_transform(result.transform, folder / "transform.nii.gz")
+    progress("write", 0.4)
+    io.write_transform(result.inverse, folder / "inverse.nii.gz")
+    io.write_transform(result.affine or result.rigid or Rigid(_identity()), folder / "affine.tfm")
+    progress("write", 0.8)
+    if job.labels is not None:
+        io.write(result.transform.warp_labels(io.read(job.labels), case.fixed), folder / "labels.nii.gz")
+    if job.points is not None:
+        io.write_points(result.inverse.map_points(io.read_points(job.points)), folder / "points.csv")
+    summary = report.result_summary(case, result)
+    (folder / "report.html").write_text(report.result_page(case, result), "utf-8")
+    _write_json(summary, folder)
+    return summary
+
+
+def _write_failure(
+    case: report.Case, error: Exception, folder: Path, seconds: dict[str, float]
+) -> dict[str, Any]:
+    """Leave the reason, and nothing else of this run, in the folder; never hide the error behind another."""
+    summary = report.failure_summary(case, error)
+    try:
+        with complete(folder) as partial:
+            _write_json(summary, partial)
+            (partial / "report.html").write_text(report.failure_page(case, error, seconds), "utf-8")
+    except OSError as unwritable:
+        summary["report"] = f"could not be written: {describe(unwritable)}"
+    return summary
+
+
+def _write_json(summary: dict[str, Any], folder: Path) -> None:
+    (folder / "result.json").write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", "utf-8")
+
+
+def _identity() -> Any:
+    import numpy as np
+
+    return np.eye(4)
+
+
+def tell(summary: dict[str, Any], folder: Path) -> list[str]:
+    """The outcome in a few lines for people."""
+    quality = summary["quality"]
+    folds = f"{quality['folded_voxels']} forward, {quality['inverse_folded_voxels']} inverse"
+    lines = [
+        f"Verdict: {summary['verdict']}" + (" (stopped at the deadline)" if summary["degraded"] else ""),
+        f"  time                 {summary['seconds']['total']:.2f} s",
+        f"  mutual information   {quality['similarity_before']:.3f} -> {quality['similarity_after']:.3f}",
+        f"  folded voxels        {folds}",
+        f"  inverse consistency  {quality['inverse_consistency_p95_mm']:.3f} mm (95 %)",
+    ]
+    if "mean_error_mm" in summary:
+        lines.append(
+            f"  error to the truth   {summary['start_error_mm']:.1f} mm -> {summary['mean_error_mm']:.2f} mm"
+            f" (95 %: {summary['p95_error_mm']:.2f} mm)"
+        )
+    lines += [f"Warning: {warning}" for warning in summary["warnings"]]
+    lines += [f"  {key}: {state}" for key, state in summary["judged"].items() if state in ("review", "fail")]
+    return [*lines, f"Look at {folder / 'report.html'}"]

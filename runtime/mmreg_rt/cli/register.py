@@ -1,0 +1,54 @@
+"""``mmreg register``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import FILE, FOLDER, json_option, threads_option
+
+
+@click.command()
+@click.argument("fixed", type=FILE)
+@click.argument("moving", type=FILE)
+@click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the results; made if need be.")
+@click.option("--model", type=FILE, help="A trained model; without one the native solver does it all.")
+@click.option("--align", type=click.Choice(("none", "rigid", "affine")), default="affine", show_default=True,
+              help="Linear alignment before the deformation.")  # fmt: skip
+@click.option("--no-deform", is_flag=True, help="Stop after the alignment.")
+@click.option(
+    "--labels", type=FILE, help="Label map of the moving scan; writes labels.nii.gz on the fixed grid."
+)
+@click.option(
+    "--points", type=FILE, help="Points of the moving scan, CSV x,y,z in RAS+ mm; writes points.csv."
+)
+@click.option("--fixed-mask", type=FILE, help="Where the fixed scan counts: not zero.")
+@click.option("--moving-mask", type=FILE, help="Where the moving scan counts: not zero.")
+@click.option(
+    "--deadline-ms", type=click.FloatRange(min=1), help="Return the best finished stage after this time."
+)
+@threads_option
+@json_option
+@click.pass_context
+def register(ctx: click.Context, /, output: Path, no_deform: bool, as_json: bool, **given: Any) -> None:
+    """Bring MOVING onto FIXED.
+
+    Writes warped.nii.gz, transform.nii.gz (where each point of FIXED lies in MOVING: a displacement field
+    as ITK and ANTs read it, alignment included), inverse.nii.gz, affine.tfm, result.json and report.html. A
+    failed run leaves result.json and report.html with the reason, and nothing else.
+    """
+    from .exits import Refusal
+    from .job import Failed, Job, carry_out, exit_of, tell
+    from .progress import Progress
+
+    try:
+        summary = carry_out(Job(deform=not no_deform, **given), output, Progress(quiet=as_json))
+    except Failed as failed:
+        if ctx.find_root().params["debug"]:
+            raise
+        raise Refusal(failed.error, as_json, failed.summary) from failed
+    click.echo(json.dumps(summary, indent=2) if as_json else "\n".join(tell(summary, output)))
+    ctx.exit(exit_of(summary))

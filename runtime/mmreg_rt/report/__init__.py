@@ -1,0 +1,22 @@
+"""What a registration did, for people (``report.html``) and for programs (``result.json``)."""
+
+from .case import Case, TruthScore, versions
+from .page import failure_page, result_page
+from .planes import orientation
+from .quality import figures, verdict
+from .summary import error_summary, failure_summary, plain, result_summary
+
+__all__ = [
+    "Case",
+    "TruthScore",
+    "error_summary",
+    "failure_page",
+    "failure_summary",
+    "figures",
+    "orientation",
+    "plain",
+    "result_page",
+    "result_summary",
+    "verdict",
+    "versions",
+]

@@ -1,0 +1,55 @@
+"""What a report is about, besides the result: the scans, their names, and what was asked for."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..geometry import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class TruthScore:
+    """Distance of a result to a known truth, over the voxels of the head."""
+
+    start_error_mm: float
+    mean_error_mm: float
+    p95_error_mm: float
+    max_error_mm: float
+    error_mm: NDArray[np.float32]  # (D, H, W) on the fixed grid, NaN where no truth is asked for
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A pair as it was given. A scan is ``None`` where it could not be read."""
+
+    fixed: Volume | None
+    moving: Volume | None
+    fixed_name: str = "fixed"
+    moving_name: str = "moving"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    truth: TruthScore | None = None
+
+
+def versions() -> dict[str, str]:
+    """What ran: package, interpreter, numpy, machine, CPU target."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    import mmreg_rt._native as _native
+
+    try:
+        own = version("mmreg-rt")
+    except PackageNotFoundError:  # run from a source tree
+        own = "source tree"
+    return {
+        "mmreg_rt": own,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu target": _native.targets()[0],
+    }

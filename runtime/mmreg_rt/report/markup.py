@@ -1,0 +1,33 @@
+"""HTML that cannot be broken by what is put into it: text is escaped unless it is markup already."""
+
+from __future__ import annotations
+
+from html import escape
+
+VOID = frozenset(("br", "hr", "img", "input", "link", "meta"))
+
+
+class Html(str):
+    """A finished piece of markup; any other string is text."""
+
+    __slots__ = ()
+
+
+def text(value: object) -> Html:
+    """``value`` as text, escaped, unless it is markup."""
+    return value if isinstance(value, Html) else Html(escape(str(value), quote=True))
+
+
+def join(*parts: object) -> Html:
+    """The parts one after the other; nothing for ``None``."""
+    return Html("".join(text(part) for part in parts if part is not None))
+
+
+def tag(name: str, /, *children: object, **attributes: object) -> Html:
+    """``<name attributes>children</name>``; ``class_`` is ``class``, ``aria_label`` is ``aria-label``."""
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{text(value)}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    return Html(f"<{name}{written}>" if name in VOID else f"<{name}{written}>{join(*children)}</{name}>")
