@@ -9,19 +9,23 @@ namespace mmreg::MMREG_TARGET {
 struct CoveredAxis {  // two neighbours along one axis
   int at, ahead;      // index of the first, steps to the second
   float t, cover;     // place between them, cover along this axis
+  float moves, fade;  // slopes: of the place between the outermost centres (1 or 0), and of the cover
 };
 
 MMREG_INLINE CoveredAxis covered_axis(float x, int n) {
   const float last = float(n - 1), edge = 2 * (x + 0.5f), far = 2 * (last + 0.5f - x);
   float cover = edge < far ? edge : far;
+  const bool ramp = cover > 0 && cover < 1;
+  const float fade = ramp ? (edge < far ? 2.0f : -2.0f) : 0.0f;
   cover = cover > 0 ? (cover < 1 ? cover : 1.0f) : 0.0f;  // NaN becomes 0
   const float inside = x > 0 ? (x < last ? x : last) : 0.0f;
   const int before = n > 1 ? n - 2 : 0, floor = int(inside), at = floor < before ? floor : before;
-  return {at, n > 1 ? 1 : 0, inside - float(at), cover};
+  return {at, n > 1 ? 1 : 0, inside - float(at), cover, x > 0 && x < last ? 1.0f : 0.0f, fade};
 }
 
 struct CoveredSample {
-  float value, cover, slope[3];  // slope per voxel along axes 0, 1, 2
+  float value, cover;
+  float slope[3], fade[3];  // of the value and of the cover, per voxel along axes 0, 1, 2
 };
 
 // Without branches on data, so that a loop over points vectorises.
@@ -42,7 +46,10 @@ MMREG_INLINE CoveredSample covered_sample(const float* image, Extent n, float z,
   const float dy = (x01 - x00) + a.t * ((x11 - x10) - (x01 - x00));
   return {known ? value : 0.0f,
           known ? a.cover * b.cover * c.cover : 0.0f,
-          {known ? y1 - y0 : 0.0f, known ? dy : 0.0f, known ? dx0 + a.t * (dx1 - dx0) : 0.0f}};
+          {known ? a.moves * (y1 - y0) : 0.0f, known ? b.moves * dy : 0.0f,
+           known ? c.moves * (dx0 + a.t * (dx1 - dx0)) : 0.0f},
+          {known ? a.fade * b.cover * c.cover : 0.0f, known ? a.cover * b.fade * c.cover : 0.0f,
+           known ? a.cover * b.cover * c.fade : 0.0f}};
 }
 
 }  // namespace mmreg::MMREG_TARGET

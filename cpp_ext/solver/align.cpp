@@ -9,6 +9,11 @@
 namespace mmreg {
 namespace {
 
+// The coarse levels must not let the scans slide apart; the fine ones must not stretch one to cover more of the other.
+double overlap_power(int level_from_coarsest) { return level_from_coarsest < 2 ? 0.5 : 0.2; }
+
+constexpr double degree = 0.017453292519943295;
+
 struct Stage {  // one resolution of both scans
   const Level& fixed;
   const Level& moving;
@@ -16,11 +21,11 @@ struct Stage {  // one resolution of both scans
   AlignmentMetric metric;
 
   Stage(const Operations& operations, Queue& queue, const Level& fixed_level, const Level& moving_level,
-        const Survey& survey, double spacing_mm, std::int64_t most)
+        const Survey& survey, double spacing_mm, std::int64_t most, double power)
       : fixed(fixed_level),
         moving(moving_level),
         samples(draw_samples(operations, queue, fixed_level, survey, spacing_mm, most)),
-        metric(operations, queue, samples, moving_level, samples.count < 4000 ? 16 : 32) {}
+        metric(operations, queue, samples, moving_level, samples.count < 4000 ? 16 : 32, power) {}
 };
 
 bool in_plane(const Scan& scan) { return scan.extent.d == 1 && scan.extent.h > 1 && scan.extent.w > 1; }
@@ -46,10 +51,11 @@ class Aligner {
  private:
   std::vector<double> spacings() const;
   void prepare();
-  AffineMap start() const;
+  void place();
   const Point* normal() const { return flat_ ? &normal_ : nullptr; }
-  AffineMap header() const;
 
+  double rank(const Candidate&) const;
+  std::vector<Candidate> best(const std::vector<Candidate>&, std::size_t keep, double apart_mm) const;
   std::vector<Candidate> search(Stage&);
   Candidate climb(Stage&, const Candidate&, Freedom, double step_mm, double last_mm, int steps);
   bool plausible(const AffineMap&) const;
@@ -66,6 +72,7 @@ class Aligner {
   std::vector<Level> fixed_levels_, moving_levels_;
   bool flat_ = false;
   Point normal_{};
+  AffineMap start_, header_;  // samples to moving mm: centre on centre, and as the headers say
 };
 
 // From a twentieth of the body (in 2-D a fortieth) down by halves to a 160th or the voxels of the finer scan.
@@ -88,17 +95,16 @@ std::vector<double> Aligner::spacings() const {
   return out;
 }
 
-AffineMap Aligner::header() const { return translation(fixed_survey_.centre_mm); }
-
-// Centre on centre; in a plane also plane on plane.
-AffineMap Aligner::start() const {
+// In a plane, the plane of the fixed scan is turned and shifted onto that of the moving one.
+void Aligner::place() {
+  if (flat_) normal_ = plane_normal(fixed_survey_.affine);
+  const Point to = flat_ ? plane_normal(moving_survey_.affine) : Point{};
   AffineMap map;
-  if (flat_) {
-    const Point to = plane_normal(moving_survey_.affine);
-    map = rotation_between(normal_, dot(normal_, to) < 0 ? -1 * to : to);
-  }
-  set_column(map, 3, moving_survey_.centre_mm);
-  return map;
+  if (flat_) map = rotation_between(normal_, dot(normal_, to) < 0 ? -1 * to : to);
+  const Point from_header = fixed_survey_.centre_mm, centre = moving_survey_.centre_mm;
+  start_ = header_ = map;
+  set_column(start_, 3, centre);
+  set_column(header_, 3, from_header + dot(centre - from_header, to) * to);
 }
 
 void Aligner::prepare() {
@@ -112,25 +118,43 @@ Candidate Aligner::climb(Stage& stage, const Candidate& from, Freedom freedom, d
   const Pose pose(from.map, freedom, fixed_survey_.radius_mm, normal());
   const auto height = [&](const double* x, double* gradient) {
     const AffineMap map = pose.at(x);
-    if (!gradient) return stage.metric.at(map).per_sample;
+    if (!gradient) return stage.metric.at(map).climbed;
     double by_map[12];
-    const double value = stage.metric.at(map, by_map).per_sample;
+    const double value = stage.metric.at(map, by_map).climbed;
     pose.chain(x, by_map, gradient);
     return value;
   };
+  const Information before = stage.metric.at(from.map);
   double x[Pose::most] = {};
   const double score = maximise(height, {step_mm, last_mm, steps, time_is_up_}, pose.count(), x);
+  if (stage.metric.at(pose.at(x)).covered < 0.6 * before.covered) return {from.map, before.climbed};  // slid apart
   return {pose.at(x), score};
 }
 
+// Scans are mostly taken in a usual position: of two poses that explain the scans alike, the one that turns less is
+// the better guess. A tenth at the end of the reach; the climbs do not know of it.
+double Aligner::rank(const Candidate& c) const {
+  const AffineMap turn = compose(invert(start_), c.map);
+  const double cosine = 0.5 * (turn(0, 0) + turn(1, 1) + turn(2, 2) - 1);
+  const double share = std::acos(std::min(1.0, std::max(-1.0, cosine))) / (options_.reach_degrees * degree);
+  return c.score * (1 - 0.1 * share * share);
+}
+
+std::vector<Candidate> Aligner::best(const std::vector<Candidate>& all, std::size_t keep, double apart_mm) const {
+  return distinct(
+      all, [this](const Candidate& c) { return rank(c); }, keep, apart_mm, fixed_survey_.radius_mm);
+}
+
+// A wide net around centre on centre, and a narrow one around the place that the headers give.
 std::vector<Candidate> Aligner::search(Stage& stage) {
-  const double body_mm = std::min(fixed_survey_.diameter_mm, moving_survey_.diameter_mm),
-               radius_mm = fixed_survey_.radius_mm;
-  const Net net = {options_.reach_degrees, flat_ ? 5.0 : 15.0, 0.1 * body_mm, normal()};
-  const double step_mm = spacings_mm_.back();
-  std::vector<Candidate> found =
-      distinct(search_poses(stage.metric, start(), net, time_is_up_), 10, 1.5 * step_mm, radius_mm);
-  if (!flat_) found.push_back({header(), stage.metric.at(header()).per_sample});
+  const double body_mm = std::min(fixed_survey_.diameter_mm, moving_survey_.diameter_mm), step_mm = spacings_mm_.back();
+  const double turn = flat_ ? 5 : 15;
+  const Net wide = {options_.reach_degrees, turn, 0.1 * body_mm, normal()};
+  const Net narrow = {turn, turn, 0.1 * body_mm, normal()};
+  std::vector<Candidate> found = search_poses(stage.metric, start_, wide, time_is_up_);
+  std::vector<Candidate> near = search_poses(stage.metric, header_, narrow, time_is_up_);
+  found = best(found, 10, 1.5 * step_mm), near = best(near, 2, 1.5 * step_mm);
+  found.insert(found.end(), near.begin(), near.end());
   for (Candidate& c : found) c = climb(stage, c, Freedom::rigid, step_mm, 0.1 * step_mm, 20);
   return found;
 }
@@ -151,36 +175,37 @@ Alignment Aligner::run() {
     out.complete = true;
     return out;
   }
-  if (flat_) normal_ = plane_normal(fixed_survey_.affine);
-  out.rigid = out.affine = whole(start());
+  place();
+  out.rigid = out.affine = whole(start_);
+  if (time_is_up_()) return out;
   prepare();
   out.levels = int(spacings_mm_.size()), out.finest_mm = spacings_mm_.front();
 
   const std::int64_t most[] = {4000, 16000, 50000, 100000, 150000};
-  const double radius_mm = fixed_survey_.radius_mm;
   std::vector<Candidate> rigid;
-  Candidate affine{start(), -1};
+  Candidate affine{start_, -1};
   for (int level = out.levels - 1, k = 0; level >= 0 && !time_is_up_(); --level, ++k) {
     const double mm = spacings_mm_[level];
     Stage stage(operations_, queue_, fixed_levels_[level], moving_levels_[level], fixed_survey_, mm,
-                most[std::min(k, 4)]);
+                most[std::min(k, 4)], overlap_power(k));
     if (k == 0) {
       rigid = search(stage);
     } else {
       for (Candidate& c : rigid) c = climb(stage, c, Freedom::rigid, mm, 0.05 * mm, 25);
     }
-    rigid = distinct(rigid, k == 0 ? 4 : k == 1 ? 2 : 1, mm, radius_mm);
+    rigid = best(rigid, k == 0 ? 4 : k == 1 ? 2 : 1, mm);
     out.rigid = out.affine = whole(rigid[0].map);
     if (options_.kind == AlignKind::affine && k > 0) {
-      const AffineMap& from = k == 1 || !plausible(affine.map) ? rigid[0].map : affine.map;
-      affine = climb(stage, {from, 0}, Freedom::affine, mm, 0.05 * mm, 30);
+      const bool better = plausible(affine.map) && stage.metric.at(affine.map).climbed > rigid[0].score;
+      affine = climb(stage, better ? affine : rigid[0], Freedom::affine, mm, 0.05 * mm, 30);
       out.affine_accepted = plausible(affine.map) && affine.score > rigid[0].score;
       if (out.affine_accepted) out.affine = whole(affine.map);
     }
     if (level == 0) {
       out.complete = !time_is_up_();
-      const Information before = stage.metric.at(header());
+      const Information before = stage.metric.at(translation(fixed_survey_.centre_mm));
       const Information after = stage.metric.at(out.affine_accepted ? affine.map : rigid[0].map);
+      out.information_rigid = rigid[0].score, out.information_affine = affine.score;
       out.similarity_before = before.normalised, out.similarity_after = after.normalised, out.overlap = after.covered;
     }
     out.samples = stage.samples.count, out.evaluations += stage.metric.evaluations();

@@ -30,7 +30,7 @@ IndexMap index_map(const AffineMap& map, const AffineMap& to_index) {
 
 }  // namespace
 
-Information information(const float* h, int bins, double samples) {
+Information information(const float* h, int bins, double samples, double power) {
   const Marginals m = marginals(h, bins);
   if (m.all < 1e-6 * samples || m.all <= 0) return {0, 1, 0};
   double joint = 0, fixed = 0, moving = 0;
@@ -38,18 +38,19 @@ Information information(const float* h, int bins, double samples) {
   for (int k = 0; k < bins; ++k) fixed += weighted_log(m.fixed[k]), moving += weighted_log(m.moving[k]);
   const double all = weighted_log(m.all), joint_entropy = all - joint;
   const double entropies = 2 * all - fixed - moving;
-  return {(joint - fixed - moving + all) / samples, joint_entropy > 1e-9 * m.all ? entropies / joint_entropy : 1,
-          m.all / samples};
+  const double covered = m.all / samples, mutual = (joint - fixed - moving + all) / m.all;
+  return {mutual * std::pow(covered, power), joint_entropy > 1e-9 * m.all ? entropies / joint_entropy : 1, covered};
 }
 
 AlignmentMetric::AlignmentMetric(const Operations& operations, Queue& queue, const FixedSamples& fixed,
-                                 const Level& moving, int bins)
+                                 const Level& moving, int bins, double power)
     : operations_(operations),
       queue_(queue),
       fixed_(fixed),
       moving_(moving),
       to_index_(invert(moving.affine)),
       bins_(bins),
+      power_(power),
       device_gain_(operations, queue, std::size_t(bins) * bins),
       device_gradient_(operations, queue, 12) {}
 
@@ -69,19 +70,21 @@ std::vector<Information> AlignmentMetric::at(const std::vector<AffineMap>& maps)
   histograms(maps);
   std::vector<Information> out;
   for (std::size_t i = 0; i < maps.size(); ++i)
-    out.push_back(information(histograms_.data() + i * bins_ * bins_, bins_, double(fixed_.count)));
+    out.push_back(information(histograms_.data() + i * bins_ * bins_, bins_, double(fixed_.count), power_));
   return out;
 }
 
 Information AlignmentMetric::at(const AffineMap& map, double gradient[12]) const {
   const Information found = at(map);
   const Marginals m = marginals(histograms_.data(), bins_);
+  const double all = std::max(1.0, m.all), scale = std::pow(found.covered, power_) / all;
+  const double mean = (1 - power_) * found.climbed / std::max(1e-9, std::pow(found.covered, power_));
   std::vector<float> gain(histograms_.size());
   for (int f = 0; f < bins_; ++f)
     for (int k = 0; k < bins_; ++k) {  // an empty bin counts as a tenth of a sample
       const double h = std::max(0.1, double(histograms_[f * bins_ + k]));
-      const double expected = std::max(0.1, m.fixed[f]) * std::max(0.1, m.moving[k]) / std::max(1.0, m.all);
-      gain[f * bins_ + k] = float(std::log(h / expected) / double(fixed_.count));
+      const double expected = std::max(0.1, m.fixed[f]) * std::max(0.1, m.moving[k]) / all;
+      gain[f * bins_ + k] = float(scale * (std::log(h / expected) - mean));
     }
   device_gain_.upload(gain.data());
   operations_.sample_gradient(queue_, list(), moving_.image.data(), moving_.extent, index_map(map, to_index_), bins_,

@@ -4,26 +4,26 @@
 
 namespace mmreg {
 
-// Information, in nats per fixed sample: sum over the joint histogram h of h log(h N / (f m)), divided by the number of
-// all fixed samples, covered or not. It is the log likelihood by which "the overlap is dependent" beats "it is not", so
-// images that slide apart lose by their overlap, and the bias of a finite sample is the same for any overlap. (Mutual
-// information: Wells et al. 1996, Maes et al. 1997.)
+// Mutual information of the overlap (Wells et al. 1996, Maes et al. 1997), in nats, times a power of the share of the
+// fixed samples that is covered. With power 1 this is, per fixed sample, the log likelihood by which "the overlap is
+// dependent" beats "it is not": images that slide apart lose, but a stretched map wins by covering more. With power 0
+// it is the other way round.
 struct Information {
-  double per_sample;  // what is maximised
+  double climbed;     // what is maximised
   double normalised;  // (H(f) + H(m)) / H(f, m) of the overlap (Studholme, Hill and Hawkes, 1999): 1 to 2
   double covered;     // share of the fixed samples that the moving image covers
 };
 
-Information information(const float* histogram, int bins, double samples);
+Information information(const float* histogram, int bins, double samples, double power);
 
 class AlignmentMetric {
  public:
-  AlignmentMetric(const Operations&, Queue&, const FixedSamples&, const Level& moving, int bins);
+  AlignmentMetric(const Operations&, Queue&, const FixedSamples&, const Level& moving, int bins, double power);
 
   // The maps take points of the samples to mm of the moving scan.
   std::vector<Information> at(const std::vector<AffineMap>&) const;
   Information at(const AffineMap& map) const { return at(std::vector<AffineMap>{map})[0]; }
-  // Also the derivative of `per_sample` by the twelve numbers of the map.
+  // Also the derivative of `climbed` by the twelve numbers of the map.
   Information at(const AffineMap&, double gradient[12]) const;
 
   std::int64_t evaluations() const { return evaluations_; }
@@ -38,6 +38,7 @@ class AlignmentMetric {
   const Level& moving_;
   AffineMap to_index_;
   int bins_;
+  double power_;  // of the covered share
   mutable TableMemory<float> device_histograms_, device_gain_;
   TableMemory<double> device_gradient_;
   mutable std::vector<float> histograms_;

@@ -135,7 +135,7 @@ struct Operations {
   void (*sample_histogram)(Queue&, const SampleList& fixed, const float* moving, Extent n, const IndexMap* maps,
                            int count, int bins, float* histograms);
   // Derivative of a function of one such histogram by the twelve numbers of the map; `gain` is its derivative by each
-  // bin. The change of the cover is left out.
+  // bin.
   void (*sample_gradient)(Queue&, const SampleList& fixed, const float* moving, Extent n, const IndexMap& map, int bins,
                           const float* gain, double* gradient);
 };

@@ -37,8 +37,9 @@ std::vector<Point> shifts(const Net& net) {
 
 }  // namespace
 
-std::vector<Candidate> distinct(std::vector<Candidate> all, std::size_t keep, double apart_mm, double radius_mm) {
-  std::stable_sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
+std::vector<Candidate> distinct(std::vector<Candidate> all, const std::function<double(const Candidate&)>& rank,
+                                std::size_t keep, double apart_mm, double radius_mm) {
+  std::stable_sort(all.begin(), all.end(), [&](const Candidate& a, const Candidate& b) { return rank(a) > rank(b); });
   std::vector<Candidate> kept;
   for (const Candidate& c : all) {
     const auto same = [&](const Candidate& k) { return distance(k.map, c.map, radius_mm) < apart_mm; };
@@ -56,7 +57,7 @@ std::vector<Candidate> search_poses(const AlignmentMetric& metric, const AffineM
     for (const Point& shift : shifts(net))
       maps.push_back(compose(translation(shift), compose(centre, rotation(vector))));
     const std::vector<Information> scores = metric.at(maps);
-    for (std::size_t i = 0; i < maps.size(); ++i) out.push_back({maps[i], scores[i].per_sample});
+    for (std::size_t i = 0; i < maps.size(); ++i) out.push_back({maps[i], scores[i].climbed});
   }
   return out;
 }

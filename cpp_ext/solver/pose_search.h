@@ -12,8 +12,9 @@ struct Candidate {
   double score;
 };
 
-// The best `keep` poses that differ by `apart_mm` or more, best first.
-std::vector<Candidate> distinct(std::vector<Candidate>, std::size_t keep, double apart_mm, double radius_mm);
+// The `keep` poses of the highest rank that differ by `apart_mm` or more, best first.
+std::vector<Candidate> distinct(std::vector<Candidate>, const std::function<double(const Candidate&)>& rank,
+                                std::size_t keep, double apart_mm, double radius_mm);
 
 struct Net {
   double reach_degrees, step_degrees;  // of the rotation, each way

@@ -55,7 +55,7 @@ def test_unknown_and_masked_voxels_do_not_count(target, rng):
 def test_points_agree_with_the_twin(target, shape, rng):
     image = rng.uniform(0, 1, shape).astype(np.float32)
     points = scattered(rng, shape, 301)
-    value, cover, _ = reference.sample(image, points.astype(np.float64))
+    value, cover, *_ = reference.sample(image, points.astype(np.float64))
     out = _native.sample_points(image, points, target=target)
     np.testing.assert_array_equal(np.isnan(out), cover == 0)
     np.testing.assert_allclose(out[cover > 0], value[cover > 0], atol=1e-5)  # places to 1e-6 of a voxel

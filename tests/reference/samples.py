@@ -24,9 +24,13 @@ def condense(image, factor, low, high, knots, mask=None):
 
 
 def sample(image, points):
-    """Value, cover and slope at points (3, N): trilinear, the outermost value up to half a voxel outside."""
+    """Value, cover and their slopes at points (3, N); the outermost value holds up to half a voxel outside."""
     shape = np.array(image.shape)[:, None]
-    cover = np.clip(2 * np.minimum(points + 0.5, shape - 0.5 - points), 0, 1).prod(0)
+    near, far = 2 * (points + 0.5), 2 * (shape - 0.5 - points)
+    covers = np.clip(np.minimum(near, far), 0, 1)
+    cover = covers.prod(0)
+    ramp = np.where((covers > 0) & (covers < 1), np.where(near < far, 2.0, -2.0), 0.0)
+    fade = np.stack([ramp[a] * np.delete(covers, a, 0).prod(0) for a in range(3)])
     inside = np.clip(points, 0, shape - 1)
     first = np.clip(np.floor(inside).astype(int), 0, np.maximum(shape - 2, 0))
     t = inside - first
@@ -39,8 +43,8 @@ def sample(image, points):
         for axis in range(3):
             sign = np.where(side[axis], 1.0, -1.0) * (shape[axis] > 1)
             slope[axis] += sign * np.delete(weight, axis, 0).prod(0) * voxel
-    unknown = np.isnan(value)
-    return np.where(unknown, 0, value), np.where(unknown, 0, cover), np.where(unknown, 0, slope)
+    slope *= (points > 0) & (points < shape - 1)
+    return tuple(np.where(np.isnan(value), 0, a) for a in (value, cover, slope, fade))
 
 
 def spline(x):
@@ -52,14 +56,14 @@ def spline(x):
 
 
 def places(points, values, moving, index_map, bins):
-    value, cover, slope = sample(moving, index_map[:, :3] @ points + index_map[:, 3:])
+    value, cover, slope, fade = sample(moving, index_map[:, :3] @ points + index_map[:, 3:])
     row = np.floor(values * (bins - 1) + 0.5).astype(int)
     offsets = 1 + value[:, None] * (bins - 3) - np.arange(bins)
-    return row, offsets, cover, slope
+    return row, offsets, cover, slope, fade
 
 
 def histogram(points, values, moving, index_map, bins):
-    row, offsets, cover, _ = places(points, values, moving, index_map, bins)
+    row, offsets, cover, _, _ = places(points, values, moving, index_map, bins)
     out = np.zeros((bins, bins))
     np.add.at(out, row, cover[:, None] * spline(offsets)[0])
     return out
@@ -67,6 +71,7 @@ def histogram(points, values, moving, index_map, bins):
 
 def gradient(points, values, moving, index_map, gain):
     bins = len(gain)
-    row, offsets, cover, slope = places(points, values, moving, index_map, bins)
+    row, offsets, cover, slope, fade = places(points, values, moving, index_map, bins)
     rise = (bins - 3) * cover * (gain[row] * spline(offsets)[1]).sum(1)
-    return (rise * slope) @ np.vstack([points, np.ones(points.shape[1])]).T
+    level = (gain[row] * spline(offsets)[0]).sum(1)
+    return (rise * slope + level * fade) @ np.vstack([points, np.ones(points.shape[1])]).T

@@ -38,6 +38,7 @@ void condense(Queue& queue, const float* image, const std::uint8_t* mask, Extent
   const float needed = 0.5f * float(factor.d) * float(factor.h) * float(factor.w);
   parallel(queue, std::int64_t(m.d) * m.h, 16, [&](std::int64_t begin, std::int64_t end) {
     Sums sums;
+    const Tone own = tone;  // the compiler sees that it is not written
     for (std::int64_t row = begin; row < end; ++row) {
       const int z = z0 + int(row / m.h) * factor.d, y = y0 + int(row % m.h) * factor.h;
       for (int x = 0; x < m.w; x += columns) {
@@ -48,14 +49,14 @@ void condense(Queue& queue, const float* image, const std::uint8_t* mask, Extent
             const std::int64_t at = (std::int64_t(z + k) * n.h + y + j) * n.w + x0 + std::int64_t(x) * factor.w;
             add_row(image + at, mask ? mask + at : nullptr, inputs, tone.low, tone.high, sums);
           }
-        float* to = out + row * m.w + x;
+        float* __restrict to = out + row * m.w + x;
         for (int i = 0; i < outputs; ++i) {
           float value = 0, known = 0;
           for (int k = 0; k < factor.w; ++k)
             value += sums.value[i * factor.w + k], known += sums.known[i * factor.w + k];
           to[i] = known >= needed && known > 0 ? value / known : __builtin_nanf("");
         }
-        for (int i = 0; i < outputs; ++i) to[i] = apply_tone(tone, to[i]);
+        for (int i = 0; i < outputs; ++i) to[i] = apply_tone(own, to[i]);
       }
     }
   });

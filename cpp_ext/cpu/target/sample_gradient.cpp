@@ -2,14 +2,17 @@
 #include "core/covered_sample.h"
 #include "core/window.h"
 #include "cpu/target/operations.h"
+#include "cpu/target/simd.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-enum { piece_samples = 8192, block = 128, lanes = 16 };
+enum { piece_samples = 8192, block = 128 };  // block: a multiple of the lanes
 
 struct Block {
-  alignas(64) float slope[3][block], window[4][block], rise[block];
+  alignas(64) float slope[3][block], fade[3][block];  // of the intensity in bins times the cover, and of the cover
+  alignas(64) float rising[4][block], window[4][block];
+  alignas(64) float rise[block], level[block];  // of the function, by the intensity and by the weight of the sample
   alignas(64) int bin[block];
 };
 
@@ -21,10 +24,11 @@ void place(const SampleList& s, std::int64_t begin, int count, const float* movi
                                            a[4] * z[i] + a[5] * y[i] + a[6] * x[i] + a[7],
                                            a[8] * z[i] + a[9] * y[i] + a[10] * x[i] + a[11]);
     const WindowPlace at = window_place(m.value, bins);
-    float w[4];
-    window_slopes(at.t, w);
-    for (int k = 0; k < 4; ++k) out.window[k][i] = w[k];
-    for (int k = 0; k < 3; ++k) out.slope[k][i] = m.slope[k] * m.cover;
+    float w[4], d[4];
+    window_weights(at.t, w);
+    window_slopes(at.t, d);
+    for (int k = 0; k < 4; ++k) out.window[k][i] = w[k], out.rising[k][i] = d[k];
+    for (int k = 0; k < 3; ++k) out.slope[k][i] = m.slope[k] * m.cover * float(bins - 3), out.fade[k][i] = m.fade[k];
     out.bin[i] = nearest_bin(value[i], bins) * bins + at.first;
   }
 }
@@ -32,12 +36,16 @@ void place(const SampleList& s, std::int64_t begin, int count, const float* movi
 void add(const SampleList& s, std::int64_t begin, int count, const Block& b, double* sums) {
   const float *z = s.points + begin, *y = z + s.count, *x = y + s.count;
   for (int axis = 0; axis < 3; ++axis) {
-    float by[4][lanes] = {};  // sums of a block in lanes, so that they vectorise; blocks are added in double
-    for (int i = 0; i < count; i += lanes)
-      for (int k = 0; k < lanes && i + k < count; ++k) {
-        const float f = b.rise[i + k] * b.slope[axis][i + k];
-        by[0][k] += f * z[i + k], by[1][k] += f * y[i + k], by[2][k] += f * x[i + k], by[3][k] += f;
-      }
+    Floats by[4] = {};  // sums of a block in lanes; blocks are added in double
+    for (int i = 0; i < count; i += lanes) {
+      const int some = count - i;
+      const Floats f = load(b.rise + i) * load(b.slope[axis] + i) + load(b.level + i) * load(b.fade[axis] + i);
+      const Floats at[3] = {some < lanes ? load(z + i, some) : load(z + i),
+                            some < lanes ? load(y + i, some) : load(y + i),
+                            some < lanes ? load(x + i, some) : load(x + i)};
+      for (int k = 0; k < 3; ++k) by[k] += f * at[k];
+      by[3] += f;
+    }
     for (int c = 0; c < 4; ++c)
       for (int k = 0; k < lanes; ++k) sums[4 * axis + c] += by[c][k];
   }
@@ -53,21 +61,22 @@ void sample_gradient(Queue& queue, const SampleList& s, const float* moving, Ext
   parallel(queue, s.count, piece_samples, [&](std::int64_t begin, std::int64_t end) {
     double* sums = partials + begin / piece_samples * 12;
     for (int k = 0; k < 12; ++k) sums[k] = 0;
-    Block b;
+    Block b = {};  // what a short block leaves of slopes must be finite
     for (; begin < end; begin += block) {
       const int count = end - begin < block ? int(end - begin) : int(block);
       place(s, begin, count, moving, n, map.affine, bins, b);
       for (int i = 0; i < count; ++i) {
         const float* g = gain + b.bin[i];
-        b.rise[i] = g[0] * b.window[0][i] + g[1] * b.window[1][i] + g[2] * b.window[2][i] + g[3] * b.window[3][i];
+        b.rise[i] = g[0] * b.rising[0][i] + g[1] * b.rising[1][i] + g[2] * b.rising[2][i] + g[3] * b.rising[3][i];
+        b.level[i] = g[0] * b.window[0][i] + g[1] * b.window[1][i] + g[2] * b.window[2][i] + g[3] * b.window[3][i];
       }
+      for (int i = count; i < block; ++i) b.rise[i] = b.level[i] = 0;
       add(s, begin, count, b, sums);
     }
   });
   for (int k = 0; k < 12; ++k) {
     gradient[k] = 0;
     for (std::int64_t i = 0; i < pieces; ++i) gradient[k] += partials[12 * i + k];
-    gradient[k] *= bins - 3;  // bins per unit of intensity
   }
 }
 

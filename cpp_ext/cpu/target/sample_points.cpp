@@ -14,11 +14,12 @@ MMREG_INLINE int near(float x, int n) {
 
 void sample_points(Queue& queue, const float* image, const std::uint8_t* mask, Extent n, const float* points,
                    std::int64_t count, float* values) {
+  float* __restrict to = values;
   const float *z = points, *y = points + count, *x = y + count;
   parallel(queue, count, 4096, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const CoveredSample s = covered_sample(image, n, z[i], y[i], x[i]);
-      values[i] = s.cover > 0 ? s.value : __builtin_nanf("");
+      to[i] = s.cover > 0 ? s.value : __builtin_nanf("");
     }
     if (!mask) return;
     for (std::int64_t i = begin; i < end; ++i) {
