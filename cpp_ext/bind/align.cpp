@@ -41,6 +41,8 @@ nb::dict described(const Alignment& a) {
   out["similarity_before"] = a.similarity_before, out["similarity_after"] = a.similarity_after;
   out["information_rigid"] = a.information_rigid, out["information_affine"] = a.information_affine;
   out["overlap"] = a.overlap, out["informative"] = a.informative, out["complete"] = a.complete;
+  out["rigid_complete"] = a.rigid_complete;
+  out["rigid_seconds"] = a.rigid_seconds, out["affine_seconds"] = a.affine_seconds;
   out["affine_accepted"] = a.affine_accepted, out["finest_mm"] = a.finest_mm, out["levels"] = a.levels;
   out["samples"] = a.samples, out["evaluations"] = a.evaluations;
   return out;

@@ -1,7 +1,9 @@
 #include "solver/align.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <memory>
 
 #include "solver/maximise.h"
 #include "solver/pose_search.h"
@@ -14,14 +16,14 @@ double overlap_power(int level_from_coarsest) { return level_from_coarsest < 2 ?
 
 constexpr double degree = 0.017453292519943295;
 
-struct Stage {  // one resolution of both scans
-  const Level& fixed;
-  const Level& moving;
+struct Resolution {  // of both scans
+  const PyramidLevel& fixed;
+  const PyramidLevel& moving;
   FixedSamples samples;
   AlignmentMetric metric;
 
-  Stage(const Operations& operations, Queue& queue, const Level& fixed_level, const Level& moving_level,
-        const Survey& survey, double spacing_mm, std::int64_t most, double power)
+  Resolution(const Operations& operations, Queue& queue, const PyramidLevel& fixed_level,
+             const PyramidLevel& moving_level, const Survey& survey, double spacing_mm, std::int64_t most, double power)
       : fixed(fixed_level),
         moving(moving_level),
         samples(draw_samples(operations, queue, fixed_level, survey, spacing_mm, most)),
@@ -51,13 +53,17 @@ class Aligner {
  private:
   std::vector<double> spacings() const;
   void prepare();
+  Resolution& resolution(std::size_t k);
+  void align_rigid(Alignment&);
+  void align_affine(Alignment&);
+  void describe(Alignment&) const;
   void place();
   const Point* normal() const { return flat_ ? &normal_ : nullptr; }
 
   double rank(const Candidate&) const;
   std::vector<Candidate> best(const std::vector<Candidate>&, std::size_t keep, double apart_mm) const;
-  std::vector<Candidate> search(Stage&);
-  Candidate climb(Stage&, const Candidate&, Freedom, double step_mm, double last_mm, int steps);
+  std::vector<Candidate> search(Resolution&);
+  Candidate climb(Resolution&, const Candidate&, Freedom, double step_mm, double last_mm, int steps);
   bool plausible(const AffineMap&) const;
   AffineMap whole(const AffineMap& map) const { return compose(map, translation(-1 * fixed_survey_.centre_mm)); }
 
@@ -69,9 +75,11 @@ class Aligner {
   const std::function<bool()>& time_is_up_;
   Survey fixed_survey_, moving_survey_;
   std::vector<double> spacings_mm_;
-  std::vector<Level> fixed_levels_, moving_levels_;
+  std::vector<PyramidLevel> fixed_levels_, moving_levels_;
   bool flat_ = false;
   Point normal_{};
+  std::vector<std::unique_ptr<Resolution>> resolutions_;  // coarsest first
+  Candidate rigid_, affine_;                              // the best so far
   AffineMap start_, header_;  // samples to moving mm: centre on centre, and as the headers say
 };
 
@@ -104,6 +112,7 @@ void Aligner::place() {
   const Point from_header = fixed_survey_.centre_mm, centre = moving_survey_.centre_mm;
   start_ = header_ = map;
   set_column(start_, 3, centre);
+  rigid_ = affine_ = {start_, 0};
   set_column(header_, 3, from_header + dot(centre - from_header, to) * to);
 }
 
@@ -113,7 +122,7 @@ void Aligner::prepare() {
   moving_levels_ = build_pyramid(operations_, queue_, moving_, moving_survey_, spacings_mm_);
 }
 
-Candidate Aligner::climb(Stage& stage, const Candidate& from, Freedom freedom, double step_mm, double last_mm,
+Candidate Aligner::climb(Resolution& stage, const Candidate& from, Freedom freedom, double step_mm, double last_mm,
                          int steps) {
   const Pose pose(from.map, freedom, fixed_survey_.radius_mm, normal());
   const auto height = [&](const double* x, double* gradient) {
@@ -124,7 +133,7 @@ Candidate Aligner::climb(Stage& stage, const Candidate& from, Freedom freedom, d
     pose.chain(x, by_map, gradient);
     return value;
   };
-  const Information before = stage.metric.at(from.map);
+  const MapScore before = stage.metric.at(from.map);
   double x[Pose::most] = {};
   const double score = maximise(height, {step_mm, last_mm, steps, time_is_up_}, pose.count(), x);
   if (stage.metric.at(pose.at(x)).covered < 0.6 * before.covered) return {from.map, before.climbed};  // slid apart
@@ -146,7 +155,7 @@ std::vector<Candidate> Aligner::best(const std::vector<Candidate>& all, std::siz
 }
 
 // A wide net around centre on centre, and a narrow one around the place that the headers give.
-std::vector<Candidate> Aligner::search(Stage& stage) {
+std::vector<Candidate> Aligner::search(Resolution& stage) {
   const double body_mm = std::min(fixed_survey_.diameter_mm, moving_survey_.diameter_mm), step_mm = spacings_mm_.back();
   const double turn = flat_ ? 5 : 15;
   const Net wide = {options_.reach_degrees, turn, 0.1 * body_mm, normal()};
@@ -165,51 +174,84 @@ bool Aligner::plausible(const AffineMap& map) const {
   return determinant(map) > 0 && s[0] > 0.6 && s[2] < 1.7 && s[2] / s[0] < 1.6;
 }
 
+// The resolutions are made one by one, coarsest first, when they are first needed.
+Resolution& Aligner::resolution(std::size_t k) {
+  constexpr std::int64_t most[] = {4000, 16000, 50000, 100000, 150000};
+  while (resolutions_.size() <= k) {
+    const std::size_t next = resolutions_.size(), level = spacings_mm_.size() - 1 - next;
+    resolutions_.push_back(std::make_unique<Resolution>(
+        operations_, queue_, fixed_levels_[level], moving_levels_[level], fixed_survey_, spacings_mm_[level],
+        most[std::min<std::size_t>(next, 4)], overlap_power(int(next))));
+  }
+  return *resolutions_[k];
+}
+
+void Aligner::align_rigid(Alignment& out) {
+  std::vector<Candidate> poses;
+  for (std::size_t k = 0; k < spacings_mm_.size() && !time_is_up_(); ++k) {
+    const double mm = spacings_mm_[spacings_mm_.size() - 1 - k];
+    Resolution& at = resolution(k);
+    if (k == 0) poses = search(at);
+    for (Candidate& c : poses)
+      if (k > 0) c = climb(at, c, Freedom::rigid, mm, 0.05 * mm, 25);
+    poses = best(poses, k == 0 ? 4 : k == 1 ? 2 : 1, mm);
+    rigid_ = poses[0];
+  }
+  out.rigid_complete = !time_is_up_();
+  out.rigid = out.affine = whole(rigid_.map);
+}
+
+// From the rigid pose, without the coarsest level; accepted on the finest one only.
+void Aligner::align_affine(Alignment& out) {
+  const std::size_t finest = spacings_mm_.size() - 1;
+  affine_ = rigid_;
+  for (std::size_t k = std::min<std::size_t>(1, finest); k <= finest && !time_is_up_(); ++k) {
+    const double mm = spacings_mm_[finest - k];
+    Resolution& at = resolution(k);
+    const bool better = plausible(affine_.map) && at.metric.at(affine_.map).climbed > at.metric.at(rigid_.map).climbed;
+    affine_ = climb(at, better ? affine_ : rigid_, Freedom::affine, mm, 0.05 * mm, 30);
+  }
+  if (time_is_up_()) return;
+  out.affine_accepted = plausible(affine_.map) && affine_.score > rigid_.score;
+  if (out.affine_accepted) out.affine = whole(affine_.map);
+  out.information_affine = affine_.score;
+}
+
+void Aligner::describe(Alignment& out) const {
+  if (resolutions_.empty()) return;
+  const Resolution& at = *resolutions_.back();
+  const MapScore before = at.metric.at(translation(fixed_survey_.centre_mm));
+  const MapScore after = at.metric.at(out.affine_accepted ? affine_.map : rigid_.map);
+  out.information_rigid = rigid_.score;
+  out.similarity_before = before.normalised, out.similarity_after = after.normalised, out.overlap = after.covered;
+  out.levels = int(spacings_mm_.size()), out.finest_mm = spacings_mm_.front(), out.samples = at.samples.count;
+  for (const auto& r : resolutions_) out.evaluations += r->metric.evaluations();
+}
+
 Alignment Aligner::run() {
   Alignment out;
+  using Clock = std::chrono::steady_clock;
+  const auto seconds = [](Clock::time_point from) {
+    return std::chrono::duration<double>(Clock::now() - from).count();
+  };
+  const Clock::time_point start = Clock::now();
   fixed_survey_ = survey(operations_, queue_, fixed_);
   moving_survey_ = survey(operations_, queue_, moving_);
   flat_ = in_plane(fixed_) && in_plane(moving_);
   out.informative = !fixed_survey_.flat && !moving_survey_.flat;
-  if (options_.kind == AlignKind::none || !out.informative) {
-    out.complete = true;
-    return out;
-  }
+  out.complete = out.rigid_complete = options_.kind == AlignKind::none || !out.informative;
+  if (out.complete) return out;
   place();
   out.rigid = out.affine = whole(start_);
   if (time_is_up_()) return out;
   prepare();
-  out.levels = int(spacings_mm_.size()), out.finest_mm = spacings_mm_.front();
-
-  const std::int64_t most[] = {4000, 16000, 50000, 100000, 150000};
-  std::vector<Candidate> rigid;
-  Candidate affine{start_, -1};
-  for (int level = out.levels - 1, k = 0; level >= 0 && !time_is_up_(); --level, ++k) {
-    const double mm = spacings_mm_[level];
-    Stage stage(operations_, queue_, fixed_levels_[level], moving_levels_[level], fixed_survey_, mm,
-                most[std::min(k, 4)], overlap_power(k));
-    if (k == 0) {
-      rigid = search(stage);
-    } else {
-      for (Candidate& c : rigid) c = climb(stage, c, Freedom::rigid, mm, 0.05 * mm, 25);
-    }
-    rigid = best(rigid, k == 0 ? 4 : k == 1 ? 2 : 1, mm);
-    out.rigid = out.affine = whole(rigid[0].map);
-    if (options_.kind == AlignKind::affine && k > 0) {
-      const bool better = plausible(affine.map) && stage.metric.at(affine.map).climbed > rigid[0].score;
-      affine = climb(stage, better ? affine : rigid[0], Freedom::affine, mm, 0.05 * mm, 30);
-      out.affine_accepted = plausible(affine.map) && affine.score > rigid[0].score;
-      if (out.affine_accepted) out.affine = whole(affine.map);
-    }
-    if (level == 0) {
-      out.complete = !time_is_up_();
-      const Information before = stage.metric.at(translation(fixed_survey_.centre_mm));
-      const Information after = stage.metric.at(out.affine_accepted ? affine.map : rigid[0].map);
-      out.information_rigid = rigid[0].score, out.information_affine = affine.score;
-      out.similarity_before = before.normalised, out.similarity_after = after.normalised, out.overlap = after.covered;
-    }
-    out.samples = stage.samples.count, out.evaluations += stage.metric.evaluations();
-  }
+  align_rigid(out);
+  out.rigid_seconds = seconds(start);
+  const Clock::time_point between = Clock::now();
+  if (options_.kind == AlignKind::affine) align_affine(out);
+  out.complete = !time_is_up_();
+  describe(out);
+  out.affine_seconds = seconds(between);
   return out;
 }
 

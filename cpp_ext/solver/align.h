@@ -18,14 +18,16 @@ struct Alignment {
   AffineMap rigid, affine;  // fixed mm to moving mm; affine equals rigid where it was not wanted or not accepted
   double similarity_before = 1, similarity_after = 1;    // normalised mutual information: 1 independent, 2 the same
   double information_rigid = 0, information_affine = 0;  // what was climbed: mutual information, nats per fixed sample
-  double overlap = 0;        // share of the fixed foreground and its margin that the moving scan covers afterwards
-  bool informative = false;  // both scans have contrast; if not, the maps are the identity
-  bool complete = false;     // false: time was up, the maps are the best so far
+  double overlap = 0;           // share of the fixed foreground and its margin that the moving scan covers afterwards
+  bool informative = false;     // both scans have contrast; if not, the maps are the identity
+  bool rigid_complete = false;  // the rigid part is finished
+  bool complete = false;        // false: time was up, the maps are the best so far
   bool affine_accepted = false;
-  double finest_mm = 0;          // chosen: spacing of the finest level,
-  int levels = 0;                // number of levels,
-  std::int64_t samples = 0;      // points on the finest level,
-  std::int64_t evaluations = 0;  // similarities measured
+  double finest_mm = 0;                          // chosen: spacing of the finest level,
+  int levels = 0;                                // number of levels,
+  std::int64_t samples = 0;                      // points on the finest level,
+  double rigid_seconds = 0, affine_seconds = 0;  // wall clock; the rigid part includes the survey and the levels
+  std::int64_t evaluations = 0;                  // similarities measured
 };
 
 Alignment align(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const AlignOptions&,

@@ -30,7 +30,7 @@ IndexMap index_map(const AffineMap& map, const AffineMap& to_index) {
 
 }  // namespace
 
-Information information(const float* h, int bins, double samples, double power) {
+MapScore map_score(const float* h, int bins, double samples, double power) {
   const Marginals m = marginals(h, bins);
   if (m.all < 1e-6 * samples || m.all <= 0) return {0, 1, 0};
   double joint = 0, fixed = 0, moving = 0;
@@ -43,7 +43,7 @@ Information information(const float* h, int bins, double samples, double power) 
 }
 
 AlignmentMetric::AlignmentMetric(const Operations& operations, Queue& queue, const FixedSamples& fixed,
-                                 const Level& moving, int bins, double power)
+                                 const PyramidLevel& moving, int bins, double power)
     : operations_(operations),
       queue_(queue),
       fixed_(fixed),
@@ -66,16 +66,16 @@ void AlignmentMetric::histograms(const std::vector<AffineMap>& maps) const {
   evaluations_ += std::int64_t(maps.size());
 }
 
-std::vector<Information> AlignmentMetric::at(const std::vector<AffineMap>& maps) const {
+std::vector<MapScore> AlignmentMetric::at(const std::vector<AffineMap>& maps) const {
   histograms(maps);
-  std::vector<Information> out;
+  std::vector<MapScore> out;
   for (std::size_t i = 0; i < maps.size(); ++i)
-    out.push_back(information(histograms_.data() + i * bins_ * bins_, bins_, double(fixed_.count), power_));
+    out.push_back(map_score(histograms_.data() + i * bins_ * bins_, bins_, double(fixed_.count), power_));
   return out;
 }
 
-Information AlignmentMetric::at(const AffineMap& map, double gradient[12]) const {
-  const Information found = at(map);
+MapScore AlignmentMetric::at(const AffineMap& map, double gradient[12]) const {
+  const MapScore found = at(map);
   const Marginals m = marginals(histograms_.data(), bins_);
   const double all = std::max(1.0, m.all), scale = std::pow(found.covered, power_) / all;
   const double mean = (1 - power_) * found.climbed / std::max(1e-9, std::pow(found.covered, power_));

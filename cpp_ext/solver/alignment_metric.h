@@ -8,23 +8,23 @@ namespace mmreg {
 // fixed samples that is covered. With power 1 this is, per fixed sample, the log likelihood by which "the overlap is
 // dependent" beats "it is not": images that slide apart lose, but a stretched map wins by covering more. With power 0
 // it is the other way round.
-struct Information {
+struct MapScore {
   double climbed;     // what is maximised
   double normalised;  // (H(f) + H(m)) / H(f, m) of the overlap (Studholme, Hill and Hawkes, 1999): 1 to 2
   double covered;     // share of the fixed samples that the moving image covers
 };
 
-Information information(const float* histogram, int bins, double samples, double power);
+MapScore map_score(const float* histogram, int bins, double samples, double power);
 
 class AlignmentMetric {
  public:
-  AlignmentMetric(const Operations&, Queue&, const FixedSamples&, const Level& moving, int bins, double power);
+  AlignmentMetric(const Operations&, Queue&, const FixedSamples&, const PyramidLevel& moving, int bins, double power);
 
   // The maps take points of the samples to mm of the moving scan.
-  std::vector<Information> at(const std::vector<AffineMap>&) const;
-  Information at(const AffineMap& map) const { return at(std::vector<AffineMap>{map})[0]; }
+  std::vector<MapScore> at(const std::vector<AffineMap>&) const;
+  MapScore at(const AffineMap& map) const { return at(std::vector<AffineMap>{map})[0]; }
   // Also the derivative of `climbed` by the twelve numbers of the map.
-  Information at(const AffineMap&, double gradient[12]) const;
+  MapScore at(const AffineMap&, double gradient[12]) const;
 
   std::int64_t evaluations() const { return evaluations_; }
 
@@ -35,7 +35,7 @@ class AlignmentMetric {
   const Operations& operations_;
   Queue& queue_;
   const FixedSamples& fixed_;
-  const Level& moving_;
+  const PyramidLevel& moving_;
   AffineMap to_index_;
   int bins_;
   double power_;  // of the covered share

@@ -39,7 +39,7 @@ struct Cells {  // a lattice of cells over the field of view of the level, in in
   double size[3];
 };
 
-Cells lay_cells(const Level& level, double spacing_mm) {
+Cells lay_cells(const PyramidLevel& level, double spacing_mm) {
   Cells cells;
   const int n[3] = {level.extent.d, level.extent.h, level.extent.w};
   for (int k = 0; k < 3; ++k) {
@@ -62,7 +62,7 @@ bool in_body(const Survey& s, const Flags& body, const Point& mm, const AffineMa
 }
 
 // Side of cells that share the flagged part of the scan among about `most` points.
-double cell_side(const Survey& s, const Flags& flags, const Level& level, std::int64_t most) {
+double cell_side(const Survey& s, const Flags& flags, const PyramidLevel& level, std::int64_t most) {
   double volume = double(std::count(flags.begin(), flags.end(), 1));
   const int n[3] = {level.extent.d, level.extent.h, level.extent.w};
   int dims = 0;
@@ -71,7 +71,7 @@ double cell_side(const Survey& s, const Flags& flags, const Level& level, std::i
   return std::pow(volume / double(most), 1.0 / std::max(dims, 1));
 }
 
-std::vector<Point> draw_points(const Level& level, const Survey& s, double spacing_mm, std::int64_t most) {
+std::vector<Point> draw_points(const PyramidLevel& level, const Survey& s, double spacing_mm, std::int64_t most) {
   const Flags body = widened(s, 0.15 * s.diameter_mm);
   const AffineMap to_index = invert(s.affine);
   const Cells cells = lay_cells(level, std::max(spacing_mm, cell_side(s, body, level, most)));
@@ -91,7 +91,7 @@ std::vector<Point> draw_points(const Level& level, const Survey& s, double spaci
 
 }  // namespace
 
-FixedSamples draw_samples(const Operations& operations, Queue& queue, const Level& level, const Survey& survey,
+FixedSamples draw_samples(const Operations& operations, Queue& queue, const PyramidLevel& level, const Survey& survey,
                           double spacing_mm, std::int64_t most) {
   const std::vector<Point> drawn = draw_points(level, survey, spacing_mm, most);
   const std::size_t count = drawn.size();

@@ -14,6 +14,7 @@ struct FixedSamples {
 // both grids are coarse and parallel, points at voxel centres would favour shifts by whole voxels (Pluim, Maintz and
 // Viergever, "Interpolation artefacts in mutual information based image registration", 2000). Points lie in the
 // foreground and a margin around it, so that a wide field of view does not drown it.
-FixedSamples draw_samples(const Operations&, Queue&, const Level&, const Survey&, double spacing_mm, std::int64_t most);
+FixedSamples draw_samples(const Operations&, Queue&, const PyramidLevel&, const Survey&, double spacing_mm,
+                          std::int64_t most);
 
 }  // namespace mmreg

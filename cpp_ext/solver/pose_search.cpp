@@ -56,7 +56,7 @@ std::vector<Candidate> search_poses(const AlignmentMetric& metric, const AffineM
     std::vector<AffineMap> maps;
     for (const Point& shift : shifts(net))
       maps.push_back(compose(translation(shift), compose(centre, rotation(vector))));
-    const std::vector<Information> scores = metric.at(maps);
+    const std::vector<MapScore> scores = metric.at(maps);
     for (std::size_t i = 0; i < maps.size(); ++i) out.push_back({maps[i], scores[i].climbed});
   }
   return out;

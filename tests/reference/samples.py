@@ -24,7 +24,7 @@ def condense(image, factor, low, high, knots, mask=None):
 
 
 def sample(image, points):
-    """Value, cover and their slopes at points (3, N); the outermost value holds up to half a voxel outside."""
+    """Value, cover, their slopes at points (3, N); the outermost value holds half a voxel outside."""
     shape = np.array(image.shape)[:, None]
     near, far = 2 * (points + 0.5), 2 * (shape - 0.5 - points)
     covers = np.clip(np.minimum(near, far), 0, 1)
