@@ -129,6 +129,8 @@ def test_another_image_on_the_grid_gets_its_dtype_and_the_geometry_of_the_header
     ):
         np.testing.assert_array_equal(after.header[field], before.header[field], err_msg=field)
     assert after.header.get_data_dtype() == np.float32
+    assert before.header["cal_max"] == 900
+    assert after.header["cal_max"] == 0  # a window for the other image
     np.testing.assert_array_equal(after.get_fdata(), 0.5)
 
 
@@ -139,6 +141,7 @@ def test_an_image_moved_to_another_grid_says_so(tmp_path):
     write(Volume(np.zeros(moved.shape), moved, source.source), tmp_path / "out.nii.gz")
     assert read(tmp_path / "out.nii.gz").grid.same_as(moved, FLOAT32_MM)
     assert nibabel.load(tmp_path / "out.nii.gz").header["descrip"].item() == b"scan 7"
+    assert nibabel.load(tmp_path / "out.nii.gz").header["slice_code"] == 0  # how another grid was scanned
 
 
 def test_scaled_integers_are_read_as_their_values(tmp_path):

@@ -107,6 +107,10 @@ def write(volume: Volume, path: Path) -> None:
     header = _source_header(volume.grid, source) if source else new_header(volume.grid.shape)
     if source is None or source.grid != volume.grid:
         set_grid(header, volume.grid)
+        for name in ("dim_info", "slice_code", "slice_start", "slice_end", "slice_duration"):
+            header[name] = 0  # how another grid was scanned
+    if header.get_data_dtype() != data.dtype:
+        header["cal_min"] = header["cal_max"] = 0  # the display window of another image
     header.set_data_dtype(data.dtype)
     save(header, source.extensions if source else b"", data, path)
 
