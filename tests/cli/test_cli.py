@@ -159,6 +159,13 @@ def test_a_result_with_reservations_is_written_and_told_by_the_exit_code(folder,
     assert names(folder / "out") == ALWAYS
 
 
+def test_an_interrupt_exits_with_130_and_leaves_nothing(folder, registrar):
+    before = names(folder)
+    registrar(error=KeyboardInterrupt())
+    run("register fixed.nii.gz moving.nii.gz -o out", code=130)
+    assert names(folder) == before
+
+
 @pytest.mark.usefixtures("folder")
 def test_a_missing_scan_is_one_clear_line_and_json_when_asked():
     done = run("register none.nii.gz moving.nii.gz -o out --json", code=3)
@@ -203,7 +210,8 @@ def test_warp_takes_images_labels_and_points_through_a_transform(folder):
     np.testing.assert_array_equal(
         io.read(folder / "l.nii.gz").data, io.read(folder / "fixed_labels.nii.gz").data
     )
-    run("warp moving.nii.gz -t field.nii.gz -o w.nii.gz --like fixed.nii.gz")
+    done = run("warp moving.nii.gz -t field.nii.gz -o w.nii.gz --like fixed.nii.gz --json")
+    assert json.loads(done.stdout) == {"status": "ok", "written": "w.nii.gz"}
     assert io.read(folder / "w.nii.gz").grid.same_as(io.read(folder / "fixed.nii.gz").grid)
     run("warp fixed.csv -t field.nii.gz -o there.csv")
     there = io.read_points(folder / "there.csv")

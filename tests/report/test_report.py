@@ -6,6 +6,7 @@ import re
 import struct
 import zlib
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pretend
@@ -19,6 +20,7 @@ from mmreg_rt.report import (
     failure_page,
     failure_summary,
     figures,
+    panels,
     result_page,
     result_summary,
     verdict,
@@ -28,6 +30,12 @@ from mmreg_rt.report.planes import orientation, planes, sample
 from mmreg_rt.report.png import encode, ramp
 
 HOSTILE = '"><script>alert(1)</script><img src=http://evil/x onerror=x>.nii.gz'
+
+
+@pytest.fixture(autouse=True)
+def small_pictures(monkeypatch):
+    """Pictures of single tests may be small, and so fast; the ``page`` that most tests read is whole."""
+    monkeypatch.setattr(panels, "planes", partial(planes, across_px=48))
 
 
 @pytest.fixture(scope="module")

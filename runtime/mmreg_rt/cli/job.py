@@ -68,6 +68,7 @@ def carry_out(job: Job, folder: Path, progress: Progress, score: Score | None = 
         case = replace(case, moving=io.read(job.moving))
         result = _register(job, case, progress)
         if score is not None:
+            progress("score", 0.0)
             case = replace(case, truth=score(result))
         progress("write", 0.0)
         with complete(folder) as partial:

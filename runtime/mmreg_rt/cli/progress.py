@@ -16,6 +16,7 @@ WORDS = {
     "deform": "Deformation",
     "refine": "Refinement",
     "finish": "Finishing",
+    "score": "Scoring",
     "write": "Writing",
 }
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import FILE
+from .options import FILE, json_option
 
 if TYPE_CHECKING:
     from ..geometry import Volume
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @click.option(
     "--interpolation", type=click.Choice(("linear", "nearest", "cubic")), default="linear", show_default=True
 )
+@json_option
 def warp(
     source: Path,
     transforms: tuple[Path, ...],
@@ -42,6 +44,7 @@ def warp(
     inverse: bool,
     labels: bool,
     interpolation: Any,
+    as_json: bool,
 ) -> None:
     """Take SOURCE through a transform of fixed to moving points.
 
@@ -60,7 +63,7 @@ def warp(
         io.write(transform.warp_labels(io.read(source), reference), output)
     else:
         io.write(transform.warp(io.read(source), reference, interpolation), output)
-    click.echo(f"Wrote {output}")
+    click.echo(json.dumps({"status": "ok", "written": str(output)}) if as_json else f"Wrote {output}")
 
 
 def _chain(paths: tuple[Path, ...], inverse: bool, reference: Volume | None) -> Transform:
