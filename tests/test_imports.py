@@ -22,7 +22,10 @@ DATA = tuple(re.findall(r'#include "(core/[^"]+)"', (CPP / "solver" / "operation
 # folder of cpp_ext -> what its quoted includes may start with, and what else besides C++ headers is allowed
 INCLUDES = {
     "core": (("core/",), ()),
-    "cpu": (("core/", "cpu/", "solver/operations.h"), ("sched.h", "sys/mman.h", "immintrin.h", "arm_neon.h")),
+    "cpu": (
+        ("core/", "cpu/", "solver/operations.h"),
+        ("sched.h", "sys/mman.h", "cpuid.h", "immintrin.h", "arm_neon.h"),
+    ),
     "solver": (("solver/", *DATA), ()),
     "pipeline": (("solver/", "pipeline/", *DATA), ()),
     "bind": (("solver/", "pipeline/", "bind/", "cpu/memory.h", *DATA), ("nanobind/",)),

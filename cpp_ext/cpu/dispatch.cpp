@@ -1,4 +1,8 @@
 // Chooses the CPU table once per call site: by name, or the best that this CPU runs.
+#if MMREG_HAS_AVX2
+#include <cpuid.h>
+#endif
+
 #include <cstring>
 
 #include "solver/operations.h"
@@ -21,8 +25,14 @@ extern const Operations operations;
 namespace {
 
 #if MMREG_HAS_AVX2
-bool runs_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+bool has_f16c() {  // not among the names that every compiler's __builtin_cpu_supports knows
+  unsigned a, b, c, d;
+  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+
+bool runs_avx2() {  // all that its flags in CMakeLists.txt let the compiler use; virtual machines may mask any of them
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+         __builtin_cpu_supports("bmi2") && has_f16c();
 }
 #endif
 #if MMREG_HAS_AVX512
