@@ -6,6 +6,7 @@
 #   make test    C++ tests under sanitizers, then the Python tests on the wheel as users get it
 #   make lint    style and types
 #   make bench   measure, and rewrite the tables of the README
+#   make fuzz    feed the readers of files with broken ones for FUZZ_SECONDS=600
 #   make setup   everything for work on the project
 #   make cross   compile and run the C++ tests for AArch64, where its compiler and qemu-user are installed
 
@@ -31,7 +32,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 NATIVE := CMakeLists.txt $(shell find cpp_ext -name '*.h' -o -name '*.cpp' -o -name 'CMakeLists.txt')
 PACKAGE := $(shell find runtime -type f ! -name '*.so' ! -path '*__pycache__*') $(filter-out cpp_ext/tests/%,$(NATIVE))
 
-.PHONY: help setup demo test test-cpp lint format bench cross clean
+.PHONY: help setup demo bench fuzz test test-cpp lint format cross clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -78,16 +79,34 @@ $(DONE)/bench: $(DONE)/dev
 demo: $(DONE)/package
 	$(BIN)/mmreg demo -o demo $(if $(FIXED),--fixed "$(FIXED)") $(if $(MOVING),--moving "$(MOVING)")
 
-test: $(DONE)/dev test-cpp
-	$(BIN)/python -m pytest -q
+# All that the README's tables are made of, which wants an idle machine: digital heads always; the pairs of
+# heldout_pairs.toml where MMREG_DATA has the scans; those of TASKS=DIR (benchmarks/registration.py documents the
+# folder). Peers that are installed run beside: hours. `PEERS=` leaves them out: minutes.
+PEERS ?= $(shell $(BIN)/python -c "import sys; sys.path.insert(0, 'benchmarks'); from peers import PEERS, \
+  installed_version; print(','.join(filter(installed_version, PEERS)))" 2>/dev/null)
+REGISTRATION = $(BIN)/python benchmarks/registration.py --peers "$(PEERS)"
+RESULTS := benchmarks/results/registration
 
-# TASKS=DIR measures whole registrations too; benchmarks/registration.py documents the folder.
 bench: $(DONE)/bench
 	$(BIN)/python benchmarks/kernels.py
+	$(BIN)/python benchmarks/prepare_phantoms.py build/tasks/phantoms
+	$(REGISTRATION) --tasks build/tasks/phantoms --align affine --results $(RESULTS)_phantoms.json
 ifdef TASKS
-	$(BIN)/python benchmarks/registration.py --tasks "$(TASKS)" --results benchmarks/results/registration_dev.json
+	$(REGISTRATION) --tasks "$(TASKS)" --results $(RESULTS)_dev.json
+endif
+ifneq ($(MMREG_DATA),)
+	$(BIN)/python benchmarks/prepare_heldout.py $(MMREG_DATA) build/tasks/heldout
+	$(REGISTRATION) --tasks build/tasks/heldout --results $(RESULTS)_heldout.json
 endif
 	$(BIN)/python benchmarks/readme_table.py
+
+FUZZ_SECONDS ?= 600
+fuzz: $(DONE)/dev
+	$(PIP) atheris
+	PYTHONPATH=tests $(BIN)/python -m fuzz.fuzz_headers --seconds $(FUZZ_SECONDS)
+
+test: $(DONE)/dev test-cpp
+	$(BIN)/python -m pytest -q
 
 lint: $(DONE)/lint-tools
 	$(BIN)/ruff check .

@@ -3,7 +3,9 @@
 // Every name lives in the target's namespace, so that the linker cannot mix the targets.
 #pragma once
 #include <cstring>
-#if defined(__SSE2__)
+#if defined(__SSE2__) && defined(__clang__)
+#include <immintrin.h>
+#elif defined(__SSE2__)
 #pragma GCC diagnostic push  // GCC 12 warns about its own headers
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
