@@ -28,7 +28,7 @@ AffineMap rotation(const Point& vector) {  // Rodrigues' formula
   const double angle = length(vector), half = 0.5 * angle;
   const double a = angle < 1e-6 ? 1 - angle * angle / 6 : std::sin(angle) / angle;
   const double s = angle < 1e-6 ? 0.5 : std::sin(half) / angle, b = 2 * s * s;
-  const double(&v)[3] = vector.x;
+  const double (&v)[3] = vector.x;
   AffineMap r;
   const double square = dot(vector, vector);
   for (int i = 0; i < 3; ++i)

@@ -150,8 +150,7 @@ double Aligner::rank(const Candidate& c) const {
 }
 
 std::vector<Candidate> Aligner::best(const std::vector<Candidate>& all, std::size_t keep, double apart_mm) const {
-  return distinct(
-      all, [this](const Candidate& c) { return rank(c); }, keep, apart_mm, fixed_survey_.radius_mm);
+  return distinct(all, [this](const Candidate& c) { return rank(c); }, keep, apart_mm, fixed_survey_.radius_mm);
 }
 
 // A wide net around centre on centre, and a narrow one around the place that the headers give.

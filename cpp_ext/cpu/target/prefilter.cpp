@@ -37,8 +37,7 @@ void prefilter(Queue& queue, const float* image, int channels, Extent n, float* 
       std::memcpy(p, image + z * plane, std::size_t(plane) * 4);
       for (int y = 0; y < n.h; ++y) {
         float* row = p + std::int64_t(y) * n.w;
-        filter<float>(
-            n.w, [&](int i) { return row[i]; }, [&](int i, float v) { row[i] = v; });
+        filter<float>(n.w, [&](int i) { return row[i]; }, [&](int i, float v) { row[i] = v; });
       }
       for (int x = 0; x < n.w; x += lanes) {
         const int count = n.w - x < lanes ? n.w - x : lanes;
