@@ -3,59 +3,127 @@
 #include "cpu/target/operations.h"
 #include "cpu/target/vectors.h"
 
+#pragma GCC diagnostic ignored "-Wpsabi"  // no vector crosses a call: all that takes or gives one is inlined
+
 namespace mmreg::MMREG_TARGET {
 namespace {
 
 constexpr float pole = -0.26794919243112270647f;  // sqrt(3) - 2
+constexpr float gain = 6.0f;                      // (1 - pole) (1 - 1 / pole)
 constexpr int horizon = 16;                       // |pole|^16 < 1e-9
 
-// In place along `n` elements `stride` apart, of `Real` = float, or Floats for a vector of lines side by side.
+typedef float Strip __attribute__((vector_size(16 * lanes)));  // four vectors side by side
+typedef float StripAnywhere __attribute__((vector_size(16 * lanes), aligned(4), may_alias));
+
+// Start of the causal recursion over the mirrored line.
+template <class Real, class Get>
+MMREG_INLINE Real first(int n, Get get) {
+  const int period = 2 * (n - 1);
+  Real sum = gain * get(0);
+  float power = gain * pole;
+  for (int i = 1; i < horizon; ++i, power *= pole) {
+    const int k = i % period;
+    sum += power * get(k < n ? k : period - k);
+  }
+  return sum;
+}
+
+// Start of the anticausal recursion, from the last two values of the causal one.
+template <class Real>
+MMREG_INLINE Real last(Real end, Real before) {
+  return (pole / (pole * pole - 1.0f)) * (end + pole * before);
+}
+
+// In place along a line, or along as many lines side by side as a Real holds.
 template <class Real, class Get, class Set>
 MMREG_INLINE void filter(int n, Get get, Set set) {
   if (n == 1) return;
-  Real sum = get(0) * 6.0f;
-  float power = pole;
-  for (int i = 1; i < horizon; ++i, power *= pole) {
-    const int period = 2 * (n - 1), k = i % period;
-    sum += power * 6.0f * get(k < n ? k : period - k);
-  }
-  Real c = sum;
+  Real c = first<Real>(n, get), before = c;
   set(0, c);
-  for (int i = 1; i < n; ++i) set(i, c = 6.0f * get(i) + pole * c);
-  c = (pole / (pole * pole - 1.0f)) * (c + pole * get(n - 2));
-  set(n - 1, c);
+  for (int i = 1; i < n; ++i) before = c, set(i, c = gain * get(i) + pole * c);
+  set(n - 1, c = last(c, before));
   for (int i = n - 2; i >= 0; --i) set(i, c = pole * (c - get(i)));
+}
+
+// The lines of `n` elements `stride` apart that start at p, p + 1, ... p + width - 1.
+MMREG_INLINE void filter_lines(float* p, int width, int n, std::int64_t stride) {
+  int x = 0;
+  for (; x + 4 * lanes <= width; x += 4 * lanes)
+    filter<Strip>(
+        n, [=](int i) MMREG_INLINE_LAMBDA { return *reinterpret_cast<const StripAnywhere*>(p + i * stride + x); },
+        [=](int i, const Strip& v) MMREG_INLINE_LAMBDA { *reinterpret_cast<StripAnywhere*>(p + i * stride + x) = v; });
+  for (; x < width; x += lanes) {
+    const int count = width - x < lanes ? width - x : lanes;
+    filter<Floats>(
+        n, [=](int i) MMREG_INLINE_LAMBDA { return load(p + i * stride + x, count); },
+        [=](int i, Floats v) MMREG_INLINE_LAMBDA { store(p + i * stride + x, v, count); });
+  }
+}
+
+// Recursions within a vector, by doubling: lane i gets the sum over j <= i (or j >= i) of pole^|i - j| v[j].
+MMREG_INLINE Floats run_up(Floats v) {
+  const Ints lane = lane_numbers();
+  float power = pole;
+  for (int step = 1; step < lanes; step *= 2, power *= power)
+    v += power * (lane < splat(step) ? Floats{} : permute(v, (lane - step) & (lanes - 1)));
+  return v;
+}
+
+MMREG_INLINE Floats run_down(Floats v) {
+  const Ints lane = lane_numbers();
+  float power = pole;
+  for (int step = 1; step < lanes; step *= 2, power *= power)
+    v += power * (lane >= splat(lanes - step) ? Floats{} : permute(v, (lane + step) & (lanes - 1)));
+  return v;
+}
+
+struct Carry {  // pole^(i + 1), and in the other direction
+  Floats up, down;
+};
+
+MMREG_INLINE Carry carry() {
+  Carry c;
+  float power = pole;
+  for (int i = 0; i < lanes; ++i, power *= pole) c.up[i] = c.down[lanes - 1 - i] = power;
+  return c;
+}
+
+MMREG_INLINE void filter_row(float* row, int n, const Carry& power) {
+  if (n == 1) return;
+  row[0] = first<float>(n, [=](int i) { return row[i]; }) / gain;
+  float c = 0;
+  for (int x = 0; x < n; x += lanes) {
+    const int count = n - x < lanes ? n - x : lanes;
+    const Floats v = run_up(gain * load(row + x, count)) + c * power.up;
+    store(row + x, v, count);
+    c = v[lanes - 1];
+  }
+  row[n - 1] = last(row[n - 1], row[n - 2]) / -pole;
+  c = 0;
+  for (int x = (n - 1) / lanes * lanes; x >= 0; x -= lanes) {
+    const int count = n - x < lanes ? n - x : lanes;
+    const Floats v = run_down(-pole * load(row + x, count)) + c * power.down;
+    store(row + x, v, count);
+    c = v[0];
+  }
 }
 
 }  // namespace
 
 void prefilter(Queue& queue, const float* image, int channels, Extent n, float* out) {
   const std::int64_t plane = std::int64_t(n.h) * n.w;
-  parallel(queue, std::int64_t(channels) * n.d, 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel(queue, std::int64_t(channels) * n.d, 1, [=](std::int64_t begin, std::int64_t end) {
+    const Carry power = carry();
     for (std::int64_t z = begin; z < end; ++z) {
       float* p = out + z * plane;
-      std::memcpy(p, image + z * plane, std::size_t(plane) * 4);
-      for (int y = 0; y < n.h; ++y) {
-        float* row = p + std::int64_t(y) * n.w;
-        filter<float>(n.w, [&](int i) { return row[i]; }, [&](int i, float v) { row[i] = v; });
-      }
-      for (int x = 0; x < n.w; x += lanes) {
-        const int count = n.w - x < lanes ? n.w - x : lanes;
-        const auto at = [&](int i) { return p + std::int64_t(i) * n.w + x; };
-        filter<Floats>(
-            n.h, [&](int i) { return load(at(i), count); }, [&](int i, Floats v) { store(at(i), v, count); });
-      }
+      if (out != image) std::memcpy(p, image + z * plane, std::size_t(plane) * sizeof(float));
+      for (int y = 0; y < n.h; ++y) filter_row(p + std::int64_t(y) * n.w, n.w, power);
+      filter_lines(p, n.w, n.h, n.w);
     }
   });
-  parallel(queue, std::int64_t(channels) * n.h, 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel(queue, std::int64_t(channels) * n.h, 1, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t y = begin; y < end; ++y)
-      for (int x = 0; x < n.w; x += lanes) {
-        const int count = n.w - x < lanes ? n.w - x : lanes;
-        float* p = out + (y / n.h) * voxels(n) + (y % n.h) * n.w + x;
-        filter<Floats>(
-            n.d, [&](int i) { return load(p + i * plane, count); },
-            [&](int i, Floats v) { store(p + i * plane, v, count); });
-      }
+      filter_lines(out + (y / n.h) * voxels(n) + (y % n.h) * n.w, n.w, n.d, plane);
   });
 }
 

@@ -53,10 +53,18 @@ struct Place {          // where in a volume a vector of points lies
   Floats weight[taps];  // of the columns
   Floats z, y;          // distance from the first row that is needed, along each axis
   int z0, y0, x0;       // that row, not yet clamped or mirrored, and the first column loaded
+  int more_z, more_y;   // rows needed beyond those of one point
 };
 
-// Z x Y rows from the first that is needed.
-template <class Kernel, int Z, int Y, int C, int taps>
+template <int taps>
+MMREG_INLINE Floats across(const Floats (&sum)[taps], const Floats (&weight)[taps]) {
+  Floats value = sum[0] * weight[0];
+  for (int t = 1; t < taps; ++t) value += sum[t] * weight[t];
+  return value;
+}
+
+// Z x Y rows from the first that is needed. `narrow`: the columns of each tap lie within one vector.
+template <class Kernel, bool narrow, int Z, int Y, int C, int taps>
 MMREG_INLINE void add_rows(const Source& s, const Place<C, taps>& at, Floats (&value)[C]) {
   Floats y_weight[Y], sum[C][taps] = {};
   std::int64_t y_offset[Y];
@@ -73,19 +81,84 @@ MMREG_INLINE void add_rows(const Source& s, const Place<C, taps>& at, Floats (&v
       const float* row = plane + y_offset[j];
       const Floats weight = z_weight * y_weight[j];
       for (int k = 0; k < C; ++k, row += s.size) {
+        if constexpr (narrow) {
+          for (int t = 0; t < taps; ++t) sum[k][t] += weight * permute(load(row + t), at.column[t]);
+        } else {
+          const Floats low = load(row), high = load(row + lanes);
+          for (int t = 0; t < taps; ++t) sum[k][t] += weight * permute(low, high, at.column[t]);
+        }
+      }
+    }
+  }
+  for (int k = 0; k < C; ++k) value[k] = across(sum[k], at.weight);
+}
+
+// As above for any number of rows.
+template <class Kernel, int C, int taps>
+MMREG_INLINE void add_many_rows(const Source& s, const Place<C, taps>& at, int z_rows, int y_rows, Floats (&value)[C]) {
+  Floats sum[C][taps] = {};
+  for (int i = 0; i < z_rows; ++i) {
+    const Floats z_weight = Kernel::weight(at.z - float(i));
+    const float* plane = s.data + std::int64_t(Kernel::row(at.z0 + i, s.n.d)) * s.n.h * s.n.w + at.x0;
+    for (int j = 0; j < y_rows; ++j) {
+      const float* row = plane + std::int64_t(Kernel::row(at.y0 + j, s.n.h)) * s.n.w;
+      const Floats weight = z_weight * Kernel::weight(at.y - float(j));
+      for (int k = 0; k < C; ++k, row += s.size) {
         const Floats low = load(row), high = load(row + lanes);
         for (int t = 0; t < taps; ++t) sum[k][t] += weight * permute(low, high, at.column[t]);
       }
     }
   }
-  for (int k = 0; k < C; ++k) {
-    value[k] = sum[k][0] * at.weight[0];
-    for (int t = 1; t < taps; ++t) value[k] += sum[k][t] * at.weight[t];
-  }
+  for (int k = 0; k < C; ++k) value[k] = across(sum[k], at.weight);
 }
 
-// False, and no values, if the points are too far apart for this: their rows, rounded down, may differ by 1 from that
-// of the first point. `c` is inside of the volume's box.
+template <class Kernel, bool narrow, int C, int taps>
+MMREG_INLINE void add_touched(const Source& s, const Place<C, taps>& at, Floats (&value)[C]) {
+  if (at.more_z + at.more_y == 0)
+    add_rows<Kernel, narrow, taps, taps>(s, at, value);
+  else if (at.more_z == 0 && at.more_y == 1)
+    add_rows<Kernel, narrow, taps, taps + 1>(s, at, value);
+  else if (at.more_z == 1 && at.more_y == 0)
+    add_rows<Kernel, narrow, taps + 1, taps>(s, at, value);
+  else if (at.more_z < 2 && at.more_y < 2)
+    add_rows<Kernel, narrow, taps + 1, taps + 1>(s, at, value);
+  else
+    add_rows<Kernel, narrow, taps + 2, taps + 2>(s, at, value);
+}
+
+// Moves the columns of tap t to start at x0 + t if each then fits into one vector. Worth it only where permuting two
+// vectors costs more than permuting one.
+template <int C, int taps>
+MMREG_INLINE bool narrowed(const Source& s, Place<C, taps>& at) {
+  if (lanes != 8) return false;
+  const int by = at.column[0][0];
+  Ints reach{};
+  for (int t = 0; t < taps; ++t) reach |= at.column[t] - (by + t);
+  if (at.x0 + by + taps - 1 + lanes > s.n.w || any_above(reach, lanes - 1)) return false;
+  at.x0 += by;
+  for (int t = 0; t < taps; ++t) at.column[t] -= by + t;
+  return true;
+}
+
+template <class Kernel, int C, int taps>
+MMREG_INLINE void set_rows(const Points& c, int z_first, int y_first, Place<C, taps>& at) {
+  at.z0 = z_first - Kernel::before, at.y0 = y_first - Kernel::before;
+  at.z = c.z - float(at.z0), at.y = c.y - float(at.y0);
+}
+
+constexpr int most_rows = 6;  // along an axis, beyond those of one point: gathering is cheaper than many more
+
+template <class Kernel, int C, int taps>
+MMREG_INLINE bool sample_spread(const Source& s, const Points& c, Ints z, Ints y, Place<C, taps>& at,
+                                Floats (&value)[C]) {
+  const int z_first = smallest(z), y_first = smallest(y), more_z = largest(z) - z_first, more_y = largest(y) - y_first;
+  if (more_z + more_y > most_rows) return false;
+  set_rows<Kernel>(c, z_first, y_first, at);
+  add_many_rows<Kernel>(s, at, taps + more_z, taps + more_y, value);
+  return true;
+}
+
+// False, and no values, if the points are too far apart for this. `c` is inside of the volume's box.
 template <class Kernel, int C>
 MMREG_INLINE bool sample_rows(const Source& s, const Points& c, Floats (&value)[C]) {
   constexpr int taps = Kernel::taps;
@@ -97,23 +170,16 @@ MMREG_INLINE bool sample_rows(const Source& s, const Points& c, Floats (&value)[
   Kernel::columns(c.x, s.n.w, at.column, at.weight);
   Ints reach{};
   for (int i = 0; i < taps; ++i) at.column[i] -= at.x0, reach |= at.column[i];
-  if (any_above(reach, window - 1) || any_above(z - za + 1, 2) || any_above(y - ya + 1, 2)) return false;
+  if (any_above(reach, window - 1)) return false;
+  if (any_above(z - za + 1, 2) || any_above(y - ya + 1, 2)) return sample_spread<Kernel>(s, c, z, y, at, value);
 
-  const int z_back = any_below(z, za), z_ahead = any_below(za, z), y_back = any_below(y, ya),
-            y_ahead = any_below(ya, y);
-  at.z0 = z[0] - z_back - Kernel::before, at.y0 = y[0] - y_back - Kernel::before;
-  at.z = c.z - float(at.z0), at.y = c.y - float(at.y0);
-  const int more_z = z_back + z_ahead, more_y = y_back + y_ahead;
-  if (more_z + more_y == 0)
-    add_rows<Kernel, taps, taps>(s, at, value);
-  else if (more_z == 0 && more_y == 1)
-    add_rows<Kernel, taps, taps + 1>(s, at, value);
-  else if (more_z == 1 && more_y == 0)
-    add_rows<Kernel, taps + 1, taps>(s, at, value);
-  else if (more_z < 2 && more_y < 2)
-    add_rows<Kernel, taps + 1, taps + 1>(s, at, value);
+  const int z_back = any_below(z, za), y_back = any_below(y, ya);
+  at.more_z = z_back + any_below(za, z), at.more_y = y_back + any_below(ya, y);
+  set_rows<Kernel>(c, z[0] - z_back, y[0] - y_back, at);
+  if (narrowed(s, at))
+    add_touched<Kernel, true>(s, at, value);
   else
-    add_rows<Kernel, taps + 2, taps + 2>(s, at, value);
+    add_touched<Kernel, false>(s, at, value);
   return true;
 }
 

@@ -260,6 +260,26 @@ MMREG_INLINE float largest(Floats v) {
   return most;
 }
 
+MMREG_INLINE int smallest(Ints v) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_min_epi32(__m512i(v));
+#else
+  int least = v[0];
+  for (int i = 1; i < lanes; ++i) least = v[i] < least ? v[i] : least;
+  return least;
+#endif
+}
+
+MMREG_INLINE int largest(Ints v) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_max_epi32(__m512i(v));
+#else
+  int most = v[0];
+  for (int i = 1; i < lanes; ++i) most = v[i] > most ? v[i] : most;
+  return most;
+#endif
+}
+
 // IEEE binary16, in hardware or by exact integer arithmetic; both round to nearest even.
 MMREG_INLINE Floats load(const Half* p) {
 #if defined(__AVX512F__)
