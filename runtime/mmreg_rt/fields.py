@@ -24,8 +24,14 @@ def add_affine(u: Float32, linear: Float64, matrix: Float64) -> Float32:
     _, depth, height, width = u.shape
     axes = matrix[:, :, None, None]
     plane = axes[:, 1] * np.arange(height)[:, None] + axes[:, 2] * np.arange(width) + axes[:, 3]
-    for k in range(depth):  # one slice at a time keeps the float64 scratch small
-        out[:, k] = np.tensordot(linear, u[:, k], 1) + plane + axes[:, 0] * k
+    terms = [
+        (c, j, float(linear[c, j])) for c, j in np.ndindex(3, 3) if linear[c, j]
+    ]  # 3 if axes are aligned
+    for k in range(depth):  # one slice at a time keeps the float64 scratch in the cache
+        total = plane + axes[:, 0] * k
+        for c, j, factor in terms:
+            total[c] += np.multiply(u[j, k], factor, dtype=np.float64)
+        out[:, k] = total
     return out
 
 
