@@ -50,10 +50,11 @@ def test_the_wheel_holds_the_runtime_and_nothing_else(wheel):
     assert [name for name in names if name.endswith(".so")] == [
         n for n in names if n.startswith("mmreg_rt/_native")
     ]
-    packaged = {name for name in names if name.endswith((".py", ".typed"))}
+    packaged = {name for name in names if name.startswith("mmreg_rt/") and not name.endswith(".so")}
+    sources = {path for path in (ROOT / "runtime").rglob("*") if path.is_file() and path.suffix != ".so"}
     assert packaged == {
-        str(path.relative_to(ROOT / "runtime")) for path in (ROOT / "runtime").rglob("*.py")
-    } | {"mmreg_rt/py.typed"}
+        str(p.relative_to(ROOT / "runtime")) for p in sources if p.parent.name != "__pycache__"
+    }
 
 
 def test_the_wheel_installs_and_runs_in_a_new_environment(wheel, tmp_path):
@@ -70,6 +71,8 @@ def test_the_wheel_installs_and_runs_in_a_new_environment(wheel, tmp_path):
     )
     assert found.stdout.startswith(str(tmp_path))
     assert found.stdout.split()[-1] == "baseline"
+    command = [tmp_path / "env" / "bin" / "mmreg", "doctor"]
+    subprocess.run(command, check=True, env=environment, capture_output=True, cwd=tmp_path)
 
 
 def test_symbols_are_stripped(wheel, tmp_path):
