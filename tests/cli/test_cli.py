@@ -109,6 +109,26 @@ def test_labels_and_points_of_the_moving_scan_come_to_the_fixed_one(folder):
     np.testing.assert_allclose(found, io.read_points(folder / "fixed.csv"), atol=1e-4)  # text of the CSV
 
 
+@pytest.mark.parametrize("option", ["--labels", "--points", "--fixed-mask", "--moving-mask"])
+def test_a_bad_extra_file_is_told_before_the_work(folder, registrar, option):
+    asked = registrar()
+    bad = "bad.csv" if option == "--points" else "bad.nii.gz"
+    (folder / "bad.csv").write_text("x,y,z\n1,2\n")
+    (folder / "bad.nii.gz").write_bytes(b"no")
+    run(f"register fixed.nii.gz moving.nii.gz -o out {option} {bad}", code=3)
+    assert not vars(asked.asked)  # no registrar was even made
+    assert names(folder / "out") == {"report.html", "result.json"}
+
+
+def test_points_of_another_scan_are_told_before_the_work_and_single_ones_are_a_warning(folder, registrar):
+    asked = registrar()
+    io.write_points([[500.0, 0, 0], [600, 0, 0]], folder / "far.csv")
+    run("register fixed.nii.gz moving.nii.gz -o out --points far.csv", code=3)
+    assert not vars(asked.asked)
+    io.write_points([[500.0, 0, 0], [5, 5, 5], [6, 6, 6]], folder / "odd.csv")
+    assert "1 of 3 landmarks" in run("register fixed.nii.gz moving.nii.gz -o out --points odd.csv").output
+
+
 def test_json_is_the_same_as_the_file_and_alone_on_standard_output(folder):
     out = folder / "out"
     done = run("register fixed.nii.gz moving.nii.gz -o out --json")

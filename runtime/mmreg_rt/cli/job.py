@@ -14,6 +14,7 @@ from .folder import complete
 from .progress import Progress
 
 if TYPE_CHECKING:
+    from ..geometry import Float64, Volume
     from ..registrar import Registration  # type: ignore[import-not-found, unused-ignore]
 
 Score = Callable[["Registration"], report.TruthScore]
@@ -61,19 +62,16 @@ def carry_out(job: Job, folder: Path, progress: Progress, score: Score | None = 
     """
     case = report.Case(None, None, job.fixed.name, job.moving.name, job.options)
     try:
-        progress("read", 0.0)
-        case = replace(
-            case, fixed=io.read(job.fixed)
-        )  # one by one: the report of a failure shows what was read
-        case = replace(case, moving=io.read(job.moving))
-        result = _register(job, case, progress)
-        if score is not None:
-            progress("score", 0.0)
-            case = replace(case, truth=score(result))
-        progress("write", 0.0)
-        with complete(folder) as partial:
-            summary = _write(job, case, result, partial, progress)
-        progress("write", 1.0)
+        with complete(folder) as partial:  # before the work: is there a place for it?
+            progress("read", 0.0)
+            case = replace(case, fixed=io.read(job.fixed))  # one by one: a failure shows what was read
+            case = replace(case, moving=io.read(job.moving))
+            extras = _read_extras(job)
+            result = _register(job, case, extras, progress)
+            if score is not None:
+                progress("score", 0.0)
+                case = replace(case, truth=score(result))
+            summary = _write(case, extras, result, partial, progress)
     except Exception as error:
         progress.close()
         raise Failed(error, _write_failure(case, error, folder, progress.seconds)) from error
@@ -88,38 +86,57 @@ def exit_of(summary: dict[str, Any]) -> int:
     return DEADLINE if summary["degraded"] else OK
 
 
-def _register(job: Job, case: report.Case, progress: Progress) -> Registration:
+@dataclass(frozen=True, eq=False)
+class _Extras:
+    """What may come with the scans. It is read before the work, so that a bad file is told at once."""
+
+    masks: dict[str, Volume]
+    labels: Volume | None
+    points: Float64 | None
+
+
+def _read_extras(job: Job) -> _Extras:
+    masks = {"fixed_mask": job.fixed_mask, "moving_mask": job.moving_mask}
+    return _Extras(
+        {name: io.read(path) for name, path in masks.items() if path is not None},
+        None if job.labels is None else io.read(job.labels),
+        None if job.points is None else io.read_points(job.points),
+    )
+
+
+def _register(job: Job, case: report.Case, extras: _Extras, progress: Progress) -> Registration:
+    from ..checks import check_points
     from ..registrar import Registrar
 
-    masks = {
-        name: io.read(path)
-        for name, path in (("fixed_mask", job.fixed_mask), ("moving_mask", job.moving_mask))
-        if path is not None
-    }
+    assert case.fixed is not None
+    assert case.moving is not None
+    odd = [] if extras.points is None else check_points(extras.points, case.moving.grid, "moving")
     registrar = Registrar(
         job.model, align=job.align, deform=job.deform, threads=job.threads, progress=progress
     )
-    reading = progress.seconds.get("read", 0.0) + progress.running("read")
-    result = registrar.register(case.fixed, case.moving, **masks, deadline_ms=job.deadline_ms)
+    reading = progress.running("read")
+    result = registrar.register(case.fixed, case.moving, **extras.masks, deadline_ms=job.deadline_ms)
     seconds = {"read": 0.0, **result.seconds}  # reading is this program's part, and comes first
-    return replace(result, seconds={**seconds, "read": seconds["read"] + reading})
+    seconds["read"] += reading
+    return replace(result, seconds=seconds, warnings=type(result.warnings)([*result.warnings, *odd]))
 
 
 def _write(
-    job: Job, case: report.Case, result: Registration, folder: Path, progress: Progress
+    case: report.Case, extras: _Extras, result: Registration, folder: Path, progress: Progress
 ) -> dict[str, Any]:
     from ..transform import Rigid
 
+    progress("write", 0.0)
     io.write(result.warped, folder / "warped.nii.gz")
     io.write_transform(result.transform, folder / "transform.nii.gz")
     progress("write", 0.4)
     io.write_transform(result.inverse, folder / "inverse.nii.gz")
     io.write_transform(result.affine or result.rigid or Rigid(_identity()), folder / "affine.tfm")
     progress("write", 0.8)
-    if job.labels is not None:
-        io.write(result.transform.warp_labels(io.read(job.labels), case.fixed), folder / "labels.nii.gz")
-    if job.points is not None:
-        io.write_points(result.inverse.map_points(io.read_points(job.points)), folder / "points.csv")
+    if extras.labels is not None:
+        io.write(result.transform.warp_labels(extras.labels, case.fixed), folder / "labels.nii.gz")
+    if extras.points is not None:
+        io.write_points(result.inverse.map_points(extras.points), folder / "points.csv")
     summary = report.result_summary(case, result)
     (folder / "report.html").write_text(report.result_page(case, result), "utf-8")
     _write_json(summary, folder)
