@@ -33,6 +33,7 @@ void bind_filters(nb::module_&);
 void bind_samples(nb::module_&);
 void bind_search(nb::module_&);
 void bind_similarity(nb::module_&);
+void bind_refine(nb::module_&);
 
 }  // namespace mmreg::bind
 
@@ -46,4 +47,5 @@ NB_MODULE(_native, m) {
   bind_samples(m);
   bind_search(m);
   bind_similarity(m);
+  bind_refine(m);
 }

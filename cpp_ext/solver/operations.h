@@ -13,6 +13,8 @@
 // - Extents of 1 along any axis are ordinary input.
 #pragma once
 #include "core/alignment_data.h"
+#include "core/descent_data.h"
+#include "core/force_data.h"
 #include "core/histogram.h"
 #include "core/types.h"
 
@@ -138,6 +140,13 @@ struct Operations {
   // bin.
   void (*sample_gradient)(Queue&, const SampleList& fixed, const float* moving, Extent n, const IndexMap& map, int bins,
                           const float* gain, double* gradient);
+
+  // Writes the last four channels of a feature image: `image` in histogram bins (image * scale + offset,
+  // clamped to the padding), `valid` (0 or 1; nullptr: 1 everywhere), 0, 0.
+  void (*attach)(Queue&, const float* image, const std::uint8_t* valid, Extent n, float scale, float offset, int channels,
+                 Half* features);
+  void (*force)(Queue&, const ForceArguments&);
+  void (*descent)(Queue&, const DescentArguments&);
 };
 
 // The best table this machine can run, or the one named; nullptr if there is none of that name or this

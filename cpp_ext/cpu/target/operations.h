@@ -55,5 +55,9 @@ void joint_histogram(Queue&, const float* fixed, const float* moving, const std:
                      Binning fixed_bins, Binning moving_bins, Parzen parzen, double* histogram);
 std::int64_t percentiles(Queue&, const float* image, const std::uint8_t* mask, std::int64_t count,
                          const double* fractions, int wanted, float* values);
+void attach(Queue&, const float* image, const std::uint8_t* valid, Extent n, float scale, float offset, int channels,
+            Half* features);
+void force(Queue&, const ForceArguments&);
+void descent(Queue&, const DescentArguments&);
 
 }  // namespace mmreg::MMREG_TARGET

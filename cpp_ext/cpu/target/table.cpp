@@ -50,6 +50,9 @@ const Operations operations = {
     sample_points,
     sample_histogram,
     sample_gradient,
+    attach,
+    force,
+    descent,
 };
 
 }  // namespace mmreg::MMREG_TARGET

@@ -1,0 +1,64 @@
+// Bindings of the operations of the continuous refinement.
+#include "bind/arrays.h"
+#include <nanobind/stl/tuple.h>
+
+namespace mmreg::bind {
+
+static void attach(nb::ndarray<std::uint16_t, nb::ndim<4>, nb::c_contig, nb::device::cpu> features, In<float, 3> image,
+                   std::optional<In<std::uint8_t, 3>> valid, float scale, float offset, int threads,
+                   const std::string& target) {
+  const Extent n = extent(image, 0);
+  const int channels = int(features.shape(3));
+  require(channels % 16 == 0 && channels >= 16, "features must have a multiple of 16 channels");
+  require(features.size() == image.size() * channels, "features and image must have the same extent");
+  require(!valid || valid->size() == image.size(), "valid and image must have the same extent");
+  Call call(target, threads);
+  call->attach(call.queue(), image.data(), valid ? valid->data() : nullptr, n, scale, offset, channels,
+               reinterpret_cast<Half*>(features.data()));
+}
+
+static nb::tuple force(In<std::uint16_t, 4> fixed, In<std::uint16_t, 4> moving, In<float, 4> u, In<std::int32_t, 2> rows,
+                       std::optional<In<float, 2>> gain, float feature_weight, float intensity_weight, int threads,
+                       const std::string& target) {
+  const Extent n = extent(fixed, 0);
+  const int channels = int(fixed.shape(3));
+  require(channels % 16 == 0 && channels >= 16, "features must have a multiple of 16 channels");
+  require(fixed.size() == moving.size() && u.size() * channels == 3 * fixed.size(), "extents differ");
+  require(rows.shape(0) == std::size_t(n.d) * n.h && rows.shape(1) == 2, "rows must have shape (D * H, 2)");
+  require(!gain || gain->size() == histogram_cells, "gain must have shape (32, 32)");
+  Out<float> out = make<float>({3, n.d, n.h, n.w});
+  Out<double> histogram = make<double>({histogram_bins, histogram_bins});
+  ForceSums sums{};
+  {
+    Call call(target, threads);
+    call->force(call.queue(), {reinterpret_cast<const Half*>(fixed.data()), reinterpret_cast<const Half*>(moving.data()),
+                               channels, n, rows.data(), u.data(), gain ? gain->data() : nullptr, feature_weight,
+                               intensity_weight, out.data(), histogram.data(), &sums});
+  }
+  return nb::make_tuple(out, histogram, nb::make_tuple(sums.features, sums.features_squared, sums.intensity_squared, sums.count));
+}
+
+static Out<float> descent(In<float, 4> force, nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::cpu> mean,
+                          nb::ndarray<float, nb::ndim<3>, nb::c_contig, nb::device::cpu> square, int iteration,
+                          float mean_decay, float square_decay, float floor, float rate_vox, int threads,
+                          const std::string& target) {
+  const Extent n = extent(force, 1);
+  require(force.shape(0) == 3 && mean.size() == force.size() && 3 * square.size() == force.size(), "extents differ");
+  require(iteration >= 1, "iterations count from 1");
+  Out<float> step = make<float>({3, n.d, n.h, n.w});
+  Call call(target, threads);
+  call->descent(call.queue(), {force.data(), n, mean.data(), square.data(), iteration, mean_decay, square_decay, floor,
+                               rate_vox, step.data()});
+  return step;
+}
+
+void bind_refine(nb::module_& m) {
+  m.def("attach", &attach, "features"_a.noconvert(), "image"_a.noconvert(), "valid"_a.none(), "scale"_a, "offset"_a,
+        "threads"_a = 0, "target"_a = "");
+  m.def("force", &force, "fixed"_a.noconvert(), "moving"_a.noconvert(), "displacement"_a.noconvert(), "rows"_a.noconvert(),
+        "gain"_a.none(), "feature_weight"_a = 1.0f, "intensity_weight"_a = 1.0f, "threads"_a = 0, "target"_a = "");
+  m.def("descent", &descent, "force"_a.noconvert(), "mean"_a.noconvert(), "square"_a.noconvert(), "iteration"_a,
+        "mean_decay"_a, "square_decay"_a, "floor"_a, "rate_vox"_a, "threads"_a = 0, "target"_a = "");
+}
+
+}  // namespace mmreg::bind

@@ -1,0 +1,37 @@
+// Arguments of the operation `force`: one pass over the fixed grid that compares the features of the fixed
+// image with those of the moving image at p + u(p), and their intensities through a joint histogram.
+#pragma once
+#include "core/types.h"
+
+namespace mmreg {
+
+// The last four channels of a feature image are not features: the image itself in histogram bins, its
+// validity (1 inside the scan, 0 outside), and two zeros.
+enum Extra : int { extra_channels = 4, intensity_channel = -4, validity_channel = -3 };
+
+// Intensities lie in [histogram_padding, histogram_bins - 1 - histogram_padding], so that the cubic Parzen
+// window never leaves the histogram (Mattes et al., IEEE TMI 22(1), 2003).
+enum Histogram : int { histogram_bins = 32, histogram_padding = 2, histogram_cells = histogram_bins * histogram_bins };
+
+struct ForceSums {
+  double features;          // sum of squared feature differences, divided by twice the channels
+  double features_squared;  // sum of |force of the features|^2
+  double intensity_squared; // sum of |force of the intensities|^2
+  double count;             // voxels compared
+};
+
+struct ForceArguments {
+  const Half* fixed;   // (d, h, w, channels)
+  const Half* moving;  // (d, h, w, channels)
+  int channels;        // a multiple of 16, the last four as above
+  Extent n;
+  const std::int32_t* rows;  // (d * h, 2): first and one past the last voxel of each row to compare
+  const float* u;            // (3, d, h, w)
+  const float* gain;         // (bins, bins): log p(f, m) / p(m), or nullptr: features alone
+  float feature_weight, intensity_weight;
+  float* force;       // (3, d, h, w): downhill direction times -1; 0 outside the rows
+  double* histogram;  // (bins, bins) fixed by moving, Parzen counts; or nullptr
+  ForceSums* sums;
+};
+
+}  // namespace mmreg

@@ -1,0 +1,32 @@
+// Cubic B-spline Parzen window of a moving intensity, tabulated: four neighbouring bins share one sample.
+#pragma once
+#include "core/types.h"
+#include "core/force_data.h"
+
+namespace mmreg::MMREG_TARGET {
+
+enum { parzen_steps = 128 };  // positions between two bins; a half-precision intensity resolves 1/64 of a bin
+
+struct Bin {
+  int first, step;  // first of four bins; position between its second and third, in 1/parzen_steps
+};
+
+// `intensity` in bins, within the padding.
+MMREG_INLINE Bin parzen_bin(float intensity) {
+  const float low = float(histogram_padding), high = float(histogram_bins - 1 - histogram_padding);
+  const float x = intensity > low ? (intensity < high ? intensity : high) : low;
+  const int at = int(x * parzen_steps);
+  return {at / parzen_steps - 1, at % parzen_steps};
+}
+
+// window[s][k] = B3(k - 1 - t) and its derivative by the intensity, t = (s + 1/2) / parzen_steps.
+inline void parzen_tables(float (*window)[4], float (*slope)[4]) {
+  for (int s = 0; s < parzen_steps; ++s) {
+    const float t = (float(s) + 0.5f) / parzen_steps, r = 1 - t;
+    const float b[4] = {r * r * r / 6, (3 * t * t * t - 6 * t * t + 4) / 6, (3 * r * r * r - 6 * r * r + 4) / 6, t * t * t / 6};
+    const float d[4] = {-r * r / 2, (9 * t * t - 12 * t) / 6, (12 * r - 9 * r * r) / 6, t * t / 2};
+    for (int k = 0; k < 4; ++k) window[s][k] = b[k], slope[s][k] = d[k];
+  }
+}
+
+}  // namespace mmreg::MMREG_TARGET

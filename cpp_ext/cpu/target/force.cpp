@@ -1,0 +1,128 @@
+// One pass of the comparison force. Lanes are channels, so a voxel costs eight plain loads per 16 channels.
+#include "core/force_data.h"
+
+#include "core/parzen.h"
+#include "core/slope.h"
+#include "cpu/target/lanes16.h"
+#include "cpu/target/operations.h"
+
+namespace mmreg::MMREG_TARGET {
+namespace {
+
+constexpr int kRows = 16;  // rows of one piece of work
+
+struct Piece_ {  // partial sums of one piece of work
+  float histogram[histogram_cells];
+  ForceSums sums;
+};
+
+struct Voxel {
+  Cell z, y, x;
+};
+
+struct Pass {
+  const ForceArguments& a;
+  const float (*window)[4];
+  const float (*slope)[4];
+  std::int64_t plane, count;
+  int lane_intensity, lane_validity;
+  Lanes16 feature_mask;  // 1 on the feature lanes of the last block
+
+  MMREG_INLINE Slope<Lanes16> sample(const Voxel& p, int block) const {
+    const Half* at = a.moving + (p.z.low + p.y.low + p.x.low) * a.channels + 16 * block;
+    const std::int64_t dz = p.z.step * a.channels, dy = p.y.step * a.channels, dx = p.x.step * a.channels;
+    const Lanes16 corner[8] = {load_half(at),           load_half(at + dx),           load_half(at + dy),
+                               load_half(at + dy + dx), load_half(at + dz),           load_half(at + dz + dx),
+                               load_half(at + dz + dy), load_half(at + dz + dy + dx)};
+    const float t[3] = {p.z.t, p.y.t, p.x.t};
+    return trilinear_slope(corner, t);
+  }
+
+  MMREG_INLINE void voxel(std::int64_t i, const Voxel& p, Piece_& piece) const {
+    const Half* f = a.fixed + i * a.channels;
+    const int last = a.channels / 16 - 1;
+    Lanes16 along[3] = {}, energy = {};
+    for (int block = 0; block < last; ++block) {
+      const Slope<Lanes16> s = sample(p, block);
+      const Lanes16 difference = s.value - load_half(f + 16 * block);
+      energy += difference * difference;
+      for (int k = 0; k < 3; ++k) along[k] += difference * s.along[k];
+    }
+    const Slope<Lanes16> s = sample(p, last);
+    const Lanes16 own = load_half(f + 16 * last), difference = (s.value - own) * feature_mask;
+    energy += difference * difference;
+    const float valid = s.value[lane_validity] * own[lane_validity];
+    float intensity = 0;
+    if (a.gain || a.histogram) {
+      const Bin bin = parzen_bin(s.value[lane_intensity]);
+      const int row = int(own[lane_intensity] + 0.5f) * histogram_bins + bin.first;
+      if (a.gain)
+        for (int k = 0; k < 4; ++k) intensity -= slope[bin.step][k] * a.gain[row + k];
+      if (a.histogram)
+        for (int k = 0; k < 4; ++k) piece.histogram[row + k] += window[bin.step][k] * valid;
+    }
+    const float inside[3] = {p.z.inside * valid, p.y.inside * valid, p.x.inside * valid};
+    float squared = 0, squared_intensity = 0;
+    for (int k = 0; k < 3; ++k) {
+      const float feature = inside[k] * sum(along[k] + difference * s.along[k]);
+      const float other = inside[k] * intensity * s.along[k][lane_intensity];
+      squared += feature * feature, squared_intensity += other * other;
+      a.force[i + k * count] = a.feature_weight * feature + a.intensity_weight * other;
+    }
+    piece.sums.features += 0.5 * valid * sum(energy);
+    piece.sums.features_squared += squared;
+    piece.sums.intensity_squared += squared_intensity;
+    piece.sums.count += valid;
+  }
+
+  void row(std::int64_t r, Piece_& piece) const {
+    const Extent n = a.n;
+    const int begin = a.rows[2 * r], end = a.rows[2 * r + 1];
+    const float z = float(r / n.h), y = float(r % n.h);
+    for (int k = 0; k < 3; ++k) {
+      float* out = a.force + k * count + r * n.w;
+      for (int x = 0; x < begin; ++x) out[x] = 0;
+      for (int x = end > begin ? end : begin; x < n.w; ++x) out[x] = 0;
+    }
+    for (int x = begin; x < end; ++x) {
+      const std::int64_t i = r * n.w + x;
+      voxel(i, {cell(z + a.u[i], n.d, plane), cell(y + a.u[i + count], n.h, n.w), cell(float(x) + a.u[i + 2 * count], n.w, 1)},
+            piece);
+    }
+  }
+};
+
+void add(const Piece_* pieces, std::int64_t count, const ForceArguments& a) {
+  *a.sums = {};
+  if (a.histogram)
+    for (int k = 0; k < histogram_cells; ++k) a.histogram[k] = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const ForceSums& s = pieces[i].sums;
+    a.sums->features += s.features, a.sums->count += s.count;
+    a.sums->features_squared += s.features_squared, a.sums->intensity_squared += s.intensity_squared;
+    if (a.histogram)
+      for (int k = 0; k < histogram_cells; ++k) a.histogram[k] += pieces[i].histogram[k];
+  }
+  a.sums->features /= a.channels - extra_channels;
+}
+
+}  // namespace
+
+void force(Queue& queue, const ForceArguments& a) {
+  const std::int64_t rows = std::int64_t(a.n.d) * a.n.h, pieces = (rows + kRows - 1) / kRows;
+  Scratch<Piece_> partial(queue, pieces);
+  Scratch<float> tables(queue, 2 * 4 * parzen_steps);
+  float(*window)[4] = reinterpret_cast<float(*)[4]>(static_cast<float*>(tables));
+  parzen_tables(window, window + parzen_steps);
+  Pass pass{a, window, window + parzen_steps, std::int64_t(a.n.h) * a.n.w, voxels(a.n), 16 + intensity_channel,
+            16 + validity_channel, {}};
+  for (int k = 0; k < 16 - extra_channels; ++k) pass.feature_mask[k] = 1;
+  parallel(queue, rows, kRows, [&](std::int64_t begin, std::int64_t end) {
+    Piece_& piece = partial[begin / kRows];
+    __builtin_memset(&piece, 0, sizeof piece);
+    for (std::int64_t r = begin; r < end; ++r) pass.row(r, piece);
+  });
+  add(partial, pieces, a);
+}
+
+}  // namespace mmreg::MMREG_TARGET
