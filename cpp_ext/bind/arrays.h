@@ -42,6 +42,7 @@ Out<T> make(std::initializer_list<std::int64_t> shape) {
 template <class T>
 using Into = std::optional<nb::ndarray<T, nb::c_contig, nb::device::cpu>>;
 
+const Operations* find_operations(const std::string& target);  // ValueError if this CPU cannot run it
 void require(bool ok, const char* message);  // ValueError
 
 template <class T>

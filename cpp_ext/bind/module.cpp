@@ -7,13 +7,13 @@
 
 namespace mmreg::bind {
 
-static const Operations* find(const std::string& target) {
+const Operations* find_operations(const std::string& target) {
   const Operations* found = cpu_operations(target.empty() ? nullptr : target.c_str());
   if (!found) throw nb::value_error(("this CPU cannot run target '" + target + "'").c_str());
   return found;
 }
 
-Call::Call(const std::string& target, int threads) : operations_(find(target)), queue_(operations_->open(threads)) {}
+Call::Call(const std::string& target, int threads) : operations_(find_operations(target)), queue_(operations_->open(threads)) {}
 
 void require(bool ok, const char* message) {
   if (!ok) throw nb::value_error(message);
@@ -34,6 +34,7 @@ void bind_samples(nb::module_&);
 void bind_search(nb::module_&);
 void bind_similarity(nb::module_&);
 void bind_refine(nb::module_&);
+void bind_deform(nb::module_&);
 
 }  // namespace mmreg::bind
 
@@ -48,4 +49,5 @@ NB_MODULE(_native, m) {
   bind_search(m);
   bind_similarity(m);
   bind_refine(m);
+  bind_deform(m);
 }

@@ -16,6 +16,7 @@
 #include "core/descent_data.h"
 #include "core/force_data.h"
 #include "core/histogram.h"
+#include "core/image_facts.h"
 #include "core/types.h"
 
 namespace mmreg {
@@ -82,6 +83,8 @@ struct Operations {
   Folding (*folding)(Queue&, const float* u, Extent n);
   Reach (*reach)(Queue&, const float* u, Extent n);
 
+  // out = a x + b y, also in place.
+  void (*combine)(Queue&, std::int64_t count, float a, const float* x, float b, const float* y, float* out);
   Summary (*summary)(Queue&, const float* values, std::int64_t count);
 
   // Filters and features. Outside of the image is its border value; voxels must be finite. radius, factor and
@@ -147,6 +150,16 @@ struct Operations {
                  Half* features);
   void (*force)(Queue&, const ForceArguments&);
   void (*descent)(Queue&, const DescentArguments&);
+
+  // Settings and guarantees of the deformable solver.
+  Detail (*detail)(Queue&, const float* image, Extent n, const Foreground&);
+  // rows (d * h, 2): the first and one past the last voxel of each row that lies in the foreground of either image, or
+  // within `margin` voxels of it.
+  void (*active_rows)(Queue&, const float* fixed, float fixed_background, const float* moving, float moving_background,
+                      Extent n, int margin, std::int32_t* rows);
+  // Smooths u where one of the nine determinants of `folding` is below `floor`, in at most `rounds` rounds, and nowhere
+  // else; returns how many voxels still are below.
+  std::int64_t (*unfold)(Queue&, float* u, Extent n, float floor, int rounds);
 };
 
 // The best table this machine can run, or the one named; nullptr if there is none of that name or this

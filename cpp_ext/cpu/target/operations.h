@@ -55,9 +55,14 @@ void joint_histogram(Queue&, const float* fixed, const float* moving, const std:
                      Binning fixed_bins, Binning moving_bins, Parzen parzen, double* histogram);
 std::int64_t percentiles(Queue&, const float* image, const std::uint8_t* mask, std::int64_t count,
                          const double* fractions, int wanted, float* values);
+void combine(Queue&, std::int64_t count, float a, const float* x, float b, const float* y, float* out);
 void attach(Queue&, const float* image, const std::uint8_t* valid, Extent n, float scale, float offset, int channels,
             Half* features);
 void force(Queue&, const ForceArguments&);
 void descent(Queue&, const DescentArguments&);
+Detail detail(Queue&, const float* image, Extent n, const Foreground&);
+void active_rows(Queue&, const float* fixed, float fixed_background, const float* moving, float moving_background,
+                 Extent n, int margin, std::int32_t* rows);
+std::int64_t unfold(Queue&, float* u, Extent n, float floor, int rounds);
 
 }  // namespace mmreg::MMREG_TARGET

@@ -28,6 +28,7 @@ const Operations operations = {
     folding,
     reach,
 
+    combine,
     summary,
 
     gaussian,
@@ -53,6 +54,9 @@ const Operations operations = {
     attach,
     force,
     descent,
+    detail,
+    active_rows,
+    unfold,
 };
 
 }  // namespace mmreg::MMREG_TARGET

@@ -1,0 +1,69 @@
+// The deformable solver on its own, for tests and for research: settings may be overridden by name.
+#include "solver/deform.h"
+
+
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/tuple.h>
+
+#include "bind/arrays.h"
+
+namespace mmreg::bind {
+namespace {
+
+void set_search(SearchSettings& s, nb::dict d) {
+  const auto number = [&](const char* name, auto& value) {
+    if (d.contains(name)) value = nb::cast<std::decay_t<decltype(value)>>(d[name]);
+  };
+  number("wanted", s.wanted), number("patch_radius", s.patch_radius), number("dilation", s.dilation);
+  number("factor", s.factor), number("radius", s.radius), number("smoothing", s.smoothing), number("passes", s.passes);
+}
+
+void set_level(LevelSettings& s, nb::dict d) {
+  const auto number = [&](const char* name, auto& value) {
+    if (d.contains(name)) value = nb::cast<std::decay_t<decltype(value)>>(d[name]);
+  };
+  number("factor", s.factor), number("iterations", s.iterations), number("rate_vox", s.rate_vox);
+  number("last_rate", s.last_rate), number("fluid_vox", s.fluid_vox), number("elastic_vox", s.elastic_vox);
+  number("feature_weight", s.feature_weight), number("intensity_weight", s.intensity_weight), number("floor", s.floor);
+}
+
+using Mask = std::optional<In<std::uint8_t, 3>>;
+
+nb::tuple deform_images(In<float, 3> fixed, In<float, 3> moving, std::tuple<double, double, double> spacing_mm, Mask fixed_valid,
+                        Mask moving_valid, nb::dict overrides, int threads, const std::string& target) {
+  require(fixed.size() == moving.size(), "fixed and moving must be on one grid");
+  DeformInput input{fixed.data(), moving.data(), fixed_valid ? fixed_valid->data() : nullptr,
+                    moving_valid ? moving_valid->data() : nullptr, extent(fixed, 0),
+                    {std::get<0>(spacing_mm), std::get<1>(spacing_mm), std::get<2>(spacing_mm)}, nullptr, nullptr, 0};
+  Out<float> u = make<float>({3, input.n.d, input.n.h, input.n.w});
+  const Operations& operations = *find_operations(target);
+  std::unique_ptr<Queue> queue(operations.open(threads));
+  const DeformFacts facts = look(operations, *queue, input);
+  DeformSettings s = choose(facts, input);
+  if (overrides.contains("search")) set_search(s.search, nb::cast<nb::dict>(overrides["search"]));
+  if (overrides.contains("levels")) {
+    nb::list levels = nb::cast<nb::list>(overrides["levels"]);
+    s.levels = int(nb::len(levels));
+    for (int l = 0; l < s.levels; ++l) set_level(s.level[l], nb::cast<nb::dict>(levels[l]));
+  }
+  nb::dict said;
+  said["detail_fixed_vox"] = facts.fixed.detail_vox, said["detail_moving_vox"] = facts.moving.detail_vox;
+  {
+    nb::gil_scoped_release unlocked;
+    const Deformation d = deform(operations, *queue, input, facts, s, [](double) { return false; });
+    d.u.download(u.data());
+    nb::gil_scoped_acquire locked;
+    said["search_inconsistency_vox"] = d.search_inconsistency_vox;
+  }
+  return nb::make_tuple(u, said);
+}
+
+}  // namespace
+
+void bind_deform(nb::module_& m) {
+  m.def("deform", &deform_images, "fixed"_a.noconvert(), "moving"_a.noconvert(), "spacing_mm"_a, "fixed_valid"_a = nb::none(),
+        "moving_valid"_a = nb::none(), "overrides"_a = nb::dict(), "threads"_a = 0, "target"_a = "",
+        "Displacement (3, D, H, W) in voxels and what the solver saw; `overrides` replaces chosen settings.");
+}
+
+}  // namespace mmreg::bind

@@ -1,0 +1,16 @@
+// What the solver asks of an image before it chooses its settings.
+#pragma once
+#include "core/types.h"
+
+namespace mmreg {
+
+struct Detail {  // over voxels whose six neighbours all lie above the background
+  double count, sum, square;  // of the intensity, clipped to [low, high]
+  double slope[3];            // squared central difference along each axis, summed; 0 along an axis of 1
+};
+
+struct Foreground {  // a voxel above `background` belongs to the scan
+  float background, low, high;
+};
+
+}  // namespace mmreg

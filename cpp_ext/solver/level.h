@@ -1,0 +1,31 @@
+// The two images on one level of the pyramid, as features with their intensities attached.
+#pragma once
+#include "solver/deform.h"
+
+namespace mmreg {
+
+struct Factor {  // voxels of the whole grid in one of the level, along each axis
+  int f[3];
+};
+
+// About `wanted` along the finest axis, as many millimetres along the others, never more than the axis has.
+Factor factor_of(int wanted, const DeformInput&);
+Extent extent_of(Extent whole, const Factor&);
+
+class Level {
+ public:
+  Level(const Operations&, Queue&, const DeformInput&, const DeformFacts&, const Factor&);
+
+  Extent n;
+  Factor factor;
+  float relative[3];  // spacing of the finest axis over that of each axis: scales a smoothing in voxels
+  int channels;
+  TableMemory<Half> fixed, moving;
+  TableMemory<std::int32_t> rows;
+};
+
+// A displacement on the grid of one factor on that of another, in voxels of the new one.
+TableMemory<float> change_level(const Operations&, Queue&, const float* u, Extent n, const Factor& from, Extent out,
+                                const Factor& to);
+
+}  // namespace mmreg

@@ -1,0 +1,16 @@
+// Dense search on a coarse grid, both ways, made consistent.
+#pragma once
+#include "solver/level.h"
+
+namespace mmreg {
+
+struct Found {
+  TableMemory<float> u;  // (3, d, h, w) of the coarse grid, in its voxels
+  Extent n;
+  Factor factor;
+  double inconsistency_vox;
+};
+
+Found search(const Operations&, Queue&, const DeformInput&, const SearchSettings&);
+
+}  // namespace mmreg
