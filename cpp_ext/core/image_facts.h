@@ -4,7 +4,7 @@
 
 namespace mmreg {
 
-struct Detail {  // over voxels whose six neighbours all lie above the background
+struct Detail {  // over voxels that lie above the background, as do those three voxels away along each axis
   double count, sum, square;  // of the intensity, clipped to [low, high]
   double slope[3];            // squared central difference along each axis, summed; 0 along an axis of 1
 };

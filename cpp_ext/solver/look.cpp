@@ -6,7 +6,8 @@
 namespace mmreg {
 namespace {
 
-constexpr double kTail = 0.005;  // share of the foreground that may saturate at each end
+constexpr double kTail = 0.005;  // share of the brightest foreground that may saturate in the histogram
+constexpr double kClip = 0.01;   // share at each end that is left out of the measure of detail
 
 
 ImageFacts facts(const Operations& operations, Queue& queue, const float* image, const std::uint8_t* valid, Extent n) {
@@ -15,13 +16,17 @@ ImageFacts facts(const Operations& operations, Queue& queue, const float* image,
   f.flat = !(whole.largest > whole.smallest);
   f.foreground = {float(whole.smallest), float(whole.smallest), float(whole.largest)};
   if (f.flat) return f;
-  const double fractions[2] = {kTail, 1 - kTail};
-  float tails[2] = {float(whole.smallest), float(whole.largest)};
-  operations.percentiles(queue, image, valid, voxels(n), fractions, 2, tails);
-  if (tails[1] > tails[0]) f.foreground.high = tails[1];
-  const float range = f.foreground.high - f.foreground.low;
+  const std::size_t count = std::size_t(voxels(n));
+  TableMemory<std::uint8_t> inside(operations, queue, count);
+  operations.above(queue, image, valid, std::int64_t(count), f.foreground.background, inside.data());
+  const double fractions[4] = {kTail, kClip, 1 - kClip, 1 - kTail};
+  const float lowest = float(whole.smallest), highest = float(whole.largest);
+  float tails[4] = {lowest, lowest, highest, highest};
+  operations.percentiles(queue, image, inside.data(), std::int64_t(count), fractions, 4, tails);
+  const float range = tails[3] > lowest ? tails[3] - lowest : highest - lowest;
   f.scale = float(histogram_bins - 1 - 2 * histogram_padding) / range;
-  f.offset = float(histogram_padding) - f.foreground.low * f.scale;
+  f.offset = float(histogram_padding) - lowest * f.scale;
+  f.foreground.low = tails[1], f.foreground.high = tails[2] > tails[1] ? tails[2] : highest;
   const Detail d = operations.detail(queue, image, n, f.foreground);
   const double slope = d.slope[0] + d.slope[1] + d.slope[2];
   const int axes = (n.d > 1) + (n.h > 1) + (n.w > 1);

@@ -152,6 +152,9 @@ struct Operations {
   void (*descent)(Queue&, const DescentArguments&);
 
   // Settings and guarantees of the deformable solver.
+  // flags = values > threshold, and mask (may be null) is not 0.
+  void (*above)(Queue&, const float* values, const std::uint8_t* mask, std::int64_t count, float threshold,
+                std::uint8_t* flags);
   Detail (*detail)(Queue&, const float* image, Extent n, const Foreground&);
   // rows (d * h, 2): the first and one past the last voxel of each row that lies in the foreground of either image, or
   // within `margin` voxels of it.

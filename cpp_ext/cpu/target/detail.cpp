@@ -5,22 +5,24 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
+constexpr int kRim = 3;  // the edge of the foreground is no detail of the anatomy
+
 struct Neighbour {
   std::int64_t back, ahead;
 };
 
-MMREG_INLINE Neighbour neighbour(int i, int n, std::int64_t stride) {
-  return {i > 0 ? -stride : 0, i + 1 < n ? stride : 0};
+MMREG_INLINE Neighbour neighbour(int i, int n, std::int64_t stride, int distance) {
+  return {(i > distance ? -distance : -i) * stride, (i + distance < n ? distance : n - 1 - i) * stride};
 }
 
-MMREG_INLINE void visit(const float* p, const Neighbour around[3], const Foreground& f, Detail& d) {
+MMREG_INLINE void visit(const float* p, const Neighbour around[3], const Neighbour far[3], const Foreground& f, Detail& d) {
   if (!(*p > f.background)) return;
+  for (int a = 0; a < 3; ++a)
+    if (!(p[far[a].back] > f.background) || !(p[far[a].ahead] > f.background)) return;
   const auto clipped = [&](float v) { return v > f.low ? (v < f.high ? v : f.high) : f.low; };
   double slope[3];
   for (int a = 0; a < 3; ++a) {
-    const float back = p[around[a].back], ahead = p[around[a].ahead];
-    if (!(back > f.background) || !(ahead > f.background)) return;
-    const double half = 0.5 * (double(clipped(ahead)) - double(clipped(back)));
+    const double half = 0.5 * (double(clipped(p[around[a].ahead])) - double(clipped(p[around[a].back])));
     slope[a] = half * half;
   }
   const double here = clipped(*p);
@@ -37,10 +39,13 @@ Detail detail(Queue& queue, const float* image, Extent n, const Foreground& f) {
   parallel(queue, rows, grain, [&](std::int64_t begin, std::int64_t end) {
     Detail d{};
     for (std::int64_t r = begin; r < end; ++r) {
-      Neighbour around[3] = {neighbour(int(r / n.h), n.d, std::int64_t(n.h) * n.w), neighbour(int(r % n.h), n.h, n.w), {}};
+      const int z = int(r / n.h), y = int(r % n.h);
+      const std::int64_t plane = std::int64_t(n.h) * n.w;
+      Neighbour around[3] = {neighbour(z, n.d, plane, 1), neighbour(y, n.h, n.w, 1), {}};
+      Neighbour far[3] = {neighbour(z, n.d, plane, kRim), neighbour(y, n.h, n.w, kRim), {}};
       for (int x = 0; x < n.w; ++x) {
-        around[2] = neighbour(x, n.w, 1);
-        visit(image + r * n.w + x, around, f, d);
+        around[2] = neighbour(x, n.w, 1, 1), far[2] = neighbour(x, n.w, 1, kRim);
+        visit(image + r * n.w + x, around, far, f, d);
       }
     }
     parts[begin / grain] = d;

@@ -60,6 +60,8 @@ void attach(Queue&, const float* image, const std::uint8_t* valid, Extent n, flo
             Half* features);
 void force(Queue&, const ForceArguments&);
 void descent(Queue&, const DescentArguments&);
+void above(Queue&, const float* values, const std::uint8_t* mask, std::int64_t count, float threshold,
+           std::uint8_t* flags);
 Detail detail(Queue&, const float* image, Extent n, const Foreground&);
 void active_rows(Queue&, const float* fixed, float fixed_background, const float* moving, float moving_background,
                  Extent n, int margin, std::int32_t* rows);

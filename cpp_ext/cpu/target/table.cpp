@@ -54,6 +54,7 @@ const Operations operations = {
     attach,
     force,
     descent,
+    above,
     detail,
     active_rows,
     unfold,
