@@ -6,34 +6,10 @@
 #include <optional>
 
 #include "bind/arrays.h"
+#include "bind/scans.h"
 
 namespace mmreg::bind {
 namespace {
-
-using Image = In<float, 3>;
-using Mask = std::optional<In<std::uint8_t, 3>>;
-using Matrix = In<double, 2>;
-
-Scan scan(const Image& image, const Matrix& affine, const Mask& mask) {
-  require(affine.shape(0) == 4 && affine.shape(1) == 4, "an affine must have shape (4, 4)");
-  require(image.size() > 0, "a scan must have at least one voxel");
-  Scan out{image.data(), extent(image, 0), {}, mask ? mask->data() : nullptr};
-  for (int k = 0; k < 12; ++k) out.affine[k] = affine.data()[k];
-  if (mask)
-    for (int k = 0; k < 3; ++k) require(mask->shape(k) == image.shape(k), "a mask must have the shape of its scan");
-  return out;
-}
-
-AlignKind kind(const std::string& name) {
-  require(name == "none" || name == "rigid" || name == "affine", "kind must be none, rigid or affine");
-  return name == "none" ? AlignKind::none : name == "rigid" ? AlignKind::rigid : AlignKind::affine;
-}
-
-Out<double> matrix(const AffineMap& map) {
-  Out<double> out = make<double>({4, 4});
-  for (int k = 0; k < 16; ++k) out.data()[k] = k < 12 ? map.m[k] : (k == 15);
-  return out;
-}
 
 nb::dict described(const Alignment& a) {
   nb::dict out;
@@ -48,12 +24,12 @@ nb::dict described(const Alignment& a) {
   return out;
 }
 
-nb::dict align_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix moving_affine, Mask fixed_mask,
-                     Mask moving_mask, const std::string& kind_name, double limit_ms, int threads,
+nb::dict align_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix moving_affine, ScanMask fixed_mask,
+                     ScanMask moving_mask, const std::string& kind_name, double limit_ms, int threads,
                      const std::string& target) {
   const Scan f = scan(fixed, fixed_affine, fixed_mask), m = scan(moving, moving_affine, moving_mask);
   AlignOptions options;
-  options.kind = kind(kind_name);
+  options.kind = align_kind(kind_name);
   Alignment found;
   {
     using Clock = std::chrono::steady_clock;

@@ -34,6 +34,7 @@ void bind_samples(nb::module_&);
 void bind_search(nb::module_&);
 void bind_similarity(nb::module_&);
 void bind_refine(nb::module_&);
+void bind_register(nb::module_&);
 void bind_deform(nb::module_&);
 
 }  // namespace mmreg::bind
@@ -49,5 +50,6 @@ NB_MODULE(_native, m) {
   bind_search(m);
   bind_similarity(m);
   bind_refine(m);
+  bind_register(m);
   bind_deform(m);
 }

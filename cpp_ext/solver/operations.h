@@ -83,6 +83,10 @@ struct Operations {
   Folding (*folding)(Queue&, const float* u, Extent n);
   Reach (*reach)(Queue&, const float* u, Extent n);
 
+  // out(i) = linear u(i) + map (i, 1), also in place; linear 3 x 3 and map 3 x 4, row by row: changes the frame that a
+  // displacement is expressed in, or adds an affine map to it.
+  void (*add_affine)(Queue&, const float* u, Extent n, const double* linear, const double* map, float* out);
+  void (*lengths)(Queue&, const float* u, Extent n, float* out);  // |u|, (d, h, w)
   // out = a x + b y, also in place.
   void (*combine)(Queue&, std::int64_t count, float a, const float* x, float b, const float* y, float* out);
   Summary (*summary)(Queue&, const float* values, std::int64_t count);

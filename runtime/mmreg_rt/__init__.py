@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .geometry import Grid, Volume
     from .io import read, read_points, read_transform, write, write_points, write_transform
+    from .registrar import Quality, Registrar, Registration
     from .transform import Affine, Composite, DisplacementField, Folding, Rigid, Transform
 
 __all__ = [
@@ -15,6 +16,9 @@ __all__ = [
     "DisplacementField",
     "Folding",
     "Grid",
+    "Quality",
+    "Registrar",
+    "Registration",
     "Rigid",
     "Transform",
     "Volume",
@@ -29,6 +33,7 @@ __all__ = [
 _MODULES = {
     "geometry": ("Grid", "Volume"),
     "io": ("read", "read_points", "read_transform", "write", "write_points", "write_transform"),
+    "registrar": ("Quality", "Registrar", "Registration"),
     "transform": ("Affine", "Composite", "DisplacementField", "Folding", "Rigid", "Transform"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

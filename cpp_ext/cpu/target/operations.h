@@ -55,6 +55,8 @@ void joint_histogram(Queue&, const float* fixed, const float* moving, const std:
                      Binning fixed_bins, Binning moving_bins, Parzen parzen, double* histogram);
 std::int64_t percentiles(Queue&, const float* image, const std::uint8_t* mask, std::int64_t count,
                          const double* fractions, int wanted, float* values);
+void add_affine(Queue&, const float* u, Extent n, const double* linear, const double* map, float* out);
+void lengths(Queue&, const float* u, Extent n, float* out);
 void combine(Queue&, std::int64_t count, float a, const float* x, float b, const float* y, float* out);
 void attach(Queue&, const float* image, const std::uint8_t* valid, Extent n, float scale, float offset, int channels,
             Half* features);

@@ -28,6 +28,8 @@ const Operations operations = {
     folding,
     reach,
 
+    add_affine,
+    lengths,
     combine,
     summary,
 

@@ -1,0 +1,108 @@
+// The pipeline: two scans in, everything out. The caller's flag and Ctrl-C are looked at between steps.
+#include <nanobind/stl/optional.h>
+
+#include "bind/arrays.h"
+#include "bind/scans.h"
+#include "pipeline/pipeline.h"
+
+namespace mmreg::bind {
+namespace {
+
+template <class T>
+nb::object array(const TableMemory<T>& memory, std::initializer_list<std::int64_t> shape) {
+  if (!memory.data()) return nb::none();
+  Out<T> out = make<T>(shape);
+  memory.download(out.data());
+  return nb::cast(out);
+}
+
+nb::dict described(const Quality& q) {
+  nb::dict out;
+  out["similarity_before"] = q.similarity_before, out["similarity_after"] = q.similarity_after;
+  out["mind_before"] = q.mind_before, out["mind_after"] = q.mind_after;
+  std::int64_t folded = 0, inverse_folded = 0;
+  float least = q.folding.smallest[0];
+  for (int k = 0; k < 9; ++k) {
+    folded = std::max(folded, q.folding.count[k]), inverse_folded = std::max(inverse_folded, q.inverse_folding.count[k]);
+    least = std::min(least, q.folding.smallest[k]);
+  }
+  out["folded_voxels"] = folded, out["inverse_folded_voxels"] = inverse_folded, out["min_jacobian"] = least;
+  out["inverse_consistency_mean_mm"] = q.inverse_consistency_mean_mm;
+  out["inverse_consistency_p95_mm"] = q.inverse_consistency_p95_mm;
+  out["inverse_consistency_max_mm"] = q.inverse_consistency_max_mm;
+  out["displacement_p50_mm"] = q.displacement_p50_mm, out["displacement_p95_mm"] = q.displacement_p95_mm;
+  out["displacement_max_mm"] = q.displacement_max_mm, out["overlap_fraction"] = q.overlap;
+  return out;
+}
+
+nb::dict described(const LevelSettings& s) {
+  nb::dict out;
+  out["factor"] = s.factor, out["iterations"] = s.iterations, out["rate_vox"] = s.rate_vox;
+  out["fluid_vox"] = s.fluid_vox, out["elastic_vox"] = s.elastic_vox;
+  out["feature_weight"] = s.feature_weight, out["intensity_weight"] = s.intensity_weight;
+  return out;
+}
+
+nb::dict settings(const PipelineResult& r) {
+  nb::dict out, align;
+  align["levels"] = r.alignment.levels, align["finest_mm"] = r.alignment.finest_mm;
+  align["informative"] = r.alignment.informative, align["affine_accepted"] = r.alignment.affine_accepted;
+  out["align"] = align;
+  out["detail_vox"] = r.facts.detail_vox;
+  nb::dict search;
+  search["wanted"] = r.settings.search.wanted, search["factor"] = r.settings.search.factor;
+  search["radius"] = r.settings.search.radius, search["smoothing"] = r.settings.search.smoothing;
+  out["search"] = search;
+  nb::list levels;
+  for (int l = 0; l < r.settings.levels; ++l) levels.append(described(r.settings.level[l]));
+  out["levels"] = levels;
+  return out;
+}
+
+nb::dict described(const PipelineResult& r, Extent n, Extent m) {
+  nb::dict out, seconds;
+  out["cancelled"] = r.cancelled;
+  if (r.cancelled) return out;
+  out["rigid"] = matrix(r.rigid), out["affine"] = matrix(r.affine);
+  out["displacement_mm"] = array(r.displacement_mm, {3, n.d, n.h, n.w});
+  out["deformation_mm"] = array(r.deformation_mm, {3, n.d, n.h, n.w});
+  out["inverse_mm"] = array(r.inverse_mm, {3, m.d, m.h, m.w});
+  out["warped"] = array(r.warped, {n.d, n.h, n.w}), out["valid"] = array(r.valid, {n.d, n.h, n.w});
+  for (int s = 0; s < int(Stage::count); ++s) seconds[stage_name(Stage(s))] = r.seconds[s];
+  out["seconds"] = seconds, out["quality"] = described(r.quality), out["settings"] = settings(r);
+  out["degraded"] = r.degraded, out["finished"] = r.finished;
+  return out;
+}
+
+nb::dict register_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix moving_affine, ScanMask fixed_mask,
+                        ScanMask moving_mask, const std::string& align, bool deform, double deadline_s,
+                        std::optional<nb::callable> cancelled, int threads, const std::string& target) {
+  const Scan f = scan(fixed, fixed_affine, fixed_mask), m = scan(moving, moving_affine, moving_mask);
+  PipelineOptions options{align_kind(align), deform, deadline_s, nullptr};
+  bool interrupted = false;
+  options.cancelled = [&](Stage stage, double share) {
+    nb::gil_scoped_acquire locked;
+    if (PyErr_CheckSignals() != 0) return interrupted = true;
+    return cancelled && nb::cast<bool>((*cancelled)(stage_name(stage), share));
+  };
+  const Operations& operations = *find_operations(target);
+  const std::unique_ptr<Queue> queue(operations.open(threads));
+  PipelineResult result;
+  {
+    nb::gil_scoped_release unlocked;
+    result = run(operations, *queue, f, m, options);
+  }
+  if (interrupted) throw nb::python_error();
+  return described(result, f.extent, m.extent);
+}
+
+}  // namespace
+
+void bind_register(nb::module_& m) {
+  m.def("register", &register_scans, "fixed"_a.noconvert(), "fixed_affine"_a, "moving"_a.noconvert(), "moving_affine"_a,
+        "fixed_mask"_a = nb::none(), "moving_mask"_a = nb::none(), "align"_a = "affine", "deform"_a = true,
+        "deadline_s"_a = 0.0, "cancelled"_a = nb::none(), "threads"_a = 0, "target"_a = "",
+        "cancelled(stage, share) -> bool is called between steps; True stops. deadline_s 0: none.");
+}
+
+}  // namespace mmreg::bind

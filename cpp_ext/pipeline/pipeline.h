@@ -1,0 +1,52 @@
+// From two scans to one transform: the stages, the clock and the cancel flag. The same line runs under Python and
+// under a C host; nothing here knows of either.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "solver/align.h"
+#include "solver/deform.h"
+
+namespace mmreg {
+
+enum class Stage : int { align, deform, finish, count };
+const char* stage_name(Stage);
+
+struct PipelineOptions {
+  AlignKind align = AlignKind::affine;
+  bool deform = true;
+  double deadline_s = 0;  // from the start of run(); 0: none
+  // Asked between and inside stages with the share of the stage that is done; true: stop, nothing is wanted any more.
+  std::function<bool(Stage, double)> cancelled;
+};
+
+struct Quality {
+  double similarity_before = 0, similarity_after = 0;  // normalised mutual information over the common field of view
+  double mind_before = 0, mind_after = 0;              // mean squared difference of MIND-SSC features, half resolution
+  Folding folding{}, inverse_folding{};                // of the transform and of its inverse, as they are returned
+  double inverse_consistency_mean_mm = 0, inverse_consistency_p95_mm = 0, inverse_consistency_max_mm = 0;
+  double displacement_p50_mm = 0, displacement_p95_mm = 0, displacement_max_mm = 0;  // of the deformation alone
+  double overlap = 0;  // share of the fixed grid that the moving scan covers
+};
+
+struct PipelineResult {
+  AffineMap rigid, affine;             // fixed mm to moving mm; the identity where not wanted
+  TableMemory<float> deformation_mm;   // (3, fixed), RAS+: affine(p + deformation(p)) is the moving point; empty if none
+  TableMemory<float> displacement_mm;  // (3, fixed), RAS+: p + displacement(p) is the moving point
+  TableMemory<float> inverse_mm;       // (3, moving), RAS+: q + inverse(q) is the fixed point
+  TableMemory<float> warped;           // the moving scan on the fixed grid; 0 outside of it
+  TableMemory<std::uint8_t> valid;     // (fixed): 1 where the moving scan was sampled
+  double seconds[int(Stage::count)] = {};
+  Quality quality;
+  bool degraded = false;   // the deadline cut a stage short or off
+  bool cancelled = false;  // nothing else is filled in
+  std::string finished;    // the last stage that was completed
+  Alignment alignment;
+  DeformFacts facts{};
+  DeformSettings settings;
+};
+
+PipelineResult run(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const PipelineOptions&);
+
+}  // namespace mmreg

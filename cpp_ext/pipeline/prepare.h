@@ -1,0 +1,19 @@
+// The moving scan on the grid of the fixed one, as the deformable solver wants it.
+#pragma once
+#include "pipeline/frames.h"
+#include "solver/deform.h"
+#include "solver/survey.h"
+
+namespace mmreg {
+
+struct Prepared {
+  TableMemory<float> moving;        // 0: the lowest value of the scan, also outside of it
+  TableMemory<std::uint8_t> valid;  // 1 inside of the moving scan and of its mask
+};
+
+Prepared prepare(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const AffineMap& to_moving);
+
+// Pairs a grid with the images on it.
+DeformInput input_of(const Scan& fixed, const float* moving, const std::uint8_t* moving_valid);
+
+}  // namespace mmreg

@@ -1,0 +1,102 @@
+#include "pipeline/quality.h"
+
+#include <vector>
+
+#include "solver/information.h"
+#include "solver/level.h"
+
+namespace mmreg {
+namespace {
+
+constexpr int kBins = 48;
+
+double similarity(const Operations& operations, Queue& queue, const Scan& fixed, const float* moving,
+                  const std::uint8_t* valid) {
+  const std::int64_t count = voxels(fixed.extent);
+  const Summary f = operations.summary(queue, fixed.data, count), m = operations.summary(queue, moving, count);
+  std::vector<double> histogram(kBins * kBins);
+  operations.joint_histogram(queue, fixed.data, moving, valid, count, {float(f.smallest), float(f.largest), kBins},
+                             {float(m.smallest), float(m.largest), kBins}, Parzen::none, histogram.data());
+  double total = 0;
+  for (double c : histogram) total += c;
+  return total > 0 ? information(histogram.data(), kBins, kBins).normalised() : 0;
+}
+
+// Mean squared difference of the features where both images are valid, at half resolution.
+double feature_difference(const Operations& operations, Queue& queue, const Scan& fixed, const float* moving,
+                          const std::uint8_t* valid) {
+  const DeformInput input = input_of(fixed, moving, valid);
+  const Level level(operations, queue, input, look(operations, queue, input), factor_of(2, input));
+  TableMemory<float> zero(operations, queue, 3 * std::size_t(voxels(level.n))), force(operations, queue, zero.size());
+  zero.upload(std::vector<float>(zero.size()).data());
+  ForceSums sums{};
+  operations.force(queue, {level.fixed.data(), level.moving.data(), level.channels, level.n, level.rows.data(),
+                           zero.data(), nullptr, 0, 0, force.data(), nullptr, &sums});
+  return sums.count > 0 ? 2 * sums.features / sums.count : 0;
+}
+
+struct Spread {
+  double mean, p50, p95, largest;
+};
+
+Spread spread(const Operations& operations, Queue& queue, const float* u, Extent n, const std::uint8_t* valid) {
+  TableMemory<float> length(operations, queue, std::size_t(voxels(n)));
+  operations.lengths(queue, u, n, length.data());
+  const double fractions[3] = {0.5, 0.95, 1};
+  float values[3] = {};
+  const std::int64_t count = operations.percentiles(queue, length.data(), valid, voxels(n), fractions, 3, values);
+  std::vector<float> host(length.size());
+  std::vector<std::uint8_t> inside(host.size(), 1);
+  length.download(host.data());
+  if (valid) operations.download(queue, inside.data(), valid, inside.size());
+  double sum = 0;
+  for (std::size_t i = 0; i < host.size(); ++i) sum += inside[i] ? host[i] : 0.0f;
+  return {count > 0 ? sum / double(count) : 0, values[0], values[1], values[2]};
+}
+
+// How far each fixed point lands from itself after the transform and then its inverse, (3, fixed), in mm.
+TableMemory<float> there_and_back(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
+                                  const Fields& fields) {
+  const Extent n = fixed.extent;
+  TableMemory<float> error(operations, queue, 3 * std::size_t(voxels(n)));
+  operations.warp(queue, fields.back, 3, moving.extent, fields.sample, n, Interpolation::linear, Border::extend,
+                  error.data(), nullptr);
+  operations.combine(queue, 3 * voxels(n), 1, error.data(), 1, fields.sample, error.data());
+  const AffineMap& to_mm = fields.frames.moving_mm;
+  const Change c = change(to_mm, to_mm, fields.frames.fixed_mm);
+  operations.add_affine(queue, error.data(), n, c.linear, c.map, error.data());
+  return error;
+}
+
+double covered(const TableMemory<std::uint8_t>& valid) {
+  std::vector<std::uint8_t> inside(valid.size());
+  valid.download(inside.data());
+  double count = 0;
+  for (std::uint8_t v : inside) count += v != 0;
+  return count / double(inside.size());
+}
+
+}  // namespace
+
+void measure(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const Fields& fields,
+             PipelineResult& r) {
+  Quality& q = r.quality;
+  const AffineMap start = compose(invert(fields.frames.moving_mm), fields.frames.fixed_mm);
+  const Prepared before = prepare(operations, queue, fixed, moving, start);
+  q.similarity_before = similarity(operations, queue, fixed, before.moving.data(), before.valid.data());
+  q.similarity_after = similarity(operations, queue, fixed, r.warped.data(), r.valid.data());
+  q.mind_before = feature_difference(operations, queue, fixed, before.moving.data(), before.valid.data());
+  q.mind_after = feature_difference(operations, queue, fixed, r.warped.data(), r.valid.data());
+  q.folding = operations.folding(queue, fields.u, fixed.extent);
+  q.inverse_folding = operations.folding(queue, fields.back, moving.extent);
+  q.overlap = covered(r.valid);
+  const TableMemory<float> error = there_and_back(operations, queue, fixed, moving, fields);
+  const Spread consistency = spread(operations, queue, error.data(), fixed.extent, r.valid.data());
+  q.inverse_consistency_mean_mm = consistency.mean, q.inverse_consistency_p95_mm = consistency.p95;
+  q.inverse_consistency_max_mm = consistency.largest;
+  if (!r.deformation_mm.data()) return;
+  const Spread moved = spread(operations, queue, r.deformation_mm.data(), fixed.extent, nullptr);
+  q.displacement_p50_mm = moved.p50, q.displacement_p95_mm = moved.p95, q.displacement_max_mm = moved.largest;
+}
+
+}  // namespace mmreg

@@ -1,0 +1,245 @@
+"""Registrar: two scans in, one transform out. The main path of the package; read this first.
+
+``register`` reads, checks, hands both scans to the native pipeline (``cpp_ext/pipeline``), and wraps what comes
+back. The stages, the clock and the deadline live in the pipeline.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Union
+
+import numpy as np
+
+from .checks import CheckedPair, check_pair
+from .errors import BackendUnavailable, Cancelled, InputError
+from .geometry import Volume
+from .transform import Affine, DisplacementField, Rigid
+
+if TYPE_CHECKING:
+    from .geometry import Array
+
+Align = Literal["none", "rigid", "affine"]
+Progress = Callable[[str, float], Union[bool, None]]
+ScanLike = Any  # a path, a nibabel image, a Volume, or (array, affine)
+
+STAGES = ("read", "check", "align", "deform", "finish")
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good a registration is, as far as it can be told without a ground truth.
+
+    ``similarity_*`` is the normalised mutual information of both scans where they overlap (1: independent, 2: each
+    determines the other), ``mind_*`` the mean squared difference of their MIND-SSC features at half resolution;
+    *before* is with the two headers as they are. ``folded_voxels`` counts the voxels of the transform whose Jacobian
+    determinant is not positive, for the worst of central and all eight one-sided differences; ``min_jacobian`` is
+    the least of them. ``inverse_consistency_*_mm`` is how far a fixed point lands from itself after the transform
+    and then its inverse. ``displacement_*_mm`` is the length of the deformation, without the affine part.
+    """
+
+    similarity_before: float
+    similarity_after: float
+    mind_before: float
+    mind_after: float
+    folded_voxels: int
+    inverse_folded_voxels: int
+    min_jacobian: float
+    inverse_consistency_mean_mm: float
+    inverse_consistency_p95_mm: float
+    inverse_consistency_max_mm: float
+    displacement_p50_mm: float
+    displacement_p95_mm: float
+    displacement_max_mm: float
+    overlap_fraction: float
+
+
+@dataclass(frozen=True, eq=False)
+class Registration:
+    """What ``Registrar.register`` returns.
+
+    ``warped``: the moving scan on the grid of the fixed one, ``(D, H, W)`` float32, 0 outside the moving scan.
+    ``transform``: the whole pull-back on the fixed grid, fixed points to moving points, mm. ``inverse``: on the
+    moving grid, moving points to fixed points, mm. ``rigid``, ``affine``, ``deformation``: its parts, None where
+    not wanted or not reached; ``affine(p + deformation(p))`` is ``transform(p)``. ``seconds``: wall time of each
+    stage. ``degraded``: the deadline cut a stage short; ``finished`` is the last that was completed.
+    """
+
+    warped: Volume
+    transform: DisplacementField
+    inverse: DisplacementField
+    rigid: Rigid | None
+    affine: Affine | None
+    deformation: DisplacementField | None
+    seconds: Mapping[str, float]
+    quality: Quality
+    degraded: bool
+    finished: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+class Registrar:
+    """Brings moving scans onto fixed ones; one object registers as many pairs as you like, from any thread.
+
+    Args:
+        model: Reserved for a bundle with a network; None is the native solver, which needs no weights.
+        device: ``"cpu"``.
+        align: The linear part to look for before the deformation. ``"none"`` trusts the headers.
+        deform: Look for a deformation too.
+        threads: Threads of the native code; None is as many as this process may use. The result is the same to
+            the bit for any number.
+        progress: Called with the stage and its share done; returning True cancels the registration.
+
+    Raises:
+        BackendUnavailable: The device or the model cannot be used here.
+        InputError: ``align`` or ``threads`` is none of the values above.
+
+    Example:
+        >>> result = Registrar().register("ct.nii.gz", "mr.nii.gz")
+        >>> write(result.warped, "mr_on_ct.nii.gz")
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        *,
+        device: str = "cpu",
+        align: Align = "affine",
+        deform: bool = True,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        _check_choice(model, device, align, threads)
+        self._align = align
+        self._deform = deform
+        self._threads = threads or 0
+        self._progress = progress
+
+    def register(
+        self,
+        fixed: ScanLike,
+        moving: ScanLike,
+        *,
+        fixed_mask: ScanLike | None = None,
+        moving_mask: ScanLike | None = None,
+        deadline_ms: float | None = None,
+    ) -> Registration:
+        """Find the transform that brings ``moving`` onto ``fixed``: ``warped(p) = moving(p + u(p))``.
+
+        Args:
+            fixed: The scan to match: a path, a nibabel image, a ``Volume``, or ``(array, affine)`` with an array
+                ``(D, H, W)`` or ``(H, W)`` and the affine of its indices to RAS+ mm. Its grid is that of the result.
+            moving: The scan to bring over. Grid and modality are free; the fields of view must overlap.
+            fixed_mask: Where the fixed scan counts: not 0. On the grid of the fixed scan.
+            moving_mask: The same for the moving scan.
+            deadline_ms: Time for the native stages, from their start, in ms. When it has passed the best that is
+                finished is returned, marked ``degraded``. None: as long as it takes.
+
+        Raises:
+            InputError: A file, an array or a mask cannot be used.
+            GeometryError: An affine is singular, or the fields of view do not overlap.
+            IntensityError: A scan is constant or has voxels that are no numbers.
+            Cancelled: ``progress`` returned True.
+        """
+        if deadline_ms is not None and not deadline_ms > 0:
+            raise InputError("MMREG_E_DEADLINE", f"deadline_ms must be positive or None; got {deadline_ms!r}.")
+        seconds: dict[str, float] = {}
+        with _Lap(seconds, "read"):
+            scans = [_volume(scan) for scan in (fixed, moving)]
+            masks = [None if mask is None else _volume(mask) for mask in (fixed_mask, moving_mask)]
+        with _Lap(seconds, "check"):
+            pair = check_pair(scans[0], scans[1], masks[0], masks[1])
+        return self._wrap(pair, self._run(pair, deadline_ms), seconds)
+
+    def _run(self, pair: CheckedPair, deadline_ms: float | None) -> dict[str, Any]:
+        from . import _native
+
+        progress = self._progress
+        found: dict[str, Any] = _native.register(
+            pair.fixed.as_float32(),
+            np.ascontiguousarray(pair.fixed.grid.affine),
+            pair.moving.as_float32(),
+            np.ascontiguousarray(pair.moving.grid.affine),
+            _bytes(pair.fixed_mask),
+            _bytes(pair.moving_mask),
+            self._align,
+            self._deform,
+            0.0 if deadline_ms is None else deadline_ms / 1e3,
+            None if progress is None else lambda stage, share: bool(progress(stage, share)),
+            self._threads,
+        )
+        if found["cancelled"]:
+            raise Cancelled("MMREG_E_CANCELLED", "The registration was cancelled by the progress callback.")
+        return found
+
+    def _wrap(self, pair: CheckedPair, found: dict[str, Any], seconds: dict[str, float]) -> Registration:
+        grid, aligned = pair.fixed.grid, self._align != "none"
+        deformation = found["deformation_mm"]
+        return Registration(
+            warped=Volume(found["warped"], grid, pair.fixed.source),
+            transform=DisplacementField(found["displacement_mm"], grid),
+            inverse=DisplacementField(found["inverse_mm"], pair.moving.grid),
+            rigid=Rigid(found["rigid"]) if aligned else None,
+            affine=Affine(found["affine"]) if self._align == "affine" else None,
+            deformation=None if deformation is None else DisplacementField(deformation, grid),
+            seconds={**seconds, **found["seconds"]},
+            quality=Quality(**found["quality"]),
+            degraded=found["degraded"],
+            finished=found["finished"],
+            settings=found["settings"],
+            warnings=pair.warnings,
+        )
+
+
+class _Lap:
+    def __init__(self, seconds: dict[str, float], stage: str) -> None:
+        self._seconds, self._stage = seconds, stage
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._seconds[self._stage] = time.perf_counter() - self._start
+
+
+def _check_choice(model: object, device: str, align: str, threads: int | None) -> None:
+    if model is not None:
+        raise BackendUnavailable(
+            "MMREG_E_MODEL",
+            f"This version runs the native solver only; model must be None, got {model!r}. Leave it out.",
+        )
+    if device != "cpu":
+        raise BackendUnavailable(
+            "MMREG_E_DEVICE", f"This version runs on the CPU only; got device {device!r}. Use device='cpu'."
+        )
+    if align not in ("none", "rigid", "affine"):
+        raise InputError("MMREG_E_ALIGN", f"align must be 'none', 'rigid' or 'affine'; got {align!r}.")
+    if threads is not None and (not isinstance(threads, int) or not 1 <= threads <= 1024):
+        raise InputError("MMREG_E_THREADS", f"threads must be None or from 1 to 1024; got {threads!r}.")
+
+
+def _volume(scan: ScanLike) -> Volume:
+    if isinstance(scan, Volume):
+        return scan
+    if isinstance(scan, (str, os.PathLike)):
+        from .io import read
+
+        return read(scan)
+    if isinstance(scan, tuple) and len(scan) == 2:
+        return Volume.from_array(*scan)
+    if hasattr(scan, "affine") and hasattr(scan, "dataobj"):
+        from .io.nifti import from_nibabel
+
+        return from_nibabel(scan)
+    raise InputError(
+        "MMREG_E_SCAN_TYPE",
+        f"A scan must be a path, a nibabel image, a Volume or (array, affine); got {type(scan).__name__}.",
+    )
+
+
+def _bytes(mask: Array | None) -> Array | None:
+    return None if mask is None else np.ascontiguousarray(mask, np.uint8)
