@@ -43,7 +43,7 @@ template <class T>
 using Into = std::optional<nb::ndarray<T, nb::c_contig, nb::device::cpu>>;
 
 const Operations* find_operations(const std::string& target);  // ValueError if this CPU cannot run it
-void require(bool ok, const char* message);  // ValueError
+void require(bool ok, const char* message);                    // ValueError
 
 template <class T>
 Out<T> make(std::initializer_list<std::int64_t> shape, const Into<T>& out) {

@@ -1,7 +1,6 @@
 // The deformable solver on its own, for tests and for research: settings may be overridden by name.
 #include "solver/deform.h"
 
-
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/tuple.h>
 
@@ -29,12 +28,19 @@ void set_level(LevelSettings& s, nb::dict d) {
 
 using Mask = std::optional<In<std::uint8_t, 3>>;
 
-nb::tuple deform_images(In<float, 3> fixed, In<float, 3> moving, std::tuple<double, double, double> spacing_mm, Mask fixed_valid,
-                        Mask moving_valid, nb::dict overrides, int threads, const std::string& target) {
+nb::tuple deform_images(In<float, 3> fixed, In<float, 3> moving, std::tuple<double, double, double> spacing_mm,
+                        Mask fixed_valid, Mask moving_valid, nb::dict overrides, int threads,
+                        const std::string& target) {
   require(fixed.size() == moving.size(), "fixed and moving must be on one grid");
-  DeformInput input{fixed.data(), moving.data(), fixed_valid ? fixed_valid->data() : nullptr,
-                    moving_valid ? moving_valid->data() : nullptr, extent(fixed, 0),
-                    {std::get<0>(spacing_mm), std::get<1>(spacing_mm), std::get<2>(spacing_mm)}, nullptr, nullptr, 0};
+  DeformInput input{fixed.data(),
+                    moving.data(),
+                    fixed_valid ? fixed_valid->data() : nullptr,
+                    moving_valid ? moving_valid->data() : nullptr,
+                    extent(fixed, 0),
+                    {std::get<0>(spacing_mm), std::get<1>(spacing_mm), std::get<2>(spacing_mm)},
+                    nullptr,
+                    nullptr,
+                    0};
   Out<float> u = make<float>({3, input.n.d, input.n.h, input.n.w});
   const Operations& operations = *find_operations(target);
   std::unique_ptr<Queue> queue(operations.open(threads));
@@ -61,8 +67,9 @@ nb::tuple deform_images(In<float, 3> fixed, In<float, 3> moving, std::tuple<doub
 }  // namespace
 
 void bind_deform(nb::module_& m) {
-  m.def("deform", &deform_images, "fixed"_a.noconvert(), "moving"_a.noconvert(), "spacing_mm"_a, "fixed_valid"_a = nb::none(),
-        "moving_valid"_a = nb::none(), "overrides"_a = nb::dict(), "threads"_a = 0, "target"_a = "",
+  m.def("deform", &deform_images, "fixed"_a.noconvert(), "moving"_a.noconvert(), "spacing_mm"_a,
+        "fixed_valid"_a = nb::none(), "moving_valid"_a = nb::none(), "overrides"_a = nb::dict(), "threads"_a = 0,
+        "target"_a = "",
         "Displacement (3, D, H, W) in voxels and what the solver saw; `overrides` replaces chosen settings.");
 }
 

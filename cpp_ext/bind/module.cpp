@@ -13,7 +13,8 @@ const Operations* find_operations(const std::string& target) {
   return found;
 }
 
-Call::Call(const std::string& target, int threads) : operations_(find_operations(target)), queue_(operations_->open(threads)) {}
+Call::Call(const std::string& target, int threads)
+    : operations_(find_operations(target)), queue_(operations_->open(threads)) {}
 
 void require(bool ok, const char* message) {
   if (!ok) throw nb::value_error(message);

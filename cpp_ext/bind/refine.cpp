@@ -1,6 +1,7 @@
 // Bindings of the operations of the continuous refinement.
-#include "bind/arrays.h"
 #include <nanobind/stl/tuple.h>
+
+#include "bind/arrays.h"
 
 namespace mmreg::bind {
 
@@ -17,9 +18,9 @@ static void attach(nb::ndarray<std::uint16_t, nb::ndim<4>, nb::c_contig, nb::dev
                reinterpret_cast<Half*>(features.data()));
 }
 
-static nb::tuple force(In<std::uint16_t, 4> fixed, In<std::uint16_t, 4> moving, In<float, 4> u, In<std::int32_t, 2> rows,
-                       std::optional<In<float, 2>> gain, float feature_weight, float intensity_weight, int threads,
-                       const std::string& target) {
+static nb::tuple force(In<std::uint16_t, 4> fixed, In<std::uint16_t, 4> moving, In<float, 4> u,
+                       In<std::int32_t, 2> rows, std::optional<In<float, 2>> gain, float feature_weight,
+                       float intensity_weight, int threads, const std::string& target) {
   const Extent n = extent(fixed, 0);
   const int channels = int(fixed.shape(3));
   require(channels % 16 == 0 && channels >= 16, "features must have a multiple of 16 channels");
@@ -31,11 +32,13 @@ static nb::tuple force(In<std::uint16_t, 4> fixed, In<std::uint16_t, 4> moving, 
   ForceSums sums{};
   {
     Call call(target, threads);
-    call->force(call.queue(), {reinterpret_cast<const Half*>(fixed.data()), reinterpret_cast<const Half*>(moving.data()),
-                               channels, n, rows.data(), u.data(), gain ? gain->data() : nullptr, feature_weight,
-                               intensity_weight, out.data(), histogram.data(), &sums});
+    call->force(call.queue(),
+                {reinterpret_cast<const Half*>(fixed.data()), reinterpret_cast<const Half*>(moving.data()), channels, n,
+                 rows.data(), u.data(), gain ? gain->data() : nullptr, feature_weight, intensity_weight, out.data(),
+                 histogram.data(), &sums});
   }
-  return nb::make_tuple(out, histogram, nb::make_tuple(sums.features, sums.features_squared, sums.intensity_squared, sums.count));
+  return nb::make_tuple(out, histogram,
+                        nb::make_tuple(sums.features, sums.features_squared, sums.intensity_squared, sums.count));
 }
 
 static Out<float> descent(In<float, 4> force, nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::cpu> mean,
@@ -55,8 +58,9 @@ static Out<float> descent(In<float, 4> force, nb::ndarray<float, nb::ndim<4>, nb
 void bind_refine(nb::module_& m) {
   m.def("attach", &attach, "features"_a.noconvert(), "image"_a.noconvert(), "valid"_a.none(), "scale"_a, "offset"_a,
         "threads"_a = 0, "target"_a = "");
-  m.def("force", &force, "fixed"_a.noconvert(), "moving"_a.noconvert(), "displacement"_a.noconvert(), "rows"_a.noconvert(),
-        "gain"_a.none(), "feature_weight"_a = 1.0f, "intensity_weight"_a = 1.0f, "threads"_a = 0, "target"_a = "");
+  m.def("force", &force, "fixed"_a.noconvert(), "moving"_a.noconvert(), "displacement"_a.noconvert(),
+        "rows"_a.noconvert(), "gain"_a.none(), "feature_weight"_a = 1.0f, "intensity_weight"_a = 1.0f, "threads"_a = 0,
+        "target"_a = "");
   m.def("descent", &descent, "force"_a.noconvert(), "mean"_a.noconvert(), "square"_a.noconvert(), "iteration"_a,
         "mean_decay"_a, "square_decay"_a, "floor"_a, "rate_vox"_a, "threads"_a = 0, "target"_a = "");
 }

@@ -23,7 +23,8 @@ nb::dict described(const Quality& q) {
   std::int64_t folded = 0, inverse_folded = 0;
   float least = q.folding.smallest[0];
   for (int k = 0; k < 9; ++k) {
-    folded = std::max(folded, q.folding.count[k]), inverse_folded = std::max(inverse_folded, q.inverse_folding.count[k]);
+    folded = std::max(folded, q.folding.count[k]),
+    inverse_folded = std::max(inverse_folded, q.inverse_folding.count[k]);
     least = std::min(least, q.folding.smallest[k]);
   }
   out["folded_voxels"] = folded, out["inverse_folded_voxels"] = inverse_folded, out["min_jacobian"] = least;

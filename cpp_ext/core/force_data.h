@@ -14,10 +14,10 @@ enum Extra : int { extra_channels = 4, intensity_channel = -4, validity_channel 
 enum Histogram : int { histogram_bins = 32, histogram_padding = 2, histogram_cells = histogram_bins * histogram_bins };
 
 struct ForceSums {
-  double features;          // sum of squared feature differences, divided by twice the channels
-  double features_squared;  // sum of |force of the features|^2
-  double intensity_squared; // sum of |force of the intensities|^2
-  double count;             // voxels compared
+  double features;           // sum of squared feature differences, divided by twice the channels
+  double features_squared;   // sum of |force of the features|^2
+  double intensity_squared;  // sum of |force of the intensities|^2
+  double count;              // voxels compared
 };
 
 struct ForceArguments {

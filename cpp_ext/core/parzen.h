@@ -1,7 +1,7 @@
 // Cubic B-spline Parzen window of a moving intensity, tabulated: four neighbouring bins share one sample.
 #pragma once
-#include "core/types.h"
 #include "core/force_data.h"
+#include "core/types.h"
 
 namespace mmreg::MMREG_TARGET {
 
@@ -23,7 +23,8 @@ MMREG_INLINE Bin parzen_bin(float intensity) {
 inline void parzen_tables(float (*window)[4], float (*slope)[4]) {
   for (int s = 0; s < parzen_steps; ++s) {
     const float t = (float(s) + 0.5f) / parzen_steps, r = 1 - t;
-    const float b[4] = {r * r * r / 6, (3 * t * t * t - 6 * t * t + 4) / 6, (3 * r * r * r - 6 * r * r + 4) / 6, t * t * t / 6};
+    const float b[4] = {r * r * r / 6, (3 * t * t * t - 6 * t * t + 4) / 6, (3 * r * r * r - 6 * r * r + 4) / 6,
+                        t * t * t / 6};
     const float d[4] = {-r * r / 2, (9 * t * t - 12 * t) / 6, (12 * r - 9 * r * r) / 6, t * t / 2};
     for (int k = 0; k < 4; ++k) window[s][k] = b[k], slope[s][k] = d[k];
   }

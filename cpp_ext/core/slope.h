@@ -20,7 +20,7 @@ MMREG_INLINE Slope<Real> trilinear_slope(const Real c[8], const float t[3]) {
   return {p0 + t[0] * z, {z, y0 + t[0] * (y1 - y0), q0 + t[0] * (q1 - q0)}};
 }
 
-struct Cell {  // the cell around a clamped coordinate along one axis
+struct Cell {              // the cell around a clamped coordinate along one axis
   std::int64_t low, step;  // offset of the lower neighbour, and to the upper one (0 on an axis of 1)
   float t, inside;         // position in the cell; 1, or 0 where the coordinate was clamped
 };

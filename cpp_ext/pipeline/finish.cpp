@@ -23,8 +23,8 @@ TableMemory<float> inverted(const Operations& operations, Queue& queue, const fl
                             const AffineMap& to_fixed) {
   TableMemory<float> back = field(operations, queue, n), there = field(operations, queue, m);
   operations.invert(queue, u, n, kInverseIterations, kInverseTolerance_vox, back.data());
-  operations.resample_affine(queue, back.data(), 3, n, to_fixed.m, m, Interpolation::linear, Border::extend, there.data(),
-                             nullptr);
+  operations.resample_affine(queue, back.data(), 3, n, to_fixed.m, m, Interpolation::linear, Border::extend,
+                             there.data(), nullptr);
   return there;
 }
 

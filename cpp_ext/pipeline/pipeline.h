@@ -31,8 +31,8 @@ struct Quality {
 };
 
 struct PipelineResult {
-  AffineMap rigid, affine;             // fixed mm to moving mm; the identity where not wanted
-  TableMemory<float> deformation_mm;   // (3, fixed), RAS+: affine(p + deformation(p)) is the moving point; empty if none
+  AffineMap rigid, affine;            // fixed mm to moving mm; the identity where not wanted
+  TableMemory<float> deformation_mm;  // (3, fixed), RAS+: affine(p + deformation(p)) is the moving point; empty if none
   TableMemory<float> displacement_mm;  // (3, fixed), RAS+: p + displacement(p) is the moving point
   TableMemory<float> inverse_mm;       // (3, moving), RAS+: q + inverse(q) is the fixed point
   TableMemory<float> warped;           // the moving scan on the fixed grid; 0 outside of it

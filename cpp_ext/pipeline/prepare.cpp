@@ -39,7 +39,8 @@ void restrict_to_mask(const Operations& operations, Queue& queue, const Scan& mo
 
 DeformInput input_of(const Scan& fixed, const float* moving, const std::uint8_t* moving_valid) {
   DeformInput input{fixed.data, moving, fixed.mask, moving_valid, fixed.extent, {}, nullptr, nullptr, 0};
-  for (int a = 0; a < 3; ++a) input.spacing_mm[a] = std::hypot(fixed.affine[a], fixed.affine[4 + a], fixed.affine[8 + a]);
+  for (int a = 0; a < 3; ++a)
+    input.spacing_mm[a] = std::hypot(fixed.affine[a], fixed.affine[4 + a], fixed.affine[8 + a]);
   return input;
 }
 

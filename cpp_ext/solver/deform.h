@@ -35,7 +35,7 @@ struct SearchSettings {
 struct LevelSettings {
   int factor = 2;  // voxels of the whole grid in one of this level, along the finest axis
   int iterations = 40;
-  float rate_vox = 0.4f, last_rate = 0.2f;    // longest step: at the start, and the share of it that is left at the end
+  float rate_vox = 0.4f, last_rate = 0.2f;  // longest step: at the start, and the share of it that is left at the end
   float fluid_vox = 1.0f, elastic_vox = 0.5f;  // smoothing of each force and of the displacement
   float feature_weight = 1, intensity_weight = 1;
   float floor = 0.18f;  // of the force, in units of its root mean square before smoothing
@@ -63,8 +63,8 @@ DeformFacts look(const Operations&, Queue&, const DeformInput&);
 DeformSettings choose(const DeformFacts&, const DeformInput&);
 
 struct Deformation {
-  TableMemory<float> u;  // (3, d, h, w), voxels of the fixed grid, fixed to moving
-  bool complete = true;  // false: time was up, u is the best so far
+  TableMemory<float> u;                 // (3, d, h, w), voxels of the fixed grid, fixed to moving
+  bool complete = true;                 // false: time was up, u is the best so far
   double search_inconsistency_vox = 0;  // mean |forward then backward| of the dense search before it is made consistent
 };
 

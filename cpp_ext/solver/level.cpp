@@ -6,8 +6,8 @@
 namespace mmreg {
 namespace {
 
-constexpr int kMargin = 3;                       // voxels around the foreground that still see it in their features
-constexpr int kPatchRadius = 1, kDilation = 2;   // of MIND-SSC on every level
+constexpr int kMargin = 3;                      // voxels around the foreground that still see it in their features
+constexpr int kPatchRadius = 1, kDilation = 2;  // of MIND-SSC on every level
 
 struct Pooled {  // an image on the level, or the image itself where the level is the whole grid
   TableMemory<float> memory;
@@ -34,7 +34,8 @@ TableMemory<std::uint8_t> validity(const Operations& operations, Queue& queue, c
   for (int z = 0; z < m.d; ++z)
     for (int y = 0; y < m.h; ++y)
       for (int x = 0; x < m.w; ++x) {
-        const int k = std::min(z * factor.f[0] + factor.f[0] / 2, n.d - 1), j = std::min(y * factor.f[1] + factor.f[1] / 2, n.h - 1);
+        const int k = std::min(z * factor.f[0] + factor.f[0] / 2, n.d - 1),
+                  j = std::min(y * factor.f[1] + factor.f[1] / 2, n.h - 1);
         to[i++] = from[(std::size_t(k) * n.h + j) * n.w + std::min(x * factor.f[2] + factor.f[2] / 2, n.w - 1)];
       }
   return uploaded(operations, queue, to);
@@ -83,8 +84,8 @@ Level::Level(const Operations& operations, Queue& queue, const DeformInput& inpu
                          facts.moving.foreground.background, n, kMargin, rows.data());
 }
 
-TableMemory<float> change_level(const Operations& operations, Queue& queue, const float* u, Extent n, const Factor& from,
-                                Extent out, const Factor& to) {
+TableMemory<float> change_level(const Operations& operations, Queue& queue, const float* u, Extent n,
+                                const Factor& from, Extent out, const Factor& to) {
   double map[12] = {};
   for (int a = 0; a < 3; ++a) {  // voxel i of a level stands for f i + (f - 1) / 2 of the whole grid
     map[4 * a + a] = double(to.f[a]) / from.f[a];

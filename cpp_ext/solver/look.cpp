@@ -9,7 +9,6 @@ namespace {
 constexpr double kTail = 0.005;  // share of the brightest foreground that may saturate in the histogram
 constexpr double kClip = 0.01;   // share at each end that is left out of the measure of detail
 
-
 ImageFacts facts(const Operations& operations, Queue& queue, const float* image, const std::uint8_t* valid, Extent n) {
   const Summary whole = operations.summary(queue, image, voxels(n));
   ImageFacts f{};

@@ -150,8 +150,8 @@ struct Operations {
 
   // Writes the last four channels of a feature image: `image` in histogram bins (image * scale + offset,
   // clamped to the padding), `valid` (0 or 1; nullptr: 1 everywhere), 0, 0.
-  void (*attach)(Queue&, const float* image, const std::uint8_t* valid, Extent n, float scale, float offset, int channels,
-                 Half* features);
+  void (*attach)(Queue&, const float* image, const std::uint8_t* valid, Extent n, float scale, float offset,
+                 int channels, Half* features);
   void (*force)(Queue&, const ForceArguments&);
   void (*descent)(Queue&, const DescentArguments&);
 

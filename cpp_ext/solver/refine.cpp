@@ -16,7 +16,8 @@ double gain_of(const Counts& counts, std::vector<float>& gain) {
   for (double c : counts) total += c;
   std::vector<double> of_fixed(bins), of_moving(bins);
   for (int f = 0; f < bins; ++f)
-    for (int m = 0; m < bins; ++m) of_fixed[f] += counts[f * bins + m] / total, of_moving[m] += counts[f * bins + m] / total;
+    for (int m = 0; m < bins; ++m)
+      of_fixed[f] += counts[f * bins + m] / total, of_moving[m] += counts[f * bins + m] / total;
   double information = 0;
   for (int f = 0; f < bins; ++f)
     for (int m = 0; m < bins; ++m) {
@@ -44,8 +45,8 @@ class Comparison {  // the force and its histogram, one iteration after the othe
 
   Compared operator()(const float* u, bool intensities, float feature_weight, float intensity_weight, float* force) {
     Compared c{};
-    operations_.force(queue_, {level_.fixed.data(), level_.moving.data(), level_.channels, level_.n, level_.rows.data(), u,
-                               intensities ? table_.data() : nullptr, feature_weight, intensity_weight, force,
+    operations_.force(queue_, {level_.fixed.data(), level_.moving.data(), level_.channels, level_.n, level_.rows.data(),
+                               u, intensities ? table_.data() : nullptr, feature_weight, intensity_weight, force,
                                counts_.data(), &c.sums});
     if (c.sums.count > 0) c.information = gain_of(counts_, gain_), table_.upload(gain_.data());
     return c;
@@ -78,7 +79,8 @@ Sigma sigma(const Level& level, float vox) {
 Refinement refine(const Operations& operations, Queue& queue, const Level& level, const LevelSettings& s, float* u,
                   const std::function<bool(int)>& interrupt) {
   const std::size_t count = std::size_t(voxels(level.n));
-  TableMemory<float> force(operations, queue, 3 * count), step(operations, queue, 3 * count), next(operations, queue, 3 * count);
+  TableMemory<float> force(operations, queue, 3 * count), step(operations, queue, 3 * count),
+      next(operations, queue, 3 * count);
   TableMemory<float> mean(operations, queue, 3 * count), square(operations, queue, count);
   operations.combine(queue, 3 * std::int64_t(count), 0, u, 0, u, mean.data());
   operations.combine(queue, std::int64_t(count), 0, u, 0, u, square.data());
@@ -95,8 +97,8 @@ Refinement refine(const Operations& operations, Queue& queue, const Level& level
     r.features = c.sums.features / c.sums.count, r.information = c.information;
     operations.gaussian(queue, force.data(), 3, level.n, fluid.vox, force.data());
     const float done = float(i) / float(s.iterations);
-    operations.descent(queue, {force.data(), level.n, mean.data(), square.data(), i + 1, kMeanDecay, kSquareDecay, s.floor,
-                               s.rate_vox * (1 - done + s.last_rate * done), step.data()});
+    operations.descent(queue, {force.data(), level.n, mean.data(), square.data(), i + 1, kMeanDecay, kSquareDecay,
+                               s.floor, s.rate_vox * (1 - done + s.last_rate * done), step.data()});
     operations.compose(queue, step.data(), u, level.n, next.data());
     operations.gaussian(queue, next.data(), 3, level.n, elastic.vox, u);
   }

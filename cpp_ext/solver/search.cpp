@@ -16,8 +16,9 @@ struct Grid {
   std::size_t cells, displacements;
 };
 
-TableMemory<Half> features(const Operations& operations, Queue& queue, const float* image, const Half* given, int channels,
-                           const DeformInput& input, const SearchSettings& s, const Factor& factor, const Grid& grid) {
+TableMemory<Half> features(const Operations& operations, Queue& queue, const float* image, const Half* given,
+                           int channels, const DeformInput& input, const SearchSettings& s, const Factor& factor,
+                           const Grid& grid) {
   TableMemory<Half> pooled(operations, queue, grid.cells * std::size_t(channels));
   if (given) {
     operations.pool_features(queue, given, channels, input.n, factor.f, pooled.data());
@@ -29,11 +30,12 @@ TableMemory<Half> features(const Operations& operations, Queue& queue, const flo
   return pooled;
 }
 
-TableMemory<float> cheapest(const Operations& operations, Queue& queue, const Half* fixed, const Half* moving, int channels,
-                            const Grid& grid, const SearchSettings& s, Half* cost) {
+TableMemory<float> cheapest(const Operations& operations, Queue& queue, const Half* fixed, const Half* moving,
+                            int channels, const Grid& grid, const SearchSettings& s, Half* cost) {
   const int smooth[3] = {1, 1, 1}, count = int(grid.displacements);
   operations.cost_volume_half(queue, fixed, moving, channels, channels - extra_channels, grid.n, grid.radius, cost);
-  for (int pass = 0; pass < s.passes; ++pass) operations.smooth_cost_half(queue, cost, grid.n, count, s.smoothing, cost);
+  for (int pass = 0; pass < s.passes; ++pass)
+    operations.smooth_cost_half(queue, cost, grid.n, count, s.smoothing, cost);
   TableMemory<float> u(operations, queue, 3 * grid.cells);
   const std::vector<float> zero(3 * grid.cells);
   u.upload(zero.data());
@@ -84,8 +86,10 @@ Found search(const Operations& operations, Queue& queue, const DeformInput& inpu
   }
   grid.cells = std::size_t(voxels(grid.n));
   const int channels = input.fixed_features ? input.channels : 16;
-  const TableMemory<Half> f = features(operations, queue, input.fixed, input.fixed_features, channels, input, s, factor, grid);
-  const TableMemory<Half> m = features(operations, queue, input.moving, input.moving_features, channels, input, s, factor, grid);
+  const TableMemory<Half> f =
+      features(operations, queue, input.fixed, input.fixed_features, channels, input, s, factor, grid);
+  const TableMemory<Half> m =
+      features(operations, queue, input.moving, input.moving_features, channels, input, s, factor, grid);
   TableMemory<Half> cost(operations, queue, grid.cells * grid.displacements);
   TableMemory<float> there = cheapest(operations, queue, f.data(), m.data(), channels, grid, s, cost.data());
   const TableMemory<float> back = cheapest(operations, queue, m.data(), f.data(), channels, grid, s, cost.data());

@@ -49,9 +49,14 @@ class CheckedPair:
 
 
 def check_pair(
-    fixed: Volume, moving: Volume, fixed_mask: Volume | None = None, moving_mask: Volume | None = None
+    fixed: Volume,
+    moving: Volume,
+    fixed_mask: Volume | None = None,
+    moving_mask: Volume | None = None,
+    *,
+    same_space: bool = True,
 ) -> CheckedPair:
-    """The pair, ready to be registered.
+    """The pair, ready to be registered. ``same_space=False``: the headers need not overlap.
 
     Raises:
         GeometryError: A grid cannot be used, or the two do not belong together.
@@ -60,7 +65,8 @@ def check_pair(
     """
     check_grids(fixed.grid, moving.grid)
     overlap = overlap_fraction(fixed.grid, moving.grid)
-    _check_overlap(overlap, fixed.grid, moving.grid)
+    if same_space:
+        _check_overlap(overlap, fixed.grid, moving.grid)
     warnings = _space_warnings(fixed, moving)
     masks = [
         None if mask is None else check_mask(mask, volume.grid, name)
@@ -202,7 +208,7 @@ def _check_overlap(overlap: float, fixed: Grid, moving: Grid) -> None:
             "MMREG_E_NO_OVERLAP",
             f"The two fields of view must overlap; by their headers they do not ({where}). Check that both "
             "are of one "
-            "person and that no origin was lost, or move one with its affine.",
+            "person and that no origin was lost; if their origins mean nothing, say same_space=False.",
         )
     raise GeometryError(
         "MMREG_E_TINY_OVERLAP",

@@ -1,7 +1,7 @@
 """Registrar: two scans in, one transform out. The main path of the package; read this first.
 
-``register`` reads, checks, hands both scans to the native pipeline (``cpp_ext/pipeline``), and wraps what comes
-back. The stages, the clock and the deadline live in the pipeline.
+``register`` reads, checks, hands both scans to the native pipeline (``cpp_ext/pipeline``), and wraps
+what comes back. The stages, the clock and the deadline live in the pipeline.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,8 +22,7 @@ from .transform import Affine, DisplacementField, Rigid
 if TYPE_CHECKING:
     from .geometry import Array
 
-Align = Literal["none", "rigid", "affine"]
-Progress = Callable[[str, float], Union[bool, None]]
+Progress = Callable[[str, float], bool | None]
 ScanLike = Any  # a path, a nibabel image, a Volume, or (array, affine)
 
 STAGES = ("read", "check", "align", "deform", "finish")
@@ -33,12 +32,13 @@ STAGES = ("read", "check", "align", "deform", "finish")
 class Quality:
     """How good a registration is, as far as it can be told without a ground truth.
 
-    ``similarity_*`` is the normalised mutual information of both scans where they overlap (1: independent, 2: each
-    determines the other), ``mind_*`` the mean squared difference of their MIND-SSC features at half resolution;
-    *before* is with the two headers as they are. ``folded_voxels`` counts the voxels of the transform whose Jacobian
-    determinant is not positive, for the worst of central and all eight one-sided differences; ``min_jacobian`` is
-    the least of them. ``inverse_consistency_*_mm`` is how far a fixed point lands from itself after the transform
-    and then its inverse. ``displacement_*_mm`` is the length of the deformation, without the affine part.
+    ``similarity_*`` is the normalised mutual information of both scans where they overlap (1:
+    independent, 2: each determines the other), ``mind_*`` the mean squared difference of their MIND-SSC
+    features at half resolution; *before* is with the two headers as they are. ``folded_voxels`` counts
+    the voxels of the transform whose Jacobian determinant is not positive, for the worst of central and
+    all eight one-sided differences; ``min_jacobian`` is the least of them. ``inverse_consistency_*_mm``
+    is how far a fixed point lands from itself after the transform and then its inverse.
+    ``displacement_*_mm`` is the length of the deformation, without the affine part.
     """
 
     similarity_before: float
@@ -61,11 +61,12 @@ class Quality:
 class Registration:
     """What ``Registrar.register`` returns.
 
-    ``warped``: the moving scan on the grid of the fixed one, ``(D, H, W)`` float32, 0 outside the moving scan.
-    ``transform``: the whole pull-back on the fixed grid, fixed points to moving points, mm. ``inverse``: on the
-    moving grid, moving points to fixed points, mm. ``rigid``, ``affine``, ``deformation``: its parts, None where
-    not wanted or not reached; ``affine(p + deformation(p))`` is ``transform(p)``. ``seconds``: wall time of each
-    stage. ``degraded``: the deadline cut a stage short; ``finished`` is the last that was completed.
+    ``warped``: the moving scan on the grid of the fixed one, ``(D, H, W)`` float32, 0 outside the
+    moving scan. ``transform``: the whole pull-back on the fixed grid, fixed points to moving points,
+    mm. ``inverse``: on the moving grid, moving points to fixed points, mm. ``rigid``, ``affine``,
+    ``deformation``: its parts, None where not wanted or not reached; ``affine(p + deformation(p))`` is
+    ``transform(p)``. ``seconds``: wall time of each stage. ``degraded``: the deadline cut a stage
+    short; ``finished`` is the last that was completed.
     """
 
     warped: Volume
@@ -90,8 +91,12 @@ class Registrar:
         device: ``"cpu"``.
         align: The linear part to look for before the deformation. ``"none"`` trusts the headers.
         deform: Look for a deformation too.
-        threads: Threads of the native code; None is as many as this process may use. The result is the same to
+        threads: Threads of the native code; None is as many as this process may use. The result is the
+            same to
             the bit for any number.
+        same_space: The headers of both scans speak of one space, so fields of view that do not overlap
+            are an error.
+            False: their origins say nothing, and the alignment starts from the content.
         progress: Called with the stage and its share done; returning True cancels the registration.
 
     Raises:
@@ -108,15 +113,17 @@ class Registrar:
         model: str | os.PathLike[str] | None = None,
         *,
         device: str = "cpu",
-        align: Align = "affine",
+        align: str = "affine",
         deform: bool = True,
         threads: int | None = None,
+        same_space: bool = True,
         progress: Progress | None = None,
     ) -> None:
         _check_choice(model, device, align, threads)
         self._align = align
         self._deform = deform
         self._threads = threads or 0
+        self._same_space = same_space
         self._progress = progress
 
     def register(
@@ -131,12 +138,15 @@ class Registrar:
         """Find the transform that brings ``moving`` onto ``fixed``: ``warped(p) = moving(p + u(p))``.
 
         Args:
-            fixed: The scan to match: a path, a nibabel image, a ``Volume``, or ``(array, affine)`` with an array
-                ``(D, H, W)`` or ``(H, W)`` and the affine of its indices to RAS+ mm. Its grid is that of the result.
+            fixed: The scan to match: a path, a nibabel image, a ``Volume``, or ``(array, affine)`` with
+                an array
+                ``(D, H, W)`` or ``(H, W)`` and the affine of its indices to RAS+ mm. Its grid is that
+                of the result.
             moving: The scan to bring over. Grid and modality are free; the fields of view must overlap.
             fixed_mask: Where the fixed scan counts: not 0. On the grid of the fixed scan.
             moving_mask: The same for the moving scan.
-            deadline_ms: Time for the native stages, from their start, in ms. When it has passed the best that is
+            deadline_ms: Time for the native stages, from their start, in ms. When it has passed the
+                best that is
                 finished is returned, marked ``degraded``. None: as long as it takes.
 
         Raises:
@@ -146,17 +156,21 @@ class Registrar:
             Cancelled: ``progress`` returned True.
         """
         if deadline_ms is not None and not deadline_ms > 0:
-            raise InputError("MMREG_E_DEADLINE", f"deadline_ms must be positive or None; got {deadline_ms!r}.")
+            raise InputError(
+                "MMREG_E_DEADLINE", f"deadline_ms must be positive or None; got {deadline_ms!r}."
+            )
+        from .io import as_volume
+
         seconds: dict[str, float] = {}
         with _Lap(seconds, "read"):
-            scans = [_volume(scan) for scan in (fixed, moving)]
-            masks = [None if mask is None else _volume(mask) for mask in (fixed_mask, moving_mask)]
+            scans = [as_volume(scan) for scan in (fixed, moving)]
+            masks = [None if mask is None else as_volume(mask) for mask in (fixed_mask, moving_mask)]
         with _Lap(seconds, "check"):
-            pair = check_pair(scans[0], scans[1], masks[0], masks[1])
+            pair = check_pair(scans[0], scans[1], masks[0], masks[1], same_space=self._same_space)
         return self._wrap(pair, self._run(pair, deadline_ms), seconds)
 
     def _run(self, pair: CheckedPair, deadline_ms: float | None) -> dict[str, Any]:
-        from . import _native
+        import mmreg_rt._native as _native
 
         progress = self._progress
         found: dict[str, Any] = _native.register(
@@ -220,25 +234,6 @@ def _check_choice(model: object, device: str, align: str, threads: int | None) -
         raise InputError("MMREG_E_ALIGN", f"align must be 'none', 'rigid' or 'affine'; got {align!r}.")
     if threads is not None and (not isinstance(threads, int) or not 1 <= threads <= 1024):
         raise InputError("MMREG_E_THREADS", f"threads must be None or from 1 to 1024; got {threads!r}.")
-
-
-def _volume(scan: ScanLike) -> Volume:
-    if isinstance(scan, Volume):
-        return scan
-    if isinstance(scan, (str, os.PathLike)):
-        from .io import read
-
-        return read(scan)
-    if isinstance(scan, tuple) and len(scan) == 2:
-        return Volume.from_array(*scan)
-    if hasattr(scan, "affine") and hasattr(scan, "dataobj"):
-        from .io.nifti import from_nibabel
-
-        return from_nibabel(scan)
-    raise InputError(
-        "MMREG_E_SCAN_TYPE",
-        f"A scan must be a path, a nibabel image, a Volume or (array, affine); got {type(scan).__name__}.",
-    )
 
 
 def _bytes(mask: Array | None) -> Array | None:

@@ -31,14 +31,16 @@ void active_rows(Queue& queue, const float* fixed, float fixed_background, const
   Span* const out = reinterpret_cast<Span*>(rows);
   parallel(queue, count, 64, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r)
-      own[r] = both(foreground(fixed + r * n.w, n.w, fixed_background), foreground(moving + r * n.w, n.w, moving_background));
+      own[r] = both(foreground(fixed + r * n.w, n.w, fixed_background),
+                    foreground(moving + r * n.w, n.w, moving_background));
   });
   parallel(queue, count, 64, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
       const int z = int(r / n.h), y = int(r % n.h);
       Span s{0, 0};
       for (int k = z > margin ? z - margin : 0; k <= z + margin && k < n.d; ++k)
-        for (int j = y > margin ? y - margin : 0; j <= y + margin && j < n.h; ++j) s = both(s, own[std::int64_t(k) * n.h + j]);
+        for (int j = y > margin ? y - margin : 0; j <= y + margin && j < n.h; ++j)
+          s = both(s, own[std::int64_t(k) * n.h + j]);
       if (s.begin < s.end) s = {s.begin > margin ? s.begin - margin : 0, s.end + margin < n.w ? s.end + margin : n.w};
       out[r] = s;
     }

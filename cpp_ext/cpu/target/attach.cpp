@@ -5,8 +5,8 @@
 
 namespace mmreg::MMREG_TARGET {
 
-void attach(Queue& queue, const float* image, const std::uint8_t* valid, Extent n, float scale, float offset, int channels,
-            Half* features) {
+void attach(Queue& queue, const float* image, const std::uint8_t* valid, Extent n, float scale, float offset,
+            int channels, Half* features) {
   const float low = float(histogram_padding), high = float(histogram_bins - 1 - histogram_padding);
   parallel(queue, voxels(n), 1 << 14, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {

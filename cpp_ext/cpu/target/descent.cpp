@@ -1,7 +1,6 @@
 // Adam-like step (Kingma and Ba, ICLR 2015) with one second moment for the three components, so that the
 // direction of the force is kept.
 #include "core/descent_data.h"
-
 #include "cpu/target/operations.h"
 
 namespace mmreg::MMREG_TARGET {

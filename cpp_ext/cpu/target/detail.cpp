@@ -15,7 +15,8 @@ MMREG_INLINE Neighbour neighbour(int i, int n, std::int64_t stride, int distance
   return {(i > distance ? -distance : -i) * stride, (i + distance < n ? distance : n - 1 - i) * stride};
 }
 
-MMREG_INLINE void visit(const float* p, const Neighbour around[3], const Neighbour far[3], const Foreground& f, Detail& d) {
+MMREG_INLINE void visit(const float* p, const Neighbour around[3], const Neighbour far[3], const Foreground& f,
+                        Detail& d) {
   if (!(*p > f.background)) return;
   for (int a = 0; a < 3; ++a)
     if (!(p[far[a].back] > f.background) || !(p[far[a].ahead] > f.background)) return;

@@ -1,6 +1,5 @@
 // One pass of the comparison force. Lanes are channels, so a voxel costs eight plain loads per 16 channels.
 #include "core/force_data.h"
-
 #include "core/parzen.h"
 #include "core/slope.h"
 #include "cpu/target/lanes16.h"
@@ -31,8 +30,8 @@ struct Pass {
   MMREG_INLINE Slope<Lanes16> sample(const Voxel& p, int block) const {
     const Half* at = a.moving + (p.z.low + p.y.low + p.x.low) * a.channels + 16 * block;
     const std::int64_t dz = p.z.step * a.channels, dy = p.y.step * a.channels, dx = p.x.step * a.channels;
-    const Lanes16 corner[8] = {load_half(at),           load_half(at + dx),           load_half(at + dy),
-                               load_half(at + dy + dx), load_half(at + dz),           load_half(at + dz + dx),
+    const Lanes16 corner[8] = {load_half(at),           load_half(at + dx),          load_half(at + dy),
+                               load_half(at + dy + dx), load_half(at + dz),          load_half(at + dz + dx),
                                load_half(at + dz + dy), load_half(at + dz + dy + dx)};
     const float t[3] = {p.z.t, p.y.t, p.x.t};
     return trilinear_slope(corner, t);
@@ -86,7 +85,9 @@ struct Pass {
     }
     for (int x = begin; x < end; ++x) {
       const std::int64_t i = r * n.w + x;
-      voxel(i, {cell(z + a.u[i], n.d, plane), cell(y + a.u[i + count], n.h, n.w), cell(float(x) + a.u[i + 2 * count], n.w, 1)},
+      voxel(i,
+            {cell(z + a.u[i], n.d, plane), cell(y + a.u[i + count], n.h, n.w),
+             cell(float(x) + a.u[i + 2 * count], n.w, 1)},
             piece);
     }
   }
@@ -112,10 +113,16 @@ void force(Queue& queue, const ForceArguments& a) {
   const std::int64_t rows = std::int64_t(a.n.d) * a.n.h, pieces = (rows + kRows - 1) / kRows;
   Scratch<Piece_> partial(queue, pieces);
   Scratch<float> tables(queue, 2 * 4 * parzen_steps);
-  float(*window)[4] = reinterpret_cast<float(*)[4]>(static_cast<float*>(tables));
+  float (*window)[4] = reinterpret_cast<float (*)[4]>(static_cast<float*>(tables));
   parzen_tables(window, window + parzen_steps);
-  Pass pass{a, window, window + parzen_steps, std::int64_t(a.n.h) * a.n.w, voxels(a.n), 16 + intensity_channel,
-            16 + validity_channel, {}};
+  Pass pass{a,
+            window,
+            window + parzen_steps,
+            std::int64_t(a.n.h) * a.n.w,
+            voxels(a.n),
+            16 + intensity_channel,
+            16 + validity_channel,
+            {}};
   for (int k = 0; k < 16 - extra_channels; ++k) pass.feature_mask[k] = 1;
   parallel(queue, rows, kRows, [&](std::int64_t begin, std::int64_t end) {
     Piece_& piece = partial[begin / kRows];

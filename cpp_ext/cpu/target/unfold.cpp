@@ -58,8 +58,8 @@ struct Flags {  // a byte for each voxel, and whether a row has any
 };
 
 // Flags the voxels to smooth: those below the floor and `reach` voxels around them. Returns how many are below.
-std::int64_t flag(Queue& queue, const float* u, Extent n, float floor, int reach, const Flags& flags, std::int64_t* found,
-                  const std::uint8_t* look) {
+std::int64_t flag(Queue& queue, const float* u, Extent n, float floor, int reach, const Flags& flags,
+                  std::int64_t* found, const std::uint8_t* look) {
   const std::int64_t rows = std::int64_t(n.d) * n.h, grain = 32, pieces = (rows + grain - 1) / grain;
   parallel(queue, rows, grain, [&](std::int64_t begin, std::int64_t end) {
     std::int64_t low = 0;
