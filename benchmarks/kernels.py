@@ -102,6 +102,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads slow all others
+    args.output.parent.mkdir(parents=True, exist_ok=True)
     load_cases()
     print(HEADER)
     report = {**description(), "shape": args.shape, "rows": []}
@@ -109,8 +110,7 @@ def main() -> None:
     for name in CASES:
         if name.startswith(tuple(args.only)):
             report["rows"] += measure(name, tuple(args.shape), args.threads, args.targets, args.rounds)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(report, indent=1) + "\n")
+            args.output.write_text(json.dumps(report, indent=1) + "\n")  # so that a stopped run leaves something
 
 
 if __name__ == "__main__":
