@@ -110,7 +110,8 @@ def main() -> None:
     for name in CASES:
         if name.startswith(tuple(args.only)):
             report["rows"] += measure(name, tuple(args.shape), args.threads, args.targets, args.rounds)
-            args.output.write_text(json.dumps(report, indent=1) + "\n")  # so that a stopped run leaves something
+            # after every row, so that a stopped run leaves something
+            args.output.write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":
