@@ -15,7 +15,7 @@ from .progress import Progress
 
 if TYPE_CHECKING:
     from ..geometry import Float64, Volume
-    from ..registrar import Registration  # type: ignore[import-not-found, unused-ignore]
+    from ..registrar import Registration
 
 Score = Callable[["Registration"], report.TruthScore]
 

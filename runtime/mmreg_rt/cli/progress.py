@@ -10,11 +10,9 @@ import click
 WORDS = {
     "phantom": "Generating the phantom",
     "read": "Reading",
-    "preprocess": "Preparing",
-    "align_rigid": "Rigid alignment",
-    "align_affine": "Affine alignment",
+    "check": "Checking",
+    "align": "Alignment",
     "deform": "Deformation",
-    "refine": "Refinement",
     "finish": "Finishing",
     "score": "Scoring",
     "write": "Writing",

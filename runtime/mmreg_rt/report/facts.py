@@ -13,7 +13,7 @@ from .planes import orientation
 
 if TYPE_CHECKING:
     from ..geometry import Volume
-    from ..registrar import Registration  # type: ignore[import-not-found, unused-ignore]
+    from ..registrar import Registration
 
 
 def pair_facts(case: Case) -> Html:

@@ -17,7 +17,7 @@ from .quality import NOTE, Figure, figures, verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..registrar import Registration  # type: ignore[import-not-found, unused-ignore]
+    from ..registrar import Registration
 
 VERDICTS = {
     "pass": ("Pass", "all figures within their limits"),
@@ -147,7 +147,7 @@ def _tiles(case: Case, result: Registration) -> Html:
         (f"{q.similarity_before:.2f} → {q.similarity_after:.2f}", "mutual information"),
         (f"{q.folded_voxels + q.inverse_folded_voxels:,}", "folded voxels, both ways"),
         (f"{q.inverse_consistency_p95_mm:.2f} mm", "inverse consistency p95"),
-        (f"{q.displacement_p95_mm:.1f} mm", "displacement p95"),
+        (f"{q.displacement_p95_mm:.1f} mm", "deformation p95"),
     ]
     if case.truth is not None:
         truth = f"{case.truth.start_error_mm:.1f} → {case.truth.mean_error_mm:.2f} mm"

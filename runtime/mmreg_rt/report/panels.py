@@ -29,7 +29,7 @@ from .pictures import (
 from .planes import Plane, planes, sample, sample_vectors
 
 if TYPE_CHECKING:
-    from ..registrar import Registration  # type: ignore[import-not-found, unused-ignore]
+    from ..registrar import Registration
     from .case import Case, TruthScore
 
 Array = NDArray[Any]

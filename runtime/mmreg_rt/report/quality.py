@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..registrar import Registration  # type: ignore[import-not-found, unused-ignore]
+    from ..registrar import Registration
 
 PASS, REVIEW, FAIL, NOTE = "pass", "review", "fail", "note"
 ORDER = (NOTE, PASS, REVIEW, FAIL)
@@ -135,14 +135,14 @@ def _motion(result: Registration) -> list[Figure]:
     return [
         Figure(
             "displacement",
-            "Displacement, median · 95 % · largest",
+            "Deformation, median · 95 % · largest",
             " · ".join(
                 f"{v:.1f}" for v in (q.displacement_p50_mm, q.displacement_p95_mm, q.displacement_max_mm)
             )
             + " mm",
             NOTE,
             "no threshold",
-            "How far points move in all, alignment and deformation together.",
+            "How far the deformation moves points, without the alignment.",
         )
     ]
 
