@@ -29,7 +29,7 @@ struct SearchSettings {
   int patch_radius = 3, dilation = 2;  // of MIND-SSC, in voxels of the whole grid
   int factor = 5;                      // voxels of a cell along the finest axis
   int radius = 6;                      // displacements in cells, each way
-  int smoothing = 2, passes = 1;       // box over the costs of neighbouring cells
+  int smoothing = 2, passes = 2;       // box over the costs of neighbouring cells
 };
 
 struct LevelSettings {
