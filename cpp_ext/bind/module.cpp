@@ -37,6 +37,7 @@ void bind_similarity(nb::module_&);
 void bind_refine(nb::module_&);
 void bind_register(nb::module_&);
 void bind_deform(nb::module_&);
+void bind_facts(nb::module_&);
 
 }  // namespace mmreg::bind
 
@@ -53,4 +54,5 @@ NB_MODULE(_native, m) {
   bind_refine(m);
   bind_register(m);
   bind_deform(m);
+  bind_facts(m);
 }

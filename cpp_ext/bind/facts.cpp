@@ -1,0 +1,102 @@
+// Bindings of the operations behind the settings and the guarantees of the deformable solver.
+#include <cstring>
+
+#include "bind/arrays.h"
+
+namespace mmreg::bind {
+
+using Numbers = In<double, 2>;
+using Mask = std::optional<In<std::uint8_t, 3>>;
+
+static nb::tuple unfold(In<float, 4> u, float floor, int rounds, int threads, const std::string& target) {
+  require(u.shape(0) == 3, "displacement must have shape (3, D, H, W)");
+  require(rounds >= 0, "rounds must not be negative");
+  const Extent n = extent(u, 1);
+  Out<float> out = make<float>({3, n.d, n.h, n.w});
+  std::memcpy(out.data(), u.data(), u.size() * sizeof(float));
+  std::int64_t left = 0;
+  {
+    Call call(target, threads);
+    left = call->unfold(call.queue(), out.data(), n, floor, rounds);
+  }
+  return nb::make_tuple(out, left);
+}
+
+static nb::dict detail(In<float, 3> image, float background, float low, float high, int threads,
+                       const std::string& target) {
+  Detail d{};
+  {
+    Call call(target, threads);
+    d = call->detail(call.queue(), image.data(), extent(image, 0), {background, low, high});
+  }
+  nb::dict out;
+  out["count"] = d.count, out["sum"] = d.sum, out["square"] = d.square;
+  out["slope"] = nb::make_tuple(d.slope[0], d.slope[1], d.slope[2]);
+  return out;
+}
+
+static Out<std::int32_t> active_rows(In<float, 3> fixed, float fixed_background, In<float, 3> moving,
+                                     float moving_background, int margin, int threads, const std::string& target) {
+  const Extent n = extent(fixed, 0);
+  for (int a = 0; a < 3; ++a) require(fixed.shape(a) == moving.shape(a), "images must have the same shape");
+  require(margin >= 0, "margin must not be negative");
+  Out<std::int32_t> rows = make<std::int32_t>({std::int64_t(n.d) * n.h, 2});
+  Call call(target, threads);
+  call->active_rows(call.queue(), fixed.data(), fixed_background, moving.data(), moving_background, n, margin,
+                    rows.data());
+  return rows;
+}
+
+static Out<std::uint8_t> above(In<float, 3> values, Mask mask, float threshold, int threads,
+                               const std::string& target) {
+  const Extent n = extent(values, 0);
+  require(!mask || mask->size() == values.size(), "mask must have the shape of the values");
+  Out<std::uint8_t> flags = make<std::uint8_t>({n.d, n.h, n.w});
+  Call call(target, threads);
+  call->above(call.queue(), values.data(), mask ? mask->data() : nullptr, voxels(n), threshold, flags.data());
+  return flags;
+}
+
+static Out<float> combine(float a, In<float, 3> x, float b, In<float, 3> y, int threads, const std::string& target) {
+  const Extent n = extent(x, 0);
+  require(x.size() == y.size(), "x and y must have the same shape");
+  Out<float> out = make<float>({n.d, n.h, n.w});
+  Call call(target, threads);
+  call->combine(call.queue(), voxels(n), a, x.data(), b, y.data(), out.data());
+  return out;
+}
+
+static Out<float> add_affine(In<float, 4> u, Numbers linear, Numbers map, int threads, const std::string& target) {
+  const Extent n = extent(u, 1);
+  require(u.shape(0) == 3, "displacement must have shape (3, D, H, W)");
+  require(linear.shape(0) == 3 && linear.shape(1) == 3, "linear must have shape (3, 3)");
+  require(map.shape(0) == 3 && map.shape(1) == 4, "map must have shape (3, 4)");
+  Out<float> out = make<float>({3, n.d, n.h, n.w});
+  Call call(target, threads);
+  call->add_affine(call.queue(), u.data(), n, linear.data(), map.data(), out.data());
+  return out;
+}
+
+static Out<float> lengths(In<float, 4> u, int threads, const std::string& target) {
+  const Extent n = extent(u, 1);
+  require(u.shape(0) == 3, "displacement must have shape (3, D, H, W)");
+  Out<float> out = make<float>({n.d, n.h, n.w});
+  Call call(target, threads);
+  call->lengths(call.queue(), u.data(), n, out.data());
+  return out;
+}
+
+void bind_facts(nb::module_& m) {
+  m.def("unfold", &unfold, "displacement"_a.noconvert(), "floor"_a, "rounds"_a, "threads"_a = 0, "target"_a = "",
+        "A copy without folds, and how many voxels are still below the floor.");
+  m.def("detail", &detail, "image"_a.noconvert(), "background"_a, "low"_a, "high"_a, "threads"_a = 0, "target"_a = "");
+  m.def("active_rows", &active_rows, "fixed"_a.noconvert(), "fixed_background"_a, "moving"_a.noconvert(),
+        "moving_background"_a, "margin"_a, "threads"_a = 0, "target"_a = "");
+  m.def("above", &above, "values"_a.noconvert(), "mask"_a.none(), "threshold"_a, "threads"_a = 0, "target"_a = "");
+  m.def("combine", &combine, "a"_a, "x"_a.noconvert(), "b"_a, "y"_a.noconvert(), "threads"_a = 0, "target"_a = "");
+  m.def("add_affine", &add_affine, "displacement"_a.noconvert(), "linear"_a.noconvert(), "map"_a.noconvert(),
+        "threads"_a = 0, "target"_a = "");
+  m.def("lengths", &lengths, "displacement"_a.noconvert(), "threads"_a = 0, "target"_a = "");
+}
+
+}  // namespace mmreg::bind
