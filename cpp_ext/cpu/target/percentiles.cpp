@@ -1,28 +1,44 @@
 // Exact percentiles by counting: floats ordered as integers, a histogram of their upper halves, and for each wanted
 // rank one of the lower halves within its upper half. Outliers of any size cost nothing and spoil nothing.
-#include "core/half.h"
 #include "cpu/target/operations.h"
+#include "cpu/target/simd.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {
 
 constexpr int halves = 1 << 16;
 constexpr int most_wanted = 16;
-constexpr int pieces = 8;
+constexpr int pieces = 4;
+
+constexpr int block = 512;
+constexpr std::int32_t none = -1;  // the key of voxels left out; no finite number has it
 
 struct Voxels {
   const float* image;
   const std::uint8_t* mask;
   std::int64_t count;
-
-  bool usable(std::int64_t i) const { return (bits_of(image[i]) & 0x7f800000u) != 0x7f800000u && (!mask || mask[i]); }
 };
 
-MMREG_INLINE std::uint32_t ordered(float x) {
-  const std::uint32_t u = bits_of(x);
-  return u ^ (u >> 31 ? 0xffffffffu : 0x80000000u);
+// Keys are ordered like the numbers, as unsigned integers.
+MMREG_INLINE Ints key_of(Floats v) {
+  const Ints u = bits(v), key = u ^ (u >> 31 | splat(std::int32_t(0x80000000)));
+  return (u & 0x7f800000) == splat(0x7f800000) ? splat(none) : key;
 }
-MMREG_INLINE float from_ordered(std::uint32_t k) { return float_of(k ^ (k >> 31 ? 0x80000000u : 0xffffffffu)); }
+
+MMREG_INLINE float number_of(std::uint32_t key) {
+  const std::uint32_t u = key ^ (key >> 31 ? 0x80000000u : 0xffffffffu);
+  float v;
+  std::memcpy(&v, &u, sizeof v);
+  return v;
+}
+
+// Keys of the voxels [begin, begin + count), count at most `block`.
+void find_keys(const Voxels& v, std::int64_t begin, int count, std::int32_t* keys) {
+  for (int i = 0; i < count; i += lanes)
+    store(keys + i, key_of(load(v.image + begin + i, count - i < lanes ? count - i : lanes)));
+  if (v.mask)
+    for (int i = 0; i < count; ++i) keys[i] = v.mask[begin + i] ? keys[i] : none;
+}
 
 struct Rank {  // the index-th least voxel: first its upper half, then its value
   std::int64_t index;
@@ -37,19 +53,24 @@ std::uint32_t descend(const std::uint32_t* table, std::int64_t& index) {
   return bin;
 }
 
-// Counts of the upper halves; returns how many voxels are usable.
+// Counts of the upper halves; returns how many voxels are usable. Neighbours often share theirs, and adding to a count
+// just written waits for that write, so they take turns between two tables.
 std::int64_t count_upper(Queue& queue, const Voxels& v, std::uint32_t* tables) {
   const std::int64_t grain = (v.count + pieces - 1) / pieces;
   parallel(queue, pieces, 1, [&](std::int64_t p, std::int64_t) {
-    std::uint32_t* table = tables + p * halves;
-    for (int i = 0; i < halves; ++i) table[i] = 0;
+    std::uint32_t* table = tables + 2 * p * halves;
+    for (int i = 0; i < 2 * halves; ++i) table[i] = 0;
+    std::int32_t keys[block];
     const std::int64_t end = (p + 1) * grain < v.count ? (p + 1) * grain : v.count;
-    for (std::int64_t i = p * grain; i < end; ++i)
-      if (v.usable(i)) ++table[ordered(v.image[i]) >> 16];
+    for (std::int64_t i = p * grain; i < end; i += block) {
+      const int count = end - i < block ? int(end - i) : block;
+      find_keys(v, i, count, keys);
+      for (int k = 0; k < count; ++k) ++table[k % 2 * halves + int(std::uint32_t(keys[k]) >> 16)];
+    }
   });
   std::int64_t total = 0;
-  for (int i = 0; i < halves; ++i) {
-    for (int p = 1; p < pieces; ++p) tables[i] += tables[p * halves + i];
+  for (int i = 0; i < halves - 1; ++i) {  // the last one counts voxels left out: only NaN would be there
+    for (int p = 1; p < 2 * pieces; ++p) tables[i] += tables[p * halves + i];
     total += tables[i];
   }
   return total;
@@ -57,9 +78,16 @@ std::int64_t count_upper(Queue& queue, const Voxels& v, std::uint32_t* tables) {
 
 void count_lower(const Voxels& v, std::uint32_t upper, std::uint32_t* table) {
   for (int i = 0; i < halves; ++i) table[i] = 0;
-  for (std::int64_t i = 0; i < v.count; ++i) {
-    const std::uint32_t key = ordered(v.image[i]);
-    if (key >> 16 == upper && v.usable(i)) ++table[key & 0xffffu];
+  std::int32_t keys[block];
+  const Ints wanted = splat(std::int32_t(upper));
+  for (std::int64_t i = 0; i < v.count; i += block) {
+    const int count = v.count - i < block ? int(v.count - i) : block;
+    find_keys(v, i, count, keys);
+    for (int k = 0; k < count; k += lanes) {
+      if (!any((load(keys + k) >> 16 & 0xffff) == wanted)) continue;
+      for (int j = k; j < k + lanes && j < count; ++j)
+        if (std::uint32_t(keys[j]) >> 16 == upper) ++table[keys[j] & 0xffff];
+    }
   }
 }
 
@@ -71,7 +99,7 @@ void find_ranks(Queue& queue, const Voxels& v, std::uint32_t* tables, Rank* rank
     count_lower(v, ranks[i].upper, table);
     for (std::int64_t j = i; j < count && ranks[j].upper == ranks[i].upper; ++j) {
       std::int64_t index = ranks[j].index;
-      ranks[j].value = from_ordered(ranks[j].upper << 16 | descend(table, index));
+      ranks[j].value = number_of(ranks[j].upper << 16 | descend(table, index));
     }
   });
 }

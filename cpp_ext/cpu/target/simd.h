@@ -59,6 +59,7 @@ MMREG_INLINE Floats load(const float* p, int count) {
 #elif defined(__AVX2__)
   return Floats(_mm256_maskload_ps(p, __m256i(lane_numbers() < splat(count))));
 #else
+  if (count == lanes) return load(p);
   Floats v{};
   std::memcpy(&v, p, std::size_t(count) * 4);
   return v;
@@ -71,6 +72,7 @@ MMREG_INLINE void store(float* p, Floats v, int count) {
 #elif defined(__AVX2__)
   _mm256_maskstore_ps(p, __m256i(lane_numbers() < splat(count)), __m256(v));
 #else
+  if (count == lanes) return store(p, v);
   std::memcpy(p, &v, std::size_t(count) * 4);
 #endif
 }
