@@ -47,21 +47,40 @@ struct Images {
   int radius;
 };
 
-// Adds the products of plane z, times `sign`, to the sums of rows [first, last) (clamped into the image).
-void add_plane(const Images& in, int z, float sign, int first, int last, std::int64_t stride, float* sums) {
-  const std::int64_t plane = std::int64_t(last - first) * stride;
-  for (int y = first; y < last; ++y) {
-    const std::int64_t at = (std::int64_t(inside(z, in.n.d)) * in.n.h + inside(y, in.n.h)) * in.n.w;
-    float* s = sums + (y - first) * stride;
-    for (int x = 0; x < in.n.w; x += lanes) {
+// Rows [first, last) of a tile with the border of the window, clamped into the image; their sums lie in planes, one
+// per product.
+struct Span {
+  int first, last;
+  std::int64_t stride;
+
+  std::int64_t plane() const { return (last - first) * stride; }
+};
+
+struct Values {  // of both images, about their means
+  Floats f, g;
+};
+
+MMREG_INLINE Values values(const Images& in, std::int64_t at, int n) {
+  return {load(in.f + at, n) - in.sf.mean, load(in.g + at, n) - in.sg.mean};
+}
+
+// Adds the products of plane `ahead` to the sums, and takes those of plane `behind` off if Running.
+template <bool Running>
+void add_plane(const Images& in, int ahead, int behind, const Span& span, float* sums) {
+  const std::int64_t plane = span.plane();
+  for (int y = span.first; y < span.last; ++y) {
+    const int row = inside(y, in.n.h);
+    const std::int64_t to = (std::int64_t(inside(ahead, in.n.d)) * in.n.h + row) * in.n.w;
+    const std::int64_t from = (std::int64_t(inside(behind, in.n.d)) * in.n.h + row) * in.n.w;
+    float* s = sums + (y - span.first) * span.stride;
+    for (int x = 0; x < in.n.w; x += lanes, s += lanes) {
       const int n = in.n.w - x < lanes ? in.n.w - x : lanes;
-      const Floats f = load(in.f + at + x, n) - in.sf.mean, g = load(in.g + at + x, n) - in.sg.mean;
-      const Floats fs = f * sign, gs = g * sign;
-      store(s + x, load(s + x) + fs);
-      store(s + plane + x, load(s + plane + x) + gs);
-      store(s + 2 * plane + x, load(s + 2 * plane + x) + f * fs);
-      store(s + 3 * plane + x, load(s + 3 * plane + x) + g * gs);
-      store(s + 4 * plane + x, load(s + 4 * plane + x) + f * gs);
+      const Values a = values(in, to + x, n), b = Running ? values(in, from + x, n) : Values{};
+      store(s, load(s) + (a.f - b.f));
+      store(s + plane, load(s + plane) + (a.g - b.g));
+      store(s + 2 * plane, load(s + 2 * plane) + (a.f * a.f - b.f * b.f));
+      store(s + 3 * plane, load(s + 3 * plane) + (a.g * a.g - b.g * b.g));
+      store(s + 4 * plane, load(s + 4 * plane) + (a.f * a.g - b.f * b.g));
     }
   }
 }
@@ -74,13 +93,19 @@ void add_rows(const float* ahead, const float* behind, std::int64_t plane, int w
     for (int x = 0; x < w; x += lanes)
       store(l + x, load(l + x) + load(ahead + x) - (behind ? load(behind + x) : Floats{}));
     for (int x = 0; x < r; ++x) l[x - r] = l[0];
-    for (int x = 0; x < r + lanes; ++x) l[w + x] = l[w - 1];
+    for (int x = 0; x < r; ++x) l[w + x] = l[w - 1];
   }
 }
 
-// The squared correlation of one row of windows; returns its sum.
-float correlate_row(const Images& in, const float* line, std::int64_t length, float* map) {
-  const int r = in.radius, w = in.n.w, side = 2 * r + 1;
+// triples[p][x] = line[p][x] + line[p][x + 1] + line[p][x + 2]
+void sum_triples(const float* line, std::int64_t length, int count, float* triples) {
+  for (int p = 0; p < products; ++p, line += length, triples += length)
+    for (int x = 0; x < count; x += lanes) store(triples + x, load(line + x) + load(line + x + 1) + load(line + x + 2));
+}
+
+// The squared correlation of one row of windows from sums at every `step`-th of its places; returns its sum.
+float correlate_row(const Images& in, const float* line, std::int64_t length, int step, float* map) {
+  const int w = in.n.w, side = 2 * in.radius + 1;
   const float scale = 1.0f / (float(side) * float(side) * float(side));
   Floats total{};
   for (int x = 0; x < w; x += lanes) {
@@ -89,7 +114,7 @@ float correlate_row(const Images& in, const float* line, std::int64_t length, fl
     for (int p = 0; p < products; ++p) {
       const float* l = line + p * length + x;
       m[p] = load(l);
-      for (int k = 1; k < side; ++k) m[p] += load(l + k);
+      for (int k = step; k < side; k += step) m[p] += load(l + k);
       m[p] *= scale;
     }
     Floats c = squared_correlation(m, raised_by * in.sf.variance, raised_by * in.sg.variance);
@@ -100,28 +125,38 @@ float correlate_row(const Images& in, const float* line, std::int64_t length, fl
   return sum(total);
 }
 
-struct Tile {  // rows [first, last) of the output, with scratch for their sums
+struct Tile {  // rows [first, last) of the output, with scratch for their sums and for two lines of sums
   int first, last;
   float *sums, *line;
 };
 
-double correlate_tile(const Images& in, const Tile& t, std::int64_t stride, float* map) {
-  const int r = in.radius, top = t.first - r, bottom = t.last + r;
-  const std::int64_t plane = (bottom - top) * stride, length = stride + 2 * r + lanes;
-  for (std::int64_t i = 0; i < products * plane; ++i) t.sums[i] = 0;
-  for (int z = -r; z < r; ++z) add_plane(in, z, 1, top, bottom, stride, t.sums);
+double correlate_plane(const Images& in, const Tile& t, const Span& span, std::int64_t length, float* map) {
+  const int r = in.radius, w = in.n.w;
+  const bool thirds = (2 * r + 1) % 3 == 0;
+  float* const triples = t.line + products * length;
   double total = 0;
-  for (int z = 0; z < in.n.d; ++z) {
-    add_plane(in, z + r, 1, top, bottom, stride, t.sums);
-    for (std::int64_t i = 0; i < products * length; ++i) t.line[i] = 0;
-    for (int k = 0; k < 2 * r; ++k) add_rows(t.sums + k * stride, nullptr, plane, in.n.w, r, length, t.line);
-    for (int y = t.first; y < t.last; ++y) {
-      const float *ahead = t.sums + (y - t.first + 2 * r) * stride, *behind = ahead - (2 * r + 1) * stride;
-      add_rows(ahead, y > t.first ? behind : nullptr, plane, in.n.w, r, length, t.line);
-      const std::int64_t row = (std::int64_t(z) * in.n.h + y) * in.n.w;
-      total += double(correlate_row(in, t.line, length, map ? map + row : nullptr));
-    }
-    add_plane(in, z - r, -1, top, bottom, stride, t.sums);
+  for (std::int64_t i = 0; i < products * length; ++i) t.line[i] = 0;
+  for (int k = 0; k < 2 * r; ++k) add_rows(t.sums + k * span.stride, nullptr, span.plane(), w, r, length, t.line);
+  for (int y = t.first; y < t.last; ++y) {
+    const float *ahead = t.sums + (y - t.first + 2 * r) * span.stride, *behind = ahead - (2 * r + 1) * span.stride;
+    add_rows(ahead, y > t.first ? behind : nullptr, span.plane(), w, r, length, t.line);
+    if (thirds) sum_triples(t.line, length, w + 2 * r - 2, triples);
+    total += double(correlate_row(in, thirds ? triples : t.line, length, thirds ? 3 : 1,
+                                  map ? map + std::int64_t(y) * w : nullptr));
+  }
+  return total;
+}
+
+double correlate_tile(const Images& in, const Tile& t, std::int64_t stride, std::int64_t length, float* map) {
+  const int r = in.radius;
+  const Span span{t.first - r, t.last + r, stride};
+  const std::int64_t plane = std::int64_t(in.n.h) * in.n.w;
+  for (std::int64_t i = 0; i < products * span.plane(); ++i) t.sums[i] = 0;
+  for (int z = -r; z <= r; ++z) add_plane<false>(in, z, z, span, t.sums);
+  double total = correlate_plane(in, t, span, length, map);
+  for (int z = 1; z < in.n.d; ++z) {
+    add_plane<true>(in, z + r, z - r - 1, span, t.sums);
+    total += correlate_plane(in, t, span, length, map ? map + z * plane : nullptr);
   }
   return total;
 }
@@ -135,14 +170,15 @@ double local_ncc(Queue& queue, const float* fixed, const float* moving, Extent n
       for (std::int64_t i = 0; i < voxels(n); ++i) map[i] = 0;
     return 0;
   }
-  const std::int64_t stride = (n.w + lanes - 1) / lanes * lanes, length = stride + 2 * radius + lanes;
-  const std::int64_t sums = products * (tile_rows + 2 * radius) * stride, size = sums + products * length;
+  const std::int64_t stride = (n.w + lanes - 1) / lanes * lanes, length = stride + 2 * radius + 2 * lanes;
+  const std::int64_t sums = products * (tile_rows + 2 * radius) * stride, size = sums + 2 * products * length;
   const int tiles = (n.h + tile_rows - 1) / tile_rows;
-  Scratch<float> memory(queue, tiles * size);
+  Scratch<float> memory(queue, workers(queue) * size);
   Scratch<double> totals(queue, tiles);
-  parallel(queue, tiles, 1, [&](std::int64_t i, std::int64_t) {
+  parallel_pieces(queue, tiles, [&](std::int64_t i, int worker) {
     const int first = int(i) * tile_rows, last = first + tile_rows < n.h ? first + tile_rows : n.h;
-    totals[i] = correlate_tile(in, {first, last, memory + i * size, memory + i * size + sums}, stride, map);
+    float* const m = memory + worker * size;
+    totals[i] = correlate_tile(in, {first, last, m, m + sums}, stride, length, map);
   });
   double total = 0;
   for (int i = 0; i < tiles; ++i) total += totals[i];
