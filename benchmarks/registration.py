@@ -41,6 +41,13 @@ from scoring import read, score
 
 OURS = "mmreg_rt"
 START = "start"  # no deformation at all: where every method begins
+# The peer study's names of the methods.
+EARLIER_NAMES = {
+    "greedy_nmi": "greedy",
+    "ants_syn_mattes": "ants",
+    "elastix_mi": "elastix",
+    "identity": START,
+}
 Result = dict[str, Any]
 
 
@@ -123,13 +130,14 @@ def combined(runs: list[Result]) -> Result:
 
 
 def earlier(task: Path, folder: Path) -> dict[str, Result]:
-    """The results of an earlier run for this task, scored here."""
+    """Results of an earlier run for this task, scored here; a run that was cut short has no result.json."""
     found: dict[str, Result] = {}
-    for path in sorted((folder / task.name).glob("*/disp.npy")):
-        if path.parent.name not in (OURS, "identity"):
-            old = json.loads(path.with_name("result.json").read_text())
+    for path in sorted((folder / task.name).glob("*/result.json")):
+        name = EARLIER_NAMES.get(path.parent.name, path.parent.name)
+        if name not in (OURS, START):
+            old = json.loads(path.read_text())
             kept = {key: old[key] for key in ("cpu_s", "wall_s", "peak_mb") if key in old}
-            found[path.parent.name] = kept | score(task, np.load(path)) | {"earlier_run": True}
+            found[name] = kept | score(task, np.load(path.with_name("disp.npy"))) | {"earlier_run": True}
     return found
 
 

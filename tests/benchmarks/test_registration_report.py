@@ -1,5 +1,9 @@
 """What the registration benchmark makes of the runs of a method."""
 
+import json
+
+import nibabel as nib
+import numpy as np
 import registration
 
 RUN = {
@@ -40,3 +44,18 @@ def test_differences_use_the_pairs_that_both_methods_have():
     assert found["greedy"]["pairs"] == 1
     assert found["start"]["pairs"] == 2
     assert round(found["start"]["mean"], 6) == 0.2
+
+
+def test_results_of_an_earlier_run_are_scored_again_under_their_name(tmp_path):
+    task, shape = tmp_path / "tasks" / "head", (6, 6, 6)
+    task.mkdir(parents=True)
+    scan = np.arange(216, dtype=np.float32).reshape(shape)
+    nib.save(nib.Nifti1Image(scan, np.eye(4)), task / "fixed.nii.gz")
+    for method in ("greedy_nmi", "identity", "cut_short"):
+        folder = tmp_path / "earlier" / "head" / method
+        folder.mkdir(parents=True)
+        np.save(folder / "disp.npy", np.zeros((*shape, 3), np.float32))
+        if method != "cut_short":
+            (folder / "result.json").write_text(json.dumps({"cpu_s": 9.0, "dice": 0.99}))
+    expected = {"cpu_s": 9.0, "folded_percent": 0.0, "sd_log_jacobian": 0.0, "earlier_run": True}
+    assert registration.earlier(task, tmp_path / "earlier") == {"greedy": expected}
