@@ -194,7 +194,7 @@ void Aligner::align_rigid(Alignment& out) {
     for (Candidate& c : poses)
       if (k > 0) c = climb(at, c, Freedom::rigid, mm, 0.05 * mm, 25);
     poses = best(poses, k == 0 ? 4 : k == 1 ? 2 : 1, mm);
-    rigid_ = poses[0];
+    if (!poses.empty()) rigid_ = poses[0];  // none if time was up before the first was scored
   }
   out.rigid_complete = !time_is_up_();
   out.rigid = out.affine = whole(rigid_.map);
