@@ -11,7 +11,7 @@ MMREG_INLINE Floats power_of_two(Floats t) {
   const Floats f = t - (shifted - 12582912.0f);
   const Floats p =
       1.0f + f * (0.693147004f + f * (0.240222424f + f * (0.0555073358f + f * (0.00967151299f + f * 0.00132647273f))));
-  return from_bits(bits(p) + (bits(shifted) << 23));
+  return from_bits(Ints(Words(bits(p)) + (Words(bits(shifted)) << 23)));  // unsigned: the sum wraps around
 }
 
 }  // namespace mmreg::MMREG_TARGET
