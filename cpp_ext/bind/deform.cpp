@@ -5,6 +5,7 @@
 #include <nanobind/stl/tuple.h>
 
 #include "bind/arrays.h"
+#include "solver/fill.h"
 
 namespace mmreg::bind {
 namespace {
@@ -24,6 +25,7 @@ void set_level(LevelSettings& s, nb::dict d) {
   number("factor", s.factor), number("iterations", s.iterations), number("rate_vox", s.rate_vox);
   number("last_rate", s.last_rate), number("fluid_vox", s.fluid_vox), number("elastic_vox", s.elastic_vox);
   number("feature_weight", s.feature_weight), number("intensity_weight", s.intensity_weight), number("floor", s.floor);
+  number("dilation", s.dilation);
 }
 
 using Mask = std::optional<In<std::uint8_t, 3>>;
@@ -32,18 +34,20 @@ nb::tuple deform_images(In<float, 3> fixed, In<float, 3> moving, std::tuple<doub
                         Mask fixed_valid, Mask moving_valid, nb::dict overrides, int threads,
                         const std::string& target) {
   require(fixed.size() == moving.size(), "fixed and moving must be on one grid");
-  DeformInput input{fixed.data(),
-                    moving.data(),
-                    fixed_valid ? fixed_valid->data() : nullptr,
-                    moving_valid ? moving_valid->data() : nullptr,
-                    extent(fixed, 0),
-                    {std::get<0>(spacing_mm), std::get<1>(spacing_mm), std::get<2>(spacing_mm)},
-                    nullptr,
-                    nullptr,
-                    0};
-  Out<float> u = make<float>({3, input.n.d, input.n.h, input.n.w});
+  const DeformInput given{fixed.data(),
+                          moving.data(),
+                          fixed_valid ? fixed_valid->data() : nullptr,
+                          moving_valid ? moving_valid->data() : nullptr,
+                          extent(fixed, 0),
+                          {std::get<0>(spacing_mm), std::get<1>(spacing_mm), std::get<2>(spacing_mm)},
+                          nullptr,
+                          nullptr,
+                          0};
+  Out<float> u = make<float>({3, given.n.d, given.n.h, given.n.w});
   const Operations& operations = *find_operations(target);
   std::unique_ptr<Queue> queue(operations.open(threads));
+  const Filled filled = fill(operations, *queue, given);
+  const DeformInput& input = filled.input;
   const DeformFacts facts = look(operations, *queue, input);
   DeformSettings s = choose(facts, input);
   if (overrides.contains("search")) set_search(s.search, nb::cast<nb::dict>(overrides["search"]));
@@ -54,6 +58,8 @@ nb::tuple deform_images(In<float, 3> fixed, In<float, 3> moving, std::tuple<doub
   }
   nb::dict said;
   said["detail_fixed_vox"] = facts.fixed.detail_vox, said["detail_moving_vox"] = facts.moving.detail_vox;
+  said["contrast_to_noise_fixed"] = facts.fixed.contrast_to_noise;
+  said["contrast_to_noise_moving"] = facts.moving.contrast_to_noise;
   {
     nb::gil_scoped_release unlocked;
     const Deformation d = deform(operations, *queue, input, facts, s, [](double) { return false; });

@@ -66,6 +66,37 @@ static Out<float> combine(float a, In<float, 3> x, float b, In<float, 3> y, int 
   return out;
 }
 
+template <auto operation>
+static Out<float> weighted(In<float, 4> field, In<float, 3> weight, int threads, const std::string& target) {
+  const Extent n = extent(field, 1);
+  for (int a = 0; a < 3; ++a) require(field.shape(a + 1) == weight.shape(a), "weight must have the shape of a channel");
+  Out<float> out = make<float>({std::int64_t(field.shape(0)), n.d, n.h, n.w});
+  Call call(target, threads);
+  (call.operator->()->*operation)(call.queue(), field.data(), int(field.shape(0)), voxels(n), weight.data(),
+                                  out.data());
+  return out;
+}
+
+static Out<float> select(In<std::uint8_t, 3> mask, In<float, 3> inside, In<float, 3> outside, int threads,
+                         const std::string& target) {
+  const Extent n = extent(mask, 0);
+  require(mask.size() == inside.size() && mask.size() == outside.size(), "all three must have the same shape");
+  Out<float> out = make<float>({n.d, n.h, n.w});
+  Call call(target, threads);
+  call->select(call.queue(), mask.data(), voxels(n), inside.data(), outside.data(), out.data());
+  return out;
+}
+
+static nb::tuple texture(In<float, 3> image, int threads, const std::string& target) {
+  const Extent n = extent(image, 0);
+  Out<float> noise = make<float>({n.d, n.h, n.w}), contrast = make<float>({n.d, n.h, n.w});
+  {
+    Call call(target, threads);
+    call->texture(call.queue(), image.data(), n, noise.data(), contrast.data());
+  }
+  return nb::make_tuple(noise, contrast);
+}
+
 static Out<float> add_affine(In<float, 4> u, Numbers linear, Numbers map, int threads, const std::string& target) {
   const Extent n = extent(u, 1);
   require(u.shape(0) == 3, "displacement must have shape (3, D, H, W)");
@@ -94,6 +125,14 @@ void bind_facts(nb::module_& m) {
         "moving_background"_a, "margin"_a, "threads"_a = 0, "target"_a = "");
   m.def("above", &above, "values"_a.noconvert(), "mask"_a.none(), "threshold"_a, "threads"_a = 0, "target"_a = "");
   m.def("combine", &combine, "a"_a, "x"_a.noconvert(), "b"_a, "y"_a.noconvert(), "threads"_a = 0, "target"_a = "");
+  m.def("multiply", &weighted<&Operations::multiply>, "field"_a.noconvert(), "weight"_a.noconvert(), "threads"_a = 0,
+        "target"_a = "");
+  m.def("divide", &weighted<&Operations::divide>, "field"_a.noconvert(), "weight"_a.noconvert(), "threads"_a = 0,
+        "target"_a = "");
+  m.def("select", &select, "mask"_a.noconvert(), "inside"_a.noconvert(), "outside"_a.noconvert(), "threads"_a = 0,
+        "target"_a = "");
+  m.def("texture", &texture, "image"_a.noconvert(), "threads"_a = 0, "target"_a = "",
+        "Noise and contrast of the neighbourhood of each voxel, (D, H, W) each.");
   m.def("add_affine", &add_affine, "displacement"_a.noconvert(), "linear"_a.noconvert(), "map"_a.noconvert(),
         "threads"_a = 0, "target"_a = "");
   m.def("lengths", &lengths, "displacement"_a.noconvert(), "threads"_a = 0, "target"_a = "");

@@ -40,6 +40,7 @@ nb::dict described(const LevelSettings& s) {
   nb::dict out;
   out["factor"] = s.factor, out["iterations"] = s.iterations, out["rate_vox"] = s.rate_vox;
   out["fluid_vox"] = s.fluid_vox, out["elastic_vox"] = s.elastic_vox;
+  out["floor"] = s.floor, out["dilation"] = s.dilation;
   out["feature_weight"] = s.feature_weight, out["intensity_weight"] = s.intensity_weight;
   return out;
 }
@@ -49,7 +50,7 @@ nb::dict settings(const PipelineResult& r) {
   align["levels"] = r.alignment.levels, align["finest_mm"] = r.alignment.finest_mm;
   align["informative"] = r.alignment.informative, align["affine_accepted"] = r.alignment.affine_accepted;
   out["align"] = align;
-  out["detail_vox"] = r.facts.detail_vox;
+  out["detail_vox"] = r.facts.detail_vox, out["contrast_to_noise"] = r.facts.contrast_to_noise;
   nb::dict search;
   search["wanted"] = r.settings.search.wanted, search["factor"] = r.settings.search.factor;
   search["radius"] = r.settings.search.radius, search["smoothing"] = r.settings.search.smoothing;

@@ -4,6 +4,7 @@
 
 #include "pipeline/finish.h"
 #include "pipeline/prepare.h"
+#include "solver/fill.h"
 
 namespace mmreg {
 namespace {
@@ -79,7 +80,8 @@ struct Run {  // what every stage sees
     Clock pass(options);
     const Prepared prepared = prepare(operations, queue, fixed, moving, frames.to_moving());
     clock.keep(kFinishInPasses * pass.lap());
-    const DeformInput input = input_of(fixed, prepared.moving.data(), prepared.valid.data());
+    const Filled filled = fill(operations, queue, input_of(fixed, prepared.moving.data(), prepared.valid.data()));
+    const DeformInput& input = filled.input;
     result.facts = look(operations, queue, input);
     if (result.facts.fixed.flat || result.facts.moving.flat) return no_deformation();
     result.settings = choose(result.facts, input);

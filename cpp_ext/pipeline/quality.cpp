@@ -26,7 +26,7 @@ double similarity(const Operations& operations, Queue& queue, const Scan& fixed,
 double feature_difference(const Operations& operations, Queue& queue, const Scan& fixed, const float* moving,
                           const std::uint8_t* valid) {
   const DeformInput input = input_of(fixed, moving, valid);
-  const Level level(operations, queue, input, look(operations, queue, input), factor_of(2, input));
+  const Level level(operations, queue, input, look(operations, queue, input), factor_of(2, input), 2);
   TableMemory<float> zero(operations, queue, 3 * std::size_t(voxels(level.n))), force(operations, queue, zero.size());
   zero.upload(std::vector<float>(zero.size()).data());
   ForceSums sums{};

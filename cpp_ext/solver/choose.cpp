@@ -1,27 +1,60 @@
-// The settings follow from the images. What is not in the blurrier of the two cannot be matched, so the smoothing of
-// the displacement on the finer levels follows the size of its detail.
+// The settings follow from the images: a mixture of what suits three kinds of pairs. What is not in the blurrier of the
+// two images cannot be matched, so the displacement is smoothed more on the finer levels if their detail is large. In
+// noise a force is only to be believed where its neighbours agree: it is smoothed far more, and its steps no longer
+// shrink where the mean force is small.
 #include <algorithm>
+#include <cmath>
 
 #include "solver/deform.h"
 
 namespace mmreg {
 namespace {
 
-constexpr double kSharp_vox = 2.8, kBlurred_vox = 3.2;  // size of the detail of a sharp and of a blurred pair
+constexpr int kLevels = 3;
+
+struct Corner {  // settings of the levels, coarse to fine
+  float iterations[kLevels], fluid_vox[kLevels], elastic_vox[kLevels], intensity_weight[kLevels], floor;
+};
+
+constexpr Corner kSharp{{30, 30, 15}, {1, 1, 1}, {0.5f, 0.5f, 0.5f}, {1, 1, 1}, 0.18f};
+constexpr Corner kBlurred{{30, 30, 15}, {1, 1, 1}, {0.5f, 0.8f, 1.2f}, {1, 1, 1}, 0.18f};
+constexpr Corner kNoisy{{30, 50, 15}, {3, 8, 10}, {1, 2, 2}, {1, 1, 0.3f}, 0.02f};
+
+constexpr double kDetailOfSharp_vox = 2.8, kDetailOfBlurred_vox = 3.2;
+constexpr double kContrastOfQuiet = 3, kContrastOfNoisy = 2;  // over the noise
 constexpr std::int64_t kMostVoxels = 12'000'000;  // of the finest level: beyond, it is half the resolution of the grid
+
+struct Mixture {
+  float blur, noise;
+
+  float operator()(float sharp, float blurred, float noisy) const {
+    const float quiet = sharp + blur * (blurred - sharp);
+    return quiet + noise * (noisy - quiet);
+  }
+};
+
+float share(double value, double none, double all) {
+  return float(std::clamp((value - none) / (all - none), 0.0, 1.0));
+}
 
 }  // namespace
 
 DeformSettings choose(const DeformFacts& facts, const DeformInput& input) {
-  const float blur = float(std::clamp((facts.detail_vox - kSharp_vox) / (kBlurred_vox - kSharp_vox), 0.0, 1.0));
+  const Mixture mix{share(facts.detail_vox, kDetailOfSharp_vox, kDetailOfBlurred_vox),
+                    share(facts.contrast_to_noise, kContrastOfQuiet, kContrastOfNoisy)};
   const int first = voxels(input.n) > kMostVoxels ? 2 : 1;  // the finest level
   DeformSettings s;
-  s.levels = 3;
-  const float elastic_vox[] = {0.5f, 0.5f + 0.3f * blur, 0.5f + 0.7f * blur};
-  const int iterations[] = {30, 30, 15};
-  for (int l = 0; l < s.levels; ++l) {
-    s.level[l].factor = first * (4 >> l);
-    s.level[l].iterations = iterations[l], s.level[l].elastic_vox = elastic_vox[l];
+  s.levels = kLevels;
+  const Corner &a = kSharp, &b = kBlurred, &c = kNoisy;
+  for (int l = 0; l < kLevels; ++l) {
+    LevelSettings& level = s.level[l];
+    level.factor = first * (4 >> l);
+    level.iterations = int(std::lround(mix(a.iterations[l], b.iterations[l], c.iterations[l])));
+    level.fluid_vox = mix(a.fluid_vox[l], b.fluid_vox[l], c.fluid_vox[l]);
+    level.elastic_vox = mix(a.elastic_vox[l], b.elastic_vox[l], c.elastic_vox[l]);
+    level.intensity_weight = mix(a.intensity_weight[l], b.intensity_weight[l], c.intensity_weight[l]);
+    level.floor = mix(a.floor, b.floor, c.floor);
+    level.dilation = mix.noise > 0.5f ? 1 : 2;
   }
   s.search.factor *= first;
   return s;

@@ -34,7 +34,7 @@ Deformation deform(const Operations& operations, Queue& queue, const DeformInput
   for (int l = 0; l < settings.levels && result.complete; ++l) {
     const LevelSettings& s = settings.level[l];
     const Factor next = factor_of(s.factor, input);
-    const Level level(operations, queue, input, facts, next);
+    const Level level(operations, queue, input, facts, next, s.dilation);
     u = change_level(operations, queue, u.data(), n, factor, level.n, next);
     n = level.n, factor = next;
     result.complete = refine(operations, queue, level, s, u.data(), [&](int i) {

@@ -37,6 +37,7 @@ struct LevelSettings {
   int iterations = 40;
   float rate_vox = 0.4f, last_rate = 0.2f;  // longest step: at the start, and the share of it that is left at the end
   float fluid_vox = 1.0f, elastic_vox = 0.5f;  // smoothing of each force and of the displacement
+  int dilation = 2;                            // of MIND-SSC, in voxels of the level
   float feature_weight = 1, intensity_weight = 1;
   float floor = 0.18f;  // of the force, in units of its root mean square before smoothing
 };
@@ -49,14 +50,18 @@ struct DeformSettings {
 
 struct ImageFacts {
   Foreground foreground;
-  float scale, offset;  // intensity to histogram bins
-  double detail_vox;    // size of the smallest structures: root of variance over mean squared slope
-  bool flat;            // no contrast
+  float tissue;              // a smoothed voxel above this belongs to the body, not to the noise around it
+  float scale, offset;       // intensity to histogram bins
+  double detail_vox;         // size of the smallest structures: root of variance over mean squared slope
+  double contrast_to_noise;  // standard deviation of a neighbourhood over that of the noise: a quarter of the body has
+                             // less
+  bool flat;                 // no contrast
 };
 
 struct DeformFacts {
   ImageFacts fixed, moving;
-  double detail_vox;  // of the blurrier of the two
+  double detail_vox;         // of the blurrier of the two
+  double contrast_to_noise;  // of the noisier
 };
 
 DeformFacts look(const Operations&, Queue&, const DeformInput&);

@@ -6,8 +6,9 @@
 namespace mmreg {
 namespace {
 
-constexpr int kMargin = 3;                      // voxels around the foreground that still see it in their features
-constexpr int kPatchRadius = 1, kDilation = 2;  // of MIND-SSC on every level
+constexpr int kMargin = 3;          // voxels around the foreground that still see it in their features
+constexpr int kPatchRadius = 1;     // of MIND-SSC on every level
+constexpr float kElsewhere = 0.3f;  // presence outside of the body: enough to be a map there, too
 
 struct Pooled {  // an image on the level, or the image itself where the level is the whole grid
   TableMemory<float> memory;
@@ -41,6 +42,23 @@ TableMemory<std::uint8_t> validity(const Operations& operations, Queue& queue, c
   return uploaded(operations, queue, to);
 }
 
+// Where either image, smoothed over the noise, shows tissue.
+TableMemory<float> presence_of(const Operations& operations, Queue& queue, const Pooled images[2],
+                               const std::uint8_t* const valid[2], const float tissue[2], Extent n) {
+  const std::size_t count = std::size_t(voxels(n));
+  const float smoothing[3] = {1, 1, 1};
+  TableMemory<float> smooth(operations, queue, count);
+  TableMemory<std::uint8_t> body(operations, queue, count);
+  TableMemory<float> presence = uploaded(operations, queue, std::vector<float>(count, kElsewhere));
+  const TableMemory<float> full = uploaded(operations, queue, std::vector<float>(count, 1.0f));
+  for (int i = 0; i < 2; ++i) {
+    operations.gaussian(queue, images[i].data, 1, n, smoothing, smooth.data());
+    operations.above(queue, smooth.data(), valid[i], std::int64_t(count), tissue[i], body.data());
+    operations.select(queue, body.data(), std::int64_t(count), full.data(), presence.data(), presence.data());
+  }
+  return presence;
+}
+
 }  // namespace
 
 Factor factor_of(int wanted, const DeformInput& input) {
@@ -58,7 +76,7 @@ Extent extent_of(Extent whole, const Factor& factor) {
 }
 
 Level::Level(const Operations& operations, Queue& queue, const DeformInput& input, const DeformFacts& facts,
-             const Factor& f)
+             const Factor& f, int dilation)
     : n(extent_of(input.n, f)), factor(f), channels(input.fixed_features ? input.channels : 16) {
   double spacing[3], finest = 1e300;
   for (int a = 0; a < 3; ++a) spacing[a] = input.spacing_mm[a] * f.f[a], finest = std::min(finest, spacing[a]);
@@ -67,6 +85,7 @@ Level::Level(const Operations& operations, Queue& queue, const DeformInput& inpu
                             pooled(operations, queue, input.moving, input.n, f)};
   const Half* given[2] = {input.fixed_features, input.moving_features};
   const std::uint8_t* valid[2] = {input.fixed_valid, input.moving_valid};
+  TableMemory<std::uint8_t> small[2];
   const ImageFacts* own[2] = {&facts.fixed, &facts.moving};
   TableMemory<Half>* features[2] = {&fixed, &moving};
   for (int i = 0; i < 2; ++i) {
@@ -74,11 +93,12 @@ Level::Level(const Operations& operations, Queue& queue, const DeformInput& inpu
     if (given[i])
       operations.pool_features(queue, given[i], channels, input.n, f.f, features[i]->data());
     else
-      operations.mind_half(queue, images[i].data, n, kPatchRadius, kDilation, features[i]->data());
-    TableMemory<std::uint8_t> small;
-    if (valid[i] && !whole(f)) small = validity(operations, queue, valid[i], input.n, f), valid[i] = small.data();
+      operations.mind_half(queue, images[i].data, n, kPatchRadius, dilation, features[i]->data());
+    if (valid[i] && !whole(f)) small[i] = validity(operations, queue, valid[i], input.n, f), valid[i] = small[i].data();
     operations.attach(queue, images[i].data, valid[i], n, own[i]->scale, own[i]->offset, channels, features[i]->data());
   }
+  const float tissue[2] = {facts.fixed.tissue, facts.moving.tissue};
+  presence = presence_of(operations, queue, images, valid, tissue, n);
   rows = TableMemory<std::int32_t>(operations, queue, 2 * std::size_t(n.d) * n.h);
   operations.active_rows(queue, images[0].data, facts.fixed.foreground.background, images[1].data,
                          facts.moving.foreground.background, n, kMargin, rows.data());

@@ -14,7 +14,7 @@ Extent extent_of(Extent whole, const Factor&);
 
 class Level {
  public:
-  Level(const Operations&, Queue&, const DeformInput&, const DeformFacts&, const Factor&);
+  Level(const Operations&, Queue&, const DeformInput&, const DeformFacts&, const Factor&, int dilation);
 
   Extent n;
   Factor factor;
@@ -22,6 +22,7 @@ class Level {
   int channels;
   TableMemory<Half> fixed, moving;
   TableMemory<std::int32_t> rows;
+  TableMemory<float> presence;  // 1 in the body, less where there is nothing that could hold the displacement
 };
 
 // A displacement on the grid of one factor on that of another, in voxels of the new one.

@@ -9,6 +9,27 @@ namespace {
 constexpr double kTail = 0.005;  // share of the brightest foreground that may saturate in the histogram
 constexpr double kClip = 0.01;   // share at each end that is left out of the measure of detail
 
+constexpr float kTissue = 0.1f;  // share of the range of the foreground that lies between the background and the body
+constexpr double kQuiet = 1e6;   // contrast to noise of an image without noise
+
+// What is noise and what is anatomy in the neighbourhood of a voxel of the body.
+double contrast_to_noise(const Operations& operations, Queue& queue, const float* image, const std::uint8_t* valid,
+                         Extent n, float tissue) {
+  const std::size_t count = std::size_t(voxels(n));
+  const float smoothing[3] = {1, 1, 1};
+  TableMemory<float> noise(operations, queue, count), contrast(operations, queue, count);
+  TableMemory<std::uint8_t> body(operations, queue, count);
+  operations.gaussian(queue, image, 1, n, smoothing, noise.data());
+  operations.above(queue, noise.data(), valid, std::int64_t(count), tissue, body.data());
+  operations.texture(queue, image, n, noise.data(), contrast.data());
+  const double half = 0.5, quarter = 0.25;
+  float sigma = 0, least = 0;
+  operations.percentiles(queue, noise.data(), body.data(), std::int64_t(count), &half, 1, &sigma);
+  operations.percentiles(queue, contrast.data(), body.data(), std::int64_t(count), &quarter, 1, &least);
+  constexpr double median = 0.6745;  // of |x| of a normal distribution, in standard deviations
+  return sigma * kQuiet > least ? least * median / sigma : kQuiet;
+}
+
 ImageFacts facts(const Operations& operations, Queue& queue, const float* image, const std::uint8_t* valid, Extent n) {
   const Summary whole = operations.summary(queue, image, voxels(n));
   ImageFacts f{};
@@ -26,6 +47,8 @@ ImageFacts facts(const Operations& operations, Queue& queue, const float* image,
   f.scale = float(histogram_bins - 1 - 2 * histogram_padding) / range;
   f.offset = float(histogram_padding) - lowest * f.scale;
   f.foreground.low = tails[1], f.foreground.high = tails[2] > tails[1] ? tails[2] : highest;
+  f.tissue = f.foreground.background + kTissue * (f.foreground.high - f.foreground.background);
+  f.contrast_to_noise = contrast_to_noise(operations, queue, image, valid, n, f.tissue);
   const Detail d = operations.detail(queue, image, n, f.foreground);
   const double slope = d.slope[0] + d.slope[1] + d.slope[2];
   const int axes = (n.d > 1) + (n.h > 1) + (n.w > 1);
@@ -38,7 +61,8 @@ ImageFacts facts(const Operations& operations, Queue& queue, const float* image,
 
 DeformFacts look(const Operations& operations, Queue& queue, const DeformInput& input) {
   DeformFacts f{facts(operations, queue, input.fixed, input.fixed_valid, input.n),
-                facts(operations, queue, input.moving, input.moving_valid, input.n), 0};
+                facts(operations, queue, input.moving, input.moving_valid, input.n), 0, 0};
+  f.contrast_to_noise = std::fmin(f.fixed.contrast_to_noise, f.moving.contrast_to_noise);
   f.detail_vox = std::fmax(f.fixed.detail_vox, f.moving.detail_vox);
   return f;
 }

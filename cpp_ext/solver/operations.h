@@ -89,6 +89,11 @@ struct Operations {
   void (*lengths)(Queue&, const float* u, Extent n, float* out);  // |u|, (d, h, w)
   // out = a x + b y, also in place.
   void (*combine)(Queue&, std::int64_t count, float a, const float* x, float b, const float* y, float* out);
+  // field(c, i) times or over weight(i); mask ? inside : outside. All also in place.
+  void (*multiply)(Queue&, const float* field, int channels, std::int64_t count, const float* weight, float* out);
+  void (*divide)(Queue&, const float* field, int channels, std::int64_t count, const float* weight, float* out);
+  void (*select)(Queue&, const std::uint8_t* mask, std::int64_t count, const float* inside, const float* outside,
+                 float* out);
   Summary (*summary)(Queue&, const float* values, std::int64_t count);
 
   // Filters and features. Outside of the image is its border value; voxels must be finite. radius, factor and
@@ -160,6 +165,10 @@ struct Operations {
   void (*above)(Queue&, const float* values, const std::uint8_t* mask, std::int64_t count, float threshold,
                 std::uint8_t* flags);
   Detail (*detail)(Queue&, const float* image, Extent n, const Foreground&);
+  // Over the 3 x 3 x 3 neighbours of a voxel, the border value outside of the image and axes of 1 and 2 left out:
+  // |second difference along all axes|, which in white noise has its standard deviation, and the standard deviation.
+  // 0 in an image of extent below 3 along every axis.
+  void (*texture)(Queue&, const float* image, Extent n, float* noise, float* contrast);
   // rows (d * h, 2): the first and one past the last voxel of each row that lies in the foreground of either image, or
   // within `margin` voxels of it.
   void (*active_rows)(Queue&, const float* fixed, float fixed_background, const float* moving, float moving_background,

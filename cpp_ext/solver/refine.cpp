@@ -74,6 +74,31 @@ Sigma sigma(const Level& level, float vox) {
   return s;
 }
 
+// A Gaussian of the displacement in which the air around the body does not count: it holds no force, and would only
+// lag behind and drag the skin (normalised convolution, Knutsson and Westin, CVPR 1993).
+class Smoothing {
+ public:
+  Smoothing(const Operations& operations, Queue& queue, const Level& level, const Sigma& sigma)
+      : operations_(operations), queue_(queue), level_(level), sigma_(sigma) {
+    total_ = TableMemory<float>(operations, queue, std::size_t(voxels(level.n)));
+    operations.gaussian(queue, level.presence.data(), 1, level.n, sigma.vox, total_.data());
+  }
+
+  void operator()(float* u, float* smooth) const {  // u is overwritten
+    const std::int64_t count = voxels(level_.n);
+    operations_.multiply(queue_, u, 3, count, level_.presence.data(), u);
+    operations_.gaussian(queue_, u, 3, level_.n, sigma_.vox, smooth);
+    operations_.divide(queue_, smooth, 3, count, total_.data(), smooth);
+  }
+
+ private:
+  const Operations& operations_;
+  Queue& queue_;
+  const Level& level_;
+  Sigma sigma_;
+  TableMemory<float> total_;
+};
+
 }  // namespace
 
 Refinement refine(const Operations& operations, Queue& queue, const Level& level, const LevelSettings& s, float* u,
@@ -89,7 +114,8 @@ Refinement refine(const Operations& operations, Queue& queue, const Level& level
   const Compared start = compare(u, true, 1, 1, force.data());
   const float feature_weight = s.feature_weight * per_unit(start.sums.features_squared, start.sums.count);
   const float intensity_weight = s.intensity_weight * per_unit(start.sums.intensity_squared, start.sums.count);
-  const Sigma fluid = sigma(level, s.fluid_vox), elastic = sigma(level, s.elastic_vox);
+  const Sigma fluid = sigma(level, s.fluid_vox);
+  const Smoothing elastic(operations, queue, level, sigma(level, s.elastic_vox));
   Refinement r{start.sums.features, start.information, true};
   for (int i = 0; i < s.iterations && r.complete && start.sums.count > 0; ++i) {
     if (interrupt(i)) r.complete = false;
@@ -100,7 +126,7 @@ Refinement refine(const Operations& operations, Queue& queue, const Level& level
     operations.descent(queue, {force.data(), level.n, mean.data(), square.data(), i + 1, kMeanDecay, kSquareDecay,
                                s.floor, s.rate_vox * (1 - done + s.last_rate * done), step.data()});
     operations.compose(queue, step.data(), u, level.n, next.data());
-    operations.gaussian(queue, next.data(), 3, level.n, elastic.vox, u);
+    elastic(next.data(), u);
   }
   return r;
 }

@@ -180,6 +180,23 @@ def test_combine_is_a_weighted_sum(target, shape, rng):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+def test_weights_multiply_and_divide_each_channel(target, shape, rng):
+    field = rng.normal(0, 5, (3, *shape)).astype(np.float32)
+    weight = rng.uniform(0.1, 2, shape).astype(np.float32)
+    product, quotient = (f(field, weight, target=target) for f in (_native.multiply, _native.divide))
+    np.testing.assert_array_equal(product, field * weight)  # one rounding each: the same in every program
+    np.testing.assert_array_equal(quotient, field / weight)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_select_takes_the_inside_where_the_mask_is_set(target, shape, rng):
+    inside, outside = rng.normal(0, 1, (2, *shape)).astype(np.float32)
+    mask = rng.integers(0, 3, shape).astype(np.uint8)
+    found = _native.select(mask, inside, outside, target=target)
+    np.testing.assert_array_equal(found, np.where(mask, inside, outside))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 def test_add_affine_maps_vectors_and_adds_a_map_of_the_index(target, shape, rng):
     u = rng.normal(0, 5, (3, *shape)).astype(np.float32)
     same = _native.add_affine(u, np.eye(3), np.zeros((3, 4)), target=target)
@@ -224,6 +241,26 @@ def test_detail_of_a_ramp_is_its_slope_and_along_an_axis_of_one_there_is_none(ta
 def test_no_foreground_has_no_detail(target):
     found = _native.detail(np.zeros((3, 4, 5), np.float32), 0.0, 0.0, 1.0, target=target)
     assert found == {"count": 0, "sum": 0, "square": 0, "slope": (0, 0, 0)}
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (9, 12, 20)])
+def test_texture_agrees_with_the_reference(target, shape, rng):
+    image = (1000 + rng.normal(0, 3, shape)).astype(np.float32)  # an offset that a naive variance would lose
+    noise, contrast = _native.texture(image, target=target)
+    expected_noise, expected_contrast = refinement.texture(image)
+    np.testing.assert_allclose(noise, expected_noise, atol=1e-3)  # sums of 27 differences of about 10
+    np.testing.assert_allclose(contrast, expected_contrast, atol=1e-3)
+
+
+def test_texture_of_white_noise_is_its_standard_deviation_and_of_a_ramp_none(target, rng):
+    noise, contrast = _native.texture(rng.normal(0, 2, (40, 40, 40)).astype(np.float32), target=target)
+    inner = (slice(1, -1),) * 3
+    assert np.median(noise[inner]) / 0.6745 == pytest.approx(2, rel=0.03)  # of 54 872 voxels, neighbours correlated
+    assert np.sqrt(np.mean(contrast[inner] ** 2)) == pytest.approx(2 * np.sqrt(26 / 27), rel=0.03)
+    ramp = np.broadcast_to(np.arange(20, dtype=np.float32), (10, 10, 20)).copy()
+    noise, contrast = _native.texture(ramp, target=target)
+    assert noise.max() < 1e-5
+    np.testing.assert_allclose(contrast[:, :, 1:-1], np.sqrt(2 / 3), rtol=1e-5)
 
 
 @pytest.mark.parametrize("margin", [0, 2])

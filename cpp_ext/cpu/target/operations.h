@@ -58,6 +58,10 @@ std::int64_t percentiles(Queue&, const float* image, const std::uint8_t* mask, s
 void add_affine(Queue&, const float* u, Extent n, const double* linear, const double* map, float* out);
 void lengths(Queue&, const float* u, Extent n, float* out);
 void combine(Queue&, std::int64_t count, float a, const float* x, float b, const float* y, float* out);
+void multiply(Queue&, const float* field, int channels, std::int64_t count, const float* weight, float* out);
+void divide(Queue&, const float* field, int channels, std::int64_t count, const float* weight, float* out);
+void select(Queue&, const std::uint8_t* mask, std::int64_t count, const float* inside, const float* outside,
+            float* out);
 void attach(Queue&, const float* image, const std::uint8_t* valid, Extent n, float scale, float offset, int channels,
             Half* features);
 void force(Queue&, const ForceArguments&);
@@ -65,6 +69,7 @@ void descent(Queue&, const DescentArguments&);
 void above(Queue&, const float* values, const std::uint8_t* mask, std::int64_t count, float threshold,
            std::uint8_t* flags);
 Detail detail(Queue&, const float* image, Extent n, const Foreground&);
+void texture(Queue&, const float* image, Extent n, float* noise, float* contrast);
 void active_rows(Queue&, const float* fixed, float fixed_background, const float* moving, float moving_background,
                  Extent n, int margin, std::int32_t* rows);
 std::int64_t unfold(Queue&, float* u, Extent n, float floor, int rounds);

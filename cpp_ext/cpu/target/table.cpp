@@ -31,6 +31,9 @@ const Operations operations = {
     add_affine,
     lengths,
     combine,
+    multiply,
+    divide,
+    select,
     summary,
 
     gaussian,
@@ -58,6 +61,7 @@ const Operations operations = {
     descent,
     above,
     detail,
+    texture,
     active_rows,
     unfold,
 };

@@ -1,0 +1,41 @@
+// Voxelwise products, quotients and choices: the parts of a normalised convolution (Knutsson and Westin, CVPR 1993).
+#include "cpu/target/operations.h"
+
+namespace mmreg::MMREG_TARGET {
+namespace {
+
+constexpr std::int64_t grain = 1 << 15;
+
+}  // namespace
+
+void multiply(Queue& queue, const float* field, int channels, std::int64_t count, const float* weight, float* out) {
+  parallel(queue, count, grain, [&](std::int64_t begin, std::int64_t end) {
+    for (int c = 0; c < channels; ++c) {
+      const float* const in = field + c * count;
+      float* const to = out + c * count;
+#pragma GCC ivdep
+      for (std::int64_t i = begin; i < end; ++i) to[i] = in[i] * weight[i];
+    }
+  });
+}
+
+void divide(Queue& queue, const float* field, int channels, std::int64_t count, const float* weight, float* out) {
+  parallel(queue, count, grain, [&](std::int64_t begin, std::int64_t end) {
+    for (int c = 0; c < channels; ++c) {
+      const float* const in = field + c * count;
+      float* const to = out + c * count;
+#pragma GCC ivdep
+      for (std::int64_t i = begin; i < end; ++i) to[i] = in[i] / weight[i];
+    }
+  });
+}
+
+void select(Queue& queue, const std::uint8_t* mask, std::int64_t count, const float* inside, const float* outside,
+            float* out) {
+  parallel(queue, count, grain, [&](std::int64_t begin, std::int64_t end) {
+#pragma GCC ivdep
+    for (std::int64_t i = begin; i < end; ++i) out[i] = mask[i] ? inside[i] : outside[i];
+  });
+}
+
+}  // namespace mmreg::MMREG_TARGET

@@ -1,0 +1,52 @@
+"""The deformable solver on one grid: what it must not see, and what it reads off the images."""
+
+import numpy as np
+import pytest
+import scene
+from scene import PLAIN
+
+from mmreg_rt import _native
+
+
+@pytest.fixture(scope="module")
+def images():
+    fixed, moving = scene.pair(PLAIN, PLAIN)
+    return np.float32(fixed.data), np.float32(moving.data)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(21)
+
+
+def deform(fixed, moving, **more):
+    return _native.deform(fixed, moving, (2.0, 2.0, 2.0), **more)
+
+
+@pytest.mark.parametrize("which", ["fixed", "moving"])
+def test_what_lies_behind_a_mask_changes_no_bit(images, which, rng):
+    mask = np.ones(PLAIN.shape, np.uint8)
+    mask[: PLAIN.shape[0] // 3] = 0
+    found = []
+    for content in (0, 1e4 * rng.normal(size=PLAIN.shape)):
+        image = dict(zip(("fixed", "moving"), images, strict=True))
+        image[which] = np.where(mask, image[which], content).astype(np.float32)
+        found.append(deform(**image, **{f"{which}_valid": mask})[0])
+    np.testing.assert_array_equal(*found)
+
+
+def test_noise_is_seen_and_makes_the_map_smoother(images, rng):
+    quiet, quiet_facts = deform(*images)
+    noisy, noisy_facts = deform(*(image + rng.normal(0, 15, image.shape).astype(np.float32) for image in images))
+    assert quiet_facts["contrast_to_noise_fixed"] > 4 > 2.5 > noisy_facts["contrast_to_noise_fixed"]
+    assert steepness(noisy) < steepness(quiet)
+
+
+def steepness(u):
+    return float(np.mean([np.square(np.diff(u, axis=axis)).mean() for axis in (1, 2, 3)]))
+
+
+def test_white_noise_alone_has_as_much_contrast_as_noise(rng):
+    image = (100 + rng.normal(0, 5, (40, 40, 40))).astype(np.float32)
+    _, facts = deform(image, image, overrides={"search": {"wanted": False}, "levels": []})
+    assert facts["contrast_to_noise_fixed"] == pytest.approx(1, abs=0.15)  # a quarter lies somewhat below the mean
