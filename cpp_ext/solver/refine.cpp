@@ -74,6 +74,13 @@ Sigma sigma(const Level& level, float vox) {
   return s;
 }
 
+// A step is as long in mm along every axis: a voxel of a thick slice would take a point several times as far.
+void to_equal_lengths(const Operations& operations, Queue& queue, const Level& level, float* force) {
+  const std::int64_t count = voxels(level.n);
+  for (int a = 0; a < 3; ++a, force += count)
+    if (level.relative[a] < 1) operations.combine(queue, count, level.relative[a], force, 0, force, force);
+}
+
 // A Gaussian of the displacement in which the air around the body does not count: it holds no force, and would only
 // lag behind and drag the skin (normalised convolution, Knutsson and Westin, CVPR 1993).
 class Smoothing {
@@ -123,6 +130,7 @@ Refinement refine(const Operations& operations, Queue& queue, const Level& level
     r.features = c.sums.features / c.sums.count, r.information = c.information;
     operations.gaussian(queue, force.data(), 3, level.n, fluid.vox, force.data());
     const float done = float(i) / float(s.iterations);
+    to_equal_lengths(operations, queue, level, force.data());
     operations.descent(queue, {force.data(), level.n, mean.data(), square.data(), i + 1, kMeanDecay, kSquareDecay,
                                s.floor, s.rate_vox * (1 - done + s.last_rate * done), step.data()});
     operations.compose(queue, step.data(), u, level.n, next.data());
