@@ -20,7 +20,7 @@ constexpr Corner kSharp{{30, 30, 15}, {1, 1, 1}, {0.5f, 0.5f, 0.5f}, {1, 1, 1}, 
 constexpr Corner kBlurred{{30, 30, 15}, {1, 1, 1}, {0.5f, 0.8f, 1.2f}, {1, 1, 1}, 0.18f};
 constexpr Corner kNoisy{{30, 50, 15}, {3, 8, 10}, {1, 2, 2}, {1, 1, 0.3f}, 0.02f};
 
-constexpr double kDetailOfSharp_vox = 2.8, kDetailOfBlurred_vox = 3.2;
+constexpr double kDetailOfSharp_vox = 2.9, kDetailOfBlurred_vox = 3.4;
 constexpr double kContrastOfQuiet = 3, kContrastOfNoisy = 2;  // over the noise
 constexpr std::int64_t kMostVoxels = 12'000'000;  // of the finest level: beyond, it is half the resolution of the grid
 

@@ -49,7 +49,7 @@ ImageFacts facts(const Operations& operations, Queue& queue, const float* image,
   f.foreground.low = tails[1], f.foreground.high = tails[2] > tails[1] ? tails[2] : highest;
   f.tissue = f.foreground.background + kTissue * (f.foreground.high - f.foreground.background);
   f.contrast_to_noise = contrast_to_noise(operations, queue, image, valid, n, f.tissue);
-  const Detail d = operations.detail(queue, image, n, f.foreground);
+  const Detail d = operations.detail(queue, image, n, {f.tissue, f.foreground.low, f.foreground.high});
   const double slope = d.slope[0] + d.slope[1] + d.slope[2];
   const int axes = (n.d > 1) + (n.h > 1) + (n.w > 1);
   if (d.count > 0 && slope > 0)
