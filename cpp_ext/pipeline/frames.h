@@ -17,17 +17,4 @@ inline AffineMap nothing() {  // p -> 0
   return a;
 }
 
-struct Change {  // arguments of the operation add_affine
-  double linear[9], map[12];
-};
-
-// linear: the linear part of `outer`; map: `whole` minus `less`.
-inline Change change(const AffineMap& outer, const AffineMap& whole, const AffineMap& less) {
-  Change c;
-  for (int i = 0; i < 3; ++i)
-    for (int j = 0; j < 3; ++j) c.linear[3 * i + j] = outer(i, j);
-  for (int k = 0; k < 12; ++k) c.map[k] = whole.m[k] - less.m[k];
-  return c;
-}
-
 }  // namespace mmreg

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <vector>
 
+#include "solver/pull.h"
+
 namespace mmreg {
 namespace {
 
@@ -21,18 +23,6 @@ bool blur(const AffineMap& to_moving, Extent n, float sigma_vox[3]) {
     wanted |= sigma_vox[a] > 0;
   }
   return wanted;
-}
-
-// Clears `valid` where the nearest voxel of the mask, brought over by `to_moving`, is 0.
-void restrict_to_mask(const Operations& operations, Queue& queue, const Scan& moving, const AffineMap& to_moving,
-                      Extent n, std::uint8_t* valid) {
-  std::vector<std::uint8_t> mask(std::size_t(voxels(moving.extent)));
-  operations.download(queue, mask.data(), moving.mask, mask.size());
-  const TableMemory<float> from = uploaded(operations, queue, std::vector<float>(mask.begin(), mask.end()));
-  TableMemory<float> to(operations, queue, std::size_t(voxels(n)));
-  operations.resample_affine(queue, from.data(), 1, moving.extent, to_moving.m, n, Interpolation::nearest, Border::zero,
-                             to.data(), nullptr);
-  operations.above(queue, to.data(), valid, voxels(n), 0.0f, valid);
 }
 
 }  // namespace
@@ -57,7 +47,8 @@ Prepared prepare(const Operations& operations, Queue& queue, const Scan& fixed, 
     operations.gaussian(queue, shifted.data(), 1, moving.extent, sigma_vox, shifted.data());
   operations.resample_affine(queue, shifted.data(), 1, moving.extent, to_moving.m, fixed.extent, Interpolation::linear,
                              Border::zero, p.moving.data(), p.valid.data());
-  if (moving.mask) restrict_to_mask(operations, queue, moving, to_moving, fixed.extent, p.valid.data());
+  if (moving.mask)
+    restrict_to_mask(operations, queue, moving.mask, moving.extent, to_moving, fixed.extent, p.valid.data());
   return p;
 }
 

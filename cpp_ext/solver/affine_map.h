@@ -49,4 +49,17 @@ void stretches(const AffineMap&, double values[3]);              // singular val
 // Root mean square distance of two maps over a ball of points around the origin with this root mean square radius.
 double distance(const AffineMap& a, const AffineMap& b, double radius);
 
+struct Change {  // arguments of the operation add_affine
+  double linear[9], map[12];
+};
+
+// linear: the linear part of `outer`; map: `whole` minus `less`.
+inline Change change(const AffineMap& outer, const AffineMap& whole, const AffineMap& less) {
+  Change c;
+  for (int i = 0; i < 3; ++i)
+    for (int j = 0; j < 3; ++j) c.linear[3 * i + j] = outer(i, j);
+  for (int k = 0; k < 12; ++k) c.map[k] = whole.m[k] - less.m[k];
+  return c;
+}
+
 }  // namespace mmreg

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <memory>
 
+#include "solver/affine_fit.h"
 #include "solver/maximise.h"
 #include "solver/pose_search.h"
 
@@ -64,7 +65,6 @@ class Aligner {
   std::vector<Candidate> best(const std::vector<Candidate>&, std::size_t keep, double apart_mm) const;
   std::vector<Candidate> search(Resolution&);
   Candidate climb(Resolution&, const Candidate&, Freedom, double step_mm, double last_mm, int steps);
-  bool plausible(const AffineMap&) const;
   AffineMap whole(const AffineMap& map) const { return compose(map, translation(-1 * fixed_survey_.centre_mm)); }
 
   const Operations& operations_;
@@ -165,12 +165,6 @@ std::vector<Candidate> Aligner::search(Resolution& stage) {
   found.insert(found.end(), near.begin(), near.end());
   for (Candidate& c : found) c = climb(stage, c, Freedom::rigid, step_mm, 0.1 * step_mm, 20);
   return found;
-}
-
-bool Aligner::plausible(const AffineMap& map) const {
-  double s[3];
-  stretches(map, s);
-  return determinant(map) > 0 && s[0] > 0.6 && s[2] < 1.7 && s[2] / s[0] < 1.6;
 }
 
 // The resolutions are made one by one, coarsest first, when they are first needed.

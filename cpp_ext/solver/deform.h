@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "solver/affine_map.h"
 #include "solver/operations.h"
 #include "solver/table_memory.h"
 
@@ -68,8 +69,9 @@ DeformFacts look(const Operations&, Queue&, const DeformInput&);
 DeformSettings choose(const DeformFacts&, const DeformInput&);
 
 struct Deformation {
-  TableMemory<float> u;                 // (3, d, h, w), voxels of the fixed grid, fixed to moving
-  bool complete = true;                 // false: time was up, u is the best so far
+  TableMemory<float> u;  // (3, d, h, w), voxels of the fixed grid, fixed to moving
+  bool complete = true;  // false: time was up, u is the best so far
+  AffineMap affine;      // the part of u that the search found to be common to the body, in indices of the fixed grid
   double search_inconsistency_vox = 0;  // mean |forward then backward| of the dense search before it is made consistent
 };
 

@@ -1,0 +1,19 @@
+// The moving image through an affine map of indices, on the grid of the fixed one.
+#pragma once
+#include "solver/affine_map.h"
+#include "solver/deform.h"
+
+namespace mmreg {
+
+struct Pulled {
+  TableMemory<float> moving;
+  TableMemory<std::uint8_t> valid;
+};
+
+Pulled pull(const Operations&, Queue&, const DeformInput&, const AffineMap& to_moving);
+
+// Clears `valid`, on grid n, where the nearest voxel of `mask`, on grid m, is 0.
+void restrict_to_mask(const Operations&, Queue&, const std::uint8_t* mask, Extent m, const AffineMap& to_moving,
+                      Extent n, std::uint8_t* valid);
+
+}  // namespace mmreg
