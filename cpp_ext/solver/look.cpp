@@ -10,6 +10,7 @@ constexpr double kTail = 0.005;  // share of the brightest foreground that may s
 constexpr double kClip = 0.01;   // share at each end that is left out of the measure of detail
 
 constexpr float kTissue = 0.1f;  // share of the range of the foreground that lies between the background and the body
+constexpr double kThick = 1.5;   // times the finest spacing: across such slices no detail is measured
 constexpr double kQuiet = 1e6;   // contrast to noise of an image without noise
 
 // What is noise and what is anatomy in the neighbourhood of a voxel of the body.
@@ -30,7 +31,8 @@ double contrast_to_noise(const Operations& operations, Queue& queue, const float
   return sigma * kQuiet > least ? least * median / sigma : kQuiet;
 }
 
-ImageFacts facts(const Operations& operations, Queue& queue, const float* image, const std::uint8_t* valid, Extent n) {
+ImageFacts facts(const Operations& operations, Queue& queue, const float* image, const std::uint8_t* valid, Extent n,
+                 const double spacing_mm[3]) {
   const Summary whole = operations.summary(queue, image, voxels(n));
   ImageFacts f{};
   f.flat = !(whole.largest > whole.smallest);
@@ -50,8 +52,13 @@ ImageFacts facts(const Operations& operations, Queue& queue, const float* image,
   f.tissue = f.foreground.background + kTissue * (f.foreground.high - f.foreground.background);
   f.contrast_to_noise = contrast_to_noise(operations, queue, image, valid, n, f.tissue);
   const Detail d = operations.detail(queue, image, n, {f.tissue, f.foreground.low, f.foreground.high});
-  const double slope = d.slope[0] + d.slope[1] + d.slope[2];
-  const int axes = (n.d > 1) + (n.h > 1) + (n.w > 1);
+  const int length[3] = {n.d, n.h, n.w};
+  double finest = 1e300, slope = 0;
+  for (int a = 0; a < 3; ++a)
+    if (length[a] > 1) finest = std::fmin(finest, spacing_mm[a]);
+  int axes = 0;
+  for (int a = 0; a < 3; ++a)
+    if (length[a] > 1 && spacing_mm[a] < kThick * finest) slope += d.slope[a], ++axes;
   if (d.count > 0 && slope > 0)
     f.detail_vox = std::sqrt(axes * (d.square / d.count - std::pow(d.sum / d.count, 2)) / (slope / d.count));
   return f;
@@ -60,8 +67,8 @@ ImageFacts facts(const Operations& operations, Queue& queue, const float* image,
 }  // namespace
 
 DeformFacts look(const Operations& operations, Queue& queue, const DeformInput& input) {
-  DeformFacts f{facts(operations, queue, input.fixed, input.fixed_valid, input.n),
-                facts(operations, queue, input.moving, input.moving_valid, input.n), 0, 0};
+  DeformFacts f{facts(operations, queue, input.fixed, input.fixed_valid, input.n, input.spacing_mm),
+                facts(operations, queue, input.moving, input.moving_valid, input.n, input.spacing_mm), 0, 0};
   f.contrast_to_noise = std::fmin(f.fixed.contrast_to_noise, f.moving.contrast_to_noise);
   f.detail_vox = std::fmax(f.fixed.detail_vox, f.moving.detail_vox);
   return f;
