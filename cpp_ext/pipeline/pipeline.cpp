@@ -4,6 +4,7 @@
 
 #include "pipeline/finish.h"
 #include "pipeline/prepare.h"
+#include "pipeline/second_look.h"
 #include "solver/fill.h"
 
 namespace mmreg {
@@ -61,6 +62,8 @@ struct Run {  // what every stage sees
     AlignOptions wanted;
     wanted.kind = options.align;
     result.alignment = align(operations, queue, fixed, moving, wanted, [&] { return clock.stop(Stage::align, 0.5); });
+    result.alignment = second_look(operations, queue, fixed, moving, result.alignment, options.align,
+                                   [&] { return clock.stop(Stage::align, 0.8); });
     result.rigid = result.alignment.rigid, result.affine = result.alignment.affine;
     if (result.alignment.complete) result.finished = stage_name(Stage::align);
     result.degraded |= !result.alignment.complete;

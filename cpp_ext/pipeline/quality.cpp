@@ -2,8 +2,9 @@
 
 #include <vector>
 
+#include "solver/difference.h"
+#include "solver/fill.h"
 #include "solver/information.h"
-#include "solver/level.h"
 
 namespace mmreg {
 namespace {
@@ -20,19 +21,6 @@ double similarity(const Operations& operations, Queue& queue, const Scan& fixed,
   double total = 0;
   for (double c : histogram) total += c;
   return total > 0 ? information(histogram.data(), kBins, kBins).normalised() : 0;
-}
-
-// Mean squared difference of the features where both images are valid, at half resolution.
-double feature_difference(const Operations& operations, Queue& queue, const Scan& fixed, const float* moving,
-                          const std::uint8_t* valid) {
-  const DeformInput input = input_of(fixed, moving, valid);
-  const Level level(operations, queue, input, look(operations, queue, input), factor_of(2, input), 2);
-  TableMemory<float> zero(operations, queue, 3 * std::size_t(voxels(level.n))), force(operations, queue, zero.size());
-  zero.upload(std::vector<float>(zero.size()).data());
-  ForceSums sums{};
-  operations.force(queue, {level.fixed.data(), level.moving.data(), level.channels, level.n, level.rows.data(),
-                           zero.data(), nullptr, 0, 0, force.data(), nullptr, &sums});
-  return sums.count > 0 ? 2 * sums.features / sums.count : 0;
 }
 
 struct Spread {
@@ -85,8 +73,13 @@ void measure(const Operations& operations, Queue& queue, const Scan& fixed, cons
   const Prepared before = prepare(operations, queue, fixed, moving, start);
   q.similarity_before = similarity(operations, queue, fixed, before.moving.data(), before.valid.data());
   q.similarity_after = similarity(operations, queue, fixed, r.warped.data(), r.valid.data());
-  q.mind_before = feature_difference(operations, queue, fixed, before.moving.data(), before.valid.data());
-  q.mind_after = feature_difference(operations, queue, fixed, r.warped.data(), r.valid.data());
+  const auto difference = [&](const float* seen, const std::uint8_t* valid) {
+    const Filled filled = fill(operations, queue, input_of(fixed, seen, valid));
+    return feature_difference(operations, queue, filled.input, look(operations, queue, filled.input),
+                              factor_of(2, filled.input));
+  };
+  q.mind_before = difference(before.moving.data(), before.valid.data());
+  q.mind_after = difference(r.warped.data(), r.valid.data());
   q.folding = operations.folding(queue, fields.u, fixed.extent);
   q.inverse_folding = operations.folding(queue, fields.back, moving.extent);
   q.overlap = covered(r.valid);

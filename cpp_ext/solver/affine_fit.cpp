@@ -60,7 +60,7 @@ double median_missed(std::vector<Match>& all, const AffineMap& map) {
 
 AffineFit fit_affine(const std::vector<float>& u, const std::vector<std::uint8_t>& mask, Extent n) {
   std::vector<Match> all = matches(u, mask, n);
-  AffineFit fit{{}, 0, 0, false};
+  AffineFit fit{{}, 0, 0};
   if (all.empty()) return fit;
   for (int round = 0; round < kRounds; ++round) {
     fit.map = least_squares(all);
@@ -69,7 +69,6 @@ AffineFit fit_affine(const std::vector<float>& u, const std::vector<std::uint8_t
     for (Match& m : all) m.weight = std::pow(1 + m.missed * m.missed / (scale * scale), -2);
   }
   for (const Match& m : all) fit.moved_vox += length(apply(fit.map, m.from) - m.from) / double(all.size());
-  fit.plausible = plausible(fit.map);
   return fit;
 }
 

@@ -24,6 +24,18 @@ AffineMap invert(const AffineMap& a) {
   return out;
 }
 
+// Polar decomposition by Newton's iteration (Higham, SIAM J. Sci. Stat. Comput. 7(4), 1986).
+AffineMap nearest_rotation(const AffineMap& a) {
+  AffineMap r = a;
+  set_column(r, 3, Point{});
+  for (int round = 0; round < 20; ++round) {
+    const AffineMap back = invert(r);
+    for (int i = 0; i < 3; ++i)
+      for (int j = 0; j < 3; ++j) r(i, j) = 0.5 * (r(i, j) + back(j, i));
+  }
+  return r;
+}
+
 AffineMap rotation(const Point& vector) {  // Rodrigues' formula
   const double angle = length(vector), half = 0.5 * angle;
   const double a = angle < 1e-6 ? 1 - angle * angle / 6 : std::sin(angle) / angle;

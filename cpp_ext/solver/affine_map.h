@@ -43,6 +43,7 @@ inline AffineMap translation(const Point& t) {
 AffineMap compose(const AffineMap& outer, const AffineMap& inner);  // p -> outer(inner(p))
 AffineMap invert(const AffineMap&);
 double determinant(const AffineMap&);                            // of the linear part
+AffineMap nearest_rotation(const AffineMap&);                    // of the linear part; its determinant is positive
 AffineMap rotation(const Point& vector);                         // about the vector, by its length in radians
 AffineMap rotation_between(const Point& from, const Point& to);  // the least one, of unit vectors
 void stretches(const AffineMap&, double values[3]);              // singular values of the linear part, ascending

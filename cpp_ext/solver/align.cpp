@@ -235,7 +235,9 @@ Alignment Aligner::run() {
   out.complete = out.rigid_complete = options_.kind == AlignKind::none || !out.informative;
   if (out.complete) return out;
   place();
-  out.rigid = out.affine = whole(start_);
+  out.rigid = out.affine = out.centres = whole(start_);
+  out.centre_mm = fixed_survey_.centre_mm;
+  out.diameter_mm = std::min(fixed_survey_.diameter_mm, moving_survey_.diameter_mm);
   if (time_is_up_()) return out;
   prepare();
   align_rigid(out);

@@ -23,6 +23,9 @@ struct Alignment {
   bool rigid_complete = false;  // the rigid part is finished
   bool complete = false;        // false: time was up, the maps are the best so far
   bool affine_accepted = false;
+  AffineMap centres;                             // body on body, turned as the headers say
+  Point centre_mm{};                             // of the fixed body
+  double diameter_mm = 0;                        // of the smaller body
   double finest_mm = 0;                          // chosen: spacing of the finest level,
   int levels = 0;                                // number of levels,
   std::int64_t samples = 0;                      // points on the finest level,

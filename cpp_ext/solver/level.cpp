@@ -25,23 +25,6 @@ Pooled pooled(const Operations& operations, Queue& queue, const float* image, Ex
   return {std::move(memory), data};
 }
 
-// A voxel of the level is valid if the middle one of those it stands for is.
-TableMemory<std::uint8_t> validity(const Operations& operations, Queue& queue, const std::uint8_t* valid, Extent n,
-                                   const Factor& factor) {
-  const Extent m = extent_of(n, factor);
-  std::vector<std::uint8_t> from(std::size_t(voxels(n))), to(std::size_t(voxels(m)));
-  operations.download(queue, from.data(), valid, from.size());
-  std::size_t i = 0;
-  for (int z = 0; z < m.d; ++z)
-    for (int y = 0; y < m.h; ++y)
-      for (int x = 0; x < m.w; ++x) {
-        const int k = std::min(z * factor.f[0] + factor.f[0] / 2, n.d - 1),
-                  j = std::min(y * factor.f[1] + factor.f[1] / 2, n.h - 1);
-        to[i++] = from[(std::size_t(k) * n.h + j) * n.w + std::min(x * factor.f[2] + factor.f[2] / 2, n.w - 1)];
-      }
-  return uploaded(operations, queue, to);
-}
-
 // Where either image, smoothed over the noise, shows tissue.
 TableMemory<float> presence_of(const Operations& operations, Queue& queue, const Pooled images[2],
                                const std::uint8_t* const valid[2], const float tissue[2], Extent n) {
@@ -75,6 +58,22 @@ Extent extent_of(Extent whole, const Factor& factor) {
   return {ceil(whole.d, factor.f[0]), ceil(whole.h, factor.f[1]), ceil(whole.w, factor.f[2])};
 }
 
+TableMemory<std::uint8_t> pooled_validity(const Operations& operations, Queue& queue, const std::uint8_t* valid,
+                                          Extent n, const Factor& factor) {
+  const Extent m = extent_of(n, factor);
+  std::vector<std::uint8_t> from(std::size_t(voxels(n))), to(std::size_t(voxels(m)));
+  operations.download(queue, from.data(), valid, from.size());
+  std::size_t i = 0;
+  for (int z = 0; z < m.d; ++z)
+    for (int y = 0; y < m.h; ++y)
+      for (int x = 0; x < m.w; ++x) {
+        const int k = std::min(z * factor.f[0] + factor.f[0] / 2, n.d - 1),
+                  j = std::min(y * factor.f[1] + factor.f[1] / 2, n.h - 1);
+        to[i++] = from[(std::size_t(k) * n.h + j) * n.w + std::min(x * factor.f[2] + factor.f[2] / 2, n.w - 1)];
+      }
+  return uploaded(operations, queue, to);
+}
+
 Level::Level(const Operations& operations, Queue& queue, const DeformInput& input, const DeformFacts& facts,
              const Factor& f, int dilation)
     : n(extent_of(input.n, f)), factor(f), channels(input.fixed_features ? input.channels : 16) {
@@ -94,7 +93,8 @@ Level::Level(const Operations& operations, Queue& queue, const DeformInput& inpu
       operations.pool_features(queue, given[i], channels, input.n, f.f, features[i]->data());
     else
       operations.mind_half(queue, images[i].data, n, kPatchRadius, dilation, features[i]->data());
-    if (valid[i] && !whole(f)) small[i] = validity(operations, queue, valid[i], input.n, f), valid[i] = small[i].data();
+    if (valid[i] && !whole(f))
+      small[i] = pooled_validity(operations, queue, valid[i], input.n, f), valid[i] = small[i].data();
     operations.attach(queue, images[i].data, valid[i], n, own[i]->scale, own[i]->offset, channels, features[i]->data());
   }
   const float tissue[2] = {facts.fixed.tissue, facts.moving.tissue};

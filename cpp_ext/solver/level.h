@@ -12,6 +12,10 @@ struct Factor {  // voxels of the whole grid in one of the level, along each axi
 Factor factor_of(int wanted, const DeformInput&);
 Extent extent_of(Extent whole, const Factor&);
 
+// A voxel of the coarser grid is valid if the middle one of those it stands for is.
+TableMemory<std::uint8_t> pooled_validity(const Operations&, Queue&, const std::uint8_t* valid, Extent whole,
+                                          const Factor&);
+
 class Level {
  public:
   Level(const Operations&, Queue&, const DeformInput&, const DeformFacts&, const Factor&, int dilation);

@@ -38,8 +38,9 @@ void Settled::fit(const SearchSettings& s, float tissue, const Interrupt& interr
     std::vector<float> u(found.u.size());
     found.u.download(u.data());
     const AffineFit fit = fit_affine(u, body(operations_, queue_, given_, tissue, found), found.n);
-    if (!fit.plausible || fit.moved_vox * found.factor.f[2] < kFar_vox) break;
-    take_out(of_whole(fit.map, found.factor));
+    const AffineMap more = of_whole(fit.map, found.factor);
+    if (fit.moved_vox * found.factor.f[2] < kFar_vox || !plausible(compose(affine, more))) break;
+    take_out(more);
   }
 }
 

@@ -1,0 +1,135 @@
+#include "pipeline/second_look.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "pipeline/frames.h"
+#include "pipeline/prepare.h"
+#include "solver/affine_fit.h"
+#include "solver/difference.h"
+#include "solver/settle.h"
+
+namespace mmreg {
+namespace {
+
+constexpr double kSuspicious = 0.1;  // diameters of the body between the alignment and the centres
+constexpr double kRadius = 0.387;    // root mean square distance from the centre of a ball, in diameters
+constexpr double kAcross = 72;       // voxels across the body on the coarse grid
+constexpr double kClearly = 0.97;    // features must differ by less than this share of what they did
+constexpr double kCovered = 0.5;     // share of the overlap that must be left
+
+AffineMap affine_of(const Scan& scan) {
+  AffineMap a;
+  for (int k = 0; k < 12; ++k) a.m[k] = scan.affine[k];
+  return a;
+}
+
+struct Coarse {  // the fixed scan on a grid of a few millimetres
+  TableMemory<float> image;
+  TableMemory<std::uint8_t> mask;
+  Scan scan;
+};
+
+Coarse coarse(const Operations& operations, Queue& queue, const Scan& fixed, double spacing_mm) {
+  const AffineMap affine = affine_of(fixed);
+  const int length[3] = {fixed.extent.d, fixed.extent.h, fixed.extent.w};
+  Factor factor;
+  AffineMap up;
+  for (int a = 0; a < 3; ++a) {
+    const double finest = mmreg::length(column(affine, a));
+    factor.f[a] = std::clamp(int(std::lround(spacing_mm / finest)), 1, std::max(1, length[a] / 4));
+    up(a, a) = factor.f[a], up(a, 3) = 0.5 * (factor.f[a] - 1);
+  }
+  const Extent n = extent_of(fixed.extent, factor);
+  Coarse c{{operations, queue, std::size_t(voxels(n))}, {}, {}};
+  operations.pool(queue, fixed.data, 1, fixed.extent, factor.f, c.image.data());
+  const AffineMap to_mm = compose(affine, up);
+  c.scan.data = c.image.data(), c.scan.extent = n, c.scan.mask = nullptr;
+  if (fixed.mask)
+    c.mask = pooled_validity(operations, queue, fixed.mask, fixed.extent, factor), c.scan.mask = c.mask.data();
+  std::copy(to_mm.m, to_mm.m + 12, c.scan.affine);
+  return c;
+}
+
+struct View {  // of the moving scan through an affine map, beside the coarse fixed one
+  Prepared prepared;
+  Filled filled;
+  DeformFacts facts;
+
+  View(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const AffineMap& affine)
+      : prepared(
+            prepare(operations, queue, fixed, moving, Frames{affine_of(fixed), affine_of(moving), affine}.to_moving())),
+        filled(fill(operations, queue, input_of(fixed, prepared.moving.data(), prepared.valid.data()))),
+        facts(look(operations, queue, filled.input)) {}
+};
+
+double covered(const View& view) {
+  std::vector<std::uint8_t> valid(view.prepared.valid.size());
+  view.prepared.valid.download(valid.data());
+  return double(std::count(valid.begin(), valid.end(), 1)) / double(valid.size());
+}
+
+class Looker {
+ public:
+  Looker(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const Alignment& first)
+      : operations_(operations),
+        queue_(queue),
+        moving_(moving),
+        first_(first),
+        coarse_(coarse(operations, queue, fixed, first.diameter_mm / kAcross)) {}
+
+  View through(const AffineMap& affine) const { return View(operations_, queue_, coarse_.scan, moving_, affine); }
+
+  double difference(const View& view) const {
+    return feature_difference(operations_, queue_, view.filled.input, view.facts, Factor{{1, 1, 1}});
+  }
+
+  // From the centres, by a dense search.
+  AffineMap settled(const Interrupt& interrupt) const {
+    const View view = through(first_.centres);
+    Settled settled(operations_, queue_, view.filled.input);
+    SearchSettings s;
+    s.patch_radius = 1, s.dilation = 1, s.factor = 2;
+    settled.fit(s, view.facts.fixed.tissue, interrupt);
+    const AffineMap to_mm = affine_of(coarse_.scan);
+    return compose(first_.centres, compose(to_mm, compose(settled.affine, invert(to_mm))));
+  }
+
+  AffineMap rigid_part(const AffineMap& map) const {
+    AffineMap r = nearest_rotation(map);
+    set_column(r, 3, apply(map, first_.centre_mm) - rotate(r, first_.centre_mm));
+    return r;
+  }
+
+ private:
+  const Operations& operations_;
+  Queue& queue_;
+  const Scan& moving_;
+  const Alignment& first_;
+  Coarse coarse_;
+};
+
+bool suspicious(const Alignment& a) {
+  const AffineMap from_centre = translation(a.centre_mm);
+  return distance(compose(a.rigid, from_centre), compose(a.centres, from_centre), kRadius * a.diameter_mm) >
+         kSuspicious * a.diameter_mm;
+}
+
+}  // namespace
+
+Alignment second_look(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
+                      const Alignment& first, AlignKind kind, const std::function<bool()>& time_is_up) {
+  if (!first.complete || !first.informative || fixed.extent.d == 1 || moving.extent.d == 1) return first;
+  if (!suspicious(first)) return first;
+  const Looker look(operations, queue, fixed, moving, first);
+  Alignment second = first;
+  second.affine = look.settled([&](double) { return time_is_up(); });
+  second.rigid = look.rigid_part(second.affine);
+  if (kind == AlignKind::rigid) second.affine = second.rigid;
+  second.affine_accepted = kind == AlignKind::affine;
+  const View old_view = look.through(first.affine), new_view = look.through(second.affine);
+  const bool better = look.difference(new_view) < kClearly * look.difference(old_view);
+  return better && covered(new_view) > kCovered * covered(old_view) && !time_is_up() ? second : first;
+}
+
+}  // namespace mmreg

@@ -1,0 +1,10 @@
+#pragma once
+#include "solver/deform.h"
+#include "solver/level.h"
+
+namespace mmreg {
+
+// Mean squared difference of MIND-SSC, or of the features that are given, where both images are valid; on a level.
+double feature_difference(const Operations&, Queue&, const DeformInput&, const DeformFacts&, const Factor&);
+
+}  // namespace mmreg
