@@ -12,11 +12,11 @@
 namespace mmreg {
 namespace {
 
-constexpr double kSuspicious = 0.1;  // diameters of the body between the alignment and the centres
-constexpr double kRadius = 0.387;    // root mean square distance from the centre of a ball, in diameters
-constexpr double kAcross = 72;       // voxels across the body on the coarse grid
-constexpr double kClearly = 0.97;    // features must differ by less than this share of what they did
-constexpr double kCovered = 0.5;     // share of the overlap that must be left
+constexpr double kApart = 0.1;     // diameters of the body: such maps put it in different places
+constexpr double kRadius = 0.387;  // root mean square distance from the centre of a ball, in diameters
+constexpr double kAcross = 72;     // voxels across the body on the coarse grid
+constexpr double kClearly = 0.97;  // features must differ by less than this share of what they did
+constexpr double kCovered = 0.5;   // share of the overlap that must be left
 
 AffineMap affine_of(const Scan& scan) {
   AffineMap a;
@@ -109,10 +109,11 @@ class Looker {
   Coarse coarse_;
 };
 
-bool suspicious(const Alignment& a) {
-  const AffineMap from_centre = translation(a.centre_mm);
-  return distance(compose(a.rigid, from_centre), compose(a.centres, from_centre), kRadius * a.diameter_mm) >
-         kSuspicious * a.diameter_mm;
+// Two maps that put the fixed body in different places.
+bool apart(const AffineMap& a, const AffineMap& b, const Alignment& of) {
+  const AffineMap from_centre = translation(of.centre_mm);
+  const double between_mm = distance(compose(a, from_centre), compose(b, from_centre), kRadius * of.diameter_mm);
+  return between_mm > kApart * of.diameter_mm;
 }
 
 }  // namespace
@@ -120,13 +121,14 @@ bool suspicious(const Alignment& a) {
 Alignment second_look(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
                       const Alignment& first, AlignKind kind, const std::function<bool()>& time_is_up) {
   if (!first.complete || !first.informative || fixed.extent.d == 1 || moving.extent.d == 1) return first;
-  if (!suspicious(first)) return first;
+  if (!apart(first.rigid, first.centres, first)) return first;
   const Looker look(operations, queue, fixed, moving, first);
   Alignment second = first;
   second.affine = look.settled([&](double) { return time_is_up(); });
   second.rigid = look.rigid_part(second.affine);
   if (kind == AlignKind::rigid) second.affine = second.rigid;
   second.affine_accepted = kind == AlignKind::affine;
+  if (!apart(first.affine, second.affine, first)) return first;  // the same place, and by a finer climb
   const View old_view = look.through(first.affine), new_view = look.through(second.affine);
   const bool better = look.difference(new_view) < kClearly * look.difference(old_view);
   return better && covered(new_view) > kCovered * covered(old_view) && !time_is_up() ? second : first;
