@@ -87,12 +87,11 @@ class Looker {
   // From the centres, by a dense search.
   AffineMap settled(const Interrupt& interrupt) const {
     const View view = through(first_.centres);
-    Settled settled(operations_, queue_, view.filled.input);
     SearchSettings s;
-    s.patch_radius = 1, s.dilation = 1, s.factor = 2;
-    settled.fit(s, view.facts.fixed.tissue, interrupt);
+    s.patch_radius = 1, s.dilation = 1, s.factor = 3, s.radius = 5, s.smoothing = 1;
+    const AffineMap found = settle(operations_, queue_, view.filled.input, s, view.facts.fixed.tissue, interrupt);
     const AffineMap to_mm = affine_of(coarse_.scan);
-    return compose(first_.centres, compose(to_mm, compose(settled.affine, invert(to_mm))));
+    return compose(first_.centres, compose(to_mm, compose(found, invert(to_mm))));
   }
 
   AffineMap rigid_part(const AffineMap& map) const {

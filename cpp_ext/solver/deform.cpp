@@ -16,17 +16,30 @@ Found none(const Operations& operations, Queue& queue, Extent n) {
   return {uploaded(operations, queue, std::vector<float>(3 * std::size_t(voxels(n)))), n, {{1, 1, 1}}, 0};
 }
 
+// Voxels of a cell: of the dense search, and at half the resolution of the search for the affine part.
+constexpr int kCellOfSearch = SearchSettings{}.factor, kCellOfSettle = 4;
+
 double work(const LevelSettings& s) { return double(s.iterations) / (double(s.factor) * s.factor * s.factor); }
+
+// On half the resolution: it is only to find out where the body lies.
+AffineMap affine_part(const Operations& operations, Queue& queue, const DeformInput& given, const SearchSettings& full,
+                      const DeformFacts& facts, const Interrupt& interrupt) {
+  const int half = full.factor / kCellOfSearch * 2;
+  const Smaller small = smaller(operations, queue, given, half);
+  SearchSettings s = full;
+  s.patch_radius = 1, s.dilation = 1, s.factor = kCellOfSettle, s.radius = full.radius - 1, s.smoothing = 1;
+  return of_whole(settle(operations, queue, small.input, s, facts.fixed.tissue, interrupt), small.factor);
+}
 
 }  // namespace
 
 Deformation deform(const Operations& operations, Queue& queue, const DeformInput& given, const DeformFacts& facts,
                    const DeformSettings& settings, const Interrupt& interrupt) {
   Deformation result;
-  Settled start(operations, queue, given);
+  Through start(operations, queue, given);
   Found found = none(operations, queue, given.n);
   if (settings.search.wanted && !interrupt(0)) {
-    if (!given.fixed_features) start.fit(settings.search, facts.fixed.tissue, interrupt);
+    if (!given.fixed_features) start.take_out(affine_part(operations, queue, given, settings.search, facts, interrupt));
     found = search(operations, queue, start.input, settings.search);
   }
   const DeformInput& input = start.input;
