@@ -17,7 +17,7 @@ struct Corner {  // settings of the levels, coarse to fine
 };
 
 constexpr Corner kSharp{{30, 30, 15}, {1, 1, 1}, {0.5f, 0.5f, 0.5f}, {1, 1, 1}, 0.18f};
-constexpr Corner kBlurred{{30, 30, 15}, {1, 1, 1}, {0.5f, 0.8f, 1.2f}, {1, 1, 1}, 0.18f};
+constexpr Corner kBlurred{{30, 30, 6}, {1, 1, 1}, {0.5f, 0.8f, 1.2f}, {1, 1, 1}, 0.18f};
 constexpr Corner kNoisy{{30, 50, 15}, {3, 8, 10}, {1, 2, 2}, {1, 1, 0.3f}, 0.02f};
 
 constexpr double kDetailOfSharp_vox = 2.9, kDetailOfBlurred_vox = 3.4;

@@ -7,6 +7,26 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
+// The largest sum of |differences| of a component over the axes, forward or backward, whichever is longer. It bounds
+// the eigenvalues of all nine matrices: where it is below 1 - t, every determinant is above t^3 (Gershgorin).
+MMREG_INLINE float steepness(const float* u, Extent n, int z, int y, int x) {
+  const std::int64_t count = voxels(n), stride[3] = {std::int64_t(n.h) * n.w, n.w, 1};
+  const int at[3] = {z, y, x}, length[3] = {n.d, n.h, n.w};
+  const float* p = u + (std::int64_t(z) * n.h + y) * n.w + x;
+  float most = 0;
+  for (int k = 0; k < 3; ++k) {
+    const float* c = p + k * count;
+    float sum = 0;
+    for (int a = 0; a < 3; ++a) {
+      const float b = at[a] > 0 ? __builtin_fabsf(c[0] - c[-stride[a]]) : 0;
+      const float f = at[a] + 1 < length[a] ? __builtin_fabsf(c[stride[a]] - c[0]) : 0;
+      sum += b > f ? b : f;
+    }
+    most = sum > most || !(sum == sum) ? sum : most;
+  }
+  return most;
+}
+
 MMREG_INLINE float smallest_determinant(const float* u, Extent n, int z, int y, int x) {
   const std::int64_t count = voxels(n), stride[3] = {std::int64_t(n.h) * n.w, n.w, 1};
   const int at[3] = {z, y, x}, length[3] = {n.d, n.h, n.w};
@@ -57,10 +77,24 @@ struct Flags {  // a byte for each voxel, and whether a row has any
   std::uint8_t *voxel, *row;
 };
 
+// Flags with 2 what lies within `reach` of the voxels first..last of row r and is not yet flagged.
+MMREG_INLINE void grow(const Flags& flags, Extent n, std::int64_t r, int first, int last, int reach) {
+  const Box begin = box_around(int(r / n.h), int(r % n.h), first, reach, n);
+  const int x1 = last + reach < n.w ? last + reach : n.w - 1;
+  for (int k = begin.z0; k <= begin.z1; ++k)
+    for (int j = begin.y0; j <= begin.y1; ++j) {
+      const std::int64_t other = std::int64_t(k) * n.h + j;
+      std::uint8_t* const voxel = flags.voxel + other * n.w;
+      flags.row[other] |= 2;
+      for (int i = begin.x0; i <= x1; ++i) voxel[i] = voxel[i] ? voxel[i] : 2;
+    }
+}
+
 // Flags the voxels to smooth: those below the floor and `reach` voxels around them. Returns how many are below.
 std::int64_t flag(Queue& queue, const float* u, Extent n, float floor, int reach, const Flags& flags,
                   std::int64_t* found, const std::uint8_t* look) {
   const std::int64_t rows = std::int64_t(n.d) * n.h, grain = 32, pieces = (rows + grain - 1) / grain;
+  const float gentle = 1 - __builtin_cbrtf(floor > 0 ? floor : 0) - 1e-3f;  // less than this needs no second look
   parallel(queue, rows, grain, [&](std::int64_t begin, std::int64_t end) {
     std::int64_t low = 0;
     for (std::int64_t r = begin; r < end; ++r) {
@@ -68,8 +102,11 @@ std::int64_t flag(Queue& queue, const float* u, Extent n, float floor, int reach
       flags.row[r] = 0;
       __builtin_memset(out, 0, std::size_t(n.w));
       if (look && !look[r]) continue;
-      for (int x = 0; x < n.w; ++x)
-        if (!(smallest_determinant(u, n, int(r / n.h), int(r % n.h), x) >= floor)) out[x] = 1, flags.row[r] = 1, ++low;
+      const int z = int(r / n.h), y = int(r % n.h);
+      for (int x = 0; x < n.w; ++x) {
+        if (steepness(u, n, z, y, x) < gentle) continue;
+        if (!(smallest_determinant(u, n, z, y, x) >= floor)) out[x] = 1, flags.row[r] = 1, ++low;
+      }
     }
     found[begin / grain] = low;
   });
@@ -78,16 +115,11 @@ std::int64_t flag(Queue& queue, const float* u, Extent n, float floor, int reach
   if (!low) return 0;
   for (std::int64_t r = 0; r < rows; ++r) {  // few rows have any: grow them one after the other
     if (!(flags.row[r] & 1)) continue;
-    for (int x = 0; x < n.w; ++x) {
+    for (int x = 0, end; x < n.w; x = end + 1) {  // voxels that follow each other grow together
+      end = x;
       if (flags.voxel[r * n.w + x] != 1) continue;
-      const Box b = box_around(int(r / n.h), int(r % n.h), x, reach, n);
-      for (int k = b.z0; k <= b.z1; ++k)
-        for (int j = b.y0; j <= b.y1; ++j) {
-          const std::int64_t other = std::int64_t(k) * n.h + j;
-          flags.row[other] |= 2;
-          for (int i = b.x0; i <= b.x1; ++i)
-            if (!flags.voxel[other * n.w + i]) flags.voxel[other * n.w + i] = 2;
-        }
+      while (end + 1 < n.w && flags.voxel[r * n.w + end + 1] == 1) ++end;
+      grow(flags, n, r, x, end, reach);
     }
   }
   return low;
