@@ -50,3 +50,16 @@ def test_white_noise_alone_has_as_much_contrast_as_noise(rng):
     image = (100 + rng.normal(0, 5, (40, 40, 40))).astype(np.float32)
     _, facts = deform(image, image, overrides={"search": {"wanted": False}, "levels": []})
     assert facts["contrast_to_noise_fixed"] == pytest.approx(1, abs=0.15)  # a quarter lies somewhat below the mean
+
+
+def test_a_body_that_is_turned_stretched_and_shifted_is_found_without_an_alignment():
+    turn = np.radians(14)
+    linear = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0.1], [0, 0, 1.12]])
+    grid = scene.centred((84, 96, 84), (1.0, 1.0, 1.0))
+    fixed, moving = scene.pair(grid, grid, lambda p: p @ linear.T + (9, -7, 5))
+    u, _ = _native.deform(np.float32(fixed.data), np.float32(moving.data), (1.0, 1.0, 1.0))
+    wanted = scene.INSIDE @ linear.T + (9, -7, 5)
+    assert scene.distance_mm(scene.INSIDE, wanted) > 13
+    index = np.rint(grid.map_points(scene.INSIDE)).astype(int)
+    found = scene.INSIDE + u[:, index[:, 0], index[:, 1], index[:, 2]].T @ grid.affine[:3, :3].T
+    assert scene.distance_mm(found, wanted) < 0.25 * scene.distance_mm(scene.INSIDE, wanted)

@@ -126,11 +126,14 @@ def _write(
 ) -> dict[str, Any]:
     from ..transform import Rigid
 
+    assert case.fixed is not None
+    assert case.moving is not None
+    flat = io.is_planar(case.fixed) and io.is_planar(case.moving)  # ITK and ANTs want two components then
     progress("write", 0.0)
     io.write(result.warped, folder / "warped.nii.gz")
-    io.write_transform(result.transform, folder / "transform.nii.gz")
+    io.write_transform(result.transform, folder / "transform.nii.gz", planar=flat)
     progress("write", 0.4)
-    io.write_transform(result.inverse, folder / "inverse.nii.gz")
+    io.write_transform(result.inverse, folder / "inverse.nii.gz", planar=flat)
     io.write_transform(result.affine or result.rigid or Rigid(_identity()), folder / "affine.tfm")
     progress("write", 0.8)
     if extras.labels is not None:
