@@ -1,6 +1,6 @@
 """Measure the rigid and affine alignment alone: against published transforms, and from many random poses.
 
-    python benchmarks/rigid.py --data DIR [--starts 200] [--only T1-FLAIR,...] [--threads 1]
+    python benchmarks/rigid.py --data DIR [--starts 200] [--only T1-FLAIR,...] [--kinds rigid,affine] [--threads 1]
         [--results OUT.json]
 
 DIR is the folder of real scans that MMREG_DATA names. A start moves the header of the moving scan by a
@@ -49,6 +49,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--starts", type=int, default=200)
     parser.add_argument("--only", type=lambda names: names.split(","), default=list(PAIRS))
+    parser.add_argument("--kinds", type=lambda names: names.split(","), default=["rigid", "affine"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--results", type=Path)
     return parser.parse_args()
@@ -122,10 +123,12 @@ def published(path: Path, fixed: Volume, moving: Volume, points: Array) -> tuple
     return truth, facts
 
 
-def run(fixed: Volume, moving: Volume, motions: list[Array], threads: int) -> tuple[dict[str, Array], Result]:
+def run(
+    fixed: Volume, moving: Volume, motions: list[Array], kinds: list[str], threads: int
+) -> tuple[dict[str, Array], Result]:
     """The maps that `Registrar(align=kind, deform=False)` finds, and its seconds in that stage."""
-    maps: dict[str, list[Array]] = {"rigid": [], "affine": []}
-    seconds: dict[str, list[float]] = {"rigid": [], "affine": []}
+    maps: dict[str, list[Array]] = {kind: [] for kind in kinds}
+    seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
     scans = [(scan.as_float32(), np.array(scan.grid.affine)) for scan in (fixed, moving)]
     for motion in motions:
         for kind, into in maps.items():
@@ -177,12 +180,12 @@ def ants_affine(fixed: Path, moving: Path) -> Array | None:
     return np.asarray(io.read_transform(written).matrix)  # type: ignore[attr-defined]
 
 
-def measure(name: str, data: Path, starts: int, threads: int) -> Result:
+def measure(name: str, data: Path, starts: int, kinds: list[str], threads: int) -> Result:
     fixed_path, moving_path, truth_path = PAIRS[name]
     fixed, moving = io.read(data / fixed_path), io.read(data / moving_path)
     points, rng = head_points(fixed), np.random.default_rng(0)
     motions = [np.eye(4)] + [random_motion(rng, moving.grid.center_mm) for _ in range(starts)]
-    maps, result = run(fixed, moving, motions, threads)
+    maps, result = run(fixed, moving, motions, kinds, threads)
     if truth_path:
         truth, result["published"] = published(data / truth_path, fixed, moving, points)
     for kind, found in maps.items():
@@ -202,7 +205,7 @@ def main() -> None:
     chosen = arguments()
     report = description() | {"starts": chosen.starts, "threads": chosen.threads, "pairs": {}}
     for name in chosen.only:
-        report["pairs"][name] = measure(name, chosen.data, chosen.starts, chosen.threads)
+        report["pairs"][name] = measure(name, chosen.data, chosen.starts, chosen.kinds, chosen.threads)
         print(name, json.dumps(report["pairs"][name], indent=2), flush=True)
     if chosen.results:
         chosen.results.parent.mkdir(parents=True, exist_ok=True)

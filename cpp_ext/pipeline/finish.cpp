@@ -8,7 +8,7 @@ namespace {
 constexpr int kInverseIterations = 60;
 constexpr float kInverseTolerance_vox = 1e-3f;
 constexpr float kLeastDeterminant = 0.01f;
-constexpr int kUnfoldRounds = 64;
+constexpr int kUnfoldRounds = 256;
 
 TableMemory<float> field(const Operations& operations, Queue& queue, Extent n) {
   return {operations, queue, 3 * std::size_t(voxels(n))};

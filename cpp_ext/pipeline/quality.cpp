@@ -73,10 +73,15 @@ void measure(const Operations& operations, Queue& queue, const Scan& fixed, cons
   const Prepared before = prepare(operations, queue, fixed, moving, start);
   q.similarity_before = similarity(operations, queue, fixed, before.moving.data(), before.valid.data());
   q.similarity_after = similarity(operations, queue, fixed, r.warped.data(), r.valid.data());
+  const auto lowest = [&](const float* image) {
+    return float(operations.summary(queue, image, voxels(fixed.extent)).smallest);
+  };
   const auto difference = [&](const float* seen, const std::uint8_t* valid) {
     const Filled filled = fill(operations, queue, input_of(fixed, seen, valid));
-    return feature_difference(operations, queue, filled.input, look(operations, queue, filled.input),
-                              factor_of(2, filled.input));
+    DeformFacts facts{};  // only the background is asked for
+    facts.fixed.foreground.background = lowest(filled.input.fixed);
+    facts.moving.foreground.background = lowest(filled.input.moving);
+    return feature_difference(operations, queue, filled.input, facts, factor_of(2, filled.input));
   };
   q.mind_before = difference(before.moving.data(), before.valid.data());
   q.mind_after = difference(r.warped.data(), r.valid.data());

@@ -13,12 +13,13 @@ namespace {
 constexpr int kLevels = 3;
 
 struct Corner {  // settings of the levels, coarse to fine
-  float iterations[kLevels], fluid_vox[kLevels], elastic_vox[kLevels], intensity_weight[kLevels], floor;
+  float iterations[kLevels], rate_vox[kLevels], fluid_vox[kLevels], elastic_vox[kLevels], intensity_weight[kLevels],
+      floor;
 };
 
-constexpr Corner kSharp{{30, 30, 15}, {1, 1, 1}, {0.5f, 0.5f, 0.5f}, {1, 1, 1}, 0.18f};
-constexpr Corner kBlurred{{30, 30, 6}, {1, 1, 1}, {0.5f, 0.8f, 1.2f}, {1, 1, 1}, 0.18f};
-constexpr Corner kNoisy{{30, 50, 15}, {3, 8, 10}, {1, 2, 2}, {1, 1, 0.3f}, 0.02f};
+constexpr Corner kSharp{{30, 30, 15}, {0.4f, 0.4f, 0.4f}, {1, 1, 1}, {0.5f, 0.5f, 0.5f}, {1, 1, 1}, 0.18f};
+constexpr Corner kBlurred{{30, 20, 8}, {0.4f, 0.4f, 0.6f}, {1, 1, 1}, {0.5f, 0.8f, 1.2f}, {1, 1, 1}, 0.18f};
+constexpr Corner kNoisy{{30, 50, 15}, {0.4f, 0.4f, 0.4f}, {3, 8, 10}, {1, 2, 2}, {1, 1, 0.3f}, 0.02f};
 
 constexpr double kDetailOfSharp_vox = 2.9, kDetailOfBlurred_vox = 3.4;
 constexpr double kContrastOfQuiet = 3, kContrastOfNoisy = 2;  // over the noise
@@ -50,6 +51,7 @@ DeformSettings choose(const DeformFacts& facts, const DeformInput& input) {
     LevelSettings& level = s.level[l];
     level.factor = first * (4 >> l);
     level.iterations = int(std::lround(mix(a.iterations[l], b.iterations[l], c.iterations[l])));
+    level.rate_vox = mix(a.rate_vox[l], b.rate_vox[l], c.rate_vox[l]);
     level.fluid_vox = mix(a.fluid_vox[l], b.fluid_vox[l], c.fluid_vox[l]);
     level.elastic_vox = mix(a.elastic_vox[l], b.elastic_vox[l], c.elastic_vox[l]);
     level.intensity_weight = mix(a.intensity_weight[l], b.intensity_weight[l], c.intensity_weight[l]);

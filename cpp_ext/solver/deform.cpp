@@ -10,7 +10,7 @@ namespace mmreg {
 namespace {
 
 constexpr float kLeastDeterminant = 0.02f;  // far above what rounding to float32 mm can undo
-constexpr int kUnfoldRounds = 64;
+constexpr int kUnfoldRounds = 256;
 
 Found none(const Operations& operations, Queue& queue, Extent n) {
   return {uploaded(operations, queue, std::vector<float>(3 * std::size_t(voxels(n)))), n, {{1, 1, 1}}, 0};

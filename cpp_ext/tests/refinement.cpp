@@ -145,6 +145,39 @@ TEST(refinement, detail_of_a_flat_image_is_none) {
       1e-2);
 }
 
+TEST(refinement, weights_undo_each_other_and_masks_choose) {
+  hold(
+      [](const Operations& target, Queue& queue, Extent n) {
+        const std::int64_t count = voxels(n);
+        const Values field = uniform(3 * count, -5, 5), weight = uniform(count, 0.5, 2);
+        Values out(field.size()), chosen(size(count));
+        target.multiply(queue, field.data(), 3, count, weight.data(), out.data());
+        target.divide(queue, out.data(), 3, count, weight.data(), out.data());
+        for (std::size_t i = 0; i < out.size(); ++i) CHECK_NEAR(out[i], field[i], 2e-6);  // two roundings of up to 10
+        std::vector<std::uint8_t> mask(size(count));
+        for (std::size_t i = 0; i < mask.size(); ++i) mask[i] = std::uint8_t(i % 3);
+        target.select(queue, mask.data(), count, field.data(), weight.data(), chosen.data());
+        for (std::size_t i = 0; i < mask.size(); ++i) CHECK(chosen[i] == (mask[i] ? field[i] : weight[i]));
+        return out;
+      },
+      0);
+}
+
+TEST(refinement, texture_of_a_ramp_has_no_noise_inside) {
+  hold(
+      [](const Operations& target, Queue& queue, Extent n) {
+        const Values image = uniform(voxels(n), 0, 1);
+        Values noise(image.size()), contrast(image.size()), flat(image.size(), 3.f), none(image.size());
+        target.texture(queue, flat.data(), n, noise.data(), none.data());
+        for (std::size_t i = 0; i < none.size(); ++i) CHECK(noise[i] < 1e-6f && none[i] == 0);
+        target.texture(queue, image.data(), n, noise.data(), contrast.data());
+        for (float value : contrast) CHECK(value >= 0 && value <= 0.5001f);  // of values in [0, 1]
+        noise.insert(noise.end(), contrast.begin(), contrast.end());
+        return noise;
+      },
+      1e-5);
+}
+
 TEST(refinement, flags_are_where_values_are_above_and_the_mask_is_set) {
   hold(
       [](const Operations& target, Queue& queue, Extent n) {

@@ -1,0 +1,95 @@
+// The deformable part and the whole pipeline on extents and contents where they could go wrong.
+#include <cmath>
+
+#include "pipeline/pipeline.h"
+#include "solver/affine_fit.h"
+#include "solver/fill.h"
+#include "tests/each.h"
+
+namespace mmreg::test {
+namespace {
+
+DeformInput input(const Values& fixed, const Values& moving, Extent n, const std::uint8_t* valid = nullptr) {
+  return {fixed.data(), moving.data(), valid, valid, n, {3, 1, 1}, nullptr, nullptr, 0};
+}
+
+Values deformed(const Operations& target, Queue& queue, const DeformInput& given) {
+  const Filled filled = fill(target, queue, given);
+  const DeformFacts facts = look(target, queue, filled.input);
+  const Deformation d =
+      deform(target, queue, filled.input, facts, choose(facts, filled.input), [](double) { return false; });
+  Values u(d.u.size());
+  d.u.download(u.data());
+  return u;
+}
+
+}  // namespace
+
+TEST(deform, any_extent_gets_a_finite_map_with_the_same_bits_for_any_threads) {
+  const Operations& target = *all_targets().back();
+  for (const Extent n : edge_extents) {
+    const Values fixed = uniform(voxels(n), 0, 1), moving = uniform(voxels(n), -5, 5, 2);
+    const Values one = deformed(target, *open(target, 1), input(fixed, moving, n));
+    for (float value : one) CHECK(std::isfinite(value));
+    CHECK(same_bits(one, deformed(target, *open(target, 3), input(fixed, moving, n))));
+  }
+}
+
+TEST(deform, masks_of_all_kinds_get_a_finite_map) {
+  const Operations& target = *all_targets().back();
+  const Extent n = {9, 17, 21};
+  const Values fixed = uniform(voxels(n), 0, 1), moving = uniform(voxels(n), -5, 5, 2);
+  std::vector<std::uint8_t> valid(size(voxels(n)));
+  for (int step : {1, 2, 50, 3000, 100000}) {
+    for (std::size_t i = 0; i < valid.size(); ++i) valid[i] = i % size(step) == 0 && step < 100000;
+    for (float value : deformed(target, *open(target, 2), input(fixed, moving, n, valid.data())))
+      CHECK(std::isfinite(value));
+  }
+}
+
+TEST(deform, the_affine_part_is_what_most_agree_on) {
+  const Extent n = {7, 9, 11};
+  const AffineMap truth = {{1.1, 0.05, 0, 2, 0, 0.95, 0.1, -1, 0.02, 0, 1.05, 3}};
+  const std::size_t count = size(voxels(n));
+  Values u(3 * count);
+  const Values noise = uniform(voxels(n), -20, 20);
+  std::vector<std::uint8_t> mask(count, 1);
+  for (std::size_t i = 0; i < count; ++i) {
+    const Point p = {{double(i / size(n.w) / size(n.h)), double(i / size(n.w) % size(n.h)), double(i % size(n.w))}};
+    const Point to = apply(truth, p);
+    for (int a = 0; a < 3; ++a) u[size(a) * count + i] = i % 4 == 0 ? noise[i] : float(to.x[a] - p.x[a]);
+  }
+  const AffineFit fit = fit_affine(u, mask, n);
+  for (int k = 0; k < 12; ++k) CHECK_NEAR(fit.map.m[k], truth.m[k], k % 4 == 3 ? 0.5 : 0.05);  // a quarter is noise
+  CHECK(plausible(fit.map));
+  const AffineFit empty = fit_affine(u, std::vector<std::uint8_t>(count), n);
+  CHECK(empty.moved_vox == 0);
+  const AffineFit plane = fit_affine(Values(3 * 5 * 6, 1.0f), std::vector<std::uint8_t>(5 * 6, 1), {1, 5, 6});
+  for (int k = 0; k < 12; ++k) CHECK_NEAR(plane.map.m[k], k % 4 == 3 ? 1 : AffineMap().m[k], 1e-9);
+}
+
+TEST(deform, the_nearest_rotation_of_a_stretched_one_is_that_rotation) {
+  const AffineMap turn = rotation({{0.3, -0.4, 0.2}}), stretch = {{1.2, 0, 0, 0, 0, 0.9, 0, 0, 0, 0, 1.05, 0}};
+  const AffineMap back = nearest_rotation(compose(turn, stretch));
+  for (int k = 0; k < 12; ++k) CHECK_NEAR(back.m[k], turn.m[k], 1e-12);
+}
+
+TEST(deform, the_pipeline_gives_an_answer_on_any_pair_of_extents) {
+  const Operations& target = *all_targets().back();
+  for (const Extent n : {Extent{1, 1, 1}, Extent{1, 14, 9}, Extent{5, 16, 13}, Extent{12, 12, 12}})
+    for (const Extent m : {Extent{1, 1, 1}, Extent{1, 12, 13}, Extent{6, 9, 11}}) {
+      const Values fixed = uniform(voxels(n), 0, 1), moving = uniform(voxels(m), -5, 5, 2);
+      const double affine[12] = {2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0};
+      Scan f{fixed.data(), n, {}, nullptr}, s{moving.data(), m, {}, nullptr};
+      std::copy(affine, affine + 12, f.affine), std::copy(affine, affine + 12, s.affine);
+      PipelineOptions options{AlignKind::affine, true, 0, nullptr};
+      const std::unique_ptr<Queue> queue = open(target, 2);
+      const PipelineResult r = run(target, *queue, f, s, options);
+      CHECK(!r.cancelled && !r.degraded);
+      Values u(r.displacement_mm.size());
+      r.displacement_mm.download(u.data());
+      for (float value : u) CHECK(std::isfinite(value));
+    }
+}
+
+}  // namespace mmreg::test
