@@ -1,7 +1,7 @@
 """Measure the rigid and affine alignment alone: against published transforms, and from many random poses.
 
-    python benchmarks/rigid.py --data DIR [--starts 200] [--only T1-FLAIR,...] [--kinds rigid,affine] [--threads 1]
-        [--results OUT.json]
+    python benchmarks/rigid.py --data DIR [--starts 200] [--only T1-FLAIR,...]
+        [--kinds rigid,affine] [--threads 1] [--results OUT.json]
 
 DIR is the folder of real scans that MMREG_DATA names. A start moves the header of the moving scan by a
 rotation of up to 30 degrees about a random axis through the middle of the scan, and by up to 40 mm in a

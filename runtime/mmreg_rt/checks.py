@@ -206,13 +206,14 @@ def _check_overlap(overlap: float, fixed: Grid, moving: Grid) -> None:
     if overlap == 0:
         raise GeometryError(
             "MMREG_E_NO_OVERLAP",
-            f"The two fields of view must overlap; by their headers they do not ({where}). Check that both are "
-            "of one person and that no origin was lost; if their origins mean nothing, say same_space=False.",
+            f"The two fields of view must overlap; by their headers they do not ({where}). Check that both "
+            "are of one person and that no origin was lost; if their origins mean nothing, say "
+            "same_space=False.",
         )
     raise GeometryError(
         "MMREG_E_TINY_OVERLAP",
-        f"The two fields of view overlap in {overlap:.1%} of the smaller one (limit {MIN_OVERLAP:.0%}; {where}). "
-        "Check the origins, or move one with its affine.",
+        f"The two fields of view overlap in {overlap:.1%} of the smaller one (limit {MIN_OVERLAP:.0%}; "
+        f"{where}). Check the origins, or move one with its affine.",
     )
 
 

@@ -22,7 +22,13 @@ def folder(tmp_path_factory):
         image = nibabel.Nifti1Image(volume.data[0].T, np.diag([1.1, 1.1, 1.0, 1.0]))
         assert image.header["dim"][0] == 2
         image.to_filename(folder / f"{name}.nii.gz")
-    words = ["register", str(folder / "fixed.nii.gz"), str(folder / "moving.nii.gz"), "-o", str(folder / "out")]
+    words = [
+        "register",
+        str(folder / "fixed.nii.gz"),
+        str(folder / "moving.nii.gz"),
+        "-o",
+        str(folder / "out"),
+    ]
     outcome = CliRunner().invoke(main, words, catch_exceptions=False)
     assert outcome.exit_code in (0, 6), outcome.output  # 6: to be reviewed
     return folder

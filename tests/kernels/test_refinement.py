@@ -255,7 +255,9 @@ def test_texture_agrees_with_the_reference(target, shape, rng):
 def test_texture_of_white_noise_is_its_standard_deviation_and_of_a_ramp_none(target, rng):
     noise, contrast = _native.texture(rng.normal(0, 2, (40, 40, 40)).astype(np.float32), target=target)
     inner = (slice(1, -1),) * 3
-    assert np.median(noise[inner]) / 0.6745 == pytest.approx(2, rel=0.03)  # of 54 872 voxels, neighbours correlated
+    assert np.median(noise[inner]) / 0.6745 == pytest.approx(
+        2, rel=0.03
+    )  # of 54 872 voxels, neighbours correlated
     assert np.sqrt(np.mean(contrast[inner] ** 2)) == pytest.approx(2 * np.sqrt(26 / 27), rel=0.03)
     ramp = np.broadcast_to(np.arange(20, dtype=np.float32), (10, 10, 20)).copy()
     noise, contrast = _native.texture(ramp, target=target)

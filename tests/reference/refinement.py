@@ -105,7 +105,7 @@ def detail(image, background, low, high, rim=3):
 
 
 def texture(image):
-    """|Second difference| along all axes, of unit gain for white noise, and standard deviation of 3 x 3 x 3."""
+    """|Second difference| along all axes, of unit gain for white noise, and deviation of 3 x 3 x 3."""
     mean = image.astype(np.float64)
     noise, square = mean * any(n > 2 for n in image.shape), mean**2
     for axis in (a for a in range(3) if image.shape[a] > 2):

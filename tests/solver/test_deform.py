@@ -37,7 +37,9 @@ def test_what_lies_behind_a_mask_changes_no_bit(images, which, rng):
 
 def test_noise_is_seen_and_makes_the_map_smoother(images, rng):
     quiet, quiet_facts = deform(*images)
-    noisy, noisy_facts = deform(*(image + rng.normal(0, 15, image.shape).astype(np.float32) for image in images))
+    noisy, noisy_facts = deform(
+        *(image + rng.normal(0, 15, image.shape).astype(np.float32) for image in images)
+    )
     assert quiet_facts["contrast_to_noise_fixed"] > 4 > 2.5 > noisy_facts["contrast_to_noise_fixed"]
     assert steepness(noisy) < steepness(quiet)
 
@@ -49,7 +51,9 @@ def steepness(u):
 def test_white_noise_alone_has_as_much_contrast_as_noise(rng):
     image = (100 + rng.normal(0, 5, (40, 40, 40))).astype(np.float32)
     _, facts = deform(image, image, overrides={"search": {"wanted": False}, "levels": []})
-    assert facts["contrast_to_noise_fixed"] == pytest.approx(1, abs=0.15)  # a quarter lies somewhat below the mean
+    assert facts["contrast_to_noise_fixed"] == pytest.approx(
+        1, abs=0.15
+    )  # a quarter lies somewhat below the mean
 
 
 def test_a_body_that_is_turned_stretched_and_shifted_is_found_without_an_alignment():
