@@ -22,7 +22,7 @@ constexpr Corner kBlurred{{30, 20, 8}, {0.4f, 0.4f, 0.6f}, {1, 1, 1}, {0.5f, 0.8
 constexpr Corner kNoisy{{30, 50, 15}, {0.4f, 0.4f, 0.4f}, {3, 8, 10}, {1, 2, 2}, {1, 1, 0.3f}, 0.02f};
 
 constexpr double kDetailOfSharp_vox = 2.9, kDetailOfBlurred_vox = 3.4;
-constexpr double kContrastOfQuiet = 3, kContrastOfNoisy = 2;  // over the noise
+constexpr double kContrastOfQuiet = 2.6, kContrastOfNoisy = 2;  // over the noise
 constexpr std::int64_t kMostVoxels = 12'000'000;  // of the finest level: beyond, it is half the resolution of the grid
 
 struct Mixture {

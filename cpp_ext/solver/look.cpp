@@ -1,7 +1,7 @@
 // What the images say about themselves before a setting is chosen.
 #include <cmath>
 
-#include "solver/deform.h"
+#include "solver/level.h"
 
 namespace mmreg {
 namespace {
@@ -9,9 +9,10 @@ namespace {
 constexpr double kTail = 0.005;  // share of the brightest foreground that may saturate in the histogram
 constexpr double kClip = 0.01;   // share at each end that is left out of the measure of detail
 
-constexpr float kTissue = 0.1f;  // share of the range of the foreground that lies between the background and the body
-constexpr double kThick = 1.5;   // times the finest spacing: across such slices no detail is measured
-constexpr double kQuiet = 1e6;   // contrast to noise of an image without noise
+constexpr float kTissue = 0.1f;    // share of the range of the foreground that lies between the background and the body
+constexpr double kThick = 1.5;     // times the finest spacing: across such slices no detail is measured
+constexpr int kCoarsestGrain = 3;  // of the noise, in voxels
+constexpr double kQuiet = 1e6;     // contrast to noise of an image without noise
 
 // What is noise and what is anatomy in the neighbourhood of a voxel of the body.
 double contrast_to_noise(const Operations& operations, Queue& queue, const float* image, const std::uint8_t* valid,
@@ -31,8 +32,26 @@ double contrast_to_noise(const Operations& operations, Queue& queue, const float
   return sigma * kQuiet > least ? least * median / sigma : kQuiet;
 }
 
-ImageFacts facts(const Operations& operations, Queue& queue, const float* image, const std::uint8_t* valid, Extent n,
-                 const double spacing_mm[3]) {
+// Noise has a grain: one voxel in MR, some in CT, and the speckle of ultrasound spans many. Where it is that coarse it
+// passes for contrast in the image as it is, but not in the pooled one.
+double contrast_to_grain(const Operations& operations, Queue& queue, const DeformInput& input, const float* image,
+                         const std::uint8_t* valid, float tissue) {
+  double least = contrast_to_noise(operations, queue, image, valid, input.n, tissue);
+  for (int grain = 2; grain <= kCoarsestGrain; ++grain) {
+    const Factor factor = factor_of(grain, input);
+    const Extent n = extent_of(input.n, factor);
+    TableMemory<float> pooled(operations, queue, std::size_t(voxels(n)));
+    operations.pool(queue, image, 1, input.n, factor.f, pooled.data());
+    TableMemory<std::uint8_t> inside;
+    if (valid) inside = pooled_validity(operations, queue, valid, input.n, factor);
+    least = std::fmin(least, contrast_to_noise(operations, queue, pooled.data(), inside.data(), n, tissue));
+  }
+  return least;
+}
+
+ImageFacts facts(const Operations& operations, Queue& queue, const DeformInput& input, const float* image,
+                 const std::uint8_t* valid) {
+  const Extent n = input.n;
   const Summary whole = operations.summary(queue, image, voxels(n));
   ImageFacts f{};
   f.flat = !(whole.largest > whole.smallest);
@@ -50,15 +69,15 @@ ImageFacts facts(const Operations& operations, Queue& queue, const float* image,
   f.offset = float(histogram_padding) - lowest * f.scale;
   f.foreground.low = tails[1], f.foreground.high = tails[2] > tails[1] ? tails[2] : highest;
   f.tissue = f.foreground.background + kTissue * (f.foreground.high - f.foreground.background);
-  f.contrast_to_noise = contrast_to_noise(operations, queue, image, valid, n, f.tissue);
+  f.contrast_to_noise = contrast_to_grain(operations, queue, input, image, valid, f.tissue);
   const Detail d = operations.detail(queue, image, n, {f.tissue, f.foreground.low, f.foreground.high});
   const int length[3] = {n.d, n.h, n.w};
   double finest = 1e300, slope = 0;
   for (int a = 0; a < 3; ++a)
-    if (length[a] > 1) finest = std::fmin(finest, spacing_mm[a]);
+    if (length[a] > 1) finest = std::fmin(finest, input.spacing_mm[a]);
   int axes = 0;
   for (int a = 0; a < 3; ++a)
-    if (length[a] > 1 && spacing_mm[a] < kThick * finest) slope += d.slope[a], ++axes;
+    if (length[a] > 1 && input.spacing_mm[a] < kThick * finest) slope += d.slope[a], ++axes;
   if (d.count > 0 && slope > 0)
     f.detail_vox = std::sqrt(axes * (d.square / d.count - std::pow(d.sum / d.count, 2)) / (slope / d.count));
   return f;
@@ -67,8 +86,8 @@ ImageFacts facts(const Operations& operations, Queue& queue, const float* image,
 }  // namespace
 
 DeformFacts look(const Operations& operations, Queue& queue, const DeformInput& input) {
-  DeformFacts f{facts(operations, queue, input.fixed, input.fixed_valid, input.n, input.spacing_mm),
-                facts(operations, queue, input.moving, input.moving_valid, input.n, input.spacing_mm), 0, 0};
+  DeformFacts f{facts(operations, queue, input, input.fixed, input.fixed_valid),
+                facts(operations, queue, input, input.moving, input.moving_valid), 0, 0};
   f.contrast_to_noise = std::fmin(f.fixed.contrast_to_noise, f.moving.contrast_to_noise);
   f.detail_vox = std::fmax(f.fixed.detail_vox, f.moving.detail_vox);
   return f;
