@@ -24,8 +24,8 @@ nb::dict described(const Alignment& a) {
   return out;
 }
 
-nb::dict align_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix moving_affine, ScanMask fixed_mask,
-                     ScanMask moving_mask, const std::string& kind_name, double limit_ms, int threads,
+nb::dict align_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix moving_affine, Mask fixed_mask,
+                     Mask moving_mask, const std::string& kind_name, double limit_ms, int threads,
                      const std::string& target) {
   const Scan f = scan(fixed, fixed_affine, fixed_mask), m = scan(moving, moving_affine, moving_mask);
   AlignOptions options;

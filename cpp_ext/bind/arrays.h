@@ -38,6 +38,8 @@ Out<T> make(std::initializer_list<std::int64_t> shape) {
   return Out<T>(data, rank, dims, owner);
 }
 
+using Mask = std::optional<In<std::uint8_t, 3>>;
+
 // An array of the caller's to write into, or none.
 template <class T>
 using Into = std::optional<nb::ndarray<T, nb::c_contig, nb::device::cpu>>;

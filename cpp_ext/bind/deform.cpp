@@ -10,25 +10,30 @@
 namespace mmreg::bind {
 namespace {
 
-void set_search(SearchSettings& s, nb::dict d) {
-  const auto number = [&](const char* name, auto& value) {
-    if (d.contains(name)) value = nb::cast<std::decay_t<decltype(value)>>(d[name]);
-  };
+class Override {
+ public:
+  explicit Override(nb::dict given) : given_(given) {}
+
+  template <class T>
+  void operator()(const char* name, T& value) const {
+    if (given_.contains(name)) value = nb::cast<T>(given_[name]);
+  }
+
+ private:
+  nb::dict given_;
+};
+
+void set_search(SearchSettings& s, const Override& number) {
   number("wanted", s.wanted), number("patch_radius", s.patch_radius), number("dilation", s.dilation);
   number("factor", s.factor), number("radius", s.radius), number("smoothing", s.smoothing), number("passes", s.passes);
 }
 
-void set_level(LevelSettings& s, nb::dict d) {
-  const auto number = [&](const char* name, auto& value) {
-    if (d.contains(name)) value = nb::cast<std::decay_t<decltype(value)>>(d[name]);
-  };
+void set_level(LevelSettings& s, const Override& number) {
   number("factor", s.factor), number("iterations", s.iterations), number("rate_vox", s.rate_vox);
   number("last_rate", s.last_rate), number("fluid_vox", s.fluid_vox), number("elastic_vox", s.elastic_vox);
   number("feature_weight", s.feature_weight), number("intensity_weight", s.intensity_weight), number("floor", s.floor);
   number("dilation", s.dilation);
 }
-
-using Mask = std::optional<In<std::uint8_t, 3>>;
 
 nb::tuple deform_images(In<float, 3> fixed, In<float, 3> moving, std::tuple<double, double, double> spacing_mm,
                         Mask fixed_valid, Mask moving_valid, nb::dict overrides, int threads,
@@ -50,11 +55,11 @@ nb::tuple deform_images(In<float, 3> fixed, In<float, 3> moving, std::tuple<doub
   const DeformInput& input = filled.input;
   const DeformFacts facts = look(operations, *queue, input);
   DeformSettings s = choose(facts, input);
-  if (overrides.contains("search")) set_search(s.search, nb::cast<nb::dict>(overrides["search"]));
+  if (overrides.contains("search")) set_search(s.search, Override(nb::cast<nb::dict>(overrides["search"])));
   if (overrides.contains("levels")) {
     nb::list levels = nb::cast<nb::list>(overrides["levels"]);
     s.levels = int(nb::len(levels));
-    for (int l = 0; l < s.levels; ++l) set_level(s.level[l], nb::cast<nb::dict>(levels[l]));
+    for (int l = 0; l < s.levels; ++l) set_level(s.level[l], Override(nb::cast<nb::dict>(levels[l])));
   }
   nb::dict said;
   said["detail_fixed_vox"] = facts.fixed.detail_vox, said["detail_moving_vox"] = facts.moving.detail_vox;

@@ -6,7 +6,6 @@
 namespace mmreg::bind {
 
 using Numbers = In<double, 2>;
-using Mask = std::optional<In<std::uint8_t, 3>>;
 
 static nb::tuple unfold(In<float, 4> u, float floor, int rounds, int threads, const std::string& target) {
   require(u.shape(0) == 3, "displacement must have shape (3, D, H, W)");

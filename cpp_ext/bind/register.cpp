@@ -76,8 +76,8 @@ nb::dict described(const PipelineResult& r, Extent n, Extent m) {
   return out;
 }
 
-nb::dict register_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix moving_affine, ScanMask fixed_mask,
-                        ScanMask moving_mask, const std::string& align, bool deform, double deadline_s,
+nb::dict register_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix moving_affine, Mask fixed_mask,
+                        Mask moving_mask, const std::string& align, bool deform, double deadline_s,
                         std::optional<nb::callable> cancelled, int threads, const std::string& target) {
   const Scan f = scan(fixed, fixed_affine, fixed_mask), m = scan(moving, moving_affine, moving_mask);
   PipelineOptions options{align_kind(align), deform, deadline_s, nullptr};

@@ -9,8 +9,6 @@
 namespace mmreg::bind {
 namespace {
 
-using Mask = std::optional<In<std::uint8_t, 3>>;
-
 Tone tone(float low, float high, const std::vector<float>& knots) {
   require(low < high, "low must be below high");
   require(knots.size() == Tone::steps + 1, "a tone has 257 knots");

@@ -30,9 +30,9 @@ static void require_displacement(const In<float, 4>& u) {
   require(u.shape(0) == 3, "displacement must have shape (3, D, H, W), in voxels of its grid");
 }
 
-using Mask = std::optional<nb::ndarray<std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>>;
+using Validity = std::optional<nb::ndarray<std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>>;
 
-static std::uint8_t* mask_of(Mask& mask, Extent n) {
+static std::uint8_t* mask_of(Validity& mask, Extent n) {
   if (!mask) return nullptr;
   require(int(mask->shape(0)) == n.d && int(mask->shape(1)) == n.h && int(mask->shape(2)) == n.w,
           "valid must have the shape of the output grid");
@@ -40,7 +40,7 @@ static std::uint8_t* mask_of(Mask& mask, Extent n) {
 }
 
 static Out<float> warp(In<float, 4> moving, In<float, 4> u, const std::string& interpolation, const std::string& border,
-                       Mask valid, Into<float> into, int threads, const std::string& target) {
+                       Validity valid, Into<float> into, int threads, const std::string& target) {
   require_displacement(u);
   require_indexable(moving.shape(1) * moving.shape(2) * moving.shape(3), "moving must have 1 to 2**31 - 1 voxels");
   const Extent m = extent(moving, 1), n = extent(u, 1);
@@ -66,7 +66,7 @@ static Out<std::int32_t> warp_labels(In<std::int32_t, 3> moving, In<float, 4> u,
 }
 
 static Out<float> resample_affine(In<float, 4> moving, In<double, 2> map, std::tuple<int, int, int> shape,
-                                  const std::string& interpolation, const std::string& border, Mask valid,
+                                  const std::string& interpolation, const std::string& border, Validity valid,
                                   Into<float> into, int threads, const std::string& target) {
   require(map.shape(0) == 3 && map.shape(1) == 4, "index_map must have shape (3, 4): output index to moving index");
   for (int i = 0; i < 12; ++i) require(std::isfinite(map.data()[i]), "index_map must be finite");

@@ -8,14 +8,13 @@
 namespace mmreg::bind {
 
 using Image = In<float, 3>;
-using ScanMask = std::optional<In<std::uint8_t, 3>>;
 using Matrix = In<double, 2>;
 
-inline Scan scan(const Image& image, const Matrix& affine, const ScanMask& mask) {
+inline Scan scan(const Image& image, const Matrix& affine, const Mask& mask) {
   require(affine.shape(0) == 4 && affine.shape(1) == 4, "an affine must have shape (4, 4)");
   require(image.size() > 0, "a scan must have at least one voxel");
   Scan out{image.data(), extent(image, 0), {}, mask ? mask->data() : nullptr};
-  for (int k = 0; k < 12; ++k) out.affine[k] = affine.data()[k];
+  for (int k = 0; k < 12; ++k) out.affine.m[k] = affine.data()[k];
   if (mask)
     for (int k = 0; k < 3; ++k) require(mask->shape(k) == image.shape(k), "a mask must have the shape of its scan");
   return out;

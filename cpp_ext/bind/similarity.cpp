@@ -11,8 +11,6 @@
 #include "solver/information.h"
 
 namespace mmreg::bind {
-
-using Mask = std::optional<In<std::uint8_t, 3>>;
 using Range = std::pair<float, float>;
 
 template <class A, class B>

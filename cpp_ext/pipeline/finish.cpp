@@ -8,7 +8,6 @@ namespace {
 constexpr int kInverseIterations = 60;
 constexpr float kInverseTolerance_vox = 1e-3f;
 constexpr float kLeastDeterminant = 0.01f;
-constexpr int kUnfoldRounds = 256;
 
 TableMemory<float> field(const Operations& operations, Queue& queue, Extent n) {
   return {operations, queue, 3 * std::size_t(voxels(n))};
@@ -33,8 +32,7 @@ TableMemory<float> inverted(const Operations& operations, Queue& queue, const fl
 void finish(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const float* u,
             PipelineResult& r) {
   const Extent n = fixed.extent, m = moving.extent;
-  Frames frames{{}, {}, r.affine};
-  for (int k = 0; k < 12; ++k) frames.fixed_mm.m[k] = fixed.affine[k], frames.moving_mm.m[k] = moving.affine[k];
+  const Frames frames(fixed, moving, r.affine);
   const AffineMap to_moving = frames.to_moving(), to_fixed = invert(to_moving);
   const AffineMap to_moving_mm = compose(frames.affine, frames.fixed_mm);
   r.displacement_mm = field(operations, queue, n), r.inverse_mm = field(operations, queue, m);
@@ -52,7 +50,7 @@ void finish(const Operations& operations, Queue& queue, const Scan& fixed, const
   TableMemory<float> back = inverted(operations, queue, u, n, m, to_fixed);
   const AffineMap grids = compose(invert(frames.moving_mm), frames.fixed_mm);
   add(operations, queue, back.data(), m, change(grids, compose(grids, to_fixed), AffineMap()), back.data());
-  operations.unfold(queue, back.data(), m, kLeastDeterminant, kUnfoldRounds);
+  operations.unfold(queue, back.data(), m, kLeastDeterminant, most_unfold_rounds);
   add(operations, queue, back.data(), m, change(frames.moving_mm, nothing(), nothing()), r.inverse_mm.data());
 
   if (r.deformation_mm.data())

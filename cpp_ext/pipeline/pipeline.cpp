@@ -43,12 +43,6 @@ class Clock {
   bool cancelled_ = false;
 };
 
-AffineMap affine_of(const Scan& scan) {
-  AffineMap a;
-  for (int k = 0; k < 12; ++k) a.m[k] = scan.affine[k];
-  return a;
-}
-
 struct Run {  // what every stage sees
   const Operations& operations;
   Queue& queue;
@@ -69,9 +63,7 @@ struct Run {  // what every stage sees
     result.degraded |= !result.alignment.complete;
   }
 
-  TableMemory<float> no_deformation() const {
-    return uploaded(operations, queue, std::vector<float>(3 * std::size_t(voxels(fixed.extent))));
-  }
+  TableMemory<float> no_deformation() const { return constant(operations, queue, 3 * voxels(fixed.extent), 0.0f); }
 
   TableMemory<float> deform_stage() const {
     if (!options.deform) return no_deformation();
@@ -79,7 +71,7 @@ struct Run {  // what every stage sees
       result.degraded = true;
       return no_deformation();
     }
-    const Frames frames{affine_of(fixed), affine_of(moving), result.affine};
+    const Frames frames(fixed, moving, result.affine);
     Clock pass(options);
     const Prepared prepared = prepare(operations, queue, fixed, moving, frames.to_moving());
     clock.keep(kFinishInPasses * pass.lap());

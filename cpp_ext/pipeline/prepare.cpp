@@ -1,5 +1,6 @@
 #include "pipeline/prepare.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -27,10 +28,15 @@ bool blur(const AffineMap& to_moving, Extent n, float sigma_vox[3]) {
 
 }  // namespace
 
+double covered(const TableMemory<std::uint8_t>& valid) {
+  std::vector<std::uint8_t> inside(valid.size());
+  valid.download(inside.data());
+  return double(std::count(inside.begin(), inside.end(), 1)) / double(inside.size());
+}
+
 DeformInput input_of(const Scan& fixed, const float* moving, const std::uint8_t* moving_valid) {
   DeformInput input{fixed.data, moving, fixed.mask, moving_valid, fixed.extent, {}, nullptr, nullptr, 0};
-  for (int a = 0; a < 3; ++a)
-    input.spacing_mm[a] = std::hypot(fixed.affine[a], fixed.affine[4 + a], fixed.affine[8 + a]);
+  for (int a = 0; a < 3; ++a) input.spacing_mm[a] = length(column(fixed.affine, a));
   return input;
 }
 
@@ -40,7 +46,7 @@ Prepared prepare(const Operations& operations, Queue& queue, const Scan& fixed, 
   const std::size_t fixed_count = std::size_t(voxels(fixed.extent));
   Prepared p{{operations, queue, fixed_count}, {operations, queue, fixed_count}};
   const float lowest = float(operations.summary(queue, moving.data, count).smallest);
-  TableMemory<float> shifted = uploaded(operations, queue, std::vector<float>(std::size_t(count), 1.0f));
+  TableMemory<float> shifted = constant(operations, queue, count, 1.0f);
   operations.combine(queue, count, 1, moving.data, -lowest, shifted.data(), shifted.data());
   float sigma_vox[3];
   if (blur(to_moving, moving.extent, sigma_vox))

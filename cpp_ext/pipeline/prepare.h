@@ -13,6 +13,8 @@ struct Prepared {
 
 Prepared prepare(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const AffineMap& to_moving);
 
+double covered(const TableMemory<std::uint8_t>& valid);  // share of the voxels that are valid
+
 // Pairs a grid with the images on it.
 DeformInput input_of(const Scan& fixed, const float* moving, const std::uint8_t* moving_valid);
 

@@ -56,14 +56,6 @@ TableMemory<float> there_and_back(const Operations& operations, Queue& queue, co
   return error;
 }
 
-double covered(const TableMemory<std::uint8_t>& valid) {
-  std::vector<std::uint8_t> inside(valid.size());
-  valid.download(inside.data());
-  double count = 0;
-  for (std::uint8_t v : inside) count += v != 0;
-  return count / double(inside.size());
-}
-
 }  // namespace
 
 void measure(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const Fields& fields,

@@ -18,12 +18,6 @@ constexpr double kAcross = 72;     // voxels across the body on the coarse grid
 constexpr double kClearly = 0.97;  // features must differ by less than this share of what they did
 constexpr double kCovered = 0.5;   // share of the overlap that must be left
 
-AffineMap affine_of(const Scan& scan) {
-  AffineMap a;
-  for (int k = 0; k < 12; ++k) a.m[k] = scan.affine[k];
-  return a;
-}
-
 struct Coarse {  // the fixed scan on a grid of a few millimetres
   TableMemory<float> image;
   TableMemory<std::uint8_t> mask;
@@ -31,23 +25,16 @@ struct Coarse {  // the fixed scan on a grid of a few millimetres
 };
 
 Coarse coarse(const Operations& operations, Queue& queue, const Scan& fixed, double spacing_mm) {
-  const AffineMap affine = affine_of(fixed);
   const int length[3] = {fixed.extent.d, fixed.extent.h, fixed.extent.w};
   Factor factor;
-  AffineMap up;
   for (int a = 0; a < 3; ++a) {
-    const double finest = mmreg::length(column(affine, a));
-    factor.f[a] = std::clamp(int(std::lround(spacing_mm / finest)), 1, std::max(1, length[a] / 4));
-    up(a, a) = factor.f[a], up(a, 3) = 0.5 * (factor.f[a] - 1);
+    const double step = spacing_mm / mmreg::length(column(fixed.affine, a));
+    factor.f[a] = std::clamp(int(std::lround(step)), 1, std::max(1, length[a] / 4));
   }
-  const Extent n = extent_of(fixed.extent, factor);
-  Coarse c{{operations, queue, std::size_t(voxels(n))}, {}, {}};
-  operations.pool(queue, fixed.data, 1, fixed.extent, factor.f, c.image.data());
-  const AffineMap to_mm = compose(affine, up);
-  c.scan.data = c.image.data(), c.scan.extent = n, c.scan.mask = nullptr;
-  if (fixed.mask)
-    c.mask = pooled_validity(operations, queue, fixed.mask, fixed.extent, factor), c.scan.mask = c.mask.data();
-  std::copy(to_mm.m, to_mm.m + 12, c.scan.affine);
+  Coarse c{pooled(operations, queue, fixed.data, fixed.extent, factor),
+           pooled_validity(operations, queue, fixed.mask, fixed.extent, factor),
+           {}};
+  c.scan = {c.image.data(), extent_of(fixed.extent, factor), compose(fixed.affine, to_whole(factor)), c.mask.data()};
   return c;
 }
 
@@ -57,17 +44,10 @@ struct View {  // of the moving scan through an affine map, beside the coarse fi
   DeformFacts facts;
 
   View(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const AffineMap& affine)
-      : prepared(
-            prepare(operations, queue, fixed, moving, Frames{affine_of(fixed), affine_of(moving), affine}.to_moving())),
+      : prepared(prepare(operations, queue, fixed, moving, Frames(fixed, moving, affine).to_moving())),
         filled(fill(operations, queue, input_of(fixed, prepared.moving.data(), prepared.valid.data()))),
         facts(look(operations, queue, filled.input)) {}
 };
-
-double covered(const View& view) {
-  std::vector<std::uint8_t> valid(view.prepared.valid.size());
-  view.prepared.valid.download(valid.data());
-  return double(std::count(valid.begin(), valid.end(), 1)) / double(valid.size());
-}
 
 class Looker {
  public:
@@ -90,7 +70,7 @@ class Looker {
     SearchSettings s;
     s.patch_radius = 1, s.dilation = 1, s.factor = 3, s.radius = 5, s.smoothing = 1;
     const AffineMap found = settle(operations_, queue_, view.filled.input, s, view.facts.fixed.tissue, interrupt);
-    const AffineMap to_mm = affine_of(coarse_.scan);
+    const AffineMap to_mm = coarse_.scan.affine;
     return compose(first_.centres, compose(to_mm, compose(found, invert(to_mm))));
   }
 
@@ -130,7 +110,9 @@ Alignment second_look(const Operations& operations, Queue& queue, const Scan& fi
   if (!apart(first.affine, second.affine, first)) return first;  // the same place, and by a finer climb
   const View old_view = look.through(first.affine), new_view = look.through(second.affine);
   const bool better = look.difference(new_view) < kClearly * look.difference(old_view);
-  return better && covered(new_view) > kCovered * covered(old_view) && !time_is_up() ? second : first;
+  return better && covered(new_view.prepared.valid) > kCovered * covered(old_view.prepared.valid) && !time_is_up()
+             ? second
+             : first;
 }
 
 }  // namespace mmreg

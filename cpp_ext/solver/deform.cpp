@@ -10,10 +10,9 @@ namespace mmreg {
 namespace {
 
 constexpr float kLeastDeterminant = 0.02f;  // far above what rounding to float32 mm can undo
-constexpr int kUnfoldRounds = 256;
 
 Found none(const Operations& operations, Queue& queue, Extent n) {
-  return {uploaded(operations, queue, std::vector<float>(3 * std::size_t(voxels(n)))), n, {{1, 1, 1}}, 0};
+  return {constant(operations, queue, 3 * voxels(n), 0), n, {{1, 1, 1}}, 0};
 }
 
 // Voxels of a cell: of the dense search, and at half the resolution of the search for the affine part.
@@ -63,7 +62,7 @@ Deformation deform(const Operations& operations, Queue& queue, const DeformInput
   result.u = change_level(operations, queue, u.data(), n, factor, input.n, Factor{{1, 1, 1}});
   const Change back = change(start.affine, start.affine, AffineMap());
   operations.add_affine(queue, result.u.data(), given.n, back.linear, back.map, result.u.data());
-  operations.unfold(queue, result.u.data(), input.n, kLeastDeterminant, kUnfoldRounds);
+  operations.unfold(queue, result.u.data(), input.n, kLeastDeterminant, most_unfold_rounds);
   return result;
 }
 

@@ -2,6 +2,7 @@
 // Papiez, Schnabel, Handels, WBIR 2014; Siebert, Hansen, Heinrich, convexAdam, 2022), then small smooth steps that are
 // composed, driven by features and by the joint histogram of the intensities.
 #pragma once
+#include <algorithm>
 #include <functional>
 #include <vector>
 
@@ -24,6 +25,8 @@ struct DeformInput {  // pointers belong to the table's memory; all on the grid 
   Half* moving_features;
   int channels;
 };
+
+inline double finest(const double spacing_mm[3]) { return std::min({spacing_mm[0], spacing_mm[1], spacing_mm[2]}); }
 
 struct SearchSettings {
   bool wanted = true;

@@ -5,8 +5,8 @@ namespace mmreg {
 double feature_difference(const Operations& operations, Queue& queue, const DeformInput& input,
                           const DeformFacts& facts, const Factor& factor) {
   const Level level(operations, queue, input, facts, factor, LevelSettings{}.dilation);
-  TableMemory<float> zero(operations, queue, 3 * std::size_t(voxels(level.n))), force(operations, queue, zero.size());
-  zero.upload(std::vector<float>(zero.size()).data());
+  const TableMemory<float> zero = constant(operations, queue, 3 * voxels(level.n), 0);
+  TableMemory<float> force(operations, queue, zero.size());
   ForceSums sums{};
   operations.force(queue, {level.fixed.data(), level.moving.data(), level.channels, level.n, level.rows.data(),
                            zero.data(), nullptr, 0, 0, force.data(), nullptr, &sums});

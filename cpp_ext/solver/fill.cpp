@@ -10,10 +10,9 @@ constexpr float kFewest = 1e-3f;  // weight of the mean of the image: it takes o
 TableMemory<float> continued(const Operations& operations, Queue& queue, const float* image, const std::uint8_t* valid,
                              Extent n, const float sigma_vox[3]) {
   const std::int64_t count = voxels(n);
-  const std::vector<float> zeros(static_cast<std::size_t>(count)), ones(static_cast<std::size_t>(count), 1.0f);
-  const TableMemory<float> zero = uploaded(operations, queue, zeros);
-  TableMemory<float> weight = uploaded(operations, queue, ones), out(operations, queue, std::size_t(count));
-  operations.select(queue, valid, count, weight.data(), zero.data(), weight.data());
+  const TableMemory<float> zero = constant(operations, queue, count, 0), one = constant(operations, queue, count, 1);
+  TableMemory<float> weight(operations, queue, zero.size()), out(operations, queue, zero.size());
+  operations.select(queue, valid, count, one.data(), zero.data(), weight.data());
   const Summary known = operations.summary(queue, weight.data(), count);
   if (known.sum == 0 || known.smallest > 0) return {};
   operations.select(queue, valid, count, image, zero.data(), out.data());
@@ -21,7 +20,6 @@ TableMemory<float> continued(const Operations& operations, Queue& queue, const f
   operations.combine(queue, count, 1, out.data(), -mean, weight.data(), out.data());
   operations.gaussian(queue, out.data(), 1, n, sigma_vox, out.data());
   operations.gaussian(queue, weight.data(), 1, n, sigma_vox, weight.data());
-  const TableMemory<float> one = uploaded(operations, queue, ones);
   operations.combine(queue, count, 1, weight.data(), kFewest, one.data(), weight.data());
   operations.divide(queue, out.data(), 1, count, weight.data(), out.data());
   operations.combine(queue, count, 1, out.data(), mean, one.data(), out.data());
@@ -34,11 +32,7 @@ TableMemory<float> continued(const Operations& operations, Queue& queue, const f
 Filled fill(const Operations& operations, Queue& queue, const DeformInput& input) {
   Filled filled{input, {}, {}};
   float sigma_vox[3];
-  for (int a = 0; a < 3; ++a) {
-    double finest = 1e300;
-    for (double s : input.spacing_mm) finest = s < finest ? s : finest;
-    sigma_vox[a] = float(kReach_vox * finest / input.spacing_mm[a]);
-  }
+  for (int a = 0; a < 3; ++a) sigma_vox[a] = float(kReach_vox * finest(input.spacing_mm) / input.spacing_mm[a]);
   if (input.fixed_valid)
     filled.fixed = continued(operations, queue, input.fixed, input.fixed_valid, input.n, sigma_vox);
   if (input.moving_valid)

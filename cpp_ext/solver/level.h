@@ -11,10 +11,17 @@ struct Factor {  // voxels of the whole grid in one of the level, along each axi
 // About `wanted` along the finest axis, as many millimetres along the others, never more than the axis has.
 Factor factor_of(int wanted, const DeformInput&);
 Extent extent_of(Extent whole, const Factor&);
+AffineMap to_whole(const Factor&);  // indices of the level to those of the whole grid
 
-// A voxel of the coarser grid is valid if the middle one of those it stands for is.
+TableMemory<float> pooled(const Operations&, Queue&, const float* image, Extent whole, const Factor&);
+
+// A voxel of the coarser grid is valid if the middle one of those it stands for is. Of null: empty.
 TableMemory<std::uint8_t> pooled_validity(const Operations&, Queue&, const std::uint8_t* valid, Extent whole,
                                           const Factor&);
+
+// Where the image, smoothed over its noise, shows tissue.
+TableMemory<std::uint8_t> body(const Operations&, Queue&, const float* image, const std::uint8_t* valid, Extent,
+                               float tissue);
 
 class Level {
  public:

@@ -18,16 +18,13 @@ constexpr double kQuiet = 1e6;     // contrast to noise of an image without nois
 double contrast_to_noise(const Operations& operations, Queue& queue, const float* image, const std::uint8_t* valid,
                          Extent n, float tissue) {
   const std::size_t count = std::size_t(voxels(n));
-  const float smoothing[3] = {1, 1, 1};
+  const TableMemory<std::uint8_t> inside = body(operations, queue, image, valid, n, tissue);
   TableMemory<float> noise(operations, queue, count), contrast(operations, queue, count);
-  TableMemory<std::uint8_t> body(operations, queue, count);
-  operations.gaussian(queue, image, 1, n, smoothing, noise.data());
-  operations.above(queue, noise.data(), valid, std::int64_t(count), tissue, body.data());
   operations.texture(queue, image, n, noise.data(), contrast.data());
   const double half = 0.5, quarter = 0.25;
   float sigma = 0, least = 0;
-  operations.percentiles(queue, noise.data(), body.data(), std::int64_t(count), &half, 1, &sigma);
-  operations.percentiles(queue, contrast.data(), body.data(), std::int64_t(count), &quarter, 1, &least);
+  operations.percentiles(queue, noise.data(), inside.data(), std::int64_t(count), &half, 1, &sigma);
+  operations.percentiles(queue, contrast.data(), inside.data(), std::int64_t(count), &quarter, 1, &least);
   constexpr double median = 0.6745;  // of |x| of a normal distribution, in standard deviations
   return sigma * kQuiet > least ? least * median / sigma : kQuiet;
 }
@@ -40,11 +37,9 @@ double contrast_to_grain(const Operations& operations, Queue& queue, const Defor
   for (int grain = 2; grain <= kCoarsestGrain; ++grain) {
     const Factor factor = factor_of(grain, input);
     const Extent n = extent_of(input.n, factor);
-    TableMemory<float> pooled(operations, queue, std::size_t(voxels(n)));
-    operations.pool(queue, image, 1, input.n, factor.f, pooled.data());
-    TableMemory<std::uint8_t> inside;
-    if (valid) inside = pooled_validity(operations, queue, valid, input.n, factor);
-    least = std::fmin(least, contrast_to_noise(operations, queue, pooled.data(), inside.data(), n, tissue));
+    const TableMemory<float> small = pooled(operations, queue, image, input.n, factor);
+    const TableMemory<std::uint8_t> inside = pooled_validity(operations, queue, valid, input.n, factor);
+    least = std::fmin(least, contrast_to_noise(operations, queue, small.data(), inside.data(), n, tissue));
   }
   return least;
 }

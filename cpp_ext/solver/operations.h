@@ -178,6 +178,8 @@ struct Operations {
   std::int64_t (*unfold)(Queue&, float* u, Extent n, float floor, int rounds);
 };
 
+constexpr int most_unfold_rounds = 256;  // in fields of large motion, 64 were seen to leave folds
+
 // The best table this machine can run, or the one named; nullptr if there is none of that name or this
 // CPU cannot run it. `cpu_target_names` lists the names compiled in, best first, ended by nullptr.
 const Operations* cpu_operations(const char* name = nullptr);

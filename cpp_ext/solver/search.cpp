@@ -36,9 +36,7 @@ TableMemory<float> cheapest(const Operations& operations, Queue& queue, const Ha
   operations.cost_volume_half(queue, fixed, moving, channels, channels - extra_channels, grid.n, grid.radius, cost);
   for (int pass = 0; pass < s.passes; ++pass)
     operations.smooth_cost_half(queue, cost, grid.n, count, s.smoothing, cost);
-  TableMemory<float> u(operations, queue, 3 * grid.cells);
-  const std::vector<float> zero(3 * grid.cells);
-  u.upload(zero.data());
+  TableMemory<float> u = constant(operations, queue, 3 * std::int64_t(grid.cells), 0);
   operations.coupled_convex_half(queue, cost, u.data(), grid.n, grid.radius, 0, u.data());
   operations.box(queue, u.data(), 3, grid.n, smooth, u.data());
   for (float weight : kCoupling) {
@@ -77,10 +75,10 @@ Found search(const Operations& operations, Queue& queue, const DeformInput& inpu
   const Factor factor = factor_of(s.factor, input);
   Grid grid{extent_of(input.n, factor), {}, 0, 1};
   const int length[3] = {grid.n.d, grid.n.h, grid.n.w};
-  double finest = 1e300;
-  for (int a = 0; a < 3; ++a) finest = std::min(finest, input.spacing_mm[a] * factor.f[a]);
+  double cell_mm[3];
+  for (int a = 0; a < 3; ++a) cell_mm[a] = input.spacing_mm[a] * factor.f[a];
   for (int a = 0; a < 3; ++a) {  // the same reach in mm along every axis, at most a third of it
-    const int reach = int(std::lround(s.radius * finest / (input.spacing_mm[a] * factor.f[a])));
+    const int reach = int(std::lround(s.radius * finest(cell_mm) / cell_mm[a]));
     grid.radius[a] = std::min(reach, (length[a] - 1) / 3);
     grid.displacements *= std::size_t(2 * grid.radius[a] + 1);
   }

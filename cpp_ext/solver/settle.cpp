@@ -9,14 +9,12 @@ namespace {
 constexpr int kFits = 5;
 constexpr double kFar_vox = 0.75;  // an affine map that moves the body by more is taken out of the moving image
 
-std::vector<std::uint8_t> body(const Operations& operations, Queue& queue, const DeformInput& input, float tissue,
-                               const Found& found) {
-  const std::size_t cells = std::size_t(voxels(found.n));
-  TableMemory<float> pooled(operations, queue, cells);
-  TableMemory<std::uint8_t> inside(operations, queue, cells);
-  operations.pool(queue, input.fixed, 1, input.n, found.factor.f, pooled.data());
-  operations.above(queue, pooled.data(), nullptr, std::int64_t(cells), tissue, inside.data());
-  std::vector<std::uint8_t> host(cells);
+std::vector<std::uint8_t> cells_of_body(const Operations& operations, Queue& queue, const DeformInput& input,
+                                        float tissue, const Found& found) {
+  const TableMemory<float> cells = pooled(operations, queue, input.fixed, input.n, found.factor);
+  TableMemory<std::uint8_t> inside(operations, queue, cells.size());
+  operations.above(queue, cells.data(), nullptr, voxels(found.n), tissue, inside.data());
+  std::vector<std::uint8_t> host(inside.size());
   inside.download(host.data());
   return host;
 }
@@ -31,26 +29,20 @@ void Through::take_out(const AffineMap& more) {
   filled_ = fill(operations_, queue_, input), input = filled_.input;
 }
 
-// Voxel i of a level stands for f i + (f - 1) / 2.
 AffineMap of_whole(const AffineMap& map, const Factor& factor) {
-  AffineMap up;
-  for (int a = 0; a < 3; ++a) up(a, a) = factor.f[a], up(a, 3) = 0.5 * (factor.f[a] - 1);
+  const AffineMap up = to_whole(factor);
   return compose(up, compose(map, invert(up)));
 }
 
 Smaller smaller(const Operations& operations, Queue& queue, const DeformInput& given, int wanted) {
-  Smaller s{given, factor_of(wanted, given), {}, {}, {}, {}};
-  const Extent n = s.input.n = extent_of(given.n, s.factor);
-  const auto pooled = [&](const float* image) {
-    TableMemory<float> out(operations, queue, std::size_t(voxels(n)));
-    operations.pool(queue, image, 1, given.n, s.factor.f, out.data());
-    return out;
-  };
-  const auto valid = [&](const std::uint8_t* mask) {
-    return mask ? pooled_validity(operations, queue, mask, given.n, s.factor) : TableMemory<std::uint8_t>();
-  };
-  s.fixed = pooled(given.fixed), s.moving = pooled(given.moving);
-  s.fixed_valid = valid(given.fixed_valid), s.moving_valid = valid(given.moving_valid);
+  const Factor factor = factor_of(wanted, given);
+  Smaller s{given,
+            factor,
+            pooled(operations, queue, given.fixed, given.n, factor),
+            pooled(operations, queue, given.moving, given.n, factor),
+            pooled_validity(operations, queue, given.fixed_valid, given.n, factor),
+            pooled_validity(operations, queue, given.moving_valid, given.n, factor)};
+  s.input.n = extent_of(given.n, factor);
   s.input.fixed = s.fixed.data(), s.input.moving = s.moving.data();
   s.input.fixed_valid = s.fixed_valid.data(), s.input.moving_valid = s.moving_valid.data();
   for (int a = 0; a < 3; ++a) s.input.spacing_mm[a] *= s.factor.f[a];
@@ -64,7 +56,7 @@ AffineMap settle(const Operations& operations, Queue& queue, const DeformInput& 
     const Found found = search(operations, queue, through.input, s);
     std::vector<float> u(found.u.size());
     found.u.download(u.data());
-    const AffineFit fit = fit_affine(u, body(operations, queue, given, tissue, found), found.n);
+    const AffineFit fit = fit_affine(u, cells_of_body(operations, queue, given, tissue, found), found.n);
     const AffineMap more = of_whole(fit.map, found.factor);
     if (fit.moved_vox * found.factor.f[2] < kFar_vox || !plausible(compose(through.affine, more))) break;
     through.take_out(more);

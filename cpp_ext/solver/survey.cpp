@@ -104,7 +104,7 @@ void measure(const Scan& scan, Survey& s) {
 
 Survey survey(const Operations& operations, Queue& queue, const Scan& scan) {
   Survey s;
-  std::copy(scan.affine, scan.affine + 12, s.affine.m);
+  s.affine = scan.affine;
   lay_lattice(scan, s);
   const std::vector<float> values = look(operations, queue, scan, s);
   s.tone = estimate_tone(values);

@@ -10,7 +10,7 @@ namespace mmreg {
 struct Scan {         // pointers belong to the table's memory
   const float* data;  // (d, h, w)
   Extent extent;
-  double affine[12];         // array indices (0, 1, 2) to RAS+ mm, 3x4 row major
+  AffineMap affine;          // array indices (0, 1, 2) to RAS+ mm, 3x4 row major
   const std::uint8_t* mask;  // (d, h, w), 0 where the scan is to be left out; null: none
 };
 

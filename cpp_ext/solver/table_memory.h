@@ -50,4 +50,8 @@ TableMemory<T> uploaded(const Operations& operations, Queue& queue, const std::v
   return memory;
 }
 
+inline TableMemory<float> constant(const Operations& operations, Queue& queue, std::int64_t count, float value) {
+  return uploaded(operations, queue, std::vector<float>(std::size_t(count), value));
+}
+
 }  // namespace mmreg

@@ -79,9 +79,8 @@ TEST(deform, the_pipeline_gives_an_answer_on_any_pair_of_extents) {
   for (const Extent n : {Extent{1, 1, 1}, Extent{1, 14, 9}, Extent{5, 16, 13}, Extent{12, 12, 12}})
     for (const Extent m : {Extent{1, 1, 1}, Extent{1, 12, 13}, Extent{6, 9, 11}}) {
       const Values fixed = uniform(voxels(n), 0, 1), moving = uniform(voxels(m), -5, 5, 2);
-      const double affine[12] = {2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0};
-      Scan f{fixed.data(), n, {}, nullptr}, s{moving.data(), m, {}, nullptr};
-      std::copy(affine, affine + 12, f.affine), std::copy(affine, affine + 12, s.affine);
+      const AffineMap affine = {{2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0}};
+      const Scan f{fixed.data(), n, affine, nullptr}, s{moving.data(), m, affine, nullptr};
       PipelineOptions options{AlignKind::affine, true, 0, nullptr};
       const std::unique_ptr<Queue> queue = open(target, 2);
       const PipelineResult r = run(target, *queue, f, s, options);

@@ -92,11 +92,9 @@ class Registrar:
         align: The linear part to look for before the deformation. ``"none"`` trusts the headers.
         deform: Look for a deformation too.
         threads: Threads of the native code; None is as many as this process may use. The result is the
-            same to
-            the bit for any number.
+            same to the bit for any number.
         same_space: The headers of both scans speak of one space, so fields of view that do not overlap
-            are an error.
-            False: their origins say nothing, and the alignment starts from the content.
+            are an error. False: their origins say nothing, and the alignment starts from the content.
         progress: Called with the stage and its share done; returning True cancels the registration.
 
     Raises:
@@ -139,15 +137,13 @@ class Registrar:
 
         Args:
             fixed: The scan to match: a path, a nibabel image, a ``Volume``, or ``(array, affine)`` with
-                an array
-                ``(D, H, W)`` or ``(H, W)`` and the affine of its indices to RAS+ mm. Its grid is that
-                of the result.
+                an array ``(D, H, W)`` or ``(H, W)`` and the affine of its indices to RAS+ mm. Its grid
+                is that of the result.
             moving: The scan to bring over. Grid and modality are free; the fields of view must overlap.
             fixed_mask: Where the fixed scan counts: not 0. On the grid of the fixed scan.
             moving_mask: The same for the moving scan.
             deadline_ms: Time for the native stages, from their start, in ms. When it has passed the
-                best that is
-                finished is returned, marked ``degraded``. None: as long as it takes.
+                best that is finished is returned, marked ``degraded``. None: as long as it takes.
 
         Raises:
             InputError: A file, an array or a mask cannot be used.

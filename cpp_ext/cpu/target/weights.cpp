@@ -6,28 +6,28 @@ namespace {
 
 constexpr std::int64_t grain = 1 << 15;
 
-}  // namespace
-
-void multiply(Queue& queue, const float* field, int channels, std::int64_t count, const float* weight, float* out) {
+// out = of(field, weight), voxel by voxel, the same weight for every channel.
+template <class Of>
+void weighted(Queue& queue, const float* field, int channels, std::int64_t count, const float* weight, float* out,
+              const Of& of) {
   parallel(queue, count, grain, [&](std::int64_t begin, std::int64_t end) {
     for (int c = 0; c < channels; ++c) {
       const float* const in = field + c * count;
       float* const to = out + c * count;
 #pragma GCC ivdep
-      for (std::int64_t i = begin; i < end; ++i) to[i] = in[i] * weight[i];
+      for (std::int64_t i = begin; i < end; ++i) to[i] = of(in[i], weight[i]);
     }
   });
 }
 
+}  // namespace
+
+void multiply(Queue& queue, const float* field, int channels, std::int64_t count, const float* weight, float* out) {
+  weighted(queue, field, channels, count, weight, out, [](float value, float w) { return value * w; });
+}
+
 void divide(Queue& queue, const float* field, int channels, std::int64_t count, const float* weight, float* out) {
-  parallel(queue, count, grain, [&](std::int64_t begin, std::int64_t end) {
-    for (int c = 0; c < channels; ++c) {
-      const float* const in = field + c * count;
-      float* const to = out + c * count;
-#pragma GCC ivdep
-      for (std::int64_t i = begin; i < end; ++i) to[i] = in[i] / weight[i];
-    }
-  });
+  weighted(queue, field, channels, count, weight, out, [](float value, float w) { return value / w; });
 }
 
 void select(Queue& queue, const std::uint8_t* mask, std::int64_t count, const float* inside, const float* outside,
