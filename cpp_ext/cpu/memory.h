@@ -11,6 +11,7 @@ Queue* open_cpu_queue(int threads);
 
 void* cpu_allocate(Queue&, std::size_t bytes);
 void cpu_release(Queue&, void* memory);
+void cpu_trim(Queue&);
 void cpu_copy(Queue&, void* to, const void* from, std::size_t bytes);
 
 }  // namespace mmreg

@@ -1,17 +1,14 @@
 #include "cpu/queue.h"
 
 #include <sched.h>
-#include <sys/mman.h>
 
 #include <atomic>
 #include <condition_variable>
-#include <cstdlib>
-#include <cstring>
 #include <mutex>
-#include <new>
 #include <thread>
 #include <vector>
 
+#include "cpu/blocks.h"
 #include "cpu/memory.h"
 
 namespace mmreg {
@@ -39,7 +36,6 @@ class Pool final : public CpuQueue {
     }
     wake_.notify_all();
     for (std::thread& worker : workers_) worker.join();
-    for (const Block& block : blocks_) std::free(block.memory);
   }
 
   void run(std::int64_t pieces, Piece piece, void* body) override {
@@ -62,31 +58,11 @@ class Pool final : public CpuQueue {
 
   int workers() const override { return int(workers_.size()) + 1; }
 
-  void* take(std::size_t bytes) override {
-    bytes = (bytes + 4095) / 4096 * 4096;
-    Block* best = nullptr;
-    for (Block& block : blocks_)
-      if (!block.taken && block.bytes >= bytes && (!best || block.bytes < best->bytes)) best = &block;
-    if (!best || best->bytes > 4 * bytes + (1 << 20)) {
-      blocks_.push_back({allocate_aligned(bytes), bytes, false});
-      best = &blocks_.back();
-    }
-    best->taken = true;
-    return best->memory;
-  }
-
-  void give_back(void* memory) override {
-    for (Block& block : blocks_)
-      if (block.memory == memory) block.taken = false;
-  }
+  void* take(std::size_t bytes) override { return blocks_.take(bytes); }
+  void give_back(void* memory) override { blocks_.give_back(memory); }
+  void trim() override { blocks_.trim(); }
 
  private:
-  struct Block {
-    void* memory;
-    std::size_t bytes;
-    bool taken;
-  };
-
   void drain(std::int64_t pieces, Piece piece, void* body, int worker) {
     for (std::int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < pieces;) piece(body, i, worker);
   }
@@ -110,7 +86,7 @@ class Pool final : public CpuQueue {
   }
 
   std::vector<std::thread> workers_;
-  std::vector<Block> blocks_;
+  Blocks blocks_;
   std::mutex mutex_;
   std::condition_variable wake_, done_;
   std::atomic<std::int64_t> next_{0};
@@ -123,17 +99,6 @@ class Pool final : public CpuQueue {
 };
 
 }  // namespace
-
-// Large blocks ask for huge pages: the first touch of a small page costs more than copying it does.
-void* allocate_aligned(std::size_t bytes) {
-  constexpr std::size_t huge = std::size_t(1) << 21;
-  void* memory = nullptr;
-  if (posix_memalign(&memory, bytes >= huge ? huge : 64, bytes ? bytes : 64) != 0) throw std::bad_alloc();
-#if defined(MADV_HUGEPAGE)
-  if (bytes >= huge) madvise(memory, bytes / huge * huge, MADV_HUGEPAGE);
-#endif
-  return memory;
-}
 
 Queue* open_cpu_queue(int threads) { return new Pool(threads > 0 ? threads : threads_allowed()); }
 

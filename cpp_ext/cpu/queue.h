@@ -1,4 +1,4 @@
-// The CPU queue: a pool of sleeping threads and scratch memory. Header and .cpp hold no arithmetic, so
+// The CPU queue: a pool of sleeping threads and the memory they work on. Header and .cpp hold no arithmetic, so
 // they are compiled once, for the baseline.
 #pragma once
 #include <cstddef>
@@ -16,9 +16,9 @@ struct CpuQueue : Queue {
   // order to whichever thread is free, `worker` in [0, workers()); the calling thread is worker 0.
   virtual void run(std::int64_t pieces, Piece piece, void* body) = 0;
   virtual int workers() const = 0;
-  // Scratch memory, 64-byte aligned, valid until the Scratch that asked for it ends.
-  virtual void* take(std::size_t bytes) = 0;
+  virtual void* take(std::size_t bytes) = 0;  // 64-byte aligned, valid until it is given back
   virtual void give_back(void* memory) = 0;
+  virtual void trim() = 0;  // frees memory that is kept for later
 };
 
 // Scratch memory of an operation, in floats by default: `Scratch<float> row(queue, count)`.

@@ -110,6 +110,8 @@ PipelineResult run(const Operations& operations, Queue& queue, const Scan& fixed
   result.cancelled = clock.cancelled();
   if (result.cancelled) return result;
   finish(operations, queue, fixed, moving, u.data(), result);
+  u = {};
+  operations.trim(queue);  // who takes the result needs room for it
   result.seconds[int(Stage::finish)] = clock.lap();
   return result;
 }

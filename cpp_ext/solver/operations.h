@@ -56,6 +56,7 @@ struct Operations {
   Queue* (*open)(int threads);  // threads <= 0: as many as this process may use
   void* (*allocate)(Queue&, std::size_t bytes);
   void (*release)(Queue&, void* memory);
+  void (*trim)(Queue&);  // released memory may be kept for the next to allocate: no longer
   void (*upload)(Queue&, void* to, const void* from, std::size_t bytes);
   void (*download)(Queue&, void* to, const void* from, std::size_t bytes);  // waits for the queue
 

@@ -56,9 +56,8 @@ TEST(queue, queues_of_two_callers_do_not_meet) {
   CHECK(total == 2 * 300 * 45);
 }
 
-TEST(queue, scratch_is_aligned_and_reused) {
+TEST(queue, scratch_is_aligned_and_apart) {
   const auto queue = open(table(), 2);
-  float* kept = nullptr;
   for (int round = 0; round < 100; ++round) {
     Scratch<float> one(*queue, 1000), two(*queue, 10);
     float* const first = one;
@@ -66,8 +65,6 @@ TEST(queue, scratch_is_aligned_and_reused) {
     CHECK(reinterpret_cast<std::uintptr_t>(first) % 64 == 0);
     CHECK(reinterpret_cast<std::uintptr_t>(second) % 64 == 0);
     CHECK(second + 10 <= first || first + 1000 <= second);
-    if (kept) CHECK(first == kept);
-    kept = first;
     std::memset(first, 0xff, 1000 * sizeof(float));
   }
 }

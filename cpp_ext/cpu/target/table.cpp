@@ -13,6 +13,7 @@ const Operations operations = {
     open_cpu_queue,
     cpu_allocate,
     cpu_release,
+    cpu_trim,
     cpu_copy,
     cpu_copy,
 

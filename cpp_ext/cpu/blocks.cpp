@@ -1,0 +1,63 @@
+#include "cpu/blocks.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <iterator>
+
+#include "cpu/memory.h"
+
+namespace mmreg {
+namespace {
+
+constexpr std::size_t kPage = 4096;
+constexpr std::size_t kWaste = 8;  // a kept block serves if at most one part in so many of it would lie idle
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kKeep = false;  // every block is fresh, so that its ends and its end are watched
+#else
+constexpr bool kKeep = true;
+#endif
+
+}  // namespace
+
+Blocks::~Blocks() {
+  for (const Block& block : used_) std::free(block.memory);
+  trim();
+}
+
+void* Blocks::take(std::size_t bytes) {
+  if (kKeep) bytes = (bytes + kPage - 1) / kPage * kPage;
+  Block* best = nullptr;
+  for (Block& block : kept_)
+    if (block.bytes >= bytes && (!best || block.bytes < best->bytes)) best = &block;
+  if (best && best->bytes - bytes <= std::max(best->bytes / kWaste, kPage)) {
+    used_.push_back(*best), kept_bytes_ -= best->bytes;
+    kept_.erase(kept_.begin() + (best - kept_.data()));
+  } else {
+    const std::size_t wanted = used_bytes_ + bytes;
+    shrink(most_used_bytes_ > wanted ? most_used_bytes_ - wanted : 0);
+    used_.push_back({allocate_aligned(bytes), bytes});
+  }
+  used_bytes_ += used_.back().bytes;
+  most_used_bytes_ = std::max(most_used_bytes_, used_bytes_);
+  return used_.back().memory;
+}
+
+void Blocks::give_back(void* memory) {
+  const auto found = std::find_if(used_.rbegin(), used_.rend(), [&](const Block& b) { return b.memory == memory; });
+  if (found == used_.rend()) return;
+  used_bytes_ -= found->bytes, kept_bytes_ += found->bytes;
+  kept_.push_back(*found);
+  used_.erase(std::next(found).base());
+  if (!kKeep) trim();
+}
+
+void Blocks::trim() { shrink(0); }
+
+void Blocks::shrink(std::size_t most_kept) {
+  std::size_t gone = 0;
+  for (; kept_bytes_ > most_kept; ++gone) kept_bytes_ -= kept_[gone].bytes, std::free(kept_[gone].memory);
+  kept_.erase(kept_.begin(), kept_.begin() + std::ptrdiff_t(gone));
+}
+
+}  // namespace mmreg

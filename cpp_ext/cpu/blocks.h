@@ -1,0 +1,36 @@
+// Memory of a queue. A block that is given back is kept for the next that fits, since the first touch of fresh memory
+// costs more than most operations do on it; but never so many that blocks in use and blocks kept would together exceed
+// what was in use at once before.
+#pragma once
+#include <cstddef>
+#include <vector>
+
+namespace mmreg {
+
+class Blocks {
+ public:
+  Blocks() = default;
+  Blocks(const Blocks&) = delete;
+  Blocks& operator=(const Blocks&) = delete;
+  ~Blocks();
+
+  void* take(std::size_t bytes);  // 64-byte aligned; throws std::bad_alloc
+  void give_back(void* memory);
+  void trim();  // frees what is kept
+
+  std::size_t used_bytes() const { return used_bytes_; }
+  std::size_t kept_bytes() const { return kept_bytes_; }
+
+ private:
+  struct Block {
+    void* memory;
+    std::size_t bytes;
+  };
+
+  void shrink(std::size_t most_kept);
+
+  std::vector<Block> used_, kept_;  // kept_: the oldest first
+  std::size_t used_bytes_ = 0, kept_bytes_ = 0, most_used_bytes_ = 0;
+};
+
+}  // namespace mmreg
