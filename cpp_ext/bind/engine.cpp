@@ -31,6 +31,13 @@ EngineOutput output_of(const std::string& name) {
                                 : EngineOutput::descriptor;
 }
 
+const float* image_of(nb::handle given, Extent n) {
+  const auto image = nb::cast<Image>(given, false);
+  const Extent m = extent(image, 0);
+  require(m.d == n.d && m.h == n.h && m.w == n.w, "an image of the network must have the shape of its scan");
+  return image.data();
+}
+
 int at_least(int least, nb::dict d, const char* name) {
   const int value = nb::cast<int>(d[name]);
   require(value >= least, (std::string(name) + " is too small").c_str());
@@ -39,8 +46,9 @@ int at_least(int least, nb::dict d, const char* name) {
 
 }  // namespace
 
-Engine engine(nb::dict d) {
+Engine engine(nb::dict d, Extent fixed, Extent moving) {
   Engine e;
+  e.fixed = image_of(d["fixed"], fixed), e.moving = image_of(d["moving"], moving);
   e.output = output_of(nb::cast<std::string>(d["output"]));
   const auto shape = nb::cast<std::array<int, 3>>(d["shape"]);
   e.extent = {shape[0], shape[1], shape[2]};

@@ -84,7 +84,7 @@ nb::dict register_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix m
                         std::optional<nb::dict> network, bool refine) {
   const Scan f = scan(fixed, fixed_affine, fixed_mask), m = scan(moving, moving_affine, moving_mask);
   std::optional<Engine> given;
-  if (network) given = engine(*network);
+  if (network) given = engine(*network, f.extent, m.extent);
   PipelineOptions options;
   options.align = align_kind(align), options.deform = deform, options.deadline_s = deadline_s;
   options.engine = given ? &*given : nullptr, options.refine = refine;

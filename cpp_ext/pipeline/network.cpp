@@ -19,8 +19,10 @@ TableMemory<float> field_of(const Operations& operations, Queue& queue, const En
 Seen see(const Operations& operations, Queue& queue, const Engine& engine, const Scan& fixed, const Scan& moving,
          const AffineMap& to_moving_mm) {
   const Scan grid{nullptr, engine.extent, engine.affine, nullptr};
-  return {grid, prepare(operations, queue, grid, fixed, Frames(grid, fixed, AffineMap()).to_moving()),
-          prepare(operations, queue, grid, moving, Frames(grid, moving, to_moving_mm).to_moving())};
+  Scan own_fixed = fixed, own_moving = moving;
+  own_fixed.data = engine.fixed, own_moving.data = engine.moving;
+  return {grid, prepare(operations, queue, grid, own_fixed, Frames(grid, fixed, AffineMap()).to_moving()),
+          prepare(operations, queue, grid, own_moving, Frames(grid, moving, to_moving_mm).to_moving())};
 }
 
 TableMemory<float> onto(const Operations& operations, Queue& queue, const float* u, const Scan& grid,

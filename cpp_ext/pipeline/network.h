@@ -10,7 +10,8 @@ struct Seen {  // a pair through the eyes of a network
   Prepared fixed, moving;
 };
 
-// `to_moving_mm`: fixed mm to moving mm.
+// The scans as they are tell where and what is masked, the engine's own copies how bright. `to_moving_mm`: fixed mm to
+// moving mm.
 Seen see(const Operations&, Queue&, const Engine&, const Scan& fixed, const Scan& moving,
          const AffineMap& to_moving_mm);
 
