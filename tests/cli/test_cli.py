@@ -318,6 +318,21 @@ def test_doctor_exits_with_5_if_a_target_computes_wrongly(monkeypatch):
     assert "BAD" in run("doctor", code=5).output
 
 
+def test_doctor_tries_every_backend_or_says_why_not(monkeypatch):
+    from mmreg_rt import backends
+    from mmreg_rt.backends import trial
+
+    found = {one["what"]: one for one in json.loads(run("doctor --json").stdout)["findings"]}
+    for name in backends.NAMES:
+        reason = backends.by_name(name).why_not("cpu")
+        assert found[name]["state"] == ("ok" if reason is None else "off")
+        assert ("computes rightly: fp32" if reason is None else reason) in found[name]["words"]
+    if backends.by_name("onnxruntime").why_not("cpu") is None:
+        assert "not bf16: does not compute in bf16" in found["onnxruntime"]["words"]
+        monkeypatch.setattr(trial, "what_is_wrong", lambda _: "adds two images wrongly")
+        assert "BAD  onnxruntime" in run("doctor", code=5).output
+
+
 def test_demo_registers_the_phantom_from_its_files_and_scores_it(folder, monkeypatch):
     import mmreg_rt.phantom
 
