@@ -4,6 +4,7 @@
     ├── InputError            a file, header, array, mask or point list cannot be used
     │   ├── GeometryError     an affine, a spacing or a field of view cannot be used
     │   └── IntensityError    voxel values cannot be used
+    ├── BundleError           a model bundle, its manifest or a network in it cannot be used or trusted
     ├── TransformError        a transform or displacement field cannot be used
     ├── BackendUnavailable    the device, CPU target or backend asked for cannot run here
     ├── RegistrationError     the registration itself could not produce a result
@@ -40,6 +41,10 @@ class GeometryError(InputError):
 
 class IntensityError(InputError):
     """Voxel values cannot be used."""
+
+
+class BundleError(MmregError):
+    """A model bundle, its manifest or a network in it cannot be used or trusted."""
 
 
 class TransformError(MmregError):

@@ -12,7 +12,14 @@ from click.testing import CliRunner
 
 from mmreg_rt import io
 from mmreg_rt.cli import main
-from mmreg_rt.errors import BackendUnavailable, Cancelled, InputError, RegistrationError, TransformError
+from mmreg_rt.errors import (
+    BackendUnavailable,
+    BundleError,
+    Cancelled,
+    InputError,
+    RegistrationError,
+    TransformError,
+)
 from mmreg_rt.report import panels
 from mmreg_rt.report.planes import planes
 from mmreg_rt.transform import DisplacementField, Rigid
@@ -142,6 +149,7 @@ def test_json_is_the_same_as_the_file_and_alone_on_standard_output(folder):
         (BackendUnavailable("MMREG_E_TARGET", "no such target"), 5),
         (RegistrationError("MMREG_E_DIVERGED", "no result"), 7),
         (TransformError("MMREG_E_T", "bad"), 3),
+        (BundleError("MMREG_E_BUNDLE_HASH", "not as signed"), 4),
         (Cancelled("MMREG_E_CANCELLED", "stopped"), 130),
         (pretend.NO_OVERLAP, 3),
         (OSError(28, "No space left on device"), 3),
