@@ -287,7 +287,9 @@ def _golden(top: Keys, precisions: Mapping[str, str]) -> Golden:
     file = keys.name("file")
     limit = keys.value("limit_mm", int, float, dict)
     limits = limit if isinstance(limit, dict) else dict.fromkeys(precisions, limit)
-    if {*limits} - {"bf16"} != {*precisions} or not all(is_number(x) and 0 < x <= MAX_MM for x in limits.values()):
+    if {*limits} - {"bf16"} != {*precisions} or not all(
+        is_number(x) and 0 < x <= MAX_MM for x in limits.values()
+    ):
         keys.refuse("limit_mm", "a number above 0, or one for each precision", limit)
     keys.done()
     return Golden(file, {name: float(x) for name, x in limits.items()})

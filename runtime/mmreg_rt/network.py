@@ -101,9 +101,9 @@ class Network:
         return self._session.ran
 
     def about(self) -> dict[str, Any]:
-        """Name, version and method of the network, and what really runs it."""
+        """Name, version and method of the bundle, and what really runs its network."""
         m = self.manifest
-        return {"name": m.name, "version": m.version, "method": m.method, **self.ran}
+        return {"bundle": f"{m.name} {m.version}", "method": m.method, **self.ran}
 
     def engine(self, fixed: Volume, moving: Volume) -> dict[str, Any]:
         """What ``_native.register`` is told about this network for a pair of scans.

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 Progress = Callable[[str, float], bool | None]
 ScanLike = Any  # a path, a nibabel image, a Volume, or (array, affine)
 
-STAGES = ("read", "check", "align", "deform", "finish")
-
 
 @dataclass(frozen=True)
 class Quality:

@@ -63,9 +63,7 @@ def test_the_network_sees_both_scans_on_its_grid(pair):
     found = register(*pair, engine(run, PLAIN), refine=False)
     for name, scan in zip(("fixed", "moving"), pair, strict=True):
         assert seen[name].shape == PLAIN.shape
-        np.testing.assert_allclose(
-            seen[name], (scan.data - scan.data.min()) / 100, atol=1e-5
-        )  # float32
+        np.testing.assert_allclose(seen[name], (scan.data - scan.data.min()) / 100, atol=1e-5)  # float32
     np.testing.assert_array_equal(found["displacement_mm"], 0)
 
 
