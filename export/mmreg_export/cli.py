@@ -48,7 +48,8 @@ def export(
     if unknown := sorted({*precisions} - {*PRECISIONS}):
         raise InputError(
             "MMREG_E_PRECISION",
-            f"Precisions are {', '.join(PRECISIONS)}; found {', '.join(unknown)}. Ask for these; bf16 needs no "
+            f"Precisions are {', '.join(PRECISIONS)}; found {', '.join(unknown)}. Ask for these; bf16 needs "
+            "no "
             "file of its own.",
         )
     _export(checkpoint, output, precisions, pairs, given)
