@@ -73,7 +73,7 @@ $(DONE)/dev: $(DONE)/package pyproject.toml
 	@touch $@
 
 $(DONE)/bench: $(DONE)/dev
-	$(PIP) torch==2.13.0 onnxruntime
+	$(PIP) torch==2.13.0 onnxruntime openvino onnx onnxscript
 	@touch $@
 
 # ---- what people ask for -----------------------------------------------------------------------------
@@ -91,6 +91,7 @@ RESULTS := benchmarks/results/registration
 
 bench: $(DONE)/bench
 	$(BIN)/python benchmarks/kernels.py
+	$(BIN)/python benchmarks/backends.py
 	$(BIN)/python benchmarks/prepare_phantoms.py build/tasks/phantoms
 	$(REGISTRATION) --tasks build/tasks/phantoms --align affine --results $(RESULTS)_phantoms.json
 ifdef TASKS

@@ -15,6 +15,7 @@ from ..errors import BackendUnavailable
 
 if TYPE_CHECKING:
     from ..geometry import Float32
+    from .session import Port
 
 __all__ = ["NAMES", "PRECISIONS", "Backend", "Session", "by_name", "choose"]
 
@@ -26,6 +27,9 @@ PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 class Session(Protocol):
     """A network, loaded."""
+
+    inputs: tuple[Port, ...]
+    """What it takes, by name and shape."""
 
     ran: Mapping[str, str]
     """What really runs: backend, version, device, provider, precision, arithmetic, threads."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from . import Backend
 
-# ONNX, opset 20: output = fixed + moving, both (1, 1, a, b, c) float32; written by tests/backends/test_trial.py
+# ONNX, opset 20: output = fixed + moving, both (1, 1, a, b, c) float32; tests/backends/test_trial.py writes
 NETWORK = bytes.fromhex(
     "080a3a9d010a1c0a0566697865640a066d6f76696e6712066f7574707574220341646412036164645a260a0566697865"
     "64121d0a1b080112170a0208010a0208010a031201610a031201620a031201635a270a066d6f76696e67121d0a1b0801"

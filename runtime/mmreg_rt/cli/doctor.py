@@ -126,16 +126,11 @@ def _backends() -> Iterator[Finding]:
     yield Finding("native solver", "ok", "registers without any network or model")
     for name in backends.NAMES:
         yield _on_cpu(backends.by_name(name))
-    for name in backends.NAMES:
-        backend = backends.by_name(name)
-        reason = backend.why_not("cuda")
-        if reason is None or not reason.startswith("is used on device cpu"):
-            words = "can run networks on the GPU" if reason is None else reason + NOT_NEEDED
-            yield Finding(f"{name} on cuda", "off" if reason else "ok", words)
-    there = (
-        "installed, not used: this version does not run it yet" if find_spec("tensorrt") else "not used yet"
-    )
-    yield Finding("tensorrt", "off", there + NOT_NEEDED)
+    reason = backends.by_name("onnxruntime").why_not("cuda")
+    words = "can run networks on the GPU" if reason is None else reason + NOT_NEEDED
+    yield Finding("onnxruntime on cuda", "off" if reason else "ok", words)
+    there = "" if find_spec("tensorrt") is None else "installed, "
+    yield Finding("tensorrt", "off", f"{there}not used: this version does not run it yet{NOT_NEEDED}")
 
 
 def _on_cpu(backend: Backend) -> Finding:

@@ -14,6 +14,7 @@ COMMANDS = {
     "warp": "Take an image, labels or points through a transform.",
     "evaluate": "Overlap, surface distance, landmark error, folding.",
     "inspect": "Say in words what a file is.",
+    "benchmark": "Time a network stage by stage on this machine.",
     "doctor": "Say what runs on this machine, and what does not and why.",
     "demo": "Register a generated head whose truth is known.",
 }
