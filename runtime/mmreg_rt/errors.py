@@ -8,6 +8,7 @@
     ├── TransformError        a transform or displacement field cannot be used
     ├── BackendUnavailable    the device, CPU target or backend asked for cannot run here
     ├── RegistrationError     the registration itself could not produce a result
+    ├── TrainingError         a training run cannot go on
     └── Cancelled             the caller asked to stop
 
 Each carries a stable ``code`` (``MMREG_E_...``), and its message says what was asked, what was found and
@@ -57,6 +58,10 @@ class BackendUnavailable(MmregError):
 
 class RegistrationError(MmregError):
     """The registration itself could not produce a result."""
+
+
+class TrainingError(MmregError):
+    """A training run cannot go on."""
 
 
 class Cancelled(MmregError):

@@ -11,3 +11,9 @@ def one_thread():
     torch.manual_seed(20)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """No test sees what another, or a user, has cached."""
+    monkeypatch.setenv("MMREG_CACHE", str(tmp_path_factory.mktemp("cache")))

@@ -14,6 +14,7 @@ from ..errors import (
     InputError,
     MmregError,
     RegistrationError,
+    TrainingError,
     TransformError,
 )
 
@@ -25,6 +26,7 @@ _BY_KIND: tuple[tuple[type[MmregError], int], ...] = (
     (BundleError, MODEL),
     (BackendUnavailable, DEVICE),
     (RegistrationError, LOW_CONFIDENCE),
+    (TrainingError, LOW_CONFIDENCE),
     (Cancelled, INTERRUPTED),
 )
 
