@@ -49,8 +49,7 @@ def export(
         raise InputError(
             "MMREG_E_PRECISION",
             f"Precisions are {', '.join(PRECISIONS)}; found {', '.join(unknown)}. Ask for these; bf16 needs "
-            "no "
-            "file of its own.",
+            "no file of its own.",
         )
     _export(checkpoint, output, precisions, pairs, given)
 

@@ -44,10 +44,8 @@ class Parity:
     pairs: int
 
     def __str__(self) -> str:
-        return (
-            f"mean {self.mean:.2g}, p99.9 {self.p999:.2g}, max {self.max:.2g} of {self.displacement_mean:.2g}, "
-            f"{self.pairs} pairs"
-        )
+        found = f"mean {self.mean:.2g}, p99.9 {self.p999:.2g}, max {self.max:.2g}"
+        return f"{found} of {self.displacement_mean:.2g}, {self.pairs} pairs"
 
     def figures(self) -> dict[str, float]:
         """As numbers by name, for the manifest."""

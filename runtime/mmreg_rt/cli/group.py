@@ -18,9 +18,10 @@ COMMANDS = {
     "doctor": "Say what runs on this machine, and what does not and why.",
     "demo": "Register a generated head whose truth is known.",
     "train": "Train a method on your scans, or on generated ones.",
+    "export": "Make a bundle of a trained method.",
 }
 # commands that another package of the distribution brings; its heavy libraries are an extra of the same name
-HOOKS = {"train": "mmreg_train.cli"}
+HOOKS = {"train": "mmreg_train.cli", "export": "mmreg_export.cli"}
 
 EXITS = """\b
 Exit codes:
