@@ -72,14 +72,16 @@ def mind(fixed: Tensor, warped: Tensor, radius: int = 1, dilation: int = 2) -> T
 
 
 def soft_dice(fixed: Tensor, warped: Tensor) -> Tensor:
-    """1 - mean over labels of ``2 sum(f w) / (sum f + sum w)``; a label that neither has counts as agreed.
+    """1 - mean over labels of ``2 sum(f w) / (sum f + sum w)``; a label that neither has counts as agreed, and so
+    do no labels at all.
 
     Args:
         fixed, warped: ``(B, labels, ...)`` in [0, 1], the share of each label in each voxel.
     """
     axes = tuple(range(2, fixed.dim()))
     overlap, total = 2 * (fixed * warped).sum(axes), fixed.sum(axes) + warped.sum(axes)
-    return 1 - torch.mean((overlap + 1e-5) / (total + 1e-5))
+    share = (overlap + 1e-5) / (total + 1e-5)
+    return 1 - torch.mean(share) if share.numel() else overlap.sum()  # 0, with a gradient of 0
 
 
 def one_hot(labels: Tensor, values: Tensor) -> Tensor:
