@@ -119,7 +119,8 @@ class Masr(Method):
         size = image.shape[2:]
         coarse = [max(2, -(-n // self.warp_scale_vox) + 1) for n in size]
         values = torch.randn(image.shape[0], self.dims, *coarse, device=image.device)
-        values = values * (self.warp_sd_vox * torch.rand(image.shape[0], *(1,) * (self.dims + 1))).to(values)
+        sd_vox = self.warp_sd_vox * torch.rand(image.shape[0], *(1,) * (self.dims + 1), device=image.device)
+        values = sd_vox * values
         return functional.interpolate(values, size, mode=_LINEAR[self.dims], align_corners=True)
 
 
