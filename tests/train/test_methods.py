@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 methods = pytest.importorskip("mmreg_train.methods")
 
-SMALL = {"voxelmorph": {}}
+SMALL = {"voxelmorph": {}, "masr": {"locations": 64}}
 
 
 def pair(size, labels=4):

@@ -36,7 +36,6 @@ def shifts(image: Tensor, radius: int, margin: int = 0) -> dict[Offset, Tensor]:
 
 def _window(padded: Tensor, radius: int, offset: Offset) -> Tensor:
     """``padded`` without ``radius`` voxels on each side, seen from ``offset`` away."""
-    window = padded
-    for axis, step in enumerate(offset):
-        window = window.narrow(axis + 2, radius + step, padded.shape[axis + 2] - 2 * radius)
-    return window
+    windows = [slice(radius + step, step - radius or None) for step in offset]
+    index = (slice(None), slice(None), *windows)
+    return padded[index]
