@@ -25,7 +25,8 @@ def training(folder, resume=False, source=None, method=None, minutes=None, **set
     folder.mkdir(exist_ok=True)
     torch.manual_seed(0)
     config = Config("small", training=TrainingSettings(**{**SETTINGS, **settings}))
-    fabric = Fabric(accelerator="cpu", devices=1)
+    precision = config.training.precision
+    fabric = Fabric(accelerator="cpu", devices=1, precision="32-true" if precision == "32" else precision)
     return Training(
         config,
         method or Small(dropout=0.2),
@@ -45,6 +46,7 @@ def weights(run):
     "settings",
     [
         {},
+        {"precision": "bf16-mixed", "optimiser": "amsgrad"},
         {
             "optimiser": "adamw",
             "weight_decay": 0.1,
@@ -167,9 +169,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_spares_the_checkpoint(tmp_p
 
 
 def test_mixed_precision_trains(tmp_path):
-    run = training(tmp_path)
-    run.fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
-    run.model, run.optimiser = run.fabric.setup(run.model.module, run.optimiser.optimizer)
+    run = training(tmp_path, precision="bf16-mixed")
     assert math.isfinite(run.run().validation["total"])
     assert next(run.method.parameters()).dtype == torch.float32
 

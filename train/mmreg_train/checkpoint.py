@@ -75,12 +75,13 @@ class Checkpoint:
 
     def load_optimiser(self, optimiser: Optimizer, model: nn.Module) -> None:
         """State of the optimiser, parameter by parameter."""
-        state: dict[int, dict[str, Tensor]] = {}
+        state: dict[int, dict[str, Any]] = {}
         for number, (name, parameter) in enumerate(_trained(model)):
             found = self._under(f"optimiser/{name}/")
-            # moments live with their parameter; Adam's count of steps stays where it was made
+            # moments lie as their parameter does; Adam's count of steps stays where it was made
             state[number] = {
-                key: value.to(parameter.device) if value.ndim else value for key, value in found.items()
+                key: torch.empty_like(parameter).copy_(value) if value.ndim else value
+                for key, value in found.items()
             }
         groups = optimiser.state_dict()["param_groups"]
         optimiser.load_state_dict({"state": {n: s for n, s in state.items() if s}, "param_groups": groups})

@@ -14,7 +14,7 @@
 ``steps``             optimiser steps
 ``batch``             pairs per step, over all processes
 ``seed``              of the weights and of every sample
-``optimiser``         ``"adam"`` or ``"adamw"``
+``optimiser``         ``"adam"``, ``"amsgrad"`` or ``"adamw"``
 ``learning_rate``     at its highest
 ``weight_decay``      of ``adamw``
 ``schedule``          ``"constant"``, ``"cosine"`` or ``"polynomial"``, down to ``learning_rate_end``
@@ -67,7 +67,7 @@ class TrainingSettings:
     steps: int = 150_000
     batch: int = 1
     seed: int = 0
-    optimiser: Literal["adam", "adamw"] = "adam"
+    optimiser: Literal["adam", "amsgrad", "adamw"] = "adam"
     learning_rate: float = 1e-4
     weight_decay: float = 0.0
     schedule: Literal["constant", "cosine", "polynomial"] = "constant"

@@ -103,6 +103,8 @@ class Training:
         checkpoint = read_checkpoint(folder / LAST) if resume else None
         if checkpoint is not None:
             checkpoint.load_weights(method)
+        if self.settings.precision != "32":
+            _channels_last(method)
         self.model, self.optimiser = fabric.setup(Values(method), _optimiser(method, config))
         if checkpoint is not None:
             self._resume(checkpoint)
@@ -271,7 +273,15 @@ def _optimiser(method: Method, config: Config) -> torch.optim.Optimizer:
     trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
     if settings.optimiser == "adamw":
         return torch.optim.AdamW(trained, settings.learning_rate, weight_decay=settings.weight_decay)
-    return torch.optim.Adam(trained, settings.learning_rate)
+    return torch.optim.Adam(trained, settings.learning_rate, amsgrad=settings.optimiser == "amsgrad")
+
+
+def _channels_last(method: Method) -> None:
+    """Kernels with the channels innermost: what convolutions in 16 bits are fast with, on CPUs and GPUs."""
+    layout = torch.channels_last_3d if method.dims == 3 else torch.channels_last
+    for parameter in method.parameters():
+        if parameter.dim() == method.dims + 2:
+            parameter.data = parameter.data.contiguous(memory_format=layout)
 
 
 def shown(values: Mapping[str, float]) -> str:
