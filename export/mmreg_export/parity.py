@@ -115,7 +115,8 @@ def final(method: Method, value: Float32, pair: Pair) -> Float64:
     if method.output_kind not in ("displacement", "velocity"):
         return value[0].astype(np.float64)
     with torch.no_grad():
-        u_vox = method.displacement(Output(method.output_kind, torch.from_numpy(value)))[0].double().numpy()
+        found = method.displacement(Output(method.output_kind, torch.from_numpy(value)))
+    u_vox: Float64 = found[0].double().numpy()
     spacing_mm = np.array(pair.spacing_mm[3 - method.dims :])
     mm: Float64 = u_vox * spacing_mm.reshape(-1, *[1] * method.dims)
     return mm

@@ -57,7 +57,7 @@ def quantised(model: bytes, calibration: Iterable[Inputs]) -> bytes:
 def _reader(calibration: Iterable[Inputs]) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]  (the library is untyped)
+    class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self._left = iter(calibration)
 
