@@ -32,7 +32,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraint
 export PATH := $(abspath $(BIN)):$(PATH)
 
 NATIVE := CMakeLists.txt $(shell find cpp_ext -name '*.h' -o -name '*.cpp' -o -name 'CMakeLists.txt')
-PACKAGE := $(shell find runtime -type f ! -name '*.so' ! -path '*__pycache__*') $(filter-out cpp_ext/tests/%,$(NATIVE))
+PACKAGE := $(shell find runtime train export -type f ! -name '*.so' ! -path '*__pycache__*') $(filter-out cpp_ext/tests/%,$(NATIVE))
 
 .PHONY: help setup demo bench fuzz test test-cpp lint format cross clean
 help:
@@ -69,11 +69,10 @@ $(DONE)/package: $(DONE)/wheel constraints.txt
 	@touch $@
 
 $(DONE)/dev: $(DONE)/package pyproject.toml
-	$(PIP) "$$(echo dist/*.whl)[dev]"
+	$(PIP) torch==2.13.0 "$$(echo dist/*.whl)[dev,train,export]"
 	@touch $@
 
 $(DONE)/bench: $(DONE)/dev
-	$(PIP) torch==2.13.0 onnxruntime
 	@touch $@
 
 # ---- what people ask for -----------------------------------------------------------------------------
@@ -91,6 +90,7 @@ RESULTS := benchmarks/results/registration
 
 bench: $(DONE)/bench
 	$(BIN)/python benchmarks/kernels.py
+	$(BIN)/python benchmarks/backends.py
 	$(BIN)/python benchmarks/prepare_phantoms.py build/tasks/phantoms
 	$(REGISTRATION) --tasks build/tasks/phantoms --align affine --results $(RESULTS)_phantoms.json
 ifdef TASKS

@@ -13,9 +13,20 @@ RUNTIME = ROOT / "runtime" / "mmreg_rt"
 CPP = ROOT / "cpp_ext"
 
 # third-party package -> the part of the runtime that may import it; numpy may be imported anywhere
-THIRD_PARTY = {"nibabel": "io", "click": "cli"}
+THIRD_PARTY = {"nibabel": "io", "click": "cli", "cryptography": "signature"}
 AT_THE_TOP = {"click"}  # its decorators are needed to define a command; cli/ is loaded by commands only
-NOT_LOADED = ("torch", "onnxruntime", "openvino", "nibabel", "SimpleITK", "scipy", "click", "mmreg_train")
+NOT_LOADED = (
+    "torch",
+    "onnxruntime",
+    "openvino",
+    "nibabel",
+    "SimpleITK",
+    "scipy",
+    "click",
+    "cryptography",
+    "onnx",
+    "mmreg_train",
+)
 
 # headers with the plain data that the table names
 DATA = tuple(re.findall(r'#include "(core/[^"]+)"', (CPP / "solver" / "operations.h").read_text()))

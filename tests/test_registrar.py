@@ -279,7 +279,7 @@ def test_a_deadline_that_is_no_time_is_refused(slices, deadline_ms):
         ({"threads": 0}, InputError, "MMREG_E_THREADS"),
         ({"threads": 1.5}, InputError, "MMREG_E_THREADS"),
         ({"device": "cuda"}, BackendUnavailable, "MMREG_E_DEVICE"),
-        ({"model": "bundle"}, BackendUnavailable, "MMREG_E_MODEL"),
+        ({"model": "no-such-bundle"}, InputError, "MMREG_E_MODEL"),
     ],
 )
 def test_a_choice_that_does_not_exist_is_refused(choice, error, code):

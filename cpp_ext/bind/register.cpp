@@ -2,6 +2,7 @@
 #include <nanobind/stl/optional.h>
 
 #include "bind/arrays.h"
+#include "bind/engine.h"
 #include "bind/scans.h"
 #include "pipeline/pipeline.h"
 
@@ -61,7 +62,7 @@ nb::dict settings(const PipelineResult& r) {
   return out;
 }
 
-nb::dict described(const PipelineResult& r, Extent n, Extent m) {
+nb::dict described(const PipelineResult& r, Extent n, Extent m, bool with_network) {
   nb::dict out, seconds;
   out["cancelled"] = r.cancelled;
   if (r.cancelled) return out;
@@ -70,7 +71,8 @@ nb::dict described(const PipelineResult& r, Extent n, Extent m) {
   out["deformation_mm"] = array(r.deformation_mm, {3, n.d, n.h, n.w});
   out["inverse_mm"] = array(r.inverse_mm, {3, m.d, m.h, m.w});
   out["warped"] = array(r.warped, {n.d, n.h, n.w}), out["valid"] = array(r.valid, {n.d, n.h, n.w});
-  for (int s = 0; s < int(Stage::count); ++s) seconds[stage_name(Stage(s))] = r.seconds[s];
+  for (int s = 0; s < int(Stage::count); ++s)
+    if (Stage(s) != Stage::network || with_network) seconds[stage_name(Stage(s))] = r.seconds[s];
   out["seconds"] = seconds, out["quality"] = described(r.quality), out["settings"] = settings(r);
   out["degraded"] = r.degraded, out["finished"] = r.finished;
   return out;
@@ -78,9 +80,14 @@ nb::dict described(const PipelineResult& r, Extent n, Extent m) {
 
 nb::dict register_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix moving_affine, Mask fixed_mask,
                         Mask moving_mask, const std::string& align, bool deform, double deadline_s,
-                        std::optional<nb::callable> cancelled, int threads, const std::string& target) {
+                        std::optional<nb::callable> cancelled, int threads, const std::string& target,
+                        std::optional<nb::dict> network, bool refine) {
   const Scan f = scan(fixed, fixed_affine, fixed_mask), m = scan(moving, moving_affine, moving_mask);
-  PipelineOptions options{align_kind(align), deform, deadline_s, nullptr};
+  std::optional<Engine> given;
+  if (network) given = engine(*network, f.extent, m.extent);
+  PipelineOptions options;
+  options.align = align_kind(align), options.deform = deform, options.deadline_s = deadline_s;
+  options.engine = given ? &*given : nullptr, options.refine = refine;
   bool interrupted = false;
   options.cancelled = [&](Stage stage, double share) {
     nb::gil_scoped_acquire locked;
@@ -95,7 +102,7 @@ nb::dict register_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix m
     result = run(operations, *queue, f, m, options);
   }
   if (interrupted) throw nb::python_error();
-  return described(result, f.extent, m.extent);
+  return described(result, f.extent, m.extent, network.has_value());
 }
 
 }  // namespace
@@ -103,8 +110,8 @@ nb::dict register_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix m
 void bind_register(nb::module_& m) {
   m.def("register", &register_scans, "fixed"_a.noconvert(), "fixed_affine"_a, "moving"_a.noconvert(), "moving_affine"_a,
         "fixed_mask"_a = nb::none(), "moving_mask"_a = nb::none(), "align"_a = "affine", "deform"_a = true,
-        "deadline_s"_a = 0.0, "cancelled"_a = nb::none(), "threads"_a = 0, "target"_a = "",
-        "cancelled(stage, share) -> bool is called between steps; True stops. deadline_s 0: none.");
+        "deadline_s"_a = 0.0, "cancelled"_a = nb::none(), "threads"_a = 0, "target"_a = "", "network"_a = nb::none(),
+        "refine"_a = true, "cancelled(stage, share) -> bool is called between steps; True stops. deadline_s 0: none.");
 }
 
 }  // namespace mmreg::bind

@@ -10,11 +10,16 @@ namespace mmreg::bind {
 using Image = In<float, 3>;
 using Matrix = In<double, 2>;
 
+inline AffineMap affine_map(const Matrix& matrix) {
+  require(matrix.shape(0) == 4 && matrix.shape(1) == 4, "an affine must have shape (4, 4)");
+  AffineMap out;
+  for (int k = 0; k < 12; ++k) out.m[k] = matrix.data()[k];
+  return out;
+}
+
 inline Scan scan(const Image& image, const Matrix& affine, const Mask& mask) {
-  require(affine.shape(0) == 4 && affine.shape(1) == 4, "an affine must have shape (4, 4)");
   require(image.size() > 0, "a scan must have at least one voxel");
-  Scan out{image.data(), extent(image, 0), {}, mask ? mask->data() : nullptr};
-  for (int k = 0; k < 12; ++k) out.affine.m[k] = affine.data()[k];
+  const Scan out{image.data(), extent(image, 0), affine_map(affine), mask ? mask->data() : nullptr};
   if (mask)
     for (int k = 0; k < 3; ++k) require(mask->shape(k) == image.shape(k), "a mask must have the shape of its scan");
   return out;

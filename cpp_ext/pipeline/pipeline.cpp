@@ -1,10 +1,10 @@
 #include "pipeline/pipeline.h"
 
-#include <chrono>
-
 #include "pipeline/finish.h"
+#include "pipeline/network.h"
 #include "pipeline/prepare.h"
 #include "pipeline/second_look.h"
+#include "pipeline/stopwatch.h"
 #include "solver/fill.h"
 
 namespace mmreg {
@@ -15,31 +15,28 @@ constexpr double kFinishInPasses = 25;
 
 class Clock {
  public:
-  explicit Clock(const PipelineOptions& options) : options_(options), start_(now()), lap_(start_) {}
+  explicit Clock(const PipelineOptions& options) : options_(options) {}
 
   void keep(double seconds) { kept_ = seconds; }
 
   // True if the work should stop: out of time, or nobody wants it any more.
   bool stop(Stage stage, double share) {
     if (!cancelled_ && options_.cancelled && options_.cancelled(stage, share)) cancelled_ = true;
-    return cancelled_ || (options_.deadline_s > 0 && now() - start_ + kept_ >= options_.deadline_s);
+    return cancelled_ || (options_.deadline_s > 0 && watch_.seconds() + kept_ >= options_.deadline_s);
   }
 
   bool cancelled() const { return cancelled_; }
 
   double lap() {
-    const double at = now(), took = at - lap_;
+    const double at = watch_.seconds(), took = at - lap_;
     lap_ = at;
     return took;
   }
 
  private:
-  static double now() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-  }
-
   const PipelineOptions& options_;
-  double start_, lap_, kept_ = 0;
+  const Stopwatch watch_;
+  double lap_ = 0, kept_ = 0;
   bool cancelled_ = false;
 };
 
@@ -63,36 +60,82 @@ struct Run {  // what every stage sees
     result.degraded |= !result.alignment.complete;
   }
 
+  bool time_is_up(Stage stage) const {
+    const bool up = clock.stop(stage, 0);
+    result.degraded |= up;
+    return up;
+  }
+
   TableMemory<float> no_deformation() const { return constant(operations, queue, 3 * voxels(fixed.extent), 0.0f); }
 
-  TableMemory<float> deform_stage() const {
-    if (!options.deform) return no_deformation();
-    if (clock.stop(Stage::deform, 0)) {
-      result.degraded = true;
-      return no_deformation();
-    }
-    const Frames frames(fixed, moving, result.affine);
-    Clock pass(options);
-    const Prepared prepared = prepare(operations, queue, fixed, moving, frames.to_moving());
-    clock.keep(kFinishInPasses * pass.lap());
-    const Filled filled = fill(operations, queue, input_of(fixed, prepared.moving.data(), prepared.valid.data()));
-    const DeformInput& input = filled.input;
-    result.facts = look(operations, queue, input);
-    if (result.facts.fixed.flat || result.facts.moving.flat) return no_deformation();
-    result.settings = choose(result.facts, input);
-    Deformation d = deform(operations, queue, input, result.facts, result.settings,
-                           [&](double share) { return clock.stop(Stage::deform, share); });
-    result.deformation_mm = TableMemory<float>(operations, queue, d.u.size());
+  // Of images on one grid, the moving one as the alignment and `prior` leave it; empty where there is nothing to match.
+  TableMemory<float> solved(const DeformInput& given, const Prior& prior) const {
+    const Filled filled = fill(operations, queue, given);
+    result.facts = look(operations, queue, filled.input);
+    if (result.facts.fixed.flat || result.facts.moving.flat) return {};
+    result.settings = choose(result.facts, filled.input);
+    Deformation d = deform(
+        operations, queue, filled.input, result.facts, result.settings,
+        [&](double share) { return clock.stop(Stage::deform, share); }, prior);
     if (d.complete) result.finished = stage_name(Stage::deform);
     result.degraded |= !d.complete;
     return std::move(d.u);
+  }
+
+  TableMemory<float> solved_on_fixed(const Prior& prior) const {
+    const Stopwatch pass;
+    const Prepared prepared =
+        prepare(operations, queue, fixed, moving, Frames(fixed, moving, result.affine).to_moving());
+    clock.keep(kFinishInPasses * pass.seconds());
+    return solved(input_of(fixed, prepared.moving.data(), prepared.valid.data()), prior);
+  }
+
+  // The network describes, the solver matches; both on the grid of the network.
+  TableMemory<float> described() const {
+    const Seen seen = see(operations, queue, *options.engine, fixed, moving, result.affine);
+    DeformInput given = input_of(seen.grid, seen.moving.moving.data(), seen.moving.valid.data());
+    given.fixed = seen.fixed.moving.data(), given.fixed_valid = seen.fixed.valid.data();
+    double& seconds = result.seconds[int(Stage::network)];
+    const TableMemory<float> u = solved(given, describing(operations, queue, *options.engine, seconds));
+    if (!u.data()) return {};
+    TableMemory<float> there = onto(operations, queue, u.data(), seen.grid, fixed);
+    operations.unfold(queue, there.data(), fixed.extent, least_determinant, most_unfold_rounds);
+    return there;
+  }
+
+  TableMemory<float> predicted() const {
+    const Stopwatch watch;
+    const Seen seen = see(operations, queue, *options.engine, fixed, moving, result.affine);
+    TableMemory<float> u = predict(operations, queue, *options.engine, seen, fixed);
+    result.finished = stage_name(Stage::network);
+    result.seconds[int(Stage::network)] = watch.seconds();
+    return u;
+  }
+
+  TableMemory<float> deformation() const {
+    if (!options.engine) return solved_on_fixed({});
+    if (options.engine->output == EngineOutput::descriptor) return described();
+    TableMemory<float> u = predicted();
+    if (!options.refine || time_is_up(Stage::deform)) return u;
+    Prior prior;
+    prior.u = u.data();
+    TableMemory<float> refined = solved_on_fixed(prior);
+    return refined.data() ? std::move(refined) : std::move(u);
+  }
+
+  TableMemory<float> deform_stage() const {
+    if (!options.deform || time_is_up(options.engine ? Stage::network : Stage::deform)) return no_deformation();
+    TableMemory<float> u = deformation();
+    if (!u.data()) return no_deformation();
+    result.deformation_mm = TableMemory<float>(operations, queue, u.size());
+    return u;
   }
 };
 
 }  // namespace
 
 const char* stage_name(Stage stage) {
-  static const char* const names[] = {"align", "deform", "finish"};
+  static const char* const names[] = {"align", "network", "deform", "finish"};
   return names[int(stage)];
 }
 
@@ -105,7 +148,7 @@ PipelineResult run(const Operations& operations, Queue& queue, const Scan& fixed
   result.seconds[int(Stage::align)] = clock.lap();
   TableMemory<float> u;
   if (!clock.cancelled()) u = stages.deform_stage();
-  result.seconds[int(Stage::deform)] = clock.lap();
+  result.seconds[int(Stage::deform)] = clock.lap() - result.seconds[int(Stage::network)];
   clock.stop(Stage::finish, 0);
   result.cancelled = clock.cancelled();
   if (result.cancelled) return result;

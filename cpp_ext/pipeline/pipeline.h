@@ -5,18 +5,21 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/engine.h"
 #include "solver/align.h"
 #include "solver/deform.h"
 
 namespace mmreg {
 
-enum class Stage : int { align, deform, finish, count };
+enum class Stage : int { align, network, deform, finish, count };
 const char* stage_name(Stage);
 
 struct PipelineOptions {
   AlignKind align = AlignKind::affine;
   bool deform = true;
-  double deadline_s = 0;  // from the start of run(); 0: none
+  const Engine* engine = nullptr;  // a network, for the deformation
+  bool refine = true;              // what it finds, by the solver; a descriptor always feeds the solver
+  double deadline_s = 0;           // from the start of run(); 0: none
   // Asked between and inside stages with the share of the stage that is done; true: stop, nothing is wanted any more.
   std::function<bool(Stage, double)> cancelled;
 };

@@ -9,11 +9,27 @@
 namespace mmreg {
 namespace {
 
-constexpr float kLeastDeterminant = 0.02f;  // far above what rounding to float32 mm can undo
-
 Found none(const Operations& operations, Queue& queue, Extent n) {
   return {constant(operations, queue, 3 * voxels(n), 0), n, {{1, 1, 1}}, 0};
 }
+
+Found copied(const Operations& operations, Queue& queue, const float* u, Extent n) {
+  TableMemory<float> copy(operations, queue, 3 * std::size_t(voxels(n)));
+  operations.combine(queue, 3 * voxels(n), 1, u, 0, u, copy.data());
+  return {std::move(copy), n, {{1, 1, 1}}, 0};
+}
+
+struct Described {  // by a network, or empty
+  TableMemory<Half> fixed, moving;
+
+  Described(const Operations& operations, Queue& queue, const Prior& prior, DeformInput& input) {
+    if (!prior.describe) return;
+    const std::size_t size = std::size_t(voxels(input.n)) * std::size_t(prior.channels);
+    fixed = TableMemory<Half>(operations, queue, size), moving = TableMemory<Half>(operations, queue, size);
+    prior.describe(Side::fixed, input.fixed, fixed.data()), prior.describe(Side::moving, input.moving, moving.data());
+    input.fixed_features = fixed.data(), input.moving_features = moving.data(), input.channels = prior.channels;
+  }
+};
 
 // Voxels of a cell: of the dense search, and at half the resolution of the search for the affine part.
 constexpr int kCellOfSearch = SearchSettings{}.factor, kCellOfSettle = 4;
@@ -33,15 +49,16 @@ AffineMap affine_part(const Operations& operations, Queue& queue, const DeformIn
 }  // namespace
 
 Deformation deform(const Operations& operations, Queue& queue, const DeformInput& given, const DeformFacts& facts,
-                   const DeformSettings& settings, const Interrupt& interrupt) {
+                   const DeformSettings& settings, const Interrupt& interrupt, const Prior& prior) {
   Deformation result;
   Through start(operations, queue, given);
-  Found found = none(operations, queue, given.n);
-  if (settings.search.wanted && !interrupt(0)) {
-    if (!given.fixed_features) start.take_out(affine_part(operations, queue, given, settings.search, facts, interrupt));
-    found = search(operations, queue, start.input, settings.search);
-  }
+  const bool searched = settings.search.wanted && !prior.u && !interrupt(0);
+  if (searched) start.take_out(affine_part(operations, queue, given, settings.search, facts, interrupt));
+  const Described described(operations, queue, prior, start.input);
   const DeformInput& input = start.input;
+  Found found = searched  ? search(operations, queue, input, settings.search)
+                : prior.u ? copied(operations, queue, prior.u, given.n)
+                          : none(operations, queue, given.n);
   result.search_inconsistency_vox = found.inconsistency_vox, result.affine = start.affine;
   TableMemory<float> u = std::move(found.u);
   Extent n = found.n;
@@ -62,7 +79,7 @@ Deformation deform(const Operations& operations, Queue& queue, const DeformInput
   result.u = change_level(operations, queue, u.data(), n, factor, input.n, Factor{{1, 1, 1}});
   const Change back = change(start.affine, start.affine, AffineMap());
   operations.add_affine(queue, result.u.data(), given.n, back.linear, back.map, result.u.data());
-  operations.unfold(queue, result.u.data(), input.n, kLeastDeterminant, most_unfold_rounds);
+  operations.unfold(queue, result.u.data(), input.n, least_determinant, most_unfold_rounds);
   return result;
 }
 

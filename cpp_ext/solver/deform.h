@@ -21,9 +21,20 @@ struct DeformInput {  // pointers belong to the table's memory; all on the grid 
   double spacing_mm[3];
   // Features of a network in place of MIND-SSC: (d, h, w, channels), channels a multiple of 16 of which the last four
   // are written here; null: MIND-SSC.
-  Half* fixed_features;
-  Half* moving_features;
+  const Half* fixed_features;
+  const Half* moving_features;
   int channels;
+};
+
+enum class Side { fixed, moving };
+
+// What a network knows beforehand.
+struct Prior {
+  const float* u = nullptr;  // (3, d, h, w), in voxels: refined, in place of a dense search
+  // Writes the features of an image on the grid of the pair. Asked for the moving image when the affine part of its
+  // motion, found by MIND-SSC, is taken out of it.
+  std::function<void(Side, const float* image, Half* features)> describe;
+  int channels = 0;  // of those features
 };
 
 inline double finest(const double spacing_mm[3]) { return std::min({spacing_mm[0], spacing_mm[1], spacing_mm[2]}); }
@@ -71,6 +82,8 @@ struct DeformFacts {
 DeformFacts look(const Operations&, Queue&, const DeformInput&);
 DeformSettings choose(const DeformFacts&, const DeformInput&);
 
+constexpr float least_determinant = 0.02f;  // of a deformation: far above what rounding to float32 mm can undo
+
 struct Deformation {
   TableMemory<float> u;  // (3, d, h, w), voxels of the fixed grid, fixed to moving
   bool complete = true;  // false: time was up, u is the best so far
@@ -81,6 +94,6 @@ struct Deformation {
 using Interrupt = std::function<bool(double progress)>;  // progress in [0, 1]; true: stop now
 
 Deformation deform(const Operations&, Queue&, const DeformInput&, const DeformFacts&, const DeformSettings&,
-                   const Interrupt&);
+                   const Interrupt&, const Prior& = {});
 
 }  // namespace mmreg

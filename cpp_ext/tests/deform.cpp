@@ -81,7 +81,7 @@ TEST(deform, the_pipeline_gives_an_answer_on_any_pair_of_extents) {
       const Values fixed = uniform(voxels(n), 0, 1), moving = uniform(voxels(m), -5, 5, 2);
       const AffineMap affine = {{2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0}};
       const Scan f{fixed.data(), n, affine, nullptr}, s{moving.data(), m, affine, nullptr};
-      PipelineOptions options{AlignKind::affine, true, 0, nullptr};
+      const PipelineOptions options;
       const std::unique_ptr<Queue> queue = open(target, 2);
       const PipelineResult r = run(target, *queue, f, s, options);
       CHECK(!r.cancelled && !r.degraded);
@@ -89,6 +89,36 @@ TEST(deform, the_pipeline_gives_an_answer_on_any_pair_of_extents) {
       r.displacement_mm.download(u.data());
       for (float value : u) CHECK(std::isfinite(value));
     }
+}
+
+TEST(deform, the_pipeline_runs_any_network_on_any_pair_of_extents) {
+  const Operations& target = *all_targets().back();
+  const AffineMap affine = {{2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0}};
+  for (const EngineOutput output : {EngineOutput::displacement, EngineOutput::velocity, EngineOutput::descriptor})
+    for (const Extent n : {Extent{1, 1, 1}, Extent{1, 14, 9}, Extent{12, 12, 12}})
+      for (const Extent seen : {Extent{1, 16, 16}, Extent{7, 5, 16}}) {
+        const Values fixed = uniform(voxels(n), 0, 1), moving = uniform(voxels(n), -5, 5, 2);
+        const Scan f{fixed.data(), n, affine, nullptr}, m{moving.data(), n, affine, nullptr};
+        Engine engine;
+        engine.fixed = fixed.data(), engine.moving = moving.data();
+        engine.output = output, engine.extent = seen, engine.affine = affine;
+        engine.factor = 2, engine.integration_steps = 5, engine.planes = 3;
+        const Extent coarse = extent_of(seen, engine.field_factor());
+        engine.field = [&](const float* a, const float* b, float* field) {
+          std::fill_n(field, 3 * voxels(coarse), a[0] + b[voxels(seen) - 1]);
+        };
+        engine.describe = [&](Side, const float* image, float* planes) {
+          for (int c = 0; c < 3; ++c) std::copy_n(image, voxels(seen), planes + c * voxels(seen));
+        };
+        PipelineOptions options;
+        options.align = AlignKind::none, options.engine = &engine;
+        const std::unique_ptr<Queue> queue = open(target, 2);
+        const PipelineResult r = run(target, *queue, f, m, options);
+        CHECK(!r.cancelled && !r.degraded);
+        Values u(r.displacement_mm.size());
+        r.displacement_mm.download(u.data());
+        for (float value : u) CHECK(std::isfinite(value));
+      }
 }
 
 }  // namespace mmreg::test

@@ -114,6 +114,21 @@ TEST(refinement, unfolding_leaves_no_fold_and_no_bit_of_a_still_field) {
       10);  // targets may round a determinant to either side of the floor, and then smooth another place
 }
 
+TEST(refinement, interleaved_planes_lie_beside_each_other) {
+  hold(
+      [](const Operations& target, Queue& queue, Extent n) {
+        const Values planes = uniform(5 * voxels(n), -1, 1);
+        Halves features(size(16 * voxels(n)));
+        target.interleave(queue, planes.data(), 5, voxels(n), 2.0f, 16, features.data());
+        const Values values = widened(features);
+        for (std::size_t i = 0; i < size(voxels(n)); ++i)
+          for (std::size_t c = 0; c < 16; ++c)
+            CHECK_NEAR(values[16 * i + c], c < 5 ? 2 * planes[c * size(voxels(n)) + i] : 0, 1e-3);
+        return values;
+      },
+      0);
+}
+
 TEST(refinement, rows_hold_the_foreground_of_either_image) {
   hold(
       [](const Operations& target, Queue& queue, Extent n) {

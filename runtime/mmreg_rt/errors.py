@@ -4,9 +4,11 @@
     ├── InputError            a file, header, array, mask or point list cannot be used
     │   ├── GeometryError     an affine, a spacing or a field of view cannot be used
     │   └── IntensityError    voxel values cannot be used
+    ├── BundleError           a model bundle, its manifest or a network in it cannot be used or trusted
     ├── TransformError        a transform or displacement field cannot be used
     ├── BackendUnavailable    the device, CPU target or backend asked for cannot run here
     ├── RegistrationError     the registration itself could not produce a result
+    ├── TrainingError         a training run cannot go on
     └── Cancelled             the caller asked to stop
 
 Each carries a stable ``code`` (``MMREG_E_...``), and its message says what was asked, what was found and
@@ -42,6 +44,10 @@ class IntensityError(InputError):
     """Voxel values cannot be used."""
 
 
+class BundleError(MmregError):
+    """A model bundle, its manifest or a network in it cannot be used or trusted."""
+
+
 class TransformError(MmregError):
     """A transform or displacement field cannot be used."""
 
@@ -52,6 +58,10 @@ class BackendUnavailable(MmregError):
 
 class RegistrationError(MmregError):
     """The registration itself could not produce a result."""
+
+
+class TrainingError(MmregError):
+    """A training run cannot go on."""
 
 
 class Cancelled(MmregError):

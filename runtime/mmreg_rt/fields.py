@@ -65,6 +65,15 @@ def folding(u_mm: Float32, grid: Grid) -> tuple[tuple[int, ...], tuple[float, ..
     return tuple(found["count"]), tuple(found["smallest"])
 
 
+def integrate(velocity_vox: Float32, steps: int) -> Float32:
+    """The displacement, in voxels, of following a velocity ``(3, D, H, W)`` for unit time.
+
+    Scaling and squaring (Arsigny et al. 2006): ``velocity / 2**steps``, composed with itself ``steps`` times.
+    """
+    u_vox: Float32 = _native.integrate(velocity_vox, steps)
+    return u_vox
+
+
 def invert(u_vox: Float32) -> tuple[Float32, float]:
     """``v`` with ``v(i) = -u(i + v(i))``, and by how many voxels it misses at worst."""
     v_vox, missed = _native.invert(u_vox)

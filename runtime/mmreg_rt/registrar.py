@@ -21,11 +21,10 @@ from .transform import Affine, DisplacementField, Rigid
 
 if TYPE_CHECKING:
     from .geometry import Array
+    from .network import Network
 
 Progress = Callable[[str, float], bool | None]
 ScanLike = Any  # a path, a nibabel image, a Volume, or (array, affine)
-
-STAGES = ("read", "check", "align", "deform", "finish")
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,8 @@ class Registrar:
     """Brings moving scans onto fixed ones; one object registers as many pairs as you like, from any thread.
 
     Args:
-        model: Reserved for a bundle with a network; None is the native solver, which needs no weights.
+        model: A bundle with a network: its path, or the name of a built-in one. None is the native solver,
+            which needs no weights.
         device: ``"cpu"``.
         align: The linear part to look for before the deformation. ``"none"`` trusts the headers.
         deform: Look for a deformation too.
@@ -95,11 +95,18 @@ class Registrar:
             same to the bit for any number.
         same_space: The headers of both scans speak of one space, so fields of view that do not overlap
             are an error. False: their origins say nothing, and the alignment starts from the content.
+        refine: Let the solver go on from what the network found, within the deadline. A network that gives
+            descriptors always feeds the solver.
+        backend: What runs the network: ``"openvino"``, ``"onnxruntime"``, or None for the faster one that is
+            installed. It is chosen here, once.
+        precision: Of the network: ``"fp32"``, ``"bf16"`` (OpenVINO on CPUs that have it), or one that the
+            bundle has a file for.
         progress: Called with the stage and its share done; returning True cancels the registration.
 
     Raises:
-        BackendUnavailable: The device or the model cannot be used here.
-        InputError: ``align`` or ``threads`` is none of the values above.
+        BackendUnavailable: The device cannot be used, or no backend can run the model here.
+        BundleError: The model cannot be trusted, or does not pass its own test.
+        InputError: ``align`` or ``threads`` is none of the values above, or there is no such model.
 
     Example:
         >>> result = Registrar().register("ct.nii.gz", "mr.nii.gz")
@@ -115,13 +122,18 @@ class Registrar:
         deform: bool = True,
         threads: int | None = None,
         same_space: bool = True,
+        refine: bool = True,
+        backend: str | None = None,
+        precision: str = "fp32",
         progress: Progress | None = None,
     ) -> None:
-        _check_choice(model, device, align, threads)
+        _check_choice(device, align, threads)
         self._align = align
         self._deform = deform
         self._threads = threads or 0
         self._same_space = same_space
+        self._refine = refine
+        self._network = None if model is None else _load(model, device, backend, precision, self._threads)
         self._progress = progress
 
     def register(
@@ -163,9 +175,18 @@ class Registrar:
             masks = [None if mask is None else as_volume(mask) for mask in (fixed_mask, moving_mask)]
         with _Lap(seconds, "check"):
             pair = check_pair(scans[0], scans[1], masks[0], masks[1], same_space=self._same_space)
-        return self._wrap(pair, self._run(pair, deadline_ms), seconds)
+        warnings = (
+            pair.warnings if self._network is None else (*pair.warnings, *_fitness(self._network, pair))
+        )
+        with _Lap(seconds, "preprocess"):
+            engine = None if self._network is None else self._network.engine(pair.fixed, pair.moving)
+        if engine is None:
+            del seconds["preprocess"]
+        return self._wrap(pair, self._run(pair, deadline_ms, engine), seconds, warnings)
 
-    def _run(self, pair: CheckedPair, deadline_ms: float | None) -> dict[str, Any]:
+    def _run(
+        self, pair: CheckedPair, deadline_ms: float | None, engine: dict[str, Any] | None
+    ) -> dict[str, Any]:
         import mmreg_rt._native as _native
 
         progress = self._progress
@@ -181,12 +202,20 @@ class Registrar:
             0.0 if deadline_ms is None else deadline_ms / 1e3,
             None if progress is None else lambda stage, share: bool(progress(stage, share)),
             self._threads,
+            network=engine,
+            refine=self._refine,
         )
         if found["cancelled"]:
             raise Cancelled("MMREG_E_CANCELLED", "The registration was cancelled by the progress callback.")
         return found
 
-    def _wrap(self, pair: CheckedPair, found: dict[str, Any], seconds: dict[str, float]) -> Registration:
+    def _wrap(
+        self,
+        pair: CheckedPair,
+        found: dict[str, Any],
+        seconds: dict[str, float],
+        warnings: tuple[str, ...],
+    ) -> Registration:
         grid, aligned = pair.fixed.grid, self._align != "none"
         deformation = found["deformation_mm"]
         return Registration(
@@ -200,8 +229,9 @@ class Registrar:
             quality=Quality(**found["quality"]),
             degraded=found["degraded"],
             finished=found["finished"],
-            settings=found["settings"],
-            warnings=pair.warnings,
+            settings=found["settings"]
+            | ({} if self._network is None else {"network": self._network.about()}),
+            warnings=warnings,
         )
 
 
@@ -216,12 +246,26 @@ class _Lap:
         self._seconds[self._stage] = time.perf_counter() - self._start
 
 
-def _check_choice(model: object, device: str, align: str, threads: int | None) -> None:
-    if model is not None:
-        raise BackendUnavailable(
-            "MMREG_E_MODEL",
-            f"This version runs the native solver only; model must be None, got {model!r}. Leave it out.",
-        )
+def _load(
+    model: str | os.PathLike[str], device: str, backend: str | None, precision: str, threads: int
+) -> Network:
+    from .network import Network
+
+    return Network(model, device=device, backend=backend, precision=precision, threads=threads)
+
+
+def _fitness(network: Network, pair: CheckedPair) -> tuple[str, ...]:
+    """Warnings about scans at the edge of what the network was made for; beyond it they are refused."""
+    from .bundle import check_intended_use
+
+    found = check_intended_use(network.manifest, pair.fixed, pair.moving)
+    refused = [message for level, message in found if level == "refuse"]
+    if refused:
+        raise InputError("MMREG_E_INTENDED_USE", " ".join(refused))
+    return tuple(message for level, message in found if level == "warn")
+
+
+def _check_choice(device: str, align: str, threads: int | None) -> None:
     if device != "cpu":
         raise BackendUnavailable(
             "MMREG_E_DEVICE", f"This version runs on the CPU only; got device {device!r}. Use device='cpu'."

@@ -12,7 +12,14 @@ from click.testing import CliRunner
 
 from mmreg_rt import io
 from mmreg_rt.cli import main
-from mmreg_rt.errors import BackendUnavailable, Cancelled, InputError, RegistrationError, TransformError
+from mmreg_rt.errors import (
+    BackendUnavailable,
+    BundleError,
+    Cancelled,
+    InputError,
+    RegistrationError,
+    TransformError,
+)
 from mmreg_rt.report import panels
 from mmreg_rt.report.planes import planes
 from mmreg_rt.transform import DisplacementField, Rigid
@@ -142,6 +149,7 @@ def test_json_is_the_same_as_the_file_and_alone_on_standard_output(folder):
         (BackendUnavailable("MMREG_E_TARGET", "no such target"), 5),
         (RegistrationError("MMREG_E_DIVERGED", "no result"), 7),
         (TransformError("MMREG_E_T", "bad"), 3),
+        (BundleError("MMREG_E_BUNDLE_HASH", "not as signed"), 4),
         (Cancelled("MMREG_E_CANCELLED", "stopped"), 130),
         (pretend.NO_OVERLAP, 3),
         (OSError(28, "No space left on device"), 3),
@@ -308,6 +316,21 @@ def test_doctor_exits_with_5_if_a_target_computes_wrongly(monkeypatch):
 
     monkeypatch.setattr(_native, "jacobian", lambda u, **_: np.zeros(u.shape[1:], np.float32))
     assert "BAD" in run("doctor", code=5).output
+
+
+def test_doctor_tries_every_backend_or_says_why_not(monkeypatch):
+    from mmreg_rt import backends
+    from mmreg_rt.backends import trial
+
+    found = {one["what"]: one for one in json.loads(run("doctor --json").stdout)["findings"]}
+    for name in backends.NAMES:
+        reason = backends.by_name(name).why_not("cpu")
+        assert found[name]["state"] == ("ok" if reason is None else "off")
+        assert ("computes rightly: fp32" if reason is None else reason) in found[name]["words"]
+    if backends.by_name("onnxruntime").why_not("cpu") is None:
+        assert "not bf16: does not compute in bf16" in found["onnxruntime"]["words"]
+        monkeypatch.setattr(trial, "what_is_wrong", lambda _: "adds two images wrongly")
+        assert "BAD  onnxruntime" in run("doctor", code=5).output
 
 
 def test_demo_registers_the_phantom_from_its_files_and_scores_it(folder, monkeypatch):

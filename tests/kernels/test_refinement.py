@@ -280,3 +280,13 @@ def test_without_foreground_no_row_is_active(target):
     black = np.zeros((2, 3, 4), np.float32)
     rows = _native.active_rows(black, 0.0, black, 0.0, 3, target=target)
     np.testing.assert_array_equal(rows[:, 0], rows[:, 1])
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 3, 65), (3, 5, 70)])
+@pytest.mark.parametrize(("planes", "channels"), [(1, 16), (12, 16), (24, 32)])
+def test_interleave_puts_the_planes_of_a_voxel_beside_each_other(target, shape, planes, channels, rng):
+    given = rng.normal(0, 1, (planes, *shape)).astype(np.float32)
+    features = _native.interleave(given, 1.5, channels, target=target).view(np.float16)
+    expected = np.zeros((*shape, channels))
+    expected[..., :planes] = np.moveaxis(1.5 * given.astype(np.float64), 0, -1)
+    np.testing.assert_allclose(features, expected, rtol=2**-11, atol=2**-24)  # half precision

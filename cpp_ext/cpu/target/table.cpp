@@ -57,6 +57,7 @@ const Operations operations = {
     sample_points,
     sample_histogram,
     sample_gradient,
+    interleave,
     attach,
     force,
     descent,

@@ -8,7 +8,7 @@ Exit codes:
 2     the command line is wrong
 3     an input or a path cannot be used: missing, damaged, no overlap, not writable
 4     the model cannot be used
-5     the device, CPU target or backend asked for cannot run here
+5     the device, CPU target, backend or extra asked for is not there
 6     the deadline was reached: the best finished stage is written and marked ``degraded``
 7     low confidence: the verdict is fail, or no result could be reached
 130   interrupted

@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from .exits import DEVICE
 from .options import json_option
 
+if TYPE_CHECKING:
+    from ..backends import Backend
+
 ALL_TARGETS = ("avx512", "avx2", "baseline")
-# package, what it would be for, how to get it
-BACKENDS = (
-    ("onnxruntime", "networks on any CPU", "pip install 'mmreg-rt[cpu]'"),
-    ("openvino", "networks on Intel and AMD CPUs, faster", "pip install 'mmreg-rt[openvino]'"),
-    ("tensorrt", "networks on NVIDIA GPUs", "pip install 'mmreg-rt[tensorrt]'"),
-)
+NOT_NEEDED = "; not needed for the native solver"
 
 
 class Finding(NamedTuple):
@@ -37,7 +36,8 @@ class Finding(NamedTuple):
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Say what runs on this machine, and what does not and why.
 
-    Each CPU target is tried, not only listed. The exit code is 5 if the solver cannot run.
+    Each CPU target and each backend that can run is tried, not only listed. The exit code is 5 if one of them
+    computes wrongly, or the solver cannot run.
     """
     findings = [*_versions(), *_targets(), *_threads(), *_backends()]
     bad = any(finding.state == "bad" for finding in findings)
@@ -120,13 +120,30 @@ def _available_gib() -> float | None:
 
 
 def _backends() -> Iterator[Finding]:
+    """The solver, and each backend on each device: tried if it can run, else why not."""
+    from .. import backends
+
     yield Finding("native solver", "ok", "registers without any network or model")
-    for package, purpose, install in BACKENDS:
-        if find_spec(package) is None:
-            yield Finding(
-                package, "off", f"not installed ({purpose}); not needed for the native solver. {install}"
-            )
-        else:
-            yield Finding(
-                package, "off", f"installed ({purpose}), not used: this version runs no network yet"
-            )
+    for name in backends.NAMES:
+        yield _on_cpu(backends.by_name(name))
+    reason = backends.by_name("onnxruntime").why_not("cuda")
+    words = "can run networks on the GPU" if reason is None else reason + NOT_NEEDED
+    yield Finding("onnxruntime on cuda", "off" if reason else "ok", words)
+    there = "" if find_spec("tensorrt") is None else "installed, "
+    yield Finding("tensorrt", "off", f"{there}not used: this version does not run it yet{NOT_NEEDED}")
+
+
+def _on_cpu(backend: Backend) -> Finding:
+    from ..backends import PRECISIONS, trial
+
+    reason = backend.why_not("cpu")
+    if reason is not None:
+        return Finding(backend.name, "off", reason + NOT_NEEDED)
+    wrong = trial.what_is_wrong(backend)
+    if wrong is not None:
+        return Finding(backend.name, "bad", f"{wrong}. Reinstall it.")
+    without = {precision: backend.why_not("cpu", precision) for precision in PRECISIONS}
+    able = [precision for precision, reason in without.items() if reason is None]
+    unable = [f"not {precision}: {reason}" for precision, reason in without.items() if reason is not None]
+    words = f"{version(backend.name)} runs networks on the CPU and computes rightly: {', '.join(able)}"
+    return Finding(backend.name, "ok", "; ".join([words, *unable]))

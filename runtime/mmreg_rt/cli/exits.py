@@ -7,15 +7,26 @@ from typing import IO, Any
 
 import click
 
-from ..errors import BackendUnavailable, Cancelled, InputError, MmregError, RegistrationError, TransformError
+from ..errors import (
+    BackendUnavailable,
+    BundleError,
+    Cancelled,
+    InputError,
+    MmregError,
+    RegistrationError,
+    TrainingError,
+    TransformError,
+)
 
 OK, BUG, USAGE, INPUT, MODEL, DEVICE, DEADLINE, LOW_CONFIDENCE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 7, 130
 
 _BY_KIND: tuple[tuple[type[MmregError], int], ...] = (
     (InputError, INPUT),
     (TransformError, INPUT),
+    (BundleError, MODEL),
     (BackendUnavailable, DEVICE),
     (RegistrationError, LOW_CONFIDENCE),
+    (TrainingError, LOW_CONFIDENCE),
     (Cancelled, INTERRUPTED),
 )
 

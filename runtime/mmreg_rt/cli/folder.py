@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,10 +22,11 @@ RESULTS = (
 
 
 @contextmanager
-def complete(folder: Path) -> Iterator[Path]:
+def complete(folder: Path, results: Sequence[str] = RESULTS) -> Iterator[Path]:
     """A hidden folder to write into; its files move to ``folder`` if the block ends well, else they go.
 
-    Results of an earlier run are removed, so that what lies there is of one run. Other files are left alone.
+    ``results`` of an earlier run are removed, so that what lies there is of one run. Other files are left
+    alone.
     """
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +34,7 @@ def complete(folder: Path) -> Iterator[Path]:
     try:
         yield partial
         folder.mkdir(exist_ok=True)
-        for name in RESULTS:
+        for name in results:
             (folder / name).unlink(missing_ok=True)
         for path in sorted(partial.iterdir()):
             os.replace(path, folder / path.name)

@@ -14,9 +14,14 @@ COMMANDS = {
     "warp": "Take an image, labels or points through a transform.",
     "evaluate": "Overlap, surface distance, landmark error, folding.",
     "inspect": "Say in words what a file is.",
+    "benchmark": "Time a network stage by stage on this machine.",
     "doctor": "Say what runs on this machine, and what does not and why.",
     "demo": "Register a generated head whose truth is known.",
+    "train": "Train a method on your scans, or on generated ones.",
+    "export": "Make a bundle of a trained method.",
 }
+# commands that another package of the distribution brings; its heavy libraries are an extra of the same name
+HOOKS = {"train": "mmreg_train.cli", "export": "mmreg_export.cli"}
 
 EXITS = """\b
 Exit codes:
@@ -25,7 +30,7 @@ Exit codes:
   2    the command line is wrong
   3    an input or a path cannot be used
   4    the model cannot be used
-  5    the device or CPU target asked for cannot run here
+  5    the device, CPU target or extra asked for is not there
   6    deadline reached: the best finished stage is written
   7    low confidence: the verdict is fail, or there is no result
   130  interrupted"""
@@ -42,7 +47,7 @@ class Group(click.Group):
         """Import the command's module."""
         if name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"{__package__}.{name}"), name)
+        command: click.Command = getattr(import_module(HOOKS.get(name, f"{__package__}.{name}")), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -26,9 +26,12 @@ class Job:
 
     fixed: Path
     moving: Path
-    model: Path | None = None
+    model: str | None = None
     align: str = "affine"
     deform: bool = True
+    refine: bool = True
+    backend: str | None = None
+    precision: str = "fp32"
     labels: Path | None = None  # of the moving scan
     points: Path | None = None  # of the moving scan
     fixed_mask: Path | None = None
@@ -39,7 +42,7 @@ class Job:
     @property
     def options(self) -> dict[str, Any]:
         """What was asked for, without paths: they may name a patient."""
-        given = asdict(self)
+        given = asdict(self) | {"model": self.model and Path(self.model).name}
         return {
             k: v.name if isinstance(v, Path) else v for k, v in given.items() if k not in ("fixed", "moving")
         }
@@ -112,7 +115,14 @@ def _register(job: Job, case: report.Case, extras: _Extras, progress: Progress) 
     assert case.moving is not None
     odd = [] if extras.points is None else check_points(extras.points, case.moving.grid, "moving")
     registrar = Registrar(
-        job.model, align=job.align, deform=job.deform, threads=job.threads, progress=progress
+        job.model,
+        align=job.align,
+        deform=job.deform,
+        refine=job.refine,
+        backend=job.backend,
+        precision=job.precision,
+        threads=job.threads,
+        progress=progress,
     )
     reading = progress.running("read")
     result = registrar.register(case.fixed, case.moving, **extras.masks, deadline_ms=job.deadline_ms)

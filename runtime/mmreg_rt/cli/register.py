@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ..backends import NAMES, PRECISIONS
 from .options import FILE, FOLDER, json_option, threads_option
 
 
@@ -15,10 +16,18 @@ from .options import FILE, FOLDER, json_option, threads_option
 @click.argument("fixed", type=FILE)
 @click.argument("moving", type=FILE)
 @click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the results; made if need be.")
-@click.option("--model", type=FILE, help="A trained model; without one the native solver does it all.")
+@click.option(
+    "--model", help="A bundle: its path, or the name of a built-in one. Without, the solver does it all."
+)
 @click.option("--align", type=click.Choice(("none", "rigid", "affine")), default="affine", show_default=True,
               help="Linear alignment before the deformation.")  # fmt: skip
 @click.option("--no-deform", is_flag=True, help="Stop after the alignment.")
+@click.option("--no-refine", is_flag=True, help="Leave what the model found as it is.")
+@click.option(
+    "--backend", type=click.Choice(NAMES), help="What runs the model; by default the faster one here."
+)
+@click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True,
+              help="Of the model.")  # fmt: skip
 @click.option(
     "--labels", type=FILE, help="Label map of the moving scan; writes labels.nii.gz on the fixed grid."
 )
@@ -33,7 +42,9 @@ from .options import FILE, FOLDER, json_option, threads_option
 @threads_option
 @json_option
 @click.pass_context
-def register(ctx: click.Context, /, output: Path, no_deform: bool, as_json: bool, **given: Any) -> None:
+def register(
+    ctx: click.Context, /, output: Path, no_deform: bool, no_refine: bool, as_json: bool, **given: Any
+) -> None:
     """Bring MOVING onto FIXED.
 
     Writes warped.nii.gz, transform.nii.gz (where each point of FIXED lies in MOVING: a displacement field
@@ -45,7 +56,9 @@ def register(ctx: click.Context, /, output: Path, no_deform: bool, as_json: bool
     from .progress import Progress
 
     try:
-        summary = carry_out(Job(deform=not no_deform, **given), output, Progress(quiet=as_json))
+        summary = carry_out(
+            Job(deform=not no_deform, refine=not no_refine, **given), output, Progress(quiet=as_json)
+        )
     except Failed as failed:
         if ctx.find_root().params["debug"]:
             raise

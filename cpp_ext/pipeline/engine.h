@@ -1,0 +1,36 @@
+// A network as the pipeline sees it: something that is run, by Python through ONNX Runtime or OpenVINO, or by a C host.
+// It gives a field, or features in place of MIND-SSC.
+#pragma once
+#include <functional>
+
+#include "solver/level.h"
+#include "solver/survey.h"
+
+namespace mmreg {
+
+enum class EngineOutput { displacement, velocity, descriptor };
+
+struct Engine {
+  EngineOutput output = EngineOutput::displacement;
+  Extent extent{};               // of the grid that it sees both scans on
+  AffineMap affine;              // indices of that grid to mm, in the space of the fixed scan
+  const float* fixed = nullptr;  // the scans in the intensities that it knows, in the table's memory
+  const float* moving = nullptr;
+  int dims = 3;               // 2: fields have two components, along the last two axes
+  int factor = 1;             // voxels of that grid in one of the field, along each axis that has more than one
+  int integration_steps = 0;  // squarings, of a velocity
+  int planes = 0;             // of a descriptor
+  float scale = 1;            // of a descriptor: makes its differences as large as those of MIND-SSC
+
+  Factor field_factor() const {
+    const auto along = [this](int length) { return length > 1 ? factor : 1; };
+    return {{along(extent.d), along(extent.h), along(extent.w)}};
+  }
+
+  // Images on the grid, the lowest value of the scan outside of it. The field (dims, extent / factor rounded up)
+  // is in voxels of the grid. Pointers belong to the table's memory. Whatever goes wrong is thrown.
+  std::function<void(const float* fixed, const float* moving, float* field)> field;
+  std::function<void(Side, const float* image, float* planes)> describe;
+};
+
+}  // namespace mmreg

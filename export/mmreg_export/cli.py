@@ -1,0 +1,73 @@
+"""``mmreg export``. Only click is imported until it runs."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mmreg_rt.errors import BackendUnavailable, InputError
+
+NEEDED = ("torch", "onnx", "onnxscript", "onnxruntime", "safetensors")
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True,
+              help="The bundle, NAME.mmreg.")  # fmt: skip
+@click.option("--precision", default="fp32", show_default=True, help="Of fp32, fp16, int8; commas between.")
+@click.option("--pair", "pairs", type=click.Path(path_type=Path), nargs=2, multiple=True,
+              help="FIXED MOVING, to calibrate on and to compare with; as often as you like.")  # fmt: skip
+@click.option("--name", help="In the manifest; by default that of the file.")
+@click.option("--version", default="1", show_default=True)
+@click.option("--licence", default="LicenseRef-unstated", show_default=True, help="Of the weights, SPDX.")
+@click.option("--anatomy", default="any", show_default=True)
+@click.option("--spacing-mm", type=float, nargs=2, default=(0.1, 10.0), show_default=True,
+              help="Of scans that it is made for, from and to.")  # fmt: skip
+@click.option("--field-of-view-mm", type=float, nargs=2, default=(1.0, 1000.0), show_default=True)
+@click.option("--threads", type=click.IntRange(1))
+def export(
+    checkpoint: Path, output: Path, precision: str, pairs: tuple[tuple[Path, Path], ...], **given: Any
+) -> None:
+    """Make a bundle of CHECKPOINT, a file of `mmreg train` or its run folder (the best checkpoint is taken).
+
+    The network is compared with torch on every backend of this machine, in mm of displacement; where a limit
+    is passed nothing is written.
+    """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise BackendUnavailable(
+            "MMREG_E_EXTRA_MISSING",
+            f"Export needs {', '.join(missing)}, which this environment does not have. Install the extras "
+            "`train` and `export`: pip install 'mmreg-rt[train,export]'.",
+        )
+    precisions = [word.strip() for word in precision.split(",")]
+    if unknown := sorted({*precisions} - {*PRECISIONS}):
+        raise InputError(
+            "MMREG_E_PRECISION",
+            f"Precisions are {', '.join(PRECISIONS)}; found {', '.join(unknown)}. Ask for these; bf16 needs "
+            "no file of its own.",
+        )
+    _export(checkpoint, output, precisions, pairs, given)
+
+
+def _export(checkpoint: Path, output: Path, precisions: list[str], pairs: Any, given: dict[str, Any]) -> None:
+    from .pack import Identity, Request, pack
+    from .pairs import read_pair
+    from .trained import read_trained
+
+    trained = read_trained(checkpoint)
+    threads, name = given.pop("threads"), given.pop("name")
+    request = Request(
+        trained.method,
+        trained.spec,
+        Identity(name or output.name.removesuffix(".mmreg"), **given),
+        trained.card,
+        precisions,
+        [read_pair(fixed, moving, trained.spec) for fixed, moving in pairs],
+        threads or 0,
+    )
+    pack(request, output, lambda line: click.echo(line, err=True))

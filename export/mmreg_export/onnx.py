@@ -1,0 +1,79 @@
+"""The network of a method as one ONNX file, opset 20, for any size that is a multiple of the method's."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mmreg_train.methods import Method
+
+OPSET = 20  # the lowest with everything that networks here need, and what TensorRT 10 reads
+MOST_STEPS = 64  # sizes up to so many multiples
+
+
+def input_names(method: Method) -> tuple[str, ...]:
+    """``image`` for a descriptor, which sees one scan at a time; else ``fixed`` and ``moving``."""
+    return ("image",) if method.output_kind == "descriptor" else ("fixed", "moving")
+
+
+def export_network(method: Method) -> bytes:
+    """ONNX of ``method.network()``: inputs by ``input_names``, ``(1, 1, D, H, W)`` float32; one ``output``.
+
+    Names of layers and the paths of source files are left out: the same weights give the same bytes.
+
+    Raises:
+        torch.onnx.errors.OnnxExporterError: The network does what ONNX cannot say.
+    """
+    names = input_names(method)
+    network = method.network().eval().cpu()
+    steps = {
+        axis + 2: method.multiple * torch.export.Dim(f"n{axis}", min=1, max=MOST_STEPS)
+        for axis in range(method.dims)
+    }
+    # sizes that differ, or two axes would be taken for one
+    size = [method.multiple * (2 + axis) for axis in range(method.dims)]
+    example = tuple(torch.zeros(1, 1, *size) for _ in names)
+    with silence():
+        program = torch.onnx.export(
+            network,
+            example,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(names),
+            output_names=["output"],
+            dynamic_shapes=tuple(steps for _ in names),
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    model.graph.name = method.name
+    model.graph.ClearField("value_info")
+    model.ClearField("metadata_props")
+    model.graph.ClearField("metadata_props")
+    for node in model.graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    made = io.BytesIO()
+    made.write(model.SerializeToString(deterministic=True))
+    return made.getvalue()
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Exporters tell their story in warnings and log lines, none of which a user can act on."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

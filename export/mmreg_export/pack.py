@@ -1,0 +1,146 @@
+"""A trained method becomes a bundle: exported, compared on every backend that is here, packed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmreg_rt.backends import NAMES, by_name
+from mmreg_rt.bundle import Bundle, golden_bytes, write_bundle
+from mmreg_rt.preprocess import PreprocessSpec
+
+from .onnx import export_network
+from .pairs import Pair, generated_pairs
+from .parity import Parity, as_numbers, compare, in_torch, network_inputs
+from .precision import half, quantised
+
+if TYPE_CHECKING:
+    from mmreg_train.methods import Method
+
+FILES = {"fp32": "net.onnx", "fp16": "net.fp16.onnx", "int8": "net.int8.onnx"}
+GOLDEN_LIMIT_MM = {"fp32": 0.02, "bf16": 0.3, "fp16": 0.3, "int8": 2.0}
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the manifest says of a bundle besides its network."""
+
+    name: str
+    version: str = "1"
+    licence: str = "LicenseRef-unstated"
+    anatomy: str = "any"
+    modalities: tuple[Sequence[str], Sequence[str]] | None = None
+    spacing_mm: tuple[float, float] = (0.1, 10.0)
+    field_of_view_mm: tuple[float, float] = (1.0, 1000.0)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to make of a method.
+
+    Args:
+        method: With its weights.
+        spec: What is done to scans before the network sees them.
+        identity: For the manifest.
+        card: Model card, Markdown.
+        precisions: Of ``FILES``; fp32 is always there.
+        pairs: To calibrate on and to compare with; generated ones where there are none.
+        threads: For the comparison; 0 is as many as this process may use.
+    """
+
+    method: Method
+    spec: PreprocessSpec
+    identity: Identity
+    card: str
+    precisions: Sequence[str] = ("fp32",)
+    pairs: Sequence[Pair] = field(default_factory=list)
+    threads: int = 0
+
+
+def pack(request: Request, path: Path, say: Say = print) -> Bundle:
+    """Export, compare and write; nothing is written where a limit is passed.
+
+    Raises:
+        ParityError: A backend is further from torch than allowed.
+        BundleError: What was exported is no bundle.
+    """
+    method = request.method
+    golden = generated_pairs(method.dims, request.spec.multiple, 1)[0]
+    pairs = list(request.pairs) or generated_pairs(method.dims, request.spec.multiple, 3)
+    say("exporting")
+    models = _models(request, pairs)
+    parity = _compared(request, models, pairs, say)
+    for found in parity:
+        found.check()
+    expected = in_torch(method, network_inputs(method, golden)[0])
+    files = {FILES[precision]: model for precision, model in models.items()}
+    files |= {
+        "card.md": request.card.encode(),
+        "golden.npz": golden_bytes(golden.fixed, golden.moving, expected),
+    }
+    bundle = write_bundle(path, _manifest(request, models, parity), files)
+    say(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+    return bundle
+
+
+def _models(request: Request, pairs: Sequence[Pair]) -> dict[str, bytes]:
+    models = {"fp32": export_network(request.method)}
+    if "fp16" in request.precisions:
+        models["fp16"] = half(models["fp32"])
+    if "int8" in request.precisions:
+        inputs = [run for pair in pairs for run in network_inputs(request.method, pair)]
+        models["int8"] = quantised(models["fp32"], inputs)
+    return models
+
+
+def _compared(request: Request, models: Mapping[str, bytes], pairs: Sequence[Pair], say: Say) -> list[Parity]:
+    """On every backend of this machine, in every precision that it has."""
+    made = []
+    for name in NAMES:
+        backend = by_name(name)
+        for precision in (*models, "bf16"):
+            if reason := backend.why_not("cpu", precision):
+                say(f"{name:12} {precision}  not compared: {reason}")
+                continue
+            model = models.get(precision, models["fp32"])
+            session = backend.load(model, precision=precision, threads=request.threads, device="cpu")
+            try:
+                found = compare(request.method, session, pairs)
+            finally:
+                session.close()
+            say(f"{name:12} {precision}  {found}")
+            made.append(found)
+    return made
+
+
+def _manifest(request: Request, models: Mapping[str, bytes], parity: Sequence[Parity]) -> dict[str, Any]:
+    method, identity = request.method, request.identity
+    in_bf16 = any(found.precision == "bf16" for found in parity)
+    limits = {name: GOLDEN_LIMIT_MM[name] for name in (*models, *(["bf16"] if in_bf16 else []))}
+    return {
+        "name": identity.name,
+        "version": identity.version,
+        "method": method.name,
+        "dims": method.dims,
+        "licence": identity.licence,
+        "card": "card.md",
+        "output": {
+            "kind": method.output_kind,
+            "factor": method.factor,
+            "integration_steps": method.integration_steps,
+            "channels": method.channels,
+        },
+        "preprocess": request.spec.as_dict(),
+        "intended_use": {
+            "modalities": identity.modalities,
+            "anatomy": identity.anatomy,
+            "spacing_mm": list(identity.spacing_mm),
+            "field_of_view_mm": list(identity.field_of_view_mm),
+        },
+        "precisions": {name: FILES[name] for name in models},
+        "golden": {"file": "golden.npz", "limit_mm": limits},
+        "parity": as_numbers(parity),
+    }

@@ -1,0 +1,120 @@
+"""What runs a network: one protocol, one file per library, chosen once and never swapped silently.
+
+A backend is looked for by name; its file is imported when it is asked for, the library behind it when it is
+first used. Neither library is needed by the rest of the package: ``pip install 'mmreg-rt[cpu]'`` brings
+onnxruntime, ``'mmreg-rt[openvino]'`` openvino.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from ..errors import BackendUnavailable
+
+if TYPE_CHECKING:
+    from ..geometry import Float32
+    from .session import Port
+
+__all__ = ["NAMES", "PRECISIONS", "Backend", "Session", "by_name", "choose"]
+
+# OpenVINO before ONNX Runtime: 2 to 5 times faster on a CPU, with less memory (benchmarks/backends.py)
+_HOMES = {"openvino": ("openvino", "OpenVino"), "onnxruntime": ("onnxruntime", "OnnxRuntime")}
+NAMES = tuple(_HOMES)
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+
+
+class Session(Protocol):
+    """A network, loaded."""
+
+    inputs: tuple[Port, ...]
+    """What it takes, by name and shape."""
+
+    ran: Mapping[str, str]
+    """What really runs: backend, version, device, provider, precision, arithmetic, threads."""
+
+    seconds: Mapping[str, float]
+    """Of the last ``infer``: set input, infer, read output."""
+
+    def prepare(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Allocate, compile and run once for inputs of these shapes, so that the next ``infer`` is quick."""
+
+    def infer(self, inputs: Mapping[str, Float32]) -> Float32:
+        """The output, C-contiguous float32, for float32 inputs by name.
+
+        A shape seen before costs no allocation: the array is the session's own, and valid until the next
+        ``infer`` or ``close``. Values are not looked at: NaN in, NaN out.
+
+        Raises:
+            InputError: Names, shapes or types are not the network's; the session is closed or in use.
+            RegistrationError: The library could not run it.
+        """
+
+    def close(self) -> None:
+        """Give the memory back. Twice is once."""
+
+
+class Backend(Protocol):
+    """A library that runs networks."""
+
+    name: str
+
+    def why_not(self, device: str, precision: str = "fp32") -> str | None:
+        """None if it can run here; otherwise the reason and what to install."""
+
+    def load(self, model: bytes, *, precision: str, threads: int, device: str) -> Session:
+        """A session for a network.
+
+        Args:
+            model: An ONNX file's bytes.
+            precision: ``"fp32"``; ``"bf16"``, arithmetic for an fp32 file; ``"fp16"`` or ``"int8"``, which
+                are files of their own.
+            threads: 0 is as many as this process may use.
+            device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+
+        Raises:
+            BackendUnavailable: It cannot run here, or would run elsewhere or in another precision.
+            InputError: The bytes are no network of float32 images.
+        """
+
+
+def by_name(name: str) -> Backend:
+    """The backend of this name.
+
+    Raises:
+        BackendUnavailable: There is none.
+    """
+    if name not in _HOMES:
+        raise BackendUnavailable(
+            "MMREG_E_BACKEND_NAME", f"There is no backend {name!r}. Name one of {', '.join(NAMES)}."
+        )
+    module, kind = _HOMES[name]
+    backend: Backend = getattr(import_module(f"{__name__}.{module}"), kind)()
+    return backend
+
+
+def choose(
+    device: str, backend: str | None = None, precision: str = "fp32"
+) -> tuple[Backend, dict[str, str]]:
+    """The first backend, or the one that is named, that can run on a device, and why those before cannot.
+
+    Nothing is swapped in later: what runs is what is chosen here.
+
+    Raises:
+        BackendUnavailable: None can; the message has each one's reason. Or there is none of that name.
+    """
+    reasons: dict[str, str] = {}
+    for name in NAMES if backend is None else (backend,):
+        candidate = by_name(name)
+        reason = candidate.why_not(device, precision)
+        if reason is None:
+            return candidate, reasons
+        reasons[name] = reason
+    width = max(map(len, reasons))
+    raise BackendUnavailable(
+        "MMREG_E_BACKEND",
+        f"No backend can run a network in {precision} on {device}:\n"
+        + "".join(f"  {name:{width}}  {reason}\n" for name, reason in reasons.items())
+        + "Install what is missing, or ask for another device or precision.",
+    )

@@ -1,0 +1,179 @@
+"""Networks by ONNX Runtime: the reference that runs on any CPU, and on NVIDIA GPUs with its CUDA provider.
+
+Half-precision files run everywhere; where ONNX Runtime has no half kernel it casts to float32 by itself
+(every x86-64 CPU), and ``ran["arithmetic"]`` says so. Its int8 speeds up 2-D convolutions, not 3-D ones.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import BackendUnavailable, InputError
+from .session import CheckedSession, Port, Shape, aligned, frozen, in_one_line, unreadable, usable_threads
+
+if TYPE_CHECKING:
+    from ..geometry import Float32
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+PRECISIONS = ("fp32", "fp16", "int8")
+QUANTISED = (b"QuantizeLinear", b"QLinearConv", b"ConvInteger")  # in the bytes of every int8 file
+FATAL = 4  # the only level that writes nothing: errors arrive as exceptions
+
+
+class OnnxRuntime:
+    """ONNX Runtime on the CPU or on one NVIDIA GPU."""
+
+    name = "onnxruntime"
+
+    def why_not(self, device: str, precision: str = "fp32") -> str | None:
+        """None if it can run here; otherwise the reason and what to install."""
+        kind, _, index = device.partition(":")
+        if kind not in ("cpu", "cuda") or (index and (kind == "cpu" or not index.isdecimal())):
+            return f"knows the devices cpu, cuda and cuda:N, not {device!r}"
+        if precision == "bf16":
+            return "does not compute in bf16; openvino does (pip install 'mmreg-rt[openvino]')"
+        if precision not in PRECISIONS:
+            return f"knows the precisions {', '.join(PRECISIONS)}, not {precision!r}"
+        extra = "cpu" if kind == "cpu" else "gpu"
+        if find_spec("onnxruntime") is None:
+            return f"not installed; pip install 'mmreg-rt[{extra}]'"
+        try:
+            import onnxruntime
+
+            providers = onnxruntime.get_available_providers()
+        except Exception as error:  # a broken installation fails in many ways
+            return f"installed, but cannot be imported: {in_one_line(error)}"
+        return None if kind == "cpu" else _why_no_cuda(providers)
+
+    def load(self, model: bytes, *, precision: str, threads: int, device: str) -> CheckedSession:
+        """A session for an ONNX file's bytes; see ``Backend.load``."""
+        reason = self.why_not(device, precision)
+        if reason is not None:
+            raise BackendUnavailable(
+                "MMREG_E_BACKEND", f"onnxruntime cannot run {precision} on {device}: {reason}."
+            )
+        return OnnxRuntimeSession(model, precision, usable_threads(threads), device)
+
+
+class OnnxRuntimeSession(CheckedSession):
+    """A network in ONNX Runtime, its inputs and output bound to fixed buffers for each shape."""
+
+    def __init__(self, model: bytes, precision: str, threads: int, device: str) -> None:
+        import onnxruntime
+
+        if precision == "int8" and not any(operation in model for operation in QUANTISED):
+            raise InputError(
+                "MMREG_E_MODEL_PRECISION",
+                "int8 was asked for, and no operation of the network is quantised. Ask for fp32, or give "
+                "the int8 file.",
+            )
+        provider, options = _provider(device)
+        try:
+            self._session = onnxruntime.InferenceSession(
+                bytes(model), _session_options(threads, provider), [(provider, options)], enable_fallback=0
+            )
+        except Exception as error:  # its exceptions have no base of their own
+            raise unreadable(error, "onnxruntime") from error
+        _check_provider(provider, self._session.get_providers())
+        super().__init__(_ports(self._session.get_inputs()), _ports(self._session.get_outputs()))
+        halves = provider == CUDA or platform.machine() in ("aarch64", "arm64")
+        self.ran = frozen(
+            backend="onnxruntime",
+            version=onnxruntime.__version__,
+            device=device,
+            provider=provider,
+            precision=precision,
+            arithmetic="fp32 (cast by onnxruntime)" if precision == "fp16" and not halves else precision,
+            threads=threads,
+        )
+
+    def _bind(self, shape: Shape) -> _Binding:
+        return _Binding(self._session, self.inputs, self.output_port.name, shape)
+
+    def _release(self) -> None:
+        del self._session
+
+
+class _Binding:
+    """Buffers of one shape. The first run finds the output's shape, later ones write in place."""
+
+    def __init__(self, session: Any, inputs: tuple[Port, ...], output: str, shape: Shape) -> None:
+        self._session, self._name = session, output
+        self._binding = session.io_binding()
+        self.inputs: Mapping[str, Float32] = {port.name: aligned(shape) for port in inputs}
+        for name, buffer in self.inputs.items():
+            self._binding.bind_input(name, "cpu", 0, np.float32, buffer.shape, buffer.ctypes.data)
+        self._binding.bind_output(output, "cpu")
+        self.output: Float32 = np.empty(0, np.float32)
+
+    def run(self) -> None:
+        """From ``inputs`` to ``output``."""
+        self._session.run_with_iobinding(self._binding)
+        if not self.output.size:
+            found = self._binding.copy_outputs_to_cpu()[0]
+            self.output = aligned(found.shape)
+            np.copyto(self.output, found)
+            self._binding.bind_output(
+                self._name, "cpu", 0, np.float32, self.output.shape, self.output.ctypes.data
+            )
+
+
+def _session_options(threads: int, provider: str) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = FATAL
+    # threads that wait sleep: the field operations run between two inferences, on the same cores
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if provider != CPU:
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    return options
+
+
+def _provider(device: str) -> tuple[str, dict[str, str]]:
+    kind, _, index = device.partition(":")
+    if kind == "cpu":
+        return CPU, {}
+    return CUDA, {"device_id": index or "0", "use_tf32": "0"}  # TF32 is not fp32: 10 bits of mantissa
+
+
+def _check_provider(asked: str, found: list[str]) -> None:
+    """ONNX Runtime always adds the CPU behind another provider; what counts is the first."""
+    if not found or found[0] != asked:
+        raise BackendUnavailable(
+            "MMREG_E_BACKEND_FALLBACK",
+            f"Asked onnxruntime for {asked}, and it fell back to {', '.join(found) or 'nothing'}. Check the "
+            "driver and the CUDA libraries with `mmreg doctor`, or ask for device cpu.",
+        )
+
+
+def _why_no_cuda(providers: list[str]) -> str | None:
+    if CUDA not in providers:
+        return (
+            "installed without the CUDA provider; pip uninstall onnxruntime, then "
+            "pip install 'mmreg-rt[gpu]' (both fill the same folder)"
+        )
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return "no NVIDIA driver on this machine (libcuda.so.1 cannot be loaded)"
+    return None
+
+
+def _ports(found: Any) -> tuple[Port, ...]:
+    return tuple(
+        Port(
+            port.name,
+            tuple(extent if isinstance(extent, int) and extent > 0 else None for extent in port.shape),
+            port.type == "tensor(float)",
+        )
+        for port in found
+    )

@@ -1,0 +1,353 @@
+"""The manifest of a bundle: plain data, each value checked. What the keys mean stands in "
+"``mmreg_rt.bundle``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NoReturn
+
+from .bundle_files import NAME
+from .errors import BundleError, InputError
+from .preprocess import PreprocessSpec
+
+FORMAT = "mmreg-bundle/1"
+KINDS = ("displacement", "velocity", "rigid", "affine", "descriptor")
+FIELDS = ("displacement", "velocity")  # kinds whose output is a vector at each voxel
+PRECISIONS = ("fp32", "fp16", "int8")
+MAX_MANIFEST_BYTES = 1 << 20
+MAX_GOLDEN_BYTES = 64 << 20
+MAX_MODEL_BYTES = 1 << 30
+MAX_OTHER_BYTES = 16 << 20
+MAX_CHANNELS = 4096
+MAX_INTEGRATION_STEPS = 12
+MAX_MM = 1e4
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """What the network gives: see ``mmreg_rt.bundle``."""
+
+    kind: str
+    factor: int
+    integration_steps: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class IntendedUse:
+    """What the network was made for; lengths in mm, from and to."""
+
+    modalities: tuple[tuple[str, ...], tuple[str, ...]] | None
+    anatomy: str
+    spacing_mm: tuple[float, float]
+    field_of_view_mm: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """The pair with a known result, and how far from it each precision may be, in mm."""
+
+    file: str
+    limit_mm: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """Checksum and size of a file."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest whose every value has been checked."""
+
+    name: str
+    version: str
+    method: str
+    dims: int
+    licence: str
+    card: str
+    output: OutputSpec
+    preprocess: PreprocessSpec
+    intended_use: IntendedUse
+    precisions: Mapping[str, str]
+    golden: Golden
+    parity: Mapping[str, Any]
+    files: Mapping[str, FileFacts]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The manifest as plain data; ``parse_manifest`` reads its JSON."""
+        return {"format": FORMAT, **asdict(self)}
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """The manifest in a file of these bytes.
+
+    Raises:
+        BundleError: It is no JSON, or a key or value is not as it should be.
+    """
+    top = Keys(_json(data), "the manifest")
+    found = top.text("format")
+    if found != FORMAT:
+        raise BundleError(
+            "MMREG_E_BUNDLE_FORMAT",
+            f"This version reads the format {FORMAT!r}; found {found[:80]!r}. Export the model again, "
+            "or update mmreg_rt.",
+        )
+    dims = top.whole("dims", 2, 3)
+    precisions = _precisions(top)
+    made = Manifest(
+        name=top.name("name"),
+        version=top.name("version"),
+        method=top.name("method"),
+        dims=dims,
+        licence=top.text("licence"),
+        card=top.name("card"),
+        output=_output(top, dims),
+        preprocess=_preprocess(top),
+        intended_use=_intended_use(top),
+        precisions=precisions,
+        golden=_golden(top, precisions),
+        parity=_parity(top.value("parity", dict), "parity"),
+        files=_files(top),
+    )
+    top.done()
+    _check_files(made)
+    return made
+
+
+class Keys:
+    """Takes the values of a JSON object one by one, each of a known type; what is left over is refused."""
+
+    def __init__(self, values: object, where: str) -> None:
+        if not isinstance(values, dict):
+            self._refuse_type(where, "an object", values)
+        self._left, self._where = dict(values), where
+
+    def value(self, key: str, *types: type) -> Any:
+        """The value of a key; a bool is no number."""
+        if key not in self._left:
+            raise BundleError(
+                "MMREG_E_MANIFEST_KEY",
+                f"{self._where} needs the key {key!r}; it is missing. Write bundles with write_bundle.",
+            )
+        found = self._left.pop(key)
+        if not isinstance(found, types) or (isinstance(found, bool) and bool not in types):
+            self._refuse_type(f"{key!r} in {self._where}", " or ".join(t.__name__ for t in types), found)
+        return found
+
+    def text(self, key: str) -> str:
+        """A text of 1 to 1000 characters that can be printed."""
+        text: str = self.value(key, str)
+        if not 0 < len(text) <= 1000 or not text.isprintable():
+            self.refuse(key, "a text of 1 to 1000 characters in one line", text)
+        return text
+
+    def name(self, key: str) -> str:
+        """A text of letters, digits, ``_``, ``-`` and single dots."""
+        text = self.text(key)
+        if len(text) > 64 or not NAME.fullmatch(text):
+            self.refuse(key, "a name of at most 64 letters, digits, '_', '-' and single dots", text)
+        return text
+
+    def whole(self, key: str, low: int, high: int) -> int:
+        """A whole number from ``low`` to ``high``."""
+        number: int = self.value(key, int)
+        if not low <= number <= high:
+            self.refuse(key, f"a whole number from {low} to {high}", number)
+        return number
+
+    def pair_mm(self, key: str) -> tuple[float, float]:
+        """Two lengths above 0, the smaller first."""
+        pair: list[Any] = self.value(key, list)
+        if len(pair) != 2 or not all(map(is_number, pair)) or not 0 < pair[0] <= pair[1] <= MAX_MM:
+            self.refuse(key, f"two numbers above 0 and up to {MAX_MM:g} mm, the smaller first", pair)
+        return float(pair[0]), float(pair[1])
+
+    def done(self) -> None:
+        """Refuse keys that nobody asked for."""
+        if self._left:
+            raise BundleError(
+                "MMREG_E_MANIFEST_KEY",
+                f"{self._where} has unknown keys: {', '.join(map(repr, sorted(self._left)))[:200]}. "
+                "Remove them, or update mmreg_rt.",
+            )
+
+    def refuse(self, key: str, wanted: str, found: object) -> NoReturn:
+        """A value of the right type that cannot be."""
+        raise BundleError(
+            "MMREG_E_MANIFEST_VALUE",
+            f"{key!r} in {self._where} must be {wanted}; found {_shown(found)}. Correct it.",
+        )
+
+    @staticmethod
+    def _refuse_type(what: str, wanted: str, found: object) -> NoReturn:
+        raise BundleError(
+            "MMREG_E_MANIFEST_TYPE",
+            f"{what} must be {wanted}; found {type(found).__name__} {_shown(found)}. Correct it.",
+        )
+
+
+def is_number(value: object) -> bool:
+    """Whether a JSON value is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _json(data: bytes) -> object:
+    try:
+        return json.loads(
+            data.decode(), object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant
+        )
+    except (ValueError, RecursionError) as reason:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        raise BundleError(
+            "MMREG_E_MANIFEST_JSON",
+            f"The manifest is no JSON that can be read ({str(reason)[:120]}). Write bundles with "
+            "write_bundle.",
+        ) from reason
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return made
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _output(top: Keys, dims: int) -> OutputSpec:
+    keys = Keys(top.value("output", dict), "'output'")
+    kind = keys.text("kind")
+    if kind not in KINDS:
+        keys.refuse("kind", f"one of {', '.join(KINDS)}", kind)
+    steps = (1, MAX_INTEGRATION_STEPS) if kind == "velocity" else (0, 0)
+    channels = (dims, dims) if kind in FIELDS else (1, MAX_CHANNELS)
+    made = OutputSpec(
+        kind=kind,
+        factor=keys.whole("factor", 1, 2),
+        integration_steps=keys.whole("integration_steps", *steps),
+        channels=keys.whole("channels", *channels),
+    )
+    keys.done()
+    return made
+
+
+def _preprocess(top: Keys) -> PreprocessSpec:
+    try:
+        return PreprocessSpec.from_dict(top.value("preprocess", dict))
+    except InputError as reason:
+        raise BundleError(
+            "MMREG_E_MANIFEST_VALUE", f"'preprocess' in the manifest cannot be used. {reason.args[0]}"
+        ) from reason
+
+
+def _intended_use(top: Keys) -> IntendedUse:
+    keys = Keys(top.value("intended_use", dict), "'intended_use'")
+    modalities = keys.value("modalities", list, type(None))
+    made = IntendedUse(
+        modalities=None if modalities is None else _modalities(keys, modalities),
+        anatomy=keys.text("anatomy"),
+        spacing_mm=keys.pair_mm("spacing_mm"),
+        field_of_view_mm=keys.pair_mm("field_of_view_mm"),
+    )
+    keys.done()
+    return made
+
+
+def _modalities(keys: Keys, found: list[Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    wanted = "two lists of names, those of the fixed and of the moving scan"
+    if len(found) != 2 or not all(isinstance(names, list) and 0 < len(names) <= 20 for names in found):
+        keys.refuse("modalities", wanted, found)
+    if not all(
+        isinstance(name, str) and 0 < len(name) <= 40 and name.isprintable() for name in sum(found, [])
+    ):
+        keys.refuse("modalities", wanted, found)
+    return tuple(found[0]), tuple(found[1])
+
+
+def _precisions(top: Keys) -> dict[str, str]:
+    keys = Keys(found := top.value("precisions", dict), "'precisions'")
+    made = {name: keys.name(name) for name in PRECISIONS if name == "fp32" or name in found}
+    keys.done()
+    if len({*made.values()}) != len(made) or not all(file.endswith(".onnx") for file in made.values()):
+        top.refuse("precisions", "one .onnx file for each", made)
+    return made
+
+
+def _golden(top: Keys, precisions: Mapping[str, str]) -> Golden:
+    keys = Keys(top.value("golden", dict), "'golden'")
+    file = keys.name("file")
+    limit = keys.value("limit_mm", int, float, dict)
+    limits = limit if isinstance(limit, dict) else dict.fromkeys(precisions, limit)
+    if {*limits} - {"bf16"} != {*precisions} or not all(
+        is_number(x) and 0 < x <= MAX_MM for x in limits.values()
+    ):
+        keys.refuse("limit_mm", "a number above 0, or one for each precision", limit)
+    keys.done()
+    return Golden(file, {name: float(x) for name, x in limits.items()})
+
+
+def _parity(found: dict[str, Any], where: str, depth: int = 0) -> dict[str, Any]:
+    """Named numbers, or groups of them."""
+    for name, value in found.items():
+        if isinstance(value, dict) and depth < 2:
+            _parity(value, f"{where}.{name[:40]}", depth + 1)
+        elif not is_number(value) or len(name) > 100:
+            raise BundleError(
+                "MMREG_E_MANIFEST_TYPE",
+                f"{where[:100]} in the manifest holds finite numbers by name; found {_shown(value)}. "
+                "Correct it.",
+            )
+    return found
+
+
+def _files(top: Keys) -> dict[str, FileFacts]:
+    made = {}
+    for name, facts in top.value("files", dict).items():
+        if not NAME.fullmatch(name) or len(name) > 100:
+            top.refuse("files", "named by letters, digits, '_', '-' and single dots", name)
+        keys = Keys(facts, f"'files' of {name!r}")
+        sha256 = keys.text("sha256")
+        if not _SHA256.fullmatch(sha256):
+            keys.refuse("sha256", "64 hexadecimal digits in lower case", sha256)
+        made[name] = FileFacts(sha256, keys.whole("bytes", 1, MAX_MODEL_BYTES))
+        keys.done()
+    return made
+
+
+def _check_files(manifest: Manifest) -> None:
+    """Every file that is named must be declared, and no larger than its kind may be."""
+    models = {*manifest.precisions.values()}
+    for name in (manifest.card, manifest.golden.file, *models):
+        if name not in manifest.files:
+            raise BundleError(
+                "MMREG_E_MANIFEST_VALUE",
+                f"The manifest names {name!r}, which is not among its 'files'. Write bundles with "
+                "write_bundle.",
+            )
+    for name, facts in manifest.files.items():
+        limit = MAX_OTHER_BYTES
+        if name in models:
+            limit = MAX_MODEL_BYTES
+        elif name == manifest.golden.file:
+            limit = MAX_GOLDEN_BYTES
+        if facts.bytes > limit:
+            raise BundleError(
+                "MMREG_E_BUNDLE_TOO_LARGE",
+                f"{name!r} may have {limit} bytes; the manifest declares {facts.bytes}. Make it smaller.",
+            )
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)[:120]
+    except ValueError:  # a number of thousands of digits
+        return "a number too long to show"

@@ -1,0 +1,154 @@
+"""MASR-Net: the published counts of weights, what its descriptor ignores, and that it learns to."""
+
+import numpy as np
+import pytest
+from onnx_parity import runs_alike
+
+torch = pytest.importorskip("torch", reason="training needs PyTorch")
+methods = pytest.importorskip("mmreg_train.methods")
+contrast = pytest.importorskip("mmreg_train.contrast")
+masr = pytest.importorskip("mmreg_train.methods.masr")
+synth = pytest.importorskip("mmreg_train.synth")
+
+
+@pytest.mark.parametrize(("relation", "weights"), [("sum", 324_508), ("mixed", 324_628)])
+def test_has_the_number_of_weights_of_the_paper(relation, weights):
+    method = methods.create("masr", relation=relation)
+    assert sum(weight.numel() for weight in method.parameters()) == weights
+
+
+@pytest.mark.parametrize("relation", ["sum", "mixed"])
+@pytest.mark.parametrize(("dims", "channels"), [(2, 24), (3, 24), (3, 12)])
+def test_descriptors_are_unit_vectors_on_the_grid_of_the_image(dims, channels, relation):
+    method = methods.create("masr", dims=dims, channels=channels, relation=relation)
+    size = (16, 24, 8)[:dims]
+    output = method(*torch.rand(2, 2, 1, *size))
+    for value in output.value:
+        assert value.shape == (2, channels, *size)
+        assert (value.detach().norm(dim=1) - 1).abs().max() < 0.01  # 1e-6 under the root keeps zero finite
+
+
+def test_one_scan_is_looked_at_once():
+    method = methods.create("masr", dims=2)
+    scan = torch.rand(1, 1, 16, 16)
+    output = method(scan, scan)
+    assert output.value[0] is output.value[1]
+    assert set(method.loss(methods.Batch(scan, scan), output)) == {"contrastive", "retrieval", "total"}
+
+
+def test_relations_agree_with_their_definition():
+    features = torch.randn(1, 4, 7, 8, 9)
+    related = masr.dns(features)[0].numpy()
+    padded = np.pad(features[0].numpy().astype(float), ((0, 0), *3 * ((2, 2),)), mode="edge")
+    p = np.array([3, 4, 5]) + 2
+    for radius, found in ((1, related[:12]), (2, related[12:])):
+        steps = [sign * radius * axis for axis in np.eye(3, dtype=int) for sign in (-1, 1)]
+        at = [padded[(slice(None), *(p + step))] for step in steps]
+        chosen = [(i, j) for i in range(6) for j in range(i + 1, 6) if (steps[i] + steps[j]).any()]
+        distance = np.array([((at[i] - at[j]) ** 2).sum() for i, j in chosen])
+        np.testing.assert_allclose(found[:, 3, 4, 5], np.exp(-distance / distance.mean()), rtol=1e-5)
+
+
+def test_relations_of_a_constant_are_one():
+    assert (masr.dns(torch.full((1, 4, 6, 6, 6), 0.3)) == 1).all()
+
+
+def test_blur_pool_keeps_a_constant_and_the_cell_centres_of_a_ramp():
+    assert torch.allclose(masr.BlurPool(3, 2)(torch.ones(1, 2, 8, 6, 4)), torch.ones(1, 2, 4, 3, 2))
+    pooled = masr.BlurPool(2, 1)(torch.arange(12.0).expand(1, 1, 12, 12))
+    assert torch.allclose(pooled[0, 0, 3, 1:-1], 2 * torch.arange(1.0, 5) + 0.5)
+
+
+def test_a_shift_of_the_scan_shifts_the_descriptor():
+    network = methods.create("masr", dims=2).network().eval()
+    scan = torch.zeros(1, 1, 192, 192)  # borders are out of reach of the textured part
+    scan[..., 80:100, 80:104] = torch.rand(20, 24)
+    with torch.no_grad():
+        first, second = network(scan), network(scan.roll(8, 3))  # 8: the sampling of the coarsest level
+    inside = (slice(None), slice(None), slice(80, 100), slice(80, 104))
+    assert torch.allclose(first[inside], second.roll(-8, 3)[inside], atol=1e-5)
+
+
+def test_remapping_is_monotone_or_inverted_and_keeps_the_range():
+    ramp = torch.linspace(0, 1, 64).expand(32, 1, 64)
+    mapped = contrast.remapped(ramp)
+    rising, falling = ((sign * mapped.diff() > -1e-5).all(-1).flatten() for sign in (1, -1))
+    assert (rising ^ falling).all()
+    assert 4 < rising.sum() < 28
+    assert mapped.min() >= 0
+    assert mapped.max() <= 1
+    assert torch.equal(mapped.amin(-1).round(decimals=4), torch.zeros(32, 1))
+    assert len(mapped[:, 0, 20].round(decimals=3).unique()) > 16
+
+
+def test_locations_are_foreground_and_differ():
+    scan = torch.zeros(1, 20, 20)
+    scan[:, 5:15, 5:15] = 0.5
+    where = contrast.sample_foreground(scan, 0.02, 40)
+    assert (scan.flatten()[where] > 0).all()
+    assert len(where.unique()) == 40
+    assert len(contrast.sample_foreground(scan, 0.02, 999)) == 100
+    assert len(contrast.sample_foreground(0 * scan, 0.02, 30)) == 30
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 100])
+def test_the_loss_is_the_cross_entropy_of_the_diagonal_in_any_chunks(chunk):
+    vectors = torch.nn.functional.normalize(torch.randn(2, 30, 8, requires_grad=True), dim=2)
+    loss, found = contrast.location_loss(*vectors, 0.07, chunk)
+    scores = vectors[0] @ vectors[1].T / 0.07
+    expected = torch.nn.functional.cross_entropy(scores, torch.arange(30))
+    assert torch.allclose(loss, expected, rtol=1e-5)
+    assert float(found) == pytest.approx(float((scores.argmax(1) == torch.arange(30)).float().mean()))
+    ours, theirs = (torch.autograd.grad(value, vectors, retain_graph=True)[0] for value in (loss, expected))
+    assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_positives_of_a_deformed_view_are_corresponding_points(monkeypatch):
+    method = methods.create("masr", dims=2, warp_sd_vox=1.0, locations=300)
+    scan = torch.rand(1, 1, 32, 32)
+    monkeypatch.setattr(masr, "remapped", lambda image: image)
+    shift = torch.zeros(1, 2, 32, 32)
+    shift[:, 1] = 8  # the sampling of the coarsest level, so that descriptors shift along
+    monkeypatch.setattr(method, "_displacement", lambda _: shift)
+    with torch.no_grad():
+        output = method(scan, scan)
+        deformed = method.loss(methods.Batch(scan, scan), output)["retrieval"]
+        monkeypatch.setattr(method, "_displacement", lambda _: 0 * shift)
+        plain = method.loss(methods.Batch(scan, scan), output)["retrieval"]
+    assert plain == 1
+    assert deformed > 0.2  # borders differ; chance is 1 / 300
+
+
+def test_learns_to_find_locations_under_other_intensities():
+    method = methods.create("masr", dims=2, channels=12, locations=256)
+    shapes = synth.Synthesis.shapes((64, 64), labels=8, shape_scales_vox=(8, 16))
+    batches = [synth.pair(seed, shapes) for seed in range(4)]
+    optimiser = torch.optim.Adam(method.parameters(), 2e-3)
+
+    def retrieval():
+        torch.manual_seed(1)
+        with torch.no_grad():
+            found = [method.loss(b, method(b.fixed, b.moving))["retrieval"] for b in batches]
+        return float(torch.stack(found).mean())
+
+    before = retrieval()
+    for step in range(40):
+        batch = batches[step % 4]
+        terms = method.loss(batch, method(batch.fixed, batch.moving))
+        optimiser.zero_grad()
+        terms["total"].backward()
+        optimiser.step()
+    assert retrieval() > before + 0.1
+
+
+@pytest.mark.parametrize("relation", ["sum", "mixed"])
+def test_exports_with_dynamic_sizes(relation):
+    network = methods.create("masr", channels=12, relation=relation).network()
+    model = runs_alike(network, ("image",), [(16, 32, 48), (32, 32, 16)], atol=1e-3)
+    assert "GridSample" not in {node.op_type for node in model.graph.node}
+
+
+def test_settings_that_cannot_be_used_are_refused():
+    for settings, message in (({"relation": "max"}, "'max'"), ({"channels": 0}, "found 0")):
+        with pytest.raises(ValueError, match=message):
+            methods.create("masr", **settings)

@@ -1,0 +1,72 @@
+"""What every method promises, and what is asked of the list of methods."""
+
+import subprocess
+import sys
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs PyTorch")
+methods = pytest.importorskip("mmreg_train.methods")
+
+SMALL = {
+    "voxelmorph": {},
+    "masr": {"locations": 64},
+    "transmorph": {"width": 6, "heads": (2, 2, 4, 4), "window": (2, 2, 2), "drop_path": 0.0},
+}
+
+
+def pair(size, labels=4):
+    shape = (1, 1, *size)
+    hot = [torch.randint(0, labels, (1, *size)) for _ in range(2)]
+    return methods.Batch(torch.rand(shape), torch.rand(shape), *hot)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_method_keeps_its_promises(name):
+    method = methods.create(name, **SMALL[name])
+    batch = pair((method.multiple,) * method.dims)
+    output = method(batch.fixed, batch.moving)
+    assert output.kind == method.output_kind
+    values = output.value if isinstance(output.value, tuple) else (output.value,)
+    expected = (1, method.channels, *(n // method.factor for n in batch.fixed.shape[2:]))
+    assert all(value.shape == expected for value in values)
+    terms = method.loss(batch, output)
+    assert all(term.dim() == 0 for term in terms.values())
+    terms["total"].backward()
+    gradients = [weight.grad for weight in method.parameters()]
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
+    assert any(gradient.abs().max() > 0 for gradient in gradients)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_settings_and_weights_build_the_same_method_again(name):
+    method = methods.create(name, **SMALL[name]).eval()
+    again = methods.create(name, **method.settings).eval()
+    again.load_state_dict(method.state_dict())
+    batch = pair((method.multiple,) * method.dims)
+    first, second = (each(batch.fixed, batch.moving).value for each in (method, again))
+    first, second = (value if isinstance(value, tuple) else (value,) for value in (first, second))
+    assert all(torch.equal(a, b) for a, b in zip(first, second))
+
+
+def test_an_unknown_name_is_refused_with_the_names_there_are():
+    with pytest.raises(ValueError, match="voxelmorph"):
+        methods.create("voxelmoph")
+    with pytest.raises(ValueError, match="dims=4"):
+        methods.create("voxelmorph", dims=4)
+
+
+def test_a_descriptor_has_no_displacement():
+    with pytest.raises(ValueError, match="'descriptor'"):
+        methods.create("voxelmorph").displacement(methods.Output("descriptor", (torch.zeros(1),) * 2))
+
+
+def test_methods_load_when_they_are_created_and_need_torch_alone():
+    code = (
+        "import sys, mmreg_train.methods as m\n"
+        "assert not [n for n in sys.modules if n.startswith('mmreg_train.methods.')]\n"
+        "m.create('voxelmorph', encoder=(2,), decoder=(2, 2))\n"
+        "print(*{'mmreg_rt', 'mmreg_export', 'lightning', 'monai', 'onnx', 'scipy'} & set(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == ""

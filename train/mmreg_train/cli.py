@@ -1,0 +1,77 @@
+"""``mmreg train``. Only click is imported until a run begins."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mmreg_rt.errors import BackendUnavailable
+
+NEEDED = ("torch", "lightning", "pydantic", "safetensors", "tensorboard", "matplotlib", "tqdm")
+
+
+@click.command()
+@click.argument("method")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="TOML; by default the one that comes with METHOD."
+)
+@click.option("--data", help="TOML that describes the data, its folder, or the word shapes.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder of the run.")
+@click.option("--steps", type=click.IntRange(1), help="Optimiser steps in all.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop after this time.")
+@click.option("--resume", type=click.Path(file_okay=False, path_type=Path), help="Go on with this run.")
+@click.option("--device", type=click.Choice(("cpu", "cuda")), default="cpu", show_default=True)
+@click.option(
+    "--devices", type=click.IntRange(1), default=1, show_default=True, help="Processes, one a device."
+)
+@click.option("--precision", type=click.Choice(("32", "bf16-mixed", "16-mixed")))
+@click.option("--threads", type=click.IntRange(1), help="Of each process; by default as torch chooses.")
+@click.option("--seed", type=click.IntRange(0), help="Of the weights and of every sample.")
+@click.option("--synth", is_flag=True, help="Synthesise the pairs, from label maps or generated shapes.")
+def train(
+    method: str, config: Path | None, output: Path | None, resume: Path | None, synth: bool, **asked: Any
+) -> None:
+    """Train METHOD and leave a run folder: checkpoints, curves, model card, splits.
+
+    It ends after --steps or --minutes, or when told to (SIGTERM, Ctrl-C); a checkpoint is left in any case
+    and --resume goes on from it to the last bit. With torchrun it trains on several machines.
+    """
+    if resume is not None and (config is not None or output is not None or asked["seed"] is not None):
+        raise click.UsageError(
+            "--resume takes configuration, seed and folder from the run; leave out the others."
+        )
+    refuse_missing()
+    from .run import Request
+    from .run import train as run
+
+    request = Request(
+        method=method,
+        config=config,
+        folder=resume or output or Path("runs") / method,
+        resume=resume is not None,
+        synth=synth,
+        command=("mmreg", *sys.argv[1:]),
+        **asked,
+    )
+    outcome = run(request)
+    end = f"stopped ({outcome.stopped})" if outcome.stopped else "done"
+    click.echo(f"{end} after step {outcome.step}: {request.folder}", err=True)
+
+
+def refuse_missing() -> None:
+    """Refuse where libraries of the extra ``train`` are missing.
+
+    Raises:
+        BackendUnavailable: Names all of them.
+    """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise BackendUnavailable(
+            "MMREG_E_EXTRA_MISSING",
+            f"Training needs {', '.join(missing)}, which this environment does not have. Install the extra "
+            "`train`: pip install 'mmreg-rt[train]'.",
+        )

@@ -1,0 +1,119 @@
+"""Terms that methods learn from; each a scalar to minimise unless its name says what it is.
+
+Images are ``(B, 1, D, H, W)`` or ``(B, 1, H, W)`` float32 in [0, 1], fields ``(B, dims, ...)`` in voxels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mmreg_train.layers.neighbours import offset_pairs, shifts
+
+_TINY = 1e-7  # keeps logarithms and quotients of probabilities finite
+
+
+def mse(fixed: Tensor, warped: Tensor) -> Tensor:
+    """Mean squared difference."""
+    return torch.mean((fixed - warped) ** 2)
+
+
+def local_ncc(fixed: Tensor, warped: Tensor, window: int = 9) -> Tensor:
+    """Minus the mean of the squared correlation in cubes of ``window`` voxels (odd); -1 is best.
+
+    Sums over the cube count 0 outside, and ``1e-5`` is added to the product of the variances (Balakrishnan
+    et al., "VoxelMorph", IEEE TMI 2019, equation 5). A variance below 0 by rounding counts as 0.
+    """
+    count = window ** (fixed.dim() - 2)
+    products = torch.cat([fixed, warped, fixed**2, warped**2, fixed * warped], dim=1)
+    f, w, ff, ww, fw = (_box_mean(products, window) * count).split(1, dim=1)
+    cross = fw - f * w / count
+    variance_f = (ff - f * f / count).clamp(min=0)
+    variance_w = (ww - w * w / count).clamp(min=0)
+    return -torch.mean(cross**2 / (variance_f * variance_w + 1e-5))
+
+
+def mutual_information(fixed: Tensor, warped: Tensor, bins: int = 32) -> Tensor:
+    """Minus the mutual information in nats, of a Parzen estimate over the whole image.
+
+    Each voxel counts in every bin by a Gaussian of half a bin's width, its weights summing to 1 (Viola and
+    Wells, IJCV 1997). Memory: ``2 * bins`` floats for each voxel.
+    """
+    weight_f, weight_w = _parzen(fixed, bins), _parzen(warped, bins)
+    joint = weight_f.transpose(1, 2) @ weight_w / weight_f.shape[1]  # (B, bins, bins)
+    product = weight_f.mean(1)[:, :, None] * weight_w.mean(1)[:, None, :]
+    information = joint * torch.log((joint + _TINY) / (product + _TINY))
+    return -information.sum((1, 2)).mean()
+
+
+def mind_ssc(image: Tensor, radius: int = 1, dilation: int = 2) -> Tensor:
+    """MIND with self-similarity context, ``(B, 12, D, H, W)`` in (0, 1]; 4 channels in 2-D.
+
+    Mean squared difference over patches of ``2 * radius + 1`` voxels between neighbours at ``dilation``,
+    less its least over the channels, over its mean over the channels, which is held between 0.001 and 1000
+    times its mean over the image; minus that, exponentiated. The image continues its border value.
+    Heinrich et al., "Towards realtime multimodal fusion for image-guided interventions using
+    self-similarities", MICCAI 2013.
+    """
+    shifted = shifts(image, dilation, margin=radius)
+    squares = [(shifted[a] - shifted[b]) ** 2 for a, b in offset_pairs(image.dim() - 2, dilation)]
+    distance = _box_mean(torch.cat(squares, dim=1), 2 * radius + 1, padded=False)
+    distance = distance - distance.amin(1, keepdim=True)
+    variance = distance.mean(1, keepdim=True)
+    mean = variance.mean(dim=tuple(range(1, image.dim())), keepdim=True).detach()
+    variance = torch.minimum(torch.maximum(variance, 0.001 * mean), 1000 * mean)
+    return torch.exp(-distance / variance.clamp(min=1e-12))  # a constant image has no variance: all similar
+
+
+def mind(fixed: Tensor, warped: Tensor, radius: int = 1, dilation: int = 2) -> Tensor:
+    """Mean squared difference of the MIND-SSC descriptors."""
+    return mse(mind_ssc(fixed, radius, dilation), mind_ssc(warped, radius, dilation))
+
+
+def soft_dice(fixed: Tensor, warped: Tensor) -> Tensor:
+    """1 - mean over labels of ``2 sum(f w) / (sum f + sum w)``; labels that neither has count as agreed, and so do
+    none at all.
+
+    Args:
+        fixed, warped: ``(B, labels, ...)`` in [0, 1], the share of each label in each voxel.
+    """
+    axes = tuple(range(2, fixed.dim()))
+    overlap, total = 2 * (fixed * warped).sum(axes), fixed.sum(axes) + warped.sum(axes)
+    share = (overlap + 1e-5) / (total + 1e-5)
+    return 1 - torch.mean(share) if share.numel() else overlap.sum()  # 0, with a gradient of 0
+
+
+def one_hot(labels: Tensor, values: Tensor) -> Tensor:
+    """``(B, values, ...)`` float32: 1 where ``labels`` (B, ...) has the value, else 0."""
+    shape = (1, -1) + (1,) * (labels.dim() - 1)
+    return (labels[:, None] == values.view(shape)).float()
+
+
+def squared_gradient(field: Tensor, spacing: float = 1) -> Tensor:
+    """Mean of the squared forward differences of ``field`` along its axes, over ``spacing`` voxels each.
+
+    VoxelMorph's regulariser; with the spacing of a coarse grid it measures the same per full-grid voxel.
+    """
+    axes = range(2, field.dim())
+    means = [torch.mean((field.diff(dim=axis) / spacing) ** 2) for axis in axes if field.shape[axis] > 1]
+    return torch.stack(means).mean()
+
+
+def _box_mean(image: Tensor, window: int, padded: bool = True) -> Tensor:
+    """Means over cubes, one axis after the other; ``padded`` counts 0 outside and keeps the size."""
+    dims = image.dim() - 2
+    pool = functional.avg_pool3d if dims == 3 else functional.avg_pool2d
+    for axis in range(dims):
+        kernel = [window if axis == other else 1 for other in range(dims)]
+        padding = [length // 2 if padded else 0 for length in kernel]
+        image = pool(image, kernel, stride=1, padding=padding)
+    return image
+
+
+def _parzen(image: Tensor, bins: int) -> Tensor:
+    """Weights ``(B, voxels, bins)`` of every voxel in bins whose centres run from 0 to 1."""
+    centres = torch.linspace(0, 1, bins, device=image.device, dtype=image.dtype)
+    sd = 0.5 / (bins - 1)
+    exponent = -((image.flatten(1)[:, :, None] - centres) ** 2) / (2 * sd**2)
+    return torch.softmax(exponent, dim=2)

@@ -1,0 +1,136 @@
+"""Registration methods by name, and what every one of them promises.
+
+A method takes exactly two images, ``fixed`` and ``moving``, ``(B, 1, D, H, W)`` or ``(B, 1, H, W)`` float32
+in [0, 1], and gives an ``Output``. Its ``network()`` is the part that is exported: convolutions and attention
+alone. Integration, upsampling and warps stay outside, where the runtime has faster ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmreg_train.layers import integrate, upsample
+
+__all__ = ["Batch", "Method", "Output", "create", "names"]
+
+_METHODS = {
+    "masr": ("mmreg_train.methods.masr", "Masr"),
+    "transmorph": ("mmreg_train.methods.transmorph", "TransMorph"),
+    "voxelmorph": ("mmreg_train.methods.voxelmorph", "VoxelMorph"),
+}
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a method gives for a pair.
+
+    ``kind`` is "displacement", "velocity", "rigid", "affine" or "descriptor". ``value`` of a field is
+    ``(B, dims, ...)`` in voxels of the full grid on the output grid, channels in the order of the array axes,
+    and pulls back: ``warped(p) = moving(p + u(p))``. A descriptor is a pair, of fixed and of moving,
+    ``(B, channels, ...)`` each.
+    """
+
+    kind: str
+    value: Tensor | tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pairs to learn from: images ``(B, 1, ...)`` float32 in [0, 1]; labels ``(B, ...)`` int64 or None."""
+
+    fixed: Tensor
+    moving: Tensor
+    fixed_label: Tensor | None = None
+    moving_label: Tensor | None = None
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same pairs on ``device``."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Batch(**{key: value if value is None else value.to(device) for key, value in values.items()})
+
+
+class Method(nn.Module):
+    """A network with the loss it learns from.
+
+    Attributes:
+        name: The name that ``create`` knows.
+        settings: The keyword arguments that ``create`` was given; with them it builds the same method again.
+        dims: 2 or 3.
+        output_kind: The kind of every ``Output``.
+        channels: Channels of the exported output.
+        factor: Factor of the output grid, 1 or 2.
+        integration_steps: Squarings of a velocity; 0 for every other kind.
+        multiple: Sizes of the input must be multiples of this.
+    """
+
+    name: str
+    output_kind: str
+    factor: int = 1
+    integration_steps: int = 0
+    multiple: int = 16
+
+    def __init__(self, dims: int) -> None:
+        super().__init__()
+        if dims not in (2, 3):
+            raise ValueError(f"A method has 2 or 3 dimensions; found dims={dims!r}.")
+        self.dims = dims
+        self.channels = dims
+        self.settings: dict[str, Any] = {}
+
+    def forward(self, fixed: Tensor, moving: Tensor) -> Output:
+        """The output for a batch of pairs."""
+        raise NotImplementedError
+
+    def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+        """Scalar terms by name, each before its weight; "total" is the weighted sum to minimise."""
+        raise NotImplementedError
+
+    def network(self) -> nn.Module:
+        """The part that is exported, with this method's weights.
+
+        ``forward(fixed, moving) -> (B, dims, ...)`` of a field, ``forward(image) -> (B, channels, ...)`` of a
+        descriptor.
+        """
+        raise NotImplementedError
+
+    def displacement(self, output: Output) -> Tensor:
+        """The displacement of a field method on the full grid, ``(B, dims, ...)`` in voxels.
+
+        Raises:
+            ValueError: The output is no displacement or velocity.
+        """
+        if not isinstance(output.value, Tensor) or output.kind not in ("displacement", "velocity"):
+            raise ValueError(f"A displacement was asked of an output of kind {output.kind!r}; it has none.")
+        field = output.value
+        if output.kind == "velocity":
+            field = integrate(field, self.integration_steps, self.factor)
+        return upsample(field, self.factor)
+
+
+def names() -> list[str]:
+    """The names that ``create`` knows, sorted."""
+    return sorted(_METHODS)
+
+
+def create(name: str, **settings: Any) -> Method:
+    """A new method, its weights drawn from torch's default generator.
+
+    Args:
+        name: One of ``names()``.
+        **settings: Arguments of the method's class, plain values only, so that a checkpoint can keep them.
+
+    Raises:
+        ValueError: The name is unknown, or a setting has a value that the method cannot use.
+        TypeError: A setting that the method does not have.
+    """
+    if name not in _METHODS:
+        raise ValueError(f"Method {name!r} was asked for; there are {', '.join(names())}.")
+    module, attribute = _METHODS[name]
+    method: Method = getattr(import_module(module), attribute)(**settings)
+    method.settings = dict(settings)
+    return method

@@ -1,0 +1,236 @@
+"""MASR-Net: a descriptor of each voxel that does not depend on contrast, for the solver to register with.
+
+Mok, Li, et al., "Modality-agnostic structural image representation learning for deformable multi-modality
+medical image registration", CVPR 2024 (arXiv 2402.18933). There is no code of the authors; the network is
+built from the paper's channel sequence. A small U-Net gives four features; the deep neighbourhood
+self-similarity (DNS) compares their neighbours as MIND-SSC compares intensities, near and dilated; two
+convolutions squeeze the relations into a unit vector. It learns from single scans: a voxel of a scan and the
+same voxel of the scan with remapped intensities are one thing, all other voxels are another.
+
+Decisions of this house, where the paper is silent: blur-pooling and upsampling both keep to the rule of cell
+centres (taps 1, 3, 3, 1; without aligned corners), so that a descriptor does not depend on its place in the
+grid; the dilated radius is 2.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmreg_train.contrast import location_loss, remapped, sample_foreground
+from mmreg_train.layers import upsample, warp
+from mmreg_train.layers.neighbours import offset_pairs, shifts
+from mmreg_train.methods import Batch, Method, Output
+
+WIDTHS = (8, 16, 32, 64)  # at 1, 1/2, 1/4 and 1/8 of the resolution
+FEATURES = 4
+RADII = (1, 2)
+
+
+class Masr(Method):
+    """The descriptor network with its contrastive loss; 324,508 weights, 324,628 with relation "mixed".
+
+    ``fixed`` and ``moving`` of a batch are two scans that need not belong together, of one or of two patients
+    and modalities: each is only compared with a second view of itself. The same tensor as both is one scan,
+    and is looked at once.
+
+    Args:
+        dims: 2 or 3.
+        channels: Of the descriptor: 24 as published, 12 for a solver that shall be twice as fast.
+        relation: "sum" adds the squared differences over the features before they become relations; "mixed"
+            makes relations of each feature and mixes them with learned weights. The paper fits both readings.
+        locations: Voxels of each scan that are told apart.
+        temperature: Of the softmax over them.
+        foreground: Voxels above this intensity are drawn.
+        warp_sd_vox: Largest sd of a smooth displacement of the second view, in voxels; positives are then the
+            corresponding points, and the descriptor learns to bear deformation. 0 as published.
+        warp_scale_vox: Distance of the values that displacement is interpolated from.
+        chunk: Locations whose scores are in memory at a time.
+
+    Raises:
+        ValueError: A setting has a value that is not among the above.
+    """
+
+    name = "masr"
+    output_kind = "descriptor"
+    multiple = 8
+
+    def __init__(
+        self,
+        dims: int = 3,
+        channels: int = 24,
+        relation: str = "sum",
+        locations: int = 8196,
+        temperature: float = 0.07,
+        foreground: float = 0.02,
+        warp_sd_vox: float = 0.0,
+        warp_scale_vox: int = 16,
+        chunk: int = 512,
+    ) -> None:
+        super().__init__(dims)
+        if relation not in ("sum", "mixed"):
+            raise ValueError(f"The relation of MASR-Net is 'sum' or 'mixed'; found {relation!r}.")
+        if channels < 1 or locations < 2 or chunk < 1 or warp_sd_vox < 0 or warp_scale_vox < 1:
+            raise ValueError(
+                "MASR-Net needs channels, chunk and warp_scale_vox >= 1, locations >= 2, warp_sd_vox >= 0; "
+                f"found {channels}, {chunk}, {warp_scale_vox}, {locations} and {warp_sd_vox}."
+            )
+        self.channels = channels
+        self.locations, self.temperature, self.foreground = locations, temperature, foreground
+        self.warp_sd_vox, self.warp_scale_vox, self.chunk = warp_sd_vox, warp_scale_vox, chunk
+        self.describe = DescriptorNetwork(dims, channels, relation == "mixed")
+
+    def forward(self, fixed: Tensor, moving: Tensor) -> Output:
+        described: Tensor = self.describe(fixed)
+        return Output("descriptor", (described, described if moving is fixed else self.describe(moving)))
+
+    def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+        """``contrastive``, its "total", and ``retrieval``: the share of locations found among all of them.
+
+        Draws views and locations from torch's default generator of the device.
+        """
+        scans = [(batch.fixed, output.value[0])]
+        if batch.moving is not batch.fixed:
+            scans.append((batch.moving, output.value[1]))
+        terms = torch.stack([self._scan_terms(image, described) for image, described in scans]).mean(0)
+        return {"contrastive": terms[0], "retrieval": terms[1].detach(), "total": terms[0]}
+
+    def network(self) -> nn.Module:
+        return self.describe
+
+    def _scan_terms(self, image: Tensor, described: Tensor) -> Tensor:
+        """(loss, retrieval) of scans ``image`` (B, 1, ...) whose first view is ``described``."""
+        view = image
+        if self.warp_sd_vox > 0:
+            field = self._displacement(image)
+            view = warp(image, field)
+            described = functional.normalize(warp(described, field, padding="border"), dim=1, eps=1e-6)
+        second = self.describe(remapped(view))
+        terms = []
+        for one, a, b in zip(view, described, second, strict=True):
+            where = sample_foreground(one, self.foreground, self.locations)
+            a, b = a.flatten(1)[:, where].T, b.flatten(1)[:, where].T
+            terms.append(torch.stack(location_loss(a, b, self.temperature, self.chunk)))
+        return torch.stack(terms).mean(0)
+
+    def _displacement(self, image: Tensor) -> Tensor:
+        """A smooth displacement, ``(B, dims, ...)`` in voxels, the sd drawn for each scan."""
+        size = image.shape[2:]
+        coarse = [max(2, -(-n // self.warp_scale_vox) + 1) for n in size]
+        values = torch.randn(image.shape[0], self.dims, *coarse, device=image.device)
+        sd_vox = self.warp_sd_vox * torch.rand(image.shape[0], *(1,) * (self.dims + 1), device=image.device)
+        values = sd_vox * values
+        return functional.interpolate(values, size, mode=_LINEAR[self.dims], align_corners=True)
+
+
+class DescriptorNetwork(nn.Module):
+    """One image ``(B, 1, ...)`` to unit vectors ``(B, channels, ...)``; sizes are multiples of 8."""
+
+    def __init__(self, dims: int, channels: int, mixed: bool) -> None:
+        super().__init__()
+        self.extractor = Extractor(dims)
+        relations = len(RADII) * len(offset_pairs(dims, 1))
+        self.relations = MixedRelations(relations) if mixed else None
+        self.squeeze = _convolution(dims, relations, relations)
+        self.last = _convolution(dims, relations, channels)
+
+    def forward(self, image: Tensor) -> Tensor:
+        features = self.extractor(image)
+        related = dns(features) if self.relations is None else self.relations(features)
+        described = self.last(functional.leaky_relu(self.squeeze(related), 0.2))
+        return described * torch.rsqrt((described**2).sum(1, keepdim=True) + 1e-6)
+
+
+class Extractor(nn.Module):
+    """Features ``(B, 4, ...)`` at full resolution: the sequence 1, 8, 16, 32, 64, 64, 32, 16, 8, 4."""
+
+    def __init__(self, dims: int) -> None:
+        super().__init__()
+        inputs = (1, *WIDTHS[:-1])
+        self.down = nn.ModuleList(_convolution(dims, a, b) for a, b in zip(inputs, WIDTHS, strict=True))
+        self.shrink = nn.ModuleList(BlurPool(dims, width) for width in inputs[1:])
+        self.deepest = _convolution(dims, WIDTHS[-1], WIDTHS[-1])
+        self.up = nn.ModuleList(
+            _convolution(dims, deep + skip, skip)
+            for deep, skip in zip(WIDTHS[:0:-1], WIDTHS[-2::-1], strict=True)
+        )
+        self.last = _convolution(dims, WIDTHS[0], FEATURES)
+
+    def forward(self, image: Tensor) -> Tensor:
+        features, skips = image, []
+        for level, convolution in enumerate(self.down):
+            features = self.shrink[level - 1](features) if level else features
+            features = functional.leaky_relu(convolution(features), 0.2)
+            skips.append(features)
+        features = functional.leaky_relu(self.deepest(skips.pop()), 0.2)
+        for convolution in self.up:
+            features = torch.cat([upsample(features, 2), skips.pop()], dim=1)
+            features = functional.leaky_relu(convolution(features), 0.2)
+        result: Tensor = self.last(features)
+        return result
+
+
+class MixedRelations(nn.Module):
+    """Relations of each feature, mixed over the features by a table of weights."""
+
+    def __init__(self, relations: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((relations, FEATURES), 1 / FEATURES))
+        self.bias = nn.Parameter(torch.zeros(relations))
+
+    def forward(self, features: Tensor) -> Tensor:
+        ones = (1,) * (features.dim() - 2)
+        tables = self.weight.view(1, -1, FEATURES, *ones).unbind(1)
+        related = [relation for radius in RADII for relation in relations(features, radius)]
+        mixed = [(r * table).sum(1, keepdim=True) for r, table in zip(related, tables, strict=True)]
+        return torch.cat(mixed, dim=1) + self.bias.view(1, -1, *ones)
+
+
+def dns(features: Tensor) -> Tensor:
+    """Relations of the neighbours of each voxel in all features together, ``(B, 24, ...)``; 8 in 2-D."""
+    return torch.cat([relation for radius in RADII for relation in relations(features, radius, True)], dim=1)
+
+
+def relations(features: Tensor, radius: int, summed: bool = False) -> list[Tensor]:
+    """``exp(-d / mean(d))`` in (0, 1] for each pair of neighbours at squared distance ``2 * radius**2``.
+
+    ``d`` is their squared difference, ``(B, features, ...)`` or, summed over the features, ``(B, 1, ...)``;
+    the mean is over the pairs and at least 1e-6.
+    """
+    shifted = shifts(features, radius)
+    distances = []
+    for a, b in offset_pairs(features.dim() - 2, radius):
+        distance = (shifted[a] - shifted[b]) ** 2
+        distances.append(distance.sum(1, keepdim=True) if summed else distance)
+    mean = (torch.stack(distances).sum(0) / len(distances)).clamp(min=1e-6)
+    return [torch.exp(-distance / mean) for distance in distances]
+
+
+class BlurPool(nn.Module):
+    """Half the resolution after a blur by 1, 3, 3, 1 along each axis (Zhang, ICML 2019); border continued."""
+
+    taps: Tensor  # (channels, 1, 4)
+
+    def __init__(self, dims: int, channels: int) -> None:
+        super().__init__()
+        self.dims, self.channels = dims, channels
+        taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+        self.register_buffer("taps", taps.repeat(channels, 1, 1), persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        convolve = functional.conv3d if self.dims == 3 else functional.conv2d
+        features = functional.pad(features, (1, 1) * self.dims, mode="replicate")
+        for axis in range(self.dims):
+            along = [other == axis for other in range(self.dims)]
+            weight = self.taps.view(self.channels, 1, *(4 if this else 1 for this in along))
+            stride = [2 if this else 1 for this in along]
+            features = convolve(features, weight, stride=stride, groups=self.channels)
+        return features
+
+
+def _convolution(dims: int, inputs: int, outputs: int) -> nn.Module:
+    return (nn.Conv3d if dims == 3 else nn.Conv2d)(inputs, outputs, 3, padding=1)
+
+
+_LINEAR = {2: "bilinear", 3: "trilinear"}

@@ -1,0 +1,85 @@
+"""What field methods learn from: how alike the warped pair is, and how smooth the field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from mmreg_train import losses
+from mmreg_train.layers import warp
+
+if TYPE_CHECKING:
+    from mmreg_train.methods import Batch
+
+IMAGE_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": losses.mse,
+    "ncc": losses.local_ncc,
+    "mi": losses.mutual_information,
+    "mind": losses.mind,
+}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Terms and weights.
+
+    Attributes:
+        image: "mse", "ncc", "mi", "mind" between fixed and warped moving, or None.
+        dice: Weight of 1 - soft Dice between the label maps; 0 leaves labels alone.
+        smoothness: Weight of the squared gradient of the field, in voxels per voxel.
+        dice_labels: The labels that count; None takes all but 0 that a batch has.
+    """
+
+    image: str | None = "ncc"
+    dice: float = 0.0
+    smoothness: float = 1.0
+    dice_labels: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.image is not None and self.image not in IMAGE_TERMS:
+            raise ValueError(
+                f"The image term is one of {', '.join(IMAGE_TERMS)} or None; found {self.image!r}."
+            )
+        if self.image is None and not self.dice > 0:
+            raise ValueError("Nothing compares the pair: give an image term, a weight of dice, or both.")
+
+    def __call__(self, batch: Batch, displacement: Tensor, field: Tensor, factor: int) -> dict[str, Tensor]:
+        """The terms by name and their weighted "total".
+
+        Args:
+            batch: Images, and label maps if ``dice`` is above 0.
+            displacement: ``(B, dims, ...)`` in voxels, on the grid of the images.
+            field: The field that is kept smooth, in full-grid voxels on the grid of ``factor``.
+
+        Raises:
+            ValueError: ``dice`` is above 0 and the batch has no labels.
+        """
+        terms = {"smoothness": losses.squared_gradient(field, factor)}
+        total = self.smoothness * terms["smoothness"]
+        if self.image is not None:
+            terms["image"] = IMAGE_TERMS[self.image](batch.fixed, warp(batch.moving, displacement))
+            total = total + terms["image"]
+        if self.dice > 0:
+            terms["dice"] = self._dice(batch, displacement)
+            total = total + self.dice * terms["dice"]
+        return {**terms, "total": total}
+
+    def _dice(self, batch: Batch, displacement: Tensor) -> Tensor:
+        """1 - soft Dice of the fixed labels and the moving ones, warped linearly as shares."""
+        if batch.fixed_label is None or batch.moving_label is None:
+            raise ValueError("The dice term needs label maps and the batch has none: set dice=0 or add them.")
+        values = self._label_values(batch.fixed_label, batch.moving_label)
+        fixed = losses.one_hot(batch.fixed_label, values)
+        moving = losses.one_hot(batch.moving_label, values)
+        return losses.soft_dice(fixed, warp(moving, displacement))
+
+    def _label_values(self, fixed: Tensor, moving: Tensor) -> Tensor:
+        if self.dice_labels is not None:
+            return torch.tensor(self.dice_labels, device=fixed.device)
+        present = torch.bincount(torch.cat([fixed.flatten(), moving.flatten()]))
+        present[0] = 0
+        return present.nonzero().flatten()

@@ -1,0 +1,270 @@
+"""From a request to a finished run folder: settings, data, method, loop, card."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.loggers import TensorBoardLogger
+
+from mmreg_rt.errors import BackendUnavailable, Cancelled, InputError
+from mmreg_rt.io.files import replaced
+
+from . import draws, methods
+from .card import Facts, card, machine
+from .config import CODE, Config, as_toml, named_config, read_config
+from .dataset import DataSet, Source, open_data_set, refuse_mixed_sizes
+from .description import Description, read_description
+from .loop import Outcome, Training
+from .prepare import Preparation, check_size, default_cache
+from .progress import Progress
+from .synthetic import Synthetic
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SHAPES = "shapes"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line; None is "as in the configuration".
+
+    Args:
+        method: Its name.
+        config: File; None is the one that comes with the method.
+        data: Description, its folder, or ``"shapes"``.
+        folder: Of the run.
+        resume: ``folder`` is an earlier run that goes on.
+        synth: Pairs are synthesised.
+        steps, seed, precision: In place of the configuration's.
+        minutes: Time to train.
+        device: ``"cpu"`` or ``"cuda"``.
+        devices: Processes, one per device.
+        threads: Of each process.
+        command: As typed, for the card.
+    """
+
+    method: str
+    config: Path | None
+    data: str | None
+    folder: Path
+    resume: bool
+    synth: bool
+    steps: int | None
+    seed: int | None
+    precision: str | None
+    minutes: float | None
+    device: str
+    devices: int
+    threads: int | None
+    command: tuple[str, ...]
+
+
+def train(request: Request) -> Outcome:
+    """Train, and leave a run folder: checkpoints, curves, card, splits, settings.
+
+    Raises:
+        InputError: The configuration, the data or the folder cannot be used.
+        BackendUnavailable: The device is not there.
+        TrainingError: The loss is not finite any more.
+        Cancelled: Interrupted; a checkpoint is there to resume from.
+    """
+    config = _settled(request)
+    data = config.run["data"]
+    fabric = _fabric(request, config)
+    torch.manual_seed(draws.torch_seed(config.training.seed, draws.STEP, 0, draws.WEIGHTS))
+    method = _method(config)
+    _check(config, method, fabric.world_size)
+    _claim(request, fabric)
+    described = None if data == SHAPES else read_description(Path(data))
+    source, data_set = _source(config, method, described, request, fabric)
+    _write_settings(request.folder, config, data_set, fabric)
+    training = Training(
+        config, method, source, fabric, request.folder, resume=request.resume, minutes=request.minutes
+    )
+    outcome = training.run()
+    if fabric.is_global_zero:
+        facts = _facts(config, method, described, data_set, request, outcome)
+        _write(request.folder / "card.md", card(facts))
+    if outcome.stopped == "interrupt":
+        raise Cancelled(
+            "MMREG_E_CANCELLED",
+            f"Interrupted after step {outcome.step}; go on with --resume {request.folder}.",
+        )
+    return outcome
+
+
+def _settled(request: Request) -> Config:
+    """The configuration with what the command line changes."""
+    if request.resume:
+        path = request.folder / "config.toml"
+        config = read_config(path)
+        if not {"data", "synth"} <= set(config.run):
+            raise InputError(CODE, f"{path} has no [run] table of `mmreg train`. Give the folder of a run.")
+    else:
+        config = read_config(request.config or named_config("synth" if request.synth else request.method))
+    if config.method != request.method:
+        raise InputError(
+            CODE,
+            f"The configuration is for the method {config.method!r}; asked for was {request.method!r}. Give "
+            "the configuration of that method, or name the other one.",
+        )
+    asked = {"steps": request.steps, "seed": request.seed, "precision": request.precision}
+    changed: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    data = request.data or config.run.get("data") or (SHAPES if request.synth else None)
+    if data is None:
+        raise InputError(
+            CODE, "There is nothing to train on. Give --data FILE, or --synth for generated shapes."
+        )
+    data = data if data == SHAPES else str(Path(data).resolve())
+    synth = request.synth or data == SHAPES or bool(config.run.get("synth"))
+    return replace(config, training=replace(config.training, **changed), run={"data": data, "synth": synth})
+
+
+def _fabric(request: Request, config: Config) -> Fabric:
+    if request.threads is not None:
+        torch.set_num_threads(request.threads)
+    if request.device == "cuda" and torch.cuda.device_count() < request.devices:
+        raise BackendUnavailable(
+            "MMREG_E_DEVICE",
+            f"{request.devices} CUDA device(s) were asked for; torch {torch.__version__} sees "
+            f"{torch.cuda.device_count()}. Use --device cpu, or install a torch with CUDA and a driver.",
+        )
+    if request.device == "cpu" and config.training.precision == "16-mixed":
+        raise InputError(CODE, "Precision 16-mixed needs a GPU. Use 32 or bf16-mixed on the CPU.")
+    local, nodes = _processes(request)
+    fabric = Fabric(
+        accelerator=request.device,
+        devices=local,
+        num_nodes=nodes,
+        strategy="ddp" if local * nodes > 1 else "auto",
+        precision="32-true" if config.training.precision == "32" else config.training.precision,
+        loggers=TensorBoardLogger(request.folder, name="tensorboard", version=""),
+    )
+    fabric.launch()
+    return fabric
+
+
+def _processes(request: Request) -> tuple[int, int]:
+    """Devices of this machine, and machines; torchrun says both in the environment."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return request.devices, 1
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    return local, int(os.environ["WORLD_SIZE"]) // local
+
+
+def _method(config: Config) -> methods.Method:
+    try:
+        return methods.create(config.method, **config.method_settings)
+    except (TypeError, ValueError) as reason:
+        raise InputError(
+            CODE,
+            f"The method {config.method!r} cannot be made of [settings]: {reason} Mend the configuration.",
+        ) from reason
+
+
+def _check(config: Config, method: methods.Method, world: int) -> None:
+    check_size(config.data.size, method.dims, method.multiple)
+    if config.spec.multiple % method.multiple:
+        raise InputError(
+            CODE,
+            f"{config.method} needs sizes in multiples of {method.multiple}; preprocess.multiple is "
+            f"{config.spec.multiple}. Give a multiple of it.",
+        )
+    if config.training.batch % world:
+        raise InputError(
+            CODE,
+            f"A batch of {config.training.batch} cannot be shared by {world} processes. Make it a "
+            "multiple of them.",
+        )
+
+
+def _claim(request: Request, fabric: Fabric) -> None:
+    """The run folder is new, or holds the run to resume."""
+    folder = request.folder
+    if fabric.is_global_zero and not request.resume and folder.is_dir() and any(folder.iterdir()):
+        raise InputError(
+            "MMREG_E_OUTPUT",
+            f"{folder} is not empty. Choose another folder, or go on with --resume {folder}.",
+        )
+
+
+def _source(
+    config: Config,
+    method: methods.Method,
+    described: tuple[Description, Path] | None,
+    request: Request,
+    fabric: Fabric,
+) -> tuple[Source, DataSet | None]:
+    if described is None:
+        return Synthetic(config, method.dims, None, fabric.device), None
+    description, folder = described
+    if config.run["synth"] and description.kind != "labels":
+        raise InputError(
+            CODE, f"--synth needs data of kind labels; {description.name} is of kind {description.kind}."
+        )
+    splits = request.folder / "splits.json"
+    if request.resume and splits.is_file():
+        description = replace(description, split=replace(description.split, file=str(splits.resolve())))
+    preparation = Preparation(
+        config.spec, config.data.size, description.align, description.labels, default_cache()
+    )
+    data_set = open_data_set(description, folder, preparation, method.dims)
+    _prepare(data_set, config, fabric)
+    if description.kind == "labels":
+        return Synthetic(config, method.dims, data_set, fabric.device), data_set
+    return data_set.source(), data_set
+
+
+def _prepare(data_set: DataSet, config: Config, fabric: Fabric) -> None:
+    """Everything onto the grid of the network, once; the first process fills the cache for all."""
+    if fabric.is_global_zero:
+        cases = len(data_set.train.cases) + len(data_set.val.cases)
+        progress = Progress(cases, 0, None, True, "preparing scans", "case")
+        shapes = data_set.train.shapes(progress.count) | data_set.val.shapes(progress.count)
+        progress.close()
+        refuse_mixed_sizes(shapes, config.training.batch)
+    fabric.barrier()
+
+
+def _write_settings(folder: Path, config: Config, data_set: DataSet | None, fabric: Fabric) -> None:
+    if fabric.is_global_zero:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / "config.toml", as_toml(config))
+        if data_set is not None:
+            data_set.splits.write(folder / "splits.json")
+    fabric.barrier()
+
+
+def _facts(
+    config: Config,
+    method: methods.Method,
+    described: tuple[Description, Path] | None,
+    data_set: DataSet | None,
+    request: Request,
+    outcome: Outcome,
+) -> Facts:
+    people: Mapping[str, int] = {}
+    if data_set is not None:
+        people = {part: len(names) for part, names in data_set.splits.people.items()}
+    return Facts(
+        config=config,
+        description=described[0] if described else None,
+        people=people,
+        parameters=sum(parameter.numel() for parameter in method.parameters()),
+        dims=method.dims,
+        command=shlex.join(request.command),
+        machine=machine(request.device, request.devices, torch.get_num_threads()),
+        outcome=outcome,
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    with replaced(path) as stream:
+        stream.write(text.encode())

@@ -1,0 +1,90 @@
+"""How good the network is on people it does not learn from: loss, Dice of labels, folds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmreg_rt import fields
+from mmreg_rt.geometry import Grid
+
+from .layers import warp_labels
+from .methods import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .methods import Batch, Method
+
+FIELDS = ("displacement", "velocity")
+# array axes 0, 1, 2 along z, y, x: voxels of 1 mm
+VOXELS = np.array([[0.0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
+
+
+def validate(method: Method, batches: Iterable[Batch]) -> dict[str, float]:
+    """Means over the batches: every term of the loss; for fields also folds and, with labels, Dice.
+
+    Returns:
+        By name: the terms of the loss, ``folded_percent``, ``label_dice`` and, before it,
+        ``label_dice_before``.
+    """
+    sums: dict[str, float] = defaultdict(float)
+    counts: dict[str, int] = defaultdict(int)
+    for batch in batches:
+        for name, value in _scores(method, batch).items():
+            sums[name] += value
+            counts[name] += 1
+    return {name: sums[name] / counts[name] for name in sums}
+
+
+def mean_dice(one: Tensor, other: Tensor) -> float | None:
+    """Mean over the labels of either map, but 0, of ``2 |A and B| / (|A| + |B|)``; None without any."""
+    top = int(max(one.max(), other.max())) + 1
+    size = torch.bincount(one.flatten(), minlength=top) + torch.bincount(other.flatten(), minlength=top)
+    shared = torch.bincount(one[one == other], minlength=top)
+    present = size[1:] > 0
+    if not present.any():
+        return None
+    return float((2 * shared[1:][present] / size[1:][present]).mean())
+
+
+def folded_percent(displacement: Tensor) -> float:
+    """Share of voxels that fold in any of nine ways of taking differences, as the runtime counts them.
+
+    Args:
+        displacement: ``(1, dims, ...)`` in voxels, components in the order of the axes.
+    """
+    u = displacement[0].float().cpu().numpy()
+    if len(u) == 2:
+        u = np.concatenate((np.zeros_like(u[:1]), u))[:, None]
+    d, h, w = u.shape[1:]
+    counts, _ = fields.folding(np.ascontiguousarray(u[::-1]), Grid((d, h, w), VOXELS))
+    return float(100 * max(counts) / (d * h * w))
+
+
+@torch.no_grad()
+def _scores(method: Method, batch: Batch) -> dict[str, float]:
+    output = in_float32(method(batch.fixed, batch.moving))
+    found = {name: float(term) for name, term in method.loss(batch, output).items()}
+    if output.kind not in FIELDS:
+        return found
+    displacement = method.displacement(output)
+    found["folded_percent"] = folded_percent(displacement)
+    if batch.fixed_label is not None and batch.moving_label is not None:
+        before = mean_dice(batch.fixed_label, batch.moving_label)
+        after = mean_dice(batch.fixed_label, warp_labels(batch.moving_label, displacement))
+        if before is not None and after is not None:
+            found |= {"label_dice": after, "label_dice_before": before}
+    return found
+
+
+def in_float32(output: Output) -> Output:
+    """The output out of mixed precision: losses and fields are computed in float32."""
+    value = output.value
+    if isinstance(value, Tensor):
+        return Output(output.kind, value.float())
+    return Output(output.kind, (value[0].float(), value[1].float()))
