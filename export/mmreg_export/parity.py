@@ -113,7 +113,7 @@ def compare(method: Method, session: Session, pairs: Sequence[Pair]) -> Parity:
 def final(method: Method, value: Float32, pair: Pair) -> Float64:
     """The displacement in mm on the full grid, ``(dims, ...)``; of a descriptor the numbers themselves."""
     if method.output_kind not in ("displacement", "velocity"):
-        return value[0].astype(np.float64)
+        return np.asarray(value[0], np.float64)
     with torch.no_grad():
         found = method.displacement(Output(method.output_kind, torch.from_numpy(value)))
     u_vox: Float64 = found[0].double().numpy()
