@@ -72,8 +72,8 @@ def mind(fixed: Tensor, warped: Tensor, radius: int = 1, dilation: int = 2) -> T
 
 
 def soft_dice(fixed: Tensor, warped: Tensor) -> Tensor:
-    """1 - mean over labels of ``2 sum(f w) / (sum f + sum w)``; labels that neither has, or none at all, count as
-    agreed.
+    """1 - mean over labels of ``2 sum(f w) / (sum f + sum w)``; labels that neither has count as
+    agreed, and so do none at all.
 
     Args:
         fixed, warped: ``(B, labels, ...)`` in [0, 1], the share of each label in each voxel.
