@@ -15,7 +15,7 @@ def imported(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.module
+            yield ("mmreg_train." if node.level else "") + (node.module or "")
 
 
 def files(*parts):
