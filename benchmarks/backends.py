@@ -197,7 +197,7 @@ def main() -> None:
     skipped = {" ".join(contender): reason for contender, reason in reasons.items() if reason}
     for contender, reason in skipped.items():
         print(f"skipped: {contender}: {reason}")
-    result = {**description(), "skipped": skipped, "rows": []}
+    result = {"benchmark": "backends", **description(), "skipped": skipped, "rows": []}
     result["versions"] |= versions("onnxruntime", "openvino", "torch", "onnx")
     print("size         backend      prec   median ms     iqr x ort   peak MiB  first ms  difference")
     with tempfile.TemporaryDirectory() as folder:

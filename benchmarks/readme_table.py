@@ -13,6 +13,7 @@ import json
 import re
 from pathlib import Path
 
+import backend_table
 import kernel_table
 import registration_table
 from machine import ROOT
@@ -23,6 +24,8 @@ def section(results: Path) -> str:
     report = json.loads(results.read_text())
     if report.get("benchmark") == "registration":
         return registration_table.section(report)
+    if report.get("benchmark") == "backends":
+        return backend_table.section(report)
     return kernel_table.section(report)
 
 

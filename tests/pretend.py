@@ -85,9 +85,9 @@ def registrar_module(error=None, **changes):
     class Registrar:
         asked = SimpleNamespace()
 
-        def __init__(self, model=None, *, align="affine", deform=True, threads=None, progress=None):
+        def __init__(self, model=None, *, progress=None, **options):
             self.progress = progress
-            type(self).asked = SimpleNamespace(model=model, align=align, deform=deform, threads=threads)
+            type(self).asked = SimpleNamespace(model=model, **options)
 
         def register(self, fixed, moving, *, fixed_mask=None, moving_mask=None, deadline_ms=None):
             vars(self.asked).update(fixed_mask=fixed_mask, moving_mask=moving_mask, deadline_ms=deadline_ms)

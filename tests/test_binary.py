@@ -44,9 +44,13 @@ def test_the_wheel_is_small(wheel):
     assert wheel.stat().st_size < 10e6
 
 
-def test_the_wheel_holds_the_runtime_and_nothing_else(wheel):
+def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"mmreg_rt"}
+    tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
+    assert tops == {"mmreg_rt", "mmreg_train", "mmreg_export"}
+    assert {name for name in names if name.startswith("mmreg_train/configs/")} == {
+        f"mmreg_train/configs/{path.name}" for path in (ROOT / "train" / "configs").glob("*.toml")
+    }
     assert [name for name in names if name.endswith(".so")] == [
         n for n in names if n.startswith("mmreg_rt/_native")
     ]

@@ -13,7 +13,13 @@ RUNTIME = ROOT / "runtime" / "mmreg_rt"
 CPP = ROOT / "cpp_ext"
 
 # third-party package -> the part of the runtime that may import it; numpy may be imported anywhere
-THIRD_PARTY = {"nibabel": "io", "click": "cli", "cryptography": "signature"}
+THIRD_PARTY = {
+    "nibabel": "io",
+    "click": "cli",
+    "cryptography": "signature",
+    "onnxruntime": "backends",
+    "openvino": "backends",
+}
 AT_THE_TOP = {"click"}  # its decorators are needed to define a command; cli/ is loaded by commands only
 NOT_LOADED = (
     "torch",

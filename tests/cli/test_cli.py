@@ -91,8 +91,8 @@ def test_register_hands_every_option_on(folder, registrar):
     asked = registrar()
     mask = folder / "fixed_labels.nii.gz"
     run(
-        "register fixed.nii.gz moving.nii.gz -o out --align rigid --no-deform "
-        " --threads 3 --deadline-ms 500 --fixed-mask fixed_labels.nii.gz"
+        "register fixed.nii.gz moving.nii.gz -o out --align rigid --no-deform --model masr "
+        "--no-refine --backend onnxruntime --precision fp16 --threads 3 --deadline-ms 500 --fixed-mask fixed_labels.nii.gz"
     )
     got = asked.asked
     assert (got.align, got.deform, got.threads, got.deadline_ms, got.moving_mask) == (
@@ -102,6 +102,7 @@ def test_register_hands_every_option_on(folder, registrar):
         500,
         None,
     )
+    assert (got.model, got.refine, got.backend, got.precision) == ("masr", False, "onnxruntime", "fp16")
     np.testing.assert_array_equal(got.fixed_mask.data, io.read(mask).data)
 
 
