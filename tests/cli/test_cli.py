@@ -92,7 +92,8 @@ def test_register_hands_every_option_on(folder, registrar):
     mask = folder / "fixed_labels.nii.gz"
     run(
         "register fixed.nii.gz moving.nii.gz -o out --align rigid --no-deform --model masr "
-        "--no-refine --backend onnxruntime --precision fp16 --threads 3 --deadline-ms 500 --fixed-mask fixed_labels.nii.gz"
+        "--no-refine --backend onnxruntime --precision fp16 --threads 3 --deadline-ms 500 "
+        "--fixed-mask fixed_labels.nii.gz"
     )
     got = asked.asked
     assert (got.align, got.deform, got.threads, got.deadline_ms, got.moving_mask) == (
