@@ -8,7 +8,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 methods = pytest.importorskip("mmreg_train.methods")
 
-SMALL = {"voxelmorph": {}, "masr": {"locations": 64}}
+SMALL = {
+    "voxelmorph": {},
+    "masr": {"locations": 64},
+    "transmorph": {"width": 6, "heads": (2, 2, 4, 4), "window": (2, 2, 2), "drop_path": 0.0},
+}
 
 
 def pair(size, labels=4):

@@ -119,7 +119,8 @@ class Masr(Method):
         size = image.shape[2:]
         coarse = [max(2, -(-n // self.warp_scale_vox) + 1) for n in size]
         values = torch.randn(image.shape[0], self.dims, *coarse, device=image.device)
-        values = values * (self.warp_sd_vox * torch.rand(image.shape[0], *(1,) * (self.dims + 1))).to(values)
+        sd_vox = self.warp_sd_vox * torch.rand(image.shape[0], *(1,) * (self.dims + 1), device=image.device)
+        values = sd_vox * values
         return functional.interpolate(values, size, mode=_LINEAR[self.dims], align_corners=True)
 
 
@@ -181,29 +182,33 @@ class MixedRelations(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         ones = (1,) * (features.dim() - 2)
         tables = self.weight.view(1, -1, FEATURES, *ones).unbind(1)
-        related = [relation for radius in RADII for relation in relations(features, radius)]
+        related: list[Tensor] = []
+        for radius in RADII:
+            distances = squared_differences(features, radius)
+            mean = (sum(distances[1:], distances[0]) / len(distances)).clamp(min=1e-6)
+            related += [torch.exp(-distance / mean) for distance in distances]
         mixed = [(r * table).sum(1, keepdim=True) for r, table in zip(related, tables, strict=True)]
         return torch.cat(mixed, dim=1) + self.bias.view(1, -1, *ones)
 
 
 def dns(features: Tensor) -> Tensor:
-    """Relations of the neighbours of each voxel in all features together, ``(B, 24, ...)``; 8 in 2-D."""
-    return torch.cat([relation for radius in RADII for relation in relations(features, radius, True)], dim=1)
+    """Relations in (0, 1] of the neighbours of each voxel, ``(B, 24, ...)``; 8 in 2-D.
 
-
-def relations(features: Tensor, radius: int, summed: bool = False) -> list[Tensor]:
-    """``exp(-d / mean(d))`` in (0, 1] for each pair of neighbours at squared distance ``2 * radius**2``.
-
-    ``d`` is their squared difference, ``(B, features, ...)`` or, summed over the features, ``(B, 1, ...)``;
-    the mean is over the pairs and at least 1e-6.
+    ``exp(-d / mean(d))`` of the squared differences ``d``, summed over the features; the mean is over the
+    pairs of one radius and at least 1e-6.
     """
+    related = []
+    for radius in RADII:
+        squares = squared_differences(features, radius)
+        distance = torch.cat([square.sum(1, keepdim=True) for square in squares], dim=1)
+        related.append(torch.exp(-distance / distance.mean(1, keepdim=True).clamp(min=1e-6)))
+    return torch.cat(related, dim=1)
+
+
+def squared_differences(features: Tensor, radius: int) -> list[Tensor]:
+    """Of the pairs of neighbours at squared distance ``2 * radius**2``, ``(B, features, ...)`` each."""
     shifted = shifts(features, radius)
-    distances = []
-    for a, b in offset_pairs(features.dim() - 2, radius):
-        distance = (shifted[a] - shifted[b]) ** 2
-        distances.append(distance.sum(1, keepdim=True) if summed else distance)
-    mean = (torch.stack(distances).sum(0) / len(distances)).clamp(min=1e-6)
-    return [torch.exp(-distance / mean) for distance in distances]
+    return [(shifted[a] - shifted[b]) ** 2 for a, b in offset_pairs(features.dim() - 2, radius)]
 
 
 class BlurPool(nn.Module):

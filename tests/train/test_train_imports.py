@@ -1,0 +1,46 @@
+"""Who may import whom within training; needs no PyTorch, as nothing is imported here."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+TRAIN = Path(__file__).parents[2] / "train" / "mmreg_train"
+TORCH_ONLY = ("methods", "layers", "losses.py", "objective.py", "contrast.py", "synth.py")
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+def files(*parts):
+    return sorted(
+        path for part in parts for path in (TRAIN / part, *(TRAIN / part).rglob("*.py")) if path.is_file()
+    )
+
+
+@pytest.mark.parametrize("path", files(*TORCH_ONLY), ids=lambda path: str(path.relative_to(TRAIN)))
+def test_methods_and_what_they_are_made_of_need_torch_alone(path):
+    for name in imported(path):
+        top = name.partition(".")[0]
+        assert top in sys.stdlib_module_names or top in ("torch", "mmreg_train"), (
+            f"{path.name} imports {name}"
+        )
+
+
+@pytest.mark.parametrize("path", files("methods"), ids=lambda path: path.name)
+def test_a_method_imports_no_other_method_and_no_data_or_loop(path):
+    allowed = ("mmreg_train.methods", "mmreg_train.losses", "mmreg_train.objective", "mmreg_train.contrast")
+    for name in imported(path):
+        if name.startswith("mmreg_train"):
+            assert name in allowed or name.startswith("mmreg_train.layers"), f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", files("."), ids=lambda path: str(path.relative_to(TRAIN)))
+def test_training_never_imports_export(path):
+    assert not [name for name in imported(path) if name.startswith("mmreg_export")]

@@ -1,0 +1,127 @@
+"""Attention within windows of a 3-D grid (Liu et al., "Swin transformer", ICCV 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class WindowBlock(nn.Module):
+    """Window attention and a two-layer perceptron, each after a normalisation and added; (B, D, H, W, C).
+
+    Args:
+        channels: Width of the features.
+        heads: Attention heads; they divide the channels.
+        window: Voxels of a window along each axis. Features are padded to whole windows.
+        shift: Voxels by which the windows are moved off the grid.
+        drop_path: Probability that training leaves either addition out, for each scan.
+    """
+
+    def __init__(
+        self, channels: int, heads: int, window: Sequence[int], shift: Sequence[int], drop_path: float
+    ) -> None:
+        super().__init__()
+        self.window, self.shift, self.drop_path = tuple(window), tuple(shift), drop_path
+        self.norm, self.perceptron_norm = nn.LayerNorm(channels), nn.LayerNorm(channels)
+        self.attention = WindowAttention(channels, heads, window)
+        self.perceptron = nn.Sequential(
+            nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        features = features + self._kept(self._attended(self.norm(features)))
+        return features + self._kept(self.perceptron(self.perceptron_norm(features)))
+
+    def _attended(self, features: Tensor) -> Tensor:
+        size = features.shape[1:4]
+        missing = [-n % w for n, w in zip(size, self.window, strict=True)]
+        padded = functional.pad(features, (0, 0, 0, missing[2], 0, missing[1], 0, missing[0]))
+        extent = padded.shape[1:4]
+        mask = None
+        if any(self.shift):
+            padded = padded.roll([-s for s in self.shift], (1, 2, 3))
+            mask = neighbourhood_mask(extent, self.window, self.shift, features.device)
+        windows = self.attention(partition(padded, self.window), mask)
+        joined = join(windows, self.window, extent)
+        if any(self.shift):
+            joined = joined.roll(self.shift, (1, 2, 3))
+        return joined[:, : size[0], : size[1], : size[2]]
+
+    def _kept(self, branch: Tensor) -> Tensor:
+        """Stochastic depth (Huang et al., ECCV 2016)."""
+        if not self.training or self.drop_path == 0:
+            return branch
+        keep = 1 - self.drop_path
+        return branch * (torch.rand(branch.shape[0], 1, 1, 1, 1, device=branch.device) < keep) / keep
+
+
+class WindowAttention(nn.Module):
+    """Attention among the voxels of each window, with a bias for each head and relative position."""
+
+    positions: Tensor  # (voxels * voxels,) entry of the table
+
+    def __init__(self, channels: int, heads: int, window: Sequence[int]) -> None:
+        super().__init__()
+        self.heads = heads
+        self.table = nn.Parameter(torch.empty(prod(2 * n - 1 for n in window), heads))
+        nn.init.trunc_normal_(self.table, std=0.02)
+        self.register_buffer("positions", relative_positions(window).flatten(), persistent=False)
+        self.qkv = nn.Linear(channels, 3 * channels, bias=False)
+        self.project = nn.Linear(channels, channels)
+
+    def forward(self, windows: Tensor, mask: Tensor | None) -> Tensor:
+        """``windows`` (B, windows, voxels, C); ``mask`` (windows, voxels, voxels), True: may look."""
+        batch, count, voxels, channels = windows.shape
+        qkv = self.qkv(windows).view(batch, count, voxels, 3, self.heads, channels // self.heads)
+        query, key, value = qkv.permute(3, 0, 1, 4, 2, 5).unbind(0)
+        bias = self.table[self.positions].view(voxels, voxels, self.heads).permute(2, 0, 1)[None, None]
+        if mask is not None:
+            bias = bias.masked_fill(~mask[None, :, None], -100.0)
+        scores = query @ key.transpose(-2, -1) * (channels // self.heads) ** -0.5 + bias
+        mixed = (scores.softmax(-1) @ value).transpose(2, 3).flatten(3)
+        result: Tensor = self.project(mixed)
+        return result
+
+
+def partition(features: Tensor, window: Sequence[int]) -> Tensor:
+    """``(B, D, H, W, C)`` cut into windows: ``(B, windows, voxels of a window, C)``."""
+    batch, depth, height, width, channels = features.shape
+    z, y, x = window
+    cut = features.view(batch, depth // z, z, height // y, y, width // x, x, channels)
+    return cut.permute(0, 1, 3, 5, 2, 4, 6, 7).reshape(batch, -1, z * y * x, channels)
+
+
+def join(windows: Tensor, window: Sequence[int], extent: Sequence[int]) -> Tensor:
+    """The inverse of ``partition``."""
+    (z, y, x), (depth, height, width) = window, extent
+    cut = windows.view(windows.shape[0], depth // z, height // y, width // x, z, y, x, windows.shape[-1])
+    return cut.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(windows.shape[0], depth, height, width, -1)
+
+
+def relative_positions(window: Sequence[int]) -> Tensor:
+    """``(voxels, voxels)`` number of the offset between two voxels of a window."""
+    index = torch.stack(torch.meshgrid(*(torch.arange(n) for n in window), indexing="ij")).flatten(1)
+    number = torch.zeros(index.shape[1], index.shape[1], dtype=torch.long)
+    for along, n in zip(index, window, strict=True):
+        number = number * (2 * n - 1) + along[:, None] - along[None, :] + n - 1
+    return number
+
+
+def neighbourhood_mask(
+    extent: Sequence[int], window: Sequence[int], shift: Sequence[int], device: torch.device
+) -> Tensor:
+    """``(windows, voxels, voxels)``: True where two voxels of a rolled grid lay beside each other before.
+
+    Rolling brings both ends of an axis into one window; they must not look at each other.
+    """
+    region = torch.zeros(1, 1, 1, 1, 1, device=device)
+    for axis, (n, w, s) in enumerate(zip(extent, window, shift, strict=True)):
+        index = torch.arange(n, device=device)
+        part = (index >= n - w).long() + (index >= n - s).long()
+        region = 3 * region + part.view(*(-1 if a == axis + 1 else 1 for a in range(5)))
+    parts = partition(region, window)[0, :, :, 0]
+    return parts[:, :, None] == parts[:, None, :]

@@ -1,0 +1,178 @@
+"""TransMorph: a hierarchy of shifted-window attention that looks at both images, and a convolutional decoder.
+
+Chen et al., "TransMorph: transformer for unsupervised medical image registration", MedIA 2022; the attention
+is that of Liu et al., "Swin transformer", ICCV 2021, in three dimensions. Weights with windows of 5 x 6 x 7:
+46,771,251 (width 96), 11,757,195 (48, "small"), 244,527 (6, "tiny"). 3-D only; sizes are multiples of 32. The
+windows follow the size of the input, so that an exported network has one size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmreg_train.layers import upsample
+from mmreg_train.layers.windows import WindowBlock
+from mmreg_train.methods import Batch, Method, Output
+from mmreg_train.objective import Objective
+
+
+class TransMorph(Method):
+    """The network with the loss it learns from.
+
+    Args:
+        width: Channels of the first stage; each of the three that follow has twice as many.
+        depths: Attention blocks of the four stages.
+        heads: Attention heads of the four stages; they divide the widths.
+        window: Voxels of a window along each axis, at the resolution of every stage.
+        drop_path: Largest probability that training skips a block; it grows from 0 with the depth.
+        image, dice, smoothness, dice_labels: See ``Objective``.
+
+    Raises:
+        ValueError: Heads that do not divide a width, or a list that has not four entries.
+    """
+
+    name = "transmorph"
+    output_kind = "displacement"
+    multiple = 32
+
+    def __init__(
+        self,
+        dims: int = 3,
+        width: int = 96,
+        depths: Sequence[int] = (2, 2, 4, 2),
+        heads: Sequence[int] = (4, 4, 8, 8),
+        window: Sequence[int] = (5, 6, 7),
+        drop_path: float = 0.3,
+        image: str | None = "mse",
+        dice: float = 0.0,
+        smoothness: float = 0.02,
+        dice_labels: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(dims)
+        widths = [width * 2**stage for stage in range(4)]
+        if dims != 3 or len(depths) != 4 or len(heads) != 4 or len(window) != 3:
+            raise ValueError(
+                f"TransMorph is 3-D, with four depths, four heads and a window of three sizes; "
+                f"found dims={dims}, depths={depths}, heads={heads}, window={window}."
+            )
+        if any(channels % count for channels, count in zip(widths, heads, strict=True)):
+            raise ValueError(f"Heads divide the widths {widths} of their stages; found heads={heads}.")
+        self.flow = FlowNetwork(widths, depths, heads, window, drop_path)
+        chosen = None if dice_labels is None else tuple(dice_labels)
+        self.objective = Objective(image, dice, smoothness, chosen)
+
+    def forward(self, fixed: Tensor, moving: Tensor) -> Output:
+        return Output(self.output_kind, self.flow(fixed, moving))
+
+    def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+        assert isinstance(output.value, Tensor)
+        return self.objective(batch, output.value, output.value, self.factor)
+
+    def network(self) -> nn.Module:
+        return self.flow
+
+
+class FlowNetwork(nn.Module):
+    """Two images (B, 1, D, H, W) to a displacement (B, 3, D, H, W) in voxels."""
+
+    head_width = 16
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        depths: Sequence[int],
+        heads: Sequence[int],
+        window: Sequence[int],
+        drop_path: float,
+    ) -> None:
+        super().__init__()
+        first, head = widths[0], self.head_width
+        self.embed = nn.Conv3d(2, first, 4, stride=4)
+        self.embed_norm = nn.LayerNorm(first)
+        total = sum(depths)
+        rates = [drop_path * block / max(1, total - 1) for block in range(total)]
+        self.stages, self.norms = nn.ModuleList(), nn.ModuleList()
+        for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+            taken = rates[sum(depths[:stage]) :][:depth]
+            self.stages.append(_stage(width, heads[stage], window, taken))
+            self.norms.append(nn.LayerNorm(width))
+        self.merges = nn.ModuleList(PatchMerging(width) for width in widths[:-1])
+        self.half_skip, self.full_skip = ConvBlock(2, first // 2), ConvBlock(2, head)
+        outputs = (*widths[-2::-1], first // 2, head)
+        self.up = nn.ModuleList(Up(a, b) for a, b in zip((widths[-1], *outputs[:-1]), outputs, strict=True))
+        self.head = nn.Conv3d(head, 3, 3, padding=1)
+        nn.init.normal_(self.head.weight, 0, 1e-5)  # training starts at the identity
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
+        pair = torch.cat([moving, fixed], dim=1)
+        pooled = functional.avg_pool3d(pair, 3, stride=2, padding=1)
+        skips = [self.full_skip(pair), self.half_skip(pooled), *self._encoded(pair)]
+        features = skips.pop()
+        for block in self.up:
+            features = block(features, skips.pop())
+        field: Tensor = self.head(features)
+        return field
+
+    def _encoded(self, pair: Tensor) -> list[Tensor]:
+        """Features of the four stages, (B, C, ...), at 1/4 to 1/32 of the resolution."""
+        features = self.embed_norm(self.embed(pair).permute(0, 2, 3, 4, 1))
+        encoded = []
+        for stage, (blocks, norm) in enumerate(zip(self.stages, self.norms, strict=True)):
+            features = blocks(self.merges[stage - 1](features) if stage else features)
+            encoded.append(norm(features).permute(0, 4, 1, 2, 3))
+        return encoded
+
+
+class PatchMerging(nn.Module):
+    """Cells of two voxels along each axis to one of twice the channels; (B, D, H, W, C)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(8 * channels)
+        self.reduce = nn.Linear(8 * channels, 2 * channels, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        batch, depth, height, width, channels = features.shape
+        cells = features.view(batch, depth // 2, 2, height // 2, 2, width // 2, 2, channels)
+        cells = cells.permute(0, 1, 3, 5, 6, 4, 2, 7).flatten(4)
+        merged: Tensor = self.reduce(self.norm(cells))
+        return merged
+
+
+class ConvBlock(nn.Module):
+    """Convolution over 3 voxels, instance normalisation, leaky rectifier."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv3d(inputs, outputs, 3, padding=1, bias=False)
+        self.norm = nn.InstanceNorm3d(outputs)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return functional.leaky_relu(self.norm(self.convolution(features)), 0.01)
+
+
+class Up(nn.Module):
+    """Twice the resolution, joined with a skip of ``outputs`` channels."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.first, self.second = ConvBlock(inputs + outputs, outputs), ConvBlock(outputs, outputs)
+
+    def forward(self, features: Tensor, skip: Tensor) -> Tensor:
+        joined = torch.cat([upsample(features, 2), skip], dim=1)
+        result: Tensor = self.second(self.first(joined))
+        return result
+
+
+def _stage(width: int, heads: int, window: Sequence[int], rates: Sequence[float]) -> nn.Sequential:
+    """Blocks whose windows lie by turns on the grid and half a window beside it."""
+    shifts = [[n // 2 if block % 2 else 0 for n in window] for block in range(len(rates))]
+    blocks = [
+        WindowBlock(width, heads, window, shift, rate) for shift, rate in zip(shifts, rates, strict=True)
+    ]
+    return nn.Sequential(*blocks)
