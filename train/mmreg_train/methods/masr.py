@@ -46,6 +46,9 @@ class Masr(Method):
         warp_sd_vox: Largest sd of a smooth displacement of the second view, in voxels; positives are then the
             corresponding points, and the descriptor learns to bear deformation. 0 as published.
         warp_scale_vox: Distance of the values that displacement is interpolated from.
+        across: ``fixed`` and ``moving`` show the same voxels in two contrasts, as synthetic pairs without
+            deformation do: positives are between the two, and intensities are remapped besides. What the
+            remapping of one scan cannot show, a contrast that changes from tissue to tissue, is learned too.
         chunk: Locations whose scores are in memory at a time.
 
     Raises:
@@ -66,6 +69,7 @@ class Masr(Method):
         foreground: float = 0.02,
         warp_sd_vox: float = 0.0,
         warp_scale_vox: int = 16,
+        across: bool = False,
         chunk: int = 512,
     ) -> None:
         super().__init__(dims)
@@ -79,6 +83,7 @@ class Masr(Method):
         self.channels = channels
         self.locations, self.temperature, self.foreground = locations, temperature, foreground
         self.warp_sd_vox, self.warp_scale_vox, self.chunk = warp_sd_vox, warp_scale_vox, chunk
+        self.across = across
         self.describe = DescriptorNetwork(dims, channels, relation == "mixed")
 
     def forward(self, fixed: Tensor, moving: Tensor) -> Output:
@@ -90,23 +95,23 @@ class Masr(Method):
 
         Draws views and locations from torch's default generator of the device.
         """
-        scans = [(batch.fixed, output.value[0])]
+        scans = [(batch.fixed, output.value[0], batch.moving if self.across else batch.fixed)]
         if batch.moving is not batch.fixed:
-            scans.append((batch.moving, output.value[1]))
-        terms = torch.stack([self._scan_terms(image, described) for image, described in scans]).mean(0)
+            scans.append((batch.moving, output.value[1], batch.fixed if self.across else batch.moving))
+        terms = torch.stack([self._scan_terms(*views) for views in scans]).mean(0)
         return {"contrastive": terms[0], "retrieval": terms[1].detach(), "total": terms[0]}
 
     def network(self) -> nn.Module:
         return self.describe
 
-    def _scan_terms(self, image: Tensor, described: Tensor) -> Tensor:
-        """(loss, retrieval) of scans ``image`` (B, 1, ...) whose first view is ``described``."""
+    def _scan_terms(self, image: Tensor, described: Tensor, other: Tensor) -> Tensor:
+        """(loss, retrieval): ``described`` is the first view of ``image`` (B, 1, ...), ``other`` the second."""
         view = image
         if self.warp_sd_vox > 0:
             field = self._displacement(image)
-            view = warp(image, field)
+            view, other = warp(image, field), warp(other, field)
             described = functional.normalize(warp(described, field, padding="border"), dim=1, eps=1e-6)
-        second = self.describe(remapped(view))
+        second = self.describe(remapped(other))
         terms = []
         for one, a, b in zip(view, described, second, strict=True):
             where = sample_foreground(one, self.foreground, self.locations)
@@ -182,29 +187,33 @@ class MixedRelations(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         ones = (1,) * (features.dim() - 2)
         tables = self.weight.view(1, -1, FEATURES, *ones).unbind(1)
-        related = [relation for radius in RADII for relation in relations(features, radius)]
+        related: list[Tensor] = []
+        for radius in RADII:
+            distances = squared_differences(features, radius)
+            mean = (sum(distances[1:], distances[0]) / len(distances)).clamp(min=1e-6)
+            related += [torch.exp(-distance / mean) for distance in distances]
         mixed = [(r * table).sum(1, keepdim=True) for r, table in zip(related, tables, strict=True)]
         return torch.cat(mixed, dim=1) + self.bias.view(1, -1, *ones)
 
 
 def dns(features: Tensor) -> Tensor:
-    """Relations of the neighbours of each voxel in all features together, ``(B, 24, ...)``; 8 in 2-D."""
-    return torch.cat([relation for radius in RADII for relation in relations(features, radius, True)], dim=1)
+    """Relations in (0, 1] of the neighbours of each voxel, ``(B, 24, ...)``; 8 in 2-D.
 
-
-def relations(features: Tensor, radius: int, summed: bool = False) -> list[Tensor]:
-    """``exp(-d / mean(d))`` in (0, 1] for each pair of neighbours at squared distance ``2 * radius**2``.
-
-    ``d`` is their squared difference, ``(B, features, ...)`` or, summed over the features, ``(B, 1, ...)``;
-    the mean is over the pairs and at least 1e-6.
+    ``exp(-d / mean(d))`` of the squared differences ``d``, summed over the features; the mean is over the
+    pairs of one radius and at least 1e-6.
     """
+    related = []
+    for radius in RADII:
+        squares = squared_differences(features, radius)
+        distance = torch.cat([square.sum(1, keepdim=True) for square in squares], dim=1)
+        related.append(torch.exp(-distance / distance.mean(1, keepdim=True).clamp(min=1e-6)))
+    return torch.cat(related, dim=1)
+
+
+def squared_differences(features: Tensor, radius: int) -> list[Tensor]:
+    """Of the pairs of neighbours at squared distance ``2 * radius**2``, ``(B, features, ...)`` each."""
     shifted = shifts(features, radius)
-    distances = []
-    for a, b in offset_pairs(features.dim() - 2, radius):
-        distance = (shifted[a] - shifted[b]) ** 2
-        distances.append(distance.sum(1, keepdim=True) if summed else distance)
-    mean = (torch.stack(distances).sum(0) / len(distances)).clamp(min=1e-6)
-    return [torch.exp(-distance / mean) for distance in distances]
+    return [(shifted[a] - shifted[b]) ** 2 for a, b in offset_pairs(features.dim() - 2, radius)]
 
 
 class BlurPool(nn.Module):
