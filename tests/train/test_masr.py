@@ -119,6 +119,25 @@ def test_positives_of_a_deformed_view_are_corresponding_points(monkeypatch):
     assert deformed > 0.2  # borders differ; chance is 1 / 300
 
 
+def test_across_contrasts_a_voxel_is_compared_with_the_same_voxel_of_the_other_image(monkeypatch):
+    """With descriptors that are the image itself, and no remapping, only equal images agree."""
+    method = methods.create("masr", dims=2, channels=1, across=True, locations=64)
+    seen = []
+    method.describe = torch.nn.Identity()
+    monkeypatch.setattr(masr, "remapped", lambda image: image)
+
+    def loss(a, b, *_):
+        seen.append((a, b))
+        return torch.zeros(()), torch.zeros(())
+
+    monkeypatch.setattr(masr, "location_loss", loss)
+    fixed, moving = torch.rand(2, 1, 1, 16, 16) + 0.1
+    method.loss(methods.Batch(fixed, moving), method(fixed, moving))
+    pairs = {float(a): float(b) for a, b in zip(fixed.flatten(), moving.flatten())}
+    assert [pairs[float(a)] for a in seen[0][0][:, 0]] == seen[0][1][:, 0].tolist()
+    assert len(seen) == 2
+
+
 def test_learns_to_find_locations_under_other_intensities():
     method = methods.create("masr", dims=2, channels=12, locations=256)
     shapes = synth.Synthesis.shapes((64, 64), labels=8, shape_scales_vox=(8, 16))

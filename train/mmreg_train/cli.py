@@ -57,9 +57,7 @@ def train(
         command=("mmreg", *sys.argv[1:]),
         **asked,
     )
-    outcome = run(request)
-    end = f"stopped ({outcome.stopped})" if outcome.stopped else "done"
-    click.echo(f"{end} after step {outcome.step}: {request.folder}", err=True)
+    run(request)
 
 
 def refuse_missing() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.loggers import TensorBoardLogger
@@ -92,6 +93,8 @@ def train(request: Request) -> Outcome:
     if fabric.is_global_zero:
         facts = _facts(config, method, described, data_set, request, outcome)
         _write(request.folder / "card.md", card(facts))
+        end = f"stopped ({outcome.stopped})" if outcome.stopped else "done"
+        click.echo(f"{end} after step {outcome.step}: {request.folder}", err=True)
     if outcome.stopped == "interrupt":
         raise Cancelled(
             "MMREG_E_CANCELLED",

@@ -46,6 +46,9 @@ class Masr(Method):
         warp_sd_vox: Largest sd of a smooth displacement of the second view, in voxels; positives are then the
             corresponding points, and the descriptor learns to bear deformation. 0 as published.
         warp_scale_vox: Distance of the values that displacement is interpolated from.
+        across: ``fixed`` and ``moving`` show the same voxels in two contrasts, as synthetic pairs without
+            deformation do: positives are between the two, and intensities are remapped besides. What the
+            remapping of one scan cannot show, a contrast that changes from tissue to tissue, is learned too.
         chunk: Locations whose scores are in memory at a time.
 
     Raises:
@@ -66,6 +69,7 @@ class Masr(Method):
         foreground: float = 0.02,
         warp_sd_vox: float = 0.0,
         warp_scale_vox: int = 16,
+        across: bool = False,
         chunk: int = 512,
     ) -> None:
         super().__init__(dims)
@@ -79,6 +83,7 @@ class Masr(Method):
         self.channels = channels
         self.locations, self.temperature, self.foreground = locations, temperature, foreground
         self.warp_sd_vox, self.warp_scale_vox, self.chunk = warp_sd_vox, warp_scale_vox, chunk
+        self.across = across
         self.describe = DescriptorNetwork(dims, channels, relation == "mixed")
 
     def forward(self, fixed: Tensor, moving: Tensor) -> Output:
@@ -90,23 +95,23 @@ class Masr(Method):
 
         Draws views and locations from torch's default generator of the device.
         """
-        scans = [(batch.fixed, output.value[0])]
+        scans = [(batch.fixed, output.value[0], batch.moving if self.across else batch.fixed)]
         if batch.moving is not batch.fixed:
-            scans.append((batch.moving, output.value[1]))
-        terms = torch.stack([self._scan_terms(image, described) for image, described in scans]).mean(0)
+            scans.append((batch.moving, output.value[1], batch.fixed if self.across else batch.moving))
+        terms = torch.stack([self._scan_terms(*views) for views in scans]).mean(0)
         return {"contrastive": terms[0], "retrieval": terms[1].detach(), "total": terms[0]}
 
     def network(self) -> nn.Module:
         return self.describe
 
-    def _scan_terms(self, image: Tensor, described: Tensor) -> Tensor:
-        """(loss, retrieval) of scans ``image`` (B, 1, ...) whose first view is ``described``."""
+    def _scan_terms(self, image: Tensor, described: Tensor, other: Tensor) -> Tensor:
+        """(loss, retrieval): ``described`` is the first view of ``image`` (B, 1, ...), ``other`` the second."""
         view = image
         if self.warp_sd_vox > 0:
             field = self._displacement(image)
-            view = warp(image, field)
+            view, other = warp(image, field), warp(other, field)
             described = functional.normalize(warp(described, field, padding="border"), dim=1, eps=1e-6)
-        second = self.describe(remapped(view))
+        second = self.describe(remapped(other))
         terms = []
         for one, a, b in zip(view, described, second, strict=True):
             where = sample_foreground(one, self.foreground, self.locations)
