@@ -105,7 +105,7 @@ class Masr(Method):
         return self.describe
 
     def _scan_terms(self, image: Tensor, described: Tensor, other: Tensor) -> Tensor:
-        """(loss, retrieval): ``described`` is the first view of ``image`` (B, 1, ...), ``other`` the second."""
+        """(loss, retrieval): ``described`` is the first view of ``image`` (B, 1, ...), ``other`` a second."""
         view = image
         if self.warp_sd_vox > 0:
             field = self._displacement(image)
