@@ -13,7 +13,7 @@ from mmreg_rt.preprocess import PreprocessSpec
 
 from .onnx import export_network
 from .pairs import Pair, generated_pairs
-from .parity import Parity, as_numbers, compare, in_torch, network_inputs
+from .parity import Parity, ParityError, as_numbers, compare, in_torch, network_inputs
 from .precision import half, quantised
 
 if TYPE_CHECKING:
@@ -73,15 +73,14 @@ def pack(request: Request, path: Path, say: Say = print) -> Bundle:
     say("exporting")
     models = _models(request, pairs)
     parity = _compared(request, models, pairs, say)
-    for found in parity:
-        found.check()
+    offered = [found.precision for found in parity if _holds(found, say)]
     expected = in_torch(method, network_inputs(method, golden)[0])
     files = {FILES[precision]: model for precision, model in models.items()}
     files |= {
         "card.md": request.card.encode(),
         "golden.npz": golden_bytes(golden.fixed, golden.moving, expected),
     }
-    bundle = write_bundle(path, _manifest(request, models, parity), files)
+    bundle = write_bundle(path, _manifest(request, models, parity, "bf16" in offered), files)
     say(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
     return bundle
 
@@ -116,9 +115,26 @@ def _compared(request: Request, models: Mapping[str, bytes], pairs: Sequence[Pai
     return made
 
 
-def _manifest(request: Request, models: Mapping[str, bytes], parity: Sequence[Parity]) -> dict[str, Any]:
+def _holds(found: Parity, say: Say) -> bool:
+    """Whether it is within its limits. What was asked for must be; bf16 was not, and is left out otherwise.
+
+    Raises:
+        ParityError: It was asked for and is not.
+    """
+    try:
+        found.check()
+    except ParityError as reason:
+        if found.precision != "bf16":
+            raise
+        say(f"bf16 is not offered: {reason}")
+        return False
+    return True
+
+
+def _manifest(
+    request: Request, models: Mapping[str, bytes], parity: Sequence[Parity], in_bf16: bool
+) -> dict[str, Any]:
     method, identity = request.method, request.identity
-    in_bf16 = any(found.precision == "bf16" for found in parity)
     limits = {name: GOLDEN_LIMIT_MM[name] for name in (*models, *(["bf16"] if in_bf16 else []))}
     return {
         "name": identity.name,

@@ -1,0 +1,97 @@
+"""From a method to a bundle: the file, its precisions, and that a network which differs is not shipped."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="export needs PyTorch")
+for name in ("onnx", "onnxscript", "onnxruntime"):
+    pytest.importorskip(name)
+
+from mmreg_export import pack, parity, precision  # noqa: E402
+from mmreg_export.onnx import export_network  # noqa: E402
+from mmreg_export.pairs import generated_pairs  # noqa: E402
+from mmreg_rt.backends import by_name  # noqa: E402
+from mmreg_rt.onnx_check import check_model  # noqa: E402
+from mmreg_rt.preprocess import PreprocessSpec  # noqa: E402
+from mmreg_train import methods  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def method():
+    torch.manual_seed(3)
+    made = methods.create("voxelmorph", dims=2, encoder=[8, 8], decoder=[8, 8, 8], image="mse").eval()
+    torch.nn.init.normal_(made.flow.head.weight, 0, 3)  # a field of some voxels
+    return made
+
+
+@pytest.fixture(scope="module")
+def model(method):
+    return export_network(method)
+
+
+def shown(method, data, name="fp32", backend="onnxruntime"):
+    session = by_name(backend).load(data, precision=name, threads=1, device="cpu")
+    try:
+        return parity.compare(method, session, generated_pairs(2, method.multiple, 2))
+    finally:
+        session.close()
+
+
+def test_the_same_weights_give_the_same_bytes_and_no_path_of_this_machine(method, model):
+    assert export_network(method) == model
+    assert b".py" not in model
+
+
+def test_every_precision_is_a_file_the_runtime_accepts_and_stays_near_torch(method, model):
+    inputs = [
+        run for pair in generated_pairs(2, method.multiple, 2) for run in parity.network_inputs(method, pair)
+    ]
+    found = {
+        "fp32": shown(method, model),
+        "fp16": shown(method, precision.half(model), "fp16"),
+        "int8": shown(method, precision.quantised(model, inputs), "int8"),
+    }
+    assert found["fp32"].displacement_mean > 0.1
+    assert found["fp32"].max < 1e-4  # float32 mm
+    assert 0 < found["fp16"].max < 0.02 * found["fp32"].displacement_mean + 0.01
+    assert found["fp16"].mean < found["int8"].mean < 0.5 * found["fp32"].displacement_mean
+    for data in (precision.half(model), precision.quantised(model, inputs)):
+        facts = check_model(data)
+        assert all(tensor.dtype == "float32" for tensor in (*facts.inputs, *facts.outputs))
+        assert len(data) < len(model) or len(model) < 100_000  # tiny networks gain nothing
+
+
+def test_a_session_with_other_weights_is_refused(method):
+    other = methods.create("voxelmorph", dims=2, encoder=[8, 8], decoder=[8, 8, 8], image="mse").eval()
+    torch.nn.init.normal_(other.flow.head.weight, 0, 3)
+    with pytest.raises(parity.ParityError) as caught:
+        shown(method, export_network(other)).check()
+    assert caught.value.code == "MMREG_E_EXPORT_PARITY"
+
+
+@pytest.mark.parametrize(("name", "refused"), [("fp32", True), ("fp16", True), ("bf16", False)])
+def test_bf16_beyond_its_limit_is_left_out_and_others_stop_the_export(name, refused):
+    far, said = parity.Parity("openvino", name, 1.0, 1.0, 1.0, 2.0, 3), []
+    if refused:
+        with pytest.raises(parity.ParityError):
+            pack._holds(far, said.append)
+    else:
+        assert not pack._holds(far, said.append)
+        assert "bf16 is not offered" in said[0]
+
+
+def test_nothing_is_written_where_a_limit_is_passed(method, tmp_path, monkeypatch):
+    monkeypatch.setattr(parity, "LIMITS", {"fp32": {"max": 0.0}})
+    request = pack.Request(method, PreprocessSpec(multiple=method.multiple), pack.Identity("x"), "# card")
+    with pytest.raises(parity.ParityError):
+        pack.pack(request, tmp_path / "x.mmreg", lambda _: None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bundle_says_how_far_it_is_from_torch(method, tmp_path):
+    request = pack.Request(method, PreprocessSpec(multiple=method.multiple), pack.Identity("x"), "# card")
+    bundle = pack.pack(request, tmp_path / "x.mmreg", lambda _: None)
+    figures = bundle.manifest.parity["onnxruntime"]["fp32"]
+    assert figures["pairs"] == 3
+    assert 0 <= figures["max"] < 0.02 < figures["displacement_mean"]
+    np.testing.assert_equal(bundle.golden().output.shape[0], 2)
