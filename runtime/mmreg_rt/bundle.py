@@ -26,7 +26,7 @@ refused.
                        ``anatomy``; ``spacing_mm`` and ``field_of_view_mm``: from and to, along any axis
 ``precisions``         ``fp32``, and perhaps ``fp16`` and ``int8``: the ONNX file of each
 ``golden``             ``file``: ``"golden.npz"``; ``limit_mm``: how far from it a backend may be, one number
-                       or one for each precision
+                       or one for each precision, and ``bf16`` where the fp32 file may be computed so
 ``parity``             numbers by name, in groups if wanted, measured at export
 ``files``              name -> ``{"sha256": 64 hexadecimal digits, "bytes": size}`` of every file but
                        ``manifest.json`` and ``manifest.sig``
