@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
-from mmreg_rt.errors import BackendUnavailable, InputError
+from mmreg_rt.cli.extras import refuse_missing
+from mmreg_rt.errors import InputError
 
 NEEDED = ("torch", "onnx", "onnxscript", "onnxruntime", "safetensors")
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -37,13 +37,7 @@ def export(
     The network is compared with torch on every backend of this machine, in mm of displacement; where a limit
     is passed nothing is written.
     """
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
-        raise BackendUnavailable(
-            "MMREG_E_EXTRA_MISSING",
-            f"Export needs {', '.join(missing)}, which this environment does not have. Install the extras "
-            "`train` and `export`: pip install 'mmreg-rt[train,export]'.",
-        )
+    refuse_missing("Export", NEEDED, "train", "export")
     precisions = [word.strip() for word in precision.split(",")]
     if unknown := sorted({*precisions} - {*PRECISIONS}):
         raise InputError(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mmreg_rt.preprocess import PreprocessSpec
 from mmreg_train import methods
-from mmreg_train.checkpoint import read_checkpoint
+from mmreg_train.checkpoint import chosen, read_checkpoint
 
-BEST, LAST, CARD = "best.safetensors", "last.safetensors", "card.md"
+CARD = "card.md"
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,13 @@ def read_trained(path: Path) -> Trained:
     Raises:
         InputError: There is none, or it is damaged.
     """
-    if path.is_dir():
-        path = path / BEST if (path / BEST).exists() else path / LAST
+    path = chosen(path)
     checkpoint = read_checkpoint(path)
-    method = methods.create(checkpoint.facts["method"], **checkpoint.facts["settings"])
-    checkpoint.load_weights(method)
+    method = checkpoint.method()
     card = path.with_name(CARD)
     text = (
         card.read_text()
         if card.exists()
         else f"# {method.name}\n\nStep {checkpoint.step}; no card was left.\n"
     )
-    return Trained(method.eval(), PreprocessSpec.from_dict(checkpoint.facts["preprocess"]), text)
+    return Trained(method, PreprocessSpec.from_dict(checkpoint.facts["preprocess"]), text)

@@ -55,6 +55,17 @@ class Checkpoint:
         """Optimiser steps done."""
         return int(self.facts["step"])
 
+    def method(self) -> Method:
+        """The trained method, in evaluation mode.
+
+        Raises:
+            InputError: The weights do not fit it.
+        """
+        method: Method = create(str(self.facts["method"]), **self.facts["settings"])
+        self.load_weights(method)
+        method.eval()
+        return method
+
     def load_weights(self, model: nn.Module) -> None:
         """Weights into the method.
 
@@ -143,13 +154,12 @@ def load_method(path: Path) -> Method:
     Raises:
         InputError: There is no such checkpoint, or it cannot be used.
     """
-    if path.is_dir():
-        path = path / (BEST if (path / BEST).is_file() else LAST)
-    checkpoint = read_checkpoint(path)
-    method: Method = create(str(checkpoint.facts["method"]), **checkpoint.facts["settings"])
-    checkpoint.load_weights(method)
-    method.eval()
-    return method
+    return read_checkpoint(chosen(path)).method()
+
+
+def chosen(path: Path) -> Path:
+    """A checkpoint itself; of a run's folder the best one, or the last where there is no best."""
+    return path / (BEST if (path / BEST).is_file() else LAST) if path.is_dir() else path
 
 
 def _trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
-from mmreg_rt.errors import BackendUnavailable
+from mmreg_rt.cli.extras import refuse_missing
 
 NEEDED = ("torch", "lightning", "pydantic", "safetensors", "tensorboard", "matplotlib", "tqdm")
 
@@ -44,7 +43,7 @@ def train(
         raise click.UsageError(
             "--resume takes configuration, seed and folder from the run; leave out the others."
         )
-    refuse_missing()
+    refuse_missing("Training", NEEDED, "train")
     from .run import Request
     from .run import train as run
 
@@ -58,18 +57,3 @@ def train(
         **asked,
     )
     run(request)
-
-
-def refuse_missing() -> None:
-    """Refuse where libraries of the extra ``train`` are missing.
-
-    Raises:
-        BackendUnavailable: Names all of them.
-    """
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
-        raise BackendUnavailable(
-            "MMREG_E_EXTRA_MISSING",
-            f"Training needs {', '.join(missing)}, which this environment does not have. Install the extra "
-            "`train`: pip install 'mmreg-rt[train]'.",
-        )

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +122,7 @@ def open_network(path: Path, precision: str, kind: str | None) -> Network:
 
     if path.suffix.lower() == ".onnx":
         return Network(path.name, path.read_bytes(), Output(kind))
-    open_bundle = import_module("mmreg_rt.bundle").open_bundle  # loaded for bundles only
+    from ..bundle import open_bundle
 
     bundle = open_bundle(path)
     declared = bundle.manifest.output
