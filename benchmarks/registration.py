@@ -1,7 +1,8 @@
 """Measure whole registrations of real pairs, mmreg_rt beside its peers.
 
     python benchmarks/registration.py --tasks DIR [--peers greedy,convexadam,ants,elastix] [--repeats 3]
-        [--once ants,elastix] [--peer-results DIR] [--align none|affine] [--results OUT.json]
+        [--bundles masr,synth,synth:alone [--backend B] [--precision P]] [--once ants,elastix]
+        [--peer-results DIR] [--align none|affine] [--results OUT.json]
 
 A task is a folder below DIR:
 
@@ -15,10 +16,11 @@ method starts from the same place. With ``--align affine`` the scans are as scan
 
 Every run is a process of its own (``run_method.py``). Repeats are interleaved: each round runs every method
 once; the least CPU seconds of the rounds count, and the mean of their scores (some peers differ from run to
-run). Methods of ``--once`` run in the first round only. With ``--peer-results`` the fields of
-DIR/TASK/METHOD/disp.npy, with the seconds in result.json beside them, stand in for a run. Scores come from
-``scoring.py``; folds of mmreg_rt are counted by ``folding.py`` on the files as written, both directions, over
-the whole grid. A method that fails on a task is shown as failed.
+run). Methods of ``--once`` run in the first round only. ``--bundles`` runs mmreg_rt with networks too, by
+name or path of the bundle, with the solver after it or, with ``:alone``, without. With ``--peer-results``
+the fields of DIR/TASK/METHOD/disp.npy, with the seconds in result.json beside them, stand in for a run.
+Scores come from ``scoring.py``; folds of mmreg_rt are counted by ``folding.py`` on the files as written,
+both directions, over the whole grid. A method that fails on a task is shown as failed.
 """
 
 from __future__ import annotations
@@ -61,6 +63,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tasks", type=Path, required=True)
     parser.add_argument("--only", type=split, default=[], help="names of tasks; default: all")
     parser.add_argument("--peers", type=split, default=[p for p in PEERS if installed_version(p)])
+    parser.add_argument("--bundles", type=split, default=[], help="bundles, each maybe with :alone")
+    parser.add_argument("--backend", help="that runs the networks of bundles")
+    parser.add_argument("--precision", default="fp32", help="of the networks of bundles")
     parser.add_argument("--once", type=split, default=[], help="methods to run in the first round only")
     parser.add_argument("--without-ours", action="store_true", help="run the peers only")
     parser.add_argument("--peer-results", type=Path, help="folder with results of an earlier run")
@@ -77,7 +82,8 @@ def arguments() -> argparse.Namespace:
 def start_process(method: str, task: Path, out: Path, args: argparse.Namespace) -> str:
     """Run ``run_method.py``; why it failed, or an empty string."""
     program = Path(__file__).with_name("run_method.py")
-    options = ["--threads", str(args.threads), "--align", args.align]
+    options = ["--threads", str(args.threads), "--align", args.align, "--precision", args.precision]
+    options += ["--backend", args.backend] if args.backend else []
     command = [sys.executable, str(program), method, str(task), str(out), *options]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=args.timeout_s)
@@ -105,7 +111,7 @@ def run(method: str, task: Path, out: Path, args: argparse.Namespace, before: li
     found["sha256"] = hashlib.sha256(field.tobytes()).hexdigest()
     same = [r["scores"] for r in before if r["sha256"] == found["sha256"]]
     found["scores"] = (
-        same[0] if same else score(task, field) | ({"folds": folds(out)} if method == OURS else {})
+        same[0] if same else score(task, field) | ({"folds": folds(out)} if method.startswith(OURS) else {})
     )
     return found
 
@@ -134,22 +140,28 @@ def earlier(task: Path, folder: Path) -> dict[str, Result]:
     found: dict[str, Result] = {}
     for path in sorted((folder / task.name).glob("*/result.json")):
         name = EARLIER_NAMES.get(path.parent.name, path.parent.name)
-        if name not in (OURS, START):
+        if name != START and not name.startswith(OURS):
             old = json.loads(path.read_text())
             kept = {key: old[key] for key in ("cpu_s", "wall_s", "peak_mb") if key in old}
             found[name] = kept | score(task, np.load(path.with_name("disp.npy"))) | {"earlier_run": True}
     return found
 
 
+def folder_of(method: str) -> str:
+    """A bundle may be named by its path."""
+    return method.replace("/", "_")
+
+
 def interleaved(task: Path, work: Path, args: argparse.Namespace) -> dict[str, Result]:
     """Every method once per round, so that a disturbance of the machine does not fall on one of them."""
-    methods = ([] if args.without_ours else [OURS]) + args.peers
+    ours = [OURS, *(f"{OURS}+{bundle}" for bundle in args.bundles)]
+    methods = ([] if args.without_ours else ours) + args.peers
     runs: dict[str, list[Result]] = {method: [] for method in methods}
     for repeat in range(args.repeats):
         for method, done in runs.items():
             failed = any("failed" in r for r in done)
             if not failed and (repeat == 0 or method not in args.once):
-                done.append(run(method, task, work / task.name / method, args, done))
+                done.append(run(method, task, work / task.name / folder_of(method), args, done))
     return {method: combined(done) for method, done in runs.items()}
 
 
@@ -205,7 +217,10 @@ def main() -> None:
     tasks = [t for t in tasks if not args.only or t.name in args.only]
     if not tasks:
         raise SystemExit(f"no task in {args.tasks}: a task is a folder with fixed.nii.gz and moving.nii.gz")
-    settings = {key: getattr(args, key) for key in ("align", "threads", "repeats", "once", "bootstrap")}
+    settings = {
+        key: getattr(args, key)
+        for key in ("align", "threads", "repeats", "once", "bundles", "precision", "bootstrap")
+    }
     versions = {peer: installed_version(peer) for peer in PEERS}
     report: Result = {
         "benchmark": "registration",

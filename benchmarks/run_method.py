@@ -26,11 +26,13 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("method", help="mmreg_rt, or a peer of peers.py")
+    parser.add_argument("method", help="mmreg_rt, mmreg_rt+BUNDLE[:alone], or a peer of peers.py")
     parser.add_argument("task", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--align", choices=ALIGN, default="none")
+    parser.add_argument("--backend", help="that runs the network of a bundle")
+    parser.add_argument("--precision", default="fp32", help="of that network")
     return parser.parse_args()
 
 
@@ -67,13 +69,20 @@ def plain(value: Any) -> Any:
 
 
 def ours(args: argparse.Namespace, notes: dict[str, Any]) -> Any:
-    """mmreg_rt behind the same two steps as a peer; ``notes`` receives what it says about its own result."""
+    """mmreg_rt behind the same two steps as a peer; ``notes`` receives what it says about its own result.
+
+    ``+BUNDLE`` has a network before or within the solver, ``:alone`` leaves the solver out.
+    """
     from peers import Method, from_itk
 
     import mmreg_rt
 
     fixed, moving = (mmreg_rt.read(args.task / f"{side}.nii.gz") for side in ("fixed", "moving"))
-    registrar = mmreg_rt.Registrar(align=args.align, threads=args.threads)
+    model, _, alone = args.method.partition("+")[2].partition(":")
+    network: dict[str, Any] = {}
+    if model:
+        network = {"refine": not alone, "backend": args.backend, "precision": args.precision}
+    registrar = mmreg_rt.Registrar(model or None, align=args.align, threads=args.threads, **network)
 
     def field(result: Any) -> Any:
         mmreg_rt.write_transform(result.transform, args.out / "transform.nii.gz")
@@ -97,7 +106,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         scans = (args.task / f"{side}.nii.gz" for side in ("fixed", "moving"))
         pair = peers.Pair(*scans, Path(folder), args.threads, args.align)
-        method = ours(args, notes) if args.method == "mmreg_rt" else peers.PEERS[args.method](pair)
+        method = ours(args, notes) if args.method.startswith("mmreg_rt") else peers.PEERS[args.method](pair)
         before = peak_mb()
         wall, cpu = time.perf_counter(), cpu_seconds()
         result = method.go()

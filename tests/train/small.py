@@ -27,6 +27,9 @@ class Small(Method):
     def forward(self, fixed, moving):
         return Output("displacement", self.layers(torch.cat((fixed, moving), 1)))
 
+    def network(self):
+        return self.layers
+
     def loss(self, batch, output):
         similarity = functional.mse_loss(warp(batch.moving, output.value), batch.fixed)
         smoothness = output.value.square().mean()

@@ -11,7 +11,7 @@ from mmreg_rt import Volume, io
 from mmreg_rt.errors import InputError
 from mmreg_rt.preprocess import PreprocessSpec
 from mmreg_train.adapters import find_cases
-from mmreg_train.dataset import Share, batches, open_data_set
+from mmreg_train.dataset import Share, batches, open_data_set, window
 from mmreg_train.description import read_description
 from mmreg_train.prepare import Preparation, default_cache
 from mmreg_train.splits import divide
@@ -42,10 +42,10 @@ def described(folder, text=PAIRS):
     return read_description(folder)
 
 
-def opened(folder, text=PAIRS, size=(8, 8, 8), dims=3, **preparation):
+def opened(folder, text=PAIRS, size=(8, 8, 8), dims=3, crop=None, **preparation):
     description, where = described(folder, text)
     prepared = Preparation(SPEC, size, description.align, description.labels, default_cache(), **preparation)
-    return open_data_set(description, where, prepared, dims)
+    return open_data_set(description, where, prepared, dims, crop)
 
 
 @pytest.mark.parametrize(
@@ -202,6 +202,29 @@ def test_labels_that_are_not_kept_become_0(folder):
 
 
 SCANS = HEAD + 'kind = "scans"\n[files]\nscan = "{case}_fixed.nii.gz"\nlabel = "{case}_fixed_label.nii.gz"\n'
+
+
+def test_a_window_lies_inside_and_what_is_too_small_is_padded():
+    data = np.arange(5 * 8 * 3).reshape(5, 8, 3)
+    first, last = (window(data, (2, 8, 3), np.full(3, end)) for end in (0.0, 1.0))
+    assert np.array_equal(first, data[:2])
+    assert np.array_equal(last, data[3:])
+    padded = window(data, (5, 8, 6), np.full(3, 0.5))
+    assert np.array_equal(padded[..., 1:4], data)
+    assert padded.sum() == data.sum()
+
+
+@pytest.mark.parametrize("text", [PAIRS, SCANS], ids=["pairs", "scans"])
+def test_random_windows_are_those_of_their_address_and_labels_move_along(folder, text):
+    source = opened(folder, text, size=None, crop=(8, 8, 8)).source()
+    drawn = [source.sample(0, step, 0) for step in range(8)]
+    assert {batch.fixed.shape for batch in drawn} == {(1, 1, 8, 8, 8)}
+    assert torch.equal(source.sample(0, 3, 0).fixed, drawn[3].fixed)
+    for batch in drawn:  # the ball is brightest where its label is
+        assert batch.fixed[batch.fixed_label[:, None] > 0].min() > batch.fixed.median()
+    middle = source.validation_sample(0)
+    whole = opened(folder, text, size=(8, 8, 8)).source().validation_sample(0)
+    assert torch.allclose(middle.fixed, whole.fixed, atol=1e-6)
 
 
 def test_two_different_scans_are_drawn_or_one_twice(folder):

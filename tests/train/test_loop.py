@@ -21,7 +21,7 @@ from mmreg_train.schedule import learning_rate
 SETTINGS = {"steps": 8, "batch": 2, "learning_rate": 1e-2, "validate_every": 4, "log_every": 2}
 
 
-def training(folder, resume=False, source=None, method=None, minutes=None, **settings):
+def training(folder, resume=False, source=None, method=None, minutes=None, dropout=0.2, **settings):
     folder.mkdir(exist_ok=True)
     torch.manual_seed(0)
     config = Config("small", training=TrainingSettings(**{**SETTINGS, **settings}))
@@ -29,7 +29,7 @@ def training(folder, resume=False, source=None, method=None, minutes=None, **set
     fabric = Fabric(accelerator="cpu", devices=1, precision="32-true" if precision == "32" else precision)
     return Training(
         config,
-        method or Small(dropout=0.2),
+        method or Small(dropout=dropout),
         source or Noise(),
         fabric,
         folder,
@@ -68,6 +68,17 @@ def test_k_steps_and_k_resumed_ones_are_2k_steps_to_the_bit(tmp_path, settings):
     assert torch.equal(weights(whole), weights(second))
     assert not torch.equal(weights(first), weights(second))
     assert read_curves(tmp_path / "whole" / "curves.csv")[-1][0] == 8
+
+
+def test_a_compiled_network_learns_the_same(tmp_path):
+    plain = training(tmp_path / "plain", dropout=0.0)
+    compiled = training(tmp_path / "compiled", dropout=0.0, compile=True)
+    for run in (plain, compiled):
+        run.run()
+    # sums in another order, through 8 steps of 1e-2
+    assert torch.allclose(weights(plain), weights(compiled), atol=1e-5)
+    kept = read_checkpoint(tmp_path / "compiled" / LAST).tensors
+    assert set(kept) == set(read_checkpoint(tmp_path / "plain" / LAST).tensors)
 
 
 def test_it_learns_a_shift(tmp_path):

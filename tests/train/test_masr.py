@@ -138,6 +138,28 @@ def test_across_contrasts_a_voxel_is_compared_with_the_same_voxel_of_the_other_i
     assert len(seen) == 2
 
 
+def test_labels_are_told_apart_by_their_directions():
+    method = methods.create("masr", dims=2, channels=8, labels=[0, 2, 41])
+    anatomy = method.anatomy
+    described = torch.nn.functional.normalize(anatomy.direction.detach())
+    loss, found = anatomy(described, torch.tensor([0, 2, 41]))
+    assert float(found) == 1
+    wrong, missed = anatomy(described, torch.tensor([41, 0, 2]))
+    assert float(missed) == 0
+    assert wrong > loss
+    with_unknown = anatomy(torch.cat([described, described]), torch.tensor([0, 2, 41, 7, 40, 10_003]))
+    assert torch.allclose(with_unknown[0], loss)
+    nothing, none = anatomy(described, torch.tensor([5, 6, 99]))
+    assert (float(nothing), float(none)) == (0, 0)
+    nothing.backward()  # other processes wait for a gradient
+    exported = sum(weight.numel() for weight in method.network().parameters())
+    assert sum(weight.numel() for weight in method.parameters()) == exported + 3 * 8
+    scan = torch.rand(1, 1, 16, 16)
+    output = method(scan, scan)
+    with pytest.raises(ValueError, match="without"):
+        method.loss(methods.Batch(scan, scan), output)
+
+
 def test_learns_to_find_locations_under_other_intensities():
     method = methods.create("masr", dims=2, channels=12, locations=256)
     shapes = synth.Synthesis.shapes((64, 64), labels=8, shape_scales_vox=(8, 16))

@@ -100,6 +100,18 @@ def test_given_label_maps_are_used_as_they_are(size):
     assert torch.equal(flipped.fixed_label, flipped.moving_label)
 
 
+def test_labels_around_the_organ_are_left_out_as_often_as_asked():
+    maps = torch.randint(0, 4, (1, 32, 32)) * 500
+    still = synth.Synthesis.brains((32, 32), warp_sd_vox=0, flip=False, strip_labels=(1000, 1500))
+    bare = [synth.pair(seed, replace(still, strip_share=0.5), maps) for seed in range(40)]
+    stripped = [not (batch.fixed_label >= 1000).any() for batch in bare]
+    assert 10 <= sum(stripped) <= 30  # 20 expected, sd 3.2
+    for batch, without in zip(bare, stripped, strict=True):
+        expected = torch.where(maps >= 1000, 0, maps) if without else maps
+        assert torch.equal(batch.fixed_label, expected)
+        assert torch.equal(batch.moving_label, expected)
+
+
 def test_blur_takes_away_noise_and_leaves_a_constant():
     image = torch.rand(2, 1, 20, 20, 20)
     blurred = synth._blurred(image, torch.tensor([0.0, 1.0]), 1.0)

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,10 @@ from mmreg_rt.cli import main
 from mmreg_train import cli, methods
 from mmreg_train.checkpoint import load_method, read_checkpoint
 from mmreg_train.config import configs_folder, read_config
+from mmreg_train.dataset import open_data_set
+from mmreg_train.description import read_description
+from mmreg_train.prepare import Preparation, default_cache
+from mmreg_train.synthetic import SHAPES_FROM, Synthetic
 from mmreg_train.synthetic import settings as synthesis_settings
 
 ROOT = Path(__file__).parents[2]
@@ -141,6 +146,24 @@ def test_label_maps_are_a_source_of_pairs(here):
     assert "images are synthesised from" in (here / "run" / "card.md").read_text()
 
 
+def test_label_maps_and_shapes_take_turns(here):
+    (here / "maps").mkdir()
+    write_pairs(here / "maps", [f"p{i}" for i in range(4)])
+    description = DATA.partition("[files]")[0].replace('"pairs"', '"labels"')
+    (here / "maps" / "data.toml").write_text(description + '[files]\nlabel = "{case}_fixed_label.nii.gz"\n')
+    text = CONFIG.replace("[data]", '[data]\ncrop = "random"') + "shapes_share = 0.5\n"
+    (here / "tiny.toml").write_text(text)
+    config = replace(read_config(here / "tiny.toml"), run={"synth": True})
+    description, folder = read_description(here / "maps")
+    preparation = Preparation(config.spec, None, "none", None, default_cache())
+    data = open_data_set(description, folder, preparation, 3, config.data.size)
+    source = Synthetic(config, 3, data, torch.device("cpu"))
+    labels = [source.sample(0, step, 0).fixed_label for step in range(30)]
+    assert {tuple(label.shape) for label in labels} == {(1, 16, 16, 16)}
+    shapes = sum(bool(label.max() > SHAPES_FROM) for label in labels)
+    assert 6 <= shapes <= 24  # 15 expected, sd 2.7
+
+
 def test_the_trained_method_comes_back_from_its_folder(here):
     run("train voxelmorph --config tiny.toml --data shapes -o run --threads 1 --steps 2")
     method = load_method(here / "run")
@@ -156,7 +179,7 @@ def test_the_trained_method_comes_back_from_its_folder(here):
     [
         ("train voxelmorph --config tiny.toml", 3, "MMREG_E_TRAINING_CONFIG"),
         ("train transmorph --config tiny.toml --data shapes", 3, "asked for was 'transmorph'"),
-        ("train nonesuch --data shapes", 3, "No configuration comes with"),
+        ("train nonesuch --data shapes", 3, "No configuration comes with 'nonesuch'"),
         ("train voxelmorph --config absent.toml --data shapes", 3, "MMREG_E_FILE_MISSING"),
         ("train voxelmorph --config tiny.toml --data absent.toml", 3, "MMREG_E_FILE_MISSING"),
         ("train voxelmorph --config tiny.toml --data shapes --device cuda", 5, "MMREG_E_DEVICE"),
@@ -225,14 +248,15 @@ def test_the_configurations_that_come_with_it_can_be_used(path):
     pytest.importorskip(f"mmreg_train.methods.{config.method}")
     method = methods.create(config.method, **config.method_settings)
     assert config.spec.multiple % method.multiple == 0
-    if path.stem == "synth":
+    if path.stem.endswith("_synth"):
+        synthesis_settings(config, method.dims, anatomical=True)
         synthesis_settings(config, method.dims, anatomical=False)
-    if path.stem in ("synth", "voxelmorph"):
+    if config.method == "voxelmorph":
         assert sum(parameter.numel() for parameter in method.parameters()) == 327_331
 
 
 def test_every_method_has_a_configuration_and_synthesis_too():
-    assert {path.stem for path in CONFIGS} == {"synth", *methods.names()}
+    assert {path.stem for path in CONFIGS} == {"masr_synth", "voxelmorph_synth", *methods.names()}
 
 
 def test_two_processes_train_as_one(here):

@@ -9,6 +9,8 @@
 ``[data]``
 ``size``              ``[D, H, W]`` of every sample in voxels, cut or padded around the centre; needed where
                       scans differ in size and a batch has several, and for synthesis
+``crop``              ``"centre"``, or ``"random"``: where a scan is cut to ``size``, drawn for each sample;
+                      validation looks at the centre
 ``workers``           processes that prepare samples ahead; 0 prepares in between
 ``[training]``
 ``steps``             optimiser steps
@@ -23,6 +25,8 @@
 ``warmup_steps``      steps of linear rise before the schedule
 ``clip_norm``         longest gradient; 0 does not clip
 ``precision``         ``"32"``, ``"bf16-mixed"`` or ``"16-mixed"``
+``compile``           the network through ``torch.compile``: a minute at the start, then up to 5 times as fast
+                      on a CPU; the same to rounding, not to the bit
 ``validate_every``    steps between validations; the best is kept as ``best``
 ``validate_samples``  pairs in a validation, at most
 ``log_every``         steps that a point of the training curve is the mean of
@@ -56,6 +60,7 @@ class DataSettings:
 
     __pydantic_config__: ClassVar[Any] = STRICT
     size: tuple[int, int, int] | None = None
+    crop: Literal["centre", "random"] = "centre"
     workers: int = 0
 
 
@@ -76,6 +81,7 @@ class TrainingSettings:
     warmup_steps: int = 0
     clip_norm: float = 0.0
     precision: Precision = "32"
+    compile: bool = False
     validate_every: int = 1000
     validate_samples: int = 16
     log_every: int = 20
@@ -132,19 +138,19 @@ def read_config(path: Path) -> Config:
     return config
 
 
-def named_config(method: str) -> Path:
-    """The configuration that comes with a method: ``train/configs/<method>.toml``.
+def named_config(method: str, synth: bool) -> Path:
+    """The configuration that comes with a method, ``train/configs/<method>.toml`` or ``<method>_synth.toml``.
 
     Raises:
         InputError: There is none.
     """
     folder = configs_folder()
-    path = folder / f"{method}.toml"
+    path = folder / f"{method}_synth.toml" if synth else folder / f"{method}.toml"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in folder.glob("*.toml"))) or "none"
         raise InputError(
             CODE,
-            f"No configuration comes with the method {method!r}; those that do: {known}. Give --config FILE.",
+            f"No configuration comes with {path.stem!r}; those that do: {known}. Give --config FILE.",
         )
     return path
 

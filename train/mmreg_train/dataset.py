@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .cases import Case
     from .description import Description
 
+    Place = npt.NDArray[np.float64]  # three shares, see `window`
+
 
 class Source(Protocol):
     """Where samples come from."""
@@ -44,16 +46,23 @@ class Source(Protocol):
 
 @dataclass
 class Prepared:
-    """The cases of one part, on the grid of the network."""
+    """The cases of one part, on the grid of the network, or a window of it of ``crop`` voxels."""
 
     cases: Sequence[Case]
     preparation: Preparation
     dims: int
+    crop: tuple[int, int, int] | None = None
 
-    def load(self, number: int) -> dict[str, Tensor]:
-        """Tensors by role: images ``(1, 1, ...)`` float32, labels ``(1, ...)`` int64."""
+    def load(self, number: int, where: Place | None = None) -> dict[str, Tensor]:
+        """Tensors by role: images ``(1, 1, ...)`` float32, labels ``(1, ...)`` int64.
+
+        The window lies at ``where`` (see ``window``), the same for all roles; without it in the middle.
+        """
         scans = self.cases[number].scans
         arrays = self.preparation.pair(scans) if "fixed" in scans else self.preparation.single(scans)
+        if self.crop is not None:
+            place = np.full(3, 0.5) if where is None else where
+            arrays = {role: window(array, self.crop, place) for role, array in arrays.items()}
         return {role: self._tensor(array) for role, array in arrays.items()}
 
     def shapes(self, progress: Callable[[], None]) -> set[tuple[int, ...]]:
@@ -86,7 +95,7 @@ class Pairs:
     def sample(self, seed: int, step: int, index: int) -> Batch:
         """See ``Source``."""
         draw = draws.generator(seed, draws.TRAIN, step, index)
-        return Batch(**self._train.load(int(draw.integers(len(self._train.cases)))))
+        return Batch(**self._train.load(int(draw.integers(len(self._train.cases))), draw.random(3)))
 
     def validation(self, count: int) -> Sequence[int]:
         """Spread evenly over the cases."""
@@ -107,7 +116,7 @@ class Scans:
         """See ``Source``."""
         draw = draws.generator(seed, draws.TRAIN, step, index)
         numbers = draw.choice(len(self._train.cases), 1 if self._same else 2, replace=False)
-        return _of_two(self._train, int(numbers[0]), int(numbers[-1]))
+        return _of_two(self._train, int(numbers[0]), int(numbers[-1]), draw.random(3))
 
     def validation(self, count: int) -> Sequence[int]:
         """Each scan with the next one."""
@@ -120,9 +129,10 @@ class Scans:
         return _of_two(self._val, number, other)
 
 
-def _of_two(prepared: Prepared, fixed: int, moving: int) -> Batch:
-    one = prepared.load(fixed)
-    other = one if moving == fixed else prepared.load(moving)  # the same tensors: a method may see that
+def _of_two(prepared: Prepared, fixed: int, moving: int, where: Place | None = None) -> Batch:
+    one = prepared.load(fixed, where)
+    # the same tensors for the same scan: a method may see that
+    other = one if moving == fixed else prepared.load(moving, where)
     return Batch(one["scan"], other["scan"], one.get("label"), other.get("label"))
 
 
@@ -149,7 +159,26 @@ class DataSet:
         return Scans(self.train, self.val, same)
 
 
-def open_data_set(description: Description, folder: Path, preparation: Preparation, dims: int) -> DataSet:
+def window(data: npt.NDArray[Any], size: tuple[int, int, int], where: Place) -> npt.NDArray[Any]:
+    """``size`` voxels of ``data`` (D, H, W); along an axis the first such window is at 0, the last at 1.
+
+    Where the data are smaller, zeros are put around them.
+    """
+    spare = np.array(data.shape) - np.array(size)
+    first = np.round(np.maximum(spare, 0) * where).astype(int)
+    cut = data[tuple(slice(start, start + n) for start, n in zip(first, size, strict=True))]
+    missing = np.maximum(-spare, 0)
+    padded: npt.NDArray[Any] = np.pad(cut, [(int(n) // 2, int(n) - int(n) // 2) for n in missing])
+    return padded
+
+
+def open_data_set(
+    description: Description,
+    folder: Path,
+    preparation: Preparation,
+    dims: int,
+    crop: tuple[int, int, int] | None = None,
+) -> DataSet:
     """Find the cases, divide the people.
 
     Raises:
@@ -158,7 +187,7 @@ def open_data_set(description: Description, folder: Path, preparation: Preparati
     cases = find_cases(description, folder)
     splits = divide(cases, description.split, folder)
     train, val = (
-        Prepared([case for case in cases if case.name in set(splits.cases[part])], preparation, dims)
+        Prepared([case for case in cases if case.name in set(splits.cases[part])], preparation, dims, crop)
         for part in ("train", "val")
     )
     return DataSet(train, val, splits, description)

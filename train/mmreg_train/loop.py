@@ -105,6 +105,8 @@ class Training:
             checkpoint.load_weights(method)
         if self.settings.precision != "32":
             _channels_last(method)
+        if self.settings.compile:
+            method.network().compile(dynamic=False)  # what it stores stays as it is
         self.model, self.optimiser = fabric.setup(Values(method), _optimiser(method, config))
         if checkpoint is not None:
             self._resume(checkpoint)

@@ -111,7 +111,7 @@ def _settled(request: Request) -> Config:
         if not {"data", "synth"} <= set(config.run):
             raise InputError(CODE, f"{path} has no [run] table of `mmreg train`. Give the folder of a run.")
     else:
-        config = read_config(request.config or named_config("synth" if request.synth else request.method))
+        config = read_config(request.config or named_config(request.method, request.synth))
     if config.method != request.method:
         raise InputError(
             CODE,
@@ -215,10 +215,11 @@ def _source(
     splits = request.folder / "splits.json"
     if request.resume and splits.is_file():
         description = replace(description, split=replace(description.split, file=str(splits.resolve())))
-    preparation = Preparation(
-        config.spec, config.data.size, description.align, description.labels, default_cache()
-    )
-    data_set = open_data_set(description, folder, preparation, method.dims)
+    size, window = config.data.size, None
+    if config.data.crop == "random":
+        size, window = None, size
+    preparation = Preparation(config.spec, size, description.align, description.labels, default_cache())
+    data_set = open_data_set(description, folder, preparation, method.dims, window)
     _prepare(data_set, config, fabric)
     if description.kind == "labels":
         return Synthetic(config, method.dims, data_set, fabric.device), data_set

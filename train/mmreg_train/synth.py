@@ -48,6 +48,9 @@ class Synthesis:
         blur_sd_vox: Gaussian blur, up to.
         bias_scale_vox, bias_sd: The image is multiplied by the exponential of this noise, sd up to.
         gamma_sd: The image in [0, 1] is raised to exp(N(0, gamma_sd)).
+        shapes_share: Of the pairs where anatomical maps are given, those that show maps from noise instead.
+        strip_share: Of the pairs with anatomical maps, those that lose ``strip_labels``, as skull-stripping
+            would have it.
     """
 
     size: tuple[int, ...] = (96, 96, 96)
@@ -71,6 +74,9 @@ class Synthesis:
     bias_scale_vox: int = 40
     bias_sd: float = 0.3
     gamma_sd: float = 0.25
+    shapes_share: float = 0.0
+    strip_share: float = 0.0
+    strip_labels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.size) not in (2, 3) or any(n < 2 or n % self.shape_factor or n % 2 for n in self.size):
@@ -131,6 +137,8 @@ def pair(
     else:
         fixed, moving = _checked(labels)
     both = torch.cat([fixed, moving])
+    if labels is not None and settings.strip_share > 0:
+        both = _stripped(both, settings, generator)
     if settings.flip:
         both = _flipped(both, generator)
     both = warp_labels(both, deformation(both.shape, settings, generator))
@@ -230,6 +238,15 @@ def _flipped(labels: Tensor, generator: torch.Generator) -> Tensor:
     chosen = _uniform(labels.dim() - 1, (0.0, 1.0), generator) < 0.5
     axes = [axis + 1 for axis, flip in enumerate(chosen.tolist()) if flip]
     return labels.flip(axes) if axes else labels
+
+
+def _stripped(labels: Tensor, settings: Synthesis, generator: torch.Generator) -> Tensor:
+    """All maps without the labels around the organ, or all as they are."""
+    if float(_uniform(1, (0.0, 1.0), generator)) >= settings.strip_share:
+        return labels
+    return labels.masked_fill(
+        torch.isin(labels, torch.tensor(settings.strip_labels, device=labels.device)), 0
+    )
 
 
 def _checked(labels: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

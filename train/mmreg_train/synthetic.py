@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,12 +16,14 @@ from .synth import Synthesis, pair
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.random import Generator
     from torch import Tensor
 
     from .config import Config
     from .dataset import DataSet, Prepared
     from .methods import Batch
 
+SHAPES_FROM = 10_000  # label ids of shapes among anatomical maps start here, so as not to be taken for those
 VALIDATION_SEED = 0  # every run of every seed is validated on the same pairs
 
 
@@ -40,6 +42,7 @@ class Synthetic:
 
     def __init__(self, config: Config, dims: int, data_set: DataSet | None, device: torch.device) -> None:
         self._settings = settings(config, dims, data_set is not None)
+        self._shapes = settings(config, dims, False)
         self._parts = (
             None if data_set is None else {draws.TRAIN: data_set.train, draws.VALIDATION: data_set.val}
         )
@@ -66,20 +69,31 @@ class Synthetic:
 
     def _drawn(self, seed: int, stream: int, step: int, index: int) -> Batch:
         generator = draws.torch_generator(seed, stream, step, index, self._device)
+        draw = draws.generator(seed, stream, step, index)
+        share = self._settings.shapes_share
         with torch.no_grad():
             if self._parts is None:
-                return pair(generator, self._settings, device=self._device)
-            maps = self._maps(self._parts[stream], seed, stream, step, index)
+                return pair(generator, self._shapes, device=self._device)
+            if share > 0 and draw.random() < share:
+                return _renamed(pair(generator, self._shapes, device=self._device))
+            maps = self._maps(self._parts[stream], draw, stream == draws.TRAIN)
             return pair(generator, self._settings, maps, device=self._device)
 
-    def _maps(
-        self, prepared: Prepared, seed: int, stream: int, step: int, index: int
-    ) -> tuple[Tensor, Tensor]:
+    def _maps(self, prepared: Prepared, draw: Generator, anywhere: bool) -> tuple[Tensor, Tensor]:
         people = len(prepared.cases)
         count = 1 if self._same or people == 1 else 2
-        numbers = draws.generator(seed, stream, step, index).choice(people, count, replace=False)
-        loaded = [prepared.load(int(number))["label"].to(self._device) for number in numbers]
+        numbers = draw.choice(people, count, replace=False)
+        where = draw.random(3) if anywhere else None
+        loaded = [prepared.load(int(number), where)["label"].to(self._device) for number in numbers]
         return loaded[0], loaded[-1]
+
+
+def _renamed(made: Batch) -> Batch:
+    fixed, moving = made.fixed_label, made.moving_label
+    assert fixed is not None
+    assert moving is not None
+    fixed, moving = (torch.where(label > 0, label + SHAPES_FROM, 0) for label in (fixed, moving))
+    return replace(made, fixed_label=fixed, moving_label=moving)
 
 
 def settings(config: Config, dims: int, anatomical: bool) -> Synthesis:

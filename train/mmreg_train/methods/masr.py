@@ -14,12 +14,14 @@ grid; the dilated radius is 2.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mmreg_train.contrast import location_loss, remapped, sample_foreground
-from mmreg_train.layers import upsample, warp
+from mmreg_train.layers import upsample, warp, warp_labels
 from mmreg_train.layers.neighbours import offset_pairs, shifts
 from mmreg_train.methods import Batch, Method, Output
 
@@ -49,6 +51,10 @@ class Masr(Method):
         across: ``fixed`` and ``moving`` show the same voxels in two contrasts, as synthetic pairs without
             deformation do: positives are between the two, and intensities are remapped besides. What the
             remapping of one scan cannot show, a contrast that changes from tissue to tissue, is learned too.
+        labels: Ids of label maps that the descriptor learns to tell apart besides, whatever the contrast: an
+            addition of this house. Each has a direction that the descriptors of its voxels are drawn to (a
+            weight of training alone, not exported). Other ids are left out of it; () is as published.
+        label_weight: Of that term.
         chunk: Locations whose scores are in memory at a time.
 
     Raises:
@@ -70,6 +76,8 @@ class Masr(Method):
         warp_sd_vox: float = 0.0,
         warp_scale_vox: int = 16,
         across: bool = False,
+        labels: Sequence[int] = (),
+        label_weight: float = 1.0,
         chunk: int = 512,
     ) -> None:
         super().__init__(dims)
@@ -84,39 +92,48 @@ class Masr(Method):
         self.locations, self.temperature, self.foreground = locations, temperature, foreground
         self.warp_sd_vox, self.warp_scale_vox, self.chunk = warp_sd_vox, warp_scale_vox, chunk
         self.across = across
+        self.label_weight = label_weight
         self.describe = DescriptorNetwork(dims, channels, relation == "mixed")
+        self.anatomy = LabelDirections(labels, channels, temperature) if labels else None
 
     def forward(self, fixed: Tensor, moving: Tensor) -> Output:
         described: Tensor = self.describe(fixed)
         return Output("descriptor", (described, described if moving is fixed else self.describe(moving)))
 
     def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
-        """``contrastive``, its "total", and ``retrieval``: the share of locations found among all of them.
+        """``contrastive`` and, with labels, ``label``; ``retrieval`` and ``label_found``: the shares found.
 
         Draws views and locations from torch's default generator of the device.
         """
-        scans = [(batch.fixed, output.value[0], batch.moving if self.across else batch.fixed)]
+        other = (batch.moving, batch.fixed) if self.across else (batch.fixed, batch.moving)
+        scans = [(batch.fixed, output.value[0], other[0], batch.fixed_label)]
         if batch.moving is not batch.fixed:
-            scans.append((batch.moving, output.value[1], batch.fixed if self.across else batch.moving))
+            scans.append((batch.moving, output.value[1], other[1], batch.moving_label))
         terms = torch.stack([self._scan_terms(*views) for views in scans]).mean(0)
-        return {"contrastive": terms[0], "retrieval": terms[1].detach(), "total": terms[0]}
+        named = dict(zip(("contrastive", "retrieval", "label", "label_found"), terms, strict=False))
+        named["total"] = terms[0] + self.label_weight * terms[2] if self.anatomy else terms[0]
+        return named
 
     def network(self) -> nn.Module:
         return self.describe
 
-    def _scan_terms(self, image: Tensor, described: Tensor, other: Tensor) -> Tensor:
-        """(loss, retrieval): ``described`` is the first view of ``image`` (B, 1, ...), ``other`` a second."""
+    def _scan_terms(self, image: Tensor, described: Tensor, other: Tensor, label: Tensor | None) -> Tensor:
+        """As ``loss`` names them: ``described`` is of ``image`` (B, 1, ...), ``other`` a second view."""
         view = image
         if self.warp_sd_vox > 0:
             field = self._displacement(image)
             view, other = warp(image, field), warp(other, field)
             described = functional.normalize(warp(described, field, padding="border"), dim=1, eps=1e-6)
+            label = None if label is None else warp_labels(label, field)
         second = self.describe(remapped(other))
         terms = []
-        for one, a, b in zip(view, described, second, strict=True):
+        for n, (one, a, b) in enumerate(zip(view, described, second, strict=True)):
             where = sample_foreground(one, self.foreground, self.locations)
             a, b = a.flatten(1)[:, where].T, b.flatten(1)[:, where].T
-            terms.append(torch.stack(location_loss(a, b, self.temperature, self.chunk)))
+            found = location_loss(a, b, self.temperature, self.chunk)
+            if self.anatomy:
+                found += self.anatomy(torch.cat([a, b]), _labels_at(label, n, where).repeat(2))
+            terms.append(torch.stack(found))
         return torch.stack(terms).mean(0)
 
     def _displacement(self, image: Tensor) -> Tensor:
@@ -127,6 +144,36 @@ class Masr(Method):
         sd_vox = self.warp_sd_vox * torch.rand(image.shape[0], *(1,) * (self.dims + 1), device=image.device)
         values = sd_vox * values
         return functional.interpolate(values, size, mode=_LINEAR[self.dims], align_corners=True)
+
+
+class LabelDirections(nn.Module):
+    """A direction for each label, and how well descriptors are told apart by them."""
+
+    index: Tensor  # of a label id in ``direction``, -1 for others
+
+    def __init__(self, labels: Sequence[int], channels: int, temperature: float) -> None:
+        super().__init__()
+        if min(labels) < 0 or len(set(labels)) < len(labels):
+            raise ValueError(f"Labels are different ids from 0; found {list(labels)}.")
+        self.temperature = temperature
+        self.direction = nn.Parameter(torch.randn(len(labels), channels))
+        index = torch.full((max(labels) + 2,), -1)
+        index[torch.tensor(labels)] = torch.arange(len(labels))
+        self.register_buffer("index", index, persistent=False)
+
+    def forward(self, described: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross entropy of the label (N,) of unit vectors (N, channels), rare labels as much as half-common
+        ones (weights by the root of the count), and the share found; 0 where no label is known.
+        """
+        truth = self.index[label.clamp(max=len(self.index) - 1)]
+        known = truth >= 0
+        described, truth = described[known], truth[known]
+        if not len(truth):
+            return 0 * self.direction.sum(), self.direction.new_zeros(())
+        scores = described @ functional.normalize(self.direction).to(described.dtype).T / self.temperature
+        weight = torch.bincount(truth, minlength=len(self.direction)).clamp(min=1) ** -0.5
+        found = (scores.detach().argmax(1) == truth).float().mean()
+        return functional.cross_entropy(scores.float(), truth, weight), found
 
 
 class DescriptorNetwork(nn.Module):
@@ -236,6 +283,12 @@ class BlurPool(nn.Module):
             stride = [2 if this else 1 for this in along]
             features = convolve(features, weight, stride=stride, groups=self.channels)
         return features
+
+
+def _labels_at(label: Tensor | None, number: int, where: Tensor) -> Tensor:
+    if label is None:
+        raise ValueError("MASR-Net with labels learns from label maps; found a batch without.")
+    return label[number].flatten()[where]
 
 
 def _convolution(dims: int, inputs: int, outputs: int) -> nn.Module:
