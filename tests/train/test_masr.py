@@ -119,6 +119,11 @@ def test_positives_of_a_deformed_view_are_corresponding_points(monkeypatch):
     assert deformed > 0.2  # borders differ; chance is 1 / 300
 
 
+def test_views_are_across_contrasts_or_deformed():
+    with pytest.raises(ValueError, match="not both"):
+        methods.create("masr", across=True, warp_sd_vox=1.0)
+
+
 def test_across_contrasts_a_voxel_is_compared_with_the_same_voxel_of_the_other_image(monkeypatch):
     """With descriptors that are the image itself, and no remapping, only equal images agree."""
     method = methods.create("masr", dims=2, channels=1, across=True, locations=64)

@@ -58,9 +58,10 @@ def location_loss(first: Tensor, second: Tensor, temperature: float, chunk: int)
 
 def _chunk_terms(rows: Tensor, others: Tensor, start: int, temperature: float) -> tuple[Tensor, Tensor]:
     """Sums over ``rows`` of the cross entropy and of the hits; row i belongs to ``others[start + i]``."""
-    scores = rows @ others.T / temperature
+    scores = (rows / temperature) @ others.T
     truth = torch.arange(start, start + rows.shape[0], device=rows.device)
-    hits = (scores.detach().argmax(1) == truth).sum().to(scores.dtype)
+    best = scores.detach().amax(1)
+    hits = (scores.detach().gather(1, truth[:, None])[:, 0] >= best).sum().to(scores.dtype)
     return functional.cross_entropy(scores, truth, reduction="sum"), hits
 
 

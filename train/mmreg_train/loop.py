@@ -103,10 +103,10 @@ class Training:
         checkpoint = read_checkpoint(folder / LAST) if resume else None
         if checkpoint is not None:
             checkpoint.load_weights(method)
-        if self.settings.precision != "32":
-            _channels_last(method)
         if self.settings.compile:
             method.network().compile(dynamic=False)  # what it stores stays as it is
+        elif self.settings.precision != "32":
+            _channels_last(method)
         self.model, self.optimiser = fabric.setup(Values(method), _optimiser(method, config))
         if checkpoint is not None:
             self._resume(checkpoint)

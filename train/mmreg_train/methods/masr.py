@@ -28,6 +28,7 @@ from mmreg_train.methods import Batch, Method, Output
 WIDTHS = (8, 16, 32, 64)  # at 1, 1/2, 1/4 and 1/8 of the resolution
 FEATURES = 4
 RADII = (1, 2)
+Views = tuple[Tensor, Tensor, Tensor, Tensor | None]
 
 
 class Masr(Method):
@@ -49,7 +50,7 @@ class Masr(Method):
             corresponding points, and the descriptor learns to bear deformation. 0 as published.
         warp_scale_vox: Distance of the values that displacement is interpolated from.
         across: ``fixed`` and ``moving`` show the same voxels in two contrasts, as synthetic pairs without
-            deformation do: positives are between the two, and intensities are remapped besides. What the
+            deformation do: positives are between the two, both ways, and nothing is remapped. What the
             remapping of one scan cannot show, a contrast that changes from tissue to tissue, is learned too.
         labels: Ids of label maps that the descriptor learns to tell apart besides, whatever the contrast: an
             addition of this house. Each has a direction that the descriptors of its voxels are drawn to (a
@@ -83,6 +84,10 @@ class Masr(Method):
         super().__init__(dims)
         if relation not in ("sum", "mixed"):
             raise ValueError(f"The relation of MASR-Net is 'sum' or 'mixed'; found {relation!r}.")
+        if across and warp_sd_vox > 0:
+            raise ValueError(
+                "MASR-Net compares two images across contrasts or deformed views of one, not both."
+            )
         if channels < 1 or locations < 2 or chunk < 1 or warp_sd_vox < 0 or warp_scale_vox < 1:
             raise ValueError(
                 "MASR-Net needs channels, chunk and warp_scale_vox >= 1, locations >= 2, warp_sd_vox >= 0; "
@@ -105,10 +110,17 @@ class Masr(Method):
 
         Draws views and locations from torch's default generator of the device.
         """
-        other = (batch.moving, batch.fixed) if self.across else (batch.fixed, batch.moving)
-        scans = [(batch.fixed, output.value[0], other[0], batch.fixed_label)]
-        if batch.moving is not batch.fixed:
-            scans.append((batch.moving, output.value[1], other[1], batch.moving_label))
+        assert isinstance(output.value, tuple)
+        fixed, moving = output.value
+        if self.across:
+            scans = [
+                (batch.fixed, fixed, moving, batch.fixed_label),
+                (batch.moving, moving, fixed, batch.moving_label),
+            ]
+        else:
+            scans = [self._views(batch.fixed, fixed, batch.fixed_label)]
+            if batch.moving is not batch.fixed:
+                scans.append(self._views(batch.moving, moving, batch.moving_label))
         terms = torch.stack([self._scan_terms(*views) for views in scans]).mean(0)
         named = dict(zip(("contrastive", "retrieval", "label", "label_found"), terms, strict=False))
         named["total"] = terms[0] + self.label_weight * terms[2] if self.anatomy else terms[0]
@@ -117,15 +129,17 @@ class Masr(Method):
     def network(self) -> nn.Module:
         return self.describe
 
-    def _scan_terms(self, image: Tensor, described: Tensor, other: Tensor, label: Tensor | None) -> Tensor:
-        """As ``loss`` names them: ``described`` is of ``image`` (B, 1, ...), ``other`` a second view."""
-        view = image
+    def _views(self, image: Tensor, described: Tensor, label: Tensor | None) -> Views:
+        """An image, its descriptors, those with other intensities, and its labels; all deformed together."""
         if self.warp_sd_vox > 0:
             field = self._displacement(image)
-            view, other = warp(image, field), warp(other, field)
+            image = warp(image, field)
             described = functional.normalize(warp(described, field, padding="border"), dim=1, eps=1e-6)
             label = None if label is None else warp_labels(label, field)
-        second = self.describe(remapped(other))
+        return image, described, self.describe(remapped(image)), label
+
+    def _scan_terms(self, view: Tensor, described: Tensor, second: Tensor, label: Tensor | None) -> Tensor:
+        """As ``loss`` names them, of images (B, 1, ...) and two descriptors of the same voxels."""
         terms = []
         for n, (one, a, b) in enumerate(zip(view, described, second, strict=True)):
             where = sample_foreground(one, self.foreground, self.locations)
