@@ -10,7 +10,8 @@ namespace mmreg {
 namespace {
 
 constexpr std::size_t kPage = 4096;
-constexpr std::size_t kWaste = 8;  // a kept block serves if at most one part in so many of it would lie idle
+constexpr std::size_t kWaste = 8;   // a kept block serves if at most one part in so many of it would lie idle
+constexpr std::size_t kSlack = 16;  // memory may exceed what was in use at once by one part in so many
 
 #if defined(__SANITIZE_ADDRESS__)
 constexpr bool kKeep = false;  // every block is fresh, so that its ends and its end are watched
@@ -35,7 +36,8 @@ void* Blocks::take(std::size_t bytes) {
     kept_.erase(kept_.begin() + (best - kept_.data()));
   } else {
     const std::size_t wanted = used_bytes_ + bytes;
-    shrink(most_used_bytes_ > wanted ? most_used_bytes_ - wanted : 0);
+    const std::size_t most = most_used_bytes_ + most_used_bytes_ / kSlack;
+    shrink(most > wanted ? most - wanted : 0);
     used_.push_back({allocate_aligned(bytes), bytes});
   }
   used_bytes_ += used_.back().bytes;

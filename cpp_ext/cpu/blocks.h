@@ -1,6 +1,6 @@
 // Memory of a queue. A block that is given back is kept for the next that fits, since the first touch of fresh memory
 // costs more than most operations do on it; but never so many that blocks in use and blocks kept would together exceed
-// what was in use at once before.
+// what was in use at once before by more than a sixteenth.
 #pragma once
 #include <cstddef>
 #include <vector>

@@ -5,6 +5,7 @@
 namespace mmreg {
 namespace {
 
+constexpr int kGlance = 4;  // one row in so many tells how large the forces are
 constexpr float kMeanDecay = 0.9f, kSquareDecay = 0.99f;
 
 using Counts = std::vector<double>;
@@ -43,16 +44,36 @@ class Comparison {  // the force and its histogram, one iteration after the othe
         gain_(histogram_cells),
         table_(operations, queue, histogram_cells) {}
 
-  Compared operator()(const float* u, bool intensities, float feature_weight, float intensity_weight, float* force) {
+  // Both forces at full weight, on some of the rows: what they add up to says how to weigh them.
+  Compared glance(const float* u, float* force) {
+    const TableMemory<std::int32_t> some = some_rows();
+    run(some.data(), u, false, 1, 1, force);
+    return run(some.data(), u, true, 1, 1, force);
+  }
+
+  Compared operator()(const float* u, float feature_weight, float intensity_weight, float* force) {
+    return run(level_.rows.data(), u, true, feature_weight, intensity_weight, force);
+  }
+
+ private:
+  Compared run(const std::int32_t* rows, const float* u, bool intensities, float feature_weight, float intensity_weight,
+               float* force) {
     Compared c{};
-    operations_.force(queue_, {level_.fixed.data(), level_.moving.data(), level_.channels, level_.n, level_.rows.data(),
-                               u, intensities ? table_.data() : nullptr, feature_weight, intensity_weight, force,
+    operations_.force(queue_, {level_.fixed.data(), level_.moving.data(), level_.channels, level_.n, rows, u,
+                               intensities ? table_.data() : nullptr, feature_weight, intensity_weight, force,
                                counts_.data(), &c.sums});
     if (c.sums.count > 0) c.information = gain_of(counts_, gain_), table_.upload(gain_.data());
     return c;
   }
 
- private:
+  TableMemory<std::int32_t> some_rows() {
+    std::vector<std::int32_t> rows(level_.rows.size());
+    operations_.download(queue_, rows.data(), level_.rows.data(), sizeof(rows[0]) * rows.size());
+    for (std::size_t r = 0; r < rows.size() / 2; ++r)
+      if (r % kGlance) rows[2 * r + 1] = rows[2 * r];
+    return uploaded(operations_, queue_, rows);
+  }
+
   const Operations& operations_;
   Queue& queue_;
   const Level& level_;
@@ -117,8 +138,7 @@ Refinement refine(const Operations& operations, Queue& queue, const Level& level
   operations.combine(queue, 3 * std::int64_t(count), 0, u, 0, u, mean.data());
   operations.combine(queue, std::int64_t(count), 0, u, 0, u, square.data());
   Comparison compare(operations, queue, level);
-  compare(u, false, 1, 1, force.data());
-  const Compared start = compare(u, true, 1, 1, force.data());
+  const Compared start = compare.glance(u, force.data());
   const float feature_weight = s.feature_weight * per_unit(start.sums.features_squared, start.sums.count);
   const float intensity_weight = s.intensity_weight * per_unit(start.sums.intensity_squared, start.sums.count);
   const Sigma fluid = sigma(level, s.fluid_vox);
@@ -126,7 +146,7 @@ Refinement refine(const Operations& operations, Queue& queue, const Level& level
   Refinement r{start.sums.features, start.information, true};
   for (int i = 0; i < s.iterations && r.complete && start.sums.count > 0; ++i) {
     if (interrupt(i)) r.complete = false;
-    const Compared c = compare(u, true, feature_weight, intensity_weight, force.data());
+    const Compared c = compare(u, feature_weight, intensity_weight, force.data());
     r.features = c.sums.features / c.sums.count, r.information = c.information;
     operations.gaussian(queue, force.data(), 3, level.n, fluid.vox, force.data());
     const float done = float(i) / float(s.iterations);

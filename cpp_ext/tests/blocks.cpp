@@ -40,7 +40,7 @@ TEST(queue_memory, hold_what_was_written_until_they_are_given_back) {
       held.erase(held.begin() + std::ptrdiff_t(at));
     }
     most_used = std::max(most_used, blocks.used_bytes());
-    CHECK(blocks.used_bytes() + blocks.kept_bytes() <= most_used);
+    CHECK(blocks.used_bytes() + blocks.kept_bytes() <= most_used + most_used / 16);
   }
   for (const Held& one : held) CHECK(one.intact());
 }

@@ -8,7 +8,8 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int kRows = 16;  // rows of one piece of work
+constexpr int kAhead = 20;  // voxels: those further along a row are asked for this early
+constexpr int kRows = 16;   // rows of one piece of work
 
 struct Piece_ {  // partial sums of one piece of work
   float histogram[histogram_cells];
@@ -30,6 +31,9 @@ struct Pass {
   MMREG_INLINE Slope<Lanes16> sample(const Voxel& p, int block) const {
     const Half* at = a.moving + (p.z.low + p.y.low + p.x.low) * a.channels + 16 * block;
     const std::int64_t dz = p.z.step * a.channels, dy = p.y.step * a.channels, dx = p.x.step * a.channels;
+    const Half* const ahead = at + kAhead * a.channels;
+    __builtin_prefetch(ahead), __builtin_prefetch(ahead + dy);
+    __builtin_prefetch(ahead + dz), __builtin_prefetch(ahead + dz + dy);
     const Lanes16 corner[8] = {load_half(at),           load_half(at + dx),          load_half(at + dy),
                                load_half(at + dy + dx), load_half(at + dz),          load_half(at + dz + dx),
                                load_half(at + dz + dy), load_half(at + dz + dy + dx)};
@@ -39,6 +43,7 @@ struct Pass {
 
   MMREG_INLINE void voxel(std::int64_t i, const Voxel& p, Piece_& piece) const {
     const Half* f = a.fixed + i * a.channels;
+    __builtin_prefetch(f + kAhead * a.channels);
     const int last = a.channels / 16 - 1;
     Lanes16 along[3] = {}, energy = {};
     for (int block = 0; block < last; ++block) {
