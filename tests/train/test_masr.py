@@ -119,6 +119,34 @@ def test_positives_of_a_deformed_view_are_corresponding_points(monkeypatch):
     assert deformed > 0.2  # borders differ; chance is 1 / 300
 
 
+def test_windows_lie_anywhere_and_only_what_both_saw_is_compared(monkeypatch):
+    method = methods.create("masr", dims=2, channels=1, across=True, shift_vox=8, locations=10_000)
+    method.describe = torch.nn.Identity()
+    compared = []
+
+    def loss(a, b, *_):
+        compared.append((a, b))
+        return torch.zeros(()), torch.zeros(())
+
+    monkeypatch.setattr(masr, "location_loss", loss)
+    fixed = torch.rand(1, 1, 24, 32) + 0.1
+    seen = []
+    for _ in range(40):
+        output = method(fixed, fixed.clone())
+        for look in output.value:
+            inside = look[0, 0] != 0
+            assert torch.equal(look[0, 0][inside], fixed[0, 0][inside])
+            rows, columns = inside.any(1).nonzero(), inside.any(0).nonzero()
+            assert (len(rows), len(columns), int(inside.sum())) == (16, 24, 16 * 24)
+            seen.append((int(rows[0]), int(columns[0])))
+        method.loss(methods.Batch(fixed, fixed.clone()), output)
+        assert all(torch.equal(a, b) for a, b in compared)
+        both = (output.value[0] != 0) & (output.value[1] != 0)
+        assert len(compared[-1][0]) == int(both.sum())
+    assert {row for row, _ in seen} == {column for _, column in seen} == set(range(9))
+    assert torch.equal(method.eval()(fixed, fixed).value[0], fixed)
+
+
 def test_views_are_across_contrasts_or_deformed():
     with pytest.raises(ValueError, match="not both"):
         methods.create("masr", across=True, warp_sd_vox=1.0)

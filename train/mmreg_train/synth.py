@@ -141,7 +141,8 @@ def pair(
         both = _stripped(both, settings, generator)
     if settings.flip:
         both = _flipped(both, generator)
-    both = warp_labels(both, deformation(both.shape, settings, generator))
+    if settings.warp_sd_vox > 0:
+        both = warp_labels(both, deformation(both.shape, settings, generator))
     fixed_image, moving_image = paint(both, settings, generator).chunk(2)
     fixed, moving = both.chunk(2)
     return Batch(fixed_image, moving_image, fixed, moving)

@@ -52,6 +52,9 @@ class Masr(Method):
         across: ``fixed`` and ``moving`` show the same voxels in two contrasts, as synthetic pairs without
             deformation do: positives are between the two, both ways, and nothing is remapped. What the
             remapping of one scan cannot show, a contrast that changes from tissue to tissue, is learned too.
+        shift_vox: While it learns, each image is looked at through a window smaller by this, a multiple of 8,
+            which lies anywhere in it. Otherwise two views share their borders, and how far those are tells
+            locations apart whatever the contrast; a network that learns this much learns nothing else.
         labels: Ids of label maps that the descriptor learns to tell apart besides, whatever the contrast: an
             addition of this house. Each has a direction that the descriptors of its voxels are drawn to (a
             weight of training alone, not exported). Other ids are left out of it; () is as published.
@@ -77,6 +80,7 @@ class Masr(Method):
         warp_sd_vox: float = 0.0,
         warp_scale_vox: int = 16,
         across: bool = False,
+        shift_vox: int = 0,
         labels: Sequence[int] = (),
         label_weight: float = 1.0,
         chunk: int = 512,
@@ -84,6 +88,8 @@ class Masr(Method):
         super().__init__(dims)
         if relation not in ("sum", "mixed"):
             raise ValueError(f"The relation of MASR-Net is 'sum' or 'mixed'; found {relation!r}.")
+        if shift_vox < 0 or shift_vox % self.multiple:
+            raise ValueError(f"MASR-Net shifts by multiples of {self.multiple}; found shift_vox={shift_vox}.")
         if across and warp_sd_vox > 0:
             raise ValueError(
                 "MASR-Net compares two images across contrasts or deformed views of one, not both."
@@ -96,14 +102,15 @@ class Masr(Method):
         self.channels = channels
         self.locations, self.temperature, self.foreground = locations, temperature, foreground
         self.warp_sd_vox, self.warp_scale_vox, self.chunk = warp_sd_vox, warp_scale_vox, chunk
-        self.across = across
+        self.across, self.shift_vox = across, shift_vox
         self.label_weight = label_weight
         self.describe = DescriptorNetwork(dims, channels, relation == "mixed")
         self.anatomy = LabelDirections(labels, channels, temperature) if labels else None
 
     def forward(self, fixed: Tensor, moving: Tensor) -> Output:
-        described: Tensor = self.describe(fixed)
-        return Output("descriptor", (described, described if moving is fixed else self.describe(moving)))
+        """Descriptors; while it learns, zeros outside of the window."""
+        described = self._look(fixed)
+        return Output("descriptor", (described, described if moving is fixed else self._look(moving)))
 
     def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
         """``contrastive`` and, with labels, ``label``; ``retrieval`` and ``label_found``: the shares found.
@@ -129,6 +136,18 @@ class Masr(Method):
     def network(self) -> nn.Module:
         return self.describe
 
+    def _look(self, image: Tensor) -> Tensor:
+        if not self.training or self.shift_vox == 0:
+            described: Tensor = self.describe(image)
+            return described
+        before = torch.randint(0, self.shift_vox + 1, (self.dims,)).tolist()
+        size = image.shape[2:]
+        seen = (slice(b, b + n - self.shift_vox) for b, n in zip(before, size, strict=True))
+        window = (slice(None), slice(None), *seen)
+        described = self.describe(image[window].contiguous())
+        around = [side for b in reversed(before) for side in (b, self.shift_vox - b)]
+        return functional.pad(described, around)
+
     def _views(self, image: Tensor, described: Tensor, label: Tensor | None) -> Views:
         """An image, its descriptors, those with other intensities, and its labels; all deformed together."""
         if self.warp_sd_vox > 0:
@@ -136,13 +155,14 @@ class Masr(Method):
             image = warp(image, field)
             described = functional.normalize(warp(described, field, padding="border"), dim=1, eps=1e-6)
             label = None if label is None else warp_labels(label, field)
-        return image, described, self.describe(remapped(image)), label
+        return image, described, self._look(remapped(image)), label
 
     def _scan_terms(self, view: Tensor, described: Tensor, second: Tensor, label: Tensor | None) -> Tensor:
         """As ``loss`` names them, of images (B, 1, ...) and two descriptors of the same voxels."""
         terms = []
         for n, (one, a, b) in enumerate(zip(view, described, second, strict=True)):
-            where = sample_foreground(one, self.foreground, self.locations)
+            seen_twice = (a != 0).any(0) & (b != 0).any(0)
+            where = sample_foreground(one * seen_twice, self.foreground, self.locations)
             a, b = a.flatten(1)[:, where].T, b.flatten(1)[:, where].T
             found = location_loss(a, b, self.temperature, self.chunk)
             if self.anatomy:
@@ -170,7 +190,7 @@ class LabelDirections(nn.Module):
         if min(labels) < 0 or len(set(labels)) < len(labels):
             raise ValueError(f"Labels are different ids from 0; found {list(labels)}.")
         self.temperature = temperature
-        self.direction = nn.Parameter(torch.randn(len(labels), channels))
+        self.direction = nn.Parameter(0.1 * torch.randn(len(labels), channels))  # short ones turn fast
         index = torch.full((max(labels) + 2,), -1)
         index[torch.tensor(labels)] = torch.arange(len(labels))
         self.register_buffer("index", index, persistent=False)
