@@ -128,10 +128,12 @@ class Bundle:
     def model(self, precision: str = "fp32") -> tuple[bytes, ModelFacts]:
         """The ONNX file of a precision, checked, and what is in it.
 
+        ``"bf16"`` is arithmetic, not a file: it runs that of ``"fp32"``.
+
         Raises:
             BundleError: There is none, it has changed, or it is not what the manifest says.
         """
-        name = self.manifest.precisions.get(precision)
+        name = self.manifest.precisions.get("fp32" if precision == "bf16" else precision)
         if name is None:
             raise BundleError(
                 "MMREG_E_BUNDLE_PRECISION",

@@ -88,9 +88,8 @@ class Network:
                 f"{self.manifest.output.kind!r}.",
             )
         chosen, _ = choose(device, backend, precision)
-        stored = "fp32" if precision == "bf16" else precision  # bf16 is arithmetic, not a file
         self._session = chosen.load(
-            bundle.model_bytes(stored), precision=precision, threads=threads, device=device
+            bundle.model_bytes(precision), precision=precision, threads=threads, device=device
         )
         self._lock = threading.Lock()  # a session is for one call at a time
         self_test(bundle, self._session.infer, precision)

@@ -8,9 +8,10 @@ from xml.etree import ElementTree
 import networks
 import numpy as np
 import pytest
+import scene
 from click.testing import CliRunner
 
-from mmreg_rt import backends, fields
+from mmreg_rt import backends, fields, io
 from mmreg_rt.cli import main
 from mmreg_rt.cli.benchmark import open_network
 from mmreg_rt.cli.latency import Output, figures, measure
@@ -99,9 +100,27 @@ def test_a_bundle_says_itself_what_its_network_gives(net, tmp_path, monkeypatch)
     module = ModuleType("mmreg_rt.bundle")
     module.open_bundle = lambda path: bundle  # noqa: ARG005
     monkeypatch.setitem(sys.modules, "mmreg_rt.bundle", module)
+    (tmp_path / "brain.mmreg").touch()
     found = open_network(tmp_path / "brain.mmreg", "bf16", None)
     assert (found.data, found.output) == (data, Output("velocity", 1, 3))
-    assert asked == ["fp32"]  # bf16 is arithmetic for that file
+    assert asked == ["bf16"]
+
+
+def test_whole_registrations_are_timed_from_the_files_on(net, tmp_path):
+    from test_registrar_bundle import bundle
+
+    plain = net()
+    path, scans = bundle(tmp_path), (tmp_path / "fixed.nii.gz", tmp_path / "moving.nii.gz")
+    for scan, file in zip(scene.pair(), scans, strict=True):
+        io.write(scan, file)
+    words = (*QUICK, "--pair", *scans, "--align", "none")
+    case = json.loads(run(path, *words, "--no-refine", "--json").stdout)["cases"][0]
+    stages = ["read", "check", "preprocess", "align", "network", "deform", "finish"]
+    assert list(case["stages_ms"]) == [*stages, "total"]
+    assert case["stages_ms"]["total"]["p50"] >= case["stages_ms"]["network"]["p50"] > 0
+    assert set(case["cold_start_ms"]) == {"load", "first registration"}
+    assert "first registration" in run(path, *words).stdout
+    run(plain, *words, code=2)
 
 
 def test_figures_are_percentiles_in_ms():

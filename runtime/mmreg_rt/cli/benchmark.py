@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +52,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]  # generic in new versio
 
 
 @click.command()
-@click.argument("model", type=FILE)
+@click.argument("model")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
 @click.option("--backend", type=click.Choice(NAMES), help="By default the first that can run.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
@@ -62,11 +62,16 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]  # generic in new versio
               help="Seconds of pause before the runs after idling; 0 leaves them out.")  # fmt: skip
 @click.option("--kind", type=click.Choice(("velocity", "displacement")),
               help="What an ONNX file gives, to time integrate and warp; a bundle says it.")  # fmt: skip
+@click.option("--pair", type=FILE, nargs=2,
+              help="FIXED MOVING: time whole registrations of these scans; a bundle is needed.")  # fmt: skip
+@click.option("--no-refine", is_flag=True, help="Of --pair: leave out the solver after the network.")
+@click.option("--align", type=click.Choice(("none", "rigid", "affine")), default="affine", show_default=True,
+              help="Of --pair.")  # fmt: skip
 @threads_option
 @json_option
 @click.option("-o", "--output", "folder", type=FOLDER, help="Folder for benchmark.json and benchmark.svg.")
 def benchmark(
-    model: Path,
+    model: str,
     device: str,
     backend: str | None,
     precision: str,
@@ -74,11 +79,15 @@ def benchmark(
     runs: int,
     idle_s: float,
     kind: str | None,
+    pair: tuple[Path, Path] | None,
+    no_refine: bool,
+    align: str,
     threads: int | None,
     as_json: bool,
     folder: Path | None,
 ) -> None:
-    """Time MODEL, a bundle or an ONNX file, stage by stage on random images.
+    """Time MODEL, a bundle or an ONNX file, stage by stage: on random images, or with --pair from two files
+    to their transform.
 
     All times are wall time in this process. The cold start is the first load and inference of the process;
     the percentiles are of the runs after a warm-up of every stage.
@@ -92,8 +101,14 @@ def benchmark(
 
     with closing(load()) as probe:  # also imports the library: the load timed later is the network's
         imported_s, inputs = time.perf_counter() - start, probe.inputs
+    timed: Iterable[tuple[dict[str, Any], list[float]]]
+    if pair:
+        registrar = {"backend": backend, "precision": precision, "align": align, "refine": not no_refine}
+        timed = _registrations(model, {**registrar, "device": device, "threads": threads}, pair, runs, idle_s)
+    else:
+        timed = _cases(load, inputs, network.output, _chosen(sizes, inputs), runs, idle_s)
     cases, samples = [], []
-    for case, totals in _cases(load, inputs, network.output, _chosen(sizes, inputs), runs, idle_s):
+    for case, totals in timed:
         cases.append(case)
         samples.append((_size(case["size"]), totals))
     found = {
@@ -112,23 +127,35 @@ def benchmark(
     click.echo(json.dumps(found, indent=2) if as_json else "\n".join(_table(found, samples)))
 
 
-def open_network(path: Path, precision: str, kind: str | None) -> Network:
-    """The network of a bundle or of a plain ONNX file.
+def open_network(model: str | Path, precision: str, kind: str | None) -> Network:
+    """The network of a bundle, by its path or built-in name, or of a plain ONNX file.
 
     Raises:
         InputError: It cannot be read.
     """
+    from ..network import find_bundle
     from .latency import Output
 
+    path = Path(model)
     if path.suffix.lower() == ".onnx":
         return Network(path.name, path.read_bytes(), Output(kind))
     from ..bundle import open_bundle
 
-    bundle = open_bundle(path)
+    bundle = open_bundle(find_bundle(model))
     declared = bundle.manifest.output
     steps = declared.integration_steps
-    data = bundle.model_bytes("fp32" if precision == "bf16" else precision)
-    return Network(path.name, data, Output(declared.kind, declared.factor, steps))
+    return Network(path.name, bundle.model_bytes(precision), Output(declared.kind, declared.factor, steps))
+
+
+def _registrations(
+    model: str, settings: dict[str, Any], pair: tuple[Path, Path], runs: int, idle_s: float
+) -> Iterator[tuple[dict[str, Any], list[float]]]:
+    from ..registrar import Registrar
+    from .whole import time_registrations
+
+    if Path(model).suffix.lower() == ".onnx":
+        raise click.UsageError("--pair needs a bundle: an ONNX file does not say what it wants of scans.")
+    yield time_registrations(lambda: Registrar(model, **settings), pair, runs, idle_s)
 
 
 def _chosen(sizes: tuple[Size, ...] | None, inputs: tuple[Port, ...]) -> tuple[Size, ...]:
@@ -213,7 +240,7 @@ def _table(found: dict[str, Any], samples: list[tuple[str, list[float]]]) -> Ite
         yield f"{'ms':<14}" + "".join(f"{name:>10}" for name in FIGURES)
         for stage, values in case["stages_ms"].items():
             yield f"{stage:<14}" + "".join(f"{values[name]:10.2f}" for name in FIGURES)
-        yield f"cold start    load {cold['load']:.1f} ms, first inference {cold['first inference']:.1f} ms"
+        yield "cold start    " + ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in cold.items())
         if case["after_idle_ms"]:
             after = ", ".join(f"{value:.2f}" for value in case["after_idle_ms"])
             yield f"after {found['idle_s']:g} s idle  total {after} ms"
