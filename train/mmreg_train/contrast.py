@@ -1,9 +1,11 @@
-"""Learning from single scans: views with other intensities, and telling their locations apart."""
+"""Learning without pairs: views with other intensities, telling their locations and their labels apart."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
@@ -54,6 +56,37 @@ def location_loss(first: Tensor, second: Tensor, temperature: float, chunk: int)
         losses.append(loss)
         found.append(hits)
     return torch.stack(losses).sum() / first.shape[0], torch.stack(found).sum() / first.shape[0]
+
+
+class LabelDirections(nn.Module):
+    """A direction for each label, and how well descriptors are told apart by them."""
+
+    index: Tensor  # of a label id in ``direction``, -1 for others
+
+    def __init__(self, labels: Sequence[int], channels: int, temperature: float) -> None:
+        super().__init__()
+        if min(labels) < 0 or len(set(labels)) < len(labels):
+            raise ValueError(f"Labels are different ids from 0; found {list(labels)}.")
+        self.temperature = temperature
+        self.direction = nn.Parameter(0.1 * torch.randn(len(labels), channels))  # short ones turn fast
+        index = torch.full((max(labels) + 2,), -1)
+        index[torch.tensor(labels)] = torch.arange(len(labels))
+        self.register_buffer("index", index, persistent=False)
+
+    def forward(self, described: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross entropy of the labels (N,) of unit vectors (N, channels), and the share found.
+
+        A label weighs one over the root of its count. Both are 0 where no label is known.
+        """
+        truth = self.index[label.clamp(max=len(self.index) - 1)]
+        known = truth >= 0
+        described, truth = described[known], truth[known]
+        if not len(truth):
+            return 0 * self.direction.sum(), self.direction.new_zeros(())
+        scores = described @ functional.normalize(self.direction).to(described.dtype).T / self.temperature
+        weight = torch.bincount(truth, minlength=len(self.direction)).clamp(min=1) ** -0.5
+        found = (scores.detach().argmax(1) == truth).float().mean()
+        return functional.cross_entropy(scores.float(), truth, weight), found
 
 
 def _chunk_terms(rows: Tensor, others: Tensor, start: int, temperature: float) -> tuple[Tensor, Tensor]:

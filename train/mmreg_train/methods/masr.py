@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmreg_train.contrast import location_loss, remapped, sample_foreground
+from mmreg_train.contrast import LabelDirections, location_loss, remapped, sample_foreground
 from mmreg_train.layers import upsample, warp, warp_labels
 from mmreg_train.layers.neighbours import offset_pairs, shifts
 from mmreg_train.methods import Batch, Method, Output
@@ -178,36 +178,6 @@ class Masr(Method):
         sd_vox = self.warp_sd_vox * torch.rand(image.shape[0], *(1,) * (self.dims + 1), device=image.device)
         values = sd_vox * values
         return functional.interpolate(values, size, mode=_LINEAR[self.dims], align_corners=True)
-
-
-class LabelDirections(nn.Module):
-    """A direction for each label, and how well descriptors are told apart by them."""
-
-    index: Tensor  # of a label id in ``direction``, -1 for others
-
-    def __init__(self, labels: Sequence[int], channels: int, temperature: float) -> None:
-        super().__init__()
-        if min(labels) < 0 or len(set(labels)) < len(labels):
-            raise ValueError(f"Labels are different ids from 0; found {list(labels)}.")
-        self.temperature = temperature
-        self.direction = nn.Parameter(0.1 * torch.randn(len(labels), channels))  # short ones turn fast
-        index = torch.full((max(labels) + 2,), -1)
-        index[torch.tensor(labels)] = torch.arange(len(labels))
-        self.register_buffer("index", index, persistent=False)
-
-    def forward(self, described: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Cross entropy of the label (N,) of unit vectors (N, channels), rare labels as much as half-common
-        ones (weights by the root of the count), and the share found; 0 where no label is known.
-        """
-        truth = self.index[label.clamp(max=len(self.index) - 1)]
-        known = truth >= 0
-        described, truth = described[known], truth[known]
-        if not len(truth):
-            return 0 * self.direction.sum(), self.direction.new_zeros(())
-        scores = described @ functional.normalize(self.direction).to(described.dtype).T / self.temperature
-        weight = torch.bincount(truth, minlength=len(self.direction)).clamp(min=1) ** -0.5
-        found = (scores.detach().argmax(1) == truth).float().mean()
-        return functional.cross_entropy(scores.float(), truth, weight), found
 
 
 class DescriptorNetwork(nn.Module):
