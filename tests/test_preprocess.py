@@ -46,7 +46,8 @@ def test_the_network_grid_covers_the_field_of_view(fixed, spec):
 
 def test_it_is_centred_and_no_larger_than_one_multiple_more(fixed, spec):
     made = network_grid(fixed, spec)
-    np.testing.assert_allclose(made.center_mm, fixed.center_mm, atol=1e-9)  # rounding of float64
+    off_vox = made.map_points(fixed.center_mm[None])[0] - (np.array(made.shape) - 1) / 2
+    assert (np.abs(off_vox) <= 0.5 + 1e-9).all()  # half a voxel where that keeps voxels where they are
     first = fixed.dims == 2
     assert all(n % spec.multiple == 0 for n in made.shape[first:])
     extent = np.ptp(made.map_points(outer_corners(fixed)), axis=0)
@@ -127,6 +128,18 @@ def test_an_axis_halfway_between_two_directions_is_chosen_alike_whatever_the_rou
         made = network_grid(Grid((5, 6, 7), affine), PreprocessSpec(multiple=1))
         chosen.add(made.shape)
     assert len(chosen) == 1
+
+
+@pytest.mark.parametrize("spacing_mm", [None, 1.5])
+@pytest.mark.parametrize("shape", [(7, 18, 21), (16, 17, 30), (1, 9, 12)])
+def test_voxels_stay_where_they_are_where_the_spacing_stays(shape, spacing_mm):
+    """Between voxels both scans would be blurred by their interpolation."""
+    fixed = grid(shape, (1.5, 1.5, 1.5), 25, origin_mm=(3, -40, 25))
+    made = network_grid(fixed, PreprocessSpec(spacing_mm, 8))
+    at = made.map_points(fixed.map_indices(np.array([[0, 0, 0], np.array(shape) - 1])))
+    np.testing.assert_allclose(at, np.round(at), atol=1e-9)
+    assert (at.round() >= 0).all()
+    assert (at.round() < made.shape).all()
 
 
 def test_a_network_grid_too_large_is_refused():

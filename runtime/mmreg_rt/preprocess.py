@@ -130,8 +130,9 @@ def network_grid(fixed: Grid, spec: PreprocessSpec) -> Grid:
     """The grid on which a network sees a pair: the field of view of the fixed scan, covered.
 
     Its axes are those of ``fixed``, reordered and turned round to come nearest to ``spec.orientation``; an
-    oblique scan stays oblique. Sizes are rounded up to multiples of ``spec.multiple``, evenly on both sides.
-    A single slice stays one, of its own thickness. A scan that lies so already gives back its own grid.
+    oblique scan stays oblique. Sizes are rounded up to multiples of ``spec.multiple``, evenly on both sides;
+    along an axis whose spacing stays, voxels stay where they are, and an odd one more is added at the end. A
+    single slice stays one, of its own thickness. A scan that lies so already gives back its own grid.
 
     Raises:
         GeometryError: The grid would have too many voxels.
@@ -153,7 +154,9 @@ def network_grid(fixed: Grid, spec: PreprocessSpec) -> Grid:
             f"{MAX_VOXELS}. Crop the fixed scan.",
         )
     matrix = fixed.affine[:3, :3][:, order] * (signs * asked / have)
-    grid = _centred(matrix, shape, fixed.center_mm)
+    added = shape - np.array(fixed.shape)[order]
+    off_by_half = (added % 2 == 1) & np.isclose(asked, have, rtol=1e-4)
+    grid = _centred(matrix, shape, fixed.center_mm + matrix @ (0.5 * off_by_half))
     return fixed if grid.same_as(fixed, 1e-6 * min(fixed.spacing_mm)) else grid
 
 
