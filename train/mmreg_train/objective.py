@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmreg_train import losses
 from mmreg_train.layers import warp
-
-if TYPE_CHECKING:
-    from mmreg_train.methods import Batch
+from mmreg_train.methods import Batch, Method, Output
 
 IMAGE_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": losses.mse,
@@ -83,3 +80,25 @@ class Objective:
         present = torch.bincount(torch.cat([fixed.flatten(), moving.flatten()]))
         present[0] = 0
         return present.nonzero().flatten()
+
+
+class FieldMethod(Method):
+    """A method whose network looks at both images and gives one field, which learns from an objective.
+
+    Attributes:
+        flow: ``forward(fixed, moving)`` is the field, see ``Output``.
+        objective: What the field learns from.
+    """
+
+    flow: nn.Module
+    objective: Objective
+
+    def forward(self, fixed: Tensor, moving: Tensor) -> Output:
+        return Output(self.output_kind, self.flow(fixed, moving))
+
+    def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+        assert isinstance(output.value, Tensor)
+        return self.objective(batch, self.displacement(output), output.value, self.factor)
+
+    def network(self) -> nn.Module:
+        return self.flow

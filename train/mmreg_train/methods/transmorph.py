@@ -16,11 +16,10 @@ from torch.nn import functional
 
 from mmreg_train.layers import upsample
 from mmreg_train.layers.windows import WindowBlock
-from mmreg_train.methods import Batch, Method, Output
-from mmreg_train.objective import Objective
+from mmreg_train.objective import FieldMethod, Objective
 
 
-class TransMorph(Method):
+class TransMorph(FieldMethod):
     """The network with the loss it learns from.
 
     Args:
@@ -64,16 +63,6 @@ class TransMorph(Method):
         self.flow = FlowNetwork(widths, depths, heads, window, drop_path)
         chosen = None if dice_labels is None else tuple(dice_labels)
         self.objective = Objective(image, dice, smoothness, chosen)
-
-    def forward(self, fixed: Tensor, moving: Tensor) -> Output:
-        return Output(self.output_kind, self.flow(fixed, moving))
-
-    def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
-        assert isinstance(output.value, Tensor)
-        return self.objective(batch, output.value, output.value, self.factor)
-
-    def network(self) -> nn.Module:
-        return self.flow
 
 
 class FlowNetwork(nn.Module):

@@ -20,14 +20,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmreg_train.layers import downsample
-from mmreg_train.methods import Batch, Method, Output
-from mmreg_train.objective import Objective
+from mmreg_train.objective import FieldMethod, Objective
 
 ENCODER = (16, 32, 32, 32)
 DECODER = (32, 32, 32, 32, 32, 16, 16)
 
 
-class VoxelMorph(Method):
+class VoxelMorph(FieldMethod):
     """The U-Net with the loss it learns from.
 
     Args:
@@ -77,16 +76,6 @@ class VoxelMorph(Method):
         self.flow = FlowNetwork(dims, tuple(encoder), tuple(decoder), half_decoder, pooled)
         chosen = None if dice_labels is None else tuple(dice_labels)
         self.objective = Objective(image, dice, smoothness, chosen)
-
-    def forward(self, fixed: Tensor, moving: Tensor) -> Output:
-        return Output(self.output_kind, self.flow(fixed, moving))
-
-    def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
-        assert isinstance(output.value, Tensor)
-        return self.objective(batch, self.displacement(output), output.value, self.factor)
-
-    def network(self) -> nn.Module:
-        return self.flow
 
 
 class FlowNetwork(nn.Module):
