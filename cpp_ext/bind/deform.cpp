@@ -4,7 +4,8 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/tuple.h>
 
-#include "bind/arrays.h"
+#include "bind/engine.h"
+#include "pipeline/network.h"
 #include "solver/fill.h"
 
 namespace mmreg::bind {
@@ -36,8 +37,8 @@ void set_level(LevelSettings& s, const Override& number) {
 }
 
 nb::tuple deform_images(In<float, 3> fixed, In<float, 3> moving, std::tuple<double, double, double> spacing_mm,
-                        Mask fixed_valid, Mask moving_valid, nb::dict overrides, int threads,
-                        const std::string& target) {
+                        Mask fixed_valid, Mask moving_valid, nb::dict overrides, nb::object describe, int planes,
+                        int threads, const std::string& target) {
   require(fixed.size() == moving.size(), "fixed and moving must be on one grid");
   const DeformInput given{fixed.data(),
                           moving.data(),
@@ -61,13 +62,19 @@ nb::tuple deform_images(In<float, 3> fixed, In<float, 3> moving, std::tuple<doub
     s.levels = int(nb::len(levels));
     for (int l = 0; l < s.levels; ++l) set_level(s.level[l], Override(nb::cast<nb::dict>(levels[l])));
   }
+  const Scan scan{nullptr, given.n, AffineMap(), nullptr};
+  Engine engine;  // on the grid of the images
+  engine.extent = given.n, engine.planes = planes;
+  if (planes > 0) engine.describe = describer(describe, given.n, planes);
   nb::dict said;
   said["detail_fixed_vox"] = facts.fixed.detail_vox, said["detail_moving_vox"] = facts.moving.detail_vox;
   said["contrast_to_noise_fixed"] = facts.fixed.contrast_to_noise;
   said["contrast_to_noise_moving"] = facts.moving.contrast_to_noise;
   {
     nb::gil_scoped_release unlocked;
-    const Deformation d = deform(operations, *queue, input, facts, s, [](double) { return false; });
+    double seconds = 0;
+    const Prior prior = planes > 0 ? describing(operations, *queue, engine, scan, seconds) : Prior{};
+    const Deformation d = deform(operations, *queue, input, facts, s, [](double) { return false; }, prior);
     d.u.download(u.data());
     nb::gil_scoped_acquire locked;
     said["search_inconsistency_vox"] = d.search_inconsistency_vox;
@@ -79,9 +86,10 @@ nb::tuple deform_images(In<float, 3> fixed, In<float, 3> moving, std::tuple<doub
 
 void bind_deform(nb::module_& m) {
   m.def("deform", &deform_images, "fixed"_a.noconvert(), "moving"_a.noconvert(), "spacing_mm"_a,
-        "fixed_valid"_a = nb::none(), "moving_valid"_a = nb::none(), "overrides"_a = nb::dict(), "threads"_a = 0,
-        "target"_a = "",
-        "Displacement (3, D, H, W) in voxels and what the solver saw; `overrides` replaces chosen settings.");
+        "fixed_valid"_a = nb::none(), "moving_valid"_a = nb::none(), "overrides"_a = nb::dict(),
+        "describe"_a = nb::none(), "planes"_a = 0, "threads"_a = 0, "target"_a = "",
+        "Displacement (3, D, H, W) in voxels and what the solver saw; `overrides` replaces chosen settings, "
+        "describe(side, image, planes) the features.");
 }
 
 }  // namespace mmreg::bind

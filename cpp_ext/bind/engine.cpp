@@ -58,18 +58,21 @@ Engine engine(nb::dict d, Extent fixed, Extent moving) {
   require(e.dims <= 3, "dims must be 2 or 3");
   e.integration_steps = at_least(0, d, "integration_steps");
   e.planes = at_least(e.output == EngineOutput::descriptor, d, "planes");
-  e.scale = nb::cast<float>(d["scale"]);
   const nb::object run = d["run"];
   const Extent n = e.extent, coarse = extent_of(n, e.field_factor());
   e.field = [run, n, coarse, dims = e.dims](const float* fixed, const float* moving, float* field) {
     nb::gil_scoped_acquire locked;
     run(view(fixed, n), view(moving, n), room(field, dims, coarse));
   };
-  e.describe = [run, n, planes = e.planes](Side side, const float* image, float* out) {
+  e.describe = describer(run, n, e.planes);
+  return e;
+}
+
+std::function<void(Side, const float*, float*)> describer(nb::object run, Extent n, int planes) {
+  return [run, n, planes](Side side, const float* image, float* out) {
     nb::gil_scoped_acquire locked;
     run(side == Side::fixed ? "fixed" : "moving", view(image, n), room(out, planes, n));
   };
-  return e;
 }
 
 }  // namespace mmreg::bind

@@ -5,13 +5,13 @@
 
 namespace mmreg::bind {
 
-static nb::ndarray<nb::numpy, std::uint16_t> interleave(In<float, 4> planes, float scale, int channels, int threads,
+static nb::ndarray<nb::numpy, std::uint16_t> interleave(In<float, 4> planes, int channels, int threads,
                                                         const std::string& target) {
   const Extent n = extent(planes, 1);
   require(channels >= int(planes.shape(0)), "channels must hold all planes");
   Out<std::uint16_t> features = make<std::uint16_t>({n.d, n.h, n.w, channels});
   Call call(target, threads);
-  call->interleave(call.queue(), planes.data(), int(planes.shape(0)), voxels(n), scale, channels,
+  call->interleave(call.queue(), planes.data(), int(planes.shape(0)), voxels(n), channels,
                    reinterpret_cast<Half*>(features.data()));
   return features;
 }
@@ -67,7 +67,7 @@ static Out<float> descent(In<float, 4> force, nb::ndarray<float, nb::ndim<4>, nb
 }
 
 void bind_refine(nb::module_& m) {
-  m.def("interleave", &interleave, "planes"_a.noconvert(), "scale"_a, "channels"_a, "threads"_a = 0, "target"_a = "",
+  m.def("interleave", &interleave, "planes"_a.noconvert(), "channels"_a, "threads"_a = 0, "target"_a = "",
         "Planes (C, D, H, W) as bits of half-precision features (D, H, W, channels), the rest 0.");
   m.def("attach", &attach, "features"_a.noconvert(), "image"_a.noconvert(), "valid"_a.none(), "scale"_a, "offset"_a,
         "threads"_a = 0, "target"_a = "");

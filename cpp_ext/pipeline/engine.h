@@ -20,7 +20,6 @@ struct Engine {
   int factor = 1;             // voxels of that grid in one of the field, along each axis that has more than one
   int integration_steps = 0;  // squarings, of a velocity
   int planes = 0;             // of a descriptor
-  float scale = 1;            // of a descriptor: makes its differences as large as those of MIND-SSC
 
   Factor field_factor() const {
     const auto along = [this](int length) { return length > 1 ? factor : 1; };

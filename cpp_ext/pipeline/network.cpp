@@ -6,6 +6,8 @@
 namespace mmreg {
 namespace {
 
+Scan grid_of(const Engine& engine) { return {nullptr, engine.extent, engine.affine, nullptr}; }
+
 // Of a network for slices: nothing moves across them.
 TableMemory<float> field_of(const Operations& operations, Queue& queue, const Engine& engine, const Seen& seen,
                             Extent n) {
@@ -14,17 +16,7 @@ TableMemory<float> field_of(const Operations& operations, Queue& queue, const En
   return field;
 }
 
-}  // namespace
-
-Seen see(const Operations& operations, Queue& queue, const Engine& engine, const Scan& fixed, const Scan& moving,
-         const AffineMap& to_moving_mm) {
-  const Scan grid{nullptr, engine.extent, engine.affine, nullptr};
-  Scan own_fixed = fixed, own_moving = moving;
-  own_fixed.data = engine.fixed, own_moving.data = engine.moving;
-  return {grid, prepare(operations, queue, grid, own_fixed, Frames(grid, fixed, AffineMap()).to_moving()),
-          prepare(operations, queue, grid, own_moving, Frames(grid, moving, to_moving_mm).to_moving())};
-}
-
+// A displacement on the network's grid on that of the fixed scan, each in voxels of its own grid.
 TableMemory<float> onto(const Operations& operations, Queue& queue, const float* u, const Scan& grid,
                         const Scan& fixed) {
   const AffineMap to_grid = compose(invert(grid.affine), fixed.affine), from_grid = invert(to_grid);
@@ -34,6 +26,17 @@ TableMemory<float> onto(const Operations& operations, Queue& queue, const float*
   const Change turned = change(from_grid, nothing(), nothing());
   operations.add_affine(queue, there.data(), fixed.extent, turned.linear, turned.map, there.data());
   return there;
+}
+
+}  // namespace
+
+Seen see(const Operations& operations, Queue& queue, const Engine& engine, const Scan& fixed, const Scan& moving,
+         const AffineMap& to_moving_mm) {
+  const Scan grid = grid_of(engine);
+  Scan own_fixed = fixed, own_moving = moving;
+  own_fixed.data = engine.fixed, own_moving.data = engine.moving;
+  return {grid, prepare(operations, queue, grid, own_fixed, Frames(grid, fixed, AffineMap()).to_moving()),
+          prepare(operations, queue, grid, own_moving, Frames(grid, moving, to_moving_mm).to_moving())};
 }
 
 TableMemory<float> predict(const Operations& operations, Queue& queue, const Engine& engine, const Seen& seen,
@@ -56,16 +59,22 @@ TableMemory<float> predict(const Operations& operations, Queue& queue, const Eng
   return u;
 }
 
-Prior describing(const Operations& operations, Queue& queue, const Engine& engine, double& seconds) {
-  const int channels = (engine.planes + extra_channels + 15) / 16 * 16;
+Prior describing(const Operations& operations, Queue& queue, const Engine& engine, const Scan& scan, double& seconds) {
   Prior prior;
-  prior.channels = channels;
-  prior.describe = [&operations, &queue, &engine, &seconds, channels](Side side, const float* image, Half* features) {
+  const int channels = prior.channels = (engine.planes + extra_channels + 15) / 16 * 16;
+  const AffineMap to_scan = Frames(grid_of(engine), scan, AffineMap()).to_moving();
+  prior.describe = [&operations, &queue, &engine, &seconds, scan, to_scan, channels](Side side, const float* image,
+                                                                                     Half* features) {
     const Stopwatch watch;
-    const std::int64_t count = voxels(engine.extent);
+    Scan seen = scan;
+    seen.data = image, seen.mask = nullptr;
+    TableMemory<float> own(operations, queue, std::size_t(voxels(engine.extent)) * std::size_t(engine.planes));
+    engine.describe(side, prepare(operations, queue, grid_of(engine), seen, to_scan).moving.data(), own.data());
+    const std::int64_t count = voxels(scan.extent);
     TableMemory<float> planes(operations, queue, std::size_t(count) * std::size_t(engine.planes));
-    engine.describe(side, image, planes.data());
-    operations.interleave(queue, planes.data(), engine.planes, count, engine.scale, channels, features);
+    operations.resample_affine(queue, own.data(), engine.planes, engine.extent, invert(to_scan).m, scan.extent,
+                               Interpolation::linear, Border::extend, planes.data(), nullptr);
+    operations.interleave(queue, planes.data(), engine.planes, count, channels, features);
     seconds += watch.seconds();
   };
   return prior;

@@ -18,10 +18,7 @@ Seen see(const Operations&, Queue&, const Engine&, const Scan& fixed, const Scan
 // The displacement that the network finds, (3, fixed), in voxels of the fixed scan, without folds.
 TableMemory<float> predict(const Operations&, Queue&, const Engine&, const Seen&, const Scan& fixed);
 
-// A displacement on the network's grid on that of the fixed scan, each in voxels of its own grid.
-TableMemory<float> onto(const Operations&, Queue&, const float* u, const Scan& grid, const Scan& fixed);
-
-// Lets the network describe images; the time that takes is added to `seconds`.
-Prior describing(const Operations&, Queue&, const Engine&, double& seconds);
+// Lets the network describe images that lie on the grid of `scan`; the time that takes is added to `seconds`.
+Prior describing(const Operations&, Queue&, const Engine&, const Scan& scan, double& seconds);
 
 }  // namespace mmreg

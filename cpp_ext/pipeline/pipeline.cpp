@@ -82,25 +82,21 @@ struct Run {  // what every stage sees
     return std::move(d.u);
   }
 
-  TableMemory<float> solved_on_fixed(const Prior& prior) const {
+  TableMemory<float> solved_on_fixed(const float* fixed_data, const float* moving_data, const Prior& prior) const {
     const Stopwatch pass;
+    Scan seen_fixed = fixed, seen_moving = moving;
+    seen_fixed.data = fixed_data, seen_moving.data = moving_data;
     const Prepared prepared =
-        prepare(operations, queue, fixed, moving, Frames(fixed, moving, result.affine).to_moving());
+        prepare(operations, queue, seen_fixed, seen_moving, Frames(fixed, moving, result.affine).to_moving());
     clock.keep(kFinishInPasses * pass.seconds());
-    return solved(input_of(fixed, prepared.moving.data(), prepared.valid.data()), prior);
+    return solved(input_of(seen_fixed, prepared.moving.data(), prepared.valid.data()), prior);
   }
 
-  // The network describes, the solver matches; both on the grid of the network.
+  // The network describes both scans on its own grid, the solver matches on that of the fixed scan.
   TableMemory<float> described() const {
-    const Seen seen = see(operations, queue, *options.engine, fixed, moving, result.affine);
-    DeformInput given = input_of(seen.grid, seen.moving.moving.data(), seen.moving.valid.data());
-    given.fixed = seen.fixed.moving.data(), given.fixed_valid = seen.fixed.valid.data();
+    const Engine& engine = *options.engine;
     double& seconds = result.seconds[int(Stage::network)];
-    const TableMemory<float> u = solved(given, describing(operations, queue, *options.engine, seconds));
-    if (!u.data()) return {};
-    TableMemory<float> there = onto(operations, queue, u.data(), seen.grid, fixed);
-    operations.unfold(queue, there.data(), fixed.extent, least_determinant, most_unfold_rounds);
-    return there;
+    return solved_on_fixed(engine.fixed, engine.moving, describing(operations, queue, engine, fixed, seconds));
   }
 
   TableMemory<float> predicted() const {
@@ -113,13 +109,13 @@ struct Run {  // what every stage sees
   }
 
   TableMemory<float> deformation() const {
-    if (!options.engine) return solved_on_fixed({});
+    if (!options.engine) return solved_on_fixed(fixed.data, moving.data, {});
     if (options.engine->output == EngineOutput::descriptor) return described();
     TableMemory<float> u = predicted();
     if (!options.refine || time_is_up(Stage::deform)) return u;
     Prior prior;
     prior.u = u.data();
-    TableMemory<float> refined = solved_on_fixed(prior);
+    TableMemory<float> refined = solved_on_fixed(fixed.data, moving.data, prior);
     return refined.data() ? std::move(refined) : std::move(u);
   }
 

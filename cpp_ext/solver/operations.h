@@ -154,9 +154,8 @@ struct Operations {
   void (*sample_gradient)(Queue&, const SampleList& fixed, const float* moving, Extent n, const IndexMap& map, int bins,
                           const float* gain, double* gradient);
 
-  // features(i, c) = scale * planes(c, i) for c < wanted, else 0; channels >= wanted of them.
-  void (*interleave)(Queue&, const float* planes, int wanted, std::int64_t count, float scale, int channels,
-                     Half* features);
+  // features(i, c) = planes(c, i) for c < wanted, else 0; channels >= wanted of them.
+  void (*interleave)(Queue&, const float* planes, int wanted, std::int64_t count, int channels, Half* features);
   // Writes the last four channels of a feature image: `image` in histogram bins (image * scale + offset,
   // clamped to the padding), `valid` (0 or 1; nullptr: 1 everywhere), 0, 0.
   void (*attach)(Queue&, const float* image, const std::uint8_t* valid, Extent n, float scale, float offset,

@@ -119,11 +119,11 @@ TEST(refinement, interleaved_planes_lie_beside_each_other) {
       [](const Operations& target, Queue& queue, Extent n) {
         const Values planes = uniform(5 * voxels(n), -1, 1);
         Halves features(size(16 * voxels(n)));
-        target.interleave(queue, planes.data(), 5, voxels(n), 2.0f, 16, features.data());
+        target.interleave(queue, planes.data(), 5, voxels(n), 16, features.data());
         const Values values = widened(features);
         for (std::size_t i = 0; i < size(voxels(n)); ++i)
           for (std::size_t c = 0; c < 16; ++c)
-            CHECK_NEAR(values[16 * i + c], c < 5 ? 2 * planes[c * size(voxels(n)) + i] : 0, 1e-3);
+            CHECK_NEAR(values[16 * i + c], c < 5 ? planes[c * size(voxels(n)) + i] : 0, 1e-3);
         return values;
       },
       0);

@@ -123,7 +123,6 @@ class Network:
             "factor": output.factor,
             "integration_steps": output.integration_steps,
             "planes": output.channels,
-            "scale": 1.0,
             "run": self._predict if output.kind in FIELDS else self._describe,
         }
 

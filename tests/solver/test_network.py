@@ -19,7 +19,7 @@ def register(fixed, moving, network, **options):
 def engine(run, grid, output="displacement", **more):
     """By default a field network without a factor."""
     described = {"output": output, "shape": grid.shape, "affine": grid.affine, "dims": 3, "factor": 1}
-    return described | {"integration_steps": 7, "planes": 0, "scale": 1.0, "run": run} | more
+    return described | {"integration_steps": 7, "planes": 0, "run": run} | more
 
 
 def constant_shift(grid):
@@ -133,6 +133,20 @@ def test_a_descriptor_feeds_the_solver(pair, network_grid):
     assert distance_mm(moved_points(found, pair[0]), truth) < 0.4 * distance_mm(INSIDE, truth)
     assert found["quality"]["folded_voxels"] == 0
     assert found["seconds"]["network"] > 0
+
+
+def test_the_solver_keeps_the_grid_of_the_scan(pair):
+    grids = PLAIN, scene.centred((24, 24, 24), (6.0, 6.0, 6.0))
+    seen = []
+
+    def nothing(_side, image, planes):
+        seen.append(image.shape)
+        planes[:] = 0
+
+    found = [register(*pair, engine(nothing, grid, "descriptor", planes=3)) for grid in grids]
+    np.testing.assert_array_equal(*(f["displacement_mm"] for f in found))
+    assert np.abs(found[0]["displacement_mm"]).max() > 1  # by the intensities
+    assert seen == [grid.shape for grid in grids for _ in range(2)]
 
 
 def test_slices_have_fields_of_two_components():

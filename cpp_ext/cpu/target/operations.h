@@ -62,7 +62,7 @@ void multiply(Queue&, const float* field, int channels, std::int64_t count, cons
 void divide(Queue&, const float* field, int channels, std::int64_t count, const float* weight, float* out);
 void select(Queue&, const std::uint8_t* mask, std::int64_t count, const float* inside, const float* outside,
             float* out);
-void interleave(Queue&, const float* planes, int wanted, std::int64_t count, float scale, int channels, Half* features);
+void interleave(Queue&, const float* planes, int wanted, std::int64_t count, int channels, Half* features);
 void attach(Queue&, const float* image, const std::uint8_t* valid, Extent n, float scale, float offset, int channels,
             Half* features);
 void force(Queue&, const ForceArguments&);
