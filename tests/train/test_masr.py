@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch")
 methods = pytest.importorskip("mmreg_train.methods")
 contrast = pytest.importorskip("mmreg_train.contrast")
 masr = pytest.importorskip("mmreg_train.methods.masr")
+network = pytest.importorskip("mmreg_train.methods.masr_network")
 synth = pytest.importorskip("mmreg_train.synth")
 
 
@@ -38,7 +39,7 @@ def test_one_scan_is_looked_at_once():
 
 def test_relations_agree_with_their_definition():
     features = torch.randn(1, 4, 7, 8, 9)
-    related = masr.dns(features)[0].numpy()
+    related = network.dns(features)[0].numpy()
     padded = np.pad(features[0].numpy().astype(float), ((0, 0), *3 * ((2, 2),)), mode="edge")
     p = np.array([3, 4, 5]) + 2
     for radius, found in ((1, related[:12]), (2, related[12:])):
@@ -50,12 +51,12 @@ def test_relations_agree_with_their_definition():
 
 
 def test_relations_of_a_constant_are_one():
-    assert (masr.dns(torch.full((1, 4, 6, 6, 6), 0.3)) == 1).all()
+    assert (network.dns(torch.full((1, 4, 6, 6, 6), 0.3)) == 1).all()
 
 
 def test_blur_pool_keeps_a_constant_and_the_cell_centres_of_a_ramp():
-    assert torch.allclose(masr.BlurPool(3, 2)(torch.ones(1, 2, 8, 6, 4)), torch.ones(1, 2, 4, 3, 2))
-    pooled = masr.BlurPool(2, 1)(torch.arange(12.0).expand(1, 1, 12, 12))
+    assert torch.allclose(network.BlurPool(3, 2)(torch.ones(1, 2, 8, 6, 4)), torch.ones(1, 2, 4, 3, 2))
+    pooled = network.BlurPool(2, 1)(torch.arange(12.0).expand(1, 1, 12, 12))
     assert torch.allclose(pooled[0, 0, 3, 1:-1], 2 * torch.arange(1.0, 5) + 0.5)
 
 
@@ -101,6 +102,55 @@ def test_the_loss_is_the_cross_entropy_of_the_diagonal_in_any_chunks(chunk):
     assert float(found) == pytest.approx(float((scores.argmax(1) == torch.arange(30)).float().mean()))
     ours, theirs = (torch.autograd.grad(value, vectors, retain_graph=True)[0] for value in (loss, expected))
     assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def unit_vectors(*shape):
+    return torch.nn.functional.normalize(torch.randn(1, *shape), dim=1)
+
+
+def test_the_score_of_a_shift_is_minus_half_the_mean_square_over_a_patch():
+    a, b = unit_vectors(3, 14, 15), unit_vectors(3, 14, 15)
+    shifts, reach, patch = [[0, 0], [2, -1], [-3, 3]], 3, 3
+    scores = contrast._shift_scores(a, b, shifts, reach, patch)
+    expected = []
+    for y in range(reach, 14 - reach - patch + 1):  # patches start at every voxel: half of 3, rounded down
+        for x in range(reach, 15 - reach - patch + 1):
+            row = []
+            for dy, dx in shifts:
+                here = a[0, :, y : y + patch, x : x + patch].double()
+                there = b[0, :, y + dy : y + dy + patch, x + dx : x + dx + patch].double()
+                row.append(-float(((here - there) ** 2).sum(0).mean()) / 2)
+            expected.append(row)
+    assert torch.allclose(scores.double(), torch.tensor(expected, dtype=torch.float64), atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(40, 44), (26, 24, 28)])
+def test_a_shift_of_one_voxel_is_told_and_costs(size):
+    view, everywhere = unit_vectors(6, *size), torch.ones(1, 1, *size)
+    same, found = contrast.shift_loss(view, view, everywhere, 0.03)
+    shifted, found_shifted = contrast.shift_loss(view, view.roll(1, -1), everywhere, 0.03)
+    assert float(found) == 1
+    assert found_shifted < 0.95  # the shift itself is seldom among the drawn ones
+    assert same < 0.3 * shifted  # noise has no means, so that coarse cells are hard to tell
+
+
+def test_shifts_count_only_inside():
+    view, inside = unit_vectors(6, 48, 48), torch.zeros(1, 1, 48, 48)
+    inside[..., :24] = 1
+    half = torch.where(inside > 0, view, view.roll(1, -1))
+    elsewhere = torch.where(inside > 0, view.roll(1, -1), view)
+    assert float(contrast.shift_loss(view, half, inside, 0.03)[1]) > 0.85  # patches reach over the border
+    assert float(contrast.shift_loss(view, elsewhere, inside, 0.03)[1]) < 0.8
+    with pytest.raises(ValueError, match="too small"):
+        contrast.shift_loss(view[..., :8, :8], view[..., :8, :8], inside[..., :8, :8], 0.03)
+
+
+def test_shifts_are_drawn_up_to_their_reach():
+    drawn = torch.tensor([shift for _ in range(50) for shift in contrast._shifts(3, 6)[1:]])
+    longest = drawn.abs().amax(1)
+    assert set(longest.tolist()) == set(range(1, 7))
+    assert (longest == 1).sum() > (longest == 6).sum()
+    assert contrast._shifts(3, 6)[0] == [0, 0, 0]
 
 
 def test_positives_of_a_deformed_view_are_corresponding_points(monkeypatch):
@@ -191,6 +241,25 @@ def test_labels_are_told_apart_by_their_directions():
     output = method(scan, scan)
     with pytest.raises(ValueError, match="without"):
         method.loss(methods.Batch(scan, scan), output)
+
+
+def test_labels_of_one_group_share_a_direction():
+    method = methods.create("masr", dims=2, channels=8, labels=[0, [2, 41]])
+    assert method.anatomy.direction.shape == (2, 8)
+    described = torch.nn.functional.normalize(method.anatomy.direction.detach())[[1, 1, 0]]
+    assert float(method.anatomy(described, torch.tensor([2, 41, 0]))[1]) == 1
+    with pytest.raises(ValueError, match="different"):
+        methods.create("masr", dims=2, labels=[[2, 41], 2])
+
+
+def test_terms_are_weighted():
+    weights = {"location_weight": 0.2, "near_weight": 0.5, "label_weight": 0.3}
+    method = methods.create("masr", dims=2, channels=8, labels=[1], across=True, **weights)
+    scans, labels = torch.rand(2, 1, 1, 48, 48), torch.ones(2, 1, 48, 48, dtype=torch.int64)
+    terms = method.loss(methods.Batch(*scans, *labels), method(*scans))
+    total = 0.2 * terms["contrastive"] + 0.5 * terms["near"] + 0.3 * terms["label"]
+    assert torch.allclose(terms["total"], total)
+    assert 0 <= float(terms["near_found"]) <= 1
 
 
 def test_learns_to_find_locations_under_other_intensities():

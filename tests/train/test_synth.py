@@ -56,7 +56,7 @@ def test_a_generator_goes_on_and_the_global_one_is_left_alone():
 def test_labels_are_deformed_as_an_image_of_them_would_be(size):
     generator = torch.Generator().manual_seed(7)
     labels = synth.label_maps(generator, settings(size), 2)
-    displacement = synth.deformation(labels.shape, settings(size), generator)
+    displacement, _ = synth.deformation(labels.shape, settings(size), generator)
     assert displacement.shape == (2, len(size), *size)
     assert displacement.abs().max() > 1
     intensities = 1 + torch.rand(6)
@@ -112,6 +112,18 @@ def test_labels_around_the_organ_are_left_out_as_often_as_asked():
         assert torch.equal(batch.moving_label, expected)
 
 
+def test_images_share_their_intensities_as_often_as_asked():
+    labels = (torch.arange(8 * 8) % 6).view(1, 8, 8)
+    shared = {}
+    for share in (0.0, 0.5, 1.0):
+        given = settings((8, 8), warp_sd_vox=0, flip=False, same_contrast_share=share, **PLAIN)
+        pairs = [synth.pair(seed, given, labels) for seed in range(20)]
+        shared[share] = sum(torch.allclose(pair.fixed, pair.moving) for pair in pairs)
+    assert shared[0.0] == 0
+    assert 4 < shared[0.5] < 16
+    assert shared[1.0] == 20
+
+
 def test_blur_takes_away_noise_and_leaves_a_constant():
     image = torch.rand(2, 1, 20, 20, 20)
     blurred = synth._blurred(image, torch.tensor([0.0, 1.0]), 1.0)
@@ -123,10 +135,30 @@ def test_blur_takes_away_noise_and_leaves_a_constant():
 
 def test_the_deformation_does_not_fold():
     generator = torch.Generator().manual_seed(1)
-    u = synth.deformation((4, 64, 64), synth.Synthesis.shapes((64, 64)), generator)
+    u, _ = synth.deformation((4, 64, 64), synth.Synthesis.shapes((64, 64)), generator)
     dy, dx = (u.diff(dim=axis)[:, :, :63, :63] for axis in (2, 3))
     determinant = (1 + dy[:, 0]) * (1 + dx[:, 1]) - dy[:, 1] * dx[:, 0]
     assert (determinant <= 0).float().mean() < 0.001  # sampled linearly, so not exactly none
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_displacement_of_a_pair_takes_the_moving_map_onto_the_fixed_one(size):
+    pair = synth.pair(3, settings(size, warp_sd_vox=2.0, same_subject=True))
+    assert pair.displacement is not None
+    assert pair.displacement.shape == (1, len(size), *size)
+    inner = (0, *(slice(n // 8, -(n // 8)) for n in size))
+    before = (pair.moving_label == pair.fixed_label)[inner].float().mean()
+    warped = layers.warp_labels(pair.moving_label, pair.displacement)
+    after = (warped == pair.fixed_label)[inner].float().mean()
+    assert 1 - after < 0.3 * (1 - before)  # left where two labels meet: sampled at whole voxels, twice
+
+
+def test_only_pairs_of_one_map_know_their_displacement():
+    maps = [synth.label_maps(torch.Generator().manual_seed(n), settings((32, 32))) for n in (1, 2)]
+    assert synth.pair(0, settings((32, 32)), (maps[0], maps[1])).displacement is None
+    assert synth.pair(0, settings((32, 32)), (maps[0], maps[0])).displacement is not None
+    assert synth.pair(0, settings((32, 32)), maps[0]).displacement is not None
+    assert synth.pair(0, settings((32, 32), same_subject=False)).displacement is None
 
 
 def test_settings_and_maps_that_cannot_be_used_are_refused():

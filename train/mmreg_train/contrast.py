@@ -1,4 +1,4 @@
-"""Learning without pairs: views with other intensities, telling their locations and their labels apart."""
+"""Learning without pairs: views with other intensities, telling locations, small shifts and labels apart."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 _CURVE_POINTS = 256
+# The grids that small shifts are told apart on: voxels in a cell; the longest shift and the width of a patch,
+# in cells. A solver that goes from coarse to fine sees descriptors as their means over such cells.
+SHIFT_SCALES = ((1, 6, 5), (2, 4, 3), (4, 2, 3))
+SHIFTS = 12
 
 
 def remapped(image: Tensor) -> Tensor:
@@ -58,19 +62,51 @@ def location_loss(first: Tensor, second: Tensor, temperature: float, chunk: int)
     return torch.stack(losses).sum() / first.shape[0], torch.stack(found).sum() / first.shape[0]
 
 
+def shift_loss(first: Tensor, second: Tensor, inside: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Cross entropy of telling that two views of the same voxels are not shifted, and the share found.
+
+    What a solver does with descriptors: it moves a patch to where their squared differences are least. The
+    score of a shift is minus half their mean over a patch, and the place itself is told from ``SHIFTS``
+    shifts drawn at random, short ones as often as long ones, on each of ``SHIFT_SCALES``. An addition of this
+    house: against locations anywhere in the scan, a descriptor learns what kind of place it is at, and little
+    about where exactly.
+
+    Args:
+        first, second: ``(1, channels, ...)`` unit vectors.
+        inside: ``(1, 1, ...)`` 1 where places count, else 0.
+
+    Raises:
+        ValueError: The views are too small for any of the scales.
+    """
+    pool = functional.avg_pool3d if first.dim() == 5 else functional.avg_pool2d
+    terms = []
+    for cell, reach, patch in SHIFT_SCALES:
+        a, b, weight = (pool(x.float(), cell) for x in (first, second, inside))
+        if min(a.shape[2:]) >= 2 * reach + patch:
+            scores = _shift_scores(a, b, _shifts(a.dim() - 2, reach), reach, patch)
+            terms.append(_first_is_best(scores / temperature, _patches(_core(weight, reach), patch)))
+    if not terms:
+        raise ValueError(f"Views of {tuple(first.shape[2:])} are too small to tell shifts apart in.")
+    losses, found = zip(*terms, strict=True)
+    return torch.stack(losses).mean(), torch.stack(found).mean()
+
+
 class LabelDirections(nn.Module):
-    """A direction for each label, and how well descriptors are told apart by them."""
+    """A direction for each label, or group of labels, and how well descriptors are told apart by them."""
 
     index: Tensor  # of a label id in ``direction``, -1 for others
 
-    def __init__(self, labels: Sequence[int], channels: int, temperature: float) -> None:
+    def __init__(self, labels: Sequence[int | Sequence[int]], channels: int, temperature: float) -> None:
         super().__init__()
-        if min(labels) < 0 or len(set(labels)) < len(labels):
+        groups = [[group] if isinstance(group, int) else list(group) for group in labels]
+        ids = [label for group in groups for label in group]
+        if min(ids) < 0 or len(set(ids)) < len(ids):
             raise ValueError(f"Labels are different ids from 0; found {list(labels)}.")
         self.temperature = temperature
         self.direction = nn.Parameter(0.1 * torch.randn(len(labels), channels))  # short ones turn fast
-        index = torch.full((max(labels) + 2,), -1)
-        index[torch.tensor(labels)] = torch.arange(len(labels))
+        index = torch.full((max(ids) + 2,), -1)
+        for number, group in enumerate(groups):
+            index[torch.tensor(group)] = number
         self.register_buffer("index", index, persistent=False)
 
     def forward(self, described: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,6 +123,45 @@ class LabelDirections(nn.Module):
         weight = torch.bincount(truth, minlength=len(self.direction)).clamp(min=1) ** -0.5
         found = (scores.detach().argmax(1) == truth).float().mean()
         return functional.cross_entropy(scores.float(), truth, weight), found
+
+
+def _shifts(dims: int, reach: int) -> list[list[int]]:
+    """No shift, and ``SHIFTS`` random ones: 1 to ``reach`` along the longest axis, each length as often."""
+    direction = torch.randn(SHIFTS, dims)
+    direction /= direction.abs().amax(1, keepdim=True)
+    shifts = (direction * reach ** torch.rand(SHIFTS, 1)).round().long()
+    drawn: list[list[int]] = shifts.tolist()
+    return [[0] * dims, *drawn]
+
+
+def _core(views: Tensor, reach: int, shift: Sequence[int] | None = None) -> Tensor:
+    """Without ``reach`` voxels at every border, of the views shifted."""
+    shift = [0] * (views.dim() - 2) if shift is None else shift
+    for axis, (s, n) in enumerate(zip(shift, views.shape[2:], strict=True), start=2):
+        views = views.narrow(axis, reach + s, n - 2 * reach)
+    return views
+
+
+def _patches(image: Tensor, patch: int) -> Tensor:
+    """Means of overlapping patches of an image ``(1, 1, ...)``, flat."""
+    pool = functional.avg_pool3d if image.dim() == 5 else functional.avg_pool2d
+    return pool(image, patch, max(1, patch // 2)).flatten()
+
+
+def _shift_scores(a: Tensor, b: Tensor, shifts: list[list[int]], reach: int, patch: int) -> Tensor:
+    """``(patches, shifts)``."""
+    still = _core(a, reach)
+    squares = [((still - _core(b, reach, shift)) ** 2).sum(1, keepdim=True) for shift in shifts]
+    return torch.stack([-_patches(square, patch) / 2 for square in squares], dim=1)
+
+
+def _first_is_best(scores: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted means: the cross entropy of the first of each row, and how often it is the largest."""
+    truth = torch.zeros(len(scores), dtype=torch.long, device=scores.device)
+    loss = functional.cross_entropy(scores, truth, reduction="none")
+    found = (scores.detach().argmax(1) == 0).float()
+    total = weight.sum().clamp(min=1e-6)
+    return (loss * weight).sum() / total, (found * weight).sum() / total
 
 
 def _chunk_terms(rows: Tensor, others: Tensor, start: int, temperature: float) -> tuple[Tensor, Tensor]:

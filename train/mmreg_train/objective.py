@@ -29,20 +29,23 @@ class Objective:
         dice: Weight of 1 - soft Dice between the label maps; 0 leaves labels alone.
         smoothness: Weight of the squared gradient of the field, in voxels per voxel.
         dice_labels: The labels that count; None takes all but 0 that a batch has.
+        known: Weight of the mean distance in voxels to the true displacement, over the voxels with a label
+            other than 0, for batches that know it: synthetic pairs of one label map.
     """
 
     image: str | None = "ncc"
     dice: float = 0.0
     smoothness: float = 1.0
     dice_labels: tuple[int, ...] | None = None
+    known: float = 0.0
 
     def __post_init__(self) -> None:
         if self.image is not None and self.image not in IMAGE_TERMS:
             raise ValueError(
                 f"The image term is one of {', '.join(IMAGE_TERMS)} or None; found {self.image!r}."
             )
-        if self.image is None and not self.dice > 0:
-            raise ValueError("Nothing compares the pair: give an image term, a weight of dice, or both.")
+        if self.image is None and not self.dice > 0 and not self.known > 0:
+            raise ValueError("Nothing compares the pair: give an image term, or a weight of dice or known.")
 
     def __call__(self, batch: Batch, displacement: Tensor, field: Tensor, factor: int) -> dict[str, Tensor]:
         """The terms by name and their weighted "total".
@@ -63,6 +66,9 @@ class Objective:
         if self.dice > 0:
             terms["dice"] = self._dice(batch, displacement)
             total = total + self.dice * terms["dice"]
+        if self.known > 0 and batch.displacement is not None:
+            terms["distance_vox"] = _distance_vox(batch, displacement)
+            total = total + self.known * terms["distance_vox"]
         return {**terms, "total": total}
 
     def _dice(self, batch: Batch, displacement: Tensor) -> Tensor:
@@ -80,6 +86,13 @@ class Objective:
         present = torch.bincount(torch.cat([fixed.flatten(), moving.flatten()]))
         present[0] = 0
         return present.nonzero().flatten()
+
+
+def _distance_vox(batch: Batch, displacement: Tensor) -> Tensor:
+    assert batch.displacement is not None
+    inside = torch.ones_like(batch.fixed[:, 0]) if batch.fixed_label is None else batch.fixed_label > 0
+    squares = ((displacement - batch.displacement) ** 2).sum(1)
+    return ((squares + 1e-6).sqrt() * inside).sum() / inside.sum().clamp(min=1)
 
 
 class FieldMethod(Method):

@@ -48,6 +48,7 @@ class Synthesis:
         blur_sd_vox: Gaussian blur, up to.
         bias_scale_vox, bias_sd: The image is multiplied by the exponential of this noise, sd up to.
         gamma_sd: The image in [0, 1] is raised to exp(N(0, gamma_sd)).
+        same_contrast_share: Of the pairs, those whose labels have the same intensities in both images.
         shapes_share: Of the pairs where anatomical maps are given, those that show maps from noise instead.
         strip_share: Of the pairs with anatomical maps, those that lose ``strip_labels``, as skull-stripping
             would have it.
@@ -74,6 +75,7 @@ class Synthesis:
     bias_scale_vox: int = 40
     bias_sd: float = 0.3
     gamma_sd: float = 0.25
+    same_contrast_share: float = 0.0
     shapes_share: float = 0.0
     strip_share: float = 0.0
     strip_labels: tuple[int, ...] = ()
@@ -124,28 +126,32 @@ def pair(
         device: Where to make them.
 
     Returns:
-        Images ``(B, 1, ...)`` float32 in [0, 1] and the label maps ``(B, ...)`` int64 that they show.
+        Images ``(B, 1, ...)`` float32 in [0, 1], the label maps ``(B, ...)`` int64 that they show, and the
+        displacement between them where both were deformed from one map.
 
     Raises:
         ValueError: Label maps that have no such shape, or values below 0.
     """
     generator = seed if isinstance(seed, torch.Generator) else torch.Generator(device).manual_seed(seed)
     if labels is None:
-        fixed = moving = label_maps(generator, settings, count)
-        if not settings.same_subject:
-            moving = label_maps(generator, settings, count)
+        same = settings.same_subject
+        fixed = label_maps(generator, settings, count)
+        moving = fixed if same else label_maps(generator, settings, count)
     else:
         fixed, moving = _checked(labels)
-    both = torch.cat([fixed, moving])
+        same = isinstance(labels, Tensor) or labels[0] is labels[1]
+    both, between = torch.cat([fixed, moving]), None
     if labels is not None and settings.strip_share > 0:
         both = _stripped(both, settings, generator)
     if settings.flip:
         both = _flipped(both, generator)
     if settings.warp_sd_vox > 0:
-        both = warp_labels(both, deformation(both.shape, settings, generator))
+        deformed, back = deformation(both.shape, settings, generator)
+        both = warp_labels(both, deformed)
+        between = _between(deformed, back) if same else None
     fixed_image, moving_image = paint(both, settings, generator).chunk(2)
     fixed, moving = both.chunk(2)
-    return Batch(fixed_image, moving_image, fixed, moving)
+    return Batch(fixed_image, moving_image, fixed, moving, between)
 
 
 def label_maps(generator: torch.Generator, settings: Synthesis, count: int = 1) -> Tensor:
@@ -164,19 +170,24 @@ def label_maps(generator: torch.Generator, settings: Synthesis, count: int = 1) 
     return torch.cat(maps)
 
 
-def deformation(shape: Sequence[int], settings: Synthesis, generator: torch.Generator) -> Tensor:
-    """One random displacement for each label map of ``shape`` (N, ...): ``(N, dims, ...)`` in voxels."""
+def deformation(
+    shape: Sequence[int], settings: Synthesis, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Random displacements of maps of ``shape`` (N, ...), and their inverses: ``(N, dims, ...)`` voxels."""
     size, dims = tuple(shape[1:]), len(shape) - 1
     half = tuple(n // 2 for n in size)
     scales = _on(settings.warp_scales_vox, 2)
     velocity = noise((shape[0], dims), half, scales, settings.warp_sd_vox, generator)
-    return upsample(integrate(velocity, settings.integration_steps, 2), 2)
+    there, back = (integrate(v, settings.integration_steps, 2) for v in (velocity, -velocity))
+    return upsample(there, 2), upsample(back, 2)
 
 
 def paint(labels: Tensor, settings: Synthesis, generator: torch.Generator) -> Tensor:
-    """An image of each label map ``(N, ...)``, with intensities of its own: ``(N, 1, ...)`` in [0, 1]."""
+    """An image of each label map ``(N, ...)``, fixed ones and then moving ones: ``(N, 1, ...)`` in [0, 1]."""
     count, size, dims = labels.shape[0], tuple(labels.shape[1:]), labels.dim() - 1
     mean, sd = _intensities(count, int(labels.max()) + 1, settings, generator)
+    if settings.same_contrast_share > 0:
+        mean, sd = _shared(mean, sd, settings, generator)
     flat = labels.flatten(1)
     voxels = torch.randn(flat.shape, generator=generator, device=labels.device)
     image = (mean.gather(1, flat) + sd.gather(1, flat) * voxels).view(count, 1, *size)
@@ -218,6 +229,16 @@ def _intensities(
     return mean, sd
 
 
+def _shared(
+    mean: Tensor, sd: Tensor, settings: Synthesis, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Of some pairs, the second image gets the intensities of the first."""
+    pairs = mean.shape[0] // 2
+    alike = _uniform((pairs, 1), (0.0, 1.0), generator) < settings.same_contrast_share
+    mean, sd = (torch.cat([x[:pairs], torch.where(alike, x[:pairs], x[pairs:])]) for x in (mean, sd))
+    return mean, sd
+
+
 def _blurred(image: Tensor, sd_vox: Tensor, limit: float) -> Tensor:
     """Each image by a Gaussian of its own sd, cut at three of the largest; the border is continued."""
     reach, count, dims = ceil(3 * limit), image.shape[0], image.dim() - 2
@@ -232,6 +253,15 @@ def _blurred(image: Tensor, sd_vox: Tensor, limit: float) -> Tensor:
         weight = kernel.view(count, 1, *(-1 if other == axis else 1 for other in range(dims)))
         image = convolve(functional.pad(image, padding, mode="replicate"), weight, groups=count)
     return image.transpose(0, 1)
+
+
+def _between(deformed: Tensor, back: Tensor) -> Tensor:
+    """From the first half of the maps to the second: out of the one deformation, then into the other.
+
+    The fixed map at p shows its origin at ``p + d(p)``; the moving map shows that at the inverse of its own.
+    """
+    fixed, into_moving = deformed.chunk(2)[0], back.chunk(2)[1]
+    return fixed + warp(into_moving, fixed, padding="border")
 
 
 def _flipped(labels: Tensor, generator: torch.Generator) -> Tensor:

@@ -41,12 +41,16 @@ class Output:
 
 @dataclass(frozen=True)
 class Batch:
-    """Pairs to learn from: images ``(B, 1, ...)`` float32 in [0, 1]; labels ``(B, ...)`` int64 or None."""
+    """Pairs to learn from: images ``(B, 1, ...)`` float32 in [0, 1]; labels ``(B, ...)`` int64 or None.
+
+    ``displacement`` is the truth, where it is known: ``(B, dims, ...)`` in voxels, as methods give it.
+    """
 
     fixed: Tensor
     moving: Tensor
     fixed_label: Tensor | None = None
     moving_label: Tensor | None = None
+    displacement: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """The same pairs on ``device``."""

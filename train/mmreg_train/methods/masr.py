@@ -20,14 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmreg_train.contrast import LabelDirections, location_loss, remapped, sample_foreground
-from mmreg_train.layers import upsample, warp, warp_labels
-from mmreg_train.layers.neighbours import offset_pairs, shifts
+from mmreg_train.contrast import LabelDirections, location_loss, remapped, sample_foreground, shift_loss
+from mmreg_train.layers import warp, warp_labels
 from mmreg_train.methods import Batch, Method, Output
+from mmreg_train.methods.masr_network import DescriptorNetwork
 
-WIDTHS = (8, 16, 32, 64)  # at 1, 1/2, 1/4 and 1/8 of the resolution
-FEATURES = 4
-RADII = (1, 2)
 Views = tuple[Tensor, Tensor, Tensor, Tensor | None]
 
 
@@ -55,9 +52,13 @@ class Masr(Method):
         shift_vox: While it learns, each image is looked at through a window smaller by this, a multiple of 8,
             which lies anywhere in it. Otherwise two views share their borders, and how far those are tells
             locations apart whatever the contrast; a network that learns this much learns nothing else.
+        location_weight: Of telling locations apart.
+        near_weight: Of telling small shifts apart, see ``shift_loss``; 0 as published.
+        near_temperature: Of the softmax over them.
         labels: Ids of label maps that the descriptor learns to tell apart besides, whatever the contrast: an
-            addition of this house. Each has a direction that the descriptors of its voxels are drawn to (a
-            weight of training alone, not exported). Other ids are left out of it; () is as published.
+            addition of this house. Each, or each list of them, has a direction that the descriptors of its
+            voxels are drawn to (a weight of training alone, not exported). Other ids are left out; () is as
+            published.
         label_weight: Of that term.
         chunk: Locations whose scores are in memory at a time.
 
@@ -81,7 +82,10 @@ class Masr(Method):
         warp_scale_vox: int = 16,
         across: bool = False,
         shift_vox: int = 0,
-        labels: Sequence[int] = (),
+        location_weight: float = 1.0,
+        near_weight: float = 0.0,
+        near_temperature: float = 0.03,
+        labels: Sequence[int | Sequence[int]] = (),
         label_weight: float = 1.0,
         chunk: int = 512,
     ) -> None:
@@ -103,7 +107,8 @@ class Masr(Method):
         self.locations, self.temperature, self.foreground = locations, temperature, foreground
         self.warp_sd_vox, self.warp_scale_vox, self.chunk = warp_sd_vox, warp_scale_vox, chunk
         self.across, self.shift_vox = across, shift_vox
-        self.label_weight = label_weight
+        self.location_weight, self.label_weight = location_weight, label_weight
+        self.near_weight, self.near_temperature = near_weight, near_temperature
         self.describe = DescriptorNetwork(dims, channels, relation == "mixed")
         self.anatomy = LabelDirections(labels, channels, temperature) if labels else None
 
@@ -113,7 +118,7 @@ class Masr(Method):
         return Output("descriptor", (described, described if moving is fixed else self._look(moving)))
 
     def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
-        """``contrastive`` and, with labels, ``label``; ``retrieval`` and ``label_found``: the shares found.
+        """``contrastive`` and, where asked for, ``near`` and ``label``; ``*_found``: the shares found.
 
         Draws views and locations from torch's default generator of the device.
         """
@@ -128,10 +133,11 @@ class Masr(Method):
             scans = [self._views(batch.fixed, fixed, batch.fixed_label)]
             if batch.moving is not batch.fixed:
                 scans.append(self._views(batch.moving, moving, batch.moving_label))
-        terms = torch.stack([self._scan_terms(*views) for views in scans]).mean(0)
-        named = dict(zip(("contrastive", "retrieval", "label", "label_found"), terms, strict=False))
-        named["total"] = terms[0] + self.label_weight * terms[2] if self.anatomy else terms[0]
-        return named
+        of_scans = [self._scan_terms(*views) for views in scans]
+        terms = {name: torch.stack([found[name] for found in of_scans]).mean() for name in of_scans[0]}
+        weights = {"contrastive": self.location_weight, "near": self.near_weight, "label": self.label_weight}
+        total = sum(weight * terms[name] for name, weight in weights.items() if name in terms)
+        return {**terms, "total": torch.as_tensor(total)}
 
     def network(self) -> nn.Module:
         return self.describe
@@ -157,18 +163,35 @@ class Masr(Method):
             label = None if label is None else warp_labels(label, field)
         return image, described, self._look(remapped(image)), label
 
-    def _scan_terms(self, view: Tensor, described: Tensor, second: Tensor, label: Tensor | None) -> Tensor:
+    def _scan_terms(
+        self, view: Tensor, described: Tensor, second: Tensor, label: Tensor | None
+    ) -> dict[str, Tensor]:
         """As ``loss`` names them, of images (B, 1, ...) and two descriptors of the same voxels."""
-        terms = []
-        for n, (one, a, b) in enumerate(zip(view, described, second, strict=True)):
-            seen_twice = (a != 0).any(0) & (b != 0).any(0)
-            where = sample_foreground(one * seen_twice, self.foreground, self.locations)
-            a, b = a.flatten(1)[:, where].T, b.flatten(1)[:, where].T
-            found = location_loss(a, b, self.temperature, self.chunk)
-            if self.anatomy:
-                found += self.anatomy(torch.cat([a, b]), _labels_at(label, n, where).repeat(2))
-            terms.append(torch.stack(found))
-        return torch.stack(terms).mean(0)
+        found = []
+        for n, (image, a, b) in enumerate(zip(view, described, second, strict=True)):
+            seen_twice = ((a**2).sum(0) > 0) & ((b**2).sum(0) > 0)
+            terms = self._far_terms(image * seen_twice, a, b, None if label is None else label[n])
+            if self.near_weight > 0:
+                box = (slice(None), *_box(seen_twice))
+                inside = (image[box] > self.foreground).float()
+                near = shift_loss(a[box][None], b[box][None], inside[None], self.near_temperature)
+                terms["near"], terms["near_found"] = near
+            found.append(terms)
+        return {name: torch.stack([terms[name] for terms in found]).mean() for name in found[0]}
+
+    def _far_terms(self, image: Tensor, a: Tensor, b: Tensor, label: Tensor | None) -> dict[str, Tensor]:
+        """Of locations and labels, at voxels drawn from all of the image."""
+        where = sample_foreground(image, self.foreground, self.locations)
+        a, b = a.flatten(1)[:, where].T, b.flatten(1)[:, where].T
+        terms = dict(
+            zip(("contrastive", "retrieval"), location_loss(a, b, self.temperature, self.chunk), strict=True)
+        )
+        if self.anatomy:
+            if label is None:
+                raise ValueError("MASR-Net with labels learns from label maps; found a batch without.")
+            known = label.flatten()[where].repeat(2)
+            terms["label"], terms["label_found"] = self.anatomy(torch.cat([a, b]), known)
+        return terms
 
     def _displacement(self, image: Tensor) -> Tensor:
         """A smooth displacement, ``(B, dims, ...)`` in voxels, the sd drawn for each scan."""
@@ -180,123 +203,13 @@ class Masr(Method):
         return functional.interpolate(values, size, mode=_LINEAR[self.dims], align_corners=True)
 
 
-class DescriptorNetwork(nn.Module):
-    """One image ``(B, 1, ...)`` to unit vectors ``(B, channels, ...)``; sizes are multiples of 8."""
-
-    def __init__(self, dims: int, channels: int, mixed: bool) -> None:
-        super().__init__()
-        self.extractor = Extractor(dims)
-        relations = len(RADII) * len(offset_pairs(dims, 1))
-        self.relations = MixedRelations(relations) if mixed else None
-        self.squeeze = _convolution(dims, relations, relations)
-        self.last = _convolution(dims, relations, channels)
-
-    def forward(self, image: Tensor) -> Tensor:
-        features = self.extractor(image)
-        related = dns(features) if self.relations is None else self.relations(features)
-        described = self.last(functional.leaky_relu(self.squeeze(related), 0.2))
-        return described * torch.rsqrt((described**2).sum(1, keepdim=True) + 1e-6)
-
-
-class Extractor(nn.Module):
-    """Features ``(B, 4, ...)`` at full resolution: the sequence 1, 8, 16, 32, 64, 64, 32, 16, 8, 4."""
-
-    def __init__(self, dims: int) -> None:
-        super().__init__()
-        inputs = (1, *WIDTHS[:-1])
-        self.down = nn.ModuleList(_convolution(dims, a, b) for a, b in zip(inputs, WIDTHS, strict=True))
-        self.shrink = nn.ModuleList(BlurPool(dims, width) for width in inputs[1:])
-        self.deepest = _convolution(dims, WIDTHS[-1], WIDTHS[-1])
-        self.up = nn.ModuleList(
-            _convolution(dims, deep + skip, skip)
-            for deep, skip in zip(WIDTHS[:0:-1], WIDTHS[-2::-1], strict=True)
-        )
-        self.last = _convolution(dims, WIDTHS[0], FEATURES)
-
-    def forward(self, image: Tensor) -> Tensor:
-        features, skips = image, []
-        for level, convolution in enumerate(self.down):
-            features = self.shrink[level - 1](features) if level else features
-            features = functional.leaky_relu(convolution(features), 0.2)
-            skips.append(features)
-        features = functional.leaky_relu(self.deepest(skips.pop()), 0.2)
-        for convolution in self.up:
-            features = torch.cat([upsample(features, 2), skips.pop()], dim=1)
-            features = functional.leaky_relu(convolution(features), 0.2)
-        result: Tensor = self.last(features)
-        return result
-
-
-class MixedRelations(nn.Module):
-    """Relations of each feature, mixed over the features by a table of weights."""
-
-    def __init__(self, relations: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.full((relations, FEATURES), 1 / FEATURES))
-        self.bias = nn.Parameter(torch.zeros(relations))
-
-    def forward(self, features: Tensor) -> Tensor:
-        ones = (1,) * (features.dim() - 2)
-        tables = self.weight.view(1, -1, FEATURES, *ones).unbind(1)
-        related: list[Tensor] = []
-        for radius in RADII:
-            distances = squared_differences(features, radius)
-            mean = (sum(distances[1:], distances[0]) / len(distances)).clamp(min=1e-6)
-            related += [torch.exp(-distance / mean) for distance in distances]
-        mixed = [(r * table).sum(1, keepdim=True) for r, table in zip(related, tables, strict=True)]
-        return torch.cat(mixed, dim=1) + self.bias.view(1, -1, *ones)
-
-
-def dns(features: Tensor) -> Tensor:
-    """Relations in (0, 1] of the neighbours of each voxel, ``(B, 24, ...)``; 8 in 2-D.
-
-    ``exp(-d / mean(d))`` of the squared differences ``d``, summed over the features; the mean is over the
-    pairs of one radius and at least 1e-6.
-    """
-    related = []
-    for radius in RADII:
-        squares = squared_differences(features, radius)
-        distance = torch.cat([square.sum(1, keepdim=True) for square in squares], dim=1)
-        related.append(torch.exp(-distance / distance.mean(1, keepdim=True).clamp(min=1e-6)))
-    return torch.cat(related, dim=1)
-
-
-def squared_differences(features: Tensor, radius: int) -> list[Tensor]:
-    """Of the pairs of neighbours at squared distance ``2 * radius**2``, ``(B, features, ...)`` each."""
-    shifted = shifts(features, radius)
-    return [(shifted[a] - shifted[b]) ** 2 for a, b in offset_pairs(features.dim() - 2, radius)]
-
-
-class BlurPool(nn.Module):
-    """Half the resolution after a blur by 1, 3, 3, 1 along each axis (Zhang, ICML 2019); border continued."""
-
-    taps: Tensor  # (channels, 1, 4)
-
-    def __init__(self, dims: int, channels: int) -> None:
-        super().__init__()
-        self.dims, self.channels = dims, channels
-        taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-        self.register_buffer("taps", taps.repeat(channels, 1, 1), persistent=False)
-
-    def forward(self, features: Tensor) -> Tensor:
-        convolve = functional.conv3d if self.dims == 3 else functional.conv2d
-        features = functional.pad(features, (1, 1) * self.dims, mode="replicate")
-        for axis in range(self.dims):
-            along = [other == axis for other in range(self.dims)]
-            weight = self.taps.view(self.channels, 1, *(4 if this else 1 for this in along))
-            stride = [2 if this else 1 for this in along]
-            features = convolve(features, weight, stride=stride, groups=self.channels)
-        return features
-
-
-def _labels_at(label: Tensor | None, number: int, where: Tensor) -> Tensor:
-    if label is None:
-        raise ValueError("MASR-Net with labels learns from label maps; found a batch without.")
-    return label[number].flatten()[where]
-
-
-def _convolution(dims: int, inputs: int, outputs: int) -> nn.Module:
-    return (nn.Conv3d if dims == 3 else nn.Conv2d)(inputs, outputs, 3, padding=1)
+def _box(inside: Tensor) -> tuple[slice, ...]:
+    """The smallest box of voxels around what is true; all of them if nothing is."""
+    where = inside.nonzero()
+    if not len(where):
+        return tuple(slice(None) for _ in inside.shape)
+    corners = zip(where.amin(0).tolist(), where.amax(0).tolist(), strict=True)
+    return tuple(slice(int(first), int(last) + 1) for first, last in corners)
 
 
 _LINEAR = {2: "bilinear", 3: "trilinear"}

@@ -28,7 +28,7 @@ class TransMorph(FieldMethod):
         heads: Attention heads of the four stages; they divide the widths.
         window: Voxels of a window along each axis, at the resolution of every stage.
         drop_path: Largest probability that training skips a block; it grows from 0 with the depth.
-        image, dice, smoothness, dice_labels: See ``Objective``.
+        image, dice, smoothness, dice_labels, known: See ``Objective``.
 
     Raises:
         ValueError: Heads that do not divide a width, or a list that has not four entries.
@@ -50,6 +50,7 @@ class TransMorph(FieldMethod):
         dice: float = 0.0,
         smoothness: float = 0.02,
         dice_labels: Sequence[int] | None = None,
+        known: float = 0.0,
     ) -> None:
         super().__init__(dims)
         widths = [width * 2**stage for stage in range(4)]
@@ -62,7 +63,7 @@ class TransMorph(FieldMethod):
             raise ValueError(f"Heads divide the widths {widths} of their stages; found heads={heads}.")
         self.flow = FlowNetwork(widths, depths, heads, window, drop_path)
         chosen = None if dice_labels is None else tuple(dice_labels)
-        self.objective = Objective(image, dice, smoothness, chosen)
+        self.objective = Objective(image, dice, smoothness, chosen, known)
 
 
 class FlowNetwork(nn.Module):

@@ -38,7 +38,7 @@ class VoxelMorph(FieldMethod):
         decoder: Channels on the way up, one for each level, and then of the last convolutions.
         half_decoder: End the U-Net at half resolution instead of pooling its result: most of the work of the
             full network is in its last, full-resolution layers. SynthMorph does so. Needs ``factor=2``.
-        image, dice, smoothness, dice_labels: See ``Objective``.
+        image, dice, smoothness, dice_labels, known: See ``Objective``.
 
     Raises:
         ValueError: A setting has a value that is not among the above.
@@ -59,6 +59,7 @@ class VoxelMorph(FieldMethod):
         dice: float = 0.0,
         smoothness: float = 1.0,
         dice_labels: Sequence[int] | None = None,
+        known: float = 0.0,
     ) -> None:
         super().__init__(dims)
         if output not in ("velocity", "displacement"):
@@ -75,7 +76,7 @@ class VoxelMorph(FieldMethod):
         pooled = 1 if half_decoder else factor
         self.flow = FlowNetwork(dims, tuple(encoder), tuple(decoder), half_decoder, pooled)
         chosen = None if dice_labels is None else tuple(dice_labels)
-        self.objective = Objective(image, dice, smoothness, chosen)
+        self.objective = Objective(image, dice, smoothness, chosen, known)
 
 
 class FlowNetwork(nn.Module):
