@@ -2,7 +2,7 @@
 
     python benchmarks/registration.py --tasks DIR [--peers greedy,convexadam,ants,elastix] [--repeats 3]
         [--bundles masr,synth,synth:alone [--backend B] [--precision P]] [--once ants,elastix]
-        [--peer-results DIR] [--align none|affine] [--results OUT.json]
+        [--peer-results DIR] [--align none|affine] [--groups t1_ct,abdomen] [--results OUT.json]
 
 A task is a folder below DIR:
 
@@ -73,6 +73,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--align", choices=("none", "affine"), default="none")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--timeout-s", type=float, default=1800)
+    parser.add_argument("--groups", type=split, default=[], help="prefixes of names to compare by, too")
     parser.add_argument("--bootstrap", type=int, default=10_000, help="resamples for the interval")
     parser.add_argument("--work", type=Path, help="keep fields and logs here; can be --peer-results later")
     parser.add_argument("--results", type=Path, help="write the figures here as JSON")
@@ -188,6 +189,11 @@ def differences(tasks: list[Result], resamples: int) -> Result:
     return found
 
 
+def of_group(prefix: str, tasks: list[Result], args: argparse.Namespace) -> Result:
+    """``differences`` over the tasks whose names begin so."""
+    return differences([task for task in tasks if task["name"].startswith(prefix)], args.bootstrap)
+
+
 def line(task: str, method: str, r: Result) -> str:
     if "failed" in r:
         return f"{task:28} {method:12} failed: {r['failed']}"
@@ -235,10 +241,13 @@ def main() -> None:
             for method, result in report["tasks"][-1]["results"].items():
                 print(line(task.name, method, result), flush=True)
             report["dice_difference"] = differences(report["tasks"], args.bootstrap)
+            report["groups"] = {group: of_group(group, report["tasks"], args) for group in args.groups}
             if args.results:  # after every task, so that an interrupted run keeps what it has
                 args.results.parent.mkdir(parents=True, exist_ok=True)
                 args.results.write_text(json.dumps(report, indent=1) + "\n")
     print(summary(report["dice_difference"]))
+    for group, found in report["groups"].items():
+        print(f"{group}:", summary(found), sep="\n")
 
 
 if __name__ == "__main__":

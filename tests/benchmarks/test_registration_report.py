@@ -1,5 +1,6 @@
 """What the registration benchmark makes of the runs of a method."""
 
+import argparse
 import json
 
 import nibabel as nib
@@ -44,6 +45,16 @@ def test_differences_use_the_pairs_that_both_methods_have():
     assert found["greedy"]["pairs"] == 1
     assert found["start"]["pairs"] == 2
     assert round(found["start"]["mean"], 6) == 0.2
+
+
+def test_groups_are_pairs_whose_names_begin_alike():
+    tasks = [
+        {"name": name, "results": {"mmreg_rt": {"dice": dice}, "greedy": {"dice": 0.5}}}
+        for name, dice in (("t1_ct_a", 0.6), ("t1_ct_b", 0.8), ("abdomen_c", 0.1))
+    ]
+    found = registration.of_group("t1_ct", tasks, argparse.Namespace(bootstrap=100))
+    assert found["greedy"]["pairs"] == 2
+    assert round(found["greedy"]["mean"], 6) == 0.2
 
 
 def test_results_of_an_earlier_run_are_scored_again_under_their_name(tmp_path):

@@ -221,6 +221,29 @@ def test_across_contrasts_a_voxel_is_compared_with_the_same_voxel_of_the_other_i
     assert len(seen) == 2
 
 
+def test_across_contrasts_a_displaced_voxel_is_compared_with_itself(monkeypatch):
+    method = methods.create("masr", dims=2, channels=2, across=True, locations=10_000)
+    method.describe = torch.nn.Identity()
+    compared = []
+
+    def loss(a, b, *_):
+        compared.append((a, b))
+        return torch.zeros(()), torch.zeros(())
+
+    monkeypatch.setattr(masr, "location_loss", loss)
+    angle = torch.rand(1, 1, 24, 24)
+    fixed = torch.cat([angle.cos(), angle.sin()], dim=1)  # two channels: the descriptor itself
+    displacement = torch.zeros(1, 2, 24, 24)
+    displacement[:, 1] = 3
+    moving = fixed.roll(3, 3)  # moving(p + 3) is fixed(p)
+    batch = methods.Batch(angle + 0.1, angle + 0.1, displacement=displacement)
+    method.loss(batch, methods.Output("descriptor", (fixed, moving)))
+    assert len(compared) == 2
+    for one, other in compared:
+        assert len(one) == 24 * 21  # the rest comes from outside
+        assert torch.allclose(one, other, atol=1e-6)
+
+
 def test_labels_are_told_apart_by_their_directions():
     method = methods.create("masr", dims=2, channels=8, labels=[0, 2, 41])
     anatomy = method.anatomy

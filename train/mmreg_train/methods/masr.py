@@ -46,9 +46,10 @@ class Masr(Method):
         warp_sd_vox: Largest sd of a smooth displacement of the second view, in voxels; positives are then the
             corresponding points, and the descriptor learns to bear deformation. 0 as published.
         warp_scale_vox: Distance of the values that displacement is interpolated from.
-        across: ``fixed`` and ``moving`` show the same voxels in two contrasts, as synthetic pairs without
-            deformation do: positives are between the two, both ways, and nothing is remapped. What the
-            remapping of one scan cannot show, a contrast that changes from tissue to tissue, is learned too.
+        across: ``fixed`` and ``moving`` show the same voxels in two contrasts, or voxels whose displacement
+            the batch knows, as synthetic pairs of one label map do: positives are between the two, both ways,
+            and nothing is remapped. What the remapping of one scan cannot show, a contrast that changes from
+            tissue to tissue, is learned too.
         shift_vox: While it learns, each image is looked at through a window smaller by this, a multiple of 8,
             which lies anywhere in it. Otherwise two views share their borders, and how far those are tells
             locations apart whatever the contrast; a network that learns this much learns nothing else.
@@ -124,7 +125,10 @@ class Masr(Method):
         """
         assert isinstance(output.value, tuple)
         fixed, moving = output.value
-        if self.across:
+        if self.across and batch.displacement is not None:
+            moved = _moved(moving, batch.displacement)
+            scans = [(batch.fixed, *views, batch.fixed_label) for views in ((fixed, moved), (moved, fixed))]
+        elif self.across:
             scans = [
                 (batch.fixed, fixed, moving, batch.fixed_label),
                 (batch.moving, moving, fixed, batch.moving_label),
@@ -201,6 +205,13 @@ class Masr(Method):
         sd_vox = self.warp_sd_vox * torch.rand(image.shape[0], *(1,) * (self.dims + 1), device=image.device)
         values = sd_vox * values
         return functional.interpolate(values, size, mode=_LINEAR[self.dims], align_corners=True)
+
+
+def _moved(described: Tensor, displacement: Tensor) -> Tensor:
+    """Unit vectors at displaced places; 0 where one of the voxels around such a place was not seen."""
+    seen = (described**2).sum(1, keepdim=True) > 0
+    moved, share = warp(described, displacement), warp(seen.to(described.dtype), displacement)
+    return functional.normalize(moved, dim=1, eps=1e-6) * (share > 0.999)
 
 
 def _box(inside: Tensor) -> tuple[slice, ...]:

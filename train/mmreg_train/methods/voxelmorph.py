@@ -24,6 +24,7 @@ from mmreg_train.objective import FieldMethod, Objective
 
 ENCODER = (16, 32, 32, 32)
 DECODER = (32, 32, 32, 32, 32, 16, 16)
+SLOPE = 0.2  # of the rectifiers below 0
 
 
 class VoxelMorph(FieldMethod):
@@ -127,9 +128,12 @@ class ConvBlock(nn.Module):
         super().__init__()
         convolution = nn.Conv3d if dims == 3 else nn.Conv2d
         self.convolution = convolution(inputs, outputs, 3, padding=1)
+        # torch's own start lets the signal fade from layer to layer (He et al., ICCV 2015)
+        nn.init.kaiming_normal_(self.convolution.weight, SLOPE)
+        nn.init.zeros_(self.convolution.bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        return functional.leaky_relu(self.convolution(features), 0.2)
+        return functional.leaky_relu(self.convolution(features), SLOPE)
 
 
 def _blocks(dims: int, inputs: int, widths: Sequence[int]) -> list[ConvBlock]:
