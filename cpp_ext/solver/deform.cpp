@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "solver/pull.h"
 #include "solver/refine.h"
 #include "solver/search.h"
 #include "solver/settle.h"
@@ -9,14 +10,26 @@
 namespace mmreg {
 namespace {
 
-Found none(const Operations& operations, Queue& queue, Extent n) {
-  return {constant(operations, queue, 3 * voxels(n), 0), n, {{1, 1, 1}}, 0};
+Found unsearched(const Operations& operations, Queue& queue, const float* u, Extent n) {
+  TableMemory<float> start = constant(operations, queue, 3 * voxels(n), 0);
+  if (u) operations.combine(queue, 3 * voxels(n), 1, u, 0, u, start.data());
+  return {std::move(start), n, {{1, 1, 1}}, 0};
 }
 
-Found copied(const Operations& operations, Queue& queue, const float* u, Extent n) {
-  TableMemory<float> copy(operations, queue, 3 * std::size_t(voxels(n)));
-  operations.combine(queue, 3 * voxels(n), 1, u, 0, u, copy.data());
-  return {std::move(copy), n, {{1, 1, 1}}, 0};
+// What is left of the motion after `u`, and then `u`. A network that is wrong is set right as far as the search
+// reaches.
+Found search_after(const Operations& operations, Queue& queue, const DeformInput& input, const float* u,
+                   const SearchSettings& settings) {
+  const Pulled seen = pull(operations, queue, input, u);
+  DeformInput rest = input;
+  rest.moving = seen.moving.data(), rest.moving_valid = seen.valid.data();
+  const Found found = search(operations, queue, rest, settings);
+  const Factor whole{{1, 1, 1}};
+  const TableMemory<float> left =
+      change_level(operations, queue, found.u.data(), found.n, found.factor, input.n, whole);
+  TableMemory<float> both(operations, queue, 3 * std::size_t(voxels(input.n)));
+  operations.compose(queue, left.data(), u, input.n, both.data());
+  return {std::move(both), input.n, whole, found.inconsistency_vox};
 }
 
 struct Described {  // by a network, or empty
@@ -52,13 +65,13 @@ Deformation deform(const Operations& operations, Queue& queue, const DeformInput
                    const DeformSettings& settings, const Interrupt& interrupt, const Prior& prior) {
   Deformation result;
   Through start(operations, queue, given);
-  const bool searched = settings.search.wanted && !prior.u && !interrupt(0);
-  if (searched) start.take_out(affine_part(operations, queue, given, settings.search, facts, interrupt));
+  const bool searched = settings.search.wanted && !interrupt(0);
+  if (searched && !prior.u) start.take_out(affine_part(operations, queue, given, settings.search, facts, interrupt));
   const Described described(operations, queue, prior, start.input);
   const DeformInput& input = start.input;
-  Found found = searched  ? search(operations, queue, input, settings.search)
-                : prior.u ? copied(operations, queue, prior.u, given.n)
-                          : none(operations, queue, given.n);
+  Found found = !searched ? unsearched(operations, queue, prior.u, given.n)
+                : prior.u ? search_after(operations, queue, input, prior.u, settings.search)
+                          : search(operations, queue, input, settings.search);
   result.search_inconsistency_vox = found.inconsistency_vox, result.affine = start.affine;
   TableMemory<float> u = std::move(found.u);
   Extent n = found.n;

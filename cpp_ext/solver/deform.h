@@ -19,8 +19,8 @@ struct DeformInput {  // pointers belong to the table's memory; all on the grid 
   const std::uint8_t* moving_valid;  // 0 where the moving image was not scanned, or is to be left out
   Extent n;
   double spacing_mm[3];
-  // Features of a network in place of MIND-SSC: (d, h, w, channels), channels a multiple of 16 of which the last four
-  // are written here; null: MIND-SSC.
+  // Features of a network in place of MIND-SSC, for what follows the search: (d, h, w, channels), channels a multiple
+  // of 16 of which the last four are written here; null: MIND-SSC.
   const Half* fixed_features;
   const Half* moving_features;
   int channels;
@@ -30,7 +30,7 @@ enum class Side { fixed, moving };
 
 // What a network knows beforehand.
 struct Prior {
-  const float* u = nullptr;  // (3, d, h, w), in voxels: refined, in place of a dense search
+  const float* u = nullptr;  // (3, d, h, w), in voxels: what is left after it is searched for and refined
   // Writes the features of an image on the grid of the pair. Asked for the moving image when the affine part of its
   // motion, found by MIND-SSC, is taken out of it.
   std::function<void(Side, const float* image, Half* features)> describe;

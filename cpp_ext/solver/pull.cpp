@@ -1,12 +1,19 @@
 #include "solver/pull.h"
 
 namespace mmreg {
+namespace {
+
+TableMemory<float> numbers(const Operations& operations, Queue& queue, const std::uint8_t* mask, Extent n) {
+  std::vector<std::uint8_t> host(std::size_t(voxels(n)));
+  operations.download(queue, host.data(), mask, host.size());
+  return uploaded(operations, queue, std::vector<float>(host.begin(), host.end()));
+}
+
+}  // namespace
 
 void restrict_to_mask(const Operations& operations, Queue& queue, const std::uint8_t* mask, Extent m,
                       const AffineMap& to_moving, Extent n, std::uint8_t* valid) {
-  std::vector<std::uint8_t> host(std::size_t(voxels(m)));
-  operations.download(queue, host.data(), mask, host.size());
-  const TableMemory<float> from = uploaded(operations, queue, std::vector<float>(host.begin(), host.end()));
+  const TableMemory<float> from = numbers(operations, queue, mask, m);
   TableMemory<float> to(operations, queue, std::size_t(voxels(n)));
   operations.resample_affine(queue, from.data(), 1, m, to_moving.m, n, Interpolation::nearest, Border::zero, to.data(),
                              nullptr);
@@ -20,6 +27,19 @@ Pulled pull(const Operations& operations, Queue& queue, const DeformInput& input
                              Border::extend, p.moving.data(), p.valid.data());
   if (input.moving_valid)
     restrict_to_mask(operations, queue, input.moving_valid, input.n, to_moving, input.n, p.valid.data());
+  return p;
+}
+
+Pulled pull(const Operations& operations, Queue& queue, const DeformInput& input, const float* u) {
+  const std::int64_t count = voxels(input.n);
+  Pulled p{{operations, queue, std::size_t(count)}, {operations, queue, std::size_t(count)}};
+  operations.warp(queue, input.moving, 1, input.n, u, input.n, Interpolation::linear, Border::extend, p.moving.data(),
+                  p.valid.data());
+  if (!input.moving_valid) return p;
+  const TableMemory<float> from = numbers(operations, queue, input.moving_valid, input.n);
+  TableMemory<float> to(operations, queue, std::size_t(count));
+  operations.warp(queue, from.data(), 1, input.n, u, input.n, Interpolation::nearest, Border::zero, to.data(), nullptr);
+  operations.above(queue, to.data(), p.valid.data(), count, 0.0f, p.valid.data());
   return p;
 }
 

@@ -1,4 +1,4 @@
-// The moving image through an affine map of indices, on the grid of the fixed one.
+// The moving image through an affine map of indices or through a displacement, on the grid of the fixed one.
 #pragma once
 #include "solver/affine_map.h"
 #include "solver/deform.h"
@@ -11,6 +11,7 @@ struct Pulled {
 };
 
 Pulled pull(const Operations&, Queue&, const DeformInput&, const AffineMap& to_moving);
+Pulled pull(const Operations&, Queue&, const DeformInput&, const float* u);
 
 // Clears `valid`, on grid n, where the nearest voxel of `mask`, on grid m, is 0.
 void restrict_to_mask(const Operations&, Queue&, const std::uint8_t* mask, Extent m, const AffineMap& to_moving,

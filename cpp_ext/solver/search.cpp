@@ -16,24 +16,21 @@ struct Grid {
   std::size_t cells, displacements;
 };
 
-TableMemory<Half> features(const Operations& operations, Queue& queue, const float* image, const Half* given,
-                           int channels, const DeformInput& input, const SearchSettings& s, const Factor& factor,
-                           const Grid& grid) {
-  TableMemory<Half> pooled(operations, queue, grid.cells * std::size_t(channels));
-  if (given) {
-    operations.pool_features(queue, given, channels, input.n, factor.f, pooled.data());
-    return pooled;
-  }
-  TableMemory<Half> fine(operations, queue, std::size_t(voxels(input.n)) * 16);
+constexpr int kChannels = 16;  // of MIND-SSC, with those that nothing is written to
+
+TableMemory<Half> features(const Operations& operations, Queue& queue, const float* image, const DeformInput& input,
+                           const SearchSettings& s, const Factor& factor, const Grid& grid) {
+  TableMemory<Half> pooled(operations, queue, grid.cells * kChannels);
+  TableMemory<Half> fine(operations, queue, std::size_t(voxels(input.n)) * kChannels);
   operations.mind_half(queue, image, input.n, s.patch_radius, s.dilation, fine.data());
-  operations.pool_features(queue, fine.data(), 16, input.n, factor.f, pooled.data());
+  operations.pool_features(queue, fine.data(), kChannels, input.n, factor.f, pooled.data());
   return pooled;
 }
 
 TableMemory<float> cheapest(const Operations& operations, Queue& queue, const Half* fixed, const Half* moving,
-                            int channels, const Grid& grid, const SearchSettings& s, Half* cost) {
+                            const Grid& grid, const SearchSettings& s, Half* cost) {
   const int smooth[3] = {1, 1, 1}, count = int(grid.displacements);
-  operations.cost_volume_half(queue, fixed, moving, channels, channels - extra_channels, grid.n, grid.radius, cost);
+  operations.cost_volume_half(queue, fixed, moving, kChannels, kChannels - extra_channels, grid.n, grid.radius, cost);
   for (int pass = 0; pass < s.passes; ++pass)
     operations.smooth_cost_half(queue, cost, grid.n, count, s.smoothing, cost);
   TableMemory<float> u = constant(operations, queue, 3 * std::int64_t(grid.cells), 0);
@@ -83,14 +80,11 @@ Found search(const Operations& operations, Queue& queue, const DeformInput& inpu
     grid.displacements *= std::size_t(2 * grid.radius[a] + 1);
   }
   grid.cells = std::size_t(voxels(grid.n));
-  const int channels = input.fixed_features ? input.channels : 16;
-  const TableMemory<Half> f =
-      features(operations, queue, input.fixed, input.fixed_features, channels, input, s, factor, grid);
-  const TableMemory<Half> m =
-      features(operations, queue, input.moving, input.moving_features, channels, input, s, factor, grid);
+  const TableMemory<Half> f = features(operations, queue, input.fixed, input, s, factor, grid);
+  const TableMemory<Half> m = features(operations, queue, input.moving, input, s, factor, grid);
   TableMemory<Half> cost(operations, queue, grid.cells * grid.displacements);
-  TableMemory<float> there = cheapest(operations, queue, f.data(), m.data(), channels, grid, s, cost.data());
-  const TableMemory<float> back = cheapest(operations, queue, m.data(), f.data(), channels, grid, s, cost.data());
+  TableMemory<float> there = cheapest(operations, queue, f.data(), m.data(), grid, s, cost.data());
+  const TableMemory<float> back = cheapest(operations, queue, m.data(), f.data(), grid, s, cost.data());
   const double inconsistency = make_consistent(operations, queue, there.data(), back.data(), grid);
   return {std::move(there), grid.n, factor, inconsistency};
 }

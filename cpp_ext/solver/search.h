@@ -1,4 +1,5 @@
-// Dense search on a coarse grid, both ways, made consistent.
+// Dense search on a coarse grid, both ways, made consistent. By MIND-SSC of wide patches, whatever features a network
+// gives: those are for the fine levels, over large distances they were measured to do worse.
 #pragma once
 #include "solver/level.h"
 

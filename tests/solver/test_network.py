@@ -122,6 +122,19 @@ def test_refinement_goes_on_from_the_prediction(pair):
     assert refined["quality"]["folded_voxels"] == 0
 
 
+def test_what_a_network_misses_is_searched_for():
+    def far(points):
+        return scene.moved(points) + (22.5, -17.5, 20.0)
+
+    def nothing(_fixed, _moving, field):
+        field[:] = 0
+
+    pair = scene.pair(truth=far)
+    refined = register(*pair, engine(nothing, PLAIN))
+    left = distance_mm(moved_points(refined, pair[0]), far(INSIDE))
+    assert left < 0.15 * distance_mm(INSIDE, far(INSIDE))
+
+
 @pytest.mark.parametrize("network_grid", [PLAIN, LEFT_HANDED], ids=["plain", "left-handed"])
 def test_a_descriptor_feeds_the_solver(pair, network_grid):
     def run(side, image, planes):
