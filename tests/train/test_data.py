@@ -9,6 +9,7 @@ from train.small import blob, write_pairs
 
 from mmreg_rt import Volume, io
 from mmreg_rt.errors import InputError
+from mmreg_rt.geometry import Grid
 from mmreg_rt.preprocess import PreprocessSpec
 from mmreg_train.adapters import find_cases
 from mmreg_train.dataset import Share, batches, open_data_set, window
@@ -183,6 +184,36 @@ def test_centres_are_put_on_each_other_when_asked(tmp_path):
     text = PAIRS.replace("[files]", 'align = "centre"\n[files]') + everyone
     together = opened(tmp_path, text).source().sample(0, 0, 0)
     torch.testing.assert_close(together.fixed, together.moving)
+
+
+def nested(grid, turn, centre_mm):
+    """Three labels, one inside of the other: none is symmetric, so that there is one way to lay them."""
+    points = grid.map_indices(np.stack(np.indices(grid.shape), -1).reshape(-1, 3)) - centre_mm
+    points = points @ turn
+    labels = np.zeros(len(points), np.int16)
+    for label, (middle, half) in enumerate(
+        [((0, 0, 0), (40, 30, 34)), ((8, 4, 0), (18, 14, 20)), ((-22, 8, 6), (9, 11, 8))], 1
+    ):
+        labels[(((points - middle) / half) ** 2).sum(1) < 1] = label
+    return Volume(labels.reshape(grid.shape), grid)
+
+
+def test_label_maps_can_be_laid_onto_the_first_one(tmp_path):
+    angle = np.radians(12)
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    grids = Grid((44, 48, 52), np.diag([3.0, 3, 3, 1])), Grid((40, 52, 50), np.diag([3.5, 3, 3, 1]))
+    middles = np.array([66.0, 72, 78]), np.array([72.0, 66, 84])
+    for name, grid, middle, rotation in zip("ab", grids, middles, (np.eye(3), turn), strict=True):
+        io.write(nested(grid, rotation, middle), tmp_path / f"{name}.nii.gz")
+    text = HEAD + 'kind = "labels"\nalign = "affine"\n[files]\nlabel = "{case}.nii.gz"\n'
+    text += "[split]\ntrain = 1.0\nval = 0.0\ntest = 0.0\n"
+    first, second = (opened(tmp_path, text, size=None).train.load(number)["label"] for number in (0, 1))
+    assert first.shape == second.shape
+    for label in (1, 2, 3):
+        one, other = first == label, second == label
+        assert 2 * (one & other).sum() / (one.sum() + other.sum()) > 0.8  # the smallest has 126 voxels
+    apart = opened(tmp_path, text.replace('align = "affine"\n', ""), size=None).train
+    assert apart.load(0)["label"].shape != apart.load(1)["label"].shape
 
 
 def test_the_cache_is_keyed_by_content_and_spec(folder):

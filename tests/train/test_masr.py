@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch")
 methods = pytest.importorskip("mmreg_train.methods")
 contrast = pytest.importorskip("mmreg_train.contrast")
 masr = pytest.importorskip("mmreg_train.methods.masr")
-network = pytest.importorskip("mmreg_train.methods.masr_network")
+network = pytest.importorskip("mmreg_train.layers.self_similarity")
 synth = pytest.importorskip("mmreg_train.synth")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -186,6 +186,9 @@ def open_data_set(
     """
     cases = find_cases(description, folder)
     splits = divide(cases, description.split, folder)
+    if description.kind != "pairs" and description.align != "none":
+        first = min(cases, key=lambda case: case.name).scans
+        preparation = replace(preparation, onto=first.get("scan", first.get("label")))
     train, val = (
         Prepared([case for case in cases if case.name in set(splits.cases[part])], preparation, dims, crop)
         for part in ("train", "val")

@@ -16,7 +16,8 @@
 ``draw``          of ``scans``: ``"two"`` different ones (default) or ``"same"``, one scan twice
 ``align``         how the moving scan is laid onto the grid of the fixed one: ``"none"`` trusts the headers
                   (default), ``"centre"`` puts the centres of the fields of view on each other, ``"rigid"``
-                  and ``"affine"`` register first, as ``mmreg register`` does before the network
+                  and ``"affine"`` register first, as ``mmreg register`` does before the network. Single scans
+                  and label maps are laid onto the first one by name, and onto its grid
 ``labels``        label ids that are kept, all others become 0; by default all
 ``[files]``       patterns with ``{case}``, relative to ``folder``: ``fixed``, ``moving`` and, if there are
                   any, ``fixed_label``, ``moving_label`` for ``pairs``; ``scan`` and ``label`` for ``scans``;

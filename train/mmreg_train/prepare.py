@@ -41,6 +41,7 @@ class Preparation:
         align: See ``description``.
         labels: Label ids to keep; None keeps all.
         cache: Folder of the ``.npy`` files.
+        onto: What single scans or label maps are aligned to, and whose grid they get; None is each its own.
     """
 
     spec: PreprocessSpec
@@ -48,13 +49,14 @@ class Preparation:
     align: str
     labels: tuple[int, ...] | None
     cache: Path
+    onto: Scan | None = None
 
     def pair(self, scans: Mapping[str, Scan]) -> dict[str, npt.NDArray[Any]]:
         """``fixed``, ``moving`` (float32, 0 to 1) and their labels (int32), on the grid of the fixed scan."""
         return self._cached(scans, ("fixed", "moving"))
 
     def single(self, scans: Mapping[str, Scan]) -> dict[str, npt.NDArray[Any]]:
-        """``scan`` and ``label``, or ``label`` alone, on a grid of its own."""
+        """``scan`` and ``label``, or ``label`` alone, on a grid of its own or on that of ``onto``."""
         return self._cached(scans, ("scan",) if "scan" in scans else ())
 
     def _cached(self, scans: Mapping[str, Scan], images: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
@@ -69,18 +71,17 @@ class Preparation:
 
     def _made(self, scans: Mapping[str, Scan], images: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
         volumes = {role: scan.read() for role, scan in scans.items()}
-        reference = volumes[images[0] if images else "label"]
+        one = volumes[images[0] if images else "label"]
+        reference = one if self.onto is None else self.onto.read()
         target = sized(network_grid(reference.grid, self.spec), self.size)
+        moved = volumes.get("moving") if self.onto is None else one
+        still: Transform = Affine(np.eye(4))
+        transform = still if moved is None else self._alignment(reference, moved, bool(images))
         made: dict[str, npt.NDArray[Any]] = {}
         for role, volume in volumes.items():
-            transform: Transform = Affine(np.eye(4))
-            if role.startswith("moving"):
-                transform = self._alignment(reference, volumes["moving"])
-            made[role] = (
-                self._image(volume, transform, target)
-                if role in images
-                else self._label(volume, transform, target)
-            )
+            make = self._image if role in images else self._label
+            moves = self.onto is not None or role.startswith("moving")
+            made[role] = make(volume, transform if moves else still, target)
         return made
 
     def _image(self, volume: Volume, transform: Transform, target: Grid) -> npt.NDArray[Any]:
@@ -95,7 +96,7 @@ class Preparation:
             labels = np.where(np.isin(labels, self.labels), labels, 0)
         return labels.astype(np.int32)
 
-    def _alignment(self, fixed: Volume, moving: Volume) -> Transform:
+    def _alignment(self, fixed: Volume, moving: Volume, images: bool) -> Transform:
         if self.align == "none":
             return Affine(np.eye(4))
         if self.align == "centre":
@@ -104,8 +105,17 @@ class Preparation:
             return Affine(matrix)
         from mmreg_rt.registrar import Registrar
 
-        found = Registrar(align=self.align, deform=False).register(fixed, moving)
+        pair = (fixed, moving) if images else (self._painted(fixed), self._painted(moving))
+        found = Registrar(align=self.align, deform=False).register(*pair)
         return found.affine or found.rigid or Affine(np.eye(4))
+
+    def _painted(self, labels: Volume) -> Volume:
+        """An image of a label map, the same shade of grey for a label in every map: to be registered by."""
+        ids = labels.as_labels()
+        shades = np.random.default_rng(0).integers(64, 256, 1 + int(ids.max())).astype(np.float32)
+        shades[0] = 0
+        kept = ids if self.labels is None else np.where(np.isin(ids, self.labels), ids, 0)
+        return Volume(shades[kept], labels.grid)
 
     def _key(self, scans: Mapping[str, Scan]) -> str:
         parts = {
@@ -115,6 +125,7 @@ class Preparation:
             "size": self.size,
             "align": self.align,
             "labels": self.labels,
+            "onto": None if self.onto is None else self.onto.fingerprint(),
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 

@@ -22,8 +22,8 @@ from torch.nn import functional
 
 from mmreg_train.contrast import LabelDirections, location_loss, remapped, sample_foreground, shift_loss
 from mmreg_train.layers import warp, warp_labels
+from mmreg_train.layers.self_similarity import DescriptorNetwork
 from mmreg_train.methods import Batch, Method, Output
-from mmreg_train.methods.masr_network import DescriptorNetwork
 
 Views = tuple[Tensor, Tensor, Tensor, Tensor | None]
 
