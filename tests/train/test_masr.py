@@ -169,16 +169,22 @@ def test_positives_of_a_deformed_view_are_corresponding_points(monkeypatch):
     assert deformed > 0.2  # borders differ; chance is 1 / 300
 
 
-def test_windows_lie_anywhere_and_only_what_both_saw_is_compared(monkeypatch):
-    method = methods.create("masr", dims=2, channels=1, across=True, shift_vox=8, locations=10_000)
-    method.describe = torch.nn.Identity()
-    compared = []
+@pytest.fixture
+def compared(monkeypatch):
+    """The descriptors that locations are told apart by, as they are handed to the loss."""
+    handed = []
 
     def loss(a, b, *_):
-        compared.append((a, b))
+        handed.append((a, b))
         return torch.zeros(()), torch.zeros(())
 
     monkeypatch.setattr(masr, "location_loss", loss)
+    return handed
+
+
+def test_windows_lie_anywhere_and_only_what_both_saw_is_compared(compared):
+    method = methods.create("masr", dims=2, channels=1, across=True, shift_vox=8, locations=10_000)
+    method.describe = torch.nn.Identity()
     fixed = torch.rand(1, 1, 24, 32) + 0.1
     seen = []
     for _ in range(40):
@@ -202,35 +208,21 @@ def test_views_are_across_contrasts_or_deformed():
         methods.create("masr", across=True, warp_sd_vox=1.0)
 
 
-def test_across_contrasts_a_voxel_is_compared_with_the_same_voxel_of_the_other_image(monkeypatch):
+def test_across_contrasts_a_voxel_is_compared_with_the_same_voxel_of_the_other_image(monkeypatch, compared):
     """With descriptors that are the image itself, and no remapping, only equal images agree."""
     method = methods.create("masr", dims=2, channels=1, across=True, locations=64)
-    seen = []
     method.describe = torch.nn.Identity()
     monkeypatch.setattr(masr, "remapped", lambda image: image)
-
-    def loss(a, b, *_):
-        seen.append((a, b))
-        return torch.zeros(()), torch.zeros(())
-
-    monkeypatch.setattr(masr, "location_loss", loss)
     fixed, moving = torch.rand(2, 1, 1, 16, 16) + 0.1
     method.loss(methods.Batch(fixed, moving), method(fixed, moving))
     pairs = {float(a): float(b) for a, b in zip(fixed.flatten(), moving.flatten())}
-    assert [pairs[float(a)] for a in seen[0][0][:, 0]] == seen[0][1][:, 0].tolist()
-    assert len(seen) == 2
+    assert [pairs[float(a)] for a in compared[0][0][:, 0]] == compared[0][1][:, 0].tolist()
+    assert len(compared) == 2
 
 
-def test_across_contrasts_a_displaced_voxel_is_compared_with_itself(monkeypatch):
+def test_across_contrasts_a_displaced_voxel_is_compared_with_itself(compared):
     method = methods.create("masr", dims=2, channels=2, across=True, locations=10_000)
     method.describe = torch.nn.Identity()
-    compared = []
-
-    def loss(a, b, *_):
-        compared.append((a, b))
-        return torch.zeros(()), torch.zeros(())
-
-    monkeypatch.setattr(masr, "location_loss", loss)
     angle = torch.rand(1, 1, 24, 24)
     fixed = torch.cat([angle.cos(), angle.sin()], dim=1)  # two channels: the descriptor itself
     displacement = torch.zeros(1, 2, 24, 24)

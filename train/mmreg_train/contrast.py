@@ -78,10 +78,9 @@ def shift_loss(first: Tensor, second: Tensor, inside: Tensor, temperature: float
     Raises:
         ValueError: The views are too small for any of the scales.
     """
-    pool = functional.avg_pool3d if first.dim() == 5 else functional.avg_pool2d
     terms = []
     for cell, reach, patch in SHIFT_SCALES:
-        a, b, weight = (pool(x.float(), cell) for x in (first, second, inside))
+        a, b, weight = (_means(x.float(), cell, cell) for x in (first, second, inside))
         if min(a.shape[2:]) >= 2 * reach + patch:
             scores = _shift_scores(a, b, _shifts(a.dim() - 2, reach), reach, patch)
             terms.append(_first_is_best(scores / temperature, _patches(_core(weight, reach), patch)))
@@ -144,8 +143,13 @@ def _core(views: Tensor, reach: int, shift: Sequence[int] | None = None) -> Tens
 
 def _patches(image: Tensor, patch: int) -> Tensor:
     """Means of overlapping patches of an image ``(1, 1, ...)``, flat."""
+    return _means(image, patch, max(1, patch // 2)).flatten()
+
+
+def _means(image: Tensor, width: int, step: int) -> Tensor:
+    """Of cubes of ``width`` voxels, one every ``step``."""
     pool = functional.avg_pool3d if image.dim() == 5 else functional.avg_pool2d
-    return pool(image, patch, max(1, patch // 2)).flatten()
+    return pool(image, width, step)
 
 
 def _shift_scores(a: Tensor, b: Tensor, shifts: list[list[int]], reach: int, patch: int) -> Tensor:
