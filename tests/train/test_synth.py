@@ -56,7 +56,9 @@ def test_a_generator_goes_on_and_the_global_one_is_left_alone():
 def test_labels_are_deformed_as_an_image_of_them_would_be(size):
     generator = torch.Generator().manual_seed(7)
     labels = synth.label_maps(generator, settings(size), 2)
-    displacement, _ = synth.deformation(labels.shape, settings(size), generator)
+    displacement = synth.deformation(
+        synth.velocities(labels.shape, settings(size), generator), settings(size)
+    )
     assert displacement.shape == (2, len(size), *size)
     assert displacement.abs().max() > 1
     intensities = 1 + torch.rand(6)
@@ -135,7 +137,8 @@ def test_blur_takes_away_noise_and_leaves_a_constant():
 
 def test_the_deformation_does_not_fold():
     generator = torch.Generator().manual_seed(1)
-    u, _ = synth.deformation((4, 64, 64), synth.Synthesis.shapes((64, 64)), generator)
+    given = synth.Synthesis.shapes((64, 64))
+    u = synth.deformation(synth.velocities((4, 64, 64), given, generator), given)
     dy, dx = (u.diff(dim=axis)[:, :, :63, :63] for axis in (2, 3))
     determinant = (1 + dy[:, 0]) * (1 + dx[:, 1]) - dy[:, 1] * dx[:, 0]
     assert (determinant <= 0).float().mean() < 0.001  # sampled linearly, so not exactly none

@@ -146,9 +146,12 @@ def pair(
     if settings.flip:
         both = _flipped(both, generator)
     if settings.warp_sd_vox > 0:
-        deformed, back = deformation(both.shape, settings, generator)
+        velocity = velocities(both.shape, settings, generator)
+        deformed = deformation(velocity, settings)
         both = warp_labels(both, deformed)
-        between = _between(deformed, back) if same else None
+        if same:
+            into_moving = deformation(-velocity.chunk(2)[1], settings)
+            between = _between(deformed.chunk(2)[0], into_moving)
     fixed_image, moving_image = paint(both, settings, generator).chunk(2)
     fixed, moving = both.chunk(2)
     return Batch(fixed_image, moving_image, fixed, moving, between)
@@ -170,16 +173,17 @@ def label_maps(generator: torch.Generator, settings: Synthesis, count: int = 1) 
     return torch.cat(maps)
 
 
-def deformation(
-    shape: Sequence[int], settings: Synthesis, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Random displacements of maps of ``shape`` (N, ...), and their inverses: ``(N, dims, ...)`` voxels."""
+def velocities(shape: Sequence[int], settings: Synthesis, generator: torch.Generator) -> Tensor:
+    """One random velocity for each label map of ``shape`` (N, ...), on the half grid."""
     size, dims = tuple(shape[1:]), len(shape) - 1
     half = tuple(n // 2 for n in size)
     scales = _on(settings.warp_scales_vox, 2)
-    velocity = noise((shape[0], dims), half, scales, settings.warp_sd_vox, generator)
-    there, back = (integrate(v, settings.integration_steps, 2) for v in (velocity, -velocity))
-    return upsample(there, 2), upsample(back, 2)
+    return noise((shape[0], dims), half, scales, settings.warp_sd_vox, generator)
+
+
+def deformation(velocity: Tensor, settings: Synthesis) -> Tensor:
+    """Where a velocity leads, ``(N, dims, ...)`` in voxels of the full grid; minus it, back again."""
+    return upsample(integrate(velocity, settings.integration_steps, 2), 2)
 
 
 def paint(labels: Tensor, settings: Synthesis, generator: torch.Generator) -> Tensor:
@@ -255,12 +259,11 @@ def _blurred(image: Tensor, sd_vox: Tensor, limit: float) -> Tensor:
     return image.transpose(0, 1)
 
 
-def _between(deformed: Tensor, back: Tensor) -> Tensor:
-    """From the first half of the maps to the second: out of the one deformation, then into the other.
+def _between(fixed: Tensor, into_moving: Tensor) -> Tensor:
+    """From the fixed map to the moving one: out of the one deformation, then into the other.
 
     The fixed map at p shows its origin at ``p + d(p)``; the moving map shows that at the inverse of its own.
     """
-    fixed, into_moving = deformed.chunk(2)[0], back.chunk(2)[1]
     return fixed + warp(into_moving, fixed, padding="border")
 
 
