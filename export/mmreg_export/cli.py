@@ -19,6 +19,8 @@ PRECISIONS = ("fp32", "fp16", "int8")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True,
               help="The bundle, NAME.mmreg.")  # fmt: skip
 @click.option("--precision", default="fp32", show_default=True, help="Of fp32, fp16, int8; commas between.")
+@click.option("--half-weights", is_flag=True,
+              help="Store the weights of fp32 as half floats: half the size.")  # fmt: skip
 @click.option("--pair", "pairs", type=click.Path(path_type=Path), nargs=2, multiple=True,
               help="FIXED MOVING, to calibrate on and to compare with; as often as you like.")  # fmt: skip
 @click.option("--name", help="In the manifest; by default that of the file.")
@@ -54,13 +56,14 @@ def _export(checkpoint: Path, output: Path, precisions: list[str], pairs: Any, g
     from .trained import read_trained
 
     trained = read_trained(checkpoint)
-    threads, name = given.pop("threads"), given.pop("name")
+    threads, name, half_weights = (given.pop(key) for key in ("threads", "name", "half_weights"))
     request = Request(
         trained.method,
         trained.spec,
         Identity(name or output.name.removesuffix(".mmreg"), **given),
         trained.card,
         precisions,
+        half_weights,
         [read_pair(fixed, moving, trained.spec) for fixed, moving in pairs],
         threads or 0,
     )

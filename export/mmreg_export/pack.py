@@ -16,7 +16,7 @@ from mmreg_rt.preprocess import PreprocessSpec
 from .onnx import export_network
 from .pairs import Pair, generated_pairs
 from .parity import Parity, ParityError, as_numbers, compare, in_torch, network_inputs
-from .precision import half, quantised
+from .precision import half, half_stored, quantised, rounded
 
 if TYPE_CHECKING:
     from mmreg_train.methods import Method
@@ -49,6 +49,8 @@ class Request:
         identity: For the manifest.
         card: Model card, Markdown.
         precisions: Of ``FILES``; fp32 is always there.
+        half_weights: Round the weights of ``method``, in place, and store those of fp32 as half floats; every
+            precision is then compared with the rounded network.
         pairs: To calibrate on and to compare with; generated ones where there are none.
         threads: For the comparison; 0 is as many as this process may use.
     """
@@ -58,6 +60,7 @@ class Request:
     identity: Identity
     card: str
     precisions: Sequence[str] = ("fp32",)
+    half_weights: bool = False
     pairs: Sequence[Pair] = field(default_factory=list)
     threads: int = 0
 
@@ -70,6 +73,8 @@ def pack(request: Request, path: Path, say: Say = print) -> Bundle:
         BundleError: What was exported is no bundle.
     """
     method = request.method
+    if request.half_weights:
+        rounded(method)
     golden = _golden_pair(request)
     pairs = list(request.pairs) or generated_pairs(method.dims, request.spec.multiple, 3)
     say("exporting")
@@ -103,6 +108,8 @@ def _models(request: Request, pairs: Sequence[Pair]) -> dict[str, bytes]:
     if "int8" in request.precisions:
         inputs = [run for pair in pairs for run in network_inputs(request.method, pair)]
         models["int8"] = quantised(models["fp32"], inputs)
+    if request.half_weights:
+        models["fp32"] = half_stored(models["fp32"])
     return models
 
 

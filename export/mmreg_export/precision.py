@@ -6,28 +6,123 @@ So one file serves every backend, and none has to be told. Inputs and outputs st
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from .onnx import silence
 
 if TYPE_CHECKING:
     from mmreg_rt.geometry import Float32
+    from mmreg_train.methods import Method
 
 Inputs = Mapping[str, "Float32"]
 
 
 def half(model: bytes) -> bytes:
-    """The network with weights and arithmetic in half precision, float32 outside."""
+    """The network with weights and arithmetic in half precision, float32 outside.
+
+    What comes before the first convolution stays in float32: descriptors are small differences of
+    intensities and quotients of them, which half floats cannot hold.
+    """
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
-    converted = OnnxModel(convert_float_to_float16(onnx.load_from_string(model), keep_io_types=True))
+    whole = onnx.load_from_string(model)
+    before, behind = _split(whole.graph)
+    part = convert_float_to_float16(_part(whole, before, behind), keep_io_types=True)
+    used = {name for node in before for name in node.input}
+    constants = [tensor for tensor in whole.graph.initializer if tensor.name in used]
+    for field, values in (
+        ("node", [*before, *part.graph.node]),
+        ("initializer", [*constants, *part.graph.initializer]),
+    ):
+        whole.graph.ClearField(field)
+        getattr(whole.graph, field).extend(values)
+    converted = OnnxModel(whole)
     converted.topological_sort()  # the casts were put at the end
     made: bytes = converted.model.SerializeToString(deterministic=True)
     return made
+
+
+def _split(graph: Any) -> tuple[list[Any], list[Any]]:
+    """The nodes that no convolution leads to, and the others."""
+    reached: set[str] = set()
+    before, behind = [], []
+    for node in graph.node:  # in topological order
+        if node.op_type == "Conv" or reached.intersection(node.input):
+            reached.update(node.output)
+            behind.append(node)
+        else:
+            before.append(node)
+    return before, behind
+
+
+def _part(whole: Any, before: Sequence[Any], behind: Sequence[Any]) -> Any:
+    """The nodes ``behind`` as a model of their own; constants that ``before`` has too get another name."""
+    import onnx
+
+    needed = {name for node in behind for name in node.input}
+    shared = {name for node in before for name in node.input} & needed
+    inferred = onnx.shape_inference.infer_shapes(whole).graph
+    known = {value.name: value for value in (*whole.graph.input, *inferred.value_info)}
+    made = {name for node in before for name in node.output} | {value.name for value in whole.graph.input}
+    constants = []
+    for tensor in whole.graph.initializer:
+        if tensor.name in needed:
+            constants.append(onnx.TensorProto.FromString(tensor.SerializeToString()))
+            constants[-1].name += "_half" if tensor.name in shared else ""
+    renamed = {tensor.name for tensor in whole.graph.initializer} & shared
+    for node in behind:
+        for number, name in enumerate(node.input):
+            node.input[number] = f"{name}_half" if name in renamed else name
+    graph = onnx.helper.make_graph(
+        behind,
+        whole.graph.name,
+        [known[name] for name in sorted(needed & made)],
+        whole.graph.output,
+        constants,
+    )
+    return onnx.helper.make_model(graph, opset_imports=whole.opset_import)
+
+
+def half_stored(model: bytes) -> bytes:
+    """The same network, its weights kept as half floats and cast when it is loaded: half the size.
+
+    Arithmetic stays as it is. Nothing changes for weights that ``rounded`` made; others are rounded.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    read = onnx.load_from_string(model)
+    casts = []
+    for tensor in read.graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT or len(tensor.dims) < 2:
+            continue
+        weights = numpy_helper.to_array(tensor).astype(np.float16)
+        name, stored = tensor.name, f"{tensor.name}_half"
+        tensor.CopyFrom(numpy_helper.from_array(weights, stored))
+        casts.append(
+            onnx.helper.make_node("Cast", [stored], [name], f"{name}_cast", to=onnx.TensorProto.FLOAT)
+        )
+    nodes = [*casts, *read.graph.node]
+    read.graph.ClearField("node")
+    read.graph.node.extend(nodes)
+    made: bytes = read.SerializeToString(deterministic=True)
+    return made
+
+
+def rounded(method: Method) -> None:
+    """Round the weights of ``method`` to half floats, in place; biases and other vectors stay."""
+    import torch
+
+    with torch.no_grad():
+        for weight in method.parameters():
+            if weight.dim() >= 2:
+                weight.copy_(weight.half().float())
 
 
 def quantised(model: bytes, calibration: Iterable[Inputs]) -> bytes:

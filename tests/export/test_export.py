@@ -61,6 +61,31 @@ def test_every_precision_is_a_file_the_runtime_accepts_and_stays_near_torch(meth
         assert len(data) < len(model) or len(model) < 100_000  # tiny networks gain nothing
 
 
+def test_weights_stored_as_half_floats_change_nothing_but_the_size():
+    torch.manual_seed(4)
+    method = methods.create("voxelmorph", dims=2, image="mse").eval()
+    torch.nn.init.normal_(method.flow.head.weight, 0, 3)
+    precision.rounded(method)
+    model = export_network(method)
+    stored = precision.half_stored(model)
+    assert len(stored) < 0.6 * len(model)
+    assert check_model(stored).inputs == check_model(model).inputs
+    for name in ("onnxruntime", "openvino"):
+        if by_name(name).why_not("cpu", "fp32") is None:
+            assert (
+                shown(method, stored, backend=name).max < 1e-3
+            )  # as the network with its weights in float32
+
+
+def test_half_precision_leaves_descriptors_before_the_network_in_float32():
+    torch.manual_seed(5)
+    method = methods.create("voxelmorph", dims=2, cost_volumes=2, image="mse").eval()
+    torch.nn.init.normal_(method.flow.head.weight, 0, 1)
+    found = shown(method, precision.half(export_network(method)), "fp16")
+    assert found.displacement_mean > 0.1
+    assert 0 < found.max < 0.02 * found.displacement_mean + 0.02
+
+
 def test_a_session_with_other_weights_is_refused(method):
     other = methods.create("voxelmorph", dims=2, encoder=[8, 8], decoder=[8, 8, 8], image="mse").eval()
     torch.nn.init.normal_(other.flow.head.weight, 0, 3)

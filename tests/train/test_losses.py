@@ -115,3 +115,32 @@ def test_agrees_with_monai():
     dice = monai.DiceLoss(smooth_nr=1e-5, smooth_dr=1e-5)
     shares = torch.rand_like(hot)
     assert float(losses.soft_dice(hot, shares)) == pytest.approx(float(dice(shares, hot)), rel=1e-5)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_label_mismatch_is_about_the_share_of_wrong_labels(size):
+    still = torch.zeros(1, len(size), *size)
+    fixed = torch.randint(0, 400, (1, *size))
+    assert float(losses.label_mismatch(fixed, fixed, still)) < 1e-10  # positions are rounded
+    assert float(losses.label_mismatch(fixed, fixed.roll(3, 1), still)) == pytest.approx(1, abs=0.1)
+    some = torch.where(torch.rand(1, *size) < 0.3, torch.randint(0, 400, (1, *size)), fixed)
+    wrong = float((some != fixed).float().mean())
+    assert float(losses.label_mismatch(fixed, some, still)) == pytest.approx(wrong, rel=0.3)
+
+
+def test_label_mismatch_follows_the_displacement_and_has_its_gradient():
+    moving = torch.zeros(1, 12, 12, 12, dtype=torch.long)
+    moving[:, 3:8, 4:9, 5:10] = 7
+    displacement = torch.zeros(1, 3, 12, 12, 12)
+    displacement[:, 2] = 1
+    moved = moving.roll(-1, 3)
+    assert float(losses.label_mismatch(moved, moving, displacement)) < 1e-6
+    half = (0.5 * displacement).requires_grad_()
+    losses.label_mismatch(moved, moving, half).backward()
+    assert half.grad[:, 2].sum() < 0  # further along x is better
+
+
+def test_label_mismatch_takes_what_comes_from_outside_for_label_zero():
+    labels = torch.randint(1, 9, (1, 6, 6, 6))
+    away = torch.full((1, 3, 6, 6, 6), 20.0)
+    assert float(losses.label_mismatch(0 * labels, labels, away)) == 0

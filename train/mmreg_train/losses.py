@@ -5,10 +5,13 @@ Images are ``(B, 1, D, H, W)`` or ``(B, 1, H, W)`` float32 in [0, 1], fields ``(
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mmreg_train.layers import warp
 from mmreg_train.layers.neighbours import offset_pairs, shifts
 
 _TINY = 1e-7  # keeps logarithms and quotients of probabilities finite
@@ -82,6 +85,32 @@ def soft_dice(fixed: Tensor, warped: Tensor) -> Tensor:
     overlap, total = 2 * (fixed * warped).sum(axes), fixed.sum(axes) + warped.sum(axes)
     share = (overlap + 1e-5) / (total + 1e-5)
     return 1 - torch.mean(share) if share.numel() else overlap.sum()  # 0, with a gradient of 0
+
+
+def label_mismatch(fixed: Tensor, moving: Tensor, displacement: Tensor) -> Tensor:
+    """Half the mean squared difference of label codes: about the share of voxels whose label is wrong.
+
+    Each label has a code of 4 normal numbers, the same in every call. Squared distances of codes are those of
+    one-hot vectors on average (Johnson and Lindenstrauss, 1984), so this stands for the mean squared
+    difference of one-hot maps that SynthMorph learns from (Hoffmann et al., Imaging Neuroscience 2024), and
+    warps 4 channels where those have one for each label.
+
+    Args:
+        fixed, moving: Label maps ``(B, ...)``, integers from 0; those alike modulo 16384 share a code.
+        displacement: ``(B, dims, ...)`` in voxels; the codes of moving are warped linearly, label 0 outside.
+    """
+    codes = _label_codes(displacement.device)
+    coded = codes[torch.cat([fixed, moving]) % len(codes)].movedim(-1, 1)
+    first, second = coded.chunk(2)
+    return mse(first, warp(second, displacement)) / 2
+
+
+@cache
+def _label_codes(device: torch.device) -> Tensor:
+    """``(16384, 4)``; that of label 0 is 0, as what lies outside is. Two differ by 2 in the mean square."""
+    codes = torch.randn(16384, 4, generator=torch.Generator().manual_seed(0))
+    codes -= codes[0].clone()
+    return codes.to(device)
 
 
 def one_hot(labels: Tensor, values: Tensor) -> Tensor:

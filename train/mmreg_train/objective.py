@@ -31,6 +31,8 @@ class Objective:
         dice_labels: The labels that count; None takes all but 0 that a batch has.
         known: Weight of the mean distance in voxels to the true displacement, over the voxels with a label
             other than 0, for batches that know it: synthetic pairs of one label map.
+        labels: Weight of ``losses.label_mismatch``, about the share of voxels with a wrong label. Every
+            label counts by its size, where Dice is loud for small ones.
     """
 
     image: str | None = "ncc"
@@ -38,25 +40,28 @@ class Objective:
     smoothness: float = 1.0
     dice_labels: tuple[int, ...] | None = None
     known: float = 0.0
+    labels: float = 0.0
 
     def __post_init__(self) -> None:
         if self.image is not None and self.image not in IMAGE_TERMS:
             raise ValueError(
                 f"The image term is one of {', '.join(IMAGE_TERMS)} or None; found {self.image!r}."
             )
-        if self.image is None and not self.dice > 0 and not self.known > 0:
-            raise ValueError("Nothing compares the pair: give an image term, or a weight of dice or known.")
+        if self.image is None and not any(weight > 0 for weight in (self.dice, self.known, self.labels)):
+            raise ValueError(
+                "Nothing compares the pair: give an image term, or a weight of dice, labels or known."
+            )
 
     def __call__(self, batch: Batch, displacement: Tensor, field: Tensor, factor: int) -> dict[str, Tensor]:
         """The terms by name and their weighted "total".
 
         Args:
-            batch: Images, and label maps if ``dice`` is above 0.
+            batch: Images, and label maps if ``dice`` or ``labels`` is above 0.
             displacement: ``(B, dims, ...)`` in voxels, on the grid of the images.
             field: The field that is kept smooth, in full-grid voxels on the grid of ``factor``.
 
         Raises:
-            ValueError: ``dice`` is above 0 and the batch has no labels.
+            ValueError: ``dice`` or ``labels`` is above 0 and the batch has no labels.
         """
         terms = {"smoothness": losses.squared_gradient(field, factor)}
         total = self.smoothness * terms["smoothness"]
@@ -66,6 +71,9 @@ class Objective:
         if self.dice > 0:
             terms["dice"] = self._dice(batch, displacement)
             total = total + self.dice * terms["dice"]
+        if self.labels > 0:
+            terms["labels"] = losses.label_mismatch(*_label_maps(batch, "labels"), displacement)
+            total = total + self.labels * terms["labels"]
         if self.known > 0 and batch.displacement is not None:
             terms["distance_vox"] = _distance_vox(batch, displacement)
             total = total + self.known * terms["distance_vox"]
@@ -73,12 +81,10 @@ class Objective:
 
     def _dice(self, batch: Batch, displacement: Tensor) -> Tensor:
         """1 - soft Dice of the fixed labels and the moving ones, warped linearly as shares."""
-        if batch.fixed_label is None or batch.moving_label is None:
-            raise ValueError("The dice term needs label maps and the batch has none: set dice=0 or add them.")
-        values = self._label_values(batch.fixed_label, batch.moving_label)
-        fixed = losses.one_hot(batch.fixed_label, values)
-        moving = losses.one_hot(batch.moving_label, values)
-        return losses.soft_dice(fixed, warp(moving, displacement))
+        fixed, moving = _label_maps(batch, "dice")
+        values = self._label_values(fixed, moving)
+        shares = losses.one_hot(fixed, values), losses.one_hot(moving, values)
+        return losses.soft_dice(shares[0], warp(shares[1], displacement))
 
     def _label_values(self, fixed: Tensor, moving: Tensor) -> Tensor:
         if self.dice_labels is not None:
@@ -86,6 +92,14 @@ class Objective:
         present = torch.bincount(torch.cat([fixed.flatten(), moving.flatten()]))
         present[0] = 0
         return present.nonzero().flatten()
+
+
+def _label_maps(batch: Batch, term: str) -> tuple[Tensor, Tensor]:
+    if batch.fixed_label is None or batch.moving_label is None:
+        raise ValueError(
+            f"The {term} term needs label maps and the batch has none: set {term}=0 or add them."
+        )
+    return batch.fixed_label, batch.moving_label
 
 
 def _distance_vox(batch: Batch, displacement: Tensor) -> Tensor:

@@ -1,0 +1,39 @@
+"""Cost volumes: how badly the features of two images match, for each voxel and each of some small shifts."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def cost_volume(fixed: Tensor, moving: Tensor, reach: int) -> Tensor:
+    """Mean squared difference of features at every shift of ``-reach``, 0 or ``reach`` along each axis.
+
+    Channel ``k`` of voxel ``p`` compares ``fixed(p)`` with ``moving(p + r_k)``, and the mean over the shifts
+    is taken off: what is left says which shift matches better. The moving border is continued.
+
+    Args:
+        fixed, moving: Features ``(B, C, ...)`` of one size.
+        reach: Voxels, 1 or more.
+
+    Returns:
+        ``(B, 3**dims, ...)``, shifts in the order of ``shifts_of``; negative where a shift matches well.
+    """
+    dims, size = fixed.dim() - 2, fixed.shape[2:]
+    padded = functional.pad(moving, (reach, reach) * dims, mode="replicate")
+    costs = []
+    for shift in shifts_of(dims, reach):
+        windows = [slice(reach + step, reach + step + n) for step, n in zip(shift, size, strict=True)]
+        index = (slice(None), slice(None), *windows)
+        shifted = padded[index]
+        costs.append(torch.mean((fixed - shifted) ** 2, dim=1, keepdim=True))
+    volume = torch.cat(costs, dim=1)
+    return volume - volume.mean(1, keepdim=True)
+
+
+def shifts_of(dims: int, reach: int) -> list[tuple[int, ...]]:
+    """The shifts in voxels, the last axis runs first."""
+    return list(product((-reach, 0, reach), repeat=dims))
