@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 
-def runs_alike(network, inputs, sizes, atol):
-    """Export ``network`` with dynamic sizes in steps of 16; compare with torch at each of ``sizes``."""
+def runs_alike(network, inputs, sizes, atol, step=16):
+    """Export ``network`` with dynamic sizes in steps of ``step``; compare with torch at each of ``sizes``."""
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
     network = network.eval()
-    steps = {axis + 2: 16 * torch.export.Dim(f"n{axis}", min=1, max=64) for axis in range(len(sizes[0]))}
-    example = tuple(torch.rand(1, 1, *(16 * (2 + axis) for axis in range(len(sizes[0])))) for _ in inputs)
+    steps = {axis + 2: step * torch.export.Dim(f"n{axis}", min=1, max=64) for axis in range(len(sizes[0]))}
+    example = tuple(torch.rand(1, 1, *(step * (2 + axis) for axis in range(len(sizes[0])))) for _ in inputs)
     program = torch.onnx.export(
         network,
         example,

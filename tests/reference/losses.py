@@ -30,7 +30,7 @@ def mutual_information(fixed, warped, bins=32):
     return -np.sum(joint[some] * np.log(joint[some] / product[some]))
 
 
-def mind(image, radius=1, dilation=2):
+def mind(image, radius=1, dilation=2, factor=1):
     """As the runtime's twin, but the mean of the variance is taken over every voxel, and in 2-D as well."""
     reach = radius + dilation
     extended = np.pad(np.asarray(image, np.float64), reach, mode="edge")
@@ -39,14 +39,14 @@ def mind(image, radius=1, dilation=2):
     for a, b in combinations(steps, 2):
         if np.sum((a - b) ** 2) != 2 * dilation**2:
             continue
-        ssd = np.zeros(image.shape)
-        for patch in np.ndindex(*(image.ndim * (2 * radius + 1,))):
+        ssd = np.zeros([n // factor for n in image.shape])
+        for patch in np.ndindex(*(image.ndim * (2 * radius + factor,))):
             views = []
             for step in (a, b):
                 start = reach + step + np.array(patch) - radius
-                views.append(extended[tuple(slice(s, s + n) for s, n in zip(start, image.shape))])
+                views.append(extended[tuple(slice(s, s + n, factor) for s, n in zip(start, image.shape))])
             ssd += (views[0] - views[1]) ** 2
-        channels.append(ssd / (2 * radius + 1) ** image.ndim)
+        channels.append(ssd / (2 * radius + factor) ** image.ndim)
     distance = np.array(channels)
     distance -= distance.min(0)
     variance = distance.mean(0)

@@ -212,6 +212,14 @@ def test_label_maps_can_be_laid_onto_the_first_one(tmp_path):
     for label in (1, 2, 3):
         one, other = first == label, second == label
         assert 2 * (one & other).sum() / (one.sum() + other.sum()) > 0.8  # the smallest has 126 voxels
+    few = text.replace("[files]", "labels = [2, 3]\n[files]", 1)
+    cut, other = (opened(tmp_path, few, size=None).train.load(number)["label"] for number in (0, 1))
+    assert cut.shape == other.shape
+    assert all(a < b for a, b in zip(cut.shape[1:], first.shape[1:], strict=True))
+    assert ((cut == 2).sum(), (cut == 3).sum()) == ((first == 2).sum(), (first == 3).sum())
+    assert (cut == 1).sum() == 0
+    with pytest.raises(InputError, match="none of the labels"):
+        opened(tmp_path, text.replace("[files]", "labels = [9]\n[files]", 1), size=None).train.load(0)
     apart = opened(tmp_path, text.replace('align = "affine"\n', ""), size=None).train
     assert apart.load(0)["label"].shape != apart.load(1)["label"].shape
 

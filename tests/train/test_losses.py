@@ -26,11 +26,14 @@ def test_image_terms_agree_with_their_twins(size, name):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("radius", "dilation"), [(1, 2), (0, 1), (2, 1)])
-def test_mind_agrees_with_its_twin(size, radius, dilation):
+@pytest.mark.parametrize(
+    ("radius", "dilation", "factor"), [(1, 2, 1), (0, 1, 1), (2, 1, 1), (1, 2, 2), (0, 1, 2)]
+)
+def test_mind_agrees_with_its_twin(size, radius, dilation, factor):
+    size = tuple(n - n % factor for n in size)
     picture = image(size) + 0.02 * torch.randn(1, 1, *size)
-    expected = reference.losses.mind(picture[0, 0].numpy(), radius, dilation)
-    np.testing.assert_allclose(losses.mind_ssc(picture, radius, dilation)[0], expected, atol=1e-4)
+    expected = reference.losses.mind(picture[0, 0].numpy(), radius, dilation, factor)
+    np.testing.assert_allclose(losses.mind_ssc(picture, radius, dilation, factor)[0], expected, atol=1e-4)
 
 
 def test_mind_ignores_brightness_contrast_and_inversion():

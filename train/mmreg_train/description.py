@@ -17,7 +17,8 @@
 ``align``         how the moving scan is laid onto the grid of the fixed one: ``"none"`` trusts the headers
                   (default), ``"centre"`` puts the centres of the fields of view on each other, ``"rigid"``
                   and ``"affine"`` register first, as ``mmreg register`` does before the network. Single scans
-                  and label maps are laid onto the first one by name, and onto its grid
+                  and label maps are laid onto the first one by name, and onto its grid; of label maps that
+                  is cut to the box of ``labels`` and 10 mm around
 ``labels``        label ids that are kept, all others become 0; by default all
 ``[files]``       patterns with ``{case}``, relative to ``folder``: ``fixed``, ``moving`` and, if there are
                   any, ``fixed_label``, ``moving_label`` for ``pairs``; ``scan`` and ``label`` for ``scans``;

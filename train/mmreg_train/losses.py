@@ -50,18 +50,19 @@ def mutual_information(fixed: Tensor, warped: Tensor, bins: int = 32) -> Tensor:
     return -information.sum((1, 2)).mean()
 
 
-def mind_ssc(image: Tensor, radius: int = 1, dilation: int = 2) -> Tensor:
+def mind_ssc(image: Tensor, radius: int = 1, dilation: int = 2, factor: int = 1) -> Tensor:
     """MIND with self-similarity context, ``(B, 12, D, H, W)`` in (0, 1]; 4 channels in 2-D.
 
     Mean squared difference over patches of ``2 * radius + 1`` voxels between neighbours at ``dilation``,
     less its least over the channels, over its mean over the channels, which is held between 0.001 and 1000
-    times its mean over the image; minus that, exponentiated. The image continues its border value.
+    times its mean over the image; minus that, exponentiated. The image continues its border value. On a grid
+    of ``factor`` a patch is a cell with ``radius`` voxels around it; sizes are multiples of the factor.
     Heinrich et al., "Towards realtime multimodal fusion for image-guided interventions using
     self-similarities", MICCAI 2013.
     """
     shifted = shifts(image, dilation, margin=radius)
     squares = [(shifted[a] - shifted[b]) ** 2 for a, b in offset_pairs(image.dim() - 2, dilation)]
-    distance = _box_mean(torch.cat(squares, dim=1), 2 * radius + 1, padded=False)
+    distance = _patch_mean(torch.cat(squares, dim=1), radius, factor)
     distance = distance - distance.amin(1, keepdim=True)
     variance = distance.mean(1, keepdim=True)
     mean = variance.mean(dim=tuple(range(1, image.dim())), keepdim=True).detach()
@@ -127,6 +128,15 @@ def squared_gradient(field: Tensor, spacing: float = 1) -> Tensor:
     axes = range(2, field.dim())
     means = [torch.mean((field.diff(dim=axis) / spacing) ** 2) for axis in axes if field.shape[axis] > 1]
     return torch.stack(means).mean()
+
+
+def _patch_mean(squares: Tensor, radius: int, factor: int) -> Tensor:
+    """Means over patches of what reaches ``radius`` voxels beyond the image."""
+    if factor == 1:
+        return _box_mean(squares, 2 * radius + 1, padded=False)
+    pool = functional.avg_pool3d if squares.dim() == 5 else functional.avg_pool2d
+    pooled: Tensor = pool(squares, 2 * radius + factor, factor)
+    return pooled
 
 
 def _box_mean(image: Tensor, window: int, padded: bool = True) -> Tensor:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from .cases import Scan
 
 CODE = "MMREG_E_TRAINING_DATA"
-VERSION = "1"  # of what is cached: a change of meaning makes every entry anew
+MARGIN_MM = 10.0  # around the labels to keep: the same structures of others lie a little elsewhere
+VERSION = "2"  # of what is cached: a change of meaning makes every entry anew
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Preparation:
         labels: Label ids to keep; None keeps all.
         cache: Folder of the ``.npy`` files.
         onto: What single scans or label maps are aligned to, and whose grid they get; None is each its own.
+            Of label maps it is cut to the box of the kept labels and ``MARGIN_MM`` around.
     """
 
     spec: PreprocessSpec
@@ -73,7 +75,7 @@ class Preparation:
         volumes = {role: scan.read() for role, scan in scans.items()}
         one = volumes[images[0] if images else "label"]
         reference = one if self.onto is None else self.onto.read()
-        target = sized(network_grid(reference.grid, self.spec), self.size)
+        target = sized(self._grid(reference, bool(images)), self.size)
         moved = volumes.get("moving") if self.onto is None else one
         still: Transform = Affine(np.eye(4))
         transform = still if moved is None else self._alignment(reference, moved, bool(images))
@@ -83,6 +85,16 @@ class Preparation:
             moves = self.onto is not None or role.startswith("moving")
             made[role] = make(volume, transform if moves else still, target)
         return made
+
+    def _grid(self, reference: Volume, images: bool) -> Grid:
+        """That of the network for ``reference``; of label maps on one grid, what holds the labels to keep."""
+        grid = network_grid(reference.grid, self.spec)
+        if images or self.onto is None or self.labels is None:
+            return grid
+        kept = np.argwhere(np.isin(reference.as_labels(), self.labels))
+        if not len(kept):
+            raise InputError(CODE, f"The first label map has none of the labels {list(self.labels)}.")
+        return around(grid, reference.grid.map_indices(kept), MARGIN_MM)
 
     def _image(self, volume: Volume, transform: Transform, target: Grid) -> npt.NDArray[Any]:
         normal = Volume(
@@ -137,6 +149,18 @@ def sized(grid: Grid, size: tuple[int, int, int] | None) -> Grid:
     affine = grid.affine.copy()
     affine[:3, 3] = grid.map_indices(((np.array(grid.shape) - np.array(size)) / 2)[None])[0]
     return Grid(size, affine)
+
+
+def around(grid: Grid, points_mm: npt.NDArray[np.float64], margin_mm: float) -> Grid:
+    """The part of ``grid`` that holds the points and a margin around them."""
+    indices = grid.map_points(points_mm)
+    margin = margin_mm / np.array(grid.spacing_mm)
+    low = np.maximum(np.floor(indices.min(0) - margin), 0).astype(int)
+    high = np.minimum(np.ceil(indices.max(0) + margin) + 1, grid.shape).astype(int)
+    affine = grid.affine.copy()
+    affine[:3, 3] = grid.map_indices(low[None])[0]
+    depth, height, width = (int(n) for n in high - low)
+    return Grid((depth, height, width), affine)
 
 
 def default_cache() -> Path:

@@ -2,8 +2,7 @@
 
 Chen et al., "TransMorph: transformer for unsupervised medical image registration", MedIA 2022; the attention
 is that of Liu et al., "Swin transformer", ICCV 2021, in three dimensions. Weights with windows of 5 x 6 x 7:
-46,771,251 (width 96), 11,757,195 (48, "small"), 244,527 (6, "tiny"). 3-D only; sizes are multiples of 32. The
-windows follow the size of the input, so that an exported network has one size.
+46,771,251 (width 96), 11,757,195 (48, "small"), 244,527 (6, "tiny"). 3-D only; sizes are multiples of 32.
 """
 
 from __future__ import annotations

@@ -187,10 +187,10 @@ class MatchingNetwork(UNet):
 
     def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
         """The field on the half grid, in full-grid voxels."""
-        features = [mind_ssc(image) for image in (fixed, moving)]
+        features = [mind_ssc(image, factor=2) for image in (fixed, moving)]
         volumes = []
-        for _ in range(self.grids):
-            features = [downsample(each, 2) for each in features]
+        for grid in range(self.grids):
+            features = [downsample(each, 2) for each in features] if grid else features
             costs = [cost_volume(features[0], features[1], reach) for reach in self.REACHES]
             volumes.append(self.SCALE * torch.cat(costs, dim=1))
         return super().forward(*volumes)
