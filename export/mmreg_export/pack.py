@@ -97,8 +97,8 @@ def pack(request: Request, path: Path, say: Say = print) -> Bundle:
 def _golden_pair(request: Request) -> Pair:
     """As thin as the network takes it: the pair is a part of every bundle."""
     pair = generated_pairs(request.method.dims, request.spec.multiple, 1)[0]
-    thin = slice(request.spec.multiple)  # all of a slice
-    return replace(pair, fixed=pair.fixed[thin], moving=pair.moving[thin])
+    thin = slice(request.spec.multiple)  # all of a slice along the first axis
+    return replace(pair, fixed=pair.fixed[thin, thin], moving=pair.moving[thin, thin])
 
 
 def _models(request: Request, pairs: Sequence[Pair]) -> dict[str, bytes]:

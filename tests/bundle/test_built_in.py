@@ -36,18 +36,17 @@ def test_is_small_and_says_where_it_comes_from(name):
     bundle = open_bundle(path)
     card = bundle.file(bundle.manifest.card).decode()
     assert bundle.manifest.licence == "Apache-2.0"
-    assert {"fp32", "fp16"} <= set(bundle.manifest.precisions)
+    assert "fp32" in bundle.manifest.precisions
     assert "SynthSeg" in card
     assert "Command: `mmreg train" in card
     assert "/work" not in card
     assert "/home" not in card
     for measured in (bundle.manifest.parity["onnxruntime"], bundle.manifest.parity["openvino"]):
-        assert {"fp32", "fp16"} <= set(measured)
+        assert set(bundle.manifest.precisions) <= set(measured)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("backend", NAMES)
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize(("name", "precision"), [("synth", "fp32"), ("masr", "fp32"), ("masr", "fp16")])
 def test_passes_its_own_test(name, backend, precision):
     if reason := by_name(backend).why_not("cpu", precision):
         pytest.skip(reason)
