@@ -87,7 +87,8 @@ def bundle_section(report: Result) -> str:
     return "\n".join(
         [
             "Mean Dice, in brackets the paired difference to the solver alone and its 95 % interval; "
-            "wall seconds of a first registration, the network loaded. "
+            "wall seconds of a first registration, the network loaded. `:alone` is one pass of the network "
+            "without the solver. "
             f"Folded voxels in all written fields, both ways: {folded}.",
             "",
             lines[0],
