@@ -1,6 +1,7 @@
 """From a description to samples: strict about what is written, divided by person, drawn by address."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -222,6 +223,14 @@ def test_label_maps_can_be_laid_onto_the_first_one(tmp_path):
         opened(tmp_path, text.replace("[files]", "labels = [9]\n[files]", 1), size=None).train.load(0)
     apart = opened(tmp_path, text.replace('align = "affine"\n', ""), size=None).train
     assert apart.load(0)["label"].shape != apart.load(1)["label"].shape
+
+
+def test_the_descriptions_of_the_built_in_networks_can_be_read():
+    folder = Path(__file__).parents[2] / "train" / "descriptions"
+    found = {path.stem: read_description(path)[0] for path in sorted(folder.glob("*.toml"))}
+    assert set(found) == {"synthseg_brains", "synthseg_heads"}
+    assert {(each.kind, each.licence) for each in found.values()} == {("labels", "Apache-2.0")}
+    assert found["synthseg_brains"].align == "affine"
 
 
 def test_the_cache_is_keyed_by_content_and_spec(folder):
