@@ -34,6 +34,11 @@ def table(report: Result) -> list[str]:
     rows = [["pair", *(NAMES.get(name, name) for name in order)]]
     for task in report["tasks"]:
         rows.append([task["name"], *(cell(task["results"].get(name), name == OURS) for name in order)])
+    return markdown(rows)
+
+
+def markdown(rows: list[list[str]]) -> list[str]:
+    """Lines of a table whose first row is its head."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return [lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]]
 
@@ -83,7 +88,6 @@ def bundle_section(report: Result) -> str:
         rows.append([f"{len(tasks)} {group}", *cells])
         results = [result for task in tasks for result in task["results"].values() if "folds" in result]
         folded += sum(way["total"] for result in results for way in result["folds"].values())
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join(
         [
             "Mean Dice, in brackets the paired difference to the solver alone and its 95 % interval; "
@@ -91,9 +95,7 @@ def bundle_section(report: Result) -> str:
             "without the solver. "
             f"Folded voxels in all written fields, both ways: {folded}.",
             "",
-            lines[0],
-            "|" + " --- |" * len(rows[0]),
-            *lines[1:],
+            *markdown(rows),
             "",
             f"{measured(report)}.",
         ]
