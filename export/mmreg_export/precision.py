@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from mmreg_train.methods import Method
 
 Inputs = Mapping[str, "Float32"]
+MULTIPLYING = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def half(model: bytes) -> bytes:
     """The network with weights and arithmetic in half precision, float32 outside.
 
     What comes before the first convolution stays in float32: descriptors are small differences of
-    intensities and quotients of them, which half floats cannot hold.
+    intensities and quotients of them, which half floats cannot hold. So do warps and the places that they
+    sample: half floats between 128 and 256 are an eighth apart.
     """
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -33,7 +35,10 @@ def half(model: bytes) -> bytes:
 
     whole = onnx.load_from_string(model)
     before, behind = _split(whole.graph)
-    part = convert_float_to_float16(_part(whole, before, behind), keep_io_types=True)
+    part = convert_float_to_float16(
+        _part(whole, before, behind), keep_io_types=True, node_block_list=_warps(behind)
+    )
+    _join_casts(part.graph)
     used = {name for node in before for name in node.input}
     constants = [tensor for tensor in whole.graph.initializer if tensor.name in used]
     for field, values in (
@@ -59,6 +64,37 @@ def _split(graph: Any) -> tuple[list[Any], list[Any]]:
         else:
             before.append(node)
     return before, behind
+
+
+def _warps(nodes: Sequence[Any]) -> list[str]:
+    """Names of the warps and of what works out their places, back to where a layer multiplies."""
+    makers = {name: node for node in nodes for name in node.output}
+    found: dict[str, Any] = {node.name: node for node in nodes if node.op_type == "GridSample"}
+    left = [node.input[1] for node in found.values()]
+    while left:
+        node = makers.get(left.pop())
+        if node is not None and node.op_type not in MULTIPLYING and node.name not in found:
+            found[node.name] = node
+            left += node.input
+    return list(found)
+
+
+def _join_casts(graph: Any) -> None:
+    """Where a value is cast to half floats and back, take it as it was; each cast once: in place."""
+    import onnx
+
+    nodes = list({node.name: node for node in graph.node}.values())  # the converter repeats itself
+    narrowed = {
+        node.output[0]: node.input[0]
+        for node in nodes
+        if node.op_type == "Cast" and node.attribute[0].i == onnx.TensorProto.FLOAT16
+    }
+    for node in nodes:
+        if node.op_type == "Cast" and node.attribute[0].i == onnx.TensorProto.FLOAT:
+            node.input[0] = narrowed.get(node.input[0], node.input[0])
+    used = {name for node in nodes for name in node.input} | {value.name for value in graph.output}
+    graph.ClearField("node")
+    graph.node.extend(node for node in nodes if used & set(node.output) or node.op_type != "Cast")
 
 
 def _part(whole: Any, before: Sequence[Any], behind: Sequence[Any]) -> Any:

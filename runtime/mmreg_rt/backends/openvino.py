@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BackendUnavailable, InputError
+from .openvino_grid_sample import convert_grid_sample
 from .session import CheckedSession, Port, Shape, frozen, in_one_line, unreadable, usable_threads
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class OpenVinoSession(CheckedSession):
     def __init__(self, model: bytes, precision: str, settings: Mapping[str, Any]) -> None:
         import openvino
 
-        self._core = openvino.Core()
+        self._core = _core(bytes(model))
         widened = precision == "fp16" and "FP16" not in _capabilities()
         hint, *self._allowed = WIDENED if widened else ASKED[precision]
         self._precision = precision
@@ -157,6 +158,18 @@ class _Request:
     def run(self) -> None:
         """From ``inputs`` to ``output``."""
         self._request.infer()
+
+
+def _core(model: bytes) -> Any:
+    """OpenVINO, with GridSample in 3-D where the network needs it."""
+    import openvino
+
+    core = openvino.Core()
+    if b"GridSample" in model:
+        from openvino.frontend.onnx import ConversionExtension
+
+        core.add_extension(ConversionExtension("GridSample", convert_grid_sample))
+    return core
 
 
 def _capabilities() -> list[str]:

@@ -1,0 +1,82 @@
+"""A method that warps between its stages: one graph with GridSample, as near to torch as one without."""
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="export needs PyTorch")
+for name in ("onnx", "onnxscript", "onnxruntime"):
+    pytest.importorskip(name)
+
+from mmreg_export import parity, precision  # noqa: E402
+from mmreg_export.onnx import export_network  # noqa: E402
+from mmreg_export.pairs import Pair, _noise  # noqa: E402
+from mmreg_rt.backends import by_name  # noqa: E402
+from mmreg_rt.onnx_check import check_model  # noqa: E402
+from mmreg_train.layers import warp  # noqa: E402
+from mmreg_train.methods import Method  # noqa: E402
+from mmreg_train.methods.voxelmorph import FlowNetwork  # noqa: E402
+
+
+class Cascade(Method):
+    """Two networks, the second of which sees the moving image as the first has warped it."""
+
+    name = "cascade"
+    output_kind = "displacement"
+    multiple = 4
+
+    def __init__(self, dims):
+        super().__init__(dims)
+        self.stages = torch.nn.ModuleList(FlowNetwork(dims, (8, 8), (8, 8, 8), False, 1) for _ in range(2))
+        for stage in self.stages:
+            torch.nn.init.normal_(stage.head.weight, 0, 0.1)  # fields of about a voxel
+
+    def network(self):
+        return self
+
+    def forward(self, fixed, moving):
+        first = self.stages[0](fixed, moving)
+        second = self.stages[1](fixed, warp(moving, first))
+        return second + warp(first, second, padding="border")
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def method(request):
+    torch.manual_seed(6)
+    return Cascade(request.param).eval()
+
+
+@pytest.fixture(scope="module")
+def model(method):
+    return export_network(method)
+
+
+def found(method, model, backend, kind):
+    chosen = by_name(backend)
+    if reason := chosen.why_not("cpu", kind):
+        pytest.skip(f"{backend}: {reason}")
+    session = chosen.load(model, precision=kind, threads=1, device="cpu")
+    shape = (1, 16, 640) if method.dims == 2 else (16, 16, 320)
+    fixed, moving = (_noise(shape, seed) for seed in (1, 2))
+    try:
+        return parity.compare(method, session, [Pair("long", fixed, moving, (1.0, 1.0, 1.0))])
+    finally:
+        session.close()
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_one_graph_holds_the_warps_and_gives_what_torch_gives(method, model, backend):
+    assert check_model(model).ops["GridSample"] == 2
+    result = found(method, model, backend, "fp32")
+    assert result.displacement_mean > 0.5
+    assert result.max < 2e-3  # a tenth of the limit
+
+
+def test_half_precision_keeps_the_places_of_warps_in_float32(method, model):
+    result = found(method, precision.half(model), "onnxruntime", "fp16")
+    # places in half floats would be off by up to a quarter of a voxel at the far end, and fields with them
+    assert 0 < result.max < 0.01
+
+
+@pytest.mark.parametrize("kind", ["bf16", "fp16"])
+def test_lower_precisions_run_in_openvino_within_what_a_wrong_place_would_cost(method, model, kind):
+    result = found(method, precision.half(model) if kind == "fp16" else model, "openvino", kind)
+    assert 0 < result.mean < 0.1  # the limit of an export
