@@ -10,7 +10,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "bind/devices.h"
 #include "cpu/memory.h"
 #include "solver/operations.h"
 
@@ -44,8 +46,7 @@ using Mask = std::optional<In<std::uint8_t, 3>>;
 template <class T>
 using Into = std::optional<nb::ndarray<T, nb::c_contig, nb::device::cpu>>;
 
-const Operations* find_operations(const std::string& target);  // ValueError if this CPU cannot run it
-void require(bool ok, const char* message);                    // ValueError
+void require(bool ok, const char* message);  // ValueError
 
 template <class T>
 Out<T> make(std::initializer_list<std::int64_t> shape, const Into<T>& out) {
@@ -56,17 +57,52 @@ Out<T> make(std::initializer_list<std::int64_t> shape, const Into<T>& out) {
   return Out<T>(*out);
 }
 
-// The table and a queue for one call; the GIL is released while it lives.
+// The table and a queue for one call; the GIL is released while it lives. Arrays go to the table's memory, where that
+// is not the host's, and come back when the call ends.
 class Call {
  public:
   Call(const std::string& target, int threads);
-  const Operations* operator->() const { return operations_; }
-  Queue& queue() { return *queue_; }
+  ~Call() noexcept(false);
+  const Operations* operator->() const { return place_.operations; }
+  const Operations& operations() const { return *place_.operations; }
+  Queue& queue() { return *place_.queue; }
+
+  template <class T>
+  const T* in(const T* host, std::size_t count) {
+    return static_cast<const T*>(there(const_cast<T*>(host), count * sizeof(T), true, false));
+  }
+  template <class T>
+  T* out(T* host, std::size_t count) {
+    return static_cast<T*>(there(host, count * sizeof(T), false, true));
+  }
+  template <class Array>
+  auto in(const Array& array) {
+    return in(array.data(), array.size());
+  }
+  template <class Array>
+  auto out(const Array& array) {
+    return out(array.data(), array.size());
+  }
+  template <class Array>
+  auto in_out(const Array& array) {
+    return static_cast<decltype(array.data())>(there(array.data(), array.size() * sizeof(*array.data()), true, true));
+  }
+  const std::uint8_t* in(const Mask& mask) { return mask ? in(mask->data(), mask->size()) : nullptr; }
 
  private:
-  const Operations* operations_;
-  std::unique_ptr<Queue> queue_;
+  struct Staged {
+    void *there, *host;
+    std::size_t bytes;
+    bool back;
+  };
+  void* there(void* host, std::size_t bytes, bool to, bool back);
+
+  Place place_;
+  std::vector<Staged> staged_;
   nb::gil_scoped_release unlocked_;
 };
+
+inline const Half* half(const std::uint16_t* bits) { return reinterpret_cast<const Half*>(bits); }
+inline Half* half(std::uint16_t* bits) { return reinterpret_cast<Half*>(bits); }
 
 }  // namespace mmreg::bind

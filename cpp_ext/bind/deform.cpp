@@ -5,6 +5,7 @@
 #include <nanobind/stl/tuple.h>
 
 #include "bind/engine.h"
+#include "bind/scans.h"
 #include "pipeline/network.h"
 #include "solver/fill.h"
 
@@ -40,18 +41,24 @@ nb::tuple deform_images(In<float, 3> fixed, In<float, 3> moving, std::tuple<doub
                         Mask fixed_valid, Mask moving_valid, nb::dict overrides, nb::object describe, int planes,
                         int threads, const std::string& target) {
   require(fixed.size() == moving.size(), "fixed and moving must be on one grid");
-  const DeformInput given{fixed.data(),
-                          moving.data(),
-                          fixed_valid ? fixed_valid->data() : nullptr,
-                          moving_valid ? moving_valid->data() : nullptr,
+  const Place place = open_place(target, threads);
+  const Operations& operations = *place.operations;
+  Queue* const queue = place.queue.get();
+  const auto scan_of = [](const In<float, 3>& image, const Mask& mask) {
+    return Scan{image.data(), extent(image, 0), AffineMap(), mask ? mask->data() : nullptr};
+  };
+  const Placed fixed_there(operations, *queue, scan_of(fixed, fixed_valid)),
+      moving_there(operations, *queue, scan_of(moving, moving_valid));
+  const DeformInput given{(*fixed_there).data,
+                          (*moving_there).data,
+                          (*fixed_there).mask,
+                          (*moving_there).mask,
                           extent(fixed, 0),
                           {std::get<0>(spacing_mm), std::get<1>(spacing_mm), std::get<2>(spacing_mm)},
                           nullptr,
                           nullptr,
                           0};
   Out<float> u = make<float>({3, given.n.d, given.n.h, given.n.w});
-  const Operations& operations = *find_operations(target);
-  std::unique_ptr<Queue> queue(operations.open(threads));
   const Filled filled = fill(operations, *queue, given);
   const DeformInput& input = filled.input;
   const DeformFacts facts = look(operations, *queue, input);

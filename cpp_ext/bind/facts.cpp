@@ -16,7 +16,7 @@ static nb::tuple unfold(In<float, 4> u, float floor, int rounds, int threads, co
   std::int64_t left = 0;
   {
     Call call(target, threads);
-    left = call->unfold(call.queue(), out.data(), n, floor, rounds);
+    left = call->unfold(call.queue(), call.in_out(out), n, floor, rounds);
   }
   return nb::make_tuple(out, left);
 }
@@ -26,7 +26,7 @@ static nb::dict detail(In<float, 3> image, float background, float low, float hi
   Detail d{};
   {
     Call call(target, threads);
-    d = call->detail(call.queue(), image.data(), extent(image, 0), {background, low, high});
+    d = call->detail(call.queue(), call.in(image), extent(image, 0), {background, low, high});
   }
   nb::dict out;
   out["count"] = d.count, out["sum"] = d.sum, out["square"] = d.square;
@@ -41,8 +41,8 @@ static Out<std::int32_t> active_rows(In<float, 3> fixed, float fixed_background,
   require(margin >= 0, "margin must not be negative");
   Out<std::int32_t> rows = make<std::int32_t>({std::int64_t(n.d) * n.h, 2});
   Call call(target, threads);
-  call->active_rows(call.queue(), fixed.data(), fixed_background, moving.data(), moving_background, n, margin,
-                    rows.data());
+  call->active_rows(call.queue(), call.in(fixed), fixed_background, call.in(moving), moving_background, n, margin,
+                    call.out(rows));
   return rows;
 }
 
@@ -52,7 +52,7 @@ static Out<std::uint8_t> above(In<float, 3> values, Mask mask, float threshold, 
   require(!mask || mask->size() == values.size(), "mask must have the shape of the values");
   Out<std::uint8_t> flags = make<std::uint8_t>({n.d, n.h, n.w});
   Call call(target, threads);
-  call->above(call.queue(), values.data(), mask ? mask->data() : nullptr, voxels(n), threshold, flags.data());
+  call->above(call.queue(), call.in(values), call.in(mask), voxels(n), threshold, call.out(flags));
   return flags;
 }
 
@@ -61,7 +61,7 @@ static Out<float> combine(float a, In<float, 3> x, float b, In<float, 3> y, int 
   require(x.size() == y.size(), "x and y must have the same shape");
   Out<float> out = make<float>({n.d, n.h, n.w});
   Call call(target, threads);
-  call->combine(call.queue(), voxels(n), a, x.data(), b, y.data(), out.data());
+  call->combine(call.queue(), voxels(n), a, call.in(x), b, call.in(y), call.out(out));
   return out;
 }
 
@@ -71,8 +71,8 @@ static Out<float> weighted(In<float, 4> field, In<float, 3> weight, int threads,
   for (int a = 0; a < 3; ++a) require(field.shape(a + 1) == weight.shape(a), "weight must have the shape of a channel");
   Out<float> out = make<float>({std::int64_t(field.shape(0)), n.d, n.h, n.w});
   Call call(target, threads);
-  (call.operator->()->*operation)(call.queue(), field.data(), int(field.shape(0)), voxels(n), weight.data(),
-                                  out.data());
+  (call.operator->()->*operation)(call.queue(), call.in(field), int(field.shape(0)), voxels(n), call.in(weight),
+                                  call.out(out));
   return out;
 }
 
@@ -82,7 +82,7 @@ static Out<float> select(In<std::uint8_t, 3> mask, In<float, 3> inside, In<float
   require(mask.size() == inside.size() && mask.size() == outside.size(), "all three must have the same shape");
   Out<float> out = make<float>({n.d, n.h, n.w});
   Call call(target, threads);
-  call->select(call.queue(), mask.data(), voxels(n), inside.data(), outside.data(), out.data());
+  call->select(call.queue(), call.in(mask), voxels(n), call.in(inside), call.in(outside), call.out(out));
   return out;
 }
 
@@ -91,7 +91,7 @@ static nb::tuple texture(In<float, 3> image, int threads, const std::string& tar
   Out<float> noise = make<float>({n.d, n.h, n.w}), contrast = make<float>({n.d, n.h, n.w});
   {
     Call call(target, threads);
-    call->texture(call.queue(), image.data(), n, noise.data(), contrast.data());
+    call->texture(call.queue(), call.in(image), n, call.out(noise), call.out(contrast));
   }
   return nb::make_tuple(noise, contrast);
 }
@@ -103,7 +103,7 @@ static Out<float> add_affine(In<float, 4> u, Numbers linear, Numbers map, int th
   require(map.shape(0) == 3 && map.shape(1) == 4, "map must have shape (3, 4)");
   Out<float> out = make<float>({3, n.d, n.h, n.w});
   Call call(target, threads);
-  call->add_affine(call.queue(), u.data(), n, linear.data(), map.data(), out.data());
+  call->add_affine(call.queue(), call.in(u), n, linear.data(), map.data(), call.out(out));
   return out;
 }
 
@@ -112,7 +112,7 @@ static Out<float> lengths(In<float, 4> u, int threads, const std::string& target
   require(u.shape(0) == 3, "displacement must have shape (3, D, H, W)");
   Out<float> out = make<float>({n.d, n.h, n.w});
   Call call(target, threads);
-  call->lengths(call.queue(), u.data(), n, out.data());
+  call->lengths(call.queue(), call.in(u), n, call.out(out));
   return out;
 }
 

@@ -8,7 +8,7 @@ static Out<float> gaussian(In<float, 4> image, Sigma sigma_vox, const Into<float
   const Extent n = extent(image, 1);
   Out<float> out = make<float>({std::int64_t(image.shape(0)), n.d, n.h, n.w}, into);
   Call call(target, threads);
-  call->gaussian(call.queue(), image.data(), int(image.shape(0)), n, sigma_vox.data(), out.data());
+  call->gaussian(call.queue(), call.in(image), int(image.shape(0)), n, sigma_vox.data(), call.out(out));
   return out;
 }
 
@@ -18,7 +18,7 @@ static Out<float> box(In<float, 4> image, Triple radius, const Into<float>& into
   const Extent n = extent(image, 1);
   Out<float> out = make<float>({std::int64_t(image.shape(0)), n.d, n.h, n.w}, into);
   Call call(target, threads);
-  call->box(call.queue(), image.data(), int(image.shape(0)), n, radius.data(), out.data());
+  call->box(call.queue(), call.in(image), int(image.shape(0)), n, radius.data(), call.out(out));
   return out;
 }
 
@@ -28,7 +28,7 @@ static Out<float> pool(In<float, 4> image, Triple factor, const Into<float>& int
   const Extent n = extent(image, 1), m = pooled(n, factor);
   Out<float> out = make<float>({std::int64_t(image.shape(0)), m.d, m.h, m.w}, into);
   Call call(target, threads);
-  call->pool(call.queue(), image.data(), int(image.shape(0)), n, factor.data(), out.data());
+  call->pool(call.queue(), call.in(image), int(image.shape(0)), n, factor.data(), call.out(out));
   return out;
 }
 
@@ -38,7 +38,7 @@ static Out<float> mind(In<float, 3> image, int radius, int dilation, const Into<
   const Extent n = extent(image, 0);
   Out<float> out = make<float>({12, n.d, n.h, n.w}, into);
   Call call(target, threads);
-  call->mind(call.queue(), image.data(), n, radius, dilation, out.data());
+  call->mind(call.queue(), call.in(image), n, radius, dilation, call.out(out));
   return out;
 }
 
@@ -48,7 +48,7 @@ static Out<std::uint16_t> mind_half(In<float, 3> image, int radius, int dilation
   const Extent n = extent(image, 0);
   Out<std::uint16_t> out = make<std::uint16_t>({n.d, n.h, n.w, 16}, into);
   Call call(target, threads);
-  call->mind_half(call.queue(), image.data(), n, radius, dilation, reinterpret_cast<Half*>(out.data()));
+  call->mind_half(call.queue(), call.in(image), n, radius, dilation, half(call.out(out)));
   return out;
 }
 
@@ -60,7 +60,7 @@ static Out<std::uint16_t> pool_features(In<std::uint16_t, 4> features, Triple fa
   const Extent n = extent(features, 0), m = pooled(n, factor);
   Out<std::uint16_t> out = make<std::uint16_t>({m.d, m.h, m.w, channels}, into);
   Call call(target, threads);
-  call->pool_features(call.queue(), halves(features), channels, n, factor.data(), reinterpret_cast<Half*>(out.data()));
+  call->pool_features(call.queue(), half(call.in(features)), channels, n, factor.data(), half(call.out(out)));
   return out;
 }
 

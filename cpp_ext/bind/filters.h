@@ -16,9 +16,4 @@ inline Extent pooled(Extent n, const Triple& f) {
   return {(n.d + f[0] - 1) / f[0], (n.h + f[1] - 1) / f[1], (n.w + f[2] - 1) / f[2]};
 }
 
-template <class Array>
-const Half* halves(const Array& a) {
-  return reinterpret_cast<const Half*>(a.data());
-}
-
 }  // namespace mmreg::bind

@@ -1,30 +1,37 @@
 // Python bindings: check, allocate, release the GIL, call. No arithmetic.
 #include <nanobind/stl/vector.h>
 
-#include <vector>
+#include <exception>
 
 #include "bind/arrays.h"
+#include "solver/device_error.h"
 
 namespace mmreg::bind {
 
-const Operations* find_operations(const std::string& target) {
-  const Operations* found = cpu_operations(target.empty() ? nullptr : target.c_str());
-  if (!found) throw nb::value_error(("this CPU cannot run target '" + target + "'").c_str());
-  return found;
+Call::Call(const std::string& target, int threads) : place_(open_place(target, threads)) {}
+
+Call::~Call() noexcept(false) {
+  struct Released {
+    Call& call;
+    ~Released() {
+      for (const Staged& s : call.staged_) call->release(call.queue(), s.there);
+    }
+  } const released{*this};
+  if (std::uncaught_exceptions() > 0) return;
+  for (const Staged& s : staged_)
+    if (s.back) place_.operations->download(queue(), s.host, s.there, s.bytes);
 }
 
-Call::Call(const std::string& target, int threads)
-    : operations_(find_operations(target)), queue_(operations_->open(threads)) {}
+void* Call::there(void* host, std::size_t bytes, bool to, bool back) {
+  if (!place_.operations->on_device || !host) return host;
+  void* const memory = place_.operations->allocate(queue(), bytes);
+  staged_.push_back({memory, host, bytes, back});
+  if (to) place_.operations->upload(queue(), memory, host, bytes);
+  return memory;
+}
 
 void require(bool ok, const char* message) {
   if (!ok) throw nb::value_error(message);
-}
-
-static std::vector<std::string> targets() {
-  std::vector<std::string> names;
-  for (const char* const* name = cpu_target_names(); *name; ++name)
-    if (cpu_operations(*name)) names.push_back(*name);
-  return names;
 }
 
 void bind_displacement(nb::module_&);
@@ -41,9 +48,25 @@ void bind_facts(nb::module_&);
 
 }  // namespace mmreg::bind
 
+namespace mmreg::bind {
+
+// As the error of the package that has the same code.
+static void translate(const std::exception_ptr& thrown, void*) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const DeviceError& error) {
+    const nb::object made = nb::module_::import_("mmreg_rt.errors").attr("device_error")(error.code, error.what());
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made.ptr())), made.ptr());
+  }
+}
+
+}  // namespace mmreg::bind
+
 NB_MODULE(_native, m) {
   using namespace mmreg::bind;
+  nanobind::register_exception_translator(translate);
   m.def("targets", &targets, "CPU targets that this machine runs, best first.");
+  m.def("why_no_device", &why_no_device, "library"_a, "Why operations on a device cannot run here; empty if they can.");
   bind_displacement(m);
   bind_sampling(m);
   bind_align(m);

@@ -94,12 +94,13 @@ nb::dict register_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix m
     if (PyErr_CheckSignals() != 0) return interrupted = true;
     return cancelled && nb::cast<bool>((*cancelled)(stage_name(stage), share));
   };
-  const Operations& operations = *find_operations(target);
-  const std::unique_ptr<Queue> queue(operations.open(threads));
+  const Place place = open_place(target, threads);
+  const Operations& operations = *place.operations;
   PipelineResult result;
   {
     nb::gil_scoped_release unlocked;
-    result = run(operations, *queue, f, m, options);
+    const Placed fixed_there(operations, *place.queue, f), moving_there(operations, *place.queue, m);
+    result = run(operations, *place.queue, *fixed_there, *moving_there, options);
   }
   if (interrupted) throw nb::python_error();
   return described(result, f.extent, m.extent, network.has_value());

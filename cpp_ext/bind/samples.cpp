@@ -33,7 +33,7 @@ Out<float> condense(In<float, 3> image, std::array<int, 3> factor, float low, fl
   const std::uint8_t* inside = checked(mask, image);
   Out<float> out = make<float>({n.d / f.d, n.h / f.h, n.w / f.w});
   Call call(target, threads);
-  call->condense(call.queue(), image.data(), inside, n, f, t, out.data());
+  call->condense(call.queue(), call.in(image), call.in(inside, image.size()), n, f, t, call.out(out));
   return out;
 }
 
@@ -42,27 +42,30 @@ Out<float> sample_points(In<float, 3> image, In<float, 2> points, Mask mask, int
   const std::uint8_t* inside = checked(mask, image);
   Out<float> out = make<float>({std::int64_t(points.shape(1))});
   Call call(target, threads);
-  call->sample_points(call.queue(), image.data(), inside, extent(image, 0), points.data(),
-                      std::int64_t(points.shape(1)), out.data());
+  call->sample_points(call.queue(), call.in(image), call.in(inside, image.size()), extent(image, 0), call.in(points),
+                      std::int64_t(points.shape(1)), call.out(out));
   return out;
 }
 
-SampleList list(const In<float, 2>& points, const In<float, 1>& values) {
+void require_samples(const In<float, 2>& points, const In<float, 1>& values) {
   require(points.shape(0) == 3 && points.shape(1) == values.shape(0), "points must have shape (3, N), values (N,)");
-  return {points.data(), values.data(), std::int64_t(values.shape(0))};
+}
+
+SampleList samples(Call& call, const In<float, 2>& points, const In<float, 1>& values) {
+  return {call.in(points), call.in(values), std::int64_t(values.shape(0))};
 }
 
 Out<float> sample_histogram(In<float, 2> points, In<float, 1> values, In<float, 3> moving, In<float, 3> maps, int bins,
                             int threads, const std::string& target) {
   require(maps.shape(1) == 3 && maps.shape(2) == 4, "maps must have shape (K, 3, 4)");
   require(bins >= 8 && bins <= 64 && moving.size() > 0, "bins must be 8 to 64, and moving must have voxels");
-  const SampleList fixed = list(points, values);
+  require_samples(points, values);
   std::vector<IndexMap> list_of_maps(maps.shape(0));
   for (std::size_t i = 0; i < maps.size(); ++i) list_of_maps[i / 12].affine[i % 12] = maps.data()[i];
   Out<float> out = make<float>({std::int64_t(maps.shape(0)), bins, bins});
   Call call(target, threads);
-  call->sample_histogram(call.queue(), fixed, moving.data(), extent(moving, 0), list_of_maps.data(), int(maps.shape(0)),
-                         bins, out.data());
+  call->sample_histogram(call.queue(), samples(call, points, values), call.in(moving), extent(moving, 0),
+                         list_of_maps.data(), int(maps.shape(0)), bins, call.out(out));
   return out;
 }
 
@@ -71,13 +74,13 @@ Out<double> sample_gradient(In<float, 2> points, In<float, 1> values, In<float, 
   require(map.shape(0) == 3 && map.shape(1) == 4, "map must have shape (3, 4)");
   require(gain.shape(0) == gain.shape(1) && gain.shape(0) >= 8 && gain.shape(0) <= 64 && moving.size() > 0,
           "gain must be square with 8 to 64 bins, and moving must have voxels");
-  const SampleList fixed = list(points, values);
+  require_samples(points, values);
   IndexMap index_map;
   for (int k = 0; k < 12; ++k) index_map.affine[k] = map.data()[k];
   Out<double> out = make<double>({3, 4});
   Call call(target, threads);
-  call->sample_gradient(call.queue(), fixed, moving.data(), extent(moving, 0), index_map, int(gain.shape(0)),
-                        gain.data(), out.data());
+  call->sample_gradient(call.queue(), samples(call, points, values), call.in(moving), extent(moving, 0), index_map,
+                        int(gain.shape(0)), call.in(gain), call.out(out));
   return out;
 }
 

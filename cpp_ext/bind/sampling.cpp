@@ -50,7 +50,8 @@ static Out<float> warp(In<float, 4> moving, In<float, 4> u, const std::string& i
   std::uint8_t* const flags = mask_of(valid, n);
   Out<float> out = make<float>({channels, n.d, n.h, n.w}, into);
   Call call(target, threads);
-  call->warp(call.queue(), moving.data(), channels, m, u.data(), n, kind, edge, out.data(), flags);
+  call->warp(call.queue(), call.in(moving), channels, m, call.in(u), n, kind, edge, call.out(out),
+             call.out(flags, std::size_t(voxels(n))));
   return out;
 }
 
@@ -61,7 +62,7 @@ static Out<std::int32_t> warp_labels(In<std::int32_t, 3> moving, In<float, 4> u,
   const Extent n = extent(u, 1);
   Out<std::int32_t> out = make<std::int32_t>({n.d, n.h, n.w});
   Call call(target, threads);
-  call->warp_labels(call.queue(), moving.data(), extent(moving, 0), u.data(), n, out.data());
+  call->warp_labels(call.queue(), call.in(moving), extent(moving, 0), call.in(u), n, call.out(out));
   return out;
 }
 
@@ -79,8 +80,8 @@ static Out<float> resample_affine(In<float, 4> moving, In<double, 2> map, std::t
   std::uint8_t* const flags = mask_of(valid, n);
   Out<float> out = make<float>({channels, n.d, n.h, n.w}, into);
   Call call(target, threads);
-  call->resample_affine(call.queue(), moving.data(), channels, extent(moving, 1), map.data(), n, kind, edge, out.data(),
-                        flags);
+  call->resample_affine(call.queue(), call.in(moving), channels, extent(moving, 1), map.data(), n, kind, edge,
+                        call.out(out), call.out(flags, std::size_t(voxels(n))));
   return out;
 }
 
@@ -88,7 +89,7 @@ static Out<float> prefilter(In<float, 4> image, int threads, const std::string& 
   const Extent n = extent(image, 1);
   Out<float> out = make<float>({std::int64_t(image.shape(0)), n.d, n.h, n.w});
   Call call(target, threads);
-  call->prefilter(call.queue(), image.data(), int(image.shape(0)), n, out.data());
+  call->prefilter(call.queue(), call.in(image), int(image.shape(0)), n, call.out(out));
   return out;
 }
 

@@ -4,6 +4,7 @@
 
 #include "bind/arrays.h"
 #include "solver/align.h"
+#include "solver/table_memory.h"
 
 namespace mmreg::bind {
 
@@ -24,6 +25,26 @@ inline Scan scan(const Image& image, const Matrix& affine, const Mask& mask) {
     for (int k = 0; k < 3; ++k) require(mask->shape(k) == image.shape(k), "a mask must have the shape of its scan");
   return out;
 }
+
+// A scan in a table's memory, for as long as this lives.
+class Placed {
+ public:
+  Placed(const Operations& operations, Queue& queue, const Scan& given) : scan_(given) {
+    if (!operations.on_device) return;
+    const std::size_t count = std::size_t(voxels(given.extent));
+    image_ = TableMemory<float>(operations, queue, count), image_.upload(given.data);
+    scan_.data = image_.data();
+    if (!given.mask) return;
+    mask_ = TableMemory<std::uint8_t>(operations, queue, count), mask_.upload(given.mask);
+    scan_.mask = mask_.data();
+  }
+  const Scan& operator*() const { return scan_; }
+
+ private:
+  TableMemory<float> image_;
+  TableMemory<std::uint8_t> mask_;
+  Scan scan_;
+};
 
 inline AlignKind align_kind(const std::string& name) {
   require(name == "none" || name == "rigid" || name == "affine", "align must be none, rigid or affine");

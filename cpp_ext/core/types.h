@@ -21,6 +21,11 @@ struct Extent {  // voxels along axes 0, 1, 2; w is contiguous; a 2-D image has 
 
 MMREG_INLINE std::int64_t voxels(Extent n) { return std::int64_t(n.d) * n.h * n.w; }
 
+struct Voxel {  // a voxel, or the first of a vector of them, and its index in the volume
+  int z, y, x;
+  std::int64_t index;
+};
+
 struct Half {  // IEEE binary16, storage only
   std::uint16_t bits;
 };

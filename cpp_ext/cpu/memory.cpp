@@ -21,6 +21,8 @@ void* allocate_aligned(std::size_t bytes) {
   return memory;
 }
 
+const Heap host_heap = {allocate_aligned, std::free};
+
 void* cpu_allocate(Queue& queue, std::size_t bytes) { return static_cast<CpuQueue&>(queue).take(bytes); }
 void cpu_release(Queue& queue, void* memory) { static_cast<CpuQueue&>(queue).give_back(memory); }
 void cpu_trim(Queue& queue) { static_cast<CpuQueue&>(queue).trim(); }

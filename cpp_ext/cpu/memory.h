@@ -2,11 +2,13 @@
 #pragma once
 #include <cstddef>
 
+#include "solver/blocks.h"
 #include "solver/operations.h"
 
 namespace mmreg {
 
 void* allocate_aligned(std::size_t bytes);  // 64-byte aligned; freed by std::free; throws std::bad_alloc
+extern const Heap host_heap;
 Queue* open_cpu_queue(int threads);
 
 void* cpu_allocate(Queue&, std::size_t bytes);

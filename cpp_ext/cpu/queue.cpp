@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "cpu/blocks.h"
+#include "solver/blocks.h"
 #include "cpu/memory.h"
 
 namespace mmreg {
@@ -86,7 +86,7 @@ class Pool final : public CpuQueue {
   }
 
   std::vector<std::thread> workers_;
-  Blocks blocks_;
+  Blocks blocks_{host_heap};
   std::mutex mutex_;
   std::condition_variable wake_, done_;
   std::atomic<std::int64_t> next_{0};

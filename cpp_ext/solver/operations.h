@@ -6,7 +6,9 @@
 //   voxels of their own grid, components ordered like the axes. Features are Half, channel-last,
 //   (d, h, w, channels), channels a multiple of 16, unused ones zero.
 // - A displacement u maps a point of its grid to p + u(p): warping is a pull-back.
-// - Pointers belong to the table's memory; outputs never overlap inputs unless the comment says so.
+// - Pointers to images, fields, features, masks, samples and gains belong to the table's memory; outputs never overlap
+//   inputs unless the comment says so. A few numbers at a time are host memory, both ways: maps, radii, fractions, and
+//   the results of joint_histogram, percentiles and force (its histogram and sums).
 // - Results are bit-identical for any number of threads: work is cut into pieces whose size does not
 //   depend on the threads, and partial sums are added in the order of the pieces.
 // - Scratch memory belongs to the queue: it grows on first use and is reused afterwards.
@@ -17,6 +19,7 @@
 #include "core/force_data.h"
 #include "core/histogram.h"
 #include "core/image_facts.h"
+#include "core/options.h"
 #include "core/types.h"
 
 namespace mmreg {
@@ -24,9 +27,6 @@ namespace mmreg {
 struct Queue {  // a pool of threads (CPU) or a stream (CUDA); one user at a time
   virtual ~Queue() = default;
 };
-
-enum class Interpolation : int { nearest, linear, cubic };  // cubic: B-spline of prefiltered coefficients
-enum class Border : int { zero, extend };  // outside: 0 (images), or the border value (fields, features)
 
 // Determinants of p -> p + u(p) with the differences of u taken in 9 ways: [0] as `jacobian` does; [1 + 4a + 2b + c]
 // with a, b, c = 1 for the forward and 0 for the backward difference along axis 0, 1, 2, at the voxels that have all
@@ -52,6 +52,7 @@ struct Inversion {
 
 struct Operations {
   const char* name;
+  bool on_device;  // its memory is not the host's: data goes through upload and download
 
   Queue* (*open)(int threads);  // threads <= 0: as many as this process may use
   void* (*allocate)(Queue&, std::size_t bytes);

@@ -1,10 +1,11 @@
 // Memory of a queue: blocks apart from each other, and never more kept than was in use at once.
-#include "cpu/blocks.h"
+#include "solver/blocks.h"
 
 #include <algorithm>
 #include <cstdint>
 #include <random>
 
+#include "cpu/memory.h"
 #include "tests/check.h"
 
 namespace mmreg::test {
@@ -23,7 +24,7 @@ struct Held {
 }  // namespace
 
 TEST(queue_memory, hold_what_was_written_until_they_are_given_back) {
-  Blocks blocks;
+  Blocks blocks(host_heap);
   std::mt19937 random(7);
   std::vector<Held> held;
   std::size_t most_used = 0;
@@ -46,7 +47,7 @@ TEST(queue_memory, hold_what_was_written_until_they_are_given_back) {
 }
 
 TEST(queue_memory, are_freed_when_they_are_trimmed) {
-  Blocks blocks;
+  Blocks blocks(host_heap);
   void* const one = blocks.take(3 << 20);
   void* const other = blocks.take(100);
   blocks.give_back(one);
@@ -59,7 +60,7 @@ TEST(queue_memory, are_freed_when_they_are_trimmed) {
 
 #if !defined(__SANITIZE_ADDRESS__)
 TEST(queue_memory, serve_again_what_nearly_fits_and_nothing_much_smaller) {
-  Blocks blocks;
+  Blocks blocks(host_heap);
   void* const one = blocks.take(1 << 20);
   blocks.give_back(one);
   CHECK(blocks.take((1 << 20) - (1 << 16)) == one);

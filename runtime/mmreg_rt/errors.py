@@ -7,6 +7,7 @@
     ├── BundleError           a model bundle, its manifest or a network in it cannot be used or trusted
     ├── TransformError        a transform or displacement field cannot be used
     ├── BackendUnavailable    the device, CPU target or backend asked for cannot run here
+    ├── DeviceError           a device ran out of memory, was lost, or did not do what it was asked
     ├── RegistrationError     the registration itself could not produce a result
     ├── TrainingError         a training run cannot go on
     └── Cancelled             the caller asked to stop
@@ -56,6 +57,10 @@ class BackendUnavailable(MmregError):
     """The device, CPU target or backend asked for cannot run here."""
 
 
+class DeviceError(MmregError):
+    """A device ran out of memory, was lost, or did not do what it was asked."""
+
+
 class RegistrationError(MmregError):
     """The registration itself could not produce a result."""
 
@@ -66,3 +71,18 @@ class TrainingError(MmregError):
 
 class Cancelled(MmregError):
     """The caller asked to stop."""
+
+
+WHAT_TO_DO = {
+    "MMREG_E_DEVICE": "Take device='cpu', or see what `mmreg doctor` says of the driver.",
+    "MMREG_E_DEVICE_MEMORY": "Take a coarser grid or a smaller scan, or free memory of the device.",
+    "MMREG_E_DEVICE_STREAM": "Give a stream of the same device that is still alive.",
+    "MMREG_E_DEVICE_CODE": "This build has no code for this device: update the driver, or build from source.",
+    "MMREG_E_DEVICE_LOST": "The device cannot be used again by this process: restart it.",
+}
+
+
+def device_error(code: str, message: str) -> MmregError:
+    """The error of what the compiled module reports of a device."""
+    kind = BackendUnavailable if code in ("MMREG_E_DEVICE", "MMREG_E_DEVICE_CODE") else DeviceError
+    return kind(code, f"{message[:1].upper()}{message[1:]}. {WHAT_TO_DO[code]}")

@@ -1,4 +1,5 @@
-"""Kernel tests run on every CPU target of this machine and with one and more threads."""
+"""Kernel tests run on every CPU target of this machine with one and more threads, on a CUDA device, and on the CUDA
+operations as they are compiled for the host."""
 
 import numpy as np
 import pytest
@@ -8,9 +9,15 @@ from mmreg_rt import _native
 ALL_TARGETS = ("baseline", "avx2", "avx512")
 
 
-@pytest.fixture(params=ALL_TARGETS)
+DEVICES = ("cuda_on_host", "cuda")
+
+
+@pytest.fixture(params=ALL_TARGETS + DEVICES)
 def target(request):
-    if request.param not in _native.targets():
+    if request.param in DEVICES:
+        if reason := _native.why_no_device(request.param):
+            pytest.skip(reason)
+    elif request.param not in _native.targets():
         pytest.skip(f"this CPU does not run {request.param}")
     return request.param
 

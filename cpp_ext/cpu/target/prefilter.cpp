@@ -1,5 +1,6 @@
-// Cubic B-spline coefficients of an image, mirrored about its border voxels: a causal and an anticausal recursion along
-// each axis. Unser, Aldroubi, Eden: B-spline signal processing, IEEE Trans. Signal Processing 41 (1993), box 2.
+// Cubic B-spline coefficients of an image, mirrored about its border voxels: recursions along each axis.
+#include "core/prefilter.h"
+
 #include "cpu/target/operations.h"
 #include "cpu/target/vectors.h"
 
@@ -8,42 +9,8 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr float pole = -0.26794919243112270647f;  // sqrt(3) - 2
-constexpr float gain = 6.0f;                      // (1 - pole) (1 - 1 / pole)
-constexpr int horizon = 16;                       // |pole|^16 < 1e-9
-
 typedef float Strip __attribute__((vector_size(16 * lanes)));  // four vectors side by side
 typedef float StripAnywhere __attribute__((vector_size(16 * lanes), aligned(4), may_alias));
-
-// Start of the causal recursion over the mirrored line.
-template <class Real, class Get>
-MMREG_INLINE Real first(int n, Get get) {
-  const int period = 2 * (n - 1);
-  Real sum = gain * get(0);
-  float power = gain * pole;
-  for (int i = 1; i < horizon; ++i, power *= pole) {
-    const int k = i % period;
-    sum += power * get(k < n ? k : period - k);
-  }
-  return sum;
-}
-
-// Start of the anticausal recursion, from the last two values of the causal one.
-template <class Real>
-MMREG_INLINE Real last(Real end, Real before) {
-  return (pole / (pole * pole - 1.0f)) * (end + pole * before);
-}
-
-// In place along a line, or along as many lines side by side as a Real holds.
-template <class Real, class Get, class Set>
-MMREG_INLINE void filter(int n, Get get, Set set) {
-  if (n == 1) return;
-  Real c = first<Real>(n, get), before = c;
-  set(0, c);
-  for (int i = 1; i < n; ++i) before = c, set(i, c = gain * get(i) + pole * c);
-  set(n - 1, c = last(c, before));
-  for (int i = n - 2; i >= 0; --i) set(i, c = pole * (c - get(i)));
-}
 
 // The lines of `n` elements `stride` apart that start at p, p + 1, ... p + width - 1.
 MMREG_INLINE void filter_lines(float* p, int width, int n, std::int64_t stride) {

@@ -2,25 +2,11 @@
 // points touch are loaded and permuted, which is far cheaper than gathering each value from memory. The weight of a row
 // is computed from its distance to each point, so that a row which a point does not touch weighs 0 there.
 #pragma once
-#include "core/interpolation.h"
+// clang-format off: the second is written in terms of the first
 #include "cpu/target/vectors.h"
-
+#include "core/sampling.h"
+// clang-format on
 namespace mmreg::MMREG_TARGET {
-
-struct Points {  // in voxels of the sampled volume
-  Floats z, y, x;
-};
-
-struct Source {  // the sampled volume; channels are `size` apart
-  const float* data;
-  Extent n;
-  std::int64_t size;
-  Floats last_z, last_y, last_x;
-};
-
-MMREG_INLINE Source source(const float* data, Extent n) {
-  return {data, n, voxels(n), splat(float(n.d - 1)), splat(float(n.h - 1)), splat(float(n.w - 1))};
-}
 
 constexpr int window = 2 * lanes;  // columns of a row within reach of one permute
 

@@ -1,71 +1,17 @@
+// The table of a CPU target. Memory and queues are the same for all of them.
 #include "cpu/memory.h"
-#include "cpu/target/operations.h"
-
-#define MMREG_TEXT_(x) #x
-#define MMREG_TEXT(x) MMREG_TEXT_(x)
+#include "solver/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 
-extern const Operations operations;
-const Operations operations = {
-    MMREG_TEXT(MMREG_TARGET),
-
-    open_cpu_queue,
-    cpu_allocate,
-    cpu_release,
-    cpu_trim,
-    cpu_copy,
-    cpu_copy,
-
-    warp,
-    warp_labels,
-    resample_affine,
-    prefilter,
-
-    compose,
-    integrate,
-    invert,
-    jacobian,
-    folding,
-    reach,
-
-    add_affine,
-    lengths,
-    combine,
-    multiply,
-    divide,
-    select,
-    summary,
-
-    gaussian,
-    box,
-    pool,
-    pool_features,
-    mind,
-    mind_half,
-    cost_volume,
-    cost_volume_half,
-    smooth_cost,
-    smooth_cost_half,
-    coupled_convex,
-    coupled_convex_half,
-
-    local_ncc,
-    joint_histogram,
-    percentiles,
-    condense,
-    sample_points,
-    sample_histogram,
-    sample_gradient,
-    interleave,
-    attach,
-    force,
-    descent,
-    above,
-    detail,
-    texture,
-    active_rows,
-    unfold,
-};
+constexpr bool on_device = false;
+Queue* open(int threads) { return open_cpu_queue(threads); }
+void* allocate(Queue& queue, std::size_t bytes) { return cpu_allocate(queue, bytes); }
+void release(Queue& queue, void* memory) { cpu_release(queue, memory); }
+void trim(Queue& queue) { cpu_trim(queue); }
+void upload(Queue& queue, void* to, const void* from, std::size_t bytes) { cpu_copy(queue, to, from, bytes); }
+void download(Queue& queue, void* to, const void* from, std::size_t bytes) { cpu_copy(queue, to, from, bytes); }
 
 }  // namespace mmreg::MMREG_TARGET
+
+#include "solver/target_table.h"

@@ -22,11 +22,6 @@ MMREG_INLINE void store_flags(std::uint8_t* p, Ints mask, Whole) {
   std::memcpy(p, &flags, sizeof flags);
 }
 
-struct Voxel {  // the first of a vector of voxels, and its index in the volume
-  int z, y, x;
-  std::int64_t index;
-};
-
 // body(voxel, count) for every vector of rows begin..end; count is Whole, or the int that is left at the end of a row.
 template <class Body>
 MMREG_INLINE void for_vectors_of_rows(Extent n, std::int64_t begin, std::int64_t end, Body&& body) {

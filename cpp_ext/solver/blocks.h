@@ -7,14 +7,19 @@
 
 namespace mmreg {
 
+struct Heap {                            // where fresh memory comes from
+  void* (*allocate)(std::size_t bytes);  // throws std::bad_alloc or a DeviceError
+  void (*release)(void* memory);
+};
+
 class Blocks {
  public:
-  Blocks() = default;
+  explicit Blocks(Heap heap) : heap_(heap) {}
   Blocks(const Blocks&) = delete;
   Blocks& operator=(const Blocks&) = delete;
   ~Blocks();
 
-  void* take(std::size_t bytes);  // 64-byte aligned; throws std::bad_alloc
+  void* take(std::size_t bytes);
   void give_back(void* memory);
   void trim();  // frees what is kept
 
@@ -29,6 +34,7 @@ class Blocks {
 
   void shrink(std::size_t most_kept);
 
+  Heap heap_;
   std::vector<Block> used_, kept_;  // kept_: the oldest first
   std::size_t used_bytes_ = 0, kept_bytes_ = 0, most_used_bytes_ = 0;
 };

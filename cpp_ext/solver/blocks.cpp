@@ -1,10 +1,7 @@
-#include "cpu/blocks.h"
+#include "solver/blocks.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <iterator>
-
-#include "cpu/memory.h"
 
 namespace mmreg {
 namespace {
@@ -22,7 +19,7 @@ constexpr bool kKeep = true;
 }  // namespace
 
 Blocks::~Blocks() {
-  for (const Block& block : used_) std::free(block.memory);
+  for (const Block& block : used_) heap_.release(block.memory);
   trim();
 }
 
@@ -38,7 +35,7 @@ void* Blocks::take(std::size_t bytes) {
     const std::size_t wanted = used_bytes_ + bytes;
     const std::size_t most = most_used_bytes_ + most_used_bytes_ / kSlack;
     shrink(most > wanted ? most - wanted : 0);
-    used_.push_back({allocate_aligned(bytes), bytes});
+    used_.push_back({heap_.allocate(bytes), bytes});
   }
   used_bytes_ += used_.back().bytes;
   most_used_bytes_ = std::max(most_used_bytes_, used_bytes_);
@@ -58,7 +55,7 @@ void Blocks::trim() { shrink(0); }
 
 void Blocks::shrink(std::size_t most_kept) {
   std::size_t gone = 0;
-  for (; kept_bytes_ > most_kept; ++gone) kept_bytes_ -= kept_[gone].bytes, std::free(kept_[gone].memory);
+  for (; kept_bytes_ > most_kept; ++gone) kept_bytes_ -= kept_[gone].bytes, heap_.release(kept_[gone].memory);
   kept_.erase(kept_.begin(), kept_.begin() + std::ptrdiff_t(gone));
 }
 

@@ -1,0 +1,31 @@
+# nvcc is called by hand: CMake's own CUDA language wants to link and run a program first, which needs a driver library.
+# Whole-program compilation, one object a file, machine code for every capability and PTX for later ones.
+set(MMREG_NVCC_FLAGS -std=c++17 -O3 -Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra --extended-lambda
+                     --expt-relaxed-constexpr -DMMREG_TARGET=cuda -I${CMAKE_SOURCE_DIR}/cpp_ext
+                     -Xptxas=-v -Xptxas=--warn-on-spills --threads=0)
+foreach(capability ${MMREG_CUDA_SASS})
+  list(APPEND MMREG_NVCC_FLAGS -gencode=arch=compute_${capability},code=sm_${capability})
+endforeach()
+foreach(capability ${MMREG_CUDA_PTX})
+  list(APPEND MMREG_NVCC_FLAGS -gencode=arch=compute_${capability},code=compute_${capability})
+endforeach()
+
+file(GLOB MMREG_CUDA_HEADERS CONFIGURE_DEPENDS cpp_ext/cuda/*.h cpp_ext/core/*.h cpp_ext/solver/*.h)
+set(objects)
+foreach(source ${MMREG_CUDA_SOURCES} ${CMAKE_SOURCE_DIR}/cpp_ext/solver/blocks.cpp)
+  get_filename_component(name ${source} NAME)
+  set(object ${CMAKE_BINARY_DIR}/cuda/${name}.o)
+  # what ptxas says of registers and spills stays beside the object
+  add_custom_command(OUTPUT ${object}
+                     COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/cuda
+                     COMMAND sh -c "\"$@\" 2> '${object}.txt' || { cat '${object}.txt'; exit 1; }" nvcc
+                             ${MMREG_NVCC} ${MMREG_NVCC_FLAGS} -c ${source} -o ${object}
+                     DEPENDS ${source} ${MMREG_CUDA_HEADERS} VERBATIM)
+  list(APPEND objects ${object})
+endforeach()
+set(MMREG_CUDA_LIBRARY ${CMAKE_BINARY_DIR}/libmmreg_cuda.so)
+add_custom_command(OUTPUT ${MMREG_CUDA_LIBRARY}
+                   COMMAND ${MMREG_NVCC} -shared -cudart=static -Xlinker=--exclude-libs,ALL -o ${MMREG_CUDA_LIBRARY}
+                           ${objects}
+                   DEPENDS ${objects} VERBATIM)
+add_custom_target(mmreg_cuda ALL DEPENDS ${MMREG_CUDA_LIBRARY})

@@ -1,0 +1,99 @@
+#include "bind/devices.h"
+
+#include <dlfcn.h>
+#include <nanobind/nanobind.h>
+#include <unistd.h>
+
+#include <map>
+#include <mutex>
+
+#include "cuda/device.h"
+#include "solver/device_error.h"
+
+namespace mmreg::bind {
+namespace {
+
+namespace nb = nanobind;
+
+struct Library {
+  Device device{};
+  std::string reason;  // why there is none
+};
+
+std::string folder() {  // of this module
+  Dl_info info{};
+  dladdr(reinterpret_cast<void*>(&folder), &info);
+  const std::string path = info.dli_fname ? info.dli_fname : "";
+  return path.substr(0, path.rfind('/') + 1);
+}
+
+Library load(const std::string& name) {
+  Library found;
+  const std::string path = folder() + "libmmreg_" + name + ".so";
+  void* const handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!handle) {
+    found.reason = "this build has no " + name + " operations";  // or they cannot be loaded
+    if (access(path.c_str(), F_OK) == 0) found.reason = dlerror();
+    return found;
+  }
+  const auto device = reinterpret_cast<Device (*)()>(dlsym(handle, "mmreg_device"));
+  if (!device) {
+    found.reason = path + " is not a library of operations";
+    return found;
+  }
+  found.device = device();
+  if (found.device.operations_bytes != sizeof(Operations))
+    found.device.operations = nullptr,
+    found.reason = path + " was built for another version; install the package again";
+  else if (!found.device.operations)
+    found.reason = found.device.reason;
+  return found;
+}
+
+const Library& library(const std::string& name) {  // a device that was not there is looked for again
+  static std::mutex mutex;
+  static std::map<std::string, Library> all;
+  const std::lock_guard<std::mutex> hold(mutex);
+  Library& entry = all[name];
+  if (!entry.device.operations) entry = load(name);
+  return entry;
+}
+
+bool is_device(const std::string& name) { return name == "cuda" || name == "cuda_on_host"; }
+
+int number(const std::string& digits) {
+  const bool fits = !digits.empty() && digits.size() < 4 && digits.find_first_not_of("0123456789") == std::string::npos;
+  if (!fits) throw nb::value_error(("a device is named cuda or cuda:N, not cuda:" + digits).c_str());
+  return std::stoi(digits);
+}
+
+}  // namespace
+
+std::vector<std::string> targets() {
+  std::vector<std::string> names;
+  for (const char* const* name = cpu_target_names(); *name; ++name)
+    if (cpu_operations(*name)) names.push_back(*name);
+  return names;
+}
+
+std::string why_no_device(const std::string& name) {
+  if (!is_device(name)) throw nb::value_error(("there is no kind of device named " + name).c_str());
+  const Library& found = library(name);
+  return found.device.operations ? "" : found.reason;
+}
+
+Place open_place(const std::string& target, int threads) {
+  const std::size_t colon = target.find(':');
+  const std::string name = target.substr(0, colon);
+  if (is_device(name)) {
+    const int device = colon == std::string::npos ? 0 : number(target.substr(colon + 1));
+    const Library& found = library(name);
+    if (!found.device.operations) throw DeviceError("MMREG_E_DEVICE", name + " was asked for: " + found.reason);
+    return {found.device.operations, std::unique_ptr<Queue>(found.device.open_on(device, nullptr))};
+  }
+  const Operations* const operations = cpu_operations(target.empty() ? nullptr : target.c_str());
+  if (!operations) throw nb::value_error(("this CPU cannot run target '" + target + "'").c_str());
+  return {operations, std::unique_ptr<Queue>(operations->open(threads))};
+}
+
+}  // namespace mmreg::bind

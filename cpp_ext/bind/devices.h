@@ -1,0 +1,24 @@
+// Operation tables by the name of their target: those of the CPU are part of this module, those of a device lie in a
+// library beside it that is loaded when it is asked for.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "solver/operations.h"
+
+namespace mmreg::bind {
+
+struct Place {  // where operations run
+  const Operations* operations;
+  std::unique_ptr<Queue> queue;
+};
+
+// target: "" (the best of this CPU), a name of `targets`, "cuda" or "cuda:N". Throws nb::value_error for a name that
+// this CPU cannot run, DeviceError for a device that is not there.
+Place open_place(const std::string& target, int threads);
+
+std::vector<std::string> targets();                     // of the CPU, best first
+std::string why_no_device(const std::string& library);  // "cuda", "cuda_on_host": empty if there is one
+
+}  // namespace mmreg::bind

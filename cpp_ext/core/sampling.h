@@ -1,0 +1,151 @@
+// Values of a volume at points, from the voxels around each. Floats and Ints are what the processor works on at a time:
+// include the header that defines them before this one, cpu/target/simd.h (vectors) or cuda/lane.h (one point).
+//
+// One definition for every interpolation and border: the value at the nearest point of the volume's box, times a fade
+// that is 1 for `Border::extend`. For `Border::zero` the fade falls from 1 to 0 within one voxel outside the box, which
+// for linear interpolation is what zeros around the volume give; nearest has a sharp edge half a voxel outside. A point
+// that is not finite gives NaN.
+#pragma once
+#include "core/interpolation.h"
+#include "core/options.h"
+#include "core/types.h"
+
+namespace mmreg::MMREG_TARGET {
+
+struct Points {  // in voxels of the sampled volume
+  Floats z, y, x;
+};
+
+struct Source {  // the sampled volume; channels are `size` apart
+  const float* data;
+  Extent n;
+  std::int64_t size;
+  Floats last_z, last_y, last_x;
+};
+
+MMREG_INLINE Source source(const float* data, Extent n) {
+  return {data, n, voxels(n), splat(float(n.d - 1)), splat(float(n.h - 1)), splat(float(n.w - 1))};
+}
+
+MMREG_INLINE Floats clamp(Floats v, Floats last) { return min(max(v, Floats{}), last); }  // NaN gives 0
+MMREG_INLINE Points clamp(const Points& p, const Source& s) {
+  return {clamp(p.z, s.last_z), clamp(p.y, s.last_y), clamp(p.x, s.last_x)};
+}
+
+MMREG_INLINE Floats fade(Floats v, int n) { return max(min(splat(1.0f), min(1.0f + v, float(n) - v)), Floats{}); }
+MMREG_INLINE Floats fade(const Points& p, Extent n) { return fade(p.z, n.d) * fade(p.y, n.h) * fade(p.x, n.w); }
+
+// Points within half a voxel of the volume's box: the footprint of its voxels.
+MMREG_INLINE Ints inside(Floats v, int n) { return (v >= -0.5f) & (v <= float(n) - 0.5f); }
+MMREG_INLINE Ints inside(const Points& p, Extent n) { return inside(p.z, n.d) & inside(p.y, n.h) & inside(p.x, n.w); }
+
+MMREG_INLINE Floats poison(const Points& p) { return 0.0f * p.z + 0.0f * p.y + 0.0f * p.x; }  // 0, or NaN if not finite
+
+MMREG_INLINE Ints row_start(Ints z, Ints y, Extent n) { return (z * n.h + y) * n.w; }
+
+MMREG_INLINE Ints nearest_index(const Points& p, const Source& s) {
+  const Points c = clamp(p, s);  // first: the conversion to an index is only defined for what an index can hold
+  return row_start(truncate(c.z + 0.5f), truncate(c.y + 0.5f), s.n) + truncate(c.x + 0.5f);
+}
+
+template <int C>
+MMREG_INLINE void gather_linear(const Source& s, const Points& c, Floats (&value)[C]) {
+  const Ints z = truncate(c.z), y = truncate(c.y), x = max(min(truncate(c.x), splat(s.n.w - 2)), Ints{});
+  const Ints z1 = min(z + 1, splat(s.n.d - 1)), y1 = min(y + 1, splat(s.n.h - 1));
+  const Floats wz = c.z - to_floats(z), wy = c.y - to_floats(y), wx = c.x - to_floats(x);
+  const Ints start[4] = {row_start(z, y, s.n) + x, row_start(z, y1, s.n) + x, row_start(z1, y, s.n) + x,
+                         row_start(z1, y1, s.n) + x};
+  const Floats weight[4] = {(1.0f - wz) * (1.0f - wy), (1.0f - wz) * wy, wz * (1.0f - wy), wz * wy};
+  const float* volume = s.data;
+  for (int k = 0; k < C; ++k, volume += s.size) {
+    Floats low = Floats{}, high = Floats{};
+    for (int r = 0; r < 4; ++r) {
+      const NextTo pair = s.n.w > 1 ? gather_pairs(volume, start[r]) : NextTo{gather(volume, start[r]), Floats{}};
+      low += weight[r] * pair.low, high += weight[r] * pair.high;
+    }
+    value[k] = (1.0f - wx) * low + wx * high;
+  }
+}
+
+struct CubicAxis {  // indices and weights of the four coefficients along an axis
+  Ints index[4];
+  Floats weight[4];
+};
+
+MMREG_INLINE CubicAxis cubic_axis(Floats v, int n) {
+  CubicAxis a;
+  const Ints first = truncate(v);
+  cubic_weights(v - to_floats(first), a.weight);
+  for (int i = 0; i < 4; ++i) a.index[i] = mirror(first + (i - 1), n);
+  return a;
+}
+
+template <int C>
+MMREG_INLINE void gather_cubic(const Source& s, const Points& c, Floats (&value)[C]) {
+  const CubicAxis z = cubic_axis(c.z, s.n.d), y = cubic_axis(c.y, s.n.h), x = cubic_axis(c.x, s.n.w);
+  const float* coefficients = s.data;
+  for (int k = 0; k < C; ++k, coefficients += s.size) {
+    value[k] = Floats{};
+    for (int a = 0; a < 4; ++a)
+      for (int b = 0; b < 4; ++b) {
+        const Ints row = row_start(z.index[a], y.index[b], s.n);
+        Floats along = Floats{};
+        for (int i = 0; i < 4; ++i) along += x.weight[i] * gather(coefficients, row + x.index[i]);
+        value[k] += z.weight[a] * y.weight[b] * along;
+      }
+  }
+}
+
+// C channels at points p whose nearest points in the box are c.
+template <Interpolation kind, int C>
+MMREG_INLINE void gather_values(const Source& s, const Points& p, const Points& c, Floats (&value)[C]) {
+  if constexpr (kind == Interpolation::nearest) {
+    const Ints index = nearest_index(p, s);
+    for (int k = 0; k < C; ++k) value[k] = gather(s.data + k * s.size, index);
+  }
+  if constexpr (kind == Interpolation::linear) gather_linear(s, c, value);
+  if constexpr (kind == Interpolation::cubic) gather_cubic(s, c, value);
+}
+
+// What lies outside of the box, and NaN.
+template <Interpolation kind, int C>
+MMREG_INLINE void apply_border(const Source& s, Border border, const Points& p, Floats (&value)[C]) {
+  const Floats nan = poison(p);
+  for (int k = 0; k < C; ++k) {
+    if (border == Border::zero && kind == Interpolation::nearest) value[k] = inside(p, s.n) ? value[k] : Floats{};
+    if (border == Border::zero && kind != Interpolation::nearest) value[k] *= fade(p, s.n);
+    value[k] += nan;
+  }
+}
+
+// The points p + u(p) of a displacement on grid n.
+struct Displaced {
+  const float* u;
+  std::int64_t size;  // of a component
+  template <class Count>
+  MMREG_INLINE Points operator()(Voxel v, Count count) const {
+    const float* p = u + v.index;
+    return {float(v.z) + load(p, count), float(v.y) + load(p + size, count),
+            to_floats(v.x + lane_numbers()) + load(p + 2 * size, count)};
+  }
+};
+
+// Points A (z, y, x) + b: the start of each vector in double, then steps along the row.
+struct Mapped {
+  double map[12];  // 3 x 4, rows z, y, x
+  MMREG_INLINE Floats along(const double* a, const Voxel& v) const {
+    return float(a[0] * v.z + a[1] * v.y + a[2] * v.x + a[3]) + float(a[2]) * to_floats(lane_numbers());
+  }
+  template <class Count>
+  MMREG_INLINE Points operator()(const Voxel& v, Count) const {
+    return {along(map, v), along(map + 4, v), along(map + 8, v)};
+  }
+};
+
+inline Mapped mapped(const double* map) {
+  Mapped points;
+  for (int i = 0; i < 12; ++i) points.map[i] = map[i];
+  return points;
+}
+
+}  // namespace mmreg::MMREG_TARGET

@@ -1,0 +1,159 @@
+// How an operation runs on a CUDA device: as many threads as there are elements or voxels, or blocks of threads that
+// share memory and wait for each other. Bodies are lambdas marked MMREG_DEVICE that take all they need by value.
+//
+// Any C++ compiler builds the same files for the host, where threads run one after another (MMREG_CUDA_ON_HOST): the
+// kernels are then tested against their twins on machines without a GPU. What only a device can show is speed, and
+// races between the threads of a block.
+#pragma once
+#include "core/types.h"
+#include "solver/operations.h"
+
+#if defined(__CUDACC__)
+#include <cuda_runtime.h>
+#define MMREG_DEVICE __device__
+#define MMREG_CONSTANT static __device__ constexpr
+#elif defined(MMREG_CUDA_ON_HOST)
+#include <vector>
+#define MMREG_DEVICE
+#define MMREG_CONSTANT static constexpr
+#else
+#error "compile with nvcc, or with MMREG_CUDA_ON_HOST for the host"
+#endif
+
+namespace mmreg::MMREG_TARGET {
+
+constexpr int block_threads = 256;
+constexpr int tile_columns = 32, tile_rows = block_threads / tile_columns;  // of the voxels of a block
+constexpr int most_shared_bytes = 48 << 10;                                 // of a block, on every device
+
+// A block of threads. What threads leave in shared memory in one `threads` is there for all of them in the next;
+// local variables do not last from one to the next.
+struct Block {
+  int index;              // of the block
+  unsigned char* memory;  // shared, as many bytes as were asked for
+
+  template <class Body>
+  MMREG_DEVICE void threads(const Body& body) const {  // body(thread) for all threads; then they wait for each other
+#if defined(__CUDACC__)
+    body(int(threadIdx.x));
+    __syncthreads();
+#else
+    for (int t = 0; t < block_threads; ++t) body(t);
+#endif
+  }
+};
+
+// *to += value while others do the same, in no particular order: exact, and so always the same, for integers only.
+MMREG_DEVICE inline void atomic_add(std::uint32_t* to, std::uint32_t value) {
+#if defined(__CUDACC__)
+  atomicAdd(to, value);
+#else
+  *to += value;
+#endif
+}
+MMREG_DEVICE inline void atomic_add(unsigned long long* to, unsigned long long value) {
+#if defined(__CUDACC__)
+  atomicAdd(to, value);
+#else
+  *to += value;
+#endif
+}
+
+#if defined(__CUDACC__)
+
+// While it lives, the queue's device is the thread's own.
+class Launch {
+ public:
+  explicit Launch(Queue&);
+  ~Launch();
+  void check(const char* what) const;  // throws a DeviceError if what was launched did not start
+  const cudaStream_t stream;
+
+ private:
+  int before_;
+};
+
+template <class Body>
+__global__ void __launch_bounds__(block_threads) run_each(std::int64_t count, const Body body) {
+  const std::int64_t i = blockIdx.x * std::int64_t(block_threads) + threadIdx.x;
+  if (i < count) body(i);
+}
+
+template <class Body>
+__global__ void __launch_bounds__(block_threads) run_voxels(Extent n, const Body body) {
+  const std::int64_t row = blockIdx.x * std::int64_t(tile_rows) + threadIdx.y;
+  const int x = blockIdx.y * tile_columns + threadIdx.x;
+  if (x >= n.w || row >= std::int64_t(n.d) * n.h) return;
+  const int z = int(row) / n.h;
+  body(Voxel{z, int(row) - z * n.h, x, row * n.w + x});
+}
+
+template <class Body>
+__global__ void __launch_bounds__(block_threads) run_blocks(const Body body) {
+  extern __shared__ __align__(16) unsigned char shared_memory[];
+  body(Block{int(blockIdx.x), shared_memory});
+}
+
+inline unsigned pieces_of(std::int64_t count, int size) { return unsigned((count + size - 1) / size); }
+
+// body(i) for i in [0, count).
+template <class Body>
+void for_each(Queue& queue, std::int64_t count, const Body& body) {
+  if (count <= 0) return;
+  const Launch launch(queue);
+  run_each<<<pieces_of(count, block_threads), block_threads, 0, launch.stream>>>(count, body);
+  launch.check("a kernel over elements");
+}
+
+// body(voxel) for every voxel of a grid.
+template <class Body>
+void for_voxels(Queue& queue, Extent n, const Body& body) {
+  if (voxels(n) <= 0) return;
+  const dim3 blocks(pieces_of(std::int64_t(n.d) * n.h, tile_rows), pieces_of(n.w, tile_columns));
+  const Launch launch(queue);
+  run_voxels<<<blocks, dim3(tile_columns, tile_rows), 0, launch.stream>>>(n, body);
+  launch.check("a kernel over voxels");
+}
+
+// body(block) for `count` blocks, each with `shared_bytes` of memory of its own.
+template <class Body>
+void for_blocks(Queue& queue, std::int64_t count, int shared_bytes, const Body& body) {
+  if (count <= 0) return;
+  const Launch launch(queue);
+  run_blocks<<<unsigned(count), block_threads, shared_bytes, launch.stream>>>(body);
+  launch.check("a kernel over blocks");
+}
+
+#else
+
+// While kernels run, and only then, the table's memory can be touched: a host that follows a device pointer is found.
+struct DeviceAccess {
+  DeviceAccess();
+  ~DeviceAccess();
+};
+
+template <class Body>
+void for_each(Queue&, std::int64_t count, const Body& body) {
+  const DeviceAccess access;
+  for (std::int64_t i = 0; i < count; ++i) body(i);
+}
+
+template <class Body>
+void for_voxels(Queue&, Extent n, const Body& body) {
+  const DeviceAccess access;
+  Voxel v{0, 0, 0, 0};
+  for (v.z = 0; v.z < n.d; ++v.z)
+    for (v.y = 0; v.y < n.h; ++v.y)
+      for (v.x = 0; v.x < n.w; ++v.x, ++v.index) body(v);
+}
+
+template <class Body>
+void for_blocks(Queue&, std::int64_t count, int shared_bytes, const Body& body) {
+  const DeviceAccess access;
+  std::vector<unsigned long long> shared(std::size_t(shared_bytes) / 8 + 1);
+  for (std::int64_t i = 0; i < count; ++i) body(Block{int(i), reinterpret_cast<unsigned char*>(shared.data())});
+}
+
+#endif
+
+}  // namespace mmreg::MMREG_TARGET

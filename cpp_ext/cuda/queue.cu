@@ -1,0 +1,152 @@
+#if defined(__CUDACC__)  // the host has queue_on_host.cpp
+#include <string>
+
+#include "cuda/device.h"
+#include "cuda/launch.h"
+#include "cuda/queue.h"
+#include "solver/device_error.h"
+#include "solver/target_operations.h"
+
+namespace mmreg::MMREG_TARGET {
+namespace {
+
+std::string megabytes(std::size_t bytes) { return std::to_string(bytes >> 20) + " MB"; }
+
+const char* code_of(cudaError_t error) {
+  switch (error) {
+    case cudaErrorMemoryAllocation:
+      return "MMREG_E_DEVICE_MEMORY";
+    case cudaErrorNoDevice:
+    case cudaErrorInsufficientDriver:
+    case cudaErrorInvalidDevice:
+    case cudaErrorInitializationError:
+    case cudaErrorSystemDriverMismatch:
+      return "MMREG_E_DEVICE";
+    case cudaErrorInvalidResourceHandle:
+    case cudaErrorContextIsDestroyed:
+      return "MMREG_E_DEVICE_STREAM";
+    case cudaErrorNoKernelImageForDevice:
+    case cudaErrorUnsupportedPtxVersion:
+      return "MMREG_E_DEVICE_CODE";
+    default:
+      return "MMREG_E_DEVICE_LOST";
+  }
+}
+
+void check(cudaError_t error, const std::string& what) {
+  if (error == cudaSuccess) return;
+  cudaGetLastError();  // forgotten, unless it is one that stays
+  throw DeviceError(code_of(error), what + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")");
+}
+
+void* allocate_on_device(std::size_t bytes) {
+  void* memory = nullptr;
+  const cudaError_t error = cudaMalloc(&memory, bytes ? bytes : 1);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    std::size_t left = 0, all = 0;
+    cudaMemGetInfo(&left, &all);
+    throw DeviceError("MMREG_E_DEVICE_MEMORY", megabytes(bytes) + " more of device memory were asked for, and " +
+                                                   megabytes(left) + " of " + megabytes(all) + " are free");
+  }
+  check(error, "allocating device memory");
+  return memory;
+}
+
+constexpr Heap device_heap = {allocate_on_device, [](void* memory) { cudaFree(memory); }};
+
+// A device is current to a thread: what is done for a queue is done on its device, and the caller's is put back.
+int enter(int device) {
+  int before = 0;
+  check(cudaGetDevice(&before), "asking for the device");
+  if (before != device) check(cudaSetDevice(device), "changing to device " + std::to_string(device));
+  return before;
+}
+
+class OnDevice {
+ public:
+  explicit OnDevice(int device) : before_(enter(device)) {}
+  ~OnDevice() { cudaSetDevice(before_); }
+
+ private:
+  const int before_;
+};
+
+struct CudaQueue : Queue {
+  CudaQueue(int device_, cudaStream_t stream_, bool own_) : device(device_), stream(stream_), own(own_) {}
+  ~CudaQueue() override {
+    cudaStreamSynchronize(stream);  // its memory may still be in use
+    if (own) cudaStreamDestroy(stream);
+  }
+
+  const int device;
+  const cudaStream_t stream;
+  const bool own;
+  Blocks blocks{device_heap};
+};
+
+CudaQueue& cuda(Queue& queue) { return static_cast<CudaQueue&>(queue); }
+
+}  // namespace
+
+Launch::Launch(Queue& queue) : stream(cuda(queue).stream), before_(enter(cuda(queue).device)) {}
+Launch::~Launch() { cudaSetDevice(before_); }
+void Launch::check(const char* what) const { mmreg::MMREG_TARGET::check(cudaGetLastError(), what); }
+
+Queue* open(int) {
+  int device = 0;
+  check(cudaGetDevice(&device), "asking for the device");
+  return open_on(device, nullptr);
+}
+
+Queue* open_on(int device, void* stream) {
+  const OnDevice on(device);
+  if (stream) return new CudaQueue(device, static_cast<cudaStream_t>(stream), false);
+  cudaStream_t own = nullptr;
+  check(cudaStreamCreateWithFlags(&own, cudaStreamNonBlocking), "making a stream");
+  return new CudaQueue(device, own, true);
+}
+
+void* take(Queue& queue, std::size_t bytes) {
+  const OnDevice on(cuda(queue).device);
+  try {
+    return cuda(queue).blocks.take(bytes);
+  } catch (const DeviceError&) {  // what is kept may be too small to serve and too large to leave room
+    cuda(queue).blocks.trim();
+    return cuda(queue).blocks.take(bytes);
+  }
+}
+
+void give_back(Queue& queue, void* memory) { cuda(queue).blocks.give_back(memory); }
+
+void* allocate(Queue& queue, std::size_t bytes) { return take(queue, bytes); }
+void release(Queue& queue, void* memory) { give_back(queue, memory); }
+
+void trim(Queue& queue) {
+  const OnDevice on(cuda(queue).device);
+  check(cudaStreamSynchronize(cuda(queue).stream), "waiting for the device");
+  cuda(queue).blocks.trim();
+}
+
+void upload(Queue& queue, void* to, const void* from, std::size_t bytes) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, cuda(queue).stream), "copying to the device");
+}
+
+void download(Queue& queue, void* to, const void* from, std::size_t bytes) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, cuda(queue).stream), "copying from the device");
+  check(cudaStreamSynchronize(cuda(queue).stream), "waiting for the device");
+}
+
+const char* why_no_device() {
+  static thread_local std::string reason;
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaSuccess && count > 0) return nullptr;
+  reason = error == cudaSuccess ? "no CUDA device is present" : cudaGetErrorString(error);
+  cudaGetLastError();
+  return reason.c_str();
+}
+
+}  // namespace mmreg::MMREG_TARGET
+
+#endif

@@ -1,0 +1,30 @@
+// The queue of a CUDA table: a stream of one device and the memory that is used on it. Work on a queue is in order, so
+// memory that was given back can be taken again before what used it has run.
+#pragma once
+#include <cstddef>
+
+#include "solver/blocks.h"
+#include "solver/operations.h"
+
+namespace mmreg::MMREG_TARGET {
+
+void* take(Queue&, std::size_t bytes);
+void give_back(Queue&, void* memory);
+
+// Scratch memory of an operation: `Scratch<float> row(queue, count)`. Lambdas take its pointer: `row.data()`.
+template <class T>
+class Scratch {
+ public:
+  Scratch(Queue& queue, std::int64_t count)
+      : queue_(queue), data_(static_cast<T*>(take(queue, sizeof(T) * std::size_t(count > 0 ? count : 1)))) {}
+  ~Scratch() { give_back(queue_, data_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  T* data() const { return data_; }
+
+ private:
+  Queue& queue_;
+  T* data_;
+};
+
+}  // namespace mmreg::MMREG_TARGET

@@ -1,0 +1,95 @@
+// The queue of the CUDA operations where they are compiled for the host. Their memory is one region that nobody may
+// touch but kernels and copies: a host that follows a device pointer ends the process, as it does on a device.
+#include <sys/mman.h>
+
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <new>
+
+#include "cuda/device.h"
+#include "cuda/launch.h"
+#include "cuda/queue.h"
+#include "solver/target_operations.h"
+
+namespace mmreg::MMREG_TARGET {
+namespace {
+
+constexpr std::size_t region_bytes = std::size_t(1) << 36, page = 4096;
+
+// First fit over one reserved region.
+class Region {
+ public:
+  Region() {
+    void* const found = mmap(nullptr, region_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (found == MAP_FAILED) throw std::bad_alloc();
+    base_ = static_cast<unsigned char*>(found);
+  }
+  void* take(std::size_t bytes) {
+    const std::lock_guard<std::mutex> hold(mutex_);
+    bytes = (bytes + page - 1) / page * page + page;  // and a page between blocks
+    std::size_t at = 0;
+    for (const auto& [start, size] : used_) {
+      if (start - at >= bytes) break;
+      at = start + size;
+    }
+    if (at + bytes > region_bytes) throw std::bad_alloc();
+    used_[at] = bytes;
+    end_ = at + bytes > end_ ? at + bytes : end_;
+    if (open_) mprotect(base_, end_, PROT_READ | PROT_WRITE);
+    return base_ + at;
+  }
+  void give_back(void* memory) {
+    const std::lock_guard<std::mutex> hold(mutex_);
+    const auto found = used_.find(std::size_t(static_cast<unsigned char*>(memory) - base_));
+    if (found == used_.end()) return;
+    madvise(memory, found->second, MADV_DONTNEED);
+    used_.erase(found);
+  }
+  void access(int change) {
+    const std::lock_guard<std::mutex> hold(mutex_);
+    const int before = open_;
+    open_ += change;
+    if (end_ && (before == 0 || open_ == 0)) mprotect(base_, end_, open_ ? PROT_READ | PROT_WRITE : PROT_NONE);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::size_t, std::size_t> used_;
+  unsigned char* base_ = nullptr;
+  std::size_t end_ = 0;
+  int open_ = 0;
+};
+
+Region& region() {
+  static Region* const one = new Region;  // outlives every queue
+  return *one;
+}
+
+}  // namespace
+
+DeviceAccess::DeviceAccess() { region().access(1); }
+DeviceAccess::~DeviceAccess() { region().access(-1); }
+
+Queue* open(int) { return new Queue; }
+Queue* open_on(int, void*) { return new Queue; }
+
+void* take(Queue&, std::size_t bytes) { return region().take(bytes); }
+void give_back(Queue&, void* memory) { region().give_back(memory); }
+void* allocate(Queue& queue, std::size_t bytes) { return take(queue, bytes); }
+void release(Queue& queue, void* memory) { give_back(queue, memory); }
+void trim(Queue&) {}
+
+void upload(Queue&, void* to, const void* from, std::size_t bytes) {
+  const DeviceAccess access;
+  std::memcpy(to, from, bytes);
+}
+
+void download(Queue&, void* to, const void* from, std::size_t bytes) {
+  const DeviceAccess access;
+  std::memcpy(to, from, bytes);
+}
+
+const char* why_no_device() { return nullptr; }
+
+}  // namespace mmreg::MMREG_TARGET

@@ -1,0 +1,65 @@
+// Many values to one, on the device, in an order that does not depend on what runs when.
+#pragma once
+#include "cuda/launch.h"
+#include "cuda/queue.h"
+#include "solver/target_operations.h"
+
+namespace mmreg::MMREG_TARGET {
+
+constexpr int piece_values = block_threads * 16;  // folded by one block
+
+// values[0] = the fold of all threads' values, which stand in shared memory: a tree over block_threads values.
+template <class T, class Join>
+MMREG_DEVICE void fold_block(const Block& block, T* values, const Join& join) {
+  for (int half = block_threads / 2; half > 0; half /= 2)
+    block.threads([=] MMREG_DEVICE(int t) {
+      if (t < half) values[t] = join(values[t], values[t + half]);
+    });
+}
+
+// partial[b] = the fold of value(i) over piece b.
+template <class T, class Value, class Join>
+void fold_pieces(Queue& queue, std::int64_t count, T none, const Value& value, const Join& join, T* partial) {
+  static_assert(sizeof(T) * block_threads <= most_shared_bytes, "T is too large for the memory of a block");
+  const std::int64_t pieces = (count + piece_values - 1) / piece_values;
+  for_blocks(queue, pieces, int(sizeof(T)) * block_threads, [=] MMREG_DEVICE(const Block& block) {
+    T* const values = reinterpret_cast<T*>(block.memory);
+    const std::int64_t begin = std::int64_t(block.index) * piece_values;
+    block.threads([=] MMREG_DEVICE(int t) {
+      T sum = none;
+      for (std::int64_t i = begin + t; i < begin + piece_values && i < count; i += block_threads)
+        sum = join(sum, value(i));
+      values[t] = sum;
+    });
+    fold_block(block, values, join);
+    block.threads([=] MMREG_DEVICE(int t) {
+      if (t == 0) partial[block.index] = values[0];
+    });
+  });
+}
+
+// result[0] = none joined with value(0), value(1), ... The result stays on the device.
+template <class T, class Value, class Join>
+void fold_on_device(Queue& queue, std::int64_t count, T none, const Value& value, const Join& join, T* result) {
+  const std::int64_t pieces = (count + piece_values - 1) / piece_values;
+  if (pieces <= 1) {
+    if (count <= 0) return upload(queue, result, &none, sizeof none);
+    return fold_pieces(queue, count, none, value, join, result);
+  }
+  const Scratch<T> partial(queue, pieces);
+  const T* const parts = partial.data();
+  fold_pieces(queue, count, none, value, join, partial.data());
+  fold_on_device(queue, pieces, none, [=] MMREG_DEVICE(std::int64_t i) { return parts[i]; }, join, result);
+}
+
+// The same, waited for and brought to the host.
+template <class T, class Value, class Join>
+T fold(Queue& queue, std::int64_t count, T none, const Value& value, const Join& join) {
+  const Scratch<T> result(queue, 1);
+  fold_on_device(queue, count, none, value, join, result.data());
+  T found = none;
+  download(queue, &found, result.data(), sizeof found);
+  return found;
+}
+
+}  // namespace mmreg::MMREG_TARGET

@@ -1,0 +1,12 @@
+// An image on another grid, through an affine map of indices.
+#include "cuda/sampling.h"
+#include "solver/target_operations.h"
+
+namespace mmreg::MMREG_TARGET {
+
+void resample_affine(Queue& queue, const float* moving, int channels, Extent m, const double* map, Extent n,
+                     Interpolation kind, Border border, float* out, std::uint8_t* valid) {
+  sample_image(queue, moving, channels, m, kind, border, n, mapped(map), out, valid);
+}
+
+}  // namespace mmreg::MMREG_TARGET

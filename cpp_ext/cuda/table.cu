@@ -1,0 +1,17 @@
+// The CUDA table, and the function by which it is found.
+#include "cuda/device.h"
+#include "solver/target_operations.h"
+
+namespace mmreg::MMREG_TARGET {
+
+constexpr bool on_device = true;
+
+}  // namespace mmreg::MMREG_TARGET
+
+#include "solver/target_table.h"
+
+mmreg::Device mmreg_device() {
+  using namespace mmreg::MMREG_TARGET;
+  const char* const reason = why_no_device();
+  return {sizeof(mmreg::Operations), reason ? nullptr : &operations, reason, open_on};
+}

@@ -1,0 +1,13 @@
+// What a device reports: thrown by operation tables whose memory is not the host's.
+#pragma once
+#include <stdexcept>
+#include <string>
+
+namespace mmreg {
+
+struct DeviceError : std::runtime_error {
+  DeviceError(const char* stable_code, const std::string& message) : std::runtime_error(message), code(stable_code) {}
+  const char* code;  // as in errors.py
+};
+
+}  // namespace mmreg
