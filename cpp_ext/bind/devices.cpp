@@ -7,7 +7,6 @@
 #include <map>
 #include <mutex>
 
-#include "cuda/device.h"
 #include "solver/device_error.h"
 
 namespace mmreg::bind {
@@ -59,15 +58,23 @@ const Library& library(const std::string& name) {  // a device that was not ther
   return entry;
 }
 
-bool is_device(const std::string& name) { return name == "cuda" || name == "cuda_on_host"; }
+std::string kind_of(const std::string& target) { return target.substr(0, target.find(':')); }
 
-int number(const std::string& digits) {
-  const bool fits = !digits.empty() && digits.size() < 4 && digits.find_first_not_of("0123456789") == std::string::npos;
-  if (!fits) throw nb::value_error(("a device is named cuda or cuda:N, not cuda:" + digits).c_str());
-  return std::stoi(digits);
+bool is_device(const std::string& target) {
+  const std::string kind = kind_of(target);
+  return kind == "cuda" || kind == "cuda_on_host";
 }
 
 }  // namespace
+
+int device_number(const std::string& target) {
+  const std::size_t colon = target.find(':');
+  if (colon == std::string::npos) return 0;
+  const std::string digits = target.substr(colon + 1);
+  const bool fits = !digits.empty() && digits.size() < 4 && digits.find_first_not_of("0123456789") == std::string::npos;
+  if (!fits) throw nb::value_error(("a device is named cuda or cuda:N, not " + target).c_str());
+  return std::stoi(digits);
+}
 
 std::vector<std::string> targets() {
   std::vector<std::string> names;
@@ -76,20 +83,28 @@ std::vector<std::string> targets() {
   return names;
 }
 
-std::string why_no_device(const std::string& name) {
-  if (!is_device(name)) throw nb::value_error(("there is no kind of device named " + name).c_str());
-  const Library& found = library(name);
-  return found.device.operations ? "" : found.reason;
+std::string why_no_device(const std::string& target) {
+  if (!is_device(target)) throw nb::value_error(("there is no kind of device named " + target).c_str());
+  const Library& found = library(kind_of(target));
+  if (!found.device.operations) return found.reason;
+  try {
+    found.device.facts(device_number(target));
+  } catch (const DeviceError& error) {
+    return error.what();
+  }
+  return "";
 }
 
-Place open_place(const std::string& target, int threads) {
-  const std::size_t colon = target.find(':');
-  const std::string name = target.substr(0, colon);
-  if (is_device(name)) {
-    const int device = colon == std::string::npos ? 0 : number(target.substr(colon + 1));
-    const Library& found = library(name);
-    if (!found.device.operations) throw DeviceError("MMREG_E_DEVICE", name + " was asked for: " + found.reason);
-    return {found.device.operations, std::unique_ptr<Queue>(found.device.open_on(device, nullptr))};
+const Device* device_library(const std::string& target) {
+  const std::string reason = why_no_device(target);
+  if (!reason.empty()) throw DeviceError("MMREG_E_DEVICE", target + " was asked for: " + reason);
+  return &library(kind_of(target)).device;
+}
+
+Place open_place(const std::string& target, int threads, void* stream) {
+  if (is_device(target)) {
+    const Device* const device = device_library(target);
+    return {device->operations, std::unique_ptr<Queue>(device->open_on(device_number(target), stream))};
   }
   const Operations* const operations = cpu_operations(target.empty() ? nullptr : target.c_str());
   if (!operations) throw nb::value_error(("this CPU cannot run target '" + target + "'").c_str());

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cuda/device.h"
 #include "solver/operations.h"
 
 namespace mmreg::bind {
@@ -16,9 +17,11 @@ struct Place {  // where operations run
 
 // target: "" (the best of this CPU), a name of `targets`, "cuda" or "cuda:N". Throws nb::value_error for a name that
 // this CPU cannot run, DeviceError for a device that is not there.
-Place open_place(const std::string& target, int threads);
+Place open_place(const std::string& target, int threads, void* stream = nullptr);
 
-std::vector<std::string> targets();                     // of the CPU, best first
-std::string why_no_device(const std::string& library);  // "cuda", "cuda_on_host": empty if there is one
+std::vector<std::string> targets();                       // of the CPU, best first
+std::string why_no_device(const std::string& target);     // "cuda", "cuda:N", "cuda_on_host": empty if it can be used
+const Device* device_library(const std::string& target);  // throws DeviceError where it cannot
+int device_number(const std::string& target);
 
 }  // namespace mmreg::bind

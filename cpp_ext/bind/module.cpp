@@ -34,6 +34,7 @@ void require(bool ok, const char* message) {
   if (!ok) throw nb::value_error(message);
 }
 
+void bind_device(nb::module_&);
 void bind_displacement(nb::module_&);
 void bind_sampling(nb::module_&);
 void bind_align(nb::module_&);
@@ -66,7 +67,7 @@ NB_MODULE(_native, m) {
   using namespace mmreg::bind;
   nanobind::register_exception_translator(translate);
   m.def("targets", &targets, "CPU targets that this machine runs, best first.");
-  m.def("why_no_device", &why_no_device, "library"_a, "Why operations on a device cannot run here; empty if they can.");
+  bind_device(m);
   bind_displacement(m);
   bind_sampling(m);
   bind_align(m);

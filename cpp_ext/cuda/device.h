@@ -4,17 +4,32 @@
 
 namespace mmreg {
 
+struct DeviceFacts {
+  char name[256];
+  int capability;                     // 90 for 9.0
+  int driver, runtime;                // CUDA versions as 13020 for 13.2; driver: the newest that it knows
+  std::size_t free_bytes, all_bytes;  // of its memory, now
+};
+
 struct Device {
   std::size_t operations_bytes;                 // sizeof(Operations) as the library was compiled: must be the loader's
   const Operations* operations;                 // nullptr: not on this machine
   const char* reason;                           // why not, or nullptr
   Queue* (*open_on)(int device, void* stream);  // on a stream of the caller's; nullptr: one of its own
+  void* (*stream_of)(Queue&);
+  DeviceFacts (*facts)(int device);
+  void* (*allocate_pinned)(std::size_t bytes);  // host memory that is copied from and to without a stop in between
+  void (*release_pinned)(void* memory);
 };
 
 namespace MMREG_TARGET {
 
 const char* why_no_device();
 Queue* open_on(int device, void* stream);
+void* stream_of(Queue&);
+DeviceFacts facts(int device);
+void* allocate_pinned(std::size_t bytes);
+void release_pinned(void* memory);
 
 }  // namespace MMREG_TARGET
 }  // namespace mmreg

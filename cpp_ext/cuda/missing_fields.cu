@@ -2,12 +2,18 @@
 
 #include "solver/target_operations.h"
 namespace mmreg::MMREG_TARGET {
-Inversion invert(Queue&, const float* u, Extent n, int iterations, float tolerance, float* v) { throw std::runtime_error("missing"); }
+Inversion invert(Queue&, const float* u, Extent n, int iterations, float tolerance, float* v) {
+  throw std::runtime_error("missing");
+}
 Folding folding(Queue&, const float* u, Extent n) { throw std::runtime_error("missing"); }
 Reach reach(Queue&, const float* u, Extent n) { throw std::runtime_error("missing"); }
-void add_affine(Queue&, const float* u, Extent n, const double* linear, const double* map, float* out) { throw std::runtime_error("missing"); }
+void add_affine(Queue&, const float* u, Extent n, const double* linear, const double* map, float* out) {
+  throw std::runtime_error("missing");
+}
 void lengths(Queue&, const float* u, Extent n, float* out) { throw std::runtime_error("missing"); }
-void combine(Queue&, std::int64_t count, float a, const float* x, float b, const float* y, float* out) { throw std::runtime_error("missing"); }
+void combine(Queue&, std::int64_t count, float a, const float* x, float b, const float* y, float* out) {
+  throw std::runtime_error("missing");
+}
 void multiply(Queue&, const float* field, int channels, std::int64_t count, const float* weight, float* out) {
   std::abort();
 }

@@ -10,8 +10,12 @@ void cost_volume_half(Queue&, const Half* fixed, const Half* moving, int channel
                       const int radius[3], Half* cost) {
   std::abort();
 }
-void smooth_cost(Queue&, const float* cost, Extent n, int count, int radius, float* out) { throw std::runtime_error("missing"); }
-void smooth_cost_half(Queue&, const Half* cost, Extent n, int count, int radius, Half* out) { throw std::runtime_error("missing"); }
+void smooth_cost(Queue&, const float* cost, Extent n, int count, int radius, float* out) {
+  throw std::runtime_error("missing");
+}
+void smooth_cost_half(Queue&, const Half* cost, Extent n, int count, int radius, Half* out) {
+  throw std::runtime_error("missing");
+}
 void coupled_convex(Queue&, const float* cost, const float* u, Extent n, const int radius[3], float weight,
                     float* out) {
   std::abort();

@@ -1,4 +1,5 @@
 #if defined(__CUDACC__)  // the host has queue_on_host.cpp
+#include <cstdio>
 #include <string>
 
 #include "cuda/device.h"
@@ -136,6 +137,29 @@ void download(Queue& queue, void* to, const void* from, std::size_t bytes) {
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, cuda(queue).stream), "copying from the device");
   check(cudaStreamSynchronize(cuda(queue).stream), "waiting for the device");
 }
+
+void* stream_of(Queue& queue) { return cuda(queue).stream; }
+
+DeviceFacts facts(int device) {
+  const OnDevice on(device);
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, device), "asking what device " + std::to_string(device) + " is");
+  DeviceFacts found{};
+  std::snprintf(found.name, sizeof found.name, "%s", properties.name);
+  found.capability = 10 * properties.major + properties.minor;
+  check(cudaDriverGetVersion(&found.driver), "asking for the driver");
+  check(cudaRuntimeGetVersion(&found.runtime), "asking for the runtime");
+  check(cudaMemGetInfo(&found.free_bytes, &found.all_bytes), "asking for the memory");
+  return found;
+}
+
+void* allocate_pinned(std::size_t bytes) {
+  void* memory = nullptr;
+  check(cudaHostAlloc(&memory, bytes ? bytes : 1, cudaHostAllocPortable), "allocating " + megabytes(bytes) + " pinned");
+  return memory;
+}
+
+void release_pinned(void* memory) { cudaFreeHost(memory); }
 
 const char* why_no_device() {
   static thread_local std::string reason;

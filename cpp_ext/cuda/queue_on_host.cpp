@@ -90,6 +90,11 @@ void download(Queue&, void* to, const void* from, std::size_t bytes) {
   std::memcpy(to, from, bytes);
 }
 
+void* stream_of(Queue&) { return nullptr; }
+DeviceFacts facts(int) { return {"the host, in place of a CUDA device", 0, 0, 0, region_bytes, region_bytes}; }
+void* allocate_pinned(std::size_t bytes) { return ::operator new(bytes ? bytes : 1); }
+void release_pinned(void* memory) { ::operator delete(memory); }
+
 const char* why_no_device() { return nullptr; }
 
 }  // namespace mmreg::MMREG_TARGET

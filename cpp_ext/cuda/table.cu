@@ -13,5 +13,12 @@ constexpr bool on_device = true;
 mmreg::Device mmreg_device() {
   using namespace mmreg::MMREG_TARGET;
   const char* const reason = why_no_device();
-  return {sizeof(mmreg::Operations), reason ? nullptr : &operations, reason, open_on};
+  return {sizeof(mmreg::Operations),
+          reason ? nullptr : &operations,
+          reason,
+          open_on,
+          stream_of,
+          facts,
+          allocate_pinned,
+          release_pinned};
 }

@@ -85,4 +85,4 @@ WHAT_TO_DO = {
 def device_error(code: str, message: str) -> MmregError:
     """The error of what the compiled module reports of a device."""
     kind = BackendUnavailable if code in ("MMREG_E_DEVICE", "MMREG_E_DEVICE_CODE") else DeviceError
-    return kind(code, f"{message[:1].upper()}{message[1:]}. {WHAT_TO_DO[code]}")
+    return kind(code, f"{message}. {WHAT_TO_DO[code]}")
