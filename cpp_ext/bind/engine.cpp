@@ -3,6 +3,8 @@
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/string.h>
 
+#include <vector>
+
 #include "bind/scans.h"
 #include "solver/level.h"
 
@@ -73,6 +75,52 @@ std::function<void(Side, const float*, float*)> describer(nb::object run, Extent
     nb::gil_scoped_acquire locked;
     run(side == Side::fixed ? "fixed" : "moving", view(image, n), room(out, planes, n));
   };
+}
+
+namespace {
+
+using Describe = std::function<void(Side, const float*, float*)>;
+using Predict = std::function<void(const float*, const float*, float*)>;
+
+std::vector<float> brought(const Operations& operations, Queue& queue, const float* from, std::int64_t count) {
+  std::vector<float> here(static_cast<std::size_t>(count));
+  operations.download(queue, here.data(), from, here.size() * sizeof(float));
+  return here;
+}
+
+Describe staged(const Operations& operations, Queue& queue, const Describe& describe, std::int64_t count, int planes) {
+  return [&operations, &queue, describe, count, planes](Side side, const float* image, float* out) {
+    const std::vector<float> seen = brought(operations, queue, image, count);
+    std::vector<float> made(seen.size() * std::size_t(planes));
+    describe(side, seen.data(), made.data());
+    operations.upload(queue, out, made.data(), made.size() * sizeof(float));
+  };
+}
+
+Predict staged(const Operations& operations, Queue& queue, const Predict& predict, std::int64_t count,
+               std::size_t field_size) {
+  return [&operations, &queue, predict, count, field_size](const float* fixed, const float* moving, float* out) {
+    const std::vector<float> seen_fixed = brought(operations, queue, fixed, count),
+                             seen_moving = brought(operations, queue, moving, count);
+    std::vector<float> made(field_size);
+    predict(seen_fixed.data(), seen_moving.data(), made.data());
+    operations.upload(queue, out, made.data(), made.size() * sizeof(float));
+  };
+}
+
+}  // namespace
+
+PlacedEngine::PlacedEngine(const Operations& operations, Queue& queue, const Engine& on_host, Extent fixed,
+                           Extent moving)
+    : engine_(on_host) {
+  if (!operations.on_device) return;
+  fixed_ = TableMemory<float>(operations, queue, std::size_t(voxels(fixed))), fixed_.upload(on_host.fixed);
+  moving_ = TableMemory<float>(operations, queue, std::size_t(voxels(moving))), moving_.upload(on_host.moving);
+  engine_.fixed = fixed_.data(), engine_.moving = moving_.data();
+  const std::int64_t count = voxels(on_host.extent);
+  const Extent coarse = extent_of(on_host.extent, on_host.field_factor());
+  engine_.field = staged(operations, queue, on_host.field, count, std::size_t(on_host.dims * voxels(coarse)));
+  engine_.describe = staged(operations, queue, on_host.describe, count, on_host.planes);
 }
 
 }  // namespace mmreg::bind

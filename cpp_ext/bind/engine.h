@@ -2,6 +2,7 @@
 #pragma once
 #include "bind/arrays.h"
 #include "pipeline/engine.h"
+#include "solver/table_memory.h"
 
 namespace mmreg::bind {
 
@@ -12,5 +13,17 @@ Engine engine(nb::dict described, Extent fixed, Extent moving);
 
 // How such a `run` describes images of this extent.
 std::function<void(Side, const float* image, float* planes)> describer(nb::object run, Extent n, int planes);
+
+// An engine on a table: where the table's memory is not the host's, the scans are brought there, and what the network
+// sees and makes is brought to the host and back.
+class PlacedEngine {
+ public:
+  PlacedEngine(const Operations&, Queue&, const Engine& on_host, Extent fixed, Extent moving);
+  const Engine& operator*() const { return engine_; }
+
+ private:
+  TableMemory<float> fixed_, moving_;
+  Engine engine_;
+};
 
 }  // namespace mmreg::bind

@@ -87,7 +87,7 @@ nb::dict register_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix m
   if (network) given = engine(*network, f.extent, m.extent);
   PipelineOptions options;
   options.align = align_kind(align), options.deform = deform, options.deadline_s = deadline_s;
-  options.engine = given ? &*given : nullptr, options.refine = refine;
+  options.refine = refine;
   bool interrupted = false;
   options.cancelled = [&](Stage stage, double share) {
     nb::gil_scoped_acquire locked;
@@ -100,6 +100,11 @@ nb::dict register_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix m
   {
     nb::gil_scoped_release unlocked;
     const Placed fixed_there(operations, *place.queue, f), moving_there(operations, *place.queue, m);
+    std::optional<PlacedEngine> engine_there;
+    if (given) {
+      engine_there.emplace(operations, *place.queue, *given, f.extent, m.extent);
+      options.engine = &**engine_there;
+    }
     result = run(operations, *place.queue, *fixed_there, *moving_there, options);
   }
   if (interrupted) throw nb::python_error();
