@@ -54,6 +54,32 @@ def network(dims, extents=None, kind="fp32", outputs=1):
     return _model(nodes, constants, shape, [1, dims, *shape[2:]], names)
 
 
+def sampling_network(mode, padding, corners, extents, opset=20):
+    """``moving`` (1, 3, ...) sampled where ``fixed`` (1, dims, ...) says, its channels last."""
+    from onnx import TensorProto, helper
+
+    dims, free = len(extents), [f"s{axis}" for axis in range(len(extents))]
+    name = "bilinear" if opset < 20 and mode == "linear" else mode
+    nodes = [
+        helper.make_node("Transpose", ["fixed"], ["grid"], perm=[0, *range(2, dims + 2), 1]),
+        helper.make_node(
+            "GridSample",
+            ["moving", "grid"],
+            ["output"],
+            mode=name,
+            padding_mode=padding,
+            align_corners=corners,
+        ),
+    ]
+    ports = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, dims, *free]) for n in ("fixed", "moving")
+    ]
+    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, dims, *free])
+    graph = helper.make_graph(nodes, "sampled", ports, [output])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    return model.SerializeToString()
+
+
 def _quantised(nodes, constants):
     from onnx import helper
 

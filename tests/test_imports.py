@@ -36,16 +36,30 @@ NOT_LOADED = (
 
 # headers with the plain data that the table names
 DATA = tuple(re.findall(r'#include "(core/[^"]+)"', (CPP / "solver" / "operations.h").read_text()))
+# what every processor fills the table with
+TABLE = (
+    "solver/operations.h",
+    "solver/target_operations.h",
+    "solver/target_table.h",
+    "solver/blocks.h",
+)
 # folder of cpp_ext -> what its quoted includes may start with, and what else besides C++ headers is allowed
 INCLUDES = {
     "core": (("core/",), ()),
     "cpu": (
-        ("core/", "cpu/", "solver/operations.h"),
+        ("core/", "cpu/", *TABLE),
         ("sched.h", "sys/mman.h", "cpuid.h", "immintrin.h", "arm_neon.h"),
+    ),
+    "cuda": (
+        ("core/", "cuda/", "solver/device_error.h", *TABLE),
+        ("cuda_runtime.h", "cuda_fp16.h", "sys/mman.h"),
     ),
     "solver": (("solver/", *DATA), ()),
     "pipeline": (("solver/", "pipeline/", *DATA), ()),
-    "bind": (("solver/", "pipeline/", "bind/", "cpu/memory.h", *DATA), ("nanobind/",)),
+    "bind": (
+        ("solver/", "pipeline/", "bind/", "cpu/memory.h", "cuda/device.h", *DATA),
+        ("nanobind/", "dlfcn.h", "unistd.h"),
+    ),
 }
 
 
@@ -90,7 +104,7 @@ def test_runtime_imports_only_what_it_may(path):
 def test_native_folders_include_only_what_they_may(folder):
     quoted, angled = INCLUDES[folder]
     for path in sorted((CPP / folder).rglob("*")):
-        if path.suffix not in (".h", ".cpp"):
+        if path.suffix not in (".h", ".cpp", ".cu"):
             continue
         for opening, name in re.findall(r'^\s*#\s*include\s*([<"])([^>"]+)', path.read_text(), re.M):
             allowed = (

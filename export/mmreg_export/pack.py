@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmreg_rt.backends import NAMES, by_name
+from mmreg_rt.backends import ON_CPU, by_name
 from mmreg_rt.bundle import Bundle, golden_bytes, write_bundle
 from mmreg_rt.preprocess import PreprocessSpec
 
@@ -116,7 +116,7 @@ def _models(request: Request, pairs: Sequence[Pair]) -> dict[str, bytes]:
 def _compared(request: Request, models: Mapping[str, bytes], pairs: Sequence[Pair], say: Say) -> list[Parity]:
     """On every backend of this machine, in every precision that it has."""
     made = []
-    for name in NAMES:
+    for name in ON_CPU:
         backend = by_name(name)
         for precision in (*models, "bf16"):
             if reason := backend.why_not("cpu", precision):

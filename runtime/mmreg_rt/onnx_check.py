@@ -113,6 +113,24 @@ def check_model(data: bytes, limits: Limits = LIMITS) -> ModelFacts:
     return _graph_facts(wire, graph, limits, opset, model.text("producer"))
 
 
+def text_attributes(data: bytes, op: str, attribute: str, default: str) -> list[str]:
+    """Of every node of an operator, in the file's order, an attribute that is a text.
+
+    Raises:
+        BundleError: The file is damaged.
+    """
+    wire = Wire(data)
+    graph = wire.message("graph", wire.message("model", Span(0, len(data))).parts["graph"][0])
+    found = []
+    for span in graph.parts.get("nodes", ()):
+        node = wire.message("node", span)
+        if node.text("op") == op:
+            given = [wire.message("attribute", part) for part in node.parts.get("attributes", ())]
+            texts = [one.text("string") for one in given if one.text("name") == attribute]
+            found.append(texts[0] if texts else default)
+    return found
+
+
 def _graph_facts(wire: Wire, graph: Message, limits: Limits, opset: int, producer: str) -> ModelFacts:
     parts = graph.parts
     _within("nodes", len(parts.get("nodes", ())), limits.nodes)

@@ -6,7 +6,7 @@ import pytest
 from mmreg_rt import backends
 
 
-@pytest.fixture(params=backends.NAMES)
+@pytest.fixture(params=backends.ON_CPU)
 def backend(request):
     pytest.importorskip("onnx", reason="onnx, with which the test networks are made, is not installed")
     found = backends.by_name(request.param)

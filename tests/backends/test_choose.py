@@ -59,7 +59,7 @@ def test_a_backend_that_is_named_is_not_swapped_for_another(without):
     assert "onnxruntime" not in str(caught.value)
     with pytest.raises(BackendUnavailable, match="MMREG_E_BACKEND_NAME.*") as caught:
         backends.choose("cpu", "tensorflow")
-    assert "openvino, onnxruntime" in str(caught.value)
+    assert "openvino, tensorrt, tensorrt-rtx, onnxruntime" in str(caught.value)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cpu:1", "cuda:x", "cuda:-1", "", "CUDA"])

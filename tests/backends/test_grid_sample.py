@@ -2,6 +2,7 @@
 
 import itertools
 
+import networks
 import numpy as np
 import pytest
 from reference import warp as twin
@@ -10,32 +11,6 @@ from mmreg_rt.backends import by_name
 from mmreg_rt.errors import InputError
 
 CASES = list(itertools.product(("linear", "nearest"), ("zeros", "border"), (0, 1)))
-
-
-def network(mode, padding, corners, extents, opset=20):
-    """``moving`` (1, 3, ...) sampled where ``fixed`` (1, dims, ...) says, its channels last."""
-    from onnx import TensorProto, helper
-
-    dims, free = len(extents), [f"s{axis}" for axis in range(len(extents))]
-    name = "bilinear" if opset < 20 and mode == "linear" else mode
-    nodes = [
-        helper.make_node("Transpose", ["fixed"], ["grid"], perm=[0, *range(2, dims + 2), 1]),
-        helper.make_node(
-            "GridSample",
-            ["moving", "grid"],
-            ["output"],
-            mode=name,
-            padding_mode=padding,
-            align_corners=corners,
-        ),
-    ]
-    ports = [
-        helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, dims, *free]) for n in ("fixed", "moving")
-    ]
-    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, dims, *free])
-    graph = helper.make_graph(nodes, "sampled", ports, [output])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
-    return model.SerializeToString()
 
 
 def expected(inputs, mode, padding, corners):
@@ -64,7 +39,7 @@ def test_every_mode_agrees_with_the_twin(backend, mode, padding, corners, extent
         "fixed": rng.uniform(-1.6, 1.6, shape).astype(np.float32),  # a third of the places lies outside
         "moving": rng.normal(0, 1, shape).astype(np.float32),
     }
-    model = network(mode, padding, corners, extents)
+    model = networks.sampling_network(mode, padding, corners, extents)
     session = backend.load(model, precision="fp32", threads=1, device="cpu")
     try:
         found = session.infer(inputs)
@@ -79,7 +54,10 @@ def test_the_name_that_older_opsets_give_to_linear_is_linear(backend):
     rng = np.random.default_rng(4)
     inputs = {name: rng.uniform(-1, 1, (1, 3, *extents)).astype(np.float32) for name in ("fixed", "moving")}
     session = backend.load(
-        network("linear", "zeros", 0, extents, opset=16), precision="fp32", threads=1, device="cpu"
+        networks.sampling_network("linear", "zeros", 0, extents, opset=16),
+        precision="fp32",
+        threads=1,
+        device="cpu",
     )
     try:
         found = session.infer(inputs)
@@ -94,4 +72,9 @@ def test_a_way_of_sampling_that_openvino_lacks_is_an_error_before_it_runs():
     if reason := backend.why_not("cpu"):
         pytest.skip(f"openvino: {reason}")
     with pytest.raises(InputError, match="GridSample"):
-        backend.load(network("linear", "reflection", 0, (4, 5, 6)), precision="fp32", threads=1, device="cpu")
+        backend.load(
+            networks.sampling_network("linear", "reflection", 0, (4, 5, 6)),
+            precision="fp32",
+            threads=1,
+            device="cpu",
+        )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmreg_rt import Registrar, Volume, read
-from mmreg_rt.backends import NAMES, by_name
+from mmreg_rt.backends import ON_CPU, by_name
 from mmreg_rt.bundle import open_bundle
 from mmreg_rt.errors import InputError
 from mmreg_rt.metrics import dice
@@ -46,7 +46,7 @@ def test_is_small_and_says_where_it_comes_from(name):
         assert set(bundle.manifest.precisions) <= set(measured)
 
 
-@pytest.mark.parametrize("backend", NAMES)
+@pytest.mark.parametrize("backend", ON_CPU)
 @pytest.mark.parametrize(("name", "precision"), [("synth", "fp32"), ("masr", "fp32"), ("masr", "fp16")])
 def test_passes_its_own_test(name, backend, precision):
     if reason := by_name(backend).why_not("cpu", precision):
@@ -56,7 +56,7 @@ def test_passes_its_own_test(name, backend, precision):
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_head_in_two_contrasts_is_registered_without_folds(name, head):
-    usable = [backend for backend in NAMES if by_name(backend).why_not("cpu", "fp32") is None]
+    usable = [backend for backend in ON_CPU if by_name(backend).why_not("cpu", "fp32") is None]
     if not usable:
         pytest.skip("no backend is installed")
     aligned = score(head, Registrar(deform=False).register(head.fixed, head.moving).transform)
@@ -71,7 +71,7 @@ def test_synth_alone_brings_real_brains_closer():
     folder = DATA / "brain_t1_labelled"
     if not folder.is_dir():
         pytest.skip("no brain_t1_labelled in MMREG_DATA")
-    if all(by_name(backend).why_not("cpu", "fp32") for backend in NAMES):
+    if all(by_name(backend).why_not("cpu", "fp32") for backend in ON_CPU):
         pytest.skip("no backend is installed")
     scans = [read(folder / f"{person}_t1.nii.gz") for person in (1003, 1000)]
     labels = [read(folder / f"{person}_label.nii.gz") for person in (1003, 1000)]

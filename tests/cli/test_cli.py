@@ -326,6 +326,9 @@ def test_doctor_tries_every_backend_or_says_why_not(monkeypatch):
 
     found = {one["what"]: one for one in json.loads(run("doctor --json").stdout)["findings"]}
     for name in backends.NAMES:
+        if name != "openvino" and (reason := backends.by_name(name).why_not("cuda")):
+            assert reason in found[f"{name} on cuda"]["words"]
+    for name in backends.ON_CPU:
         reason = backends.by_name(name).why_not("cpu")
         assert found[name]["state"] == ("ok" if reason is None else "off")
         assert ("computes rightly: fp32" if reason is None else reason) in found[name]["words"]
@@ -333,6 +336,22 @@ def test_doctor_tries_every_backend_or_says_why_not(monkeypatch):
         assert "not bf16: does not compute in bf16" in found["onnxruntime"]["words"]
         monkeypatch.setattr(trial, "what_is_wrong", lambda _: "adds two images wrongly")
         assert "BAD  onnxruntime" in run("doctor", code=5).output
+
+
+def test_doctor_calls_two_onnxruntimes_in_one_folder_an_error(monkeypatch):
+    from mmreg_rt.cli import doctor
+
+    monkeypatch.setattr(doctor, "_installed", lambda _: True)
+    assert "overwrite each other" in run("doctor", code=5).output
+
+
+def test_doctor_says_why_the_gpu_cannot_be_used():
+    from mmreg_rt import _native
+
+    reason = _native.why_no_device("cuda")
+    if not reason:
+        pytest.skip("this machine has a CUDA device")
+    assert reason in run("doctor").output
 
 
 def test_demo_registers_the_phantom_from_its_files_and_scores_it(folder, monkeypatch):

@@ -1,5 +1,6 @@
-"""Kernel tests run on every CPU target of this machine with one and more threads, on a CUDA device, and on the CUDA
-operations as they are compiled for the host."""
+"""Kernel tests run on every CPU target of this machine with one and more threads, on a CUDA device, and on
+the CUDA operations as they are compiled for the host.
+"""
 
 import numpy as np
 import pytest

@@ -17,11 +17,18 @@ if TYPE_CHECKING:
     from ..geometry import Float32
     from .session import Port
 
-__all__ = ["NAMES", "PRECISIONS", "Backend", "Session", "by_name", "choose"]
+__all__ = ["NAMES", "ON_CPU", "PRECISIONS", "Backend", "Session", "by_name", "choose"]
 
-# OpenVINO before ONNX Runtime: 2 to 5 times faster on a CPU, with less memory (benchmarks/backends.py)
-_HOMES = {"openvino": ("openvino", "OpenVino"), "onnxruntime": ("onnxruntime", "OnnxRuntime")}
+# in the order in which they are tried: OpenVINO is 2 to 5 times faster than ONNX Runtime on a CPU, with less
+# memory (benchmarks/backends.py)
+_HOMES = {
+    "openvino": ("openvino", "OpenVino"),
+    "tensorrt": ("tensorrt", "TensorRt"),
+    "tensorrt-rtx": ("tensorrt", "TensorRt"),
+    "onnxruntime": ("onnxruntime", "OnnxRuntime"),
+}
 NAMES = tuple(_HOMES)
+ON_CPU = ("openvino", "onnxruntime")
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 
@@ -90,7 +97,8 @@ def by_name(name: str) -> Backend:
             "MMREG_E_BACKEND_NAME", f"There is no backend {name!r}. Name one of {', '.join(NAMES)}."
         )
     module, kind = _HOMES[name]
-    backend: Backend = getattr(import_module(f"{__name__}.{module}"), kind)()
+    made = getattr(import_module(f"{__name__}.{module}"), kind)
+    backend: Backend = made(name) if module == "tensorrt" else made()
     return backend
 
 
@@ -105,7 +113,8 @@ def choose(
         BackendUnavailable: None can; the message has each one's reason. Or there is none of that name.
     """
     reasons: dict[str, str] = {}
-    for name in NAMES if backend is None else (backend,):
+    tried = ON_CPU if device == "cpu" else NAMES
+    for name in tried if backend is None else (backend,):
         candidate = by_name(name)
         reason = candidate.why_not(device, precision)
         if reason is None:

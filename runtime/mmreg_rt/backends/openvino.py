@@ -6,8 +6,6 @@ compiled is read back layer by layer. A network of free shape is compiled for ea
 
 from __future__ import annotations
 
-import os
-import stat
 from collections import Counter
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BackendUnavailable, InputError
+from .engine_cache import private_folder
 from .openvino_grid_sample import convert_grid_sample
 from .session import CheckedSession, Port, Shape, frozen, in_one_line, unreadable, usable_threads
 
@@ -76,7 +75,7 @@ class OpenVino:
             "ENABLE_CPU_PINNING": False,
         }
         if self._cache_folder is not None:
-            settings["CACHE_DIR"] = str(_private(self._cache_folder))
+            settings["CACHE_DIR"] = str(private_folder(self._cache_folder))
         return OpenVinoSession(model, precision, settings)
 
 
@@ -185,23 +184,6 @@ def _arithmetic(compiled: Any) -> Counter[str]:
     return Counter(
         fact["runtimePrecision"].astype(str) for fact in facts if fact["layerType"].astype(str) in MULTIPLYING
     )
-
-
-def _private(folder: Path) -> Path:
-    """The folder, made if need be, if nobody else can write to it.
-
-    Raises:
-        InputError: Others can, or it is another user's.
-    """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    facts = folder.stat()
-    if facts.st_uid != os.getuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise InputError(
-            "MMREG_E_CACHE_NOT_PRIVATE",
-            f"Compiled networks are run as code, and others can write to {folder}. Make it yours alone: "
-            f"chmod 700 {folder}.",
-        )
-    return folder
 
 
 def _ports(found: Any) -> tuple[Port, ...]:

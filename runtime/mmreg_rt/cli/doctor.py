@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 ALL_TARGETS = ("avx512", "avx2", "baseline")
 NOT_NEEDED = "; not needed for the native solver"
+NOT_NEEDED_GPU = "; not needed on the CPU"
 
 
 class Finding(NamedTuple):
@@ -121,16 +121,64 @@ def _available_gib() -> float | None:
 
 def _backends() -> Iterator[Finding]:
     """The solver, and each backend on each device: tried if it can run, else why not."""
+    import mmreg_rt._native as _native
+
     from .. import backends
 
     yield Finding("native solver", "ok", "registers without any network or model")
-    for name in backends.NAMES:
+    for name in backends.ON_CPU:
         yield _on_cpu(backends.by_name(name))
-    reason = backends.by_name("onnxruntime").why_not("cuda")
-    words = "can run networks on the GPU" if reason is None else reason + NOT_NEEDED
-    yield Finding("onnxruntime on cuda", "off" if reason else "ok", words)
-    there = "" if find_spec("tensorrt") is None else "installed, "
-    yield Finding("tensorrt", "off", f"{there}not used: this version does not run it yet{NOT_NEEDED}")
+    yield from _two_onnxruntimes()
+    reason = _native.why_no_device("cuda")
+    yield Finding("native solver on cuda", "off", reason + NOT_NEEDED_GPU) if reason else _on_cuda()
+    for name in backends.NAMES:
+        if name != "openvino":
+            yield _network_on_cuda(backends.by_name(name))
+
+
+def _two_onnxruntimes() -> Iterator[Finding]:
+    """Two distributions that fill one folder: whichever came last has overwritten parts of the other."""
+    there = [name for name in ("onnxruntime", "onnxruntime-gpu") if _installed(name)]
+    if len(there) == 2:
+        yield Finding(
+            "onnxruntime twice",
+            "bad",
+            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other: pip uninstall "
+            "both, then pip install 'mmreg-rt[gpu]' for an NVIDIA GPU, 'mmreg-rt[cpu]' otherwise",
+        )
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _on_cuda() -> Finding:
+    """The native operations on the GPU, tried like a CPU target."""
+    import mmreg_rt._native as _native
+
+    facts = _native.device_facts("cuda")
+    if wrong := _wrong("cuda"):
+        return Finding("native solver on cuda", "bad", f"computes wrongly: {wrong}. Reinstall mmreg-rt.")
+    free_gib = facts["free_bytes"] / 2**30
+    words = f"{facts['name']}, {free_gib:.1f} GiB free, CUDA {facts['driver'] / 1000:.1f}: computes rightly"
+    return Finding("native solver on cuda", "ok", words)
+
+
+def _network_on_cuda(backend: Backend) -> Finding:
+    from ..backends import trial
+
+    reason = backend.why_not("cuda")
+    what = f"{backend.name} on cuda"
+    if reason is not None:
+        return Finding(what, "off", reason + NOT_NEEDED)
+    wrong = trial.what_is_wrong(backend, "cuda")
+    if wrong is not None:
+        return Finding(what, "bad", f"{wrong}. Reinstall it.")
+    return Finding(what, "ok", "runs networks on the GPU and computes rightly")
 
 
 def _on_cpu(backend: Backend) -> Finding:

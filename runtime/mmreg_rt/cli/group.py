@@ -15,11 +15,13 @@ COMMANDS = {
     "evaluate": "Overlap, surface distance, landmark error, folding.",
     "inspect": "Say in words what a file is.",
     "benchmark": "Time a network stage by stage on this machine.",
+    "compile": "Build a network's TensorRT engines before they are needed.",
     "doctor": "Say what runs on this machine, and what does not and why.",
     "demo": "Register a generated head whose truth is known.",
     "train": "Train a method on your scans, or on generated ones.",
     "export": "Make a bundle of a trained method.",
 }
+FUNCTIONS = {"compile": "compile_"}  # whose own name Python has taken
 # commands that another package of the distribution brings; its heavy libraries are an extra of the same name
 HOOKS = {"train": "mmreg_train.cli", "export": "mmreg_export.cli"}
 
@@ -47,7 +49,9 @@ class Group(click.Group):
         """Import the command's module."""
         if name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(HOOKS.get(name, f"{__package__}.{name}")), name)
+        command: click.Command = getattr(
+            import_module(HOOKS.get(name, f"{__package__}.{name}")), FUNCTIONS.get(name, name)
+        )
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -1,0 +1,212 @@
+"""Networks by TensorRT on an NVIDIA GPU: TensorRT 10 and 11, and TensorRT for RTX, behind one adapter.
+
+An engine is for one size of image: built when that size is first met, or before that by ``mmreg compile``,
+and kept in the cache of this user.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import BackendUnavailable, DeviceError
+from ..onnx_check import check_model
+from .engine_cache import EngineCache, EngineFacts, default_folder
+from .session import CheckedSession, Port, Shape, frozen
+from .tensorrt_build import TYPES, Profile, build, library
+
+if TYPE_CHECKING:
+    from ..geometry import Float32
+    from ..onnx_check import TensorFacts
+    from .tensorrt_build import Say
+
+
+class TensorRt:
+    """TensorRT on one NVIDIA GPU.
+
+    Args:
+        name: ``"tensorrt"`` or ``"tensorrt-rtx"``.
+        cache_folder: Where engines are kept; by default ``$MMREG_CACHE`` or the user's cache folder.
+    """
+
+    def __init__(self, name: str = "tensorrt", cache_folder: Path | None = None) -> None:
+        self.name = name
+        self._cache_folder = cache_folder
+
+    def why_not(self, device: str, precision: str = "fp32") -> str | None:
+        """None if it can run here; otherwise the reason and what to install."""
+        import mmreg_rt._native as _native
+
+        if device.partition(":")[0] != "cuda":
+            return f"is used on cuda and cuda:N only, not on {device!r}"
+        if precision not in TYPES:
+            return f"knows the precisions {', '.join(TYPES)}, not {precision!r}"
+        try:
+            library(self.name)
+        except BackendUnavailable as error:
+            return str(error.args[0]).removeprefix(f"{self.name} is ").removesuffix(".")
+        return _native.why_no_device(device) or None
+
+    def load(self, model: bytes, *, precision: str, threads: int, device: str) -> CheckedSession:  # noqa: ARG002
+        """A session for an ONNX file's bytes; see ``Backend.load``. Threads are the GPU's own."""
+        reason = self.why_not(device, precision)
+        if reason is not None:
+            raise BackendUnavailable(
+                "MMREG_E_BACKEND", f"{self.name} cannot run {precision} on {device}: {reason}."
+            )
+        cache = EngineCache(self._cache_folder or default_folder())
+        return TensorRtSession(Engines(self.name, model, precision, device, cache))
+
+
+class Engines:
+    """The engines of one network on one device: out of the cache, or built and put there.
+
+    Args:
+        name: Of the library.
+        model: ONNX.
+        precision: Of the file.
+        device: ``"cuda"`` or ``"cuda:N"``.
+        cache: Where they are kept.
+    """
+
+    def __init__(self, name: str, model: bytes, precision: str, device: str, cache: EngineCache) -> None:
+        import mmreg_rt._native as _native
+
+        facts = _native.device_facts(device)
+        self.name, self.model, self.precision, self.device, self.cache = name, model, precision, device, cache
+        self._facts = EngineFacts(
+            model_sha256=hashlib.sha256(model).hexdigest(),
+            precision=precision,
+            profile="",
+            library=name,
+            library_version=library(name).__version__,
+            gpu=facts["name"],
+            compute_capability=facts["capability"],
+            driver=str(facts["driver"]),
+        )
+
+    def facts(self, profile: Profile) -> EngineFacts:
+        """What an engine for these extents depends on."""
+        return replace(self._facts, profile=str(profile))
+
+    def engine(self, profile: Profile, say: Say | None = None) -> tuple[bytes, str]:
+        """An engine, and where it comes from.
+
+        One that was built for another GPU, driver or version is built again, and the words say so.
+
+        Raises:
+            BackendUnavailable: What is kept was changed since, or it cannot be built.
+            InputError: TensorRT does not take the network.
+        """
+        facts = self.facts(profile)
+        words = "built here"
+        try:
+            plan = self.cache.read(facts)
+        except BackendUnavailable as reason:
+            if reason.code != "MMREG_E_ENGINE_FOREIGN":
+                raise
+            plan, words = None, f"built again: {reason.args[0]}"
+        if plan is not None:
+            return plan, f"out of {self.cache.folder}"
+        made = build(self.name, self.model, self.precision, profile, say)
+        self.cache.write(facts, made.plan)
+        return made.plan, f"{words}, in {made.seconds:.1f} s"
+
+
+class TensorRtSession(CheckedSession):
+    """A network in TensorRT: an engine and device buffers for each shape, on a stream of its own."""
+
+    def __init__(self, engines: Engines) -> None:
+        import mmreg_rt._native as _native
+
+        self._engines = engines
+        self._trt = library(engines.name)
+        self._logger = self._trt.Logger(self._trt.Logger.ERROR)
+        self._runtime = self._trt.Runtime(self._logger)
+        self._queue = _native.DeviceQueue(engines.device)
+        file = check_model(engines.model)
+        super().__init__(_ports(file.inputs), _ports(file.outputs))
+        facts = engines.facts(Profile((), (), ()))
+        self.ran = frozen(
+            backend=engines.name,
+            version=facts.library_version,
+            device=engines.device,
+            provider=facts.gpu,
+            precision=engines.precision,
+            arithmetic=engines.precision,
+            threads=0,
+        )
+
+    def _bind(self, shape: Shape) -> _Request:
+        plan, origin = self._engines.engine(Profile.fixed(shape[2:]))
+        engine = self._runtime.deserialize_cuda_engine(plan)
+        if engine is None:
+            raise BackendUnavailable(
+                "MMREG_E_ENGINE_LOAD",
+                f"{self._engines.name} does not take the engine ({origin}) on this GPU. Take the backend "
+                "onnxruntime, or see what `mmreg doctor` says.",
+            )
+        self.ran = frozen(**{**self.ran, "engine": origin})
+        return _Request(engine, self._queue, self.inputs, self.output_port.name, shape)
+
+    def _release(self) -> None:
+        del self._runtime, self._queue
+
+
+class _Request:
+    """An execution context of one shape, its device buffers, and pinned host memory to copy from and to."""
+
+    def __init__(self, engine: Any, queue: Any, inputs: tuple[Port, ...], output: str, shape: Shape) -> None:
+        self._queue, self._engine = queue, engine  # the engine must outlive its context
+        self._context = engine.create_execution_context()
+        if self._context is None:
+            raise DeviceError(
+                "MMREG_E_DEVICE_MEMORY",
+                f"There is not enough device memory to run the network on inputs of shape {shape}. Take a "
+                "smaller grid, or close what else uses the device.",
+            )
+        for port in inputs:
+            self._context.set_input_shape(port.name, shape)
+        out_shape = tuple(self._context.get_tensor_shape(output))
+        self._memory: dict[str, int] = {}
+        self.inputs: Mapping[str, Float32] = {port.name: self._buffer(port.name, shape) for port in inputs}
+        self.output: Float32 = self._buffer(output, out_shape)
+        self._output = output
+
+    def _buffer(self, name: str, shape: Shape) -> Float32:
+        size = 4 * int(np.prod(shape))
+        self._memory[name] = self._queue.allocate(size)
+        self._context.set_tensor_address(name, self._memory[name])
+        pinned: Float32 = self._queue.pinned(size).view(np.float32).reshape(shape)
+        return pinned
+
+    def run(self) -> None:
+        """From ``inputs`` to ``output``."""
+        for name, image in self.inputs.items():
+            self._queue.upload(self._memory[name], image)
+        if not self._context.execute_async_v3(self._queue.stream):
+            raise DeviceError(
+                "MMREG_E_DEVICE_LOST",
+                "TensorRT did not run the network. Restart the process; `mmreg doctor` says more.",
+            )
+        self._queue.download(self.output.reshape(-1).view(np.uint8), self._memory[self._output])
+
+    def __del__(self) -> None:
+        for memory in getattr(self, "_memory", {}).values():
+            self._queue.release(memory)
+
+
+def _ports(values: tuple[TensorFacts, ...]) -> tuple[Port, ...]:
+    return tuple(
+        Port(
+            value.name,
+            tuple(extent if isinstance(extent, int) else None for extent in value.dims),
+            value.dtype == "float32",
+        )
+        for value in values
+    )

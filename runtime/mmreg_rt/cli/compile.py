@@ -1,0 +1,142 @@
+"""``mmreg compile``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .benchmark import DEFAULT_SIZES, Sizes
+from .options import json_option
+
+if TYPE_CHECKING:
+    from ..backends.tensorrt_build import Built
+    from ..bundle import Bundle
+
+BACKENDS = ("tensorrt", "tensorrt-rtx")
+
+
+@click.command(name="compile")
+@click.argument("model")
+@click.option("--backend", type=click.Choice(BACKENDS), help="By default the first that is installed.")
+@click.option("--precision", type=click.Choice(("fp32", "fp16", "int8")), default="fp32", show_default=True)
+@click.option("--sizes", type=Sizes(), help="Grids to build for, as 96x96x96,160x192x160.")
+@click.option("--device", default="cuda", show_default=True, help="cuda or cuda:N.")
+@click.option("--dry-run", is_flag=True,
+              help="Build and describe, keep nothing. TensorRT for RTX needs no GPU for it.")  # fmt: skip
+@json_option
+def compile_(
+    model: str,
+    backend: str | None,
+    precision: str,
+    sizes: tuple[tuple[int, ...], ...] | None,
+    device: str,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Build the TensorRT engines of MODEL, a bundle or the name of a built-in one, before they are needed.
+
+    They are kept in $MMREG_CACHE, or in this user's cache folder, for this GPU, driver and version only.
+    Without this command an engine is built when a size is first met, which can take minutes.
+    """
+    from ..backends.tensorrt_build import Profile
+    from ..bundle import open_bundle
+    from ..network import find_bundle
+
+    bundle = open_bundle(find_bundle(model))
+    name = backend or _first_installed()
+    made = []
+    for extents in sizes or DEFAULT_SIZES[bundle.manifest.dims]:
+        with_progress = _Line(not as_json)
+        profile = Profile.fixed(extents)
+        if dry_run:
+            found = _described(bundle, name, precision, profile, with_progress)
+        else:
+            found = _kept(bundle, name, precision, profile, device, with_progress)
+        with_progress.close()
+        made.append(found)
+        if not as_json:
+            click.echo(f"{name} {precision} {profile}: {found['words']}")
+    if as_json:
+        click.echo(json.dumps({"model": bundle.manifest.name, "engines": made}, indent=2))
+
+
+def _described(bundle: Bundle, name: str, precision: str, profile: Any, say: _Line) -> dict[str, Any]:
+    from ..backends.tensorrt_build import build
+
+    built = build(name, bundle.model_bytes(precision), precision, profile, say)
+    return {
+        "backend": name,
+        "precision": precision,
+        "size": str(profile),
+        "bytes": len(built.plan),
+        "seconds": round(built.seconds, 2),
+        "layers": built.layers,
+        "multiplying": dict(built.multiplying),
+        "fused": len(built.engine_layers),
+        "words": _words(built),
+    }
+
+
+def _words(built: Built) -> str:
+    kinds = ", ".join(f"{count} in {kind}" for kind, count in sorted(built.multiplying.items()))
+    return (
+        f"{built.layers} layers ({kinds} that multiply) became {len(built.engine_layers)}, "
+        f"{len(built.plan) / 1e6:.1f} MB, built in {built.seconds:.1f} s, not kept"
+    )
+
+
+def _kept(bundle: Bundle, name: str, precision: str, profile: Any, device: str, say: _Line) -> dict[str, Any]:
+    from ..backends.engine_cache import EngineCache, default_folder
+    from ..backends.tensorrt import Engines, TensorRt
+    from ..errors import BackendUnavailable
+
+    reason = TensorRt(name).why_not(device, precision)
+    if reason is not None:
+        raise BackendUnavailable(
+            "MMREG_E_BACKEND",
+            f"{name} cannot build for {device}: {reason}. To see whether it takes the network at all, "
+            "add --dry-run with --backend tensorrt-rtx.",
+        )
+    cache = EngineCache(default_folder())
+    engines = Engines(name, bundle.model_bytes(precision), precision, device, cache)
+    plan, origin = engines.engine(profile, say)
+    words = f"{len(plan) / 1e6:.1f} MB, {origin}"
+    return {"backend": name, "precision": precision, "size": str(profile), "bytes": len(plan), "words": words}
+
+
+def _first_installed() -> str:
+    from ..backends.tensorrt_build import library
+    from ..errors import BackendUnavailable
+
+    reasons = []
+    for name in BACKENDS:
+        try:
+            library(name)
+        except BackendUnavailable as error:
+            reasons.append(str(error.args[0]))
+        else:
+            return name
+    raise BackendUnavailable("MMREG_E_BACKEND", " ".join(reasons))
+
+
+class _Line:
+    """How far a build is, and how long it may still take: one line on a terminal, nothing elsewhere."""
+
+    def __init__(self, wanted: bool) -> None:
+        self._live, self._since = wanted and sys.stderr.isatty(), time.perf_counter()
+
+    def __call__(self, phase: str, share: float) -> None:
+        if not self._live:
+            return
+        took = time.perf_counter() - self._since
+        left = f", {took * (1 - share) / share:.0f} s left" if share > 0.02 else ""
+        click.echo(f"\r\x1b[K{phase}: {share:4.0%}, {took:.0f} s{left}", err=True, nl=False)
+
+    def close(self) -> None:
+        """Wipe the line."""
+        if self._live:
+            click.echo("\r\x1b[K", err=True, nl=False)
