@@ -52,4 +52,21 @@ MMREG_INLINE CoveredSample covered_sample(const float* image, Extent n, float z,
            known ? a.cover * b.cover * c.fade : 0.0f}};
 }
 
+// At (z, y, x) through an affine map of indices, 3 x 4.
+MMREG_INLINE CoveredSample covered_sample(const float* image, Extent n, const float* a, float z, float y, float x) {
+  return covered_sample(image, n, a[0] * z + a[1] * y + a[2] * x + a[3], a[4] * z + a[5] * y + a[6] * x + a[7],
+                        a[8] * z + a[9] * y + a[10] * x + a[11]);
+}
+
+MMREG_INLINE float covered_value(const CoveredSample& s) { return s.cover > 0 ? s.value : __builtin_nanf(""); }
+
+MMREG_INLINE int nearest_voxel(float x, int n) {
+  const float last = float(n - 1), inside = x > 0 ? (x < last ? x : last) : 0.0f;
+  return int(inside + 0.5f);
+}
+
+MMREG_INLINE std::int64_t nearest_voxel(Extent n, float z, float y, float x) {
+  return (std::int64_t(nearest_voxel(z, n.d)) * n.h + nearest_voxel(y, n.h)) * n.w + nearest_voxel(x, n.w);
+}
+
 }  // namespace mmreg::MMREG_TARGET

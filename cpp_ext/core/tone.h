@@ -1,4 +1,4 @@
-// Applies a tone to one intensity.
+// A tone of one intensity, and of the mean of many.
 #pragma once
 #include "core/alignment_data.h"
 
@@ -10,6 +10,29 @@ MMREG_INLINE float apply_tone(const Tone& tone, float value) {
   const int at = int(inside) < Tone::steps ? int(inside) : Tone::steps - 1;
   const float toned = tone.knot[at] + (inside - float(at)) * (tone.knot[at + 1] - tone.knot[at]);
   return value == value ? toned : value;
+}
+
+MMREG_INLINE float clipped(float value, float low, float high) {
+  return value > low ? (value < high ? value : high) : low;
+}
+
+MMREG_INLINE bool is_known(float value) { return value - value == 0; }  // neither NaN nor infinite
+
+// Mean of the `known` voxels of a block of which `needed` must be known; NaN if fewer are.
+MMREG_INLINE float block_mean(float sum, float known, float needed) {
+  return known >= needed && known > 0 ? sum / known : __builtin_nanf("");
+}
+
+struct Blocks {  // of an image, centred in it
+  Extent n;      // how many
+  int z, y, x;   // where they start
+  float needed;  // half of the voxels of one
+};
+
+inline Blocks blocks_of(Extent n, Extent factor) {
+  const Extent m = {n.d / factor.d, n.h / factor.h, n.w / factor.w};
+  return {m, (n.d - m.d * factor.d) / 2, (n.h - m.h * factor.h) / 2, (n.w - m.w * factor.w) / 2,
+          0.5f * float(factor.d) * float(factor.h) * float(factor.w)};
 }
 
 }  // namespace mmreg::MMREG_TARGET

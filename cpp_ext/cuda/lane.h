@@ -4,7 +4,11 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/half.h"
 #include "core/types.h"
+#if defined(__CUDACC__)
+#include <cuda_fp16.h>
+#endif
 
 namespace mmreg::MMREG_TARGET {
 
@@ -34,6 +38,42 @@ MMREG_INLINE Floats load(const float* p, One = {}) { return *p; }
 MMREG_INLINE Ints load(const std::int32_t* p, One = {}) { return *p; }
 MMREG_INLINE void store(float* p, Floats v, One = {}) { *p = v; }
 MMREG_INLINE void store(std::int32_t* p, Ints v, One = {}) { *p = v; }
+
+// Half precision, by the device's own instructions.
+MMREG_INLINE float to_float(Half h) {
+#if defined(__CUDA_ARCH__)
+  return __half2float(__ushort_as_half(h.bits));
+#else
+  return widen(h);
+#endif
+}
+
+MMREG_INLINE Half to_half(float v) {
+#if defined(__CUDA_ARCH__)
+  return {__half_as_ushort(__float2half_rn(v))};
+#else
+  return narrow(v);
+#endif
+}
+
+MMREG_INLINE Floats load(const Half* p, One = {}) { return to_float(*p); }
+MMREG_INLINE void store(Half* p, Floats v, One = {}) { *p = to_half(v); }
+
+struct Eight {  // neighbouring channels: as many as one load brings
+  std::uint32_t pair[4];
+  MMREG_INLINE float operator[](int k) const { return to_float(Half{std::uint16_t(pair[k / 2] >> 16 * (k % 2))}); }
+};
+
+MMREG_INLINE Eight load_eight(const Half* p) {  // p is a multiple of 16 bytes
+#if defined(__CUDA_ARCH__)
+  const uint4 v = __ldg(reinterpret_cast<const uint4*>(p));
+  return {{v.x, v.y, v.z, v.w}};
+#else
+  Eight v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+#endif
+}
 
 MMREG_INLINE Floats gather(const float* base, Ints index) { return base[index]; }
 

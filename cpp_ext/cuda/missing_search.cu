@@ -32,14 +32,6 @@ std::int64_t percentiles(Queue&, const float* image, const std::uint8_t* mask, s
                          const double* fractions, int wanted, float* values) {
   std::abort();
 }
-void condense(Queue&, const float* image, const std::uint8_t* mask, Extent n, Extent factor, const Tone& tone,
-              float* out) {
-  std::abort();
-}
-void sample_points(Queue&, const float* image, const std::uint8_t* mask, Extent n, const float* points,
-                   std::int64_t count, float* values) {
-  std::abort();
-}
 void sample_histogram(Queue&, const SampleList& fixed, const float* moving, Extent n, const IndexMap* maps, int count,
                       int bins, float* histograms) {
   std::abort();
@@ -49,5 +41,4 @@ void sample_gradient(Queue&, const SampleList& fixed, const float* moving, Exten
   std::abort();
 }
 void force(Queue&, const ForceArguments&) { throw std::runtime_error("missing"); }
-void descent(Queue&, const DescentArguments&) { throw std::runtime_error("missing"); }
 }  // namespace mmreg::MMREG_TARGET

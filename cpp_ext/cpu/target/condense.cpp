@@ -14,15 +14,15 @@ struct Sums {
 // Adds `count` voxels of one row, each clamped to the range of the tone; NaN and masked voxels add nothing.
 void add_row(const float* image, const std::uint8_t* mask, int count, float low, float high, Sums& sums) {
   for (int i = 0; i < count; ++i) {
-    const float v = image[i], clamped = v > low ? (v < high ? v : high) : low;
-    const bool known = v - v == 0;  // neither NaN nor infinite
+    const float v = image[i], clamped = clipped(v, low, high);
+    const bool known = is_known(v);
     sums.value[i] += known ? clamped : 0.0f;
     sums.known[i] += known ? 1.0f : 0.0f;
   }
   if (!mask) return;
   for (int i = 0; i < count; ++i) {
-    const float v = image[i], clamped = v > low ? (v < high ? v : high) : low;
-    const bool remove = mask[i] == 0 && v - v == 0;
+    const float v = image[i], clamped = clipped(v, low, high);
+    const bool remove = mask[i] == 0 && is_known(v);
     sums.value[i] -= remove ? clamped : 0.0f;
     sums.known[i] -= remove ? 1.0f : 0.0f;
   }
@@ -32,21 +32,20 @@ void add_row(const float* image, const std::uint8_t* mask, int count, float low,
 
 void condense(Queue& queue, const float* image, const std::uint8_t* mask, Extent n, Extent factor, const Tone& tone,
               float* out) {
-  const Extent m = {n.d / factor.d, n.h / factor.h, n.w / factor.w};
-  const int z0 = (n.d - m.d * factor.d) / 2, y0 = (n.h - m.h * factor.h) / 2, x0 = (n.w - m.w * factor.w) / 2;
+  const Blocks blocks = blocks_of(n, factor);
+  const Extent m = blocks.n;
   const int columns = chunk / factor.w;  // outputs of one chunk
-  const float needed = 0.5f * float(factor.d) * float(factor.h) * float(factor.w);
   parallel(queue, std::int64_t(m.d) * m.h, 16, [&](std::int64_t begin, std::int64_t end) {
     Sums sums;
     const Tone own = tone;  // the compiler sees that it is not written
     for (std::int64_t row = begin; row < end; ++row) {
-      const int z = z0 + int(row / m.h) * factor.d, y = y0 + int(row % m.h) * factor.h;
+      const int z = blocks.z + int(row / m.h) * factor.d, y = blocks.y + int(row % m.h) * factor.h;
       for (int x = 0; x < m.w; x += columns) {
         const int outputs = x + columns < m.w ? columns : m.w - x, inputs = outputs * factor.w;
         for (int i = 0; i < inputs; ++i) sums.value[i] = sums.known[i] = 0;
         for (int k = 0; k < factor.d; ++k)
           for (int j = 0; j < factor.h; ++j) {
-            const std::int64_t at = (std::int64_t(z + k) * n.h + y + j) * n.w + x0 + std::int64_t(x) * factor.w;
+            const std::int64_t at = (std::int64_t(z + k) * n.h + y + j) * n.w + blocks.x + std::int64_t(x) * factor.w;
             add_row(image + at, mask ? mask + at : nullptr, inputs, tone.low, tone.high, sums);
           }
         float* __restrict to = out + row * m.w + x;
@@ -54,7 +53,7 @@ void condense(Queue& queue, const float* image, const std::uint8_t* mask, Extent
           float value = 0, known = 0;
           for (int k = 0; k < factor.w; ++k)
             value += sums.value[i * factor.w + k], known += sums.known[i * factor.w + k];
-          to[i] = known >= needed && known > 0 ? value / known : __builtin_nanf("");
+          to[i] = block_mean(value, known, blocks.needed);
         }
         for (int i = 0; i < outputs; ++i) to[i] = apply_tone(own, to[i]);
       }

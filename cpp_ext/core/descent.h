@@ -1,0 +1,32 @@
+// One voxel's step against the force, Adam-like (Kingma and Ba, ICLR 2015) with one second moment for the three
+// components, so that the direction of the force is kept.
+#pragma once
+#include <cmath>
+
+#include "core/descent_data.h"
+
+namespace mmreg::MMREG_TARGET {
+
+struct Pace {  // what the voxels of one iteration have in common
+  float mean_gain, square_gain, mean_scale, square_scale, floor;
+};
+
+inline Pace pace(const DescentArguments& a) {
+  float mean_left = 1, square_left = 1;
+  for (int i = 0; i < a.iteration; ++i) mean_left *= a.mean_decay, square_left *= a.square_decay;
+  return {1 - a.mean_decay, 1 - a.square_decay, -a.rate_vox / (1 - mean_left), 1 / (1 - square_left),
+          a.floor * a.floor};
+}
+
+MMREG_INLINE float next_square(const Pace& p, float square, float g0, float g1, float g2) {
+  return square + p.square_gain * (g0 * g0 + g1 * g1 + g2 * g2 - square);
+}
+
+MMREG_INLINE float next_mean(const Pace& p, float mean, float force) { return mean + p.mean_gain * (force - mean); }
+
+// The step is this much of the running mean.
+MMREG_INLINE float step_scale(const Pace& p, float square) {
+  return p.mean_scale / sqrtf(square * p.square_scale + p.floor);
+}
+
+}  // namespace mmreg::MMREG_TARGET
