@@ -40,5 +40,4 @@ void sample_gradient(Queue&, const SampleList& fixed, const float* moving, Exten
                      const float* gain, double* gradient) {
   std::abort();
 }
-void force(Queue&, const ForceArguments&) { throw std::runtime_error("missing"); }
 }  // namespace mmreg::MMREG_TARGET

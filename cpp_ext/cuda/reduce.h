@@ -38,6 +38,12 @@ void fold_pieces(Queue& queue, std::int64_t count, T none, const Value& value, c
   });
 }
 
+template <class T>
+struct Stored {  // a type of its own, so that folding folded values is one and the same function again
+  const T* values;
+  MMREG_DEVICE T operator()(std::int64_t i) const { return values[i]; }
+};
+
 // result[0] = none joined with value(0), value(1), ... The result stays on the device.
 template <class T, class Value, class Join>
 void fold_on_device(Queue& queue, std::int64_t count, T none, const Value& value, const Join& join, T* result) {
@@ -47,9 +53,8 @@ void fold_on_device(Queue& queue, std::int64_t count, T none, const Value& value
     return fold_pieces(queue, count, none, value, join, result);
   }
   const Scratch<T> partial(queue, pieces);
-  const T* const parts = partial.data();
   fold_pieces(queue, count, none, value, join, partial.data());
-  fold_on_device(queue, pieces, none, [=] MMREG_DEVICE(std::int64_t i) { return parts[i]; }, join, result);
+  fold_on_device(queue, pieces, none, Stored<T>{partial.data()}, join, result);
 }
 
 // The same, waited for and brought to the host.

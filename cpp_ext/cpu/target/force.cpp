@@ -1,7 +1,7 @@
 // One pass of the comparison force. Lanes are channels, so a voxel costs eight plain loads per 16 channels.
-#include "core/force_data.h"
+#include "core/force.h"
+
 #include "core/parzen.h"
-#include "core/slope.h"
 #include "cpu/target/lanes16.h"
 #include "cpu/target/operations.h"
 
@@ -45,35 +45,31 @@ struct Pass {
     const Half* f = a.fixed + i * a.channels;
     __builtin_prefetch(f + kAhead * a.channels);
     const int last = a.channels / 16 - 1;
-    Lanes16 along[3] = {}, energy = {};
+    Pull<Lanes16> pull = {};
     for (int block = 0; block < last; ++block) {
       const Slope<Lanes16> s = sample(p, block);
-      const Lanes16 difference = s.value - load_half(f + 16 * block);
-      energy += difference * difference;
-      for (int k = 0; k < 3; ++k) along[k] += difference * s.along[k];
+      add(s.value - load_half(f + 16 * block), s, pull);
     }
     const Slope<Lanes16> s = sample(p, last);
-    const Lanes16 own = load_half(f + 16 * last), difference = (s.value - own) * feature_mask;
-    energy += difference * difference;
+    const Lanes16 own = load_half(f + 16 * last);
+    add((s.value - own) * feature_mask, s, pull);
     const float valid = s.value[lane_validity] * own[lane_validity];
     float intensity = 0;
     if (a.gain || a.histogram) {
       const Bin bin = parzen_bin(s.value[lane_intensity]);
-      const int row = int(own[lane_intensity] + 0.5f) * histogram_bins + bin.first;
-      if (a.gain)
-        for (int k = 0; k < 4; ++k) intensity -= slope[bin.step][k] * a.gain[row + k];
+      const int row = joint_bin(own[lane_intensity], bin);
+      if (a.gain) intensity = fall(slope[bin.step], a.gain + row);
       if (a.histogram)
         for (int k = 0; k < 4; ++k) piece.histogram[row + k] += window[bin.step][k] * valid;
     }
     const float inside[3] = {p.z.inside * valid, p.y.inside * valid, p.x.inside * valid};
     float squared = 0, squared_intensity = 0;
     for (int k = 0; k < 3; ++k) {
-      const float feature = inside[k] * sum(along[k] + difference * s.along[k]);
-      const float other = inside[k] * intensity * s.along[k][lane_intensity];
-      squared += feature * feature, squared_intensity += other * other;
-      a.force[i + k * count] = a.feature_weight * feature + a.intensity_weight * other;
+      const Force pulled = force_along(a, inside[k], sum(pull.along[k]), intensity * s.along[k][lane_intensity]);
+      squared += pulled.feature * pulled.feature, squared_intensity += pulled.intensity * pulled.intensity;
+      a.force[i + k * count] = pulled.both;
     }
-    piece.sums.features += 0.5 * valid * sum(energy);
+    piece.sums.features += 0.5 * valid * sum(pull.energy);
     piece.sums.features_squared += squared;
     piece.sums.intensity_squared += squared_intensity;
     piece.sums.count += valid;
@@ -119,7 +115,7 @@ void force(Queue& queue, const ForceArguments& a) {
   Scratch<Piece_> partial(queue, pieces);
   Scratch<float> tables(queue, 2 * 4 * parzen_steps);
   float (*window)[4] = reinterpret_cast<float (*)[4]>(static_cast<float*>(tables));
-  parzen_tables(window, window + parzen_steps);
+  for (int s = 0; s < parzen_steps; ++s) parzen_entry(s, window[s], window[parzen_steps + s]);
   Pass pass{a,
             window,
             window + parzen_steps,

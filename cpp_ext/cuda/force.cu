@@ -1,0 +1,178 @@
+// One pass of the comparison force. A thread takes whole voxels, eight channels at a time, which is what one load
+// brings; the threads of a warp take neighbours along a row, which share most corners of their cells in the cache.
+// Windows are counted per block in shared memory, in fixed point, so that their order does not matter.
+#include "core/force.h"
+#include "cuda/lane.h"
+#include "cuda/reduce.h"
+
+namespace mmreg::MMREG_TARGET {
+namespace {
+
+constexpr int piece_rows = 16;  // of a block; a warp takes every eighth of them
+constexpr int group = 8;        // channels
+
+struct Entry {  // of the Parzen tables
+  alignas(16) float weight[4];
+};
+
+struct Memory {  // of a block
+  Entry window[parzen_steps], slope[parzen_steps];
+  ForceSums sums[block_threads];
+  float gain[histogram_cells];
+  std::uint32_t histogram[histogram_cells];
+};
+
+struct Totals {
+  ForceSums sums;
+  unsigned long long histogram[histogram_cells];
+};
+
+MMREG_DEVICE ForceSums joined(const ForceSums& a, const ForceSums& b) {
+  return {a.features + b.features, a.features_squared + b.features_squared, a.intensity_squared + b.intensity_squared,
+          a.count + b.count};
+}
+
+struct Place {
+  Cell z, y, x;
+};
+
+struct Sums {  // of the voxels of one thread
+  float features, features_squared, intensity_squared, count;
+};
+
+template <int channel>
+MMREG_DEVICE Slope<float> slope_of(const Eight (&corner)[8], const float (&t)[3]) {
+  float c[8];
+  for (int i = 0; i < 8; ++i) c[i] = corner[i][channel];
+  return trilinear_slope(c, t);
+}
+
+template <int channel, int end>
+MMREG_DEVICE void add_channels(const Eight (&corner)[8], const float (&t)[3], const Eight& own, Pull<float>& pull) {
+  if constexpr (channel < end) {
+    const Slope<float> s = slope_of<channel>(corner, t);
+    add(s.value - own[channel], s, pull);
+    add_channels<channel + 1, end>(corner, t, own, pull);
+  }
+}
+
+struct Pass {
+  ForceArguments a;
+  std::int64_t plane, count;
+  float scale;  // of the counts in fixed point
+
+  MMREG_DEVICE void corners(const Place& p, int first, Eight (&corner)[8]) const {
+    const Half* const at = a.moving + (p.z.low + p.y.low + p.x.low) * a.channels + first;
+    const std::int64_t dz = p.z.step * a.channels, dy = p.y.step * a.channels, dx = p.x.step * a.channels;
+    for (int i = 0; i < 8; ++i) corner[i] = load_eight(at + (i & 4 ? dz : 0) + (i & 2 ? dy : 0) + (i & 1 ? dx : 0));
+  }
+
+  // The gain of the intensities falls this fast with that of the moving image. Counts the voxel, too.
+  MMREG_DEVICE float compare(float fixed, float moving, float valid, Memory& memory) const {
+    const Bin bin = parzen_bin(moving);
+    const int row = joint_bin(fixed, bin);
+    if (a.histogram && valid > 0)
+      for (int k = 0; k < 4; ++k)
+        atomic_add(memory.histogram + row + k, std::uint32_t(memory.window[bin.step].weight[k] * valid * scale + 0.5f));
+    return a.gain ? fall(memory.slope[bin.step].weight, memory.gain + row) : 0.0f;
+  }
+
+  MMREG_DEVICE void voxel(std::int64_t i, const Place& p, Memory& memory, Sums& sums) const {
+    const Half* const fixed = a.fixed + i * a.channels;
+    const float t[3] = {p.z.t, p.y.t, p.x.t};
+    const int last = a.channels - group;  // four features and the extra channels
+    Pull<float> pull = {};
+    Eight corner[8];
+    for (int c = 0; c < last; c += group) {
+      corners(p, c, corner);
+      add_channels<0, group>(corner, t, load_eight(fixed + c), pull);
+    }
+    corners(p, last, corner);
+    const Eight own = load_eight(fixed + last);
+    add_channels<0, group - extra_channels>(corner, t, own, pull);
+    const Slope<float> s = slope_of<group + intensity_channel>(corner, t);
+    const float valid = slope_of<group + validity_channel>(corner, t).value * own[group + validity_channel];
+    const float intensity = compare(own[group + intensity_channel], s.value, valid, memory);
+    const float inside[3] = {p.z.inside * valid, p.y.inside * valid, p.x.inside * valid};
+    for (int k = 0; k < 3; ++k) {
+      const Force pulled = force_along(a, inside[k], pull.along[k], intensity * s.along[k]);
+      sums.features_squared += pulled.feature * pulled.feature;
+      sums.intensity_squared += pulled.intensity * pulled.intensity;
+      a.force[i + k * count] = pulled.both;
+    }
+    sums.features += 0.5f * valid * pull.energy, sums.count += valid;
+  }
+
+  MMREG_DEVICE void row(std::int64_t r, int lane, Memory& memory, Sums& sums) const {
+    const int begin = a.rows[2 * r], end = a.rows[2 * r + 1], z = int(r / a.n.h), y = int(r - std::int64_t(z) * a.n.h);
+    for (int x = lane; x < a.n.w; x += tile_columns) {
+      const std::int64_t i = r * a.n.w + x;
+      if (x >= begin && x < end) {
+        const Place p{cell(float(z) + a.u[i], a.n.d, plane), cell(float(y) + a.u[i + count], a.n.h, a.n.w),
+                      cell(float(x) + a.u[i + 2 * count], a.n.w, 1)};
+        voxel(i, p, memory, sums);
+      } else {
+        for (int k = 0; k < 3; ++k) a.force[i + k * count] = 0;
+      }
+    }
+  }
+
+  MMREG_DEVICE void prepare(int t, Memory& memory) const {
+    for (int k = t; k < parzen_steps; k += block_threads)
+      parzen_entry(k, memory.window[k].weight, memory.slope[k].weight);
+    for (int k = t; k < histogram_cells; k += block_threads) {
+      memory.histogram[k] = 0;
+      if (a.gain) memory.gain[k] = a.gain[k];
+    }
+  }
+
+  MMREG_DEVICE void rows(int block, int t, Memory& memory) const {
+    Sums sums = {};
+    const std::int64_t first = std::int64_t(block) * piece_rows, all = std::int64_t(a.n.d) * a.n.h;
+    for (int k = t / tile_columns; k < piece_rows && first + k < all; k += tile_rows)
+      row(first + k, t % tile_columns, memory, sums);
+    memory.sums[t] = {sums.features, sums.features_squared, sums.intensity_squared, sums.count};
+  }
+
+  MMREG_DEVICE void finish(int block, int t, const Memory& memory, ForceSums* partial, Totals* totals) const {
+    if (t == 0) partial[block] = memory.sums[0];
+    for (int k = t; k < histogram_cells; k += block_threads)
+      if (memory.histogram[k]) atomic_add(totals->histogram + k, memory.histogram[k]);
+  }
+};
+
+// A voxel adds at most 2/3 to a bin: a block cannot fill 32 bits.
+float scale_of(Extent n) { return float((1u << 31) / (unsigned(piece_rows) * unsigned(n.w))); }
+
+void compare(Queue& queue, const Pass& pass, ForceSums* partial, std::int64_t pieces, Totals* totals) {
+  if (pass.a.histogram)
+    for_each(queue, histogram_cells, [=] MMREG_DEVICE(std::int64_t k) { totals->histogram[k] = 0; });
+  for_blocks(queue, pieces, sizeof(Memory), [=] MMREG_DEVICE(const Block& block) {
+    Memory* const memory = reinterpret_cast<Memory*>(block.memory);
+    block.threads([=] MMREG_DEVICE(int t) { pass.prepare(t, *memory); });
+    block.threads([=] MMREG_DEVICE(int t) { pass.rows(block.index, t, *memory); });
+    fold_block(block, memory->sums, [=] MMREG_DEVICE(const ForceSums& a, const ForceSums& b) { return joined(a, b); });
+    block.threads([=] MMREG_DEVICE(int t) { pass.finish(block.index, t, *memory, partial, totals); });
+  });
+}
+
+}  // namespace
+
+void force(Queue& queue, const ForceArguments& a) {
+  const std::int64_t rows = std::int64_t(a.n.d) * a.n.h, pieces = (rows + piece_rows - 1) / piece_rows;
+  const Pass pass{a, std::int64_t(a.n.h) * a.n.w, voxels(a.n), scale_of(a.n)};
+  const Scratch<ForceSums> partial(queue, pieces);
+  const Scratch<Totals> totals(queue, 1);
+  compare(queue, pass, partial.data(), pieces, totals.data());
+  fold_on_device(
+      queue, pieces, ForceSums{}, Stored<ForceSums>{partial.data()},
+      [=] MMREG_DEVICE(const ForceSums& x, const ForceSums& y) { return joined(x, y); }, &totals.data()->sums);
+  Totals found;
+  download(queue, &found, totals.data(), a.histogram ? sizeof found : sizeof found.sums);
+  *a.sums = found.sums;
+  a.sums->features /= a.channels - extra_channels;
+  if (a.histogram)
+    for (int k = 0; k < histogram_cells; ++k) a.histogram[k] = double(found.histogram[k]) / pass.scale;
+}
+
+}  // namespace mmreg::MMREG_TARGET
