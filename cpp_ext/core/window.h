@@ -32,4 +32,22 @@ MMREG_INLINE void window_slopes(float t, float w[4]) {  // by the place in bins
 
 MMREG_INLINE int nearest_bin(float intensity, int bins) { return int(intensity * float(bins - 1) + 0.5f); }
 
+// Of the joint histogram, the first of the four bins of a sample.
+MMREG_INLINE int joint_bin(float fixed, const WindowPlace& moving, int bins) {
+  return nearest_bin(fixed, bins) * bins + moving.first;
+}
+
+// A function of the histogram by a sample: `gain` is its derivative by the four bins, `w` the window or its slope.
+MMREG_INLINE float by_window(const float* gain, float w0, float w1, float w2, float w3) {
+  return gain[0] * w0 + gain[1] * w1 + gain[2] * w2 + gain[3] * w3;
+}
+
+// The same by the place of the sample along one axis: through its intensity in bins, which counts as far as the sample
+// is covered, and through its cover. `Real` is a float, or a vector of samples.
+template <class Real>
+MMREG_INLINE Real by_place(Real rise, Real slope, Real level, Real fade) {
+  return rise * slope + level * fade;
+}
+MMREG_INLINE float covered_slope(float slope, float cover, int bins) { return slope * cover * float(bins - 3); }
+
 }  // namespace mmreg::MMREG_TARGET

@@ -32,12 +32,4 @@ std::int64_t percentiles(Queue&, const float* image, const std::uint8_t* mask, s
                          const double* fractions, int wanted, float* values) {
   std::abort();
 }
-void sample_histogram(Queue&, const SampleList& fixed, const float* moving, Extent n, const IndexMap* maps, int count,
-                      int bins, float* histograms) {
-  std::abort();
-}
-void sample_gradient(Queue&, const SampleList& fixed, const float* moving, Extent n, const IndexMap& map, int bins,
-                     const float* gain, double* gradient) {
-  std::abort();
-}
 }  // namespace mmreg::MMREG_TARGET

@@ -20,16 +20,14 @@ void place(const SampleList& s, std::int64_t begin, int count, const float* movi
            Block& out) {
   const float *z = s.points + begin, *y = z + s.count, *x = y + s.count, *value = s.values + begin;
   for (int i = 0; i < count; ++i) {
-    const CoveredSample m = covered_sample(moving, n, a[0] * z[i] + a[1] * y[i] + a[2] * x[i] + a[3],
-                                           a[4] * z[i] + a[5] * y[i] + a[6] * x[i] + a[7],
-                                           a[8] * z[i] + a[9] * y[i] + a[10] * x[i] + a[11]);
+    const CoveredSample m = covered_sample(moving, n, a, z[i], y[i], x[i]);
     const WindowPlace at = window_place(m.value, bins);
     float w[4], d[4];
     window_weights(at.t, w);
     window_slopes(at.t, d);
     for (int k = 0; k < 4; ++k) out.window[k][i] = w[k], out.rising[k][i] = d[k];
-    for (int k = 0; k < 3; ++k) out.slope[k][i] = m.slope[k] * m.cover * float(bins - 3), out.fade[k][i] = m.fade[k];
-    out.bin[i] = nearest_bin(value[i], bins) * bins + at.first;
+    for (int k = 0; k < 3; ++k) out.slope[k][i] = covered_slope(m.slope[k], m.cover, bins), out.fade[k][i] = m.fade[k];
+    out.bin[i] = joint_bin(value[i], at, bins);
   }
 }
 
@@ -39,7 +37,7 @@ void add(const SampleList& s, std::int64_t begin, int count, const Block& b, dou
     Floats by[4] = {};  // sums of a block in lanes; blocks are added in double
     for (int i = 0; i < count; i += lanes) {
       const int some = count - i;
-      const Floats f = load(b.rise + i) * load(b.slope[axis] + i) + load(b.level + i) * load(b.fade[axis] + i);
+      const Floats f = by_place(load(b.rise + i), load(b.slope[axis] + i), load(b.level + i), load(b.fade[axis] + i));
       const Floats at[3] = {some < lanes ? load(z + i, some) : load(z + i),
                             some < lanes ? load(y + i, some) : load(y + i),
                             some < lanes ? load(x + i, some) : load(x + i)};
@@ -67,8 +65,8 @@ void sample_gradient(Queue& queue, const SampleList& s, const float* moving, Ext
       place(s, begin, count, moving, n, map.affine, bins, b);
       for (int i = 0; i < count; ++i) {
         const float* g = gain + b.bin[i];
-        b.rise[i] = g[0] * b.rising[0][i] + g[1] * b.rising[1][i] + g[2] * b.rising[2][i] + g[3] * b.rising[3][i];
-        b.level[i] = g[0] * b.window[0][i] + g[1] * b.window[1][i] + g[2] * b.window[2][i] + g[3] * b.window[3][i];
+        b.rise[i] = by_window(g, b.rising[0][i], b.rising[1][i], b.rising[2][i], b.rising[3][i]);
+        b.level[i] = by_window(g, b.window[0][i], b.window[1][i], b.window[2][i], b.window[3][i]);
       }
       for (int i = count; i < block; ++i) b.rise[i] = b.level[i] = 0;
       add(s, begin, count, b, sums);

@@ -20,14 +20,12 @@ void place(const SampleList& s, std::int64_t begin, int count, const float* movi
            Block& out) {
   const float *z = s.points + begin, *y = z + s.count, *x = y + s.count, *value = s.values + begin;
   for (int i = 0; i < count; ++i) {
-    const CoveredSample m = covered_sample(moving, n, a[0] * z[i] + a[1] * y[i] + a[2] * x[i] + a[3],
-                                           a[4] * z[i] + a[5] * y[i] + a[6] * x[i] + a[7],
-                                           a[8] * z[i] + a[9] * y[i] + a[10] * x[i] + a[11]);
+    const CoveredSample m = covered_sample(moving, n, a, z[i], y[i], x[i]);
     const WindowPlace at = window_place(m.value, bins);
     float w[4];
     window_weights(at.t, w);
     for (int k = 0; k < 4; ++k) out.weight[k][i] = w[k] * m.cover;
-    out.bin[i] = nearest_bin(value[i], bins) * bins + at.first;
+    out.bin[i] = joint_bin(value[i], at, bins);
   }
 }
 

@@ -1,0 +1,76 @@
+// Derivative of a function of the joint histogram by the twelve numbers of the affine index map: a few samples a
+// thread in single precision, their sums in double.
+#include "core/covered_sample.h"
+#include "core/window.h"
+#include "cuda/reduce.h"
+
+namespace mmreg::MMREG_TARGET {
+namespace {
+
+constexpr int piece_samples = 4 * block_threads;
+
+struct Derivative {
+  double by[12];
+};
+
+struct AddDerivatives {
+  MMREG_DEVICE Derivative operator()(Derivative a, const Derivative& b) const {
+    for (int k = 0; k < 12; ++k) a.by[k] += b.by[k];
+    return a;
+  }
+};
+
+struct Differentiation {
+  SampleList fixed;
+  const float* moving;
+  Extent n;
+  IndexMap map;
+  int bins;
+  const float* gain;
+};
+
+MMREG_DEVICE void add_sample(const Differentiation& d, std::int64_t i, float (&by)[12]) {
+  const float z = d.fixed.points[i], y = d.fixed.points[i + d.fixed.count], x = d.fixed.points[i + 2 * d.fixed.count];
+  const CoveredSample m = covered_sample(d.moving, d.n, d.map.affine, z, y, x);
+  const WindowPlace at = window_place(m.value, d.bins);
+  float w[4], r[4];
+  window_weights(at.t, w);
+  window_slopes(at.t, r);
+  const float* const gain = d.gain + joint_bin(d.fixed.values[i], at, d.bins);
+  const float rise = by_window(gain, r[0], r[1], r[2], r[3]), level = by_window(gain, w[0], w[1], w[2], w[3]);
+  for (int axis = 0; axis < 3; ++axis) {
+    const float f = by_place(rise, covered_slope(m.slope[axis], m.cover, d.bins), level, m.fade[axis]);
+    by[4 * axis] += f * z, by[4 * axis + 1] += f * y, by[4 * axis + 2] += f * x, by[4 * axis + 3] += f;
+  }
+}
+
+MMREG_DEVICE Derivative add_samples(const Differentiation& d, int piece, int thread) {
+  const std::int64_t begin = std::int64_t(piece) * piece_samples, end = begin + piece_samples;
+  float by[12] = {};
+  for (std::int64_t i = begin + thread; i < end && i < d.fixed.count; i += block_threads) add_sample(d, i, by);
+  Derivative sum;
+  for (int k = 0; k < 12; ++k) sum.by[k] = by[k];
+  return sum;
+}
+
+}  // namespace
+
+void sample_gradient(Queue& queue, const SampleList& fixed, const float* moving, Extent n, const IndexMap& map,
+                     int bins, const float* gain, double* gradient) {
+  const Differentiation d{fixed, moving, n, map, bins, gain};
+  const std::int64_t pieces = (fixed.count + piece_samples - 1) / piece_samples;
+  const Scratch<Derivative> memory(queue, pieces);
+  Derivative* const partial = memory.data();
+  for_blocks(queue, pieces, int(sizeof(Derivative)) * block_threads, [=] MMREG_DEVICE(const Block& block) {
+    Derivative* const sums = reinterpret_cast<Derivative*>(block.memory);
+    block.threads([&] MMREG_DEVICE(int t) { sums[t] = add_samples(d, block.index, t); });
+    fold_block(block, sums, AddDerivatives{});
+    block.threads([=] MMREG_DEVICE(int t) {
+      if (t == 0) partial[block.index] = sums[0];
+    });
+  });
+  fold_on_device(queue, pieces, Derivative{}, Stored<Derivative>{partial}, AddDerivatives{},
+                 reinterpret_cast<Derivative*>(gradient));
+}
+
+}  // namespace mmreg::MMREG_TARGET
