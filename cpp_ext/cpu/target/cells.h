@@ -1,5 +1,6 @@
 // Costs of a coarse grid in memory: as floats or as Half.
 #pragma once
+#include "core/displacements.h"
 #include "cpu/target/half_rows.h"
 #include "cpu/target/operations.h"
 #include "cpu/target/simd.h"
@@ -22,12 +23,5 @@ MMREG_INLINE void store_some(Cost* out, Floats v, int count) {
   store(all, v);
   std::memcpy(out, all, std::size_t(count) * sizeof(Cost));
 }
-
-struct Window {  // of displacements, z slowest
-  int r[3];
-
-  int side(int axis) const { return 2 * r[axis] + 1; }
-  int count() const { return side(0) * side(1) * side(2); }
-};
 
 }  // namespace mmreg::MMREG_TARGET

@@ -1,5 +1,4 @@
-// The coupled step of the dense search (Heinrich, Papiez, Schnabel, Handels, WBIR 2014): in each cell the displacement
-// with the least cost plus weight |displacement - u|^2.
+// The coupled step of the dense search: in each cell the displacement with the least cost plus penalty.
 #include "cpu/target/cells.h"
 
 namespace mmreg::MMREG_TARGET {
@@ -12,8 +11,7 @@ struct Penalty {  // of displacement k: square[k] + slope . (z[k], y[k], x[k]), 
 
 template <class Cost>
 MMREG_INLINE Floats total(const Cost* cost, const Penalty& p, int k) {
-  const Floats linear = load(p.z + k) * p.slope[0] + (load(p.y + k) * p.slope[1] + load(p.x + k) * p.slope[2]);
-  return load(cost + k) + (load(p.square + k) + linear);
+  return coupled_cost(load(cost + k), load(p.square + k), load(p.z + k), load(p.y + k), load(p.x + k), p.slope);
 }
 
 struct Best {
@@ -47,12 +45,11 @@ int cheapest(const Cost* cost, int count, const Penalty& p) {
 // Fills the four tables of `pitch` elements; those behind the last displacement never win.
 void tabulate(const Window& window, float weight, int pitch, float* table) {
   for (int k = 0; k < pitch; ++k) {
-    const int z = k / (window.side(1) * window.side(2)) - window.r[0];
-    const int y = k / window.side(2) % window.side(1) - window.r[1], x = k % window.side(2) - window.r[2];
+    const Move m = window.move(k);
     const bool exists = k < window.count();
-    table[k] = exists ? weight * float(z * z + y * y + x * x) : __builtin_inff();
-    table[pitch + k] = exists ? float(z) : 0, table[2 * pitch + k] = exists ? float(y) : 0;
-    table[3 * pitch + k] = exists ? float(x) : 0;
+    table[k] = exists ? penalty_square(weight, m) : __builtin_inff();
+    table[pitch + k] = exists ? float(m.z) : 0, table[2 * pitch + k] = exists ? float(m.y) : 0;
+    table[3 * pitch + k] = exists ? float(m.x) : 0;
   }
 }
 
@@ -76,7 +73,7 @@ void coupled(Queue& queue, const Cost* cost, const float* u, Extent n, const int
   parallel(queue, cells, 64, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t cell = begin; cell < end; ++cell) {
       Penalty p{table, table + pitch, table + 2 * pitch, table + 3 * pitch, {}};
-      for (int a = 0; a < 3; ++a) p.slope[a] = -2 * weight * u[a * cells + cell];
+      for (int a = 0; a < 3; ++a) p.slope[a] = penalty_slope(weight, u[a * cells + cell]);
       const Cost* costs = cost + cell * count;
       const int k = count < lanes ? cheapest_of_few(costs, count, p) : cheapest(costs, count, p);
       for (int a = 0; a < 3; ++a) out[a * cells + cell] = table[(a + 1) * pitch + k];

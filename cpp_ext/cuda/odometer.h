@@ -1,0 +1,26 @@
+// Counts through a box, x fastest, in steps of the threads of a warp: divides once, then carries.
+#pragma once
+#include "cuda/launch.h"
+
+namespace mmreg::MMREG_TARGET {
+
+constexpr int warp_threads = 32;
+
+struct Odometer {
+  int h, w;        // of the box
+  int dz, dy, dx;  // of a step
+  int z, y, x;
+
+  MMREG_DEVICE void next() {
+    x += dx, y += dy, z += dz;
+    if (x >= w) x -= w, ++y;
+    if (y >= h) y -= h, ++z;
+  }
+};
+
+MMREG_DEVICE inline Odometer odometer(int start, int h, int w) {
+  return {h,        w, warp_threads / (h * w), warp_threads / w % h, warp_threads % w, start / (h * w), start / w % h,
+          start % w};
+}
+
+}  // namespace mmreg::MMREG_TARGET
