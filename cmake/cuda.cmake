@@ -1,6 +1,6 @@
 # nvcc is called by hand: CMake's own CUDA language wants to link and run a program first, which needs a driver library.
 # Whole-program compilation, one object a file, machine code for every capability and PTX for later ones.
-set(MMREG_NVCC_FLAGS -std=c++17 -O3 -Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra --extended-lambda
+set(MMREG_NVCC_FLAGS -std=c++17 -O3 -Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra,-Wno-unknown-pragmas --extended-lambda
                      --expt-relaxed-constexpr -DMMREG_TARGET=cuda -I${CMAKE_SOURCE_DIR}/cpp_ext
                      -Xptxas=-v -Xptxas=--warn-on-spills --threads=0)
 foreach(capability ${MMREG_CUDA_SASS})

@@ -66,6 +66,35 @@ static Out<std::int32_t> warp_labels(In<std::int32_t, 3> moving, In<float, 4> u,
   return out;
 }
 
+static Out<float> warp_slope(In<float, 4> moving, In<float, 4> u, In<float, 4> upstream, const std::string& border,
+                             Into<float> into, int threads, const std::string& target) {
+  require_displacement(u);
+  require_indexable(moving.shape(1) * moving.shape(2) * moving.shape(3), "moving must have 1 to 2**31 - 1 voxels");
+  require(upstream.shape(0) == moving.shape(0), "upstream must have the channels of moving");
+  for (int a = 1; a < 4; ++a) require(upstream.shape(a) == u.shape(a), "upstream must be on the displacement's grid");
+  const Extent n = extent(u, 1);
+  const Border edge = border_of(border);
+  Out<float> out = make<float>({3, n.d, n.h, n.w}, into);
+  Call call(target, threads);
+  call->warp_slope(call.queue(), call.in(moving), int(moving.shape(0)), extent(moving, 1), call.in(u), n, edge,
+                   call.in(upstream), call.out(out));
+  return out;
+}
+
+static Out<float> warp_adjoint(In<float, 4> upstream, In<float, 4> u, std::tuple<int, int, int> shape,
+                               const std::string& border, Into<float> into, int threads, const std::string& target) {
+  require_displacement(u);
+  for (int a = 1; a < 4; ++a) require(upstream.shape(a) == u.shape(a), "upstream must be on the displacement's grid");
+  const Extent n = extent(u, 1), m = {std::get<0>(shape), std::get<1>(shape), std::get<2>(shape)};
+  require(m.d > 0 && m.h > 0 && m.w > 0, "shape must be three positive numbers");
+  require_indexable(std::size_t(voxels(m)), "shape must have 1 to 2**31 - 1 voxels");
+  const Border edge = border_of(border);
+  Out<float> out = make<float>({std::int64_t(upstream.shape(0)), m.d, m.h, m.w}, into);
+  Call call(target, threads);
+  call->warp_adjoint(call.queue(), call.in(upstream), int(upstream.shape(0)), call.in(u), n, edge, m, call.out(out));
+  return out;
+}
+
 static Out<float> resample_affine(In<float, 4> moving, In<double, 2> map, std::tuple<int, int, int> shape,
                                   const std::string& interpolation, const std::string& border, Validity valid,
                                   Into<float> into, int threads, const std::string& target) {
@@ -97,6 +126,12 @@ void bind_sampling(nb::module_& m) {
   m.def("warp", &warp, "moving"_a.noconvert(), "displacement"_a.noconvert(), "interpolation"_a = "linear",
         "border"_a = "zero", "valid"_a.noconvert() = nb::none(), "out"_a.noconvert() = nb::none(), "threads"_a = 0,
         "target"_a = "");
+  m.def("warp_slope", &warp_slope, "moving"_a.noconvert(), "displacement"_a.noconvert(), "upstream"_a.noconvert(),
+        "border"_a = "zero", "out"_a.noconvert() = nb::none(), "threads"_a = 0, "target"_a = "",
+        "Derivative of the sum of upstream times the linear warp by the displacement.");
+  m.def("warp_adjoint", &warp_adjoint, "upstream"_a.noconvert(), "displacement"_a.noconvert(), "shape"_a,
+        "border"_a = "zero", "out"_a.noconvert() = nb::none(), "threads"_a = 0, "target"_a = "",
+        "The same derivative by the moving image, whose shape is given.");
   m.def("warp_labels", &warp_labels, "moving"_a.noconvert(), "displacement"_a.noconvert(), "threads"_a = 0,
         "target"_a = "");
   m.def("resample_affine", &resample_affine, "moving"_a.noconvert(), "index_map"_a.noconvert(), "shape"_a,

@@ -5,7 +5,9 @@
 
 #if defined(__CUDACC__)
 #define MMREG_INLINE __host__ __device__ __forceinline__
+#define MMREG_UNROLL _Pragma("unroll")  // of the loop that follows: what its counter indexes stays in registers
 #else
+#define MMREG_UNROLL _Pragma("GCC unroll 8")
 #define MMREG_INLINE inline __attribute__((always_inline))
 #endif
 #define MMREG_INLINE_LAMBDA __attribute__((always_inline))

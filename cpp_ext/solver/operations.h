@@ -68,6 +68,12 @@ struct Operations {
   void (*warp)(Queue&, const float* moving, int channels, Extent m, const float* u, Extent n, Interpolation, Border,
                float* warped, std::uint8_t* valid);
   void (*warp_labels)(Queue&, const std::int32_t* moving, Extent m, const float* u, Extent n, std::int32_t* warped);
+  // Derivatives of the linear warp, for training. gradient (3, n): of the sum over channels of upstream (channels, n)
+  // times warped, by u. And by moving: (channels, m).
+  void (*warp_slope)(Queue&, const float* moving, int channels, Extent m, const float* u, Extent n, Border,
+                     const float* upstream, float* gradient);
+  void (*warp_adjoint)(Queue&, const float* upstream, int channels, const float* u, Extent n, Border, Extent m,
+                       float* gradient);
   // out(i) = moving(A i + b) on grid n; map is [A b], 3 x 4, row by row, from output to moving indices (axes 0, 1, 2).
   void (*resample_affine)(Queue&, const float* moving, int channels, Extent m, const double* map, Extent n,
                           Interpolation, Border, float* out, std::uint8_t* valid);

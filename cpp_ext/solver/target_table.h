@@ -21,6 +21,8 @@ const Operations operations = {
 
     warp,
     warp_labels,
+    warp_slope,
+    warp_adjoint,
     resample_affine,
     prefilter,
 

@@ -1,0 +1,54 @@
+// What a linear warp passes back: to the displacement, and to the image.
+#include "core/corners.h"
+#include "cpu/target/operations.h"
+
+namespace mmreg::MMREG_TARGET {
+namespace {
+
+// body(voxel, its corners in the moving grid) for the voxels of rows begin .. end.
+template <class Body>
+void for_points(const float* u, Extent n, Extent m, Border border, std::int64_t begin, std::int64_t end,
+                const Body& body) {
+  const std::int64_t size = voxels(n);
+  for (std::int64_t row = begin; row < end; ++row) {
+    const float z = float(row / n.h), y = float(row % n.h);
+    for (std::int64_t i = row * n.w; i < (row + 1) * n.w; ++i) {
+      const float x = float(i - row * n.w);
+      body(i, corners(z + u[i], y + u[size + i], x + u[2 * size + i], m, border));
+    }
+  }
+}
+
+}  // namespace
+
+void warp_slope(Queue& queue, const float* moving, int channels, Extent m, const float* u, Extent n, Border border,
+                const float* upstream, float* gradient) {
+  const std::int64_t size = voxels(n), volume = voxels(m);
+  parallel(queue, std::int64_t(n.d) * n.h, 32, [=](std::int64_t begin, std::int64_t end) {
+    for_points(u, n, m, border, begin, end, [=](std::int64_t i, const Corners& c) {
+      float along[3] = {};
+      for_corners(c, m, [&](std::int64_t at, float, const float (&slope)[3]) {
+        float value = 0;
+        for (int k = 0; k < channels; ++k) value += upstream[k * size + i] * moving[k * volume + at];
+        for (int a = 0; a < 3; ++a) along[a] += slope[a] * value;
+      });
+      for (int a = 0; a < 3; ++a) gradient[a * size + i] = along[a];
+    });
+  });
+}
+
+// A channel a thread: two threads that add to one voxel would do so in an order that changes.
+void warp_adjoint(Queue& queue, const float* upstream, int channels, const float* u, Extent n, Border border, Extent m,
+                  float* gradient) {
+  const std::int64_t size = voxels(n), volume = voxels(m);
+  parallel(queue, channels, 1, [=](std::int64_t channel, std::int64_t) {
+    float* const to = gradient + channel * volume;
+    const float* const from = upstream + channel * size;
+    for (std::int64_t i = 0; i < volume; ++i) to[i] = 0;
+    for_points(u, n, m, border, 0, std::int64_t(n.d) * n.h, [=](std::int64_t i, const Corners& c) {
+      for_corners(c, m, [=](std::int64_t at, float weight, const float (&)[3]) { to[at] += weight * from[i]; });
+    });
+  });
+}
+
+}  // namespace mmreg::MMREG_TARGET

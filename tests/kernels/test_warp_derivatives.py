@@ -1,0 +1,116 @@
+"""What a linear warp passes back: the adjoint by its law, the slope by differences of the float64 twin."""
+
+import numpy as np
+import pytest
+from reference import warp as twin
+
+from mmreg_rt import _native
+
+SHAPES = [((5, 6, 19), (4, 7, 33)), ((1, 9, 20), (1, 8, 18)), ((6, 1, 5), (3, 2, 4)), ((1, 1, 1), (2, 3, 4))]
+STEP = 1e-4
+
+
+def points(rng, moving_shape, shape):
+    """Away from voxel centres, where the slope jumps; a third of them outside of the volume."""
+    extents = np.array(moving_shape)[:, None, None, None]
+    cell = np.floor(rng.uniform(-2, extents + 1, (3, *shape)))
+    return cell + rng.uniform(0.1, 0.9, (3, *shape))
+
+
+def displacement(p):
+    return np.ascontiguousarray(p - np.indices(p.shape[1:]), np.float32)
+
+
+def value(moving, p, border):
+    """Of one channel at points (3, ...), in float64."""
+    extents = np.array(moving.shape).reshape(3, *[1] * (p.ndim - 1))
+    found = twin.linear(moving, np.clip(p, 0, extents - 1))
+    return found * twin.fade(p, moving.shape) if border == "zero" else found
+
+
+@pytest.mark.parametrize("border", ["zero", "extend"])
+@pytest.mark.parametrize("shapes", SHAPES)
+def test_the_slope_is_the_difference_of_the_twin(shapes, border, target, rng):
+    moving_shape, shape = shapes
+    moving = rng.normal(0, 1, (2, *moving_shape)).astype(np.float32)
+    u = displacement(points(rng, moving_shape, shape))
+    p = np.indices(shape) + u.astype(np.float64)
+    upstream = rng.normal(0, 1, (2, *shape)).astype(np.float32)
+    found = _native.warp_slope(moving, u, upstream, border=border, target=target)
+    for axis in range(3):
+        ahead, behind = p.copy(), p.copy()
+        ahead[axis] += STEP
+        behind[axis] -= STEP
+        expected = sum(
+            g.astype(np.float64)
+            * (value(m.astype(np.float64), ahead, border) - value(m.astype(np.float64), behind, border))
+            / (2 * STEP)
+            for m, g in zip(moving, upstream, strict=True)
+        )
+        # sums of 16 products of about 1 in float32, at points known to 2e-6 voxel
+        np.testing.assert_allclose(found[axis], expected, atol=5e-5)
+
+
+@pytest.mark.parametrize("border", ["zero", "extend"])
+@pytest.mark.parametrize("shapes", SHAPES)
+def test_the_adjoint_is_the_adjoint(shapes, border, target, rng):
+    moving_shape, shape = shapes
+    moving = rng.normal(0, 1, (4, *moving_shape)).astype(np.float32)
+    u = displacement(points(rng, moving_shape, shape))
+    upstream = rng.normal(0, 1, (4, *shape)).astype(np.float32)
+    warped = _native.warp(moving, u, border=border, target=target)
+    back = _native.warp_adjoint(upstream, u, moving_shape, border=border, target=target)
+    for k in range(4):
+        forward = np.vdot(warped[k].astype(np.float64), upstream[k].astype(np.float64))
+        backward = np.vdot(moving[k].astype(np.float64), back[k].astype(np.float64))
+        # each product rounds at 1e-7 of about 1, and errors add like a random walk
+        assert forward == pytest.approx(backward, abs=1e-5 * np.sqrt(upstream[k].size) + 1e-5)
+
+
+def test_the_adjoint_of_the_identity_is_the_identity(target, rng):
+    upstream = rng.normal(0, 1, (3, 4, 5, 37)).astype(np.float32)
+    zero = np.zeros((3, 4, 5, 37), np.float32)
+    # a sum of one value: exact on the CPU, to 2^-39 of the largest in whole numbers
+    np.testing.assert_allclose(
+        _native.warp_adjoint(upstream, zero, (4, 5, 37), target=target), upstream, atol=1e-7
+    )
+
+
+def test_many_voxels_that_meet_in_one_are_added_up(target):
+    shape = (8, 16, 64)
+    u = -np.indices(shape).astype(np.float32) + 1  # every voxel samples (1, 1, 1)
+    upstream = np.full((1, *shape), 0.5, np.float32)
+    back = _native.warp_adjoint(upstream, u, (3, 3, 3), target=target)
+    assert back[0, 1, 1, 1] == pytest.approx(0.5 * np.prod(shape), rel=1e-6)
+    assert np.count_nonzero(back) == 1
+
+
+@pytest.mark.parametrize("what", [np.nan, np.inf, -1e30])
+def test_points_that_are_nowhere_pass_nothing_back(what, target, rng):
+    moving = rng.normal(0, 1, (1, 4, 5, 6)).astype(np.float32)
+    u = np.full((3, 4, 5, 6), what, np.float32)
+    upstream = np.ones((1, 4, 5, 6), np.float32)
+    assert not _native.warp_slope(moving, u, upstream, target=target).any()
+    assert not _native.warp_adjoint(upstream, u, (4, 5, 6), target=target).any()
+
+
+def test_threads_do_not_change_a_bit(target, rng):
+    shape = (9, 21, 40)
+    moving = rng.normal(0, 1, (3, *shape)).astype(np.float32)
+    u = rng.normal(0, 2, (3, *shape)).astype(np.float32)
+    upstream = rng.normal(0, 1, (3, *shape)).astype(np.float32)
+    for made in (
+        lambda threads: _native.warp_slope(moving, u, upstream, threads=threads, target=target),
+        lambda threads: _native.warp_adjoint(upstream, u, shape, threads=threads, target=target),
+    ):
+        np.testing.assert_array_equal(made(1), made(3))
+
+
+def test_arguments_that_do_not_fit_are_refused(rng):
+    moving, u = np.zeros((2, 3, 4, 5), np.float32), np.zeros((3, 3, 4, 5), np.float32)
+    with pytest.raises(ValueError, match="channels of moving"):
+        _native.warp_slope(moving, u, np.zeros((1, 3, 4, 5), np.float32))
+    with pytest.raises(ValueError, match="displacement's grid"):
+        _native.warp_adjoint(np.zeros((2, 3, 4, 6), np.float32), u, (3, 4, 5))
+    with pytest.raises(ValueError, match="three positive"):
+        _native.warp_adjoint(moving, u, (3, 0, 5))
