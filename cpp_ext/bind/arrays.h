@@ -46,6 +46,7 @@ using Mask = std::optional<In<std::uint8_t, 3>>;
 template <class T>
 using Into = std::optional<nb::ndarray<T, nb::c_contig, nb::device::cpu>>;
 
+Border border_of(const std::string& name);   // ValueError if it is none
 void require(bool ok, const char* message);  // ValueError
 
 template <class T>

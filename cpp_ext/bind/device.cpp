@@ -1,6 +1,9 @@
 // A device as Python sees it: what it is, its memory, a stream. The arrays of networks live there.
 #include "cuda/device.h"
 
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/pair.h>
+
 #include "bind/arrays.h"
 
 namespace mmreg::bind {
@@ -29,6 +32,23 @@ class DeviceQueue {
   }
   void trim() { place_.operations->trim(*place_.queue); }
 
+  // Linear warps and their derivatives, of arrays on the device: (address, shape) each.
+  using Shape = std::array<std::int64_t, 4>;
+  using There = std::pair<std::uintptr_t, Shape>;
+
+  void warp(There moving, There u, There out, const std::string& border) {
+    place_.operations->warp(*place_.queue, floats(moving), int(moving.second[0]), grid(moving), floats(u), grid(u),
+                            Interpolation::linear, border_of(border), floats(out), nullptr);
+  }
+  void warp_slope(There moving, There u, There upstream, There out, const std::string& border) {
+    place_.operations->warp_slope(*place_.queue, floats(moving), int(moving.second[0]), grid(moving), floats(u),
+                                  grid(u), border_of(border), floats(upstream), floats(out));
+  }
+  void warp_adjoint(There upstream, There u, There out, const std::string& border) {
+    place_.operations->warp_adjoint(*place_.queue, floats(upstream), int(upstream.second[0]), floats(u), grid(u),
+                                    border_of(border), grid(out), floats(out));
+  }
+
   Bytes pinned(std::size_t bytes) {
     struct Owned {
       const Device* library;
@@ -44,6 +64,9 @@ class DeviceQueue {
   }
 
  private:
+  static float* floats(const There& array) { return reinterpret_cast<float*>(array.first); }
+  static Extent grid(const There& array) { return {int(array.second[1]), int(array.second[2]), int(array.second[3])}; }
+
   const Device* library_;
   Place place_;
 };
@@ -69,6 +92,11 @@ void bind_device(nb::module_& m) {
       .def("release", &DeviceQueue::release, "memory"_a)
       .def("upload", &DeviceQueue::upload, "to"_a, "array"_a)
       .def("download", &DeviceQueue::download, "into"_a.noconvert(), "memory"_a, "Waits for the queue.")
+      .def("warp", &DeviceQueue::warp, "moving"_a, "displacement"_a, "out"_a, "border"_a = "zero",
+           "As the function of that name, of (address, shape (C, D, H, W)) float32 on the device; does not wait.")
+      .def("warp_slope", &DeviceQueue::warp_slope, "moving"_a, "displacement"_a, "upstream"_a, "out"_a,
+           "border"_a = "zero")
+      .def("warp_adjoint", &DeviceQueue::warp_adjoint, "upstream"_a, "displacement"_a, "out"_a, "border"_a = "zero")
       .def("trim", &DeviceQueue::trim, "Waits, and frees memory that is kept.")
       .def("pinned", &DeviceQueue::pinned, "bytes"_a, "Host memory that is copied fast, as uint8.");
 }

@@ -16,7 +16,7 @@ static Interpolation interpolation_of(const std::string& name) {
   return Interpolation::cubic;
 }
 
-static Border border_of(const std::string& name) {
+Border border_of(const std::string& name) {
   if (name == "zero") return Border::zero;
   require(name == "extend", "border must be 'zero' or 'extend'");
   return Border::extend;

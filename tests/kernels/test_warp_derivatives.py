@@ -106,7 +106,7 @@ def test_threads_do_not_change_a_bit(target, rng):
         np.testing.assert_array_equal(made(1), made(3))
 
 
-def test_arguments_that_do_not_fit_are_refused(rng):
+def test_arguments_that_do_not_fit_are_refused():
     moving, u = np.zeros((2, 3, 4, 5), np.float32), np.zeros((3, 3, 4, 5), np.float32)
     with pytest.raises(ValueError, match="channels of moving"):
         _native.warp_slope(moving, u, np.zeros((1, 3, 4, 5), np.float32))

@@ -6,12 +6,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mmreg_train.layers import native
+
+_NATIVE = (torch.float32, torch.float16, torch.bfloat16)  # what the runtime's float32 warp stands for
 _MODES = {"linear": "bilinear", "nearest": "nearest"}  # torch says bilinear in 3-D as well
 _PADDINGS = {"zero": "zeros", "border": "border"}
 
 
 def warp(image: Tensor, displacement: Tensor, *, mode: str = "linear", padding: str = "zero") -> Tensor:
     """``warped(p) = image(p + u(p))`` for every voxel ``p`` of the displacement's grid.
+
+    Linear warps are those of the runtime (``native``); nearest ones, float64 and exported graphs are torch's
+    own ``grid_sample``.
 
     Args:
         image: ``(B, C, D, H, W)`` or ``(B, C, H, W)``, floating point.
@@ -37,6 +43,10 @@ def warp(image: Tensor, displacement: Tensor, *, mode: str = "linear", padding: 
             f"warp knows modes {sorted(_MODES)} and paddings {sorted(_PADDINGS)}; "
             f"found {mode!r} and {padding!r}."
         )
+    if mode == "linear" and not torch.compiler.is_exporting() and image.dtype in _NATIVE:
+        border = "zero" if padding == "zero" else "extend"
+        made: Tensor = native.warp(image.float(), displacement.float(), border).to(image.dtype)
+        return made
     return functional.grid_sample(
         image,
         _normalised(displacement, image.shape[2:]),

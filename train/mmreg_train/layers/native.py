@@ -1,0 +1,119 @@
+"""The linear warp of the runtime as an operation of torch, with its derivatives: training and serving share
+one arithmetic, on the CPU and on CUDA devices.
+
+``torch.ops.mmreg.warp`` is registered when this file is imported. All three operations give the same bits every
+time: sums that threads would race for are added in order on the CPU, and as whole numbers on a device.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmreg_rt import _native as compiled
+
+native: Any = compiled  # a compiled module, without types
+
+
+def _planes(tensor: Tensor) -> Tensor:
+    """``(C, D, H, W)`` of a sample ``(C, ...)`` in two or three dimensions."""
+    return tensor if tensor.dim() == 4 else tensor[:, None]
+
+
+def _vectors(displacement: Tensor) -> Tensor:
+    """``(3, D, H, W)``: along the axis that a 2-D displacement lacks nothing moves."""
+    if displacement.dim() == 4:
+        return displacement
+    return torch.cat([torch.zeros_like(displacement[:1]), displacement])[:, None]
+
+
+@torch.library.custom_op("mmreg::warp", mutates_args=())
+def warp(image: Tensor, displacement: Tensor, border: str) -> Tensor:
+    """``image(p + u(p))``, linear; ``border`` is "zero" or "extend"."""
+    out = image.new_empty(*image.shape[:2], *displacement.shape[2:])
+    for one, u, into in zip(image.contiguous(), displacement.contiguous(), out, strict=True):
+        _run("warp", (_planes(one), _vectors(u)), _planes(into), border=border)
+    return out
+
+
+@torch.library.custom_op("mmreg::warp_slope", mutates_args=())
+def warp_slope(image: Tensor, displacement: Tensor, upstream: Tensor, border: str) -> Tensor:
+    """Derivative of the sum of ``upstream`` times the warp, by the displacement."""
+    out = torch.empty_like(displacement, memory_format=torch.contiguous_format)
+    dims = displacement.shape[1]
+    samples = zip(image.contiguous(), displacement.contiguous(), upstream.contiguous(), out, strict=True)
+    for one, u, given, into in samples:
+        vectors = _vectors(u)
+        found = into if dims == 3 else torch.empty_like(vectors)
+        _run("warp_slope", (_planes(one), vectors, _planes(given)), found, border=border)
+        if dims == 2:
+            into.copy_(found[1:, 0])
+    return out
+
+
+@torch.library.custom_op("mmreg::warp_adjoint", mutates_args=())
+def warp_adjoint(upstream: Tensor, displacement: Tensor, size: list[int], border: str) -> Tensor:
+    """The same derivative by the image, whose size along its axes is given."""
+    out = upstream.new_empty(*upstream.shape[:2], *size)
+    for given, u, into in zip(upstream.contiguous(), displacement.contiguous(), out, strict=True):
+        _run("warp_adjoint", (_planes(given), _vectors(u)), _planes(into), border=border)
+    return out
+
+
+@warp.register_fake
+def _(image: Tensor, displacement: Tensor, border: str) -> Tensor:  # noqa: ARG001
+    return image.new_empty(*image.shape[:2], *displacement.shape[2:])
+
+
+@warp_slope.register_fake
+def _(image: Tensor, displacement: Tensor, upstream: Tensor, border: str) -> Tensor:  # noqa: ARG001
+    return torch.empty_like(displacement, memory_format=torch.contiguous_format)
+
+
+@warp_adjoint.register_fake
+def _(upstream: Tensor, displacement: Tensor, size: list[int], border: str) -> Tensor:  # noqa: ARG001
+    return upstream.new_empty(*upstream.shape[:2], *size)
+
+
+def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, str], output: Tensor) -> None:  # noqa: ARG001
+    image, displacement, ctx.border = inputs
+    ctx.save_for_backward(image, displacement)
+
+
+def _derivatives(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    image, displacement = ctx.saved_tensors
+    by_image = by_displacement = None
+    if ctx.needs_input_grad[0]:
+        by_image = warp_adjoint(upstream, displacement, list(image.shape[2:]), ctx.border)
+    if ctx.needs_input_grad[1]:
+        by_displacement = warp_slope(image, displacement, upstream, ctx.border)
+    return by_image, by_displacement, None
+
+
+warp.register_autograd(_derivatives, setup_context=_remember)
+
+
+def _run(operation: str, tensors: tuple[Tensor, ...], into: Tensor, border: str) -> None:
+    """One sample through an operation of the compiled module; ``into`` is filled."""
+    if into.is_cuda:
+        _run_on_device(operation, tensors, into, border)
+    else:
+        arrays = [tensor.detach().numpy() for tensor in tensors]
+        shape = [tuple(into.shape[1:])] if operation == "warp_adjoint" else []
+        threads = torch.get_num_threads()
+        getattr(native, operation)(*arrays, *shape, border=border, out=into.numpy(), threads=threads)
+
+
+def _run_on_device(operation: str, tensors: tuple[Tensor, ...], into: Tensor, border: str) -> None:
+    """The same on the current stream, without a copy or a stop."""
+    queue = _queue(into.device.index, torch.cuda.current_stream(into.device).cuda_stream)
+    given = [(tensor.data_ptr(), tuple(tensor.shape)) for tensor in tensors]
+    getattr(queue, operation)(*given, (into.data_ptr(), tuple(into.shape)), border=border)
+
+
+@lru_cache(maxsize=16)
+def _queue(device: int, stream: int) -> Any:
+    return native.DeviceQueue(f"cuda:{device}", stream)
