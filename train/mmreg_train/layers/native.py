@@ -1,8 +1,8 @@
 """The linear warp of the runtime as an operation of torch, with its derivatives: training and serving share
 one arithmetic, on the CPU and on CUDA devices.
 
-``torch.ops.mmreg.warp`` is registered when this file is imported. All three operations give the same bits every
-time: sums that threads would race for are added in order on the CPU, and as whole numbers on a device.
+``torch.ops.mmreg.warp`` is registered when this file is imported. All three operations give the same bits
+every time: sums that threads would race for are added in order on the CPU, and as whole numbers on a device.
 """
 
 from __future__ import annotations
