@@ -2,9 +2,11 @@
 // that write; so consecutive voxels go to different tables, which are added in a fixed order at the end. For the
 // Parzen form a cell holds the moments 1, t, t^2, t^3 of its samples: the window is a cubic polynomial of t, so that
 // the samples are spread over the bins once, after counting.
-#include "core/histogram.h"
-#include "cpu/target/operations.h"
+// clang-format off: the second is written in terms of the first
 #include "cpu/target/simd.h"
+#include "core/bins.h"
+// clang-format on
+#include "cpu/target/operations.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {
@@ -22,24 +24,12 @@ struct Samples {
   int moving_bins, cells;  // the cell after the last one takes voxels outside of the mask
 };
 
-struct Bins {
-  Ints index;
-  Floats t;  // position inside of the bin
-};
-
-MMREG_INLINE Bins bins_of(const float* values, int count, Scale s) {
-  const Floats first = splat(float(s.first)), end = splat(float(s.last + 1));
-  const Floats position = min(max((load(values, count) - s.low) * s.factor + first, first), end);
-  const Ints index = min(truncate(position), splat(s.last));
-  return {index, position - to_floats(index)};
-}
-
 // Cells of the voxels [begin, end), at most `block` of them, and positions inside of the moving bins.
 void find_cells(const Samples& s, std::int64_t begin, std::int64_t end, std::int32_t* cell, float* t) {
   const int count = int(end - begin);
   for (int i = 0; i < count; i += lanes) {
     const int n = count - i < lanes ? count - i : lanes;
-    const Bins f = bins_of(s.fixed + begin + i, n, s.f), m = bins_of(s.moving + begin + i, n, s.m);
+    const Bins f = bins_of(load(s.fixed + begin + i, n), s.f), m = bins_of(load(s.moving + begin + i, n), s.m);
     store(cell + i, f.index * s.moving_bins + m.index);
     if (t) store(t + i, m.t);
   }
@@ -84,18 +74,6 @@ void sum_moments(const Samples& s, std::int64_t begin, std::int64_t end, Moments
   }
 }
 
-// histogram[f][m - 1 .. m + 2] from the moments of the cells [f][m].
-void spread(const double* moments, const Samples& s, double* histogram) {
-  for (int i = 0; i < s.cells; ++i) histogram[i] = 0;
-  for (int i = 0; i < s.cells; ++i) {
-    const int m = i % s.moving_bins;
-    if (m < s.m.first || m > s.m.last) continue;
-    for (int k = 0; k < 4; ++k)
-      for (int p = 0; p < 4; ++p) histogram[i - 1 + k] += parzen_cubic[k][p] * moments[4 * i + p];
-  }
-  for (int i = 0; i < s.cells; ++i) histogram[i] = histogram[i] > 0 ? histogram[i] : 0;  // rounding
-}
-
 std::int64_t grain_of(std::int64_t count, int cells) {
   const int pieces = cells <= 4096 ? 32 : 4;
   const std::int64_t grain = (count + pieces - 1) / pieces;
@@ -126,7 +104,7 @@ void parzen_histogram(Queue& queue, const Samples& s, std::int64_t count, double
   });
   for (std::int64_t p = 1; p < pieces; ++p)
     for (int i = 0; i < 4 * s.cells; ++i) totals[i] += totals[p * 4 * s.cells + i];
-  spread(totals, s, histogram);
+  spread(totals, s.cells, s.moving_bins, s.m, histogram);
 }
 
 }  // namespace

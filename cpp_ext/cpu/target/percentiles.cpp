@@ -1,5 +1,7 @@
 // Exact percentiles by counting: floats ordered as integers, a histogram of their upper halves, and for each wanted
 // rank one of the lower halves within its upper half. Outliers of any size cost nothing and spoil nothing.
+#include "core/percentiles.h"
+
 #include "cpu/target/operations.h"
 #include "cpu/target/simd.h"
 
@@ -7,11 +9,9 @@ namespace mmreg::MMREG_TARGET {
 namespace {
 
 constexpr int halves = 1 << 16;
-constexpr int most_wanted = 16;
 constexpr int pieces = 4;
 
 constexpr int block = 512;
-constexpr std::int32_t none = -1;  // the key of voxels left out; no finite number has it
 
 struct Voxels {
   const float* image;
@@ -19,25 +19,12 @@ struct Voxels {
   std::int64_t count;
 };
 
-// Keys are ordered like the numbers, as unsigned integers.
-MMREG_INLINE Ints key_of(Floats v) {
-  const Ints u = bits(v), key = u ^ (u >> 31 | splat(std::int32_t(0x80000000)));
-  return (u & 0x7f800000) == splat(0x7f800000) ? splat(none) : key;
-}
-
-MMREG_INLINE float number_of(std::uint32_t key) {
-  const std::uint32_t u = key ^ (key >> 31 ? 0x80000000u : 0xffffffffu);
-  float v;
-  std::memcpy(&v, &u, sizeof v);
-  return v;
-}
-
 // Keys of the voxels [begin, begin + count), count at most `block`.
 void find_keys(const Voxels& v, std::int64_t begin, int count, std::int32_t* keys) {
   for (int i = 0; i < count; i += lanes)
-    store(keys + i, key_of(load(v.image + begin + i, count - i < lanes ? count - i : lanes)));
+    store(keys + i, key_of(bits(load(v.image + begin + i, count - i < lanes ? count - i : lanes))));
   if (v.mask)
-    for (int i = 0; i < count; ++i) keys[i] = v.mask[begin + i] ? keys[i] : none;
+    for (int i = 0; i < count; ++i) keys[i] = v.mask[begin + i] ? keys[i] : left_out;
 }
 
 struct Rank {  // the index-th least voxel: first its upper half, then its value
@@ -45,13 +32,6 @@ struct Rank {  // the index-th least voxel: first its upper half, then its value
   std::uint32_t upper;
   float value;
 };
-
-// Finds the bin that holds the index-th sample, and takes the samples before that bin off the index.
-std::uint32_t descend(const std::uint32_t* table, std::int64_t& index) {
-  std::uint32_t bin = 0;
-  for (; index >= table[bin]; ++bin) index -= table[bin];
-  return bin;
-}
 
 // Counts of the upper halves; returns how many voxels are usable. Neighbours often share theirs, and adding to a count
 // just written waits for that write, so they take turns between two tables.
@@ -114,15 +94,12 @@ std::int64_t percentiles(Queue& queue, const float* image, const std::uint8_t* m
   if (!usable) return 0;
   Rank ranks[2 * most_wanted];
   for (int i = 0; i < wanted; ++i) {
-    const std::int64_t low = std::int64_t(fractions[i] * double(usable - 1));
-    ranks[2 * i] = {low, 0, 0};
-    ranks[2 * i + 1] = {low + 1 < usable ? low + 1 : low, 0, 0};
+    const Percentile p = percentile(fractions[i], usable);
+    ranks[2 * i] = {p.low, 0, 0}, ranks[2 * i + 1] = {p.high, 0, 0};
   }
   find_ranks(queue, v, tables, ranks, 2 * wanted);
-  for (int i = 0; i < wanted; ++i) {
-    const double position = fractions[i] * double(usable - 1), t = position - double(std::int64_t(position));
-    values[i] = float(ranks[2 * i].value + t * (double(ranks[2 * i + 1].value) - ranks[2 * i].value));
-  }
+  for (int i = 0; i < wanted; ++i)
+    values[i] = between(ranks[2 * i].value, ranks[2 * i + 1].value, percentile(fractions[i], usable).t);
   return usable;
 }
 

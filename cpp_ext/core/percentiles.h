@@ -1,0 +1,41 @@
+// Floats ordered as integers, and where a percentile lies among them.
+#pragma once
+#include "core/half.h"
+
+namespace mmreg::MMREG_TARGET {
+
+constexpr int most_wanted = 16;
+constexpr std::int32_t left_out = -1;  // the key of what does not count; no finite number has it
+
+// Of a number by its bits: keys are ordered like the numbers, as unsigned integers. `Int` is a 32-bit integer, or a
+// vector of them.
+template <class Int>
+MMREG_INLINE Int key_of(Int bits) {
+  const Int zero = Int{}, key = bits ^ (bits >> 31 | (zero + std::int32_t(0x80000000)));
+  return (bits & 0x7f800000) == zero + 0x7f800000 ? zero + left_out : key;
+}
+
+inline float number_of(std::uint32_t key) { return float_of(key ^ (key >> 31 ? 0x80000000u : 0xffffffffu)); }
+
+struct Percentile {  // lies t of the way from the low-th to the high-th least number
+  std::int64_t low, high;
+  double t;
+};
+
+inline Percentile percentile(double fraction, std::int64_t numbers) {
+  const double position = fraction * double(numbers - 1);
+  const std::int64_t low = std::int64_t(position);
+  return {low, low + 1 < numbers ? low + 1 : low, position - double(low)};
+}
+
+inline float between(float low, float high, double t) { return float(low + t * (double(high) - low)); }
+
+// Finds the bin that holds the index-th number, and takes the numbers before that bin off the index.
+template <class Count>
+std::uint32_t descend(const Count* table, std::int64_t& index) {
+  std::uint32_t bin = 0;
+  for (; index >= std::int64_t(table[bin]); ++bin) index -= std::int64_t(table[bin]);
+  return bin;
+}
+
+}  // namespace mmreg::MMREG_TARGET
