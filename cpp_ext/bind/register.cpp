@@ -2,6 +2,7 @@
 #include <nanobind/stl/optional.h>
 
 #include "bind/arrays.h"
+#include "bind/device_queue.h"
 #include "bind/engine.h"
 #include "bind/scans.h"
 #include "pipeline/pipeline.h"
@@ -81,7 +82,7 @@ nb::dict described(const PipelineResult& r, Extent n, Extent m, bool with_networ
 nb::dict register_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix moving_affine, Mask fixed_mask,
                         Mask moving_mask, const std::string& align, bool deform, double deadline_s,
                         std::optional<nb::callable> cancelled, int threads, const std::string& target,
-                        std::optional<nb::dict> network, bool refine) {
+                        std::optional<nb::dict> network, bool refine, DeviceQueue* device) {
   const Scan f = scan(fixed, fixed_affine, fixed_mask), m = scan(moving, moving_affine, moving_mask);
   std::optional<Engine> given;
   if (network) given = engine(*network, f.extent, m.extent);
@@ -94,7 +95,9 @@ nb::dict register_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix m
     if (PyErr_CheckSignals() != 0) return interrupted = true;
     return cancelled && nb::cast<bool>((*cancelled)(stage_name(stage), share));
   };
-  const Place place = open_place(target, threads);
+  Place own;
+  if (!device) own = open_place(target, threads);
+  const Place& place = device ? device->place() : own;
   const Operations& operations = *place.operations;
   PipelineResult result;
   {
@@ -117,7 +120,10 @@ void bind_register(nb::module_& m) {
   m.def("register", &register_scans, "fixed"_a.noconvert(), "fixed_affine"_a, "moving"_a.noconvert(), "moving_affine"_a,
         "fixed_mask"_a = nb::none(), "moving_mask"_a = nb::none(), "align"_a = "affine", "deform"_a = true,
         "deadline_s"_a = 0.0, "cancelled"_a = nb::none(), "threads"_a = 0, "target"_a = "", "network"_a = nb::none(),
-        "refine"_a = true, "cancelled(stage, share) -> bool is called between steps; True stops. deadline_s 0: none.");
+        "refine"_a = true, "device"_a.none() = nb::none(),
+        "cancelled(stage, share) -> bool is called between steps; True stops. deadline_s 0: none. device: a "
+        "DeviceQueue to run on, in place of "
+        "target.");
 }
 
 }  // namespace mmreg::bind

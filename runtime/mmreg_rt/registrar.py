@@ -6,7 +6,9 @@ what comes back. The stages, the clock and the deadline live in the pipeline.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from .geometry import Array
     from .network import Network
 
+DEVICES = ("cuda", "cuda_on_host")  # the second: the same operations, compiled for the host, for tests
 Progress = Callable[[str, float], bool | None]
 ScanLike = Any  # a path, a nibabel image, a Volume, or (array, affine)
 
@@ -88,7 +91,8 @@ class Registrar:
     Args:
         model: A bundle with a network: its path, or the name of a built-in one. None is the native solver,
             which needs no weights.
-        device: ``"cpu"``.
+        device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``: where the solver and the network run. Nothing runs
+            elsewhere instead.
         align: The linear part to look for before the deformation. ``"none"`` trusts the headers.
         deform: Look for a deformation too.
         threads: Threads of the native code; None is as many as this process may use. The result is the
@@ -105,6 +109,7 @@ class Registrar:
 
     Raises:
         BackendUnavailable: The device cannot be used, or no backend can run the model here.
+        DeviceError: The device has no memory left, or was lost.
         BundleError: The model cannot be trusted, or does not pass its own test.
         InputError: ``align`` or ``threads`` is none of the values above, or there is no such model.
 
@@ -127,7 +132,9 @@ class Registrar:
         precision: str = "fp32",
         progress: Progress | None = None,
     ) -> None:
-        _check_choice(device, align, threads)
+        _check_choice(align, threads)
+        self._queue = None if device == "cpu" else _open(device)
+        self._lock = threading.Lock()  # the queue of a device is for one call at a time
         self._align = align
         self._deform = deform
         self._threads = threads or 0
@@ -190,21 +197,23 @@ class Registrar:
         import mmreg_rt._native as _native
 
         progress = self._progress
-        found: dict[str, Any] = _native.register(
-            pair.fixed.as_float32(),
-            np.ascontiguousarray(pair.fixed.grid.affine),
-            pair.moving.as_float32(),
-            np.ascontiguousarray(pair.moving.grid.affine),
-            _bytes(pair.fixed_mask),
-            _bytes(pair.moving_mask),
-            self._align,
-            self._deform,
-            0.0 if deadline_ms is None else deadline_ms / 1e3,
-            None if progress is None else lambda stage, share: bool(progress(stage, share)),
-            self._threads,
-            network=engine,
-            refine=self._refine,
-        )
+        with contextlib.nullcontext() if self._queue is None else self._lock:
+            found: dict[str, Any] = _native.register(
+                pair.fixed.as_float32(),
+                np.ascontiguousarray(pair.fixed.grid.affine),
+                pair.moving.as_float32(),
+                np.ascontiguousarray(pair.moving.grid.affine),
+                _bytes(pair.fixed_mask),
+                _bytes(pair.moving_mask),
+                self._align,
+                self._deform,
+                0.0 if deadline_ms is None else deadline_ms / 1e3,
+                None if progress is None else lambda stage, share: bool(progress(stage, share)),
+                self._threads,
+                network=engine,
+                refine=self._refine,
+                device=self._queue,
+            )
         if found["cancelled"]:
             raise Cancelled("MMREG_E_CANCELLED", "The registration was cancelled by the progress callback.")
         return found
@@ -265,11 +274,19 @@ def _fitness(network: Network, pair: CheckedPair) -> tuple[str, ...]:
     return tuple(message for level, message in found if level == "warn")
 
 
-def _check_choice(device: str, align: str, threads: int | None) -> None:
-    if device != "cpu":
+def _open(device: str) -> Any:
+    """Memory and a stream of a CUDA device."""
+    import mmreg_rt._native as _native
+
+    kind, _, number = device.partition(":")
+    if kind not in DEVICES or (":" in device and not (number.isdecimal() and len(number) < 4)):
         raise BackendUnavailable(
-            "MMREG_E_DEVICE", f"This version runs on the CPU only; got device {device!r}. Use device='cpu'."
+            "MMREG_E_DEVICE", f"device must be 'cpu', 'cuda' or 'cuda:N'; got {device!r}. Use device='cpu'."
         )
+    return _native.DeviceQueue(device)
+
+
+def _check_choice(align: str, threads: int | None) -> None:
     if align not in ("none", "rigid", "affine"):
         raise InputError("MMREG_E_ALIGN", f"align must be 'none', 'rigid' or 'affine'; got {align!r}.")
     if threads is not None and (not isinstance(threads, int) or not 1 <= threads <= 1024):
