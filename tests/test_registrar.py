@@ -278,7 +278,9 @@ def test_a_deadline_that_is_no_time_is_refused(slices, deadline_ms):
         ({"align": "similarity"}, InputError, "MMREG_E_ALIGN"),
         ({"threads": 0}, InputError, "MMREG_E_THREADS"),
         ({"threads": 1.5}, InputError, "MMREG_E_THREADS"),
-        ({"device": "cuda"}, BackendUnavailable, "MMREG_E_DEVICE"),
+        ({"device": "cuda:900"}, BackendUnavailable, "MMREG_E_DEVICE"),
+        ({"device": "tpu"}, BackendUnavailable, "MMREG_E_DEVICE"),
+        ({"device": "cuda:x"}, BackendUnavailable, "MMREG_E_DEVICE"),
         ({"model": "no-such-bundle"}, InputError, "MMREG_E_MODEL"),
     ],
 )

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "cuda/device.h"
 #include "solver/operations.h"
 
 namespace mmreg::test {
@@ -17,6 +18,7 @@ inline std::vector<const Operations*> all_targets() {
   std::vector<const Operations*> found;
   for (const char* const* name = cpu_target_names(); *name; ++name)
     if (const Operations* operations = cpu_operations(*name)) found.push_back(operations);
+  found.push_back(mmreg_device().operations);  // those of a CUDA device, compiled for the host
   return found;
 }
 
