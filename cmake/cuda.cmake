@@ -23,9 +23,14 @@ foreach(source ${MMREG_CUDA_SOURCES} ${CMAKE_SOURCE_DIR}/cpp_ext/solver/blocks.c
                      DEPENDS ${source} ${MMREG_CUDA_HEADERS} VERBATIM)
   list(APPEND objects ${object})
 endforeach()
-set(MMREG_CUDA_LIBRARY ${CMAKE_BINARY_DIR}/libmmreg_cuda.so)
+if(SKBUILD)
+  set(MMREG_CUDA_LIBRARY ${CMAKE_BINARY_DIR}/libmmreg_cuda.so)
+else()  # a developer's build puts it beside the package
+  set(MMREG_CUDA_LIBRARY ${CMAKE_SOURCE_DIR}/runtime/mmreg_rt/libmmreg_cuda.so)
+endif()
 add_custom_command(OUTPUT ${MMREG_CUDA_LIBRARY}
                    COMMAND ${MMREG_NVCC} -shared -cudart=static -Xlinker=--exclude-libs,ALL -o ${MMREG_CUDA_LIBRARY}
                            ${objects}
                    DEPENDS ${objects} VERBATIM)
 add_custom_target(mmreg_cuda ALL DEPENDS ${MMREG_CUDA_LIBRARY})
+install(FILES ${MMREG_CUDA_LIBRARY} DESTINATION mmreg_rt)

@@ -1,0 +1,81 @@
+"""Registers, stack and spills of every CUDA kernel, as ptxas has said at the last build.
+
+    python benchmarks/registers.py build/wheel/cuda [--results benchmarks/results/cuda_registers.json]
+
+The folder is the one that the build leaves its objects in. Exit code 1 if a kernel spills.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+ENTRY = re.compile(r"Compiling entry function '(\w+)' for 'sm_(\d+)'")
+STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
+USED = re.compile(r"Used (\d+) registers")
+OPERATION = re.compile(r"&\(?(?:\w+::)*(\w+)")
+
+
+def kernels(folder: Path) -> list[dict[str, int | str]]:
+    """One line a kernel and capability, in the order of the files."""
+    found: list[dict[str, int | str]] = []
+    for path in sorted(folder.glob("*.txt")):
+        for line in path.read_text().splitlines():
+            if entry := ENTRY.search(line):
+                found.append({"file": path.name.partition(".")[0], "symbol": entry[1], "sm": int(entry[2])})
+            elif stack := STACK.search(line):
+                found[-1] |= {"stack_bytes": int(stack[1]), "spill_bytes": int(stack[2]) + int(stack[3])}
+            elif used := USED.search(line):
+                found[-1] |= {"registers": int(used[1])}
+    return named(found)
+
+
+def named(found: list[dict[str, int | str]]) -> list[dict[str, int | str]]:
+    """With the operation that a kernel belongs to in place of its symbol, numbered where it has several."""
+    symbols = sorted({str(kernel["symbol"]) for kernel in found})
+    plain = subprocess.run(
+        ["c++filt"], input="\n".join(symbols), capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    operations = {}
+    count: dict[str, int] = defaultdict(int)
+    for symbol, words in zip(symbols, plain, strict=True):
+        operation = OPERATION.search(words)
+        name = operation[1] if operation else words[:60]
+        count[name] += 1
+        operations[symbol] = f"{name} {count[name]}"
+    return [{"kernel": operations[str(k.pop("symbol"))], **k} for k in found]
+
+
+def main() -> None:
+    """Prints the kernels that use most, and writes all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--results", type=Path)
+    arguments = parser.parse_args()
+    found = kernels(arguments.folder)
+    if not found:
+        sys.exit(f"{arguments.folder} has no messages of ptxas; build with -DMMREG_CUDA=ON first.")
+    capabilities = sorted({int(kernel["sm"]) for kernel in found})
+    most = sorted(found, key=lambda kernel: -int(kernel["registers"]))[:12]
+    print(f"{len(found)} kernels for {', '.join(f'sm_{sm}' for sm in capabilities)}")
+    for kernel in most:
+        where = f"sm_{kernel['sm']:<4} {kernel['kernel']} ({kernel['file']})"
+        print(f"  {kernel['registers']:>4} registers  {where}")
+    spilling = [kernel for kernel in found if kernel["spill_bytes"]]
+    for kernel in spilling:
+        print(
+            f"  SPILLS {kernel['spill_bytes']} bytes: sm_{kernel['sm']} {kernel['kernel']} ({kernel['file']})"
+        )
+    if arguments.results:
+        lines = ",\n".join(json.dumps(kernel) for kernel in found)
+        arguments.results.write_text(f"[\n{lines}\n]\n")
+    sys.exit(1 if spilling else 0)
+
+
+if __name__ == "__main__":
+    main()
