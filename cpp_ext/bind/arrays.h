@@ -4,15 +4,17 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/variant.h>
 
 #include <cstdlib>
 #include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
-#include "bind/devices.h"
+#include "bind/device_queue.h"
 #include "cpu/memory.h"
 #include "solver/operations.h"
 
@@ -21,8 +23,11 @@ namespace mmreg::bind {
 namespace nb = nanobind;
 using namespace nb::literals;
 
+// Arrays of the host, or of the device that the call runs on (`Call` looks).
 template <class T, int Rank>
-using In = nb::ndarray<const T, nb::ndim<Rank>, nb::c_contig, nb::device::cpu>;
+using In = nb::ndarray<const T, nb::ndim<Rank>, nb::c_contig>;
+template <class T, int Rank>  // what is read on the host: matrices, and whole scans
+using HostIn = nb::ndarray<const T, nb::ndim<Rank>, nb::c_contig, nb::device::cpu>;
 template <class T>
 using Out = nb::ndarray<nb::numpy, T>;
 
@@ -41,10 +46,11 @@ Out<T> make(std::initializer_list<std::int64_t> shape) {
 }
 
 using Mask = std::optional<In<std::uint8_t, 3>>;
+using HostMask = std::optional<HostIn<std::uint8_t, 3>>;
 
 // An array of the caller's to write into, or none.
 template <class T>
-using Into = std::optional<nb::ndarray<T, nb::c_contig, nb::device::cpu>>;
+using Into = std::optional<nb::ndarray<T, nb::c_contig>>;
 
 Border border_of(const std::string& name);   // ValueError if it is none
 void require(bool ok, const char* message);  // ValueError
@@ -58,15 +64,19 @@ Out<T> make(std::initializer_list<std::int64_t> shape, const Into<T>& out) {
   return Out<T>(*out);
 }
 
+// Where a call runs: a target by name, on a queue of its own and waited for; or a queue that Python holds, whose work
+// follows what is already on its stream and is not waited for unless something comes back to the host.
+using Target = std::variant<std::string, DeviceQueue*>;
+
 // The table and a queue for one call; the GIL is released while it lives. Arrays go to the table's memory, where that
 // is not the host's, and come back when the call ends.
 class Call {
  public:
-  Call(const std::string& target, int threads);
+  Call(const Target& target, int threads);
   ~Call() noexcept(false);
-  const Operations* operator->() const { return place_.operations; }
-  const Operations& operations() const { return *place_.operations; }
-  Queue& queue() { return *place_.queue; }
+  const Operations* operator->() const { return place_->operations; }
+  const Operations& operations() const { return *place_->operations; }
+  Queue& queue() { return *place_->queue; }
 
   template <class T>
   const T* in(const T* host, std::size_t count) {
@@ -78,17 +88,18 @@ class Call {
   }
   template <class Array>
   auto in(const Array& array) {
-    return in(array.data(), array.size());
+    return is_there(array) ? array.data() : in(array.data(), array.size());
   }
   template <class Array>
   auto out(const Array& array) {
-    return out(array.data(), array.size());
+    return is_there(array) ? array.data() : out(array.data(), array.size());
   }
   template <class Array>
   auto in_out(const Array& array) {
+    if (is_there(array)) return array.data();
     return static_cast<decltype(array.data())>(there(array.data(), array.size() * sizeof(*array.data()), true, true));
   }
-  const std::uint8_t* in(const Mask& mask) { return mask ? in(mask->data(), mask->size()) : nullptr; }
+  const std::uint8_t* in(const Mask& mask) { return mask ? in(*mask) : nullptr; }
 
  private:
   struct Staged {
@@ -97,8 +108,14 @@ class Call {
     bool back;
   };
   void* there(void* host, std::size_t bytes, bool to, bool back);
+  template <class Array>
+  bool is_there(const Array& array) const {
+    return array.device_type() != nb::device::cpu::value && on_device(array.device_type());
+  }
+  bool on_device(int device_type) const;  // throws nb::type_error where an array of a device cannot be used
 
-  Place place_;
+  Place own_;
+  const Place* place_;
   std::vector<Staged> staged_;
   nb::gil_scoped_release unlocked_;
 };

@@ -37,14 +37,14 @@ void set_level(LevelSettings& s, const Override& number) {
   number("dilation", s.dilation);
 }
 
-nb::tuple deform_images(In<float, 3> fixed, In<float, 3> moving, std::tuple<double, double, double> spacing_mm,
-                        Mask fixed_valid, Mask moving_valid, nb::dict overrides, nb::object describe, int planes,
-                        int threads, const std::string& target) {
+nb::tuple deform_images(HostIn<float, 3> fixed, HostIn<float, 3> moving, std::tuple<double, double, double> spacing_mm,
+                        HostMask fixed_valid, HostMask moving_valid, nb::dict overrides, nb::object describe,
+                        int planes, int threads, const std::string& target) {
   require(fixed.size() == moving.size(), "fixed and moving must be on one grid");
   const Place place = open_place(target, threads);
   const Operations& operations = *place.operations;
   Queue* const queue = place.queue.get();
-  const auto scan_of = [](const In<float, 3>& image, const Mask& mask) {
+  const auto scan_of = [](const HostIn<float, 3>& image, const HostMask& mask) {
     return Scan{image.data(), extent(image, 0), AffineMap(), mask ? mask->data() : nullptr};
   };
   const Placed fixed_there(operations, *queue, scan_of(fixed, fixed_valid)),

@@ -1,5 +1,5 @@
 // A device as Python sees it: what it is, its memory, a stream. The arrays of networks live there.
-#include "bind/device_queue.h"
+#include "bind/arrays.h"
 
 namespace mmreg::bind {
 namespace {
@@ -25,11 +25,8 @@ void bind_device(nb::module_& m) {
       .def("release", &DeviceQueue::release, "memory"_a)
       .def("upload", &DeviceQueue::upload, "to"_a, "array"_a)
       .def("download", &DeviceQueue::download, "into"_a.noconvert(), "memory"_a, "Waits for the queue.")
-      .def("warp", &DeviceQueue::warp, "moving"_a, "displacement"_a, "out"_a, "border"_a = "zero",
-           "As the function of that name, of (address, shape (C, D, H, W)) float32 on the device; does not wait.")
-      .def("warp_slope", &DeviceQueue::warp_slope, "moving"_a, "displacement"_a, "upstream"_a, "out"_a,
-           "border"_a = "zero")
-      .def("warp_adjoint", &DeviceQueue::warp_adjoint, "upstream"_a, "displacement"_a, "out"_a, "border"_a = "zero")
+      .def("array", &DeviceQueue::array, "memory"_a, "shape"_a,
+           "Memory of this queue as float32 of a shape, for the functions of this module; it must outlive the array.")
       .def("trim", &DeviceQueue::trim, "Waits, and frees memory that is kept.")
       .def("pinned", &DeviceQueue::pinned, "bytes"_a, "Host memory that is copied fast, as uint8.");
 }

@@ -1,12 +1,17 @@
 // Memory and a stream of a device, as Python holds them from one call to the next.
 #pragma once
-#include <nanobind/stl/array.h>
-#include <nanobind/stl/pair.h>
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/vector.h>
 
-#include "bind/arrays.h"
-#include "cuda/device.h"
+#include <string>
+#include <vector>
+
+#include "bind/devices.h"
 
 namespace mmreg::bind {
+
+namespace nb = nanobind;
 
 using Bytes = nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Anything = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
@@ -14,7 +19,9 @@ using Anything = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 class DeviceQueue {
  public:
   DeviceQueue(const std::string& target, std::uintptr_t stream)
-      : library_(device_library(target)), place_(open_place(target, 0, reinterpret_cast<void*>(stream))) {}
+      : library_(device_library(target)),
+        place_(open_place(target, 0, reinterpret_cast<void*>(stream))),
+        number_(device_number(target)) {}
 
   std::uintptr_t stream() { return reinterpret_cast<std::uintptr_t>(library_->stream_of(*place_.queue)); }
   std::uintptr_t allocate(std::size_t bytes) {
@@ -31,21 +38,12 @@ class DeviceQueue {
   }
   void trim() { place_.operations->trim(*place_.queue); }
 
-  // Linear warps and their derivatives, of arrays on the device: (address, shape) each.
-  using Shape = std::array<std::int64_t, 4>;
-  using There = std::pair<std::uintptr_t, Shape>;
-
-  void warp(There moving, There u, There out, const std::string& border) {
-    place_.operations->warp(*place_.queue, floats(moving), int(moving.second[0]), grid(moving), floats(u), grid(u),
-                            Interpolation::linear, border_of(border), floats(out), nullptr);
-  }
-  void warp_slope(There moving, There u, There upstream, There out, const std::string& border) {
-    place_.operations->warp_slope(*place_.queue, floats(moving), int(moving.second[0]), grid(moving), floats(u),
-                                  grid(u), border_of(border), floats(upstream), floats(out));
-  }
-  void warp_adjoint(There upstream, There u, There out, const std::string& border) {
-    place_.operations->warp_adjoint(*place_.queue, floats(upstream), int(upstream.second[0]), floats(u), grid(u),
-                                    border_of(border), grid(out), floats(out));
+  // Memory of this queue as an array that every function of the module takes.
+  nb::object array(std::uintptr_t memory, const std::vector<std::size_t>& shape) {
+    using Array = nb::ndarray<nb::array_api, float, nb::c_contig, nb::device::cuda>;
+    return nb::cast(Array(reinterpret_cast<void*>(memory), shape.size(), shape.data(), nb::handle(), nullptr,
+                          nb::dtype<float>(), nb::device::cuda::value, number_),
+                    nb::rv_policy::reference);
   }
 
   Bytes pinned(std::size_t bytes) {
@@ -65,11 +63,9 @@ class DeviceQueue {
   Place& place() { return place_; }
 
  private:
-  static float* floats(const There& array) { return reinterpret_cast<float*>(array.first); }
-  static Extent grid(const There& array) { return {int(array.second[1]), int(array.second[2]), int(array.second[3])}; }
-
   const Device* library_;
   Place place_;
+  int number_;
 };
 
 }  // namespace mmreg::bind

@@ -15,7 +15,7 @@ static Extent grid_of(const Field& u) {
   return extent(u, 1);
 }
 
-static Out<float> compose(Field first, Field second, Into<float> into, int threads, const std::string& target) {
+static Out<float> compose(Field first, Field second, Into<float> into, int threads, const Target& target) {
   const Extent n = grid_of(first), other = grid_of(second);
   require(n.d == other.d && n.h == other.h && n.w == other.w, "first and second must have the same shape");
   Out<float> out = make<float>({3, n.d, n.h, n.w}, into);
@@ -24,7 +24,7 @@ static Out<float> compose(Field first, Field second, Into<float> into, int threa
   return out;
 }
 
-static Out<float> integrate(Field velocity, int steps, Into<float> into, int threads, const std::string& target) {
+static Out<float> integrate(Field velocity, int steps, Into<float> into, int threads, const Target& target) {
   const Extent n = grid_of(velocity);
   require(steps >= 0 && steps <= 30, "steps must be between 0 and 30");
   Out<float> out = make<float>({3, n.d, n.h, n.w}, into);
@@ -34,7 +34,7 @@ static Out<float> integrate(Field velocity, int steps, Into<float> into, int thr
 }
 
 static std::pair<Out<float>, nb::dict> invert(Field u, int iterations, float tolerance, int threads,
-                                              const std::string& target) {
+                                              const Target& target) {
   const Extent n = grid_of(u);
   require(iterations > 0 && tolerance > 0, "iterations and tolerance must be positive");
   Out<float> out = make<float>({3, n.d, n.h, n.w});
@@ -48,7 +48,7 @@ static std::pair<Out<float>, nb::dict> invert(Field u, int iterations, float tol
   return {out, result};
 }
 
-static Out<float> jacobian(Field u, Into<float> into, int threads, const std::string& target) {
+static Out<float> jacobian(Field u, Into<float> into, int threads, const Target& target) {
   const Extent n = grid_of(u);
   Out<float> out = make<float>({n.d, n.h, n.w}, into);
   Call call(target, threads);
@@ -56,7 +56,7 @@ static Out<float> jacobian(Field u, Into<float> into, int threads, const std::st
   return out;
 }
 
-static nb::dict folding(Field u, int threads, const std::string& target) {
+static nb::dict folding(Field u, int threads, const Target& target) {
   const Extent n = grid_of(u);
   Folding found;
   {
@@ -70,7 +70,7 @@ static nb::dict folding(Field u, int threads, const std::string& target) {
   return result;
 }
 
-static nb::dict reach(Field u, int threads, const std::string& target) {
+static nb::dict reach(Field u, int threads, const Target& target) {
   const Extent n = grid_of(u);
   Reach found;
   {
@@ -82,8 +82,7 @@ static nb::dict reach(Field u, int threads, const std::string& target) {
   return result;
 }
 
-static nb::dict summary(nb::ndarray<const float, nb::c_contig, nb::device::cpu> values, int threads,
-                        const std::string& target) {
+static nb::dict summary(nb::ndarray<const float, nb::c_contig> values, int threads, const Target& target) {
   Summary found;
   {
     Call call(target, threads);

@@ -5,9 +5,9 @@
 
 namespace mmreg::bind {
 
-using Numbers = In<double, 2>;
+using Numbers = HostIn<double, 2>;
 
-static nb::tuple unfold(In<float, 4> u, float floor, int rounds, int threads, const std::string& target) {
+static nb::tuple unfold(HostIn<float, 4> u, float floor, int rounds, int threads, const Target& target) {
   require(u.shape(0) == 3, "displacement must have shape (3, D, H, W)");
   require(rounds >= 0, "rounds must not be negative");
   const Extent n = extent(u, 1);
@@ -21,8 +21,7 @@ static nb::tuple unfold(In<float, 4> u, float floor, int rounds, int threads, co
   return nb::make_tuple(out, left);
 }
 
-static nb::dict detail(In<float, 3> image, float background, float low, float high, int threads,
-                       const std::string& target) {
+static nb::dict detail(In<float, 3> image, float background, float low, float high, int threads, const Target& target) {
   Detail d{};
   {
     Call call(target, threads);
@@ -35,7 +34,7 @@ static nb::dict detail(In<float, 3> image, float background, float low, float hi
 }
 
 static Out<std::int32_t> active_rows(In<float, 3> fixed, float fixed_background, In<float, 3> moving,
-                                     float moving_background, int margin, int threads, const std::string& target) {
+                                     float moving_background, int margin, int threads, const Target& target) {
   const Extent n = extent(fixed, 0);
   for (int a = 0; a < 3; ++a) require(fixed.shape(a) == moving.shape(a), "images must have the same shape");
   require(margin >= 0, "margin must not be negative");
@@ -46,8 +45,7 @@ static Out<std::int32_t> active_rows(In<float, 3> fixed, float fixed_background,
   return rows;
 }
 
-static Out<std::uint8_t> above(In<float, 3> values, Mask mask, float threshold, int threads,
-                               const std::string& target) {
+static Out<std::uint8_t> above(In<float, 3> values, Mask mask, float threshold, int threads, const Target& target) {
   const Extent n = extent(values, 0);
   require(!mask || mask->size() == values.size(), "mask must have the shape of the values");
   Out<std::uint8_t> flags = make<std::uint8_t>({n.d, n.h, n.w});
@@ -56,7 +54,7 @@ static Out<std::uint8_t> above(In<float, 3> values, Mask mask, float threshold, 
   return flags;
 }
 
-static Out<float> combine(float a, In<float, 3> x, float b, In<float, 3> y, int threads, const std::string& target) {
+static Out<float> combine(float a, In<float, 3> x, float b, In<float, 3> y, int threads, const Target& target) {
   const Extent n = extent(x, 0);
   require(x.size() == y.size(), "x and y must have the same shape");
   Out<float> out = make<float>({n.d, n.h, n.w});
@@ -66,7 +64,7 @@ static Out<float> combine(float a, In<float, 3> x, float b, In<float, 3> y, int 
 }
 
 template <auto operation>
-static Out<float> weighted(In<float, 4> field, In<float, 3> weight, int threads, const std::string& target) {
+static Out<float> weighted(In<float, 4> field, In<float, 3> weight, int threads, const Target& target) {
   const Extent n = extent(field, 1);
   for (int a = 0; a < 3; ++a) require(field.shape(a + 1) == weight.shape(a), "weight must have the shape of a channel");
   Out<float> out = make<float>({std::int64_t(field.shape(0)), n.d, n.h, n.w});
@@ -77,7 +75,7 @@ static Out<float> weighted(In<float, 4> field, In<float, 3> weight, int threads,
 }
 
 static Out<float> select(In<std::uint8_t, 3> mask, In<float, 3> inside, In<float, 3> outside, int threads,
-                         const std::string& target) {
+                         const Target& target) {
   const Extent n = extent(mask, 0);
   require(mask.size() == inside.size() && mask.size() == outside.size(), "all three must have the same shape");
   Out<float> out = make<float>({n.d, n.h, n.w});
@@ -86,7 +84,7 @@ static Out<float> select(In<std::uint8_t, 3> mask, In<float, 3> inside, In<float
   return out;
 }
 
-static nb::tuple texture(In<float, 3> image, int threads, const std::string& target) {
+static nb::tuple texture(In<float, 3> image, int threads, const Target& target) {
   const Extent n = extent(image, 0);
   Out<float> noise = make<float>({n.d, n.h, n.w}), contrast = make<float>({n.d, n.h, n.w});
   {
@@ -96,7 +94,7 @@ static nb::tuple texture(In<float, 3> image, int threads, const std::string& tar
   return nb::make_tuple(noise, contrast);
 }
 
-static Out<float> add_affine(In<float, 4> u, Numbers linear, Numbers map, int threads, const std::string& target) {
+static Out<float> add_affine(In<float, 4> u, Numbers linear, Numbers map, int threads, const Target& target) {
   const Extent n = extent(u, 1);
   require(u.shape(0) == 3, "displacement must have shape (3, D, H, W)");
   require(linear.shape(0) == 3 && linear.shape(1) == 3, "linear must have shape (3, 3)");
@@ -107,7 +105,7 @@ static Out<float> add_affine(In<float, 4> u, Numbers linear, Numbers map, int th
   return out;
 }
 
-static Out<float> lengths(In<float, 4> u, int threads, const std::string& target) {
+static Out<float> lengths(In<float, 4> u, int threads, const Target& target) {
   const Extent n = extent(u, 1);
   require(u.shape(0) == 3, "displacement must have shape (3, D, H, W)");
   Out<float> out = make<float>({n.d, n.h, n.w});

@@ -3,7 +3,7 @@
 namespace mmreg::bind {
 
 static Out<float> gaussian(In<float, 4> image, Sigma sigma_vox, const Into<float>& into, int threads,
-                           const std::string& target) {
+                           const Target& target) {
   for (float s : sigma_vox) require(s >= 0 && s <= 32, "sigma_vox must be between 0 and 32 voxels");
   const Extent n = extent(image, 1);
   Out<float> out = make<float>({std::int64_t(image.shape(0)), n.d, n.h, n.w}, into);
@@ -12,8 +12,7 @@ static Out<float> gaussian(In<float, 4> image, Sigma sigma_vox, const Into<float
   return out;
 }
 
-static Out<float> box(In<float, 4> image, Triple radius, const Into<float>& into, int threads,
-                      const std::string& target) {
+static Out<float> box(In<float, 4> image, Triple radius, const Into<float>& into, int threads, const Target& target) {
   for (int r : radius) require(r >= 0 && r <= 128, "radius must be between 0 and 128 voxels");
   const Extent n = extent(image, 1);
   Out<float> out = make<float>({std::int64_t(image.shape(0)), n.d, n.h, n.w}, into);
@@ -22,8 +21,7 @@ static Out<float> box(In<float, 4> image, Triple radius, const Into<float>& into
   return out;
 }
 
-static Out<float> pool(In<float, 4> image, Triple factor, const Into<float>& into, int threads,
-                       const std::string& target) {
+static Out<float> pool(In<float, 4> image, Triple factor, const Into<float>& into, int threads, const Target& target) {
   for (int f : factor) require(f >= 1, "factor must be at least 1");
   const Extent n = extent(image, 1), m = pooled(n, factor);
   Out<float> out = make<float>({std::int64_t(image.shape(0)), m.d, m.h, m.w}, into);
@@ -33,7 +31,7 @@ static Out<float> pool(In<float, 4> image, Triple factor, const Into<float>& int
 }
 
 static Out<float> mind(In<float, 3> image, int radius, int dilation, const Into<float>& into, int threads,
-                       const std::string& target) {
+                       const Target& target) {
   require(radius >= 0 && radius <= 8 && dilation >= 1 && dilation <= 8, "radius must be 0 to 8, dilation 1 to 8");
   const Extent n = extent(image, 0);
   Out<float> out = make<float>({12, n.d, n.h, n.w}, into);
@@ -43,7 +41,7 @@ static Out<float> mind(In<float, 3> image, int radius, int dilation, const Into<
 }
 
 static Out<std::uint16_t> mind_half(In<float, 3> image, int radius, int dilation, const Into<std::uint16_t>& into,
-                                    int threads, const std::string& target) {
+                                    int threads, const Target& target) {
   require(radius >= 0 && radius <= 8 && dilation >= 1 && dilation <= 8, "radius must be 0 to 8, dilation 1 to 8");
   const Extent n = extent(image, 0);
   Out<std::uint16_t> out = make<std::uint16_t>({n.d, n.h, n.w, 16}, into);
@@ -53,7 +51,7 @@ static Out<std::uint16_t> mind_half(In<float, 3> image, int radius, int dilation
 }
 
 static Out<std::uint16_t> pool_features(In<std::uint16_t, 4> features, Triple factor, const Into<std::uint16_t>& into,
-                                        int threads, const std::string& target) {
+                                        int threads, const Target& target) {
   for (int f : factor) require(f >= 1, "factor must be at least 1");
   const int channels = int(features.shape(3));
   require(channels % 16 == 0, "features must have shape (D, H, W, C), C a multiple of 16");

@@ -8,7 +8,15 @@
 
 namespace mmreg::bind {
 
-Call::Call(const std::string& target, int threads) : place_(open_place(target, threads)) {}
+Call::Call(const Target& target, int threads)
+    : own_(std::holds_alternative<std::string>(target) ? open_place(std::get<std::string>(target), threads) : Place{}),
+      place_(own_.operations ? &own_ : &std::get<DeviceQueue*>(target)->place()) {}
+
+bool Call::on_device(int device_type) const {
+  if (place_->operations->on_device && device_type == nb::device::cuda::value) return true;
+  nb::gil_scoped_acquire locked;
+  throw nb::type_error("an array of a CUDA device needs a target on that device, and no other arrays are taken");
+}
 
 Call::~Call() noexcept(false) {
   struct Released {
@@ -19,14 +27,14 @@ Call::~Call() noexcept(false) {
   } const released{*this};
   if (std::uncaught_exceptions() > 0) return;
   for (const Staged& s : staged_)
-    if (s.back) place_.operations->download(queue(), s.host, s.there, s.bytes);
+    if (s.back) place_->operations->download(queue(), s.host, s.there, s.bytes);
 }
 
 void* Call::there(void* host, std::size_t bytes, bool to, bool back) {
-  if (!place_.operations->on_device || !host) return host;
-  void* const memory = place_.operations->allocate(queue(), bytes);
+  if (!place_->operations->on_device || !host) return host;
+  void* const memory = place_->operations->allocate(queue(), bytes);
   staged_.push_back({memory, host, bytes, back});
-  if (to) place_.operations->upload(queue(), memory, host, bytes);
+  if (to) place_->operations->upload(queue(), memory, host, bytes);
   return memory;
 }
 

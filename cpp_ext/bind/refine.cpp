@@ -6,7 +6,7 @@
 namespace mmreg::bind {
 
 static nb::ndarray<nb::numpy, std::uint16_t> interleave(In<float, 4> planes, int channels, int threads,
-                                                        const std::string& target) {
+                                                        const Target& target) {
   const Extent n = extent(planes, 1);
   require(channels >= int(planes.shape(0)), "channels must hold all planes");
   Out<std::uint16_t> features = make<std::uint16_t>({n.d, n.h, n.w, channels});
@@ -15,9 +15,9 @@ static nb::ndarray<nb::numpy, std::uint16_t> interleave(In<float, 4> planes, int
   return features;
 }
 
-static void attach(nb::ndarray<std::uint16_t, nb::ndim<4>, nb::c_contig, nb::device::cpu> features, In<float, 3> image,
+static void attach(nb::ndarray<std::uint16_t, nb::ndim<4>, nb::c_contig> features, In<float, 3> image,
                    std::optional<In<std::uint8_t, 3>> valid, float scale, float offset, int threads,
-                   const std::string& target) {
+                   const Target& target) {
   const Extent n = extent(image, 0);
   const int channels = int(features.shape(3));
   require(channels % 16 == 0 && channels >= 16, "features must have a multiple of 16 channels");
@@ -29,7 +29,7 @@ static void attach(nb::ndarray<std::uint16_t, nb::ndim<4>, nb::c_contig, nb::dev
 
 static nb::tuple force(In<std::uint16_t, 4> fixed, In<std::uint16_t, 4> moving, In<float, 4> u,
                        In<std::int32_t, 2> rows, std::optional<In<float, 2>> gain, float feature_weight,
-                       float intensity_weight, int threads, const std::string& target) {
+                       float intensity_weight, int threads, const Target& target) {
   const Extent n = extent(fixed, 0);
   const int channels = int(fixed.shape(3));
   require(channels % 16 == 0 && channels >= 16, "features must have a multiple of 16 channels");
@@ -49,10 +49,9 @@ static nb::tuple force(In<std::uint16_t, 4> fixed, In<std::uint16_t, 4> moving, 
                         nb::make_tuple(sums.features, sums.features_squared, sums.intensity_squared, sums.count));
 }
 
-static Out<float> descent(In<float, 4> force, nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::cpu> mean,
-                          nb::ndarray<float, nb::ndim<3>, nb::c_contig, nb::device::cpu> square, int iteration,
-                          float mean_decay, float square_decay, float floor, float rate_vox, int threads,
-                          const std::string& target) {
+static Out<float> descent(In<float, 4> force, nb::ndarray<float, nb::ndim<4>, nb::c_contig> mean,
+                          nb::ndarray<float, nb::ndim<3>, nb::c_contig> square, int iteration, float mean_decay,
+                          float square_decay, float floor, float rate_vox, int threads, const Target& target) {
   const Extent n = extent(force, 1);
   require(force.shape(0) == 3 && mean.size() == force.size() && 3 * square.size() == force.size(), "extents differ");
   require(iteration >= 1, "iterations count from 1");

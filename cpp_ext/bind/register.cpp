@@ -2,7 +2,6 @@
 #include <nanobind/stl/optional.h>
 
 #include "bind/arrays.h"
-#include "bind/device_queue.h"
 #include "bind/engine.h"
 #include "bind/scans.h"
 #include "pipeline/pipeline.h"
@@ -79,8 +78,8 @@ nb::dict described(const PipelineResult& r, Extent n, Extent m, bool with_networ
   return out;
 }
 
-nb::dict register_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix moving_affine, Mask fixed_mask,
-                        Mask moving_mask, const std::string& align, bool deform, double deadline_s,
+nb::dict register_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix moving_affine, HostMask fixed_mask,
+                        HostMask moving_mask, const std::string& align, bool deform, double deadline_s,
                         std::optional<nb::callable> cancelled, int threads, const std::string& target,
                         std::optional<nb::dict> network, bool refine, DeviceQueue* device) {
   const Scan f = scan(fixed, fixed_affine, fixed_mask), m = scan(moving, moving_affine, moving_mask);

@@ -24,7 +24,7 @@ const std::uint8_t* checked(const Mask& mask, const In<float, 3>& image) {
 }
 
 Out<float> condense(In<float, 3> image, std::array<int, 3> factor, float low, float high, std::vector<float> knots,
-                    Mask mask, int threads, const std::string& target) {
+                    Mask mask, int threads, const Target& target) {
   const Extent n = extent(image, 0), f = {factor[0], factor[1], factor[2]};
   for (int k = 0; k < 3; ++k)
     require(factor[k] >= 1 && factor[k] <= 256 && factor[k] <= int(image.shape(k)),
@@ -37,7 +37,7 @@ Out<float> condense(In<float, 3> image, std::array<int, 3> factor, float low, fl
   return out;
 }
 
-Out<float> sample_points(In<float, 3> image, In<float, 2> points, Mask mask, int threads, const std::string& target) {
+Out<float> sample_points(In<float, 3> image, In<float, 2> points, Mask mask, int threads, const Target& target) {
   require(points.shape(0) == 3 && image.size() > 0, "points must have shape (3, N), in voxels of an image with voxels");
   const std::uint8_t* inside = checked(mask, image);
   Out<float> out = make<float>({std::int64_t(points.shape(1))});
@@ -55,8 +55,8 @@ SampleList samples(Call& call, const In<float, 2>& points, const In<float, 1>& v
   return {call.in(points), call.in(values), std::int64_t(values.shape(0))};
 }
 
-Out<float> sample_histogram(In<float, 2> points, In<float, 1> values, In<float, 3> moving, In<float, 3> maps, int bins,
-                            int threads, const std::string& target) {
+Out<float> sample_histogram(In<float, 2> points, In<float, 1> values, In<float, 3> moving, HostIn<float, 3> maps,
+                            int bins, int threads, const Target& target) {
   require(maps.shape(1) == 3 && maps.shape(2) == 4, "maps must have shape (K, 3, 4)");
   require(bins >= 8 && bins <= 64 && moving.size() > 0, "bins must be 8 to 64, and moving must have voxels");
   require_samples(points, values);
@@ -69,8 +69,8 @@ Out<float> sample_histogram(In<float, 2> points, In<float, 1> values, In<float, 
   return out;
 }
 
-Out<double> sample_gradient(In<float, 2> points, In<float, 1> values, In<float, 3> moving, In<float, 2> map,
-                            In<float, 2> gain, int threads, const std::string& target) {
+Out<double> sample_gradient(In<float, 2> points, In<float, 1> values, In<float, 3> moving, HostIn<float, 2> map,
+                            In<float, 2> gain, int threads, const Target& target) {
   require(map.shape(0) == 3 && map.shape(1) == 4, "map must have shape (3, 4)");
   require(gain.shape(0) == gain.shape(1) && gain.shape(0) >= 8 && gain.shape(0) <= 64 && moving.size() > 0,
           "gain must be square with 8 to 64 bins, and moving must have voxels");

@@ -30,7 +30,7 @@ static void require_displacement(const In<float, 4>& u) {
   require(u.shape(0) == 3, "displacement must have shape (3, D, H, W), in voxels of its grid");
 }
 
-using Validity = std::optional<nb::ndarray<std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>>;
+using Validity = std::optional<nb::ndarray<std::uint8_t, nb::ndim<3>, nb::c_contig>>;
 
 static std::uint8_t* mask_of(Validity& mask, Extent n) {
   if (!mask) return nullptr;
@@ -40,7 +40,7 @@ static std::uint8_t* mask_of(Validity& mask, Extent n) {
 }
 
 static Out<float> warp(In<float, 4> moving, In<float, 4> u, const std::string& interpolation, const std::string& border,
-                       Validity valid, Into<float> into, int threads, const std::string& target) {
+                       Validity valid, Into<float> into, int threads, const Target& target) {
   require_displacement(u);
   require_indexable(moving.shape(1) * moving.shape(2) * moving.shape(3), "moving must have 1 to 2**31 - 1 voxels");
   const Extent m = extent(moving, 1), n = extent(u, 1);
@@ -55,8 +55,7 @@ static Out<float> warp(In<float, 4> moving, In<float, 4> u, const std::string& i
   return out;
 }
 
-static Out<std::int32_t> warp_labels(In<std::int32_t, 3> moving, In<float, 4> u, int threads,
-                                     const std::string& target) {
+static Out<std::int32_t> warp_labels(In<std::int32_t, 3> moving, In<float, 4> u, int threads, const Target& target) {
   require_displacement(u);
   require_indexable(moving.size(), "moving must have 1 to 2**31 - 1 voxels");
   const Extent n = extent(u, 1);
@@ -67,7 +66,7 @@ static Out<std::int32_t> warp_labels(In<std::int32_t, 3> moving, In<float, 4> u,
 }
 
 static Out<float> warp_slope(In<float, 4> moving, In<float, 4> u, In<float, 4> upstream, const std::string& border,
-                             Into<float> into, int threads, const std::string& target) {
+                             Into<float> into, int threads, const Target& target) {
   require_displacement(u);
   require_indexable(moving.shape(1) * moving.shape(2) * moving.shape(3), "moving must have 1 to 2**31 - 1 voxels");
   require(upstream.shape(0) == moving.shape(0), "upstream must have the channels of moving");
@@ -82,7 +81,7 @@ static Out<float> warp_slope(In<float, 4> moving, In<float, 4> u, In<float, 4> u
 }
 
 static Out<float> warp_adjoint(In<float, 4> upstream, In<float, 4> u, std::tuple<int, int, int> shape,
-                               const std::string& border, Into<float> into, int threads, const std::string& target) {
+                               const std::string& border, Into<float> into, int threads, const Target& target) {
   require_displacement(u);
   for (int a = 1; a < 4; ++a) require(upstream.shape(a) == u.shape(a), "upstream must be on the displacement's grid");
   const Extent n = extent(u, 1), m = {std::get<0>(shape), std::get<1>(shape), std::get<2>(shape)};
@@ -95,9 +94,9 @@ static Out<float> warp_adjoint(In<float, 4> upstream, In<float, 4> u, std::tuple
   return out;
 }
 
-static Out<float> resample_affine(In<float, 4> moving, In<double, 2> map, std::tuple<int, int, int> shape,
+static Out<float> resample_affine(In<float, 4> moving, HostIn<double, 2> map, std::tuple<int, int, int> shape,
                                   const std::string& interpolation, const std::string& border, Validity valid,
-                                  Into<float> into, int threads, const std::string& target) {
+                                  Into<float> into, int threads, const Target& target) {
   require(map.shape(0) == 3 && map.shape(1) == 4, "index_map must have shape (3, 4): output index to moving index");
   for (int i = 0; i < 12; ++i) require(std::isfinite(map.data()[i]), "index_map must be finite");
   require_indexable(moving.shape(1) * moving.shape(2) * moving.shape(3), "moving must have 1 to 2**31 - 1 voxels");
@@ -114,7 +113,7 @@ static Out<float> resample_affine(In<float, 4> moving, In<double, 2> map, std::t
   return out;
 }
 
-static Out<float> prefilter(In<float, 4> image, int threads, const std::string& target) {
+static Out<float> prefilter(In<float, 4> image, int threads, const Target& target) {
   const Extent n = extent(image, 1);
   Out<float> out = make<float>({std::int64_t(image.shape(0)), n.d, n.h, n.w});
   Call call(target, threads);

@@ -8,8 +8,8 @@
 
 namespace mmreg::bind {
 
-using Image = In<float, 3>;
-using Matrix = In<double, 2>;
+using Image = HostIn<float, 3>;
+using Matrix = HostIn<double, 2>;
 
 inline AffineMap affine_map(const Matrix& matrix) {
   require(matrix.shape(0) == 4 && matrix.shape(1) == 4, "an affine must have shape (4, 4)");
@@ -18,7 +18,7 @@ inline AffineMap affine_map(const Matrix& matrix) {
   return out;
 }
 
-inline Scan scan(const Image& image, const Matrix& affine, const Mask& mask) {
+inline Scan scan(const Image& image, const Matrix& affine, const HostMask& mask) {
   require(image.size() > 0, "a scan must have at least one voxel");
   const Scan out{image.data(), extent(image, 0), affine_map(affine), mask ? mask->data() : nullptr};
   if (mask)

@@ -18,7 +18,7 @@ static Extent check(const Features& fixed, const Features& moving, int used) {
 }
 
 static Out<float> cost_volume(Features fixed, Features moving, int used, Triple radius, int threads,
-                              const std::string& target) {
+                              const Target& target) {
   const Extent n = check(fixed, moving, used);
   Out<float> out = make<float>({n.d, n.h, n.w, displacements(radius)});
   Call call(target, threads);
@@ -28,7 +28,7 @@ static Out<float> cost_volume(Features fixed, Features moving, int used, Triple 
 }
 
 static Out<std::uint16_t> cost_volume_half(Features fixed, Features moving, int used, Triple radius, int threads,
-                                           const std::string& target) {
+                                           const Target& target) {
   const Extent n = check(fixed, moving, used);
   Out<std::uint16_t> out = make<std::uint16_t>({n.d, n.h, n.w, displacements(radius)});
   Call call(target, threads);
@@ -37,7 +37,7 @@ static Out<std::uint16_t> cost_volume_half(Features fixed, Features moving, int 
   return out;
 }
 
-static Out<float> smooth_cost(In<float, 4> cost, int radius, int threads, const std::string& target) {
+static Out<float> smooth_cost(In<float, 4> cost, int radius, int threads, const Target& target) {
   require(radius >= 0 && radius <= 16, "radius must be between 0 and 16 cells");
   const Extent n = extent(cost, 0);
   const int count = int(cost.shape(3));
@@ -47,7 +47,7 @@ static Out<float> smooth_cost(In<float, 4> cost, int radius, int threads, const 
   return out;
 }
 
-static Out<std::uint16_t> smooth_cost_half(Features cost, int radius, int threads, const std::string& target) {
+static Out<std::uint16_t> smooth_cost_half(Features cost, int radius, int threads, const Target& target) {
   require(radius >= 0 && radius <= 16, "radius must be between 0 and 16 cells");
   const Extent n = extent(cost, 0);
   const int count = int(cost.shape(3));
@@ -67,7 +67,7 @@ static Extent check(const Cost& cost, const In<float, 4>& u, const Triple& radiu
 }
 
 static Out<float> coupled_convex(In<float, 4> cost, In<float, 4> u, Triple radius, float weight, int threads,
-                                 const std::string& target) {
+                                 const Target& target) {
   const Extent n = check(cost, u, radius);
   Out<float> out = make<float>({3, n.d, n.h, n.w});
   Call call(target, threads);
@@ -76,7 +76,7 @@ static Out<float> coupled_convex(In<float, 4> cost, In<float, 4> u, Triple radiu
 }
 
 static Out<float> coupled_convex_half(Features cost, In<float, 4> u, Triple radius, float weight, int threads,
-                                      const std::string& target) {
+                                      const Target& target) {
   const Extent n = check(cost, u, radius);
   Out<float> out = make<float>({3, n.d, n.h, n.w});
   Call call(target, threads);

@@ -25,7 +25,7 @@ static const std::uint8_t* data(const Mask& mask, const In<float, 3>& image) {
 }
 
 static std::pair<double, Out<float>> local_ncc(In<float, 3> fixed, In<float, 3> moving, int radius, int threads,
-                                               const std::string& target) {
+                                               const Target& target) {
   require_same(fixed, moving, "fixed and moving must have the same shape");
   require(radius >= 1 && radius <= 16, "radius must be between 1 and 16 voxels");
   const Extent n = extent(fixed, 0);
@@ -36,8 +36,7 @@ static std::pair<double, Out<float>> local_ncc(In<float, 3> fixed, In<float, 3> 
   return {value, map};
 }
 
-static double local_ncc_value(In<float, 3> fixed, In<float, 3> moving, int radius, int threads,
-                              const std::string& target) {
+static double local_ncc_value(In<float, 3> fixed, In<float, 3> moving, int radius, int threads, const Target& target) {
   require_same(fixed, moving, "fixed and moving must have the same shape");
   require(radius >= 1 && radius <= 16, "radius must be between 1 and 16 voxels");
   require(fixed.size() > 0, "images must have at least one voxel");
@@ -47,7 +46,7 @@ static double local_ncc_value(In<float, 3> fixed, In<float, 3> moving, int radiu
 
 static Out<double> joint_histogram(In<float, 3> fixed, In<float, 3> moving, Mask mask, std::pair<int, int> bins,
                                    Range fixed_range, Range moving_range, bool parzen, int threads,
-                                   const std::string& target) {
+                                   const Target& target) {
   require_same(fixed, moving, "fixed and moving must have the same shape");
   for (int b : {bins.first, bins.second}) require(b >= (parzen ? 8 : 1) && b <= 256, "bins must be 8 to 256");
   const std::uint8_t* selected = data(mask, fixed);
@@ -61,7 +60,7 @@ static Out<double> joint_histogram(In<float, 3> fixed, In<float, 3> moving, Mask
 }
 
 static std::vector<float> percentiles(In<float, 3> image, const std::vector<double>& fractions, Mask mask, int threads,
-                                      const std::string& target) {
+                                      const Target& target) {
   require(fractions.size() <= 16, "at most 16 fractions");
   for (double f : fractions) require(f >= 0 && f <= 1, "fractions must be between 0 and 1");
   const std::uint8_t* selected = data(mask, image);
@@ -72,11 +71,11 @@ static std::vector<float> percentiles(In<float, 3> image, const std::vector<doub
   return values;
 }
 
-static double mutual_information(In<double, 2> histogram) {
+static double mutual_information(HostIn<double, 2> histogram) {
   return information(histogram.data(), int(histogram.shape(0)), int(histogram.shape(1))).mutual();
 }
 
-static double normalised_mutual_information(In<double, 2> histogram) {
+static double normalised_mutual_information(HostIn<double, 2> histogram) {
   return information(histogram.data(), int(histogram.shape(0)), int(histogram.shape(1))).normalised();
 }
 

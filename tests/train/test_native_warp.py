@@ -118,39 +118,3 @@ def test_half_images_are_warped_in_float32(device):
     warped = layers.warp(image.half(), displacement)
     assert warped.dtype == torch.float16
     torch.testing.assert_close(warped.float(), layers.warp(image, displacement), atol=2e-3, rtol=1e-3)
-
-
-def test_addresses_of_a_device_are_warped_without_a_copy():
-    """The path of CUDA tensors, on the operations that are compiled for the host."""
-    from mmreg_rt import _native
-
-    if reason := _native.why_no_device("cuda_on_host"):
-        pytest.skip(reason)
-    image, displacement = (tensor[0].numpy() for tensor in case((6, 7, 8), "cpu", batch=1))
-    upstream = np.random.default_rng(0).normal(0, 1, (3, 6, 7, 8)).astype(np.float32)
-    queue = _native.DeviceQueue("cuda_on_host")
-
-    def there(array):
-        memory = queue.allocate(array.nbytes)
-        queue.upload(memory, array)
-        return memory, array.shape
-
-    def back(given):
-        array = np.empty(given[1], np.float32)
-        queue.download(array.reshape(-1).view(np.uint8), given[0])
-        return array
-
-    moving, u, g = there(image), there(displacement), there(upstream)
-    warped, slope, adjoint = (there(np.zeros(s, np.float32)) for s in (upstream.shape, u[1], image.shape))
-    queue.warp(moving, u, warped, border="extend")
-    queue.warp_slope(moving, u, g, slope, border="extend")
-    queue.warp_adjoint(g, u, adjoint, border="extend")
-    np.testing.assert_allclose(back(warped), _native.warp(image, displacement, border="extend"), atol=1e-5)
-    np.testing.assert_allclose(
-        back(slope), _native.warp_slope(image, displacement, upstream, border="extend"), atol=1e-4
-    )
-    np.testing.assert_allclose(
-        back(adjoint),
-        _native.warp_adjoint(upstream, displacement, image.shape[1:], border="extend"),
-        atol=1e-5,
-    )

@@ -97,21 +97,17 @@ warp.register_autograd(_derivatives, setup_context=_remember)
 
 
 def _run(operation: str, tensors: tuple[Tensor, ...], into: Tensor, border: str) -> None:
-    """One sample through an operation of the compiled module; ``into`` is filled."""
+    """One sample through an operation of the compiled module; ``into`` is filled.
+
+    On a device it is put on torch's current stream, and nothing waits for it.
+    """
+    shape = [tuple(into.shape[1:])] if operation == "warp_adjoint" else []
+    target: Any = ""
     if into.is_cuda:
-        _run_on_device(operation, tensors, into, border)
-    else:
-        arrays = [tensor.detach().numpy() for tensor in tensors]
-        shape = [tuple(into.shape[1:])] if operation == "warp_adjoint" else []
-        threads = torch.get_num_threads()
-        getattr(native, operation)(*arrays, *shape, border=border, out=into.numpy(), threads=threads)
-
-
-def _run_on_device(operation: str, tensors: tuple[Tensor, ...], into: Tensor, border: str) -> None:
-    """The same on the current stream, without a copy or a stop."""
-    queue = _queue(into.device.index, torch.cuda.current_stream(into.device).cuda_stream)
-    given = [(tensor.data_ptr(), tuple(tensor.shape)) for tensor in tensors]
-    getattr(queue, operation)(*given, (into.data_ptr(), tuple(into.shape)), border=border)
+        target = _queue(into.device.index, torch.cuda.current_stream(into.device).cuda_stream)
+    given = [tensor.detach() for tensor in tensors]
+    threads = torch.get_num_threads()
+    getattr(native, operation)(*given, *shape, border=border, out=into, threads=threads, target=target)
 
 
 @lru_cache(maxsize=16)

@@ -1,0 +1,74 @@
+"""Arrays of a device go to the operations as they are; on the host the same path runs on protected memory."""
+
+import numpy as np
+import pytest
+
+from mmreg_rt import _native
+
+SHAPE = (3, 6, 7, 8)
+
+
+@pytest.fixture(params=["cuda_on_host", "cuda"])
+def queue(request):
+    if reason := _native.why_no_device(request.param):
+        pytest.skip(reason)
+    return _native.DeviceQueue(request.param)
+
+
+def there(queue, array):
+    memory = queue.allocate(array.nbytes)
+    queue.upload(memory, array)
+    return memory, queue.array(memory, array.shape)
+
+
+def back(queue, memory, shape):
+    array = np.empty(shape, np.float32)
+    queue.download(array.reshape(-1).view(np.uint8), memory)
+    return array
+
+
+def test_a_result_stays_on_the_device(queue, rng):
+    moving = rng.normal(0, 1, SHAPE).astype(np.float32)
+    u = rng.normal(0, 1, SHAPE).astype(np.float32)
+    memory, out = there(queue, np.zeros(SHAPE, np.float32))
+    _native.warp(there(queue, moving)[1], there(queue, u)[1], out=out, target=queue)
+    np.testing.assert_allclose(back(queue, memory, SHAPE), _native.warp(moving, u), atol=1e-5)
+
+
+def test_arrays_of_the_host_and_of_the_device_go_together(queue, rng):
+    moving = rng.normal(0, 1, SHAPE).astype(np.float32)
+    u = rng.normal(0, 1, SHAPE).astype(np.float32)
+    found = _native.warp(moving, there(queue, u)[1], target=queue)
+    np.testing.assert_allclose(found, _native.warp(moving, u), atol=1e-5)
+
+
+def test_operations_follow_each_other_on_one_queue(queue, rng):
+    velocity = rng.normal(0, 1, SHAPE).astype(np.float32)
+    memory, u = there(queue, np.zeros(SHAPE, np.float32))
+    _native.integrate(there(queue, velocity)[1], 5, out=u, target=queue)
+    np.testing.assert_allclose(
+        _native.jacobian(u, target=queue), _native.jacobian(_native.integrate(velocity, 5)), atol=1e-4
+    )
+    assert np.isfinite(back(queue, memory, SHAPE)).all()
+
+
+def test_an_array_of_a_device_is_refused_elsewhere(queue, rng):
+    u = rng.normal(0, 1, SHAPE).astype(np.float32)
+    with pytest.raises(TypeError, match="needs a target on that device"):
+        _native.jacobian(there(queue, u)[1])
+    with pytest.raises(TypeError):  # a matrix is read on the host
+        _native.add_affine(u, queue.array(queue.allocate(72), (3, 3)), np.zeros((3, 4)), target=queue)
+
+
+def test_memory_that_is_given_back_is_used_again(queue):
+    first = queue.allocate(1 << 20)
+    queue.release(first)
+    assert queue.allocate(1 << 20) == first
+
+
+def test_pinned_memory_is_an_array(queue):
+    memory = queue.allocate(64)
+    pinned = queue.pinned(64)
+    queue.upload(memory, np.arange(16, dtype=np.float32))
+    queue.download(pinned, memory)
+    np.testing.assert_array_equal(pinned.view(np.float32), np.arange(16))
