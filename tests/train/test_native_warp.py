@@ -1,6 +1,5 @@
 """The runtime's warp as an operation of torch: torch's own checks, and its own grid_sample as the twin."""
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
