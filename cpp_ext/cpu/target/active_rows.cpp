@@ -1,18 +1,9 @@
 // Which voxels of each row are worth comparing: those of the foreground of either image and a margin around it.
+#include "core/span.h"
 #include "cpu/target/operations.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {
-
-struct Span {
-  std::int32_t begin, end;
-};
-
-MMREG_INLINE Span both(Span a, Span b) {
-  if (a.begin >= a.end) return b;
-  if (b.begin >= b.end) return a;
-  return {a.begin < b.begin ? a.begin : b.begin, a.end > b.end ? a.end : b.end};
-}
 
 MMREG_INLINE Span foreground(const float* row, int w, float background) {
   Span s{0, w};
@@ -41,8 +32,7 @@ void active_rows(Queue& queue, const float* fixed, float fixed_background, const
       for (int k = z > margin ? z - margin : 0; k <= z + margin && k < n.d; ++k)
         for (int j = y > margin ? y - margin : 0; j <= y + margin && j < n.h; ++j)
           s = both(s, own[std::int64_t(k) * n.h + j]);
-      if (s.begin < s.end) s = {s.begin > margin ? s.begin - margin : 0, s.end + margin < n.w ? s.end + margin : n.w};
-      out[r] = s;
+      out[r] = widened(s, margin, n.w);
     }
   });
 }

@@ -1,25 +1,22 @@
+#include "core/affine_row.h"
+#include "core/length.h"
 #include "cpu/target/operations.h"
 
 namespace mmreg::MMREG_TARGET {
 
 void add_affine(Queue& queue, const float* u, Extent n, const double* linear, const double* map, float* out) {
   const std::int64_t count = voxels(n);
+  const AffineRows rows[3] = {affine_rows(linear, map, 0), affine_rows(linear, map, 1), affine_rows(linear, map, 2)};
   parallel(queue, std::int64_t(n.d) * n.h, 64, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
       const float *u0 = u + r * n.w, *u1 = u0 + count, *u2 = u1 + count;
-      float a[3], b[3], c[3], start[3], slope[3];
-      for (int k = 0; k < 3; ++k) {
-        a[k] = float(linear[3 * k]), b[k] = float(linear[3 * k + 1]), c[k] = float(linear[3 * k + 2]);
-        start[k] = float(map[4 * k] * double(r / n.h) + map[4 * k + 1] * double(r % n.h) + map[4 * k + 3]);
-        slope[k] = float(map[4 * k + 2]);
-      }
+      const int at_z = int(r / n.h), at_y = int(r % n.h);
+      const AffineRow row0 = rows[0].row(at_z, at_y), row1 = rows[1].row(at_z, at_y), row2 = rows[2].row(at_z, at_y);
       float *o0 = out + r * n.w, *o1 = o0 + count, *o2 = o1 + count;
 #pragma GCC ivdep
       for (int x = 0; x < n.w; ++x) {
         const float z = u0[x], y = u1[x], i = u2[x], at = float(x);
-        o0[x] = a[0] * z + b[0] * y + c[0] * i + (start[0] + slope[0] * at);
-        o1[x] = a[1] * z + b[1] * y + c[1] * i + (start[1] + slope[1] * at);
-        o2[x] = a[2] * z + b[2] * y + c[2] * i + (start[2] + slope[2] * at);
+        o0[x] = row0(z, y, i, at), o1[x] = row1(z, y, i, at), o2[x] = row2(z, y, i, at);
       }
     }
   });
@@ -29,7 +26,7 @@ void lengths(Queue& queue, const float* u, Extent n, float* out) {
   const std::int64_t count = voxels(n);
   parallel(queue, count, 1 << 15, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i)
-      out[i] = __builtin_sqrtf(u[i] * u[i] + u[i + count] * u[i + count] + u[i + 2 * count] * u[i + 2 * count]);
+      out[i] = __builtin_sqrtf(squared_length(u[i], u[i + count], u[i + 2 * count]));
   });
 }
 

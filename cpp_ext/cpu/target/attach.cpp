@@ -1,5 +1,6 @@
 // The image and its validity as the last channels of its features, so that one load brings all.
-#include "core/force_data.h"
+#include "core/attach.h"
+
 #include "core/half.h"
 #include "cpu/target/operations.h"
 
@@ -7,12 +8,10 @@ namespace mmreg::MMREG_TARGET {
 
 void attach(Queue& queue, const float* image, const std::uint8_t* valid, Extent n, float scale, float offset,
             int channels, Half* features) {
-  const float low = float(histogram_padding), high = float(histogram_bins - 1 - histogram_padding);
   parallel(queue, voxels(n), 1 << 14, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      const float bins = image[i] * scale + offset;
       Half* last = features + (i + 1) * channels;
-      last[intensity_channel] = narrow(bins > low ? (bins < high ? bins : high) : low);
+      last[intensity_channel] = narrow(in_bins(image[i], scale, offset));
       last[validity_channel] = narrow(valid && !valid[i] ? 0.0f : 1.0f);
       last[-2] = last[-1] = Half{0};
     }

@@ -1,8 +1,8 @@
-// Where a displacement folds: determinants from central and from all eight combinations of one-sided differences. All
-// eight above 0 is what makes the piecewise linear map of the voxels' corners one to one; central ones alone can miss
-// folds. Liu, Chen, Wei, et al.: On finite difference Jacobian computation in deformable image registration, IJCV 2024.
-#include "core/jacobian.h"
+// Where a displacement folds: all nine determinants of core/folding.h in one pass, then their extrema and counts.
+// clang-format off: the second is written in terms of the first
 #include "cpu/target/differences.h"
+#include "core/folding.h"
+// clang-format on
 #include "cpu/target/operations.h"
 
 namespace mmreg::MMREG_TARGET {
@@ -29,45 +29,22 @@ MMREG_INLINE void sides(Ints out[2], Ints i, int n) {
   out[1] = (i < n - 1) | splat(-(n == 1));
 }
 
-struct Column {  // one-sided differences of the three components along an axis, plus the identity
-  Floats c[3];
-};
-
-MMREG_INLINE Floats dot(const Column& a, const Column& b) {
-  return a.c[0] * b.c[0] + a.c[1] * b.c[1] + a.c[2] * b.c[2];
-}
-MMREG_INLINE Column cross(const Column& a, const Column& b) {
-  return {{a.c[1] * b.c[2] - a.c[2] * b.c[1], a.c[2] * b.c[0] - a.c[0] * b.c[2], a.c[0] * b.c[1] - a.c[1] * b.c[0]}};
-}
-
-MMREG_INLINE void add_one_sided(const Column (&g)[3][2], const Sides& s, Tally& tally) {
-  for (int b = 0; b < 2; ++b)
-    for (int c = 0; c < 2; ++c) {
-      const Column yx = cross(g[1][b], g[2][c]);
-      for (int a = 0; a < 2; ++a) tally.add(1 + 4 * a + 2 * b + c, dot(g[0][a], yx), s.z[a] & s.y[b] & s.x[c] & s.used);
-    }
-}
-
 template <class Count>
 MMREG_INLINE void visit(const float* u, Extent n, Voxel v, Count count, const Sides& s, Tally& tally) {
   const Axis z = axis(v.z, n.d, std::int64_t(n.h) * n.w), y = axis(v.y, n.h, n.w);
   const Floats x_scale = row_scale(v.x, n.w);
-  Floats middle[3][3];
-  Column side[3][2];
+  Differences d;
   for (int k = 0; k < 3; ++k) {
     const float* p = u + k * voxels(n) + v.index;
     const Floats here = load(p, count);
-    const Around a[3] = {around(p, z, here, count), around(p, y, here, count), around_in_row(p, v.x, n.w, here, count)};
-    const Floats scale[3] = {splat(z.scale), splat(y.scale), x_scale};
-    for (int axis = 0; axis < 3; ++axis) {
-      const float one = axis == k;
-      middle[k][axis] = central(a[axis], scale[axis]);
-      side[axis][0].c[k] = one + (here - a[axis].back);
-      side[axis][1].c[k] = one + (a[axis].ahead - here);
-    }
+    d.put(k, 0, around(p, z, here, count), splat(z.scale));
+    d.put(k, 1, around(p, y, here, count), splat(y.scale));
+    d.put(k, 2, around_in_row(p, v.x, n.w, here, count), x_scale);
   }
-  tally.add(0, determinant(middle), s.used);
-  add_one_sided(side, s, tally);
+  determinants(d, [&](int i, Floats det) MMREG_INLINE_LAMBDA {
+    const int side = i - 1;
+    tally.add(i, det, i == 0 ? s.used : s.z[side >> 2 & 1] & s.y[side >> 1 & 1] & s.x[side & 1] & s.used);
+  });
 }
 
 MMREG_INLINE int in_use(Whole) { return lanes; }

@@ -1,6 +1,7 @@
 // Sums and extrema. Each piece of the work leaves one partial result; they are joined in the order of the pieces.
 #include <type_traits>
 
+#include "core/length.h"
 #include "cpu/target/operations.h"
 #include "cpu/target/vectors.h"
 
@@ -88,7 +89,7 @@ Reach reach(Queue& queue, const float* u, Extent n) {
     const auto add = [&](std::int64_t i, auto used) {
       const Floats z = load(u + i, used), y = load(u + count_all + i, used), x = load(u + 2 * count_all + i, used);
       const Ints ok = finite(z) & finite(y) & finite(x);
-      far = max(ok ? z * z + y * y + x * x : Floats{}, far);
+      far = max(ok ? squared_length(z, y, x) : Floats{}, far);
       bad += lanes - count(ok);  // lanes that are not used read as 0
     };
     std::int64_t i = begin;

@@ -1,0 +1,14 @@
+// An intensity as a place in the joint histogram.
+#pragma once
+#include "core/force_data.h"
+
+namespace mmreg::MMREG_TARGET {
+
+// In bins, clamped so that a Parzen window there stays in the histogram; NaN gives the lowest place.
+MMREG_INLINE float in_bins(float intensity, float scale, float offset) {
+  const float low = float(histogram_padding), high = float(histogram_bins - 1 - histogram_padding);
+  const float bins = intensity * scale + offset;
+  return bins > low ? (bins < high ? bins : high) : low;
+}
+
+}  // namespace mmreg::MMREG_TARGET

@@ -1,0 +1,27 @@
+// The image and its validity as the last channels of its features, so that one load brings all.
+#include "core/attach.h"
+#include "cuda/lane.h"
+#include "cuda/launch.h"
+#include "solver/target_operations.h"
+
+namespace mmreg::MMREG_TARGET {
+namespace {
+
+struct alignas(8) Extras {  // the last channels of a voxel, written at once
+  Half intensity, validity, unused[2];
+};
+static_assert(sizeof(Extras) == extra_channels * sizeof(Half), "the extra channels of a voxel");
+static_assert(intensity_channel == -4 && validity_channel == -3, "the order of the extra channels");
+
+}  // namespace
+
+void attach(Queue& queue, const float* image, const std::uint8_t* valid, Extent n, float scale, float offset,
+            int channels, Half* features) {
+  for_each(queue, voxels(n), [=] MMREG_DEVICE(std::int64_t i) {
+    const Half validity = to_half(valid && !valid[i] ? 0.0f : 1.0f);
+    Extras* const last = reinterpret_cast<Extras*>(features + (i + 1) * channels) - 1;
+    *last = {to_half(in_bins(image[i], scale, offset)), validity, {{0}, {0}}};
+  });
+}
+
+}  // namespace mmreg::MMREG_TARGET

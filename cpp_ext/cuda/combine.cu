@@ -1,0 +1,10 @@
+#include "cuda/launch.h"
+#include "solver/target_operations.h"
+
+namespace mmreg::MMREG_TARGET {
+
+void combine(Queue& queue, std::int64_t count, float a, const float* x, float b, const float* y, float* out) {
+  for_each(queue, count, [=] MMREG_DEVICE(std::int64_t i) { out[i] = a * x[i] + b * y[i]; });
+}
+
+}  // namespace mmreg::MMREG_TARGET

@@ -1,0 +1,27 @@
+// Voxelwise products, quotients and choices: the parts of a normalised convolution (Knutsson and Westin, CVPR 1993).
+// One thread a voxel, for all channels: a weight is read once.
+#include "cuda/launch.h"
+#include "solver/target_operations.h"
+
+namespace mmreg::MMREG_TARGET {
+
+void multiply(Queue& queue, const float* field, int channels, std::int64_t count, const float* weight, float* out) {
+  for_each(queue, count, [=] MMREG_DEVICE(std::int64_t i) {
+    const float w = weight[i];
+    for (int c = 0; c < channels; ++c) out[c * count + i] = field[c * count + i] * w;
+  });
+}
+
+void divide(Queue& queue, const float* field, int channels, std::int64_t count, const float* weight, float* out) {
+  for_each(queue, count, [=] MMREG_DEVICE(std::int64_t i) {
+    const float w = weight[i];
+    for (int c = 0; c < channels; ++c) out[c * count + i] = field[c * count + i] / w;
+  });
+}
+
+void select(Queue& queue, const std::uint8_t* mask, std::int64_t count, const float* inside, const float* outside,
+            float* out) {
+  for_each(queue, count, [=] MMREG_DEVICE(std::int64_t i) { out[i] = mask[i] ? inside[i] : outside[i]; });
+}
+
+}  // namespace mmreg::MMREG_TARGET
