@@ -1,9 +1,40 @@
-// One point of the inverse of p -> p + u(p), by damped Newton steps on the piecewise trilinear u, in double. For the
-// few points where the fixed point iteration v <- -u(p + v) is too slow or leaves: it contracts only where |du/dp| < 1.
+// The inverse of p -> p + u(p) at points p: by the fixed point iteration v <- -u(p + v), and by damped Newton steps on
+// the piecewise trilinear u, in double, for the few points where it is too slow or leaves: it contracts only where
+// |du/dp| < 1. Chen, Lu, Chen, et al.: A simple fixed-point approach to invert a deformation field, Medical Physics 35
+// (2008). Floats are as in core/sampling.h.
 #pragma once
+#include "core/length.h"
 #include "core/types.h"
 
 namespace mmreg::MMREG_TARGET {
+
+struct Inverse {  // and its squared residual
+  Floats v[3], residual;
+};
+
+MMREG_INLINE Floats residual(const Floats v[3], const Floats value[3]) {
+  return squared_length(v[0] + value[0], v[1] + value[1], v[2] + value[2]);
+}
+
+// look(v, value) gives u(p + v). Keeps the best iterate; stops when all points are good, or when the slowest no longer
+// halves its residual.
+template <class Look>
+MMREG_INLINE Inverse fixed_point(const Look& look, int iterations, float tolerance) {
+  Floats v[3] = {}, value[3];
+  look(v, value);
+  Inverse best = {{v[0], v[1], v[2]}, residual(v, value)};
+  const Floats enough = splat(tolerance * tolerance);
+  for (int i = 0; i < iterations && any(best.residual > enough); ++i) {
+    for (int k = 0; k < 3; ++k) v[k] = -value[k];
+    look(v, value);
+    const Floats now = residual(v, value), before = best.residual;
+    const Ints better = now < before;
+    for (int k = 0; k < 3; ++k) best.v[k] = better ? v[k] : best.v[k];
+    best.residual = min(now, before);
+    if (!any((now < 0.25f * before) & (before > enough))) break;
+  }
+  return best;
+}
 
 struct Slope {  // u at a point and its derivative there
   double u[3], du[3][3];
@@ -17,7 +48,7 @@ MMREG_INLINE void neighbours(double x, int n, int& low, int& high, double& t, bo
   t = c - low;
 }
 
-inline Slope slope(const float* u, Extent n, const double p[3]) {
+MMREG_FUNCTION Slope slope(const float* u, Extent n, const double p[3]) {
   const int size[3] = {n.d, n.h, n.w};
   const std::int64_t stride[3] = {std::int64_t(n.h) * n.w, n.w, 1};
   std::int64_t offset[3][2];
@@ -46,7 +77,7 @@ inline Slope slope(const float* u, Extent n, const double p[3]) {
 }
 
 // Solves (I + du) step = f; false if the matrix is close to singular.
-inline bool newton_step(const double du[3][3], const double f[3], double step[3]) {
+MMREG_FUNCTION bool newton_step(const double du[3][3], const double f[3], double step[3]) {
   double m[3][3];
   for (int i = 0; i < 3; ++i)
     for (int j = 0; j < 3; ++j) m[i][j] = du[i][j] + (i == j);
@@ -60,14 +91,15 @@ inline bool newton_step(const double du[3][3], const double f[3], double step[3]
   return true;
 }
 
-inline double residual(const Slope& s, const double v[3], double f[3]) {
+MMREG_FUNCTION double residual(const Slope& s, const double v[3], double f[3]) {
   double square = 0;
   for (int c = 0; c < 3; ++c) f[c] = v[c] + s.u[c], square += f[c] * f[c];
   return square;
 }
 
 // Improves v so that v + u(p + v) = 0; returns the squared residual, never above that of the v given.
-inline double invert_point(const float* u, Extent n, const double p[3], int iterations, double tolerance, double v[3]) {
+MMREG_FUNCTION double invert_point(const float* u, Extent n, const double p[3], int iterations, double tolerance,
+                                   double v[3]) {
   const auto look = [&](const double at[3], double f[3], Slope& s) {
     const double q[3] = {p[0] + at[0], p[1] + at[1], p[2] + at[2]};
     s = slope(u, n, q);

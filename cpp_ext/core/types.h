@@ -6,9 +6,11 @@
 #if defined(__CUDACC__)
 #define MMREG_INLINE __host__ __device__ __forceinline__
 #define MMREG_UNROLL _Pragma("unroll")  // of the loop that follows: what its counter indexes stays in registers
+#define MMREG_FUNCTION __host__ __device__ inline  // where the compiler may prefer a call
 #else
 #define MMREG_UNROLL _Pragma("GCC unroll 8")
 #define MMREG_INLINE inline __attribute__((always_inline))
+#define MMREG_FUNCTION inline
 #endif
 #define MMREG_INLINE_LAMBDA __attribute__((always_inline))
 #ifndef MMREG_TARGET  // each CPU target has a namespace of its own, so the linker cannot merge them

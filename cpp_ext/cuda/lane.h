@@ -30,6 +30,7 @@ MMREG_INLINE Ints min(Ints a, Ints b) { return a < b ? a : b; }
 MMREG_INLINE Ints max(Ints a, Ints b) { return a > b ? a : b; }
 MMREG_INLINE Floats floor(Floats v) { return floorf(v); }
 MMREG_INLINE Floats sqrt(Floats v) { return sqrtf(v); }
+MMREG_INLINE bool any(bool mask) { return mask; }
 MMREG_INLINE bool differ(Floats a, Floats b) { return a != b; }  // NaN differs from everything
 
 struct One {};  // the count of every load and store

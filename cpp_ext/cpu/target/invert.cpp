@@ -1,38 +1,13 @@
 // Inverse of a displacement. Every voxel is solved on its own: a vector of them by the fixed point iteration
 // v <- -u(p + v), then those that it did not bring below the tolerance one by one by Newton's method.
-// Chen, Lu, Chen, et al.: A simple fixed-point approach to invert a deformation field, Medical Physics 35 (2008).
-#include "core/inversion.h"
-#include "cpu/target/operations.h"
+// clang-format off: the second is written in terms of the first
 #include "cpu/target/sampling.h"
+#include "core/inversion.h"
+// clang-format on
+#include "cpu/target/operations.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {
-
-struct Inverse {  // of one vector of voxels, and its squared residual
-  Floats v[3], residual;
-};
-
-MMREG_INLINE Floats look(const Source& s, const Floats at[3], const Floats v[3], Floats (&value)[3]) {
-  sample<Interpolation::linear>(s, Border::extend, {at[0] + v[0], at[1] + v[1], at[2] + v[2]}, value);
-  const Floats z = v[0] + value[0], y = v[1] + value[1], x = v[2] + value[2];
-  return z * z + y * y + x * x;
-}
-
-// Keeps the best iterate; stops when all lanes are good, or when the slowest no longer halves its residual.
-MMREG_INLINE Inverse fixed_point(const Source& s, const Floats at[3], int iterations, float tolerance) {
-  Floats v[3] = {}, value[3];
-  Inverse best = {{v[0], v[1], v[2]}, look(s, at, v, value)};
-  const Floats enough = splat(tolerance * tolerance);
-  for (int i = 0; i < iterations && any(best.residual > enough); ++i) {
-    for (int k = 0; k < 3; ++k) v[k] = -value[k];
-    const Floats now = look(s, at, v, value), before = best.residual;
-    const Ints better = now < before;
-    for (int k = 0; k < 3; ++k) best.v[k] = better ? v[k] : best.v[k];
-    best.residual = min(now, before);
-    if (!any((now < 0.25f * before) & (before > enough))) break;
-  }
-  return best;
-}
 
 MMREG_INLINE void newton(const float* u, Extent n, const Floats at[3], int iterations, float tolerance, int count,
                          Inverse& inverse) {
@@ -65,7 +40,11 @@ Inversion invert(Queue& queue, const float* u, Extent n, int iterations, float t
     const Source s = source(u, n);
     for_vectors_of_rows(n, begin, end, [&](Voxel v, auto count) {
       const Floats at[3] = {splat(float(v.z)), splat(float(v.y)), to_floats(v.x + lane_numbers())};
-      Inverse inverse = fixed_point(s, at, iterations, tolerance);
+      Inverse inverse = fixed_point(
+          [&](const Floats(&v)[3], Floats(&value)[3]) MMREG_INLINE_LAMBDA {
+            sample<Interpolation::linear>(s, Border::extend, {at[0] + v[0], at[1] + v[1], at[2] + v[2]}, value);
+          },
+          iterations, tolerance);
       if (any(inverse.residual > splat(tolerance * tolerance)))
         newton(u, n, at, iterations, tolerance, in_use(count), inverse);
       for (int k = 0; k < 3; ++k) store(out + k * total + v.index, inverse.v[k], count);
