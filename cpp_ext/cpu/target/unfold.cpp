@@ -1,7 +1,9 @@
 // Makes a displacement free of folds: wherever one of the nine determinants of `folding` is below a floor, the
-// neighbourhood is replaced by its local mean, wider with every round, until none is left. Means flatten the
-// difference quotients that caused the fold; elsewhere no bit changes.
-#include "core/jacobian.h"
+// neighbourhood is replaced by its local mean, wider with every round, until none is left; elsewhere no bit changes.
+// clang-format off: the second is written in terms of the first
+#include "cpu/target/differences.h"
+#include "core/unfold.h"
+// clang-format on
 #include "cpu/target/operations.h"
 
 namespace mmreg::MMREG_TARGET {
@@ -9,76 +11,14 @@ namespace {
 
 constexpr int kPiece = 64;  // voxels of a row that are looked at together
 
-// The largest sum of |differences| of a component over the axes, forward or backward, whichever is longer. It bounds
-// the eigenvalues of all nine matrices: where it is below 1 - t, every determinant is above t^3 (Gershgorin). For
-// `count` voxels of a row, more than one of them only where each has both its neighbours in the row.
-MMREG_INLINE void steepness(const float* u, Extent n, int z, int y, int x, int count, float* most) {
-  const std::int64_t stride[3] = {std::int64_t(n.h) * n.w, n.w, 1};
-  const int at[3] = {z, y, x}, length[3] = {n.d, n.h, n.w};
-  std::int64_t back[3], ahead[3];  // to the neighbours; to the voxel itself where there is none
-  for (int a = 0; a < 3; ++a) {
-    back[a] = at[a] > 0 ? -stride[a] : 0;
-    ahead[a] = at[a] + 1 < length[a] ? stride[a] : 0;
-  }
+// The steepness of `count` voxels of a row, more than one of them only where each has both its neighbours in the row.
+MMREG_INLINE void steepest(const float* p, std::int64_t size, const Axes& axes, int count, float* most) {
   for (int i = 0; i < count; ++i) most[i] = 0;
   for (int k = 0; k < 3; ++k) {
-    const float* const c = u + k * voxels(n) + (std::int64_t(z) * n.h + y) * n.w + x;
+    const float* const c = p + k * size;
 #pragma GCC ivdep
-    for (int i = 0; i < count; ++i) {
-      float sum = 0;
-      for (int a = 0; a < 3; ++a) {
-        const float b = __builtin_fabsf(c[i] - c[i + back[a]]), f = __builtin_fabsf(c[i + ahead[a]] - c[i]);
-        sum += b > f ? b : f;
-      }
-      most[i] = sum > most[i] || !(sum == sum) ? sum : most[i];
-    }
+    for (int i = 0; i < count; ++i) most[i] = steeper(steepness(c + i, axes), most[i]);
   }
-}
-
-MMREG_INLINE float smallest_determinant(const float* u, Extent n, int z, int y, int x) {
-  const std::int64_t count = voxels(n), stride[3] = {std::int64_t(n.h) * n.w, n.w, 1};
-  const int at[3] = {z, y, x}, length[3] = {n.d, n.h, n.w};
-  const float* p = u + (std::int64_t(z) * n.h + y) * n.w + x;
-  float side[2][3][3], middle[3][3];
-  for (int a = 0; a < 3; ++a) {
-    const bool back = at[a] > 0, ahead = at[a] + 1 < length[a];
-    for (int k = 0; k < 3; ++k) {
-      const float* c = p + k * count;
-      const float b = back ? c[0] - c[-stride[a]] : 0, f = ahead ? c[stride[a]] - c[0] : 0;
-      side[0][k][a] = back ? b : f, side[1][k][a] = ahead ? f : b;
-      middle[k][a] = 0.5f * (side[0][k][a] + side[1][k][a]);
-    }
-  }
-  float least = determinant(middle);
-  for (int s = 0; s < 8; ++s) {
-    float g[3][3];
-    for (int k = 0; k < 3; ++k)
-      for (int a = 0; a < 3; ++a) g[k][a] = side[s >> a & 1][k][a];
-    const float d = determinant(g);
-    least = d < least ? d : least;
-  }
-  return least;
-}
-
-struct Box {
-  int z0, z1, y0, y1, x0, x1;
-};
-
-MMREG_INLINE Box box_around(int z, int y, int x, int r, Extent n) {
-  const auto low = [](int i) { return i > 0 ? i : 0; };
-  const auto high = [](int i, int m) { return i < m ? i : m - 1; };
-  return {low(z - r), high(z + r, n.d), low(y - r), high(y + r, n.h), low(x - r), high(x + r, n.w)};
-}
-
-MMREG_INLINE void mean_around(const float* u, Extent n, int z, int y, int x, float* out) {
-  const Box b = box_around(z, y, x, 1, n);
-  float sum[3] = {};
-  for (int k = b.z0; k <= b.z1; ++k)
-    for (int j = b.y0; j <= b.y1; ++j)
-      for (int i = b.x0; i <= b.x1; ++i)
-        for (int c = 0; c < 3; ++c) sum[c] += u[c * voxels(n) + (std::int64_t(k) * n.h + j) * n.w + i];
-  const float share = 1.0f / float((b.z1 - b.z0 + 1) * (b.y1 - b.y0 + 1) * (b.x1 - b.x0 + 1));
-  for (int c = 0; c < 3; ++c) out[c] = sum[c] * share;
 }
 
 struct Span {  // of the voxels of a row
@@ -100,7 +40,8 @@ struct Flags {
 
 // Flags the voxels of row r that are below the floor; forgets its flags of before. Returns how many there are.
 std::int64_t flag_row(const float* u, Extent n, std::int64_t r, float floor, const Flags& flags) {
-  const float gentle = 1 - __builtin_cbrtf(floor > 0 ? floor : 0) - 1e-3f;  // less than this needs no second look
+  const float enough = gentle(floor);
+  const std::int64_t size = voxels(n);
   const int z = int(r / n.h), y = int(r % n.h);
   std::uint8_t* const out = flags.voxel + r * n.w;
   const Span old = flags.row[r], look = flags.look[r];
@@ -111,9 +52,11 @@ std::int64_t flag_row(const float* u, Extent n, std::int64_t r, float floor, con
   for (int x = look.begin, length; x < look.end; x += length) {
     const int inside = (look.end < n.w - 1 ? look.end : n.w - 1) - x;
     length = x == 0 || inside < 1 ? 1 : inside < kPiece ? inside : kPiece;
-    steepness(u, n, z, y, x, length, steep);
+    const float* const p = u + r * n.w + x;
+    const Axes around = axes(z, y, x, n);
+    steepest(p, size, around, length, steep);
     for (int i = 0; i < length; ++i)
-      if (!(steep[i] < gentle) && !(smallest_determinant(u, n, z, y, x + i) >= floor))
+      if (!(steep[i] < enough) && !(smallest_determinant(p + i, size, around) >= floor))
         out[x + i] = 1, low.include(x + i, x + i + 1), ++found;
   }
   flags.low[r] = flags.row[r] = low;
@@ -184,7 +127,7 @@ std::int64_t unfold(Queue& queue, float* u, Extent n, float floor, int rounds) {
   };
   look_everywhere();
   for (int round = 0; round < rounds; ++round) {
-    if (!flag(queue, u, n, floor, 1 + round / 4, flags, found)) return 0;
+    if (!flag(queue, u, n, floor, unfold_reach(round), flags, found)) return 0;
     const auto flagged = [&](auto&& act) {
       parallel(queue, rows, 32, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t r = begin; r < end; ++r)
