@@ -2,12 +2,6 @@
 
 #include "solver/target_operations.h"
 namespace mmreg::MMREG_TARGET {
-void gaussian(Queue&, const float* image, int channels, Extent n, const float sigma_vox[3], float* out) {
-  std::abort();
-}
-void box(Queue&, const float* image, int channels, Extent n, const int radius[3], float* out) {
-  throw std::runtime_error("missing");
-}
 void pool(Queue&, const float* image, int channels, Extent n, const int factor[3], float* out) {
   throw std::runtime_error("missing");
 }
@@ -20,10 +14,6 @@ void mind(Queue&, const float* image, Extent n, int radius, int dilation, float*
 void mind_half(Queue&, const float* image, Extent n, int radius, int dilation, Half* features) {
   throw std::runtime_error("missing");
 }
-void texture(Queue&, const float* image, Extent n, float* noise, float* contrast) {
-  throw std::runtime_error("missing");
-}
-Detail detail(Queue&, const float* image, Extent n, const Foreground&) { throw std::runtime_error("missing"); }
 double local_ncc(Queue&, const float* fixed, const float* moving, Extent n, int radius, float* map) {
   throw std::runtime_error("missing");
 }

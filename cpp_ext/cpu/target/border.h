@@ -1,10 +1,8 @@
-// The border of filters: outside of the image is its border value.
+// Rows with the border that filters see.
 #pragma once
-#include "core/types.h"
+#include "core/border.h"
 
 namespace mmreg::MMREG_TARGET {
-
-MMREG_INLINE int inside(int i, int n) { return i < 0 ? 0 : i < n ? i : n - 1; }
 
 // out[margin + x] = in[x], with `margin` border values on both sides: w + 2 margin values.
 inline void extend_row(const float* in, int w, int margin, float* __restrict__ out) {

@@ -1,28 +1,8 @@
 // Gaussian smoothing with weights cut at ceil(4 sigma), one weighted sum per axis.
-#include <cmath>
-
 #include "cpu/target/smoothing.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {
-
-struct Taps {  // weight[k] of the neighbours at -k and +k
-  int radius;
-  float weight[max_radius + 1];
-};
-
-Taps taps_of(float sigma, int n) {
-  Taps t;
-  t.radius = sigma > 0 && n > 1 ? int(std::ceil(4 * double(sigma))) : 0;
-  if (t.radius > max_radius) t.radius = max_radius;
-  double w[max_radius + 1] = {1}, sum = 1;
-  for (int k = 1; k <= t.radius; ++k) {
-    w[k] = std::exp(-0.5 * k * k / (double(sigma) * sigma));
-    sum += 2 * w[k];
-  }
-  for (int k = 0; k <= t.radius; ++k) t.weight[k] = float(w[k] / sum);
-  return t;
-}
 
 // V vectors of the weighted sum of rows[-radius .. radius], each from its element x on.
 template <int V>
@@ -56,8 +36,9 @@ struct Gaussian {
   Taps y, x;
   float depth_weight[2 * (max_radius + step)];  // of the planes for row 0 of a step, with zeros on both sides
 
-  Gaussian(Extent n, const float sigma_vox[3]) : y(taps_of(sigma_vox[1], n.h)), x(taps_of(sigma_vox[2], n.w)) {
-    const Taps z = taps_of(sigma_vox[0], n.d);
+  Gaussian(Extent n, const float sigma_vox[3])
+      : y(gaussian_taps(sigma_vox[1], n.h)), x(gaussian_taps(sigma_vox[2], n.w)) {
+    const Taps z = gaussian_taps(sigma_vox[0], n.d);
     radius[0] = z.radius, radius[1] = y.radius, radius[2] = x.radius;
     for (float& w : depth_weight) w = 0;
     for (int k = -z.radius; k <= z.radius; ++k) depth_weight[step - 1 + z.radius + k] = z.weight[k < 0 ? -k : k];

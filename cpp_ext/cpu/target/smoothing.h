@@ -1,6 +1,7 @@
 // The loop that separable filters share. A piece of work is a tile of rows, all planes of it: each plane is filtered
 // along y and x into a ring of planes that fits into the cache, and the ring is filtered along z.
 #pragma once
+#include "core/taps.h"
 #include "cpu/target/border.h"
 #include "cpu/target/operations.h"
 #include "cpu/target/simd.h"
@@ -20,8 +21,6 @@ inline Tiles tiles_of(int h, std::int64_t bytes) {
   const int count = (h + most - 1) / most;
   return {count, (h + count - 1) / count};
 }
-
-constexpr int max_radius = 128;
 
 // Rows of one channel as they were before any output: what an in-place filter overwrites in other tiles is read from
 // a copy of the rows around the borders between tiles.

@@ -1,0 +1,13 @@
+// Mean over a box, as a filter of equal weights: its sums are started anew for every output, so that nothing is left of
+// what a window has passed.
+#include "cuda/smoothing.h"
+#include "solver/target_operations.h"
+
+namespace mmreg::MMREG_TARGET {
+
+void box(Queue& queue, const float* image, int channels, Extent n, const int radius[3], float* out) {
+  const Taps taps[3] = {box_taps(radius[0], n.d), box_taps(radius[1], n.h), box_taps(radius[2], n.w)};
+  smooth(queue, image, channels, n, taps, out);
+}
+
+}  // namespace mmreg::MMREG_TARGET
