@@ -6,7 +6,8 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-void add_row(const float* image, Extent n, std::int64_t r, const Foreground& f, Detail& d) {
+// d and what row r adds to it. By value: sums that another function could see would be written after every voxel.
+Detail with_row(Detail d, const float* image, Extent n, std::int64_t r, const Foreground f) {
   const int z = int(r / n.h), y = int(r % n.h);
   const std::int64_t plane = std::int64_t(n.h) * n.w;
   Neighbour around[3] = {neighbour(z, n.d, plane, 1), neighbour(y, n.h, n.w, 1), {}};
@@ -15,6 +16,7 @@ void add_row(const float* image, Extent n, std::int64_t r, const Foreground& f, 
     around[2] = neighbour(x, n.w, 1, 1), far[2] = neighbour(x, n.w, 1, detail_rim);
     add_detail(image + r * n.w + x, around, far, f, d);
   }
+  return d;
 }
 
 }  // namespace
@@ -25,7 +27,7 @@ Detail detail(Queue& queue, const float* image, Extent n, const Foreground& f) {
   Detail* const parts = partial;
   parallel(queue, rows, grain, [&](std::int64_t begin, std::int64_t end) {
     Detail d{};
-    for (std::int64_t r = begin; r < end; ++r) add_row(image, n, r, f, d);
+    for (std::int64_t r = begin; r < end; ++r) d = with_row(d, image, n, r, f);
     parts[begin / grain] = d;
   });
   Detail all{};
