@@ -21,10 +21,30 @@ constexpr Pair mind_pairs[mind_channels] = {
 
 constexpr int max_mind_radius = 8;
 
+// Where the two channels of a step read its patch sums: from d low to d high away from the voxel, along each axis.
+struct Shifts {
+  int channel[2], low[3], high[3];
+};
+
+constexpr Shifts shifts_of(int step) {
+  Shifts s{};
+  int found = 0;
+  for (int c = 0; c < mind_channels; ++c) {
+    if (mind_pairs[c].step != step) continue;
+    for (int a = 0; a < 3; ++a) {
+      const int base = mind_pairs[c].base[a];
+      s.low[a] = found && s.low[a] < base ? s.low[a] : base;
+      s.high[a] = found && s.high[a] > base ? s.high[a] : base;
+    }
+    s.channel[found++] = c;
+  }
+  return s;
+}
+
 struct Patch {
   int radius, dilation;
 
-  int reach() const { return radius + dilation; }  // of the voxels that a distance looks at
+  MMREG_INLINE int reach() const { return radius + dilation; }  // of the voxels that a distance looks at
 };
 
 template <class Real>

@@ -76,6 +76,16 @@ MMREG_INLINE Eight load_eight(const Half* p) {  // p is a multiple of 16 bytes
 #endif
 }
 
+MMREG_INLINE void store_eight(Half* p, const float (&v)[8]) {  // p is a multiple of 16 bytes
+  std::uint32_t pair[4];
+  for (int k = 0; k < 4; ++k) pair[k] = to_half(v[2 * k]).bits | std::uint32_t(to_half(v[2 * k + 1]).bits) << 16;
+#if defined(__CUDA_ARCH__)
+  *reinterpret_cast<uint4*>(p) = make_uint4(pair[0], pair[1], pair[2], pair[3]);
+#else
+  std::memcpy(p, pair, sizeof pair);
+#endif
+}
+
 MMREG_INLINE Floats gather(const float* base, Ints index) { return base[index]; }
 
 struct NextTo {

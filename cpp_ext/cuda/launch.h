@@ -27,7 +27,7 @@ constexpr int tile_columns = 32, tile_rows = block_threads / tile_columns;  // o
 constexpr int most_shared_bytes = 48 << 10;                                 // of a block, on every device
 
 // A block of threads. What threads leave in shared memory in one `threads` is there for all of them in the next;
-// local variables do not last from one to the next.
+// local variables do not last from one to the next, but see OfThread.
 struct Block {
   int index;              // of the block
   unsigned char* memory;  // shared, as many bytes as were asked for
@@ -41,6 +41,19 @@ struct Block {
     for (int t = 0; t < block_threads; ++t) body(t);
 #endif
   }
+};
+
+// What each thread of a block keeps to itself from one `threads` to the next: in registers, if it is only indexed by
+// constants.
+template <class T>
+struct OfThread {
+#if defined(__CUDACC__)
+  T own;
+  MMREG_DEVICE T& operator[](int) { return own; }
+#else
+  std::vector<T> all = std::vector<T>(block_threads);
+  T& operator[](int t) { return all[std::size_t(t)]; }
+#endif
 };
 
 // *to += value while others do the same, in no particular order: exact, and so always the same, for integers only.
@@ -88,8 +101,8 @@ __global__ void __launch_bounds__(block_threads) run_voxels(Extent n, const Body
   body(Voxel{z, int(row) - z * n.h, x, row * n.w + x});
 }
 
-template <class Body>
-__global__ void __launch_bounds__(block_threads) run_blocks(const Body body) {
+template <int Resident, class Body>
+__global__ void __launch_bounds__(block_threads, Resident) run_blocks(const Body body) {
   extern __shared__ __align__(16) unsigned char shared_memory[];
   body(Block{int(blockIdx.x), shared_memory});
 }
@@ -115,12 +128,13 @@ void for_voxels(Queue& queue, Extent n, const Body& body) {
   launch.check("a kernel over voxels");
 }
 
-// body(block) for `count` blocks, each with `shared_bytes` of memory of its own.
-template <class Body>
+// body(block) for `count` blocks, each with `shared_bytes` of memory of its own. Resident, unless 0: for how many
+// blocks at once the registers of a multiprocessor must do, where the compiler's own choice is bad.
+template <int Resident = 0, class Body>
 void for_blocks(Queue& queue, std::int64_t count, int shared_bytes, const Body& body) {
   if (count <= 0) return;
   const Launch launch(queue);
-  run_blocks<<<unsigned(count), block_threads, shared_bytes, launch.stream>>>(body);
+  run_blocks<Resident><<<unsigned(count), block_threads, shared_bytes, launch.stream>>>(body);
   launch.check("a kernel over blocks");
 }
 
@@ -147,7 +161,7 @@ void for_voxels(Queue&, Extent n, const Body& body) {
       for (v.x = 0; v.x < n.w; ++v.x, ++v.index) body(v);
 }
 
-template <class Body>
+template <int Resident = 0, class Body>
 void for_blocks(Queue&, std::int64_t count, int shared_bytes, const Body& body) {
   const DeviceAccess access;
   std::vector<unsigned long long> shared(std::size_t(shared_bytes) / 8 + 1);

@@ -10,7 +10,7 @@ SHAPES = ((1, 1, 1), (1, 20, 37), (5, 7, 3), (13, 16, 16), (17, 41, 33))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(("radius", "dilation"), [(1, 2), (2, 2), (0, 1), (3, 3)])
+@pytest.mark.parametrize(("radius", "dilation"), [(1, 2), (2, 2), (0, 1), (3, 3), (5, 4)])
 def test_agrees_with_the_reference(target, shape, radius, dilation, rng):
     image = rng.random(shape, np.float32)
     expected = reference.filters.mind(image, radius, dilation)

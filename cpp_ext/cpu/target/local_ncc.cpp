@@ -8,13 +8,8 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int products = 5;
+constexpr int products = correlated_products;
 constexpr int tile_rows = 32;
-constexpr float raised_by = 1e-4f;  // of the variance of the image; above the rounding of the running sums
-
-struct Statistics {
-  float mean, variance;
-};
 
 Statistics statistics(Queue& queue, const float* image, std::int64_t count) {
   constexpr std::int64_t grain = 1 << 16;
@@ -34,10 +29,9 @@ Statistics statistics(Queue& queue, const float* image, std::int64_t count) {
     }
     sums[2 * (begin / grain)] = total[0], sums[2 * (begin / grain) + 1] = total[1];
   });
-  double a = 0, b = 0;
-  for (std::int64_t i = 0; i < pieces; ++i) a += sums[2 * i], b += sums[2 * i + 1];
-  a /= double(count), b /= double(count);
-  return {float(origin + a), float(b - a * a > 0 ? b - a * a : 0)};
+  Moments all{};
+  for (std::int64_t i = 0; i < pieces; ++i) all.sum += sums[2 * i], all.square += sums[2 * i + 1];
+  return statistics_of(all, origin, double(count));
 }
 
 struct Images {

@@ -57,19 +57,14 @@ struct Rings {
   }
 };
 
-// Which rows of the sums the channels read: at the base of a channel that is shifted along y, and at 0.
+// Which rows of the sums the channels read.
 struct Range {
   int begin, end;
 };
 
 MMREG_INLINE Range rows_read(const Shape& s, int step) {
-  int low = 0, high = 0;
-  for (const Pair& pair : mind_pairs)
-    if (pair.step == step) {
-      low = pair.base[1] < low ? pair.base[1] : low;
-      high = pair.base[1] > high ? pair.base[1] : high;
-    }
-  return {s.first + low * s.patch.dilation, s.first + s.rows + high * s.patch.dilation};
+  const Shifts shifts = shifts_of(step);
+  return {s.first + shifts.low[1] * s.patch.dilation, s.first + s.rows + shifts.high[1] * s.patch.dilation};
 }
 
 // Sum over the planes z - r .. z + r of the squared difference, for `lanes` voxels of row y. R is the radius, or -1

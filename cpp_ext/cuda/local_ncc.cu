@@ -1,0 +1,110 @@
+// Local normalised cross-correlation, as the mean of its square over all windows (Avants et al., 2008): the window
+// means of five products, axis after axis, for a slab of planes at a time.
+#include "core/correlation.h"
+#include "cuda/reduce.h"
+#include "cuda/separable.h"
+#include "cuda/smoothing.h"
+
+namespace mmreg::MMREG_TARGET {
+namespace {
+
+constexpr std::int64_t slab_voxels = 1 << 22;  // bounds the memory: ten numbers a voxel
+
+struct Plus {
+  template <class T>
+  MMREG_DEVICE T operator()(const T& a, const T& b) const {
+    return a + b;
+  }
+  MMREG_DEVICE Moments operator()(const Moments& a, const Moments& b) const {
+    return {a.sum + b.sum, a.square + b.square};
+  }
+};
+
+// Which stay on the device.
+void find_statistics(Queue& queue, const float* image, std::int64_t count, Statistics* out) {
+  const Scratch<Moments> memory(queue, 1);
+  Moments* const moments = memory.data();
+  const auto about_first = [=] MMREG_DEVICE(std::int64_t i) {
+    const float v = image[i] - image[0];
+    return Moments{double(v), double(v * v)};
+  };
+  fold_on_device(queue, count, Moments{}, about_first, Plus{}, moments);
+  for_each(queue, 1, [=] MMREG_DEVICE(std::int64_t) { *out = statistics_of(*moments, image[0], double(count)); });
+}
+
+struct Images {
+  const float *f, *g;
+  const Statistics* of;  // of both, in this order
+};
+
+// The five products of four values of both images, about their means.
+MMREG_INLINE void products(Four f, Four g, const Statistics* of, Four (&product)[correlated_products]) {
+  for (int i = 0; i < 4; ++i) {
+    const float a = f.v[i] - of[0].mean, b = g.v[i] - of[1].mean;
+    product[0].v[i] = a, product[1].v[i] = b, product[2].v[i] = a * a, product[3].v[i] = b * b, product[4].v[i] = a * b;
+  }
+}
+
+// Means along z for planes [first, first + slab.d): (5, slab).
+void sum_depth(Queue& queue, const Images& given, Extent n, int first, Extent slab, const Weights& w, float* out) {
+  const Images in = given;
+  for_voxels(queue, {groups_of(slab.d), n.h, n.w}, [=] MMREG_DEVICE(const Voxel& v) {
+    const std::int64_t plane = std::int64_t(n.h) * n.w, at = std::int64_t(v.y) * n.w + v.x;
+    const int start = first + outputs * v.z - w.radius;
+    float sum[correlated_products][outputs] = {};
+    for (int k = 0; k < w.steps; k += 4) {
+      Four product[correlated_products];
+      products(four_of_line(in.f + at, n.d, plane, start + k), four_of_line(in.g + at, n.d, plane, start + k), in.of,
+               product);
+      for (int p = 0; p < correlated_products; ++p) weigh_four(w, k, product[p], sum[p]);
+    }
+    for (int p = 0; p < correlated_products; ++p)
+      for (int s = 0; s < outputs && outputs * v.z + s < slab.d; ++s)
+        out[p * voxels(slab) + (outputs * v.z + s) * plane + at] = sum[p][s];
+  });
+}
+
+// Means along y, of which the correlation is made.
+void correlate(Queue& queue, const float* means, const Statistics* of, Extent slab, const Weights& w, float* map) {
+  for_voxels(queue, {slab.d, groups_of(slab.h), slab.w}, [=] MMREG_DEVICE(const Voxel& v) {
+    const std::int64_t at = std::int64_t(v.z) * slab.h * slab.w + v.x;
+    const int first = outputs * v.y;
+    float mean[correlated_products][outputs] = {};
+    for (int p = 0; p < correlated_products; ++p) {
+      const float* const line = means + p * voxels(slab) + at;
+      weigh(w, [&](int k) { return four_of_line(line, slab.h, slab.w, first - w.radius + k); }, mean[p]);
+    }
+    const bool contrast = of[0].variance > 0 && of[1].variance > 0;
+    for (int s = 0; s < outputs && first + s < slab.h; ++s) {
+      const float m[correlated_products] = {mean[0][s], mean[1][s], mean[2][s], mean[3][s], mean[4][s]};
+      const float c = squared_correlation(m, raised_by * of[0].variance, raised_by * of[1].variance);
+      map[at + std::int64_t(first + s) * slab.w] = contrast ? c : 0;
+    }
+  });
+}
+
+}  // namespace
+
+double local_ncc(Queue& queue, const float* fixed, const float* moving, Extent n, int radius, float* map) {
+  const Scratch<Statistics> statistics(queue, 2);
+  find_statistics(queue, fixed, voxels(n), statistics.data());
+  find_statistics(queue, moving, voxels(n), statistics.data() + 1);
+  const std::int64_t plane = std::int64_t(n.h) * n.w, fitting = slab_voxels / plane / outputs * outputs;
+  const int most = fitting < outputs ? outputs : fitting < n.d ? int(fitting) : n.d;
+  const Scratch<float> sums(queue, correlated_products * most * plane),
+      means(queue, correlated_products * most * plane);
+  const Scratch<float> own_map(queue, map ? 0 : voxels(n));
+  float* const out = map ? map : own_map.data();
+  const Weights z = weights_of(box_taps(radius, n.d)), y = weights_of(box_taps(radius, n.h));
+  for (int first = 0; first < n.d; first += most) {
+    const Extent slab{n.d - first < most ? n.d - first : most, n.h, n.w};
+    sum_depth(queue, {fixed, moving, statistics.data()}, n, first, slab, z, sums.data());
+    filter_along(queue, 2, sums.data(), correlated_products, slab, box_taps(radius, n.w), means.data());
+    correlate(queue, means.data(), statistics.data(), slab, y, out + first * plane);
+  }
+  return fold(
+             queue, voxels(n), 0.0, [=] MMREG_DEVICE(std::int64_t i) { return double(out[i]); }, Plus{}) /
+         double(voxels(n));
+}
+
+}  // namespace mmreg::MMREG_TARGET

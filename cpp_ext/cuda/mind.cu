@@ -1,0 +1,84 @@
+// MIND-SSC features of the image extended by its border value: a block makes a tile of them.
+#include "cuda/lane.h"
+#include "cuda/mind_lattice.h"
+#include "cuda/mind_tile.h"
+#include "solver/target_operations.h"
+
+namespace mmreg::MMREG_TARGET {
+
+typedef std::make_integer_sequence<int, mind_step_count> Steps;
+
+// A branch at run time: two kernels for each radius would be long to compile, and differ in little.
+struct Features {
+  float* planes;   // (12, d, h, w), or nullptr
+  Half* channels;  // (d, h, w, 16)
+  std::int64_t size;
+
+  MMREG_INLINE void write(std::int64_t at, const float (&v)[mind_channels]) const {
+    if (planes) {
+      for (int c = 0; c < mind_channels; ++c) planes[c * size + at] = v[c];
+    } else {
+      const float first[8] = {v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]};
+      const float last[8] = {v[8], v[9], v[10], v[11], 0, 0, 0, 0};
+      store_eight(channels + 16 * at, first), store_eight(channels + 16 * at + 8, last);
+    }
+  }
+};
+
+// Cut off at 2^-125.5, so that a similarity is never 0, as on other processors.
+MMREG_INLINE void turn_to_similarities(float (&distance)[mind_channels], float mean) {
+  const float factor = decay_factor(contrast(distance), mean);
+  for (int c = 0; c < mind_channels; ++c) distance[c] = exp2f(max(distance[c] * factor, -125.5f));
+}
+
+template <int R>
+void features_of(Queue& queue, const float* image, Extent n, Patch patch, const double* total, double lattice_size,
+                 const Features& to) {
+  const Features out = to;
+  const int across = (n.w + tile_columns - 1) / tile_columns, down = (n.h + tile_rows - 1) / tile_rows;
+  const std::int64_t deep = (n.d + tile_planes - 1) / tile_planes;
+  for_blocks<2>(queue, deep * down * across, tile_bytes(patch, Steps{}), [=] MMREG_DEVICE(const Block& block) {
+    const int line = block.index / across, plane = line / down;
+    const Tile<R> tile{image,
+                       n,
+                       patch,
+                       plane * tile_planes,
+                       (line - plane * down) * tile_rows,
+                       (block.index - line * across) * tile_columns,
+                       reinterpret_cast<float*>(block.memory)};
+    OfThread<Distances> distances;
+    tile.add_steps(block, distances, Steps{});
+    const float mean = float(*total / lattice_size);
+    block.threads([&](int t) {
+      const int y = tile.y + t / tile_columns, x = tile.x + t % tile_columns;
+      if (y >= n.h || x >= n.w) return;
+      for (int k = 0; k < tile_planes; ++k) {
+        if (tile.z + k >= n.d) return;
+        turn_to_similarities(distances[t].of[k], mean);
+        out.write((std::int64_t(tile.z + k) * n.h + y) * n.w + x, distances[t].of[k]);
+      }
+    });
+  });
+}
+
+void features(Queue& queue, const float* image, Extent n, Patch patch, const Features& out) {
+  const Scratch<double> total(queue, 1);
+  const Lattice lattice(n);
+  lattice_variance(queue, image, n, patch, lattice, total.data());
+  const double size = double(lattice.planes) * lattice.rows * n.w;
+  if (patch.radius == 0) return features_of<0>(queue, image, n, patch, total.data(), size, out);
+  if (patch.radius == 1) return features_of<1>(queue, image, n, patch, total.data(), size, out);
+  if (patch.radius == 2) return features_of<2>(queue, image, n, patch, total.data(), size, out);
+  if (patch.radius == 3) return features_of<3>(queue, image, n, patch, total.data(), size, out);
+  features_of<-1>(queue, image, n, patch, total.data(), size, out);
+}
+
+void mind(Queue& queue, const float* image, Extent n, int radius, int dilation, float* out) {
+  features(queue, image, n, {radius, dilation}, {out, nullptr, voxels(n)});
+}
+
+void mind_half(Queue& queue, const float* image, Extent n, int radius, int dilation, Half* out) {
+  features(queue, image, n, {radius, dilation}, {nullptr, out, voxels(n)});
+}
+
+}  // namespace mmreg::MMREG_TARGET

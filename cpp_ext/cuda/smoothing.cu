@@ -1,0 +1,101 @@
+// Separable filters: one pass for each axis that has a radius.
+#include "cuda/launch.h"
+#include "cuda/queue.h"
+#include "cuda/separable.h"
+#include "cuda/smoothing.h"
+
+namespace mmreg::MMREG_TARGET {
+
+void filter_along_z(Queue& queue, const float* in, int channels, Extent n, const Weights& w, float* out) {
+  const int groups = groups_of(n.d);
+  for_voxels(queue, {channels * groups, n.h, n.w}, [=] MMREG_DEVICE(const Voxel& v) {
+    const int channel = v.z / groups;
+    const std::int64_t plane = std::int64_t(n.h) * n.w, start = channel * voxels(n) + std::int64_t(v.y) * n.w + v.x;
+    filter_line(in + start, n.d, plane, (v.z - channel * groups) * outputs, w, out + start);
+  });
+}
+
+void filter_along_y(Queue& queue, const float* in, int planes, Extent n, const Weights& w, float* out) {
+  for_voxels(queue, {planes, groups_of(n.h), n.w}, [=] MMREG_DEVICE(const Voxel& v) {
+    const std::int64_t start = std::int64_t(v.z) * n.h * n.w + v.x;
+    filter_line(in + start, n.h, n.w, v.y * outputs, w, out + start);
+  });
+}
+
+constexpr int staged_columns = 64, staged_rows = block_threads * outputs / staged_columns;
+
+// Pieces of rows go through shared memory, on the way in for whole fours, on the way out for whole lines of memory.
+void filter_along_x(Queue& queue, const float* in, std::int64_t rows, int w, const Weights& weights, float* out) {
+  const int across = (w + staged_columns - 1) / staged_columns, pitch = staged_columns - outputs + weights.steps;
+  const int bytes = staged_rows * (pitch + staged_columns) * int(sizeof(float));
+  const std::int64_t blocks = (rows + staged_rows - 1) / staged_rows * across;
+  for_blocks(queue, blocks, bytes, [=] MMREG_DEVICE(const Block& block) {
+    constexpr int row_threads = staged_columns / outputs;
+    float* const staged = reinterpret_cast<float*>(block.memory);
+    float* const made = staged + staged_rows * pitch;
+    const std::int64_t first_row = std::int64_t(block.index / across) * staged_rows;
+    const int x0 = block.index % across * staged_columns, here = w - x0 < staged_columns ? w - x0 : staged_columns;
+    block.threads([&](int t) {
+      const int line = t / row_threads;
+      if (first_row + line >= rows) return;
+      const float* const row = in + (first_row + line) * w;
+      for (int i = t % row_threads; i < pitch; i += row_threads)
+        staged[line * pitch + i] = row[inside(x0 - weights.radius + i, w)];
+    });
+    block.threads([&](int t) {
+      const int line = t / row_threads, x = t % row_threads * outputs;
+      if (first_row + line >= rows || x >= here) return;
+      const float* const from = staged + line * pitch + x;
+      Four sum{};
+      weigh(weights, [&](int k) { return *reinterpret_cast<const Four*>(from + k); }, sum.v);
+      *reinterpret_cast<Four*>(made + line * staged_columns + x) = sum;
+    });
+    block.threads([&](int t) {
+      const int line = t / row_threads;
+      if (first_row + line >= rows) return;
+      float* const row = out + (first_row + line) * w + x0;
+      for (int x = t % row_threads; x < here; x += row_threads) row[x] = made[line * staged_columns + x];
+    });
+  });
+}
+
+void copy(Queue& queue, const float* from, std::int64_t count, float* to) {
+  for_each(queue, count, [=] MMREG_DEVICE(std::int64_t i) { to[i] = from[i]; });
+}
+
+void filter_along(Queue& queue, int axis, const float* in, int channels, Extent n, const Taps& taps, float* out) {
+  const Weights w = weights_of(taps);
+  if (axis == 0) filter_along_z(queue, in, channels, n, w, out);
+  if (axis == 1) filter_along_y(queue, in, channels * n.d, n, w, out);
+  if (axis == 2) filter_along_x(queue, in, std::int64_t(channels) * n.d * n.h, n.w, w, out);
+}
+
+// No pass can be in place: two of them go by way of `first`, three by way of `first` and of `out`, or `second` if `out`
+// is still to be read.
+void smooth_some(Queue& queue, const float* image, int channels, Extent n, const Taps taps[3], float* out) {
+  const std::int64_t size = channels * voxels(n);
+  int left = 0;
+  for (int a = 0; a < 3; ++a) left += taps[a].radius > 0;
+  const bool in_place = image == out;
+  if (!left && !in_place) copy(queue, image, size, out);
+  const Scratch<float> first(queue, left > 1 || in_place ? size : 0), second(queue, left > 2 && in_place ? size : 0);
+  if (left == 1 && in_place) copy(queue, image, size, first.data()), image = first.data();
+  float* const ways[3] = {in_place ? second.data() : out, first.data(), out};
+  for (int a = 0; a < 3; ++a) {
+    if (!taps[a].radius) continue;
+    float* const to = ways[3 - left--];
+    filter_along(queue, a, image, channels, n, taps[a], to);
+    image = to;
+  }
+}
+
+constexpr std::int64_t cached_voxels = 1 << 22;  // what lies between two passes should stay in the second-level cache
+
+void smooth(Queue& queue, const float* image, int channels, Extent n, const Taps taps[3], float* out) {
+  const std::int64_t size = voxels(n), fitting = size > 0 ? cached_voxels / size : channels;
+  const int most = fitting < 1 ? 1 : fitting < channels ? int(fitting) : channels;
+  for (int c = 0; c < channels; c += most)
+    smooth_some(queue, image + c * size, channels - c < most ? channels - c : most, n, taps, out + c * size);
+}
+
+}  // namespace mmreg::MMREG_TARGET
