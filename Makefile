@@ -31,7 +31,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraint
 # cmake and ninja of the environment come first, then the machine's
 export PATH := $(abspath $(BIN)):$(PATH)
 
-NATIVE := CMakeLists.txt $(shell find cpp_ext -name '*.h' -o -name '*.cpp' -o -name 'CMakeLists.txt')
+NATIVE := CMakeLists.txt $(shell find cpp_ext cmake -name '*.h' -o -name '*.c*' -o -name 'CMakeLists.txt')
 PACKAGE := $(shell find runtime train export -type f ! -name '*.so' ! -path '*__pycache__*') $(filter-out cpp_ext/tests/%,$(NATIVE))
 
 .PHONY: help setup demo bench fuzz test test-cpp lint format cross clean
@@ -107,8 +107,17 @@ fuzz: $(DONE)/dev
 	$(PIP) atheris
 	PYTHONPATH=tests $(BIN)/python -m fuzz.fuzz_headers --seconds $(FUZZ_SECONDS)
 
+# The CUDA operations compiled for the host, beside the installed package: tests prove them without a device.
+$(DONE)/cuda-on-host: $(DONE)/package
+	$(CMAKE) -B build/cuda-on-host -DMMREG_CUDA_ON_HOST=ON
+	$(BIN)/cmake --build build/cuda-on-host -j $(JOBS) --target mmreg_cuda_on_host
+	cp runtime/mmreg_rt/libmmreg_cuda_on_host.so \
+	  "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/mmreg_rt/"
+	@touch $@
+
 # Training has a process of its own: with every other library loaded before, torch crashes in it.
-test: $(DONE)/dev test-cpp
+test: $(DONE)/dev $(DONE)/cuda-on-host test-cpp
+	$(if $(wildcard build/wheel/cuda),$(BIN)/python benchmarks/registers.py build/wheel/cuda)
 	$(BIN)/python -m pytest -q --ignore tests/train
 	$(BIN)/python -m pytest -q tests/train
 
@@ -116,16 +125,16 @@ lint: $(DONE)/lint-tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	find cpp_ext -name '*.h' -o -name '*.cpp' | xargs $(BIN)/clang-format --dry-run -Werror
+	find cpp_ext -name '*.h' -o -name '*.c*' ! -name '*.txt' | xargs $(BIN)/clang-format --dry-run -Werror
 
 format: $(DONE)/lint-tools
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	find cpp_ext -name '*.h' -o -name '*.cpp' | xargs $(BIN)/clang-format -i
+	find cpp_ext -name '*.h' -o -name '*.c*' ! -name '*.txt' | xargs $(BIN)/clang-format -i
 
 # ---- C++ ---------------------------------------------------------------------------------------------
 
-CMAKE = $(BIN)/cmake -G Ninja -S . -DMMREG_PYTHON=OFF
+CMAKE = $(BIN)/cmake -G Ninja -S . -DMMREG_PYTHON=OFF -DMMREG_CUDA=OFF
 
 test-cpp: $(DONE)/build-tools
 	$(CMAKE) -B build/asan -DMMREG_CPP_TESTS=ON -DMMREG_SANITIZE=address,undefined

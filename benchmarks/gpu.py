@@ -3,8 +3,8 @@
     python benchmarks/gpu.py [--results benchmarks/results/gpu.json] [--shape 160 192 224] [--rounds 30]
 
 Needs a build with -DMMREG_CUDA=ON and PyTorch with CUDA, which is the peer and the clock. Kernels run on
-torch's stream between two events; buffers are rotated, so that they do not stand in the L2 cache; every answer
-is compared with the CPU's first. A fraction is of the bandwidth at which torch copies on the same device.
+torch's stream between two events; buffers are rotated, so that they do not stand in the L2 cache; every
+answer is compared with the CPU's first. A fraction is of the bandwidth at which torch copies on the device.
 ``--target cuda_on_host`` tries the script itself, on a machine without a device.
 """
 
@@ -165,7 +165,10 @@ def kernels(here: Place, shape: tuple[int, int, int]) -> list[Kernel]:
         Kernel(
             "compose", voxels * 36,
             lambda i: made("compose", three[i], field[i], field[i - 1]),
-            lambda: (host(made("compose", three[0], field[0], field[1])), _native.compose(fields[0], fields[1])),
+            lambda: (
+                host(made("compose", three[0], field[0], field[1])),
+                _native.compose(fields[0], fields[1]),
+            ),
             1e-3, {},
         ),
         Kernel(

@@ -8,8 +8,8 @@
 #include <thread>
 #include <vector>
 
-#include "solver/blocks.h"
 #include "cpu/memory.h"
+#include "solver/blocks.h"
 
 namespace mmreg {
 namespace {
