@@ -5,6 +5,7 @@
 #include "solver/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
+namespace {
 
 typedef std::make_integer_sequence<int, mind_step_count> Steps;
 
@@ -72,6 +73,8 @@ void features(Queue& queue, const float* image, Extent n, Patch patch, const Fea
   if (patch.radius == 3) return features_of<3>(queue, image, n, patch, total.data(), size, out);
   features_of<-1>(queue, image, n, patch, total.data(), size, out);
 }
+
+}  // namespace
 
 void mind(Queue& queue, const float* image, Extent n, int radius, int dilation, float* out) {
   features(queue, image, n, {radius, dilation}, {out, nullptr, voxels(n)});

@@ -5,6 +5,7 @@
 #include "cuda/smoothing.h"
 
 namespace mmreg::MMREG_TARGET {
+namespace {
 
 void filter_along_z(Queue& queue, const float* in, int channels, Extent n, const Weights& w, float* out) {
   const int groups = groups_of(n.d);
@@ -63,12 +64,16 @@ void copy(Queue& queue, const float* from, std::int64_t count, float* to) {
   for_each(queue, count, [=] MMREG_DEVICE(std::int64_t i) { to[i] = from[i]; });
 }
 
+}  // namespace
+
 void filter_along(Queue& queue, int axis, const float* in, int channels, Extent n, const Taps& taps, float* out) {
   const Weights w = weights_of(taps);
   if (axis == 0) filter_along_z(queue, in, channels, n, w, out);
   if (axis == 1) filter_along_y(queue, in, channels * n.d, n, w, out);
   if (axis == 2) filter_along_x(queue, in, std::int64_t(channels) * n.d * n.h, n.w, w, out);
 }
+
+namespace {
 
 // No pass can be in place: two of them go by way of `first`, three by way of `first` and of `out`, or `second` if `out`
 // is still to be read.
@@ -90,6 +95,8 @@ void smooth_some(Queue& queue, const float* image, int channels, Extent n, const
 }
 
 constexpr std::int64_t cached_voxels = 1 << 22;  // what lies between two passes should stay in the second-level cache
+
+}  // namespace
 
 void smooth(Queue& queue, const float* image, int channels, Extent n, const Taps taps[3], float* out) {
   const std::int64_t size = voxels(n), fitting = size > 0 ? cached_voxels / size : channels;
