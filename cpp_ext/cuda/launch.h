@@ -2,8 +2,9 @@
 // share memory and wait for each other. Bodies are lambdas marked MMREG_DEVICE that take all they need by value.
 //
 // Any C++ compiler builds the same files for the host, where threads run one after another (MMREG_CUDA_ON_HOST): the
-// kernels are then tested against their twins on machines without a GPU. What only a device can show is speed, and
-// races between the threads of a block.
+// kernels are then tested against their twins on machines without a GPU. With MMREG_CUDA_ON_HOST=scrambled in the
+// environment everything runs from the last to the first, on memory full of NaN: what depends on the order of threads,
+// or on memory that nobody has written, comes out different.
 #pragma once
 #include "core/types.h"
 #include "solver/operations.h"
@@ -13,6 +14,8 @@
 #define MMREG_DEVICE __device__
 #define MMREG_CONSTANT static __device__ constexpr
 #elif defined(MMREG_CUDA_ON_HOST)
+#include <cstdlib>
+#include <cstring>
 #include <vector>
 #define MMREG_DEVICE
 #define MMREG_CONSTANT static constexpr
@@ -31,6 +34,9 @@ constexpr int most_shared_bytes = 48 << 10;                                 // o
 struct Block {
   int index;              // of the block
   unsigned char* memory;  // shared, as many bytes as were asked for
+#if defined(MMREG_CUDA_ON_HOST)
+  bool scrambled;
+#endif
 
   template <class Body>
   MMREG_DEVICE void threads(const Body& body) const {  // body(thread) for all threads; then they wait for each other
@@ -38,7 +44,7 @@ struct Block {
     body(int(threadIdx.x));
     __syncthreads();
 #else
-    for (int t = 0; t < block_threads; ++t) body(t);
+    for (int t = 0; t < block_threads; ++t) body(scrambled ? block_threads - 1 - t : t);
 #endif
   }
 };
@@ -146,26 +152,38 @@ struct DeviceAccess {
   ~DeviceAccess();
 };
 
+inline bool is_scrambled() {
+  const char* const asked = std::getenv("MMREG_CUDA_ON_HOST");
+  return asked && std::strcmp(asked, "scrambled") == 0;
+}
+
 template <class Body>
 void for_each(Queue&, std::int64_t count, const Body& body) {
   const DeviceAccess access;
-  for (std::int64_t i = 0; i < count; ++i) body(i);
+  const bool scrambled = is_scrambled();
+  for (std::int64_t i = 0; i < count; ++i) body(scrambled ? count - 1 - i : i);
 }
 
 template <class Body>
 void for_voxels(Queue&, Extent n, const Body& body) {
   const DeviceAccess access;
-  Voxel v{0, 0, 0, 0};
-  for (v.z = 0; v.z < n.d; ++v.z)
-    for (v.y = 0; v.y < n.h; ++v.y)
-      for (v.x = 0; v.x < n.w; ++v.x, ++v.index) body(v);
+  const bool scrambled = is_scrambled();
+  for (std::int64_t row = 0; row < std::int64_t(n.d) * n.h; ++row)
+    for (int k = 0; k < n.w; ++k) {
+      const int at = int(scrambled ? std::int64_t(n.d) * n.h - 1 - row : row), x = scrambled ? n.w - 1 - k : k;
+      body(Voxel{at / n.h, at % n.h, x, std::int64_t(at) * n.w + x});
+    }
 }
 
 template <int Resident = 0, class Body>
 void for_blocks(Queue&, std::int64_t count, int shared_bytes, const Body& body) {
   const DeviceAccess access;
+  const bool scrambled = is_scrambled();
   std::vector<unsigned long long> shared(std::size_t(shared_bytes) / 8 + 1);
-  for (std::int64_t i = 0; i < count; ++i) body(Block{int(i), reinterpret_cast<unsigned char*>(shared.data())});
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (scrambled) std::memset(shared.data(), 0xff, shared.size() * 8);
+    body(Block{int(scrambled ? count - 1 - i : i), reinterpret_cast<unsigned char*>(shared.data()), scrambled});
+  }
 }
 
 #endif

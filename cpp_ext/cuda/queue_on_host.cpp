@@ -85,7 +85,12 @@ DeviceAccess::~DeviceAccess() { region().access(-1); }
 Queue* open(int) { return new Queue; }
 Queue* open_on(int, void*) { return new Queue; }
 
-void* take(Queue&, std::size_t bytes) { return region().take(bytes); }
+void* take(Queue&, std::size_t bytes) {
+  void* const memory = region().take(bytes);
+  const DeviceAccess access;
+  if (is_scrambled()) std::memset(memory, 0xff, bytes);
+  return memory;
+}
 void give_back(Queue&, void* memory) { region().give_back(memory); }
 void* allocate(Queue& queue, std::size_t bytes) { return take(queue, bytes); }
 void release(Queue& queue, void* memory) { give_back(queue, memory); }

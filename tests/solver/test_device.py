@@ -52,6 +52,17 @@ def test_the_same_bits_every_time_and_one_object_for_many_pairs(pair, device):
     np.testing.assert_array_equal(first.warped.data, again.warped.data)
 
 
+def test_the_order_of_threads_changes_no_bit(pair, monkeypatch):
+    if reason := _native.why_no_device("cuda_on_host"):
+        pytest.skip(reason)
+    registrar = Registrar(device="cuda_on_host")
+    straight = registrar.register(pair.fixed, pair.moving)
+    monkeypatch.setenv("MMREG_CUDA_ON_HOST", "scrambled")
+    scrambled = registrar.register(pair.fixed, pair.moving)
+    np.testing.assert_array_equal(straight.transform.displacement, scrambled.transform.displacement)
+    np.testing.assert_array_equal(straight.inverse.displacement, scrambled.inverse.displacement)
+
+
 def test_masks_and_deadlines_reach_the_device(pair, device):
     masks = [np.ones(volume.grid.shape, np.uint8) for volume in (pair.fixed, pair.moving)]
     masks[0][:, :3] = 0
