@@ -1,4 +1,4 @@
-"""The CUDA operations depend neither on the order of threads and blocks nor on memory that nobody has written.
+"""The CUDA operations depend neither on the order of threads nor on memory that nobody has written.
 
 On the host they run from the last thread to the first, on memory full of NaN; what the other tests of this
 folder say must still hold. On a device compute-sanitizer says more.
