@@ -21,6 +21,7 @@ void bind_device(nb::module_& m) {
       .def(nb::init<const std::string&, std::uintptr_t>(), "target"_a, "stream"_a = 0,
            "stream: the caller's own, as a number; 0 makes one.")
       .def_prop_ro("stream", &DeviceQueue::stream)
+      .def_prop_ro("peak_bytes", &DeviceQueue::peak_bytes, "The most memory that was in use at once.")
       .def("allocate", &DeviceQueue::allocate, "bytes"_a, "Address of device memory.")
       .def("release", &DeviceQueue::release, "memory"_a)
       .def("upload", &DeviceQueue::upload, "to"_a, "array"_a)

@@ -36,6 +36,7 @@ class DeviceQueue {
     nb::gil_scoped_release unlocked;
     place_.operations->download(*place_.queue, to.data(), reinterpret_cast<const void*>(from), to.nbytes());
   }
+  std::size_t peak_bytes() { return library_->peak_bytes(*place_.queue); }
   void trim() { place_.operations->trim(*place_.queue); }
 
   // Memory of this queue as an array that every function of the module takes.

@@ -17,6 +17,7 @@ struct Device {
   const char* reason;                           // why not, or nullptr
   Queue* (*open_on)(int device, void* stream);  // on a stream of the caller's; nullptr: one of its own
   void* (*stream_of)(Queue&);
+  std::size_t (*peak_bytes)(Queue&);  // the most that was in use at once
   DeviceFacts (*facts)(int device);
   void* (*allocate_pinned)(std::size_t bytes);  // host memory that is copied from and to without a stop in between
   void (*release_pinned)(void* memory);
@@ -27,6 +28,7 @@ namespace MMREG_TARGET {
 const char* why_no_device();
 Queue* open_on(int device, void* stream);
 void* stream_of(Queue&);
+std::size_t peak_bytes(Queue&);
 DeviceFacts facts(int device);
 void* allocate_pinned(std::size_t bytes);
 void release_pinned(void* memory);

@@ -139,6 +139,7 @@ void download(Queue& queue, void* to, const void* from, std::size_t bytes) {
 }
 
 void* stream_of(Queue& queue) { return cuda(queue).stream; }
+std::size_t peak_bytes(Queue& queue) { return cuda(queue).blocks.most_used_bytes(); }
 
 DeviceFacts facts(int device) {
   const OnDevice on(device);

@@ -77,21 +77,36 @@ Memory& region() {
   return *one;
 }
 
+struct HostQueue : Queue {
+  std::map<void*, std::size_t> used;
+  std::size_t used_bytes = 0, most_used_bytes = 0;
+};
+
 }  // namespace
 
 DeviceAccess::DeviceAccess() { region().access(1); }
 DeviceAccess::~DeviceAccess() { region().access(-1); }
 
-Queue* open(int) { return new Queue; }
-Queue* open_on(int, void*) { return new Queue; }
+Queue* open(int) { return new HostQueue; }
+Queue* open_on(int, void*) { return new HostQueue; }
 
-void* take(Queue&, std::size_t bytes) {
+void* take(Queue& queue, std::size_t bytes) {
   void* const memory = region().take(bytes);
+  auto& own = static_cast<HostQueue&>(queue);
+  own.used[memory] = bytes, own.used_bytes += bytes;
+  own.most_used_bytes = own.used_bytes > own.most_used_bytes ? own.used_bytes : own.most_used_bytes;
   const DeviceAccess access;
   if (is_scrambled()) std::memset(memory, 0xff, bytes);
   return memory;
 }
-void give_back(Queue&, void* memory) { region().give_back(memory); }
+
+void give_back(Queue& queue, void* memory) {
+  auto& own = static_cast<HostQueue&>(queue);
+  own.used_bytes -= own.used[memory], own.used.erase(memory);
+  region().give_back(memory);
+}
+
+std::size_t peak_bytes(Queue& queue) { return static_cast<HostQueue&>(queue).most_used_bytes; }
 void* allocate(Queue& queue, std::size_t bytes) { return take(queue, bytes); }
 void release(Queue& queue, void* memory) { give_back(queue, memory); }
 void trim(Queue&) {}

@@ -18,6 +18,7 @@ mmreg::Device mmreg_device() {
           reason,
           open_on,
           stream_of,
+          peak_bytes,
           facts,
           allocate_pinned,
           release_pinned};

@@ -25,6 +25,7 @@ class Blocks {
 
   std::size_t used_bytes() const { return used_bytes_; }
   std::size_t kept_bytes() const { return kept_bytes_; }
+  std::size_t most_used_bytes() const { return most_used_bytes_; }
 
  private:
   struct Block {

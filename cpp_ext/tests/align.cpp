@@ -44,7 +44,7 @@ void check_answer(const Alignment& found) {
 TEST(align, a_shift_is_found_on_every_target_with_the_same_bits_for_any_threads) {
   const Extent n = {26, 28, 30};
   const Values fixed = bump(n, {{24, 26, 27}}, 1), moving = bump(n, {{30, 22, 33}}, -1);
-  for (const Operations* target : all_targets()) {
+  for (const Operations* target : all_tables()) {
     const Alignment one = align(*target, *open(*target, 1), scan(fixed, n), scan(moving, n), {}, never);
     const Alignment three = align(*target, *open(*target, 3), scan(fixed, n), scan(moving, n), {}, never);
     CHECK(one.complete && one.rigid_complete && one.informative);

@@ -18,7 +18,16 @@ inline std::vector<const Operations*> all_targets() {
   std::vector<const Operations*> found;
   for (const char* const* name = cpu_target_names(); *name; ++name)
     if (const Operations* operations = cpu_operations(*name)) found.push_back(operations);
-  found.push_back(mmreg_device().operations);  // those of a CUDA device, compiled for the host
+  return found;
+}
+
+// The CUDA operations, compiled for the host. Kernels read the host's memory like their own; the host cannot read
+// theirs.
+inline const Operations& device_table() { return *mmreg_device().operations; }
+
+inline std::vector<const Operations*> all_tables() {
+  std::vector<const Operations*> found = all_targets();
+  found.push_back(&device_table());
   return found;
 }
 

@@ -26,24 +26,24 @@ Values deformed(const Operations& target, Queue& queue, const DeformInput& given
 }  // namespace
 
 TEST(deform, any_extent_gets_a_finite_map_with_the_same_bits_for_any_threads) {
-  const Operations& target = *all_targets().back();
-  for (const Extent n : edge_extents) {
-    const Values fixed = uniform(voxels(n), 0, 1), moving = uniform(voxels(n), -5, 5, 2);
-    const Values one = deformed(target, *open(target, 1), input(fixed, moving, n));
-    for (float value : one) CHECK(std::isfinite(value));
-    CHECK(same_bits(one, deformed(target, *open(target, 3), input(fixed, moving, n))));
-  }
+  for (const Operations* target : {all_targets().back(), &device_table()})
+    for (const Extent n : edge_extents) {
+      const Values fixed = uniform(voxels(n), 0, 1), moving = uniform(voxels(n), -5, 5, 2);
+      const Values one = deformed(*target, *open(*target, 1), input(fixed, moving, n));
+      for (float value : one) CHECK(std::isfinite(value));
+      CHECK(same_bits(one, deformed(*target, *open(*target, 3), input(fixed, moving, n))));
+    }
 }
 
 TEST(deform, masks_of_all_kinds_get_a_finite_map) {
-  const Operations& target = *all_targets().back();
   const Extent n = {9, 17, 21};
   const Values fixed = uniform(voxels(n), 0, 1), moving = uniform(voxels(n), -5, 5, 2);
   std::vector<std::uint8_t> valid(size(voxels(n)));
   for (int step : {1, 2, 50, 3000, 100000}) {
     for (std::size_t i = 0; i < valid.size(); ++i) valid[i] = i % size(step) == 0 && step < 100000;
-    for (float value : deformed(target, *open(target, 2), input(fixed, moving, n, valid.data())))
-      CHECK(std::isfinite(value));
+    for (const Operations* target : {all_targets().back(), &device_table()})
+      for (float value : deformed(*target, *open(*target, 2), input(fixed, moving, n, valid.data())))
+        CHECK(std::isfinite(value));
   }
 }
 
@@ -75,20 +75,20 @@ TEST(deform, the_nearest_rotation_of_a_stretched_one_is_that_rotation) {
 }
 
 TEST(deform, the_pipeline_gives_an_answer_on_any_pair_of_extents) {
-  const Operations& target = *all_targets().back();
-  for (const Extent n : {Extent{1, 1, 1}, Extent{1, 14, 9}, Extent{5, 16, 13}, Extent{12, 12, 12}})
-    for (const Extent m : {Extent{1, 1, 1}, Extent{1, 12, 13}, Extent{6, 9, 11}}) {
-      const Values fixed = uniform(voxels(n), 0, 1), moving = uniform(voxels(m), -5, 5, 2);
-      const AffineMap affine = {{2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0}};
-      const Scan f{fixed.data(), n, affine, nullptr}, s{moving.data(), m, affine, nullptr};
-      const PipelineOptions options;
-      const std::unique_ptr<Queue> queue = open(target, 2);
-      const PipelineResult r = run(target, *queue, f, s, options);
-      CHECK(!r.cancelled && !r.degraded);
-      Values u(r.displacement_mm.size());
-      r.displacement_mm.download(u.data());
-      for (float value : u) CHECK(std::isfinite(value));
-    }
+  for (const Operations* target : {all_targets().back(), &device_table()})
+    for (const Extent n : {Extent{1, 1, 1}, Extent{1, 14, 9}, Extent{5, 16, 13}, Extent{12, 12, 12}})
+      for (const Extent m : {Extent{1, 1, 1}, Extent{1, 12, 13}, Extent{6, 9, 11}}) {
+        const Values fixed = uniform(voxels(n), 0, 1), moving = uniform(voxels(m), -5, 5, 2);
+        const AffineMap affine = {{2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0}};
+        const Scan f{fixed.data(), n, affine, nullptr}, s{moving.data(), m, affine, nullptr};
+        const PipelineOptions options;
+        const std::unique_ptr<Queue> queue = open(*target, 2);
+        const PipelineResult r = run(*target, *queue, f, s, options);
+        CHECK(!r.cancelled && !r.degraded);
+        Values u(r.displacement_mm.size());
+        r.displacement_mm.download(u.data());
+        for (float value : u) CHECK(std::isfinite(value));
+      }
 }
 
 TEST(deform, the_pipeline_runs_any_network_on_any_pair_of_extents) {

@@ -37,7 +37,7 @@ inline bool same_bits(const Values& a, const Values& b) {
 inline void hold(const Run& run, double tolerance) {
   for (const Extent n : edge_extents) {
     Values first;
-    for (const Operations* target : all_targets()) {
+    for (const Operations* target : all_tables()) {
       const Values alone = run(*target, *open(*target, 1), n);
       CHECK(!alone.empty());
       for (int threads : {2, 3, 5}) CHECK(same_bits(run(*target, *open(*target, threads), n), alone));

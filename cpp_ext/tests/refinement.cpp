@@ -60,7 +60,7 @@ TEST(refinement, nothing_pulls_an_image_that_lies_on_itself) {
                    1e-3 * double(voxels(n)));
         return Values(histogram.begin(), histogram.end());
       },
-      1e-3);
+      1e-2);  // thousands of weights in one bin: in float32 on the CPU, in whole numbers on a device
 }
 
 TEST(refinement, a_force_far_outside_is_finite) {
