@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .checks import CheckedPair, check_pair
-from .errors import BackendUnavailable, Cancelled, InputError
+from .device import Device
+from .errors import Cancelled, InputError
 from .geometry import Volume
 from .transform import Affine, DisplacementField, Rigid
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from .geometry import Array
     from .network import Network
 
-DEVICES = ("cuda", "cuda_on_host")  # the second: the same operations, compiled for the host, for tests
 Progress = Callable[[str, float], bool | None]
 ScanLike = Any  # a path, a nibabel image, a Volume, or (array, affine)
 
@@ -105,6 +104,8 @@ class Registrar:
             installed. It is chosen here, once.
         precision: Of the network: ``"fp32"``, ``"bf16"`` (OpenVINO on CPUs that have it), or one that the
             bundle has a file for.
+        memory_limit_bytes: The most device memory that a registration may take; None is what is free. A pair
+            that needs more is refused before anything runs.
         progress: Called with the stage and its share done; returning True cancels the registration.
 
     Raises:
@@ -130,11 +131,11 @@ class Registrar:
         refine: bool = True,
         backend: str | None = None,
         precision: str = "fp32",
+        memory_limit_bytes: int | None = None,
         progress: Progress | None = None,
     ) -> None:
         _check_choice(align, threads)
-        self._queue = None if device == "cpu" else _open(device)
-        self._lock = threading.Lock()  # the queue of a device is for one call at a time
+        self._device = None if device == "cpu" else Device(device, memory_limit_bytes)
         self._align = align
         self._deform = deform
         self._threads = threads or 0
@@ -196,8 +197,10 @@ class Registrar:
     ) -> dict[str, Any]:
         import mmreg_rt._native as _native
 
-        progress = self._progress
-        with contextlib.nullcontext() if self._queue is None else self._lock:
+        progress, device = self._progress, self._device
+        if device is not None:
+            device.check_room(pair.fixed.grid.shape, pair.moving.grid.shape, engine)
+        with contextlib.nullcontext() if device is None else device.alone:
             found: dict[str, Any] = _native.register(
                 pair.fixed.as_float32(),
                 np.ascontiguousarray(pair.fixed.grid.affine),
@@ -212,7 +215,7 @@ class Registrar:
                 self._threads,
                 network=engine,
                 refine=self._refine,
-                device=self._queue,
+                device=None if device is None else device.queue,
             )
         if found["cancelled"]:
             raise Cancelled("MMREG_E_CANCELLED", "The registration was cancelled by the progress callback.")
@@ -272,18 +275,6 @@ def _fitness(network: Network, pair: CheckedPair) -> tuple[str, ...]:
     if refused:
         raise InputError("MMREG_E_INTENDED_USE", " ".join(refused))
     return tuple(message for level, message in found if level == "warn")
-
-
-def _open(device: str) -> Any:
-    """Memory and a stream of a CUDA device."""
-    import mmreg_rt._native as _native
-
-    kind, _, number = device.partition(":")
-    if kind not in DEVICES or (":" in device and not (number.isdecimal() and len(number) < 4)):
-        raise BackendUnavailable(
-            "MMREG_E_DEVICE", f"device must be 'cpu', 'cuda' or 'cuda:N'; got {device!r}. Use device='cpu'."
-        )
-    return _native.DeviceQueue(device)
 
 
 def _check_choice(align: str, threads: int | None) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mmreg_rt import Registrar, Volume, _native
-from mmreg_rt.errors import BackendUnavailable
+from mmreg_rt.device import needed_bytes
+from mmreg_rt.errors import BackendUnavailable, DeviceError, InputError
 from mmreg_rt.geometry import Grid
 from mmreg_rt.phantom import phantom
 
@@ -75,6 +76,28 @@ def test_masks_and_deadlines_reach_the_device(pair, device):
     assert result.quality.folded_voxels == 0 and not result.degraded
     hurried = registrar.register(pair.fixed, pair.moving, deadline_ms=1)
     assert hurried.degraded and np.isfinite(hurried.transform.displacement).all()
+
+
+@pytest.mark.parametrize("scales", [(4, 4), (6, 3), (3, 6)])
+def test_no_more_memory_is_used_than_was_foreseen(scales, device):
+    fixed, moving = phantom(1, scale=scales[0]).fixed, phantom(1, scale=scales[1]).moving
+    registrar = Registrar(device=device)
+    registrar.register(fixed, moving)
+    used = registrar._device.queue.peak_bytes
+    foreseen = needed_bytes(fixed.grid.shape, moving.grid.shape)
+    assert 0.6 * foreseen < used <= foreseen  # near enough not to refuse what fits
+
+
+def test_a_pair_that_has_no_room_is_refused_with_the_numbers_and_the_object_goes_on(pair, device):
+    small = needed_bytes(pair.fixed.grid.shape, pair.moving.grid.shape)
+    registrar = Registrar(device=device, memory_limit_bytes=small, deform=False)
+    large = phantom(1, scale=3)
+    with pytest.raises(DeviceError, match=r"need about \d+ MB .* \d+ MB are allowed") as caught:
+        registrar.register(large.fixed, large.moving)
+    assert caught.value.code == "MMREG_E_DEVICE_MEMORY"
+    assert registrar.register(pair.fixed, pair.moving).quality.folded_voxels == 0
+    with pytest.raises(InputError, match="MMREG_E_MEMORY_LIMIT"):
+        Registrar(device=device, memory_limit_bytes=0)
 
 
 def test_slices_are_registered_on_the_device(device):
