@@ -27,6 +27,7 @@ class Job:
     fixed: Path
     moving: Path
     model: str | None = None
+    device: str = "cpu"
     align: str = "affine"
     deform: bool = True
     refine: bool = True
@@ -116,6 +117,7 @@ def _register(job: Job, case: report.Case, extras: _Extras, progress: Progress) 
     odd = [] if extras.points is None else check_points(extras.points, case.moving.grid, "moving")
     registrar = Registrar(
         job.model,
+        device=job.device,
         align=job.align,
         deform=job.deform,
         refine=job.refine,

@@ -19,6 +19,8 @@ from .options import FILE, FOLDER, json_option, threads_option
 @click.option(
     "--model", help="A bundle: its path, or the name of a built-in one. Without, the solver does it all."
 )
+@click.option("--device", default="cpu", show_default=True,
+              help="cpu, cuda or cuda:N: of the solver and of the model.")  # fmt: skip
 @click.option("--align", type=click.Choice(("none", "rigid", "affine")), default="affine", show_default=True,
               help="Linear alignment before the deformation.")  # fmt: skip
 @click.option("--no-deform", is_flag=True, help="Stop after the alignment.")
