@@ -2,7 +2,8 @@
 
     python benchmarks/registers.py build/wheel/cuda [--results benchmarks/results/cuda_registers.json]
 
-The folder is the one that the build leaves its objects in. Exit code 1 if a kernel spills.
+The folder is the one that the build leaves its objects in. Exit code 1 if a kernel
+spills more than a few words.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -18,7 +18,7 @@ from pathlib import Path
 ENTRY = re.compile(r"Compiling entry function '(\w+)' for 'sm_(\d+)'")
 STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
 USED = re.compile(r"Used (\d+) registers")
-OPERATION = re.compile(r"&\(?(?:\w+::)*(\w+)")
+MOST_SPILLED = 64  # bytes of stores and loads
 
 
 def kernels(folder: Path) -> list[dict[str, int | str]]:
@@ -36,19 +36,18 @@ def kernels(folder: Path) -> list[dict[str, int | str]]:
 
 
 def named(found: list[dict[str, int | str]]) -> list[dict[str, int | str]]:
-    """With the operation that a kernel belongs to in place of its symbol, numbered where it has several."""
-    symbols = sorted({str(kernel["symbol"]) for kernel in found})
-    plain = subprocess.run(
-        ["c++filt"], input="\n".join(symbols), capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    operations = {}
-    count: dict[str, int] = defaultdict(int)
-    for symbol, words in zip(symbols, plain, strict=True):
-        operation = OPERATION.search(words)
-        name = operation[1] if operation else words[:60]
-        count[name] += 1
-        operations[symbol] = f"{name} {count[name]}"
-    return [{"kernel": operations[str(k.pop("symbol"))], **k} for k in found]
+    """With the number of a kernel in its file in place of its symbol: the same for every capability."""
+    symbols: dict[str, list[str]] = defaultdict(list)
+    for kernel in sorted(found, key=lambda kernel: str(kernel["symbol"])):
+        if kernel["symbol"] not in symbols[str(kernel["file"])]:
+            symbols[str(kernel["file"])].append(str(kernel["symbol"]))
+    return [
+        {
+            "kernel": f"{k['file']} {symbols[str(k['file'])].index(str(k['symbol'])) + 1}",
+            **{key: value for key, value in k.items() if key not in ("file", "symbol")},
+        }
+        for k in found
+    ]
 
 
 def main() -> None:
@@ -64,17 +63,14 @@ def main() -> None:
     most = sorted(found, key=lambda kernel: -int(kernel["registers"]))[:12]
     print(f"{len(found)} kernels for {', '.join(f'sm_{sm}' for sm in capabilities)}")
     for kernel in most:
-        where = f"sm_{kernel['sm']:<4} {kernel['kernel']} ({kernel['file']})"
-        print(f"  {kernel['registers']:>4} registers  {where}")
+        print(f"  {kernel['registers']:>4} registers  sm_{kernel['sm']:<4} {kernel['kernel']}")
     spilling = [kernel for kernel in found if kernel["spill_bytes"]]
     for kernel in spilling:
-        print(
-            f"  SPILLS {kernel['spill_bytes']} bytes: sm_{kernel['sm']} {kernel['kernel']} ({kernel['file']})"
-        )
+        print(f"  {kernel['spill_bytes']:>4} bytes spilled  sm_{kernel['sm']:<4} {kernel['kernel']}")
     if arguments.results:
         lines = ",\n".join(json.dumps(kernel) for kernel in found)
         arguments.results.write_text(f"[\n{lines}\n]\n")
-    sys.exit(1 if spilling else 0)
+    sys.exit(1 if any(int(kernel["spill_bytes"]) > MOST_SPILLED for kernel in spilling) else 0)
 
 
 if __name__ == "__main__":

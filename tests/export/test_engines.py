@@ -1,0 +1,39 @@
+"""Every method that can be exported becomes a TensorRT engine, in 2-D and 3-D, built here without a GPU."""
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="export needs PyTorch")
+pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
+for name in ("onnx", "onnxscript", "onnxruntime"):
+    pytest.importorskip(name)
+
+from mmreg_export import precision  # noqa: E402
+from mmreg_export.onnx import export_network, input_names  # noqa: E402
+from mmreg_rt.backends.tensorrt_build import Profile, build  # noqa: E402
+from mmreg_train import methods  # noqa: E402
+
+CASES = [
+    ("voxelmorph", {"dims": 2, "encoder": [8, 8], "decoder": [8, 8, 8]}),
+    ("voxelmorph", {"dims": 3, "encoder": [8, 8], "decoder": [8, 8, 8]}),
+    ("transmorph", {"width": 8, "depths": [1, 1, 1, 1], "heads": [2, 2, 2, 2], "window": [3, 3, 3]}),
+    ("masr", {"dims": 2}),
+    ("masr", {"dims": 3}),
+]
+
+
+def test_no_method_is_left_out():
+    assert {name for name, _ in CASES} == set(methods.names())
+
+
+@pytest.mark.parametrize(("name", "settings"), CASES)
+def test_an_engine_is_built_of_every_method(name, settings):
+    torch.manual_seed(1)
+    method = methods.create(name, **settings).eval()
+    model = export_network(method)
+    extents = (2 * method.multiple,) * method.dims
+    for kind, data in (("fp32", model), ("fp16", precision.half(model))):
+        made = build("tensorrt-rtx", data, kind, Profile.fixed(extents))
+        assert sum(made.multiplying.values()) >= 3
+        whole = " ".join(made.engine_layers)
+        shape = ",".join(map(str, (1, 1, *extents)))
+        assert all(f"Name: {port}," in whole for port in input_names(method)) and f"[{shape}]" in whole
