@@ -1,6 +1,6 @@
 """Registers, stack and spills of every CUDA kernel, as ptxas has said at the last build.
 
-    python benchmarks/registers.py build/wheel/cuda [--results benchmarks/results/cuda_registers.json]
+    python benchmarks/registers.py build/wheel/cuda [--results benchmarks/results/cuda_registers.csv]
 
 The folder is the one that the build leaves its objects in. Exit code 1 if a kernel
 spills more than a few words.
@@ -9,7 +9,7 @@ spills more than a few words.
 from __future__ import annotations
 
 import argparse
-import json
+import csv
 import re
 import sys
 from collections import defaultdict
@@ -68,8 +68,10 @@ def main() -> None:
     for kernel in spilling:
         print(f"  {kernel['spill_bytes']:>4} bytes spilled  sm_{kernel['sm']:<4} {kernel['kernel']}")
     if arguments.results:
-        lines = ",\n".join(json.dumps(kernel) for kernel in found)
-        arguments.results.write_text(f"[\n{lines}\n]\n")
+        with arguments.results.open("w", newline="") as stream:
+            table = csv.DictWriter(stream, list(found[0]), lineterminator="\n")
+            table.writeheader()
+            table.writerows(sorted(found, key=lambda kernel: (kernel["kernel"], int(kernel["sm"]))))
     sys.exit(1 if any(int(kernel["spill_bytes"]) > MOST_SPILLED for kernel in spilling) else 0)
 
 
