@@ -29,7 +29,7 @@ KEY_BYTES = 32
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What an engine depends on. Two that differ in the first three are kept side by side."""
+    """What an engine depends on. Two that differ in the first four are kept side by side."""
 
     model_sha256: str
     precision: str

@@ -79,7 +79,7 @@ class Engines:
 
         facts = _native.device_facts(device)
         self.name, self.model, self.precision, self.device, self.cache = name, model, precision, device, cache
-        self._facts = EngineFacts(
+        self.basis = EngineFacts(
             model_sha256=hashlib.sha256(model).hexdigest(),
             precision=precision,
             profile="",
@@ -92,7 +92,7 @@ class Engines:
 
     def facts(self, profile: Profile) -> EngineFacts:
         """What an engine for these extents depends on."""
-        return replace(self._facts, profile=str(profile))
+        return replace(self.basis, profile=str(profile))
 
     def engine(self, profile: Profile, say: Say | None = None) -> tuple[bytes, str]:
         """An engine, and where it comes from.
@@ -131,12 +131,11 @@ class TensorRtSession(CheckedSession):
         self._queue = _native.DeviceQueue(engines.device)
         file = check_model(engines.model)
         super().__init__(_ports(file.inputs), _ports(file.outputs))
-        facts = engines.facts(Profile((), (), ()))
         self.ran = frozen(
             backend=engines.name,
-            version=facts.library_version,
+            version=engines.basis.library_version,
             device=engines.device,
-            provider=facts.gpu,
+            provider=engines.basis.gpu,
             precision=engines.precision,
             arithmetic=engines.precision,
             threads=0,
