@@ -37,7 +37,7 @@ def test_the_field_of_the_network_is_the_transform(tmp_path, backend, scans):
     """The network gives fixed minus moving, in voxels, for each component."""
     found = Registrar(bundle(tmp_path), backend=backend, align="none", refine=False).register(*scans)
     assert found.finished == "network"
-    assert tuple(found.seconds) == ("read", "check", "preprocess", "align", "network", "deform", "finish")
+    assert tuple(found.seconds) == ("read", "check", "align", "network", "deform", "finish")
     assert found.settings["network"]["bundle"] == "tiny 1.0"
     assert found.settings["network"]["backend"] == backend
     assert found.quality.displacement_max_mm > 0.5  # a difference of intensities in [0, 1], of voxels of 2 mm

@@ -72,9 +72,8 @@ nb::tuple deform_images(HostIn<float, 3> fixed, HostIn<float, 3> moving, std::tu
   const Scan scan{nullptr, given.n, AffineMap(), nullptr};
   Engine engine;  // on the grid of the images
   engine.extent = given.n, engine.planes = planes;
-  if (planes > 0) engine.describe = describer(describe, given.n, planes);
-  engine.fixed = fixed.data(), engine.moving = moving.data();
-  const PlacedEngine engine_there(operations, *queue, engine, given.n, given.n);
+  if (planes > 0) engine.describe = describer(describe, given.n, planes, false);
+  if (operations.on_device) engine = placed(operations, *queue, engine);
   nb::dict said;
   said["detail_fixed_vox"] = facts.fixed.detail_vox, said["detail_moving_vox"] = facts.moving.detail_vox;
   said["contrast_to_noise_fixed"] = facts.fixed.contrast_to_noise;
@@ -82,7 +81,7 @@ nb::tuple deform_images(HostIn<float, 3> fixed, HostIn<float, 3> moving, std::tu
   {
     nb::gil_scoped_release unlocked;
     double seconds = 0;
-    const Prior prior = planes > 0 ? describing(operations, *queue, *engine_there, scan, seconds) : Prior{};
+    const Prior prior = planes > 0 ? describing(operations, *queue, engine, scan, seconds) : Prior{};
     const Deformation d = deform(operations, *queue, input, facts, s, [](double) { return false; }, prior);
     d.u.download(u.data());
     nb::gil_scoped_acquire locked;

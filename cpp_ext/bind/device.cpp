@@ -1,4 +1,6 @@
 // A device as Python sees it: what it is, its memory, a stream. The arrays of networks live there.
+#include <nanobind/stl/unique_ptr.h>
+
 #include "bind/arrays.h"
 
 namespace mmreg::bind {
@@ -12,11 +14,24 @@ nb::dict facts(const std::string& target) {
   return out;
 }
 
+// Where an array of a device lies, and its shape; what it is given as must know DLPack.
+nb::tuple device_view(nb::ndarray<nb::ro, nb::c_contig> array) {
+  require(array.device_type() == nb::device::cuda::value, "the array must be one of a CUDA device");
+  std::vector<std::size_t> shape(array.ndim());
+  for (std::size_t k = 0; k < array.ndim(); ++k) shape[k] = array.shape(k);
+  const bool is_float32 = array.dtype() == nb::dtype<float>();
+  return nb::make_tuple(reinterpret_cast<std::uintptr_t>(array.data()), nb::tuple(nb::cast(shape)), array.device_id(),
+                        is_float32 ? "float32" : "another type");
+}
+
 }  // namespace
 
 void bind_device(nb::module_& m) {
   m.def("why_no_device", &why_no_device, "target"_a, "Why operations on a device cannot run here; empty if they can.");
   m.def("device_facts", &facts, "target"_a, "Name, compute capability, CUDA versions and memory of a device.");
+  m.def("device_view", &device_view, "array"_a.noconvert(),
+        "Address, shape, number of the device, and type of an array of a device.");
+  nb::class_<DeviceGraph>(m, "DeviceGraph", "Work of a queue that is launched as one.");
   nb::class_<DeviceQueue>(m, "DeviceQueue", "Memory and a stream of a device; work on it is done in order.")
       .def(nb::init<const std::string&, std::uintptr_t>(), "target"_a, "stream"_a = 0,
            "stream: the caller's own, as a number; 0 makes one.")
@@ -26,8 +41,17 @@ void bind_device(nb::module_& m) {
       .def("release", &DeviceQueue::release, "memory"_a)
       .def("upload", &DeviceQueue::upload, "to"_a, "array"_a)
       .def("download", &DeviceQueue::download, "into"_a.noconvert(), "memory"_a, "Waits for the queue.")
-      .def("array", &DeviceQueue::array, "memory"_a, "shape"_a,
-           "Memory of this queue as float32 of a shape, for the functions of this module; it must outlive the array.")
+      .def("array", &DeviceQueue::array, "memory"_a, "shape"_a, "owner"_a = nb::none(),
+           "Memory of this queue as float32 of a shape, which lives as long as its owner; without one it must outlive "
+           "the array.")
+      .def_prop_ro("target", &DeviceQueue::target, "As it was made with.")
+      .def_prop_ro("number", &DeviceQueue::number, "Of its device.")
+      .def("copy", &DeviceQueue::copy, "to"_a, "from_"_a, "bytes"_a, "Within the device.")
+      .def("wait_for", &DeviceQueue::wait_for, "stream"_a, "What follows waits for what is on that stream now.")
+      .def("graph", &DeviceQueue::graph, "work"_a, nb::keep_alive<0, 1>(),
+           "What work() puts on this queue's stream, kept in place of done. It goes on using what memory work() took: "
+           "from a queue of its own, which lives as long.")
+      .def("launch", &DeviceQueue::launch, "graph"_a)
       .def("trim", &DeviceQueue::trim, "Waits, and frees memory that is kept.")
       .def("pinned", &DeviceQueue::pinned, "bytes"_a, "Host memory that is copied fast, as uint8.");
 }

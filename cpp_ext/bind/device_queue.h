@@ -4,6 +4,7 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/vector.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,14 +17,31 @@ namespace nb = nanobind;
 using Bytes = nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Anything = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 
+// Work of a queue that is launched as one.
+class DeviceGraph {
+ public:
+  DeviceGraph(const Device* library, void* graph) : library_(library), graph_(graph) {}
+  ~DeviceGraph() { library_->release_graph(graph_); }
+  DeviceGraph(const DeviceGraph&) = delete;
+  DeviceGraph& operator=(const DeviceGraph&) = delete;
+  void* get() const { return graph_; }
+
+ private:
+  const Device* library_;
+  void* graph_;
+};
+
 class DeviceQueue {
  public:
   DeviceQueue(const std::string& target, std::uintptr_t stream)
-      : library_(device_library(target)),
+      : target_(target),
+        library_(device_library(target)),
         place_(open_place(target, 0, reinterpret_cast<void*>(stream))),
         number_(device_number(target)) {}
 
-  std::uintptr_t stream() { return reinterpret_cast<std::uintptr_t>(library_->stream_of(*place_.queue)); }
+  std::uintptr_t stream() { return reinterpret_cast<std::uintptr_t>(stream_pointer()); }
+  int number() const { return number_; }
+  const std::string& target() const { return target_; }
   std::uintptr_t allocate(std::size_t bytes) {
     return reinterpret_cast<std::uintptr_t>(place_.operations->allocate(*place_.queue, bytes));
   }
@@ -36,13 +54,34 @@ class DeviceQueue {
     nb::gil_scoped_release unlocked;
     place_.operations->download(*place_.queue, to.data(), reinterpret_cast<const void*>(from), to.nbytes());
   }
+  void copy(std::uintptr_t to, std::uintptr_t from, std::size_t bytes) {
+    library_->copy(*place_.queue, reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);
+  }
+  void wait_for(std::uintptr_t stream) { library_->wait_for(*place_.queue, reinterpret_cast<void*>(stream)); }
+
+  // What `work` puts on the queue.
+  std::unique_ptr<DeviceGraph> graph(nb::callable work) {
+    library_->begin_graph(*place_.queue);
+    try {
+      work();
+    } catch (...) {
+      library_->drop_graph(*place_.queue);
+      throw;
+    }
+    return std::make_unique<DeviceGraph>(library_, library_->end_graph(*place_.queue));
+  }
+  void launch(const DeviceGraph& graph) { library_->launch_graph(*place_.queue, graph.get()); }
+
+  // Another queue on the same stream, with memory of its own.
+  Place beside() { return {place_.operations, std::unique_ptr<Queue>(library_->open_on(number_, stream_pointer()))}; }
+
   std::size_t peak_bytes() { return library_->peak_bytes(*place_.queue); }
   void trim() { place_.operations->trim(*place_.queue); }
 
   // Memory of this queue as an array that every function of the module takes.
-  nb::object array(std::uintptr_t memory, const std::vector<std::size_t>& shape) {
+  nb::object array(std::uintptr_t memory, const std::vector<std::size_t>& shape, nb::handle owner) {
     using Array = nb::ndarray<nb::array_api, float, nb::c_contig, nb::device::cuda>;
-    return nb::cast(Array(reinterpret_cast<void*>(memory), shape.size(), shape.data(), nb::handle(), nullptr,
+    return nb::cast(Array(reinterpret_cast<void*>(memory), shape.size(), shape.data(), owner, nullptr,
                           nb::dtype<float>(), nb::device::cuda::value, number_),
                     nb::rv_policy::reference);
   }
@@ -64,6 +103,9 @@ class DeviceQueue {
   Place& place() { return place_; }
 
  private:
+  void* stream_pointer() { return library_->stream_of(*place_.queue); }
+
+  std::string target_;
   const Device* library_;
   Place place_;
   int number_;

@@ -2,9 +2,12 @@
 
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
 
 #include <vector>
 
+#include "bind/filters.h"
 #include "bind/scans.h"
 #include "solver/level.h"
 
@@ -14,15 +17,21 @@ namespace {
 using View = nb::ndarray<nb::numpy, const float>;
 using Room = nb::ndarray<nb::numpy, float>;
 
-nb::object view(const float* image, Extent n) {
-  return nb::cast(View(image, {std::size_t(n.d), std::size_t(n.h), std::size_t(n.w)}, nb::handle()),
-                  nb::rv_policy::reference);
+// What `run` gets of an image or of planes to fill: an array; of a device, its address and shape.
+nb::object given(const float* image, std::initializer_list<std::size_t> shape, bool there) {
+  if (there) return nb::make_tuple(reinterpret_cast<std::uintptr_t>(image), std::vector<std::size_t>(shape));
+  return nb::cast(View(image, shape, nb::handle()), nb::rv_policy::reference);
 }
 
-nb::object room(float* planes, int count, Extent n) {
-  return nb::cast(
-      Room(planes, {std::size_t(count), std::size_t(n.d), std::size_t(n.h), std::size_t(n.w)}, nb::handle()),
-      nb::rv_policy::reference);
+nb::object room(float* planes, int count, Extent n, bool there) {
+  const std::initializer_list<std::size_t> shape = {std::size_t(count), std::size_t(n.d), std::size_t(n.h),
+                                                    std::size_t(n.w)};
+  if (there) return given(planes, shape, true);
+  return nb::cast(Room(planes, shape, nb::handle()), nb::rv_policy::reference);
+}
+
+nb::object view(const float* image, Extent n, bool there) {
+  return given(image, {std::size_t(n.d), std::size_t(n.h), std::size_t(n.w)}, there);
 }
 
 EngineOutput output_of(const std::string& name) {
@@ -33,13 +42,6 @@ EngineOutput output_of(const std::string& name) {
                                 : EngineOutput::descriptor;
 }
 
-const float* image_of(nb::handle given, Extent n) {
-  const auto image = nb::cast<Image>(given, false);
-  const Extent m = extent(image, 0);
-  require(m.d == n.d && m.h == n.h && m.w == n.w, "an image of the network must have the shape of its scan");
-  return image.data();
-}
-
 int at_least(int least, nb::dict d, const char* name) {
   const int value = nb::cast<int>(d[name]);
   require(value >= least, (std::string(name) + " is too small").c_str());
@@ -48,9 +50,10 @@ int at_least(int least, nb::dict d, const char* name) {
 
 }  // namespace
 
-Engine engine(nb::dict d, Extent fixed, Extent moving) {
+Engine engine(nb::dict d) {
   Engine e;
-  e.fixed = image_of(d["fixed"], fixed), e.moving = image_of(d["moving"], moving);
+  const auto [kind, low, high] = nb::cast<std::tuple<std::string, double, double>>(d["intensities"]);
+  e.intensities = stretch_of(kind, low, high);
   e.output = output_of(nb::cast<std::string>(d["output"]));
   const auto shape = nb::cast<std::array<int, 3>>(d["shape"]);
   e.extent = {shape[0], shape[1], shape[2]};
@@ -62,18 +65,21 @@ Engine engine(nb::dict d, Extent fixed, Extent moving) {
   e.planes = at_least(e.output == EngineOutput::descriptor, d, "planes");
   const nb::object run = d["run"];
   const Extent n = e.extent, coarse = extent_of(n, e.field_factor());
-  e.field = [run, n, coarse, dims = e.dims](const float* fixed, const float* moving, float* field) {
+  const bool there = is_there(d);
+  e.field = [run, n, coarse, there, dims = e.dims](const float* fixed, const float* moving, float* field) {
     nb::gil_scoped_acquire locked;
-    run(view(fixed, n), view(moving, n), room(field, dims, coarse));
+    run(view(fixed, n, there), view(moving, n, there), room(field, dims, coarse, there));
   };
-  e.describe = describer(run, n, e.planes);
+  e.describe = describer(run, n, e.planes, there);
   return e;
 }
 
-std::function<void(Side, const float*, float*)> describer(nb::object run, Extent n, int planes) {
-  return [run, n, planes](Side side, const float* image, float* out) {
+bool is_there(nb::dict d) { return nb::cast<bool>(d["there"]); }
+
+std::function<void(Side, const float*, float*)> describer(nb::object run, Extent n, int planes, bool there) {
+  return [run, n, planes, there](Side side, const float* image, float* out) {
     nb::gil_scoped_acquire locked;
-    run(side == Side::fixed ? "fixed" : "moving", view(image, n), room(out, planes, n));
+    run(side == Side::fixed ? "fixed" : "moving", view(image, n, there), room(out, planes, n, there));
   };
 }
 
@@ -110,17 +116,13 @@ Predict staged(const Operations& operations, Queue& queue, const Predict& predic
 
 }  // namespace
 
-PlacedEngine::PlacedEngine(const Operations& operations, Queue& queue, const Engine& on_host, Extent fixed,
-                           Extent moving)
-    : engine_(on_host) {
-  if (!operations.on_device) return;
-  fixed_ = TableMemory<float>(operations, queue, std::size_t(voxels(fixed))), fixed_.upload(on_host.fixed);
-  moving_ = TableMemory<float>(operations, queue, std::size_t(voxels(moving))), moving_.upload(on_host.moving);
-  engine_.fixed = fixed_.data(), engine_.moving = moving_.data();
-  const std::int64_t count = voxels(on_host.extent);
-  const Extent coarse = extent_of(on_host.extent, on_host.field_factor());
-  engine_.field = staged(operations, queue, on_host.field, count, std::size_t(on_host.dims * voxels(coarse)));
-  engine_.describe = staged(operations, queue, on_host.describe, count, on_host.planes);
+Engine placed(const Operations& operations, Queue& queue, const Engine& engine) {
+  Engine made = engine;
+  const std::int64_t count = voxels(engine.extent);
+  const Extent coarse = extent_of(engine.extent, engine.field_factor());
+  made.field = staged(operations, queue, engine.field, count, std::size_t(engine.dims * voxels(coarse)));
+  made.describe = staged(operations, queue, engine.describe, count, engine.planes);
+  return made;
 }
 
 }  // namespace mmreg::bind

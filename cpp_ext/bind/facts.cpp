@@ -1,4 +1,7 @@
 // Bindings of the operations behind the settings and the guarantees of the deformable solver.
+#include <nanobind/stl/array.h>
+
+#include <array>
 #include <cstring>
 
 #include "bind/arrays.h"
@@ -19,6 +22,24 @@ static nb::tuple unfold(HostIn<float, 4> u, float floor, int rounds, int threads
     left = call->unfold(call.queue(), call.in_out(out), n, floor, rounds);
   }
   return nb::make_tuple(out, left);
+}
+
+static std::int64_t count_folds(In<float, 4> u, float floor, int threads, const Target& target) {
+  require(u.shape(0) == 3, "displacement must have shape (3, D, H, W)");
+  std::int64_t count = 0;
+  {
+    Call call(target, threads);
+    call->count_folds(call.queue(), call.in(u), extent(u, 1), floor, call.out(&count, 1));
+  }
+  return count;
+}
+
+static Out<float> fill(float value, std::array<int, 3> shape, int threads, const Target& target) {
+  require(shape[0] > 0 && shape[1] > 0 && shape[2] > 0, "shape must be three positive numbers");
+  Out<float> out = make<float>({shape[0], shape[1], shape[2]});
+  Call call(target, threads);
+  call->fill(call.queue(), std::int64_t(out.size()), value, call.out(out));
+  return out;
 }
 
 static nb::dict detail(In<float, 3> image, float background, float low, float high, int threads, const Target& target) {
@@ -117,6 +138,9 @@ static Out<float> lengths(In<float, 4> u, int threads, const Target& target) {
 void bind_facts(nb::module_& m) {
   m.def("unfold", &unfold, "displacement"_a.noconvert(), "floor"_a, "rounds"_a, "threads"_a = 0, "target"_a = "",
         "A copy without folds, and how many voxels are still below the floor.");
+  m.def("count_folds", &count_folds, "displacement"_a.noconvert(), "floor"_a, "threads"_a = 0, "target"_a = "",
+        "How many voxels unfold would find at first.");
+  m.def("fill", &fill, "value"_a, "shape"_a, "threads"_a = 0, "target"_a = "");
   m.def("detail", &detail, "image"_a.noconvert(), "background"_a, "low"_a, "high"_a, "threads"_a = 0, "target"_a = "");
   m.def("active_rows", &active_rows, "fixed"_a.noconvert(), "fixed_background"_a, "moving"_a.noconvert(),
         "moving_background"_a, "margin"_a, "threads"_a = 0, "target"_a = "");

@@ -62,6 +62,29 @@ static Out<std::uint16_t> pool_features(In<std::uint16_t, 4> features, Triple fa
   return out;
 }
 
+Stretch stretch_of(const std::string& kind, double low, double high) {
+  if (kind == "percentile") {
+    require(0 <= low && low < high && high <= 100, "percentiles must be 0 <= low < high <= 100");
+    return {Stretch::percentile, low, high};
+  }
+  if (kind == "minmax") return {Stretch::minmax, 0, 0};
+  require(kind == "window" && low < high, "kind must be 'percentile', 'window' (low < high) or 'minmax'");
+  return {Stretch::window, low, high};
+}
+
+static nb::tuple normalise(In<float, 3> image, const std::string& kind, double low, double high,
+                           const Into<float>& into, int threads, const Target& target) {
+  const Stretch stretch = stretch_of(kind, low, high);
+  const Extent n = extent(image, 0);
+  Out<float> out = make<float>({n.d, n.h, n.w}, into);
+  Extremes all{};
+  {
+    Call call(target, threads);
+    call->normalise(call.queue(), call.in(image), voxels(n), stretch, call.out(out), call.out(&all, 1));
+  }
+  return nb::make_tuple(out, nb::make_tuple(all.smallest, all.largest, all.not_finite));
+}
+
 void bind_filters(nb::module_& m) {
   const auto def = [&](const char* name, auto f, auto... arguments) {
     m.def(name, f, arguments..., "out"_a.noconvert() = nb::none(), "threads"_a = 0, "target"_a = "");
@@ -70,6 +93,7 @@ void bind_filters(nb::module_& m) {
   def("box", &box, "image"_a.noconvert(), "radius"_a);
   def("pool", &pool, "image"_a.noconvert(), "factor"_a);
   def("pool_features", &pool_features, "features"_a.noconvert(), "factor"_a);
+  def("normalise", &normalise, "image"_a.noconvert(), "kind"_a, "low"_a, "high"_a);
   def("mind", &mind, "image"_a.noconvert(), "radius"_a, "dilation"_a);
   def("mind_half", &mind_half, "image"_a.noconvert(), "radius"_a, "dilation"_a);
 }

@@ -52,6 +52,7 @@ void bind_search(nb::module_&);
 void bind_similarity(nb::module_&);
 void bind_refine(nb::module_&);
 void bind_register(nb::module_&);
+void bind_plan(nb::module_&);
 void bind_deform(nb::module_&);
 void bind_facts(nb::module_&);
 
@@ -85,6 +86,7 @@ NB_MODULE(_native, m) {
   bind_similarity(m);
   bind_refine(m);
   bind_register(m);
+  bind_plan(m);
   bind_deform(m);
   bind_facts(m);
 }

@@ -84,7 +84,8 @@ nb::dict register_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix m
                         std::optional<nb::dict> network, bool refine, DeviceQueue* device) {
   const Scan f = scan(fixed, fixed_affine, fixed_mask), m = scan(moving, moving_affine, moving_mask);
   std::optional<Engine> given;
-  if (network) given = engine(*network, f.extent, m.extent);
+  if (network) given = engine(*network);
+  const bool there = network && is_there(*network);
   PipelineOptions options;
   options.align = align_kind(align), options.deform = deform, options.deadline_s = deadline_s;
   options.refine = refine;
@@ -102,11 +103,8 @@ nb::dict register_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix m
   {
     nb::gil_scoped_release unlocked;
     const Placed fixed_there(operations, *place.queue, f), moving_there(operations, *place.queue, m);
-    std::optional<PlacedEngine> engine_there;
-    if (given) {
-      engine_there.emplace(operations, *place.queue, *given, f.extent, m.extent);
-      options.engine = &**engine_there;
-    }
+    if (given && operations.on_device && !there) given = placed(operations, *place.queue, *given);
+    if (given) options.engine = &*given;
     result = run(operations, *place.queue, *fixed_there, *moving_there, options);
   }
   if (interrupted) throw nb::python_error();

@@ -15,24 +15,28 @@ MMREG_INLINE Int key_of(Int bits) {
   return (bits & 0x7f800000) == zero + 0x7f800000 ? zero + left_out : key;
 }
 
-inline float number_of(std::uint32_t key) { return float_of(key ^ (key >> 31 ? 0x80000000u : 0xffffffffu)); }
+MMREG_INLINE float number_of(std::uint32_t key) { return float_of(key ^ (key >> 31 ? 0x80000000u : 0xffffffffu)); }
 
 struct Percentile {  // lies t of the way from the low-th to the high-th least number
   std::int64_t low, high;
   double t;
 };
 
-inline Percentile percentile(double fraction, std::int64_t numbers) {
+MMREG_INLINE Percentile percentile(double fraction, std::int64_t numbers) {
   const double position = fraction * double(numbers - 1);
   const std::int64_t low = std::int64_t(position);
   return {low, low + 1 < numbers ? low + 1 : low, position - double(low)};
 }
 
-inline float between(float low, float high, double t) { return float(low + t * (double(high) - low)); }
+MMREG_INLINE float between(float low, float high, double t) { return float(low + t * (double(high) - low)); }
+
+MMREG_INLINE std::int64_t nearest_rank(double fraction, std::int64_t numbers) {  // a half goes to the even one
+  return std::int64_t(__builtin_rint(fraction * double(numbers - 1)));
+}
 
 // Finds the bin that holds the index-th number, and takes the numbers before that bin off the index.
 template <class Count>
-std::uint32_t descend(const Count* table, std::int64_t& index) {
+MMREG_FUNCTION std::uint32_t descend(const Count* table, std::int64_t& index) {
   std::uint32_t bin = 0;
   for (; index >= std::int64_t(table[bin]); ++bin) index -= std::int64_t(table[bin]);
   return bin;

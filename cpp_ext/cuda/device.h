@@ -21,6 +21,15 @@ struct Device {
   DeviceFacts (*facts)(int device);
   void* (*allocate_pinned)(std::size_t bytes);  // host memory that is copied from and to without a stop in between
   void (*release_pinned)(void* memory);
+  void (*copy)(Queue&, void* to, const void* from, std::size_t bytes);  // within the device
+  void (*wait_for)(Queue&, void* stream);  // what follows on the queue waits for what is on that stream now
+  // What is put on the queue's stream between the two is kept instead of done: as a graph, which is then done at once
+  // as often as it is launched, on the memory that it was made with. Nothing in it may wait or copy from the host.
+  void (*begin_graph)(Queue&);
+  void* (*end_graph)(Queue&);
+  void (*drop_graph)(Queue&);  // in place of end_graph, after an error
+  void (*launch_graph)(Queue&, void* graph);
+  void (*release_graph)(void* graph);
 };
 
 namespace MMREG_TARGET {
@@ -32,6 +41,13 @@ std::size_t peak_bytes(Queue&);
 DeviceFacts facts(int device);
 void* allocate_pinned(std::size_t bytes);
 void release_pinned(void* memory);
+void copy(Queue&, void* to, const void* from, std::size_t bytes);
+void wait_for(Queue&, void* stream);
+void begin_graph(Queue&);
+void* end_graph(Queue&);
+void drop_graph(Queue&);
+void launch_graph(Queue&, void* graph);
+void release_graph(void* graph);
 
 }  // namespace MMREG_TARGET
 }  // namespace mmreg

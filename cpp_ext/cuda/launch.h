@@ -16,6 +16,7 @@
 #elif defined(MMREG_CUDA_ON_HOST)
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <vector>
 #define MMREG_DEVICE
 #define MMREG_CONSTANT static constexpr
@@ -79,6 +80,8 @@ MMREG_DEVICE inline void atomic_add(unsigned long long* to, unsigned long long v
 }
 
 #if defined(__CUDACC__)
+
+void check(cudaError_t, const char* what);  // throws a DeviceError if it is one
 
 // While it lives, the queue's device is the thread's own.
 class Launch {
@@ -146,11 +149,8 @@ void for_blocks(Queue& queue, std::int64_t count, int shared_bytes, const Body& 
 
 #else
 
-// While kernels run, and only then, the table's memory can be touched: a host that follows a device pointer is found.
-struct DeviceAccess {
-  DeviceAccess();
-  ~DeviceAccess();
-};
+// Does it, or keeps it for the graph that is made on the queue.
+void perform(Queue&, std::function<void()> work);
 
 inline bool is_scrambled() {
   const char* const asked = std::getenv("MMREG_CUDA_ON_HOST");
@@ -158,32 +158,35 @@ inline bool is_scrambled() {
 }
 
 template <class Body>
-void for_each(Queue&, std::int64_t count, const Body& body) {
-  const DeviceAccess access;
-  const bool scrambled = is_scrambled();
-  for (std::int64_t i = 0; i < count; ++i) body(scrambled ? count - 1 - i : i);
+void for_each(Queue& queue, std::int64_t count, const Body& body) {
+  perform(queue, [=] {
+    const bool scrambled = is_scrambled();
+    for (std::int64_t i = 0; i < count; ++i) body(scrambled ? count - 1 - i : i);
+  });
 }
 
 template <class Body>
-void for_voxels(Queue&, Extent n, const Body& body) {
-  const DeviceAccess access;
-  const bool scrambled = is_scrambled();
-  for (std::int64_t row = 0; row < std::int64_t(n.d) * n.h; ++row)
-    for (int k = 0; k < n.w; ++k) {
-      const int at = int(scrambled ? std::int64_t(n.d) * n.h - 1 - row : row), x = scrambled ? n.w - 1 - k : k;
-      body(Voxel{at / n.h, at % n.h, x, std::int64_t(at) * n.w + x});
-    }
+void for_voxels(Queue& queue, Extent n, const Body& body) {
+  perform(queue, [=] {
+    const bool scrambled = is_scrambled();
+    for (std::int64_t row = 0; row < std::int64_t(n.d) * n.h; ++row)
+      for (int k = 0; k < n.w; ++k) {
+        const int at = int(scrambled ? std::int64_t(n.d) * n.h - 1 - row : row), x = scrambled ? n.w - 1 - k : k;
+        body(Voxel{at / n.h, at % n.h, x, std::int64_t(at) * n.w + x});
+      }
+  });
 }
 
 template <int Resident = 0, class Body>
-void for_blocks(Queue&, std::int64_t count, int shared_bytes, const Body& body) {
-  const DeviceAccess access;
-  const bool scrambled = is_scrambled();
-  std::vector<unsigned long long> shared(std::size_t(shared_bytes) / 8 + 1);
-  for (std::int64_t i = 0; i < count; ++i) {
-    if (scrambled) std::memset(shared.data(), 0xff, shared.size() * 8);
-    body(Block{int(scrambled ? count - 1 - i : i), reinterpret_cast<unsigned char*>(shared.data()), scrambled});
-  }
+void for_blocks(Queue& queue, std::int64_t count, int shared_bytes, const Body& body) {
+  perform(queue, [=] {
+    const bool scrambled = is_scrambled();
+    std::vector<unsigned long long> shared(std::size_t(shared_bytes) / 8 + 1);
+    for (std::int64_t i = 0; i < count; ++i) {
+      if (scrambled) std::memset(shared.data(), 0xff, shared.size() * 8);
+      body(Block{int(scrambled ? count - 1 - i : i), reinterpret_cast<unsigned char*>(shared.data()), scrambled});
+    }
+  });
 }
 
 #endif

@@ -34,11 +34,16 @@ const char* code_of(cudaError_t error) {
   }
 }
 
-void check(cudaError_t error, const std::string& what) {
+}  // namespace
+
+void check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
   cudaGetLastError();  // forgotten, unless it is one that stays
-  throw DeviceError(code_of(error), what + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")");
+  throw DeviceError(code_of(error),
+                    std::string(what) + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")");
 }
+
+namespace {
 
 void* allocate_on_device(std::size_t bytes) {
   void* memory = nullptr;
@@ -54,13 +59,13 @@ void* allocate_on_device(std::size_t bytes) {
   return memory;
 }
 
-constexpr Heap device_heap = {allocate_on_device, [](void* memory) { cudaFree(memory); }};
+constexpr Heap device_heap = {allocate_on_device, [](void* memory) { cudaFree(memory); }, true};
 
 // A device is current to a thread: what is done for a queue is done on its device, and the caller's is put back.
 int enter(int device) {
   int before = 0;
   check(cudaGetDevice(&before), "asking for the device");
-  if (before != device) check(cudaSetDevice(device), "changing to device " + std::to_string(device));
+  if (before != device) check(cudaSetDevice(device), ("changing to device " + std::to_string(device)).c_str());
   return before;
 }
 
@@ -130,6 +135,10 @@ void trim(Queue& queue) {
 }
 
 void upload(Queue& queue, void* to, const void* from, std::size_t bytes) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check(cudaStreamIsCapturing(cuda(queue).stream, &status), "asking for a graph");
+  if (status != cudaStreamCaptureStatusNone)  // `from` may be gone when the graph is launched
+    throw DeviceError("MMREG_E_DEVICE_GRAPH", "a copy from the host cannot be part of a graph");
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, cuda(queue).stream), "copying to the device");
 }
 
@@ -144,7 +153,7 @@ std::size_t peak_bytes(Queue& queue) { return cuda(queue).blocks.most_used_bytes
 DeviceFacts facts(int device) {
   const OnDevice on(device);
   cudaDeviceProp properties{};
-  check(cudaGetDeviceProperties(&properties, device), "asking what device " + std::to_string(device) + " is");
+  check(cudaGetDeviceProperties(&properties, device), ("asking what device " + std::to_string(device) + " is").c_str());
   DeviceFacts found{};
   std::snprintf(found.name, sizeof found.name, "%s", properties.name);
   found.capability = 10 * properties.major + properties.minor;
@@ -156,7 +165,8 @@ DeviceFacts facts(int device) {
 
 void* allocate_pinned(std::size_t bytes) {
   void* memory = nullptr;
-  check(cudaHostAlloc(&memory, bytes ? bytes : 1, cudaHostAllocPortable), "allocating " + megabytes(bytes) + " pinned");
+  check(cudaHostAlloc(&memory, bytes ? bytes : 1, cudaHostAllocPortable),
+        ("allocating " + megabytes(bytes) + " pinned").c_str());
   return memory;
 }
 

@@ -3,13 +3,19 @@
 #include <sys/mman.h>
 
 #include <cstring>
+#include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <new>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "cuda/device.h"
 #include "cuda/launch.h"
 #include "cuda/queue.h"
+#include "solver/device_error.h"
 #include "solver/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
@@ -77,51 +83,91 @@ Memory& region() {
   return *one;
 }
 
-struct HostQueue : Queue {
-  std::map<void*, std::size_t> used;
-  std::size_t used_bytes = 0, most_used_bytes = 0;
+// While kernels run, and only then, the table's memory can be touched: a host that follows a device pointer is found.
+struct DeviceAccess {
+  DeviceAccess() { region().access(1); }
+  ~DeviceAccess() { region().access(-1); }
 };
+
+using Graph = std::vector<std::function<void()>>;
+
+struct Stream {
+  std::unique_ptr<Graph> graph;  // what is being made, if one is
+};
+
+struct HostQueue : Queue {
+  explicit HostQueue(Stream* given) : own(given ? nullptr : new Stream), stream(given ? given : own.get()) {}
+
+  const std::unique_ptr<Stream> own;
+  Stream* const stream;
+  Blocks blocks{
+      {[](std::size_t bytes) { return region().take(bytes); }, [](void* memory) { region().give_back(memory); }, true}};
+};
+
+Stream& stream(Queue& queue) { return *static_cast<HostQueue&>(queue).stream; }
+
+void refuse_in_graph(Queue& queue, const char* what) {
+  if (stream(queue).graph) throw DeviceError("MMREG_E_DEVICE_GRAPH", std::string(what) + " cannot be part of a graph");
+}
 
 }  // namespace
 
-DeviceAccess::DeviceAccess() { region().access(1); }
-DeviceAccess::~DeviceAccess() { region().access(-1); }
+void perform(Queue& queue, std::function<void()> work) {
+  if (stream(queue).graph) return stream(queue).graph->push_back(std::move(work));
+  const DeviceAccess access;
+  work();
+}
 
-Queue* open(int) { return new HostQueue; }
-Queue* open_on(int, void*) { return new HostQueue; }
+Queue* open(int) { return new HostQueue(nullptr); }
+Queue* open_on(int, void* given) { return new HostQueue(static_cast<Stream*>(given)); }
 
 void* take(Queue& queue, std::size_t bytes) {
-  void* const memory = region().take(bytes);
-  auto& own = static_cast<HostQueue&>(queue);
-  own.used[memory] = bytes, own.used_bytes += bytes;
-  own.most_used_bytes = own.used_bytes > own.most_used_bytes ? own.used_bytes : own.most_used_bytes;
-  const DeviceAccess access;
-  if (is_scrambled()) std::memset(memory, 0xff, bytes);
+  void* const memory = static_cast<HostQueue&>(queue).blocks.take(bytes);
+  if (is_scrambled()) {  // also what a graph takes: it is written before it is read
+    const DeviceAccess access;
+    std::memset(memory, 0xff, bytes);
+  }
   return memory;
 }
 
-void give_back(Queue& queue, void* memory) {
-  auto& own = static_cast<HostQueue&>(queue);
-  own.used_bytes -= own.used[memory], own.used.erase(memory);
-  region().give_back(memory);
-}
-
-std::size_t peak_bytes(Queue& queue) { return static_cast<HostQueue&>(queue).most_used_bytes; }
+void give_back(Queue& queue, void* memory) { static_cast<HostQueue&>(queue).blocks.give_back(memory); }
+std::size_t peak_bytes(Queue& queue) { return static_cast<HostQueue&>(queue).blocks.most_used_bytes(); }
 void* allocate(Queue& queue, std::size_t bytes) { return take(queue, bytes); }
 void release(Queue& queue, void* memory) { give_back(queue, memory); }
-void trim(Queue&) {}
+void trim(Queue& queue) { static_cast<HostQueue&>(queue).blocks.trim(); }
 
-void upload(Queue&, void* to, const void* from, std::size_t bytes) {
+void upload(Queue& queue, void* to, const void* from, std::size_t bytes) {
+  refuse_in_graph(queue, "a copy from the host");
   const DeviceAccess access;
   std::memcpy(to, from, bytes);
 }
 
-void download(Queue&, void* to, const void* from, std::size_t bytes) {
+void download(Queue& queue, void* to, const void* from, std::size_t bytes) {
+  refuse_in_graph(queue, "a copy to the host");
   const DeviceAccess access;
   std::memcpy(to, from, bytes);
 }
 
-void* stream_of(Queue&) { return nullptr; }
+void copy(Queue& queue, void* to, const void* from, std::size_t bytes) {
+  perform(queue, [=] { std::memcpy(to, from, bytes); });
+}
+
+void* stream_of(Queue& queue) { return &stream(queue); }
+void wait_for(Queue&, void*) {}
+
+void begin_graph(Queue& queue) {
+  refuse_in_graph(queue, "a graph");
+  stream(queue).graph = std::make_unique<Graph>();
+}
+void* end_graph(Queue& queue) { return stream(queue).graph.release(); }
+void drop_graph(Queue& queue) { stream(queue).graph.reset(); }
+void launch_graph(Queue& queue, void* graph) {
+  refuse_in_graph(queue, "another graph");
+  const DeviceAccess access;
+  for (const auto& work : *static_cast<Graph*>(graph)) work();
+}
+void release_graph(void* graph) { delete static_cast<Graph*>(graph); }
+
 DeviceFacts facts(int) { return {"the host, in place of a CUDA device", 0, 0, 0, region_bytes, region_bytes}; }
 void* allocate_pinned(std::size_t bytes) { return ::operator new(bytes ? bytes : 1); }
 void release_pinned(void* memory) { ::operator delete(memory); }

@@ -21,5 +21,12 @@ mmreg::Device mmreg_device() {
           peak_bytes,
           facts,
           allocate_pinned,
-          release_pinned};
+          release_pinned,
+          copy,
+          wait_for,
+          begin_graph,
+          end_graph,
+          drop_graph,
+          launch_graph,
+          release_graph};
 }

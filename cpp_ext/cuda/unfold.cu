@@ -138,6 +138,16 @@ std::int64_t count_below(Queue& queue, const float* u, const Tiles& tiles, const
 
 }  // namespace
 
+void count_folds(Queue& queue, const float* u, Extent n, float floor, std::int64_t* count) {
+  static_assert(sizeof(std::int64_t) == sizeof(unsigned long long), "which atomic_add knows");
+  const auto total = reinterpret_cast<unsigned long long*>(count);
+  const Limits limits{floor, gentle(floor)};
+  for_each(queue, 1, [=] MMREG_DEVICE(std::int64_t) { *total = 0; });
+  for_voxels(queue, n, [=] MMREG_DEVICE(const Voxel& v) {
+    if (is_below(u, n, v, limits)) atomic_add(total, 1ull);  // of which there are few, in a field that is any good
+  });
+}
+
 std::int64_t unfold(Queue& queue, float* u, Extent n, float floor, int rounds) {
   const Tiles tiles = tiles_of(n);
   const std::int64_t count = voxels(tiles.tiles);

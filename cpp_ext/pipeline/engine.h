@@ -12,10 +12,9 @@ enum class EngineOutput { displacement, velocity, descriptor };
 
 struct Engine {
   EngineOutput output = EngineOutput::displacement;
-  Extent extent{};               // of the grid that it sees both scans on
-  AffineMap affine;              // indices of that grid to mm, in the space of the fixed scan
-  const float* fixed = nullptr;  // the scans in the intensities that it knows, in the table's memory
-  const float* moving = nullptr;
+  Extent extent{};            // of the grid that it sees both scans on
+  AffineMap affine;           // indices of that grid to mm, in the space of the fixed scan
+  Stretch intensities{};      // of the scans, to those that it knows
   int dims = 3;               // 2: fields have two components, along the last two axes
   int factor = 1;             // voxels of that grid in one of the field, along each axis that has more than one
   int integration_steps = 0;  // squarings, of a velocity
@@ -26,7 +25,7 @@ struct Engine {
     return {{along(extent.d), along(extent.h), along(extent.w)}};
   }
 
-  // Images on the grid, the lowest value of the scan outside of it. The field (dims, extent / factor rounded up)
+  // Images on the grid, 0 outside of the scan. The field (dims, extent / factor rounded up)
   // is in voxels of the grid. Pointers belong to the table's memory. Whatever goes wrong is thrown.
   std::function<void(const float* fixed, const float* moving, float* field)> field;
   std::function<void(Side, const float* image, float* planes)> describe;

@@ -29,22 +29,27 @@ TableMemory<float> inverted(const Operations& operations, Queue& queue, const fl
 
 }  // namespace
 
+void render(const Operations& operations, Queue& queue, const Frames& frames, const Scan& fixed, const Scan& moving,
+            const float* u, float* displacement_mm, float* sample, float* warped, std::uint8_t* valid) {
+  const Extent n = fixed.extent;
+  const AffineMap to_moving = frames.to_moving(), to_moving_mm = compose(frames.affine, frames.fixed_mm);
+  add(operations, queue, u, n, change(to_moving_mm, to_moving_mm, frames.fixed_mm), displacement_mm);
+  add(operations, queue, u, n, change(to_moving, to_moving, AffineMap()), sample);
+  operations.warp(queue, moving.data, 1, moving.extent, sample, n, Interpolation::linear, Border::zero, warped, valid);
+}
+
 void finish(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const float* u,
             PipelineResult& r) {
   const Extent n = fixed.extent, m = moving.extent;
   const Frames frames(fixed, moving, r.affine);
-  const AffineMap to_moving = frames.to_moving(), to_fixed = invert(to_moving);
-  const AffineMap to_moving_mm = compose(frames.affine, frames.fixed_mm);
+  const AffineMap to_fixed = invert(frames.to_moving());
+  const std::size_t count = std::size_t(voxels(n));
   r.displacement_mm = field(operations, queue, n), r.inverse_mm = field(operations, queue, m);
-  add(operations, queue, u, n, change(to_moving_mm, to_moving_mm, frames.fixed_mm), r.displacement_mm.data());
-
-  // The moving point of each fixed voxel, as a displacement in moving voxels: samples the scan and the inverse.
-  TableMemory<float> sample = field(operations, queue, n);
-  add(operations, queue, u, n, change(to_moving, to_moving, AffineMap()), sample.data());
-  r.warped = TableMemory<float>(operations, queue, std::size_t(voxels(n)));
-  r.valid = TableMemory<std::uint8_t>(operations, queue, std::size_t(voxels(n)));
-  operations.warp(queue, moving.data, 1, m, sample.data(), n, Interpolation::linear, Border::zero, r.warped.data(),
-                  r.valid.data());
+  r.warped = TableMemory<float>(operations, queue, count);
+  r.valid = TableMemory<std::uint8_t>(operations, queue, count);
+  const TableMemory<float> sample = field(operations, queue, n);
+  render(operations, queue, frames, fixed, moving, u, r.displacement_mm.data(), sample.data(), r.warped.data(),
+         r.valid.data());
 
   // The inverse in moving voxels, which is where its folds are looked for.
   TableMemory<float> back = inverted(operations, queue, u, n, m, to_fixed);

@@ -1,9 +1,15 @@
 // What is returned: the fields in mm, the warped scan, and the figures that say how good they are.
 #pragma once
+#include "pipeline/frames.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/prepare.h"
 
 namespace mmreg {
+
+// The scan through `u` (3, fixed), in voxels of the fixed grid: the deformation. `sample` (3, fixed) gets the moving
+// point of each fixed voxel, as a displacement in moving voxels. Waits for nothing.
+void render(const Operations&, Queue&, const Frames&, const Scan& fixed, const Scan& moving, const float* u,
+            float* displacement_mm, float* sample, float* warped, std::uint8_t* valid);
 
 // `u` (3, fixed), in voxels of the fixed grid: the deformation.
 void finish(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const float* u, PipelineResult&);

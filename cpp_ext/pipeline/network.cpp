@@ -8,14 +8,6 @@ namespace {
 
 Scan grid_of(const Engine& engine) { return {nullptr, engine.extent, engine.affine, nullptr}; }
 
-// Of a network for slices: nothing moves across them.
-TableMemory<float> field_of(const Operations& operations, Queue& queue, const Engine& engine, const Seen& seen,
-                            Extent n) {
-  TableMemory<float> field = constant(operations, queue, 3 * voxels(n), 0);
-  engine.field(seen.fixed.moving.data(), seen.moving.moving.data(), field.data() + (3 - engine.dims) * voxels(n));
-  return field;
-}
-
 // A displacement on the network's grid on that of the fixed scan, each in voxels of its own grid.
 TableMemory<float> onto(const Operations& operations, Queue& queue, const float* u, const Scan& grid,
                         const Scan& fixed) {
@@ -30,31 +22,50 @@ TableMemory<float> onto(const Operations& operations, Queue& queue, const float*
 
 }  // namespace
 
-Seen see(const Operations& operations, Queue& queue, const Engine& engine, const Scan& fixed, const Scan& moving,
-         const AffineMap& to_moving_mm) {
-  const Scan grid = grid_of(engine);
-  Scan own_fixed = fixed, own_moving = moving;
-  own_fixed.data = engine.fixed, own_moving.data = engine.moving;
-  return {grid, prepare(operations, queue, grid, own_fixed, Frames(grid, fixed, AffineMap()).to_moving()),
-          prepare(operations, queue, grid, own_moving, Frames(grid, moving, to_moving_mm).to_moving())};
+TableMemory<float> normalised(const Operations& operations, Queue& queue, const Engine& engine, const Scan& scan,
+                              Extremes* found) {
+  TableMemory<float> image(operations, queue, std::size_t(voxels(scan.extent)));
+  operations.normalise(queue, scan.data, voxels(scan.extent), engine.intensities, image.data(), found);
+  return image;
 }
 
-TableMemory<float> predict(const Operations& operations, Queue& queue, const Engine& engine, const Seen& seen,
-                           const Scan& fixed) {
+void see(const Operations& operations, Queue& queue, const Engine& engine, const Scan& scan,
+         const AffineMap& to_scan_mm, float* seen, Extremes* found) {
+  const TableMemory<float> image = normalised(operations, queue, engine, scan, found);
+  const TableMemory<std::uint8_t> valid(operations, queue, std::size_t(voxels(engine.extent)));
+  bring(operations, queue, engine.extent, image.data(), scan.extent, nullptr,
+        Frames(grid_of(engine), scan, to_scan_mm).to_moving(), seen, valid.data());
+}
+
+TableMemory<float> follow(const Operations& operations, Queue& queue, const Engine& engine, float* field,
+                          const Scan& fixed) {
   const Factor factor = engine.field_factor(), whole{{1, 1, 1}};
   const Extent n = extent_of(engine.extent, factor);
-  TableMemory<float> u = field_of(operations, queue, engine, seen, n);
   for (int a = 0; a < 3; ++a) {  // to voxels of its own grid
-    float* const component = u.data() + a * voxels(n);
+    float* const component = field + a * voxels(n);
     operations.combine(queue, voxels(n), 1.0f / float(factor.f[a]), component, 0, component, component);
   }
+  TableMemory<float> flow;
   if (engine.output == EngineOutput::velocity) {
-    TableMemory<float> flow(operations, queue, u.size());
-    operations.integrate(queue, u.data(), n, engine.integration_steps, flow.data());
-    u = std::move(flow);
+    flow = TableMemory<float>(operations, queue, 3 * std::size_t(voxels(n)));
+    operations.integrate(queue, field, n, engine.integration_steps, flow.data());
+    field = flow.data();
   }
-  u = change_level(operations, queue, u.data(), n, factor, engine.extent, whole);
-  u = onto(operations, queue, u.data(), seen.grid, fixed);
+  const TableMemory<float> u = change_level(operations, queue, field, n, factor, engine.extent, whole);
+  return onto(operations, queue, u.data(), grid_of(engine), fixed);
+}
+
+TableMemory<float> predict(const Operations& operations, Queue& queue, const Engine& engine, const Scan& fixed,
+                           const Scan& moving, const AffineMap& to_moving_mm) {
+  const std::size_t count = std::size_t(voxels(engine.extent));
+  const TableMemory<Extremes> found(operations, queue, 2);
+  const TableMemory<float> f(operations, queue, count), m(operations, queue, count);
+  see(operations, queue, engine, fixed, AffineMap(), f.data(), found.data());
+  see(operations, queue, engine, moving, to_moving_mm, m.data(), found.data() + 1);
+  const std::int64_t coarse = voxels(extent_of(engine.extent, engine.field_factor()));
+  const TableMemory<float> field = constant(operations, queue, 3 * coarse, 0);  // nothing moves across slices
+  engine.field(f.data(), m.data(), field.data() + (3 - engine.dims) * coarse);
+  TableMemory<float> u = follow(operations, queue, engine, field.data(), fixed);
   operations.unfold(queue, u.data(), fixed.extent, least_determinant, most_unfold_rounds);
   return u;
 }

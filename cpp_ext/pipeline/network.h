@@ -5,18 +5,20 @@
 
 namespace mmreg {
 
-struct Seen {  // a pair through the eyes of a network
-  Scan grid;   // no data: where it looks
-  Prepared fixed, moving;
-};
+TableMemory<float> normalised(const Operations&, Queue&, const Engine&, const Scan&, Extremes* found);
 
-// The scans as they are tell where and what is masked, the engine's own copies how bright. `to_moving_mm`: fixed mm to
-// moving mm.
-Seen see(const Operations&, Queue&, const Engine&, const Scan& fixed, const Scan& moving,
-         const AffineMap& to_moving_mm);
+// A scan on the network's grid, in the intensities that it knows. `to_scan_mm`: mm of the fixed scan to mm of this one.
+// `found`, in the table's memory, gets what the scan holds. Waits for nothing.
+void see(const Operations&, Queue&, const Engine&, const Scan&, const AffineMap& to_scan_mm, float* seen,
+         Extremes* found);
 
-// The displacement that the network finds, (3, fixed), in voxels of the fixed scan, without folds.
-TableMemory<float> predict(const Operations&, Queue&, const Engine&, const Seen&, const Scan& fixed);
+// The displacement, (3, fixed), in voxels of the fixed scan, that follows from what the network gives: `field` (3, its
+// grid), which is used up. It may fold. Waits for nothing.
+TableMemory<float> follow(const Operations&, Queue&, const Engine&, float* field, const Scan& fixed);
+
+// The displacement that the network finds, without folds.
+TableMemory<float> predict(const Operations&, Queue&, const Engine&, const Scan& fixed, const Scan& moving,
+                           const AffineMap& to_moving_mm);
 
 // Lets the network describe images that lie on the grid of `scan`; the time that takes is added to `seconds`.
 Prior describing(const Operations&, Queue&, const Engine&, const Scan& scan, double& seconds);

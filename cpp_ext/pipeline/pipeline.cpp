@@ -96,13 +96,15 @@ struct Run {  // what every stage sees
   TableMemory<float> described() const {
     const Engine& engine = *options.engine;
     double& seconds = result.seconds[int(Stage::network)];
-    return solved_on_fixed(engine.fixed, engine.moving, describing(operations, queue, engine, fixed, seconds));
+    const TableMemory<Extremes> found(operations, queue, 2);
+    const TableMemory<float> f = normalised(operations, queue, engine, fixed, found.data()),
+                             m = normalised(operations, queue, engine, moving, found.data() + 1);
+    return solved_on_fixed(f.data(), m.data(), describing(operations, queue, engine, fixed, seconds));
   }
 
   TableMemory<float> predicted() const {
     const Stopwatch watch;
-    const Seen seen = see(operations, queue, *options.engine, fixed, moving, result.affine);
-    TableMemory<float> u = predict(operations, queue, *options.engine, seen, fixed);
+    TableMemory<float> u = predict(operations, queue, *options.engine, fixed, moving, result.affine);
     result.finished = stage_name(Stage::network);
     result.seconds[int(Stage::network)] = watch.seconds();
     return u;

@@ -1,8 +1,6 @@
 #include "pipeline/prepare.h"
 
-#include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "solver/pull.h"
 
@@ -28,10 +26,9 @@ bool blur(const AffineMap& to_moving, Extent n, float sigma_vox[3]) {
 
 }  // namespace
 
-double covered(const TableMemory<std::uint8_t>& valid) {
-  std::vector<std::uint8_t> inside(valid.size());
-  valid.download(inside.data());
-  return double(std::count(inside.begin(), inside.end(), 1)) / double(inside.size());
+double covered(const Operations& operations, Queue& queue, const TableMemory<std::uint8_t>& valid) {
+  const std::int64_t count = std::int64_t(valid.size());
+  return operations.summary(queue, numbers(operations, queue, valid.data(), count).data(), count).mean;
 }
 
 DeformInput input_of(const Scan& fixed, const float* moving, const std::uint8_t* moving_valid) {
@@ -40,21 +37,24 @@ DeformInput input_of(const Scan& fixed, const float* moving, const std::uint8_t*
   return input;
 }
 
+void bring(const Operations& operations, Queue& queue, Extent n, float* image, Extent m, const std::uint8_t* mask,
+           const AffineMap& to_moving, float* out, std::uint8_t* valid) {
+  float sigma_vox[3];
+  if (blur(to_moving, m, sigma_vox)) operations.gaussian(queue, image, 1, m, sigma_vox, image);
+  operations.resample_affine(queue, image, 1, m, to_moving.m, n, Interpolation::linear, Border::zero, out, valid);
+  if (mask) restrict_to_mask(operations, queue, mask, m, to_moving, n, valid);
+}
+
 Prepared prepare(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
                  const AffineMap& to_moving) {
   const std::int64_t count = voxels(moving.extent);
-  const std::size_t fixed_count = std::size_t(voxels(fixed.extent));
-  Prepared p{{operations, queue, fixed_count}, {operations, queue, fixed_count}};
   const float lowest = float(operations.summary(queue, moving.data, count).smallest);
   TableMemory<float> shifted = constant(operations, queue, count, 1.0f);
   operations.combine(queue, count, 1, moving.data, -lowest, shifted.data(), shifted.data());
-  float sigma_vox[3];
-  if (blur(to_moving, moving.extent, sigma_vox))
-    operations.gaussian(queue, shifted.data(), 1, moving.extent, sigma_vox, shifted.data());
-  operations.resample_affine(queue, shifted.data(), 1, moving.extent, to_moving.m, fixed.extent, Interpolation::linear,
-                             Border::zero, p.moving.data(), p.valid.data());
-  if (moving.mask)
-    restrict_to_mask(operations, queue, moving.mask, moving.extent, to_moving, fixed.extent, p.valid.data());
+  const std::size_t fixed_count = std::size_t(voxels(fixed.extent));
+  Prepared p{{operations, queue, fixed_count}, {operations, queue, fixed_count}};
+  bring(operations, queue, fixed.extent, shifted.data(), moving.extent, moving.mask, to_moving, p.moving.data(),
+        p.valid.data());
   return p;
 }
 

@@ -11,9 +11,15 @@ struct Prepared {
   TableMemory<std::uint8_t> valid;  // 1 inside of the moving scan and of its mask
 };
 
+// An image whose outside is 0, blurred in place where it is finer than grid n; `out` and `valid` are on that grid.
+// Waits for nothing.
+void bring(const Operations&, Queue&, Extent n, float* image, Extent m, const std::uint8_t* mask,
+           const AffineMap& to_moving, float* out, std::uint8_t* valid);
+
 Prepared prepare(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const AffineMap& to_moving);
 
-double covered(const TableMemory<std::uint8_t>& valid);  // share of the voxels that are valid
+// Share of the voxels that are valid.
+double covered(const Operations&, Queue&, const TableMemory<std::uint8_t>& valid);
 
 // Pairs a grid with the images on it.
 DeformInput input_of(const Scan& fixed, const float* moving, const std::uint8_t* moving_valid);

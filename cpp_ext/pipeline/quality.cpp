@@ -33,12 +33,11 @@ Spread spread(const Operations& operations, Queue& queue, const float* u, Extent
   const double fractions[3] = {0.5, 0.95, 1};
   float values[3] = {};
   const std::int64_t count = operations.percentiles(queue, length.data(), valid, voxels(n), fractions, 3, values);
-  std::vector<float> host(length.size());
-  std::vector<std::uint8_t> inside(host.size(), 1);
-  length.download(host.data());
-  if (valid) operations.download(queue, inside.data(), valid, inside.size());
-  double sum = 0;
-  for (std::size_t i = 0; i < host.size(); ++i) sum += inside[i] ? host[i] : 0.0f;
+  if (valid) {
+    const TableMemory<float> none = constant(operations, queue, voxels(n), 0);
+    operations.select(queue, valid, voxels(n), length.data(), none.data(), length.data());
+  }
+  const double sum = operations.summary(queue, length.data(), voxels(n)).sum;
   return {count > 0 ? sum / double(count) : 0, values[0], values[1], values[2]};
 }
 
@@ -79,7 +78,7 @@ void measure(const Operations& operations, Queue& queue, const Scan& fixed, cons
   q.mind_after = difference(r.warped.data(), r.valid.data());
   q.folding = operations.folding(queue, fields.u, fixed.extent);
   q.inverse_folding = operations.folding(queue, fields.back, moving.extent);
-  q.overlap = covered(r.valid);
+  q.overlap = covered(operations, queue, r.valid);
   const TableMemory<float> error = there_and_back(operations, queue, fixed, moving, fields);
   const Spread consistency = spread(operations, queue, error.data(), fixed.extent, r.valid.data());
   q.inverse_consistency_mean_mm = consistency.mean, q.inverse_consistency_p95_mm = consistency.p95;

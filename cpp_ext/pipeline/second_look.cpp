@@ -110,9 +110,8 @@ Alignment second_look(const Operations& operations, Queue& queue, const Scan& fi
   if (!apart(first.affine, second.affine, first)) return first;  // the same place, and by a finer climb
   const View old_view = look.through(first.affine), new_view = look.through(second.affine);
   const bool better = look.difference(new_view) < kClearly * look.difference(old_view);
-  return better && covered(new_view.prepared.valid) > kCovered * covered(old_view.prepared.valid) && !time_is_up()
-             ? second
-             : first;
+  const auto seen = [&](const View& view) { return covered(operations, queue, view.prepared.valid); };
+  return better && seen(new_view) > kCovered * seen(old_view) && !time_is_up() ? second : first;
 }
 
 }  // namespace mmreg

@@ -34,7 +34,7 @@ void* Blocks::take(std::size_t bytes) {
   } else {
     const std::size_t wanted = used_bytes_ + bytes;
     const std::size_t most = most_used_bytes_ + most_used_bytes_ / kSlack;
-    shrink(most > wanted ? most - wanted : 0);
+    if (!heap_.keeps_all) shrink(most > wanted ? most - wanted : 0);
     used_.push_back({heap_.allocate(bytes), bytes});
   }
   used_bytes_ += used_.back().bytes;

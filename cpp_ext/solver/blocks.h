@@ -1,6 +1,7 @@
 // Memory of a queue. A block that is given back is kept for the next that fits, since the first touch of fresh memory
-// costs more than most operations do on it; but never so many that blocks in use and blocks kept would together exceed
-// what was in use at once before by more than a sixteenth.
+// costs more than most operations do on it, and a device stops for every change of its memory. On the host never so
+// many that blocks in use and blocks kept would together exceed what was in use at once before by more than a
+// sixteenth.
 #pragma once
 #include <cstddef>
 #include <vector>
@@ -10,6 +11,7 @@ namespace mmreg {
 struct Heap {                            // where fresh memory comes from
   void* (*allocate)(std::size_t bytes);  // throws std::bad_alloc or a DeviceError
   void (*release)(void* memory);
+  bool keeps_all = false;  // until trim()
 };
 
 class Blocks {

@@ -20,6 +20,7 @@
 #include "core/histogram.h"
 #include "core/image_facts.h"
 #include "core/options.h"
+#include "core/stretch_data.h"
 #include "core/types.h"
 
 namespace mmreg {
@@ -95,6 +96,7 @@ struct Operations {
   // displacement is expressed in, or adds an affine map to it.
   void (*add_affine)(Queue&, const float* u, Extent n, const double* linear, const double* map, float* out);
   void (*lengths)(Queue&, const float* u, Extent n, float* out);  // |u|, (d, h, w)
+  void (*fill)(Queue&, std::int64_t count, float value, float* out);
   // out = a x + b y, also in place.
   void (*combine)(Queue&, std::int64_t count, float a, const float* x, float b, const float* y, float* out);
   // field(c, i) times or over weight(i); mask ? inside : outside. All also in place.
@@ -103,6 +105,9 @@ struct Operations {
   void (*select)(Queue&, const std::uint8_t* mask, std::int64_t count, const float* inside, const float* outside,
                  float* out);
   Summary (*summary)(Queue&, const float* values, std::int64_t count);
+  // Intensities to [0, 1], all 0 where there is but one. Voxels that are not finite become 0, and are counted in
+  // `extremes`, which belongs to the table's memory. Waits for nothing.
+  void (*normalise)(Queue&, const float* image, std::int64_t count, const Stretch&, float* out, Extremes* extremes);
 
   // Filters and features. Outside of the image is its border value; voxels must be finite. radius, factor and
   // sigma_vox are per axis. gaussian: weights cut at ceil(4 sigma); box: mean of 2 radius + 1; both also in place.
@@ -186,6 +191,8 @@ struct Operations {
   // Smooths u where one of the nine determinants of `folding` is below `floor`, in at most `rounds` rounds, and nowhere
   // else; returns how many voxels still are below.
   std::int64_t (*unfold)(Queue&, float* u, Extent n, float floor, int rounds);
+  // How many voxels it would find at first, in the table's memory. Waits for nothing.
+  void (*count_folds)(Queue&, const float* u, Extent n, float floor, std::int64_t* count);
 };
 
 constexpr int most_unfold_rounds = 256;  // in fields of large motion, 64 were seen to leave folds

@@ -1,19 +1,17 @@
 #include "solver/pull.h"
 
 namespace mmreg {
-namespace {
 
-TableMemory<float> numbers(const Operations& operations, Queue& queue, const std::uint8_t* mask, Extent n) {
-  std::vector<std::uint8_t> host(std::size_t(voxels(n)));
-  operations.download(queue, host.data(), mask, host.size());
-  return uploaded(operations, queue, std::vector<float>(host.begin(), host.end()));
+TableMemory<float> numbers(const Operations& operations, Queue& queue, const std::uint8_t* mask, std::int64_t count) {
+  const TableMemory<float> ones = constant(operations, queue, count, 1);
+  TableMemory<float> out = constant(operations, queue, count, 0);
+  operations.select(queue, mask, count, ones.data(), out.data(), out.data());
+  return out;
 }
-
-}  // namespace
 
 void restrict_to_mask(const Operations& operations, Queue& queue, const std::uint8_t* mask, Extent m,
                       const AffineMap& to_moving, Extent n, std::uint8_t* valid) {
-  const TableMemory<float> from = numbers(operations, queue, mask, m);
+  const TableMemory<float> from = numbers(operations, queue, mask, voxels(m));
   TableMemory<float> to(operations, queue, std::size_t(voxels(n)));
   operations.resample_affine(queue, from.data(), 1, m, to_moving.m, n, Interpolation::nearest, Border::zero, to.data(),
                              nullptr);
@@ -36,7 +34,7 @@ Pulled pull(const Operations& operations, Queue& queue, const DeformInput& input
   operations.warp(queue, input.moving, 1, input.n, u, input.n, Interpolation::linear, Border::extend, p.moving.data(),
                   p.valid.data());
   if (!input.moving_valid) return p;
-  const TableMemory<float> from = numbers(operations, queue, input.moving_valid, input.n);
+  const TableMemory<float> from = numbers(operations, queue, input.moving_valid, count);
   TableMemory<float> to(operations, queue, std::size_t(count));
   operations.warp(queue, from.data(), 1, input.n, u, input.n, Interpolation::nearest, Border::zero, to.data(), nullptr);
   operations.above(queue, to.data(), p.valid.data(), count, 0.0f, p.valid.data());

@@ -13,6 +13,8 @@ struct Pulled {
 Pulled pull(const Operations&, Queue&, const DeformInput&, const AffineMap& to_moving);
 Pulled pull(const Operations&, Queue&, const DeformInput&, const float* u);
 
+TableMemory<float> numbers(const Operations&, Queue&, const std::uint8_t* mask, std::int64_t count);  // 1 and 0
+
 // Clears `valid`, on grid n, where the nearest voxel of `mask`, on grid m, is 0.
 void restrict_to_mask(const Operations&, Queue&, const std::uint8_t* mask, Extent m, const AffineMap& to_moving,
                       Extent n, std::uint8_t* valid);

@@ -51,7 +51,9 @@ TableMemory<T> uploaded(const Operations& operations, Queue& queue, const std::v
 }
 
 inline TableMemory<float> constant(const Operations& operations, Queue& queue, std::int64_t count, float value) {
-  return uploaded(operations, queue, std::vector<float>(std::size_t(count), value));
+  TableMemory<float> memory(operations, queue, std::size_t(count));
+  operations.fill(queue, count, value, memory.data());
+  return memory;
 }
 
 }  // namespace mmreg

@@ -31,6 +31,7 @@ Folding folding(Queue&, const float* u, Extent n);
 Reach reach(Queue&, const float* u, Extent n);
 
 Summary summary(Queue&, const float* values, std::int64_t count);
+void normalise(Queue&, const float* image, std::int64_t count, const Stretch&, float* out, Extremes* extremes);
 
 void gaussian(Queue&, const float* image, int channels, Extent n, const float sigma_vox[3], float* out);
 void box(Queue&, const float* image, int channels, Extent n, const int radius[3], float* out);
@@ -65,6 +66,7 @@ std::int64_t percentiles(Queue&, const float* image, const std::uint8_t* mask, s
                          const double* fractions, int wanted, float* values);
 void add_affine(Queue&, const float* u, Extent n, const double* linear, const double* map, float* out);
 void lengths(Queue&, const float* u, Extent n, float* out);
+void fill(Queue&, std::int64_t count, float value, float* out);
 void combine(Queue&, std::int64_t count, float a, const float* x, float b, const float* y, float* out);
 void multiply(Queue&, const float* field, int channels, std::int64_t count, const float* weight, float* out);
 void divide(Queue&, const float* field, int channels, std::int64_t count, const float* weight, float* out);
@@ -82,5 +84,6 @@ void texture(Queue&, const float* image, Extent n, float* noise, float* contrast
 void active_rows(Queue&, const float* fixed, float fixed_background, const float* moving, float moving_background,
                  Extent n, int margin, std::int32_t* rows);
 std::int64_t unfold(Queue&, float* u, Extent n, float floor, int rounds);
+void count_folds(Queue&, const float* u, Extent n, float floor, std::int64_t* count);
 
 }  // namespace mmreg::MMREG_TARGET

@@ -35,11 +35,13 @@ const Operations operations = {
 
     add_affine,
     lengths,
+    fill,
     combine,
     multiply,
     divide,
     select,
     summary,
+    normalise,
 
     gaussian,
     box,
@@ -70,6 +72,7 @@ const Operations operations = {
     texture,
     active_rows,
     unfold,
+    count_folds,
 };
 
 }  // namespace mmreg::MMREG_TARGET

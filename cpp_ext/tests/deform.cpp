@@ -100,7 +100,7 @@ TEST(deform, the_pipeline_runs_any_network_on_any_pair_of_extents) {
         const Values fixed = uniform(voxels(n), 0, 1), moving = uniform(voxels(n), -5, 5, 2);
         const Scan f{fixed.data(), n, affine, nullptr}, m{moving.data(), n, affine, nullptr};
         Engine engine;
-        engine.fixed = fixed.data(), engine.moving = moving.data();
+        engine.intensities = {Stretch::percentile, 1, 99};
         engine.output = output, engine.extent = seen, engine.affine = affine;
         engine.factor = 2, engine.integration_steps = 5, engine.planes = 3;
         const Extent coarse = extent_of(seen, engine.field_factor());

@@ -78,6 +78,7 @@ WHAT_TO_DO = {
     "MMREG_E_DEVICE_MEMORY": "Take a coarser grid or a smaller scan, or free memory of the device.",
     "MMREG_E_DEVICE_STREAM": "Give a stream of the same device that is still alive.",
     "MMREG_E_DEVICE_CODE": "This build has no code for this device: update the driver, or build from source.",
+    "MMREG_E_DEVICE_GRAPH": "Copy before or after the graph, not within it.",
     "MMREG_E_DEVICE_LOST": "The device cannot be used again by this process: restart it.",
 }
 

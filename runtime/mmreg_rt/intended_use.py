@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from .geometry import Grid, Volume
+    from .geometry import Grid
     from .manifest import Manifest
 
     Level = Literal["ok", "warn", "refuse"]
@@ -27,21 +27,21 @@ class Finding(NamedTuple):
 
 def check_intended_use(
     manifest: Manifest,
-    fixed: Volume,
-    moving: Volume,
+    fixed: Grid,
+    moving: Grid,
     modalities: tuple[str, str] | None = None,
 ) -> list[Finding]:
     """One finding for each thing the manifest states: dimensions, spacing, field of view, modalities.
 
     Args:
         manifest: Of the bundle.
-        fixed: The image to match.
-        moving: The image to bring over.
+        fixed: Grid of the image to match.
+        moving: Grid of the image to bring over.
         modalities: Those of ``fixed`` and ``moving``, if they are known: no file is asked for them.
     """
     use = manifest.intended_use
     findings = [_dimensions(manifest.dims, fixed, moving)]
-    for name, grid in (("fixed", fixed.grid), ("moving", moving.grid)):
+    for name, grid in (("fixed", fixed), ("moving", moving)):
         lengths = np.array(grid.spacing_mm), np.array(grid.spacing_mm) * grid.shape
         findings.append(_lengths(f"the voxel spacing of the {name} scan", lengths[0], use.spacing_mm, grid))
         extent = f"the field of view of the {name} scan"
@@ -51,14 +51,14 @@ def check_intended_use(
     return findings
 
 
-def _dimensions(dims: int, fixed: Volume, moving: Volume) -> Finding:
-    found = {fixed.grid.dims, moving.grid.dims}
+def _dimensions(dims: int, fixed: Grid, moving: Grid) -> Finding:
+    found = {fixed.dims, moving.dims}
     kinds = {2: "single slices", 3: "volumes"}
     if found == {dims}:
         return Finding("ok", f"Both scans are {kinds[dims]}.")
     return Finding(
         "refuse",
-        f"The network is made for {kinds[dims]}; found shapes {fixed.grid.shape} and {moving.grid.shape}. "
+        f"The network is made for {kinds[dims]}; found shapes {fixed.shape} and {moving.shape}. "
         "Choose a bundle for these.",
     )
 

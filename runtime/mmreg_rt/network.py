@@ -1,30 +1,30 @@
 """A bundle, loaded: the network of a registration, ready for the native pipeline.
 
 ``Network`` opens and verifies the bundle, chooses a backend once, loads the model and proves it on the
-bundle's golden pair. For each pair of scans ``engine`` says what the pipeline needs: the grid that the
-network sees, both scans in its intensities, and the call that runs it.
+bundle's golden pair. For each pair of scans ``described`` says what the pipeline needs: the grid that the
+network sees, how it wants their intensities, and the call that runs it.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import BackendUnavailable, InputError, RegistrationError
-from .preprocess import network_grid, normalise
+from .preprocess import network_grid
 
 if TYPE_CHECKING:
-    from .geometry import Float32, Volume
+    from ._native import DeviceQueue
+    from .geometry import Float32, Grid
 
 BUNDLES = Path(__file__).parent / "bundles"  # those that come with the package, NAME.mmreg each
 SUFFIX = ".mmreg"
 FIELDS = ("displacement", "velocity")
-Run = Callable[[Any, Any, Any], None]
 
 
 def built_in() -> list[str]:
@@ -56,10 +56,11 @@ class Network:
 
     Args:
         model: Path of a bundle, or the name of a built-in one.
-        device: ``"cpu"``.
+        device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
         backend: ``"openvino"``, ``"onnxruntime"``, or None for the faster one that is installed.
         precision: ``"fp32"``, ``"bf16"`` (OpenVINO), or a precision that the bundle has a file for.
         threads: 0 is as many as this process may use.
+        queue: Of the device, on whose stream and memory the network runs.
 
     Raises:
         BundleError: The bundle cannot be trusted or used, or its golden pair comes out wrong.
@@ -75,6 +76,7 @@ class Network:
         backend: str | None = None,
         precision: str = "fp32",
         threads: int = 0,
+        queue: DeviceQueue | None = None,
     ) -> None:
         from .backends import choose
         from .bundle import open_bundle, self_test
@@ -89,7 +91,7 @@ class Network:
             )
         chosen, _ = choose(device, backend, precision)
         self._session = chosen.load(
-            bundle.model_bytes(precision), precision=precision, threads=threads, device=device
+            bundle.model_bytes(precision), precision=precision, threads=threads, device=device, queue=queue
         )
         self._lock = threading.Lock()  # a session is for one call at a time
         self_test(bundle, self._session.infer, precision)
@@ -104,18 +106,21 @@ class Network:
         m = self.manifest
         return {"bundle": f"{m.name} {m.version}", "method": m.method, **self.ran}
 
-    def engine(self, fixed: Volume, moving: Volume) -> dict[str, Any]:
-        """What ``_native.register`` is told about this network for a pair of scans.
+    @property
+    def capturable(self) -> bool:
+        """Whether it can be part of a CUDA graph."""
+        return self._session.capturable
+
+    def described(self, fixed: Grid) -> dict[str, Any]:
+        """What the native pipeline is told about this network, for scans on this fixed grid.
 
         Raises:
-            GeometryError: The scans make a grid that is too large.
-            IntensityError: A voxel is not finite.
+            GeometryError: The grid of the network would be too large.
         """
         output, spec = self.manifest.output, self.manifest.preprocess
-        grid = network_grid(fixed.grid, spec)
+        grid = network_grid(fixed, spec)
         return {
-            "fixed": normalise(fixed.data, spec),
-            "moving": normalise(moving.data, spec),
+            "intensities": (spec.intensity, spec.low, spec.high),
             "shape": grid.shape,
             "affine": np.ascontiguousarray(grid.affine),
             "output": output.kind,
@@ -123,28 +128,40 @@ class Network:
             "factor": output.factor,
             "integration_steps": output.integration_steps,
             "planes": output.channels,
-            "run": self._predict if output.kind in FIELDS else self._describe,
+            "run": self.predict if output.kind in FIELDS else self._describe,
+            "there": self._session.there,
         }
 
-    def _predict(self, fixed: Float32, moving: Float32, field: Float32) -> None:
+    def predict(self, fixed: Any, moving: Any, field: Any) -> None:
+        """From images ``(D, H, W)`` to a field ``(C, d, h, w)``, float32: arrays, or addresses and shapes."""
         self._run({"fixed": fixed, "moving": moving}, field)
 
-    def _describe(self, _side: str, image: Float32, planes: Float32) -> None:
+    def _describe(self, _side: str, image: Any, planes: Any) -> None:
         self._run({"image": image}, planes)
 
-    def _run(self, images: Mapping[str, Float32], into: Float32) -> None:
-        """Images (D, H, W) through the session; ``into`` (C, d, h, w) is filled."""
-        axes = (1, 1, *next(iter(images.values())).shape[3 - self.manifest.dims :])
+    def _run(self, images: Mapping[str, Any], into: Any) -> None:
         with self._lock:
-            found = self._session.infer({name: image.reshape(axes) for name, image in images.items()})
-            if found.size != into.size or not np.isfinite(found).all():
-                raise RegistrationError(
-                    "MMREG_E_MODEL_OUTPUT",
-                    f"The network {self.manifest.name!r} must give {into.size} finite numbers here; it gave "
-                    f"{found.size}, {np.count_nonzero(~np.isfinite(found))} of them not finite. Register "
-                    "without a model, or export it again.",
-                )
-            into[...] = found.reshape(into.shape)
+            if self._session.there:
+                shape = self._axes(tuple(next(iter(images.values()))[1]))
+                self._session.infer_there({name: at[0] for name, at in images.items()}, shape, into[0])
+            else:
+                self._run_here(images, into)
+
+    def _axes(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (1, 1, *shape[3 - self.manifest.dims :])
+
+    def _run_here(self, images: Mapping[str, Float32], into: Float32) -> None:
+        """Images (D, H, W) through the session; ``into`` (C, d, h, w) is filled."""
+        axes = self._axes(next(iter(images.values())).shape)
+        found = self._session.infer({name: image.reshape(axes) for name, image in images.items()})
+        if found.size != into.size or not np.isfinite(found).all():
+            raise RegistrationError(
+                "MMREG_E_MODEL_OUTPUT",
+                f"The network {self.manifest.name!r} must give {into.size} finite numbers here; it gave "
+                f"{found.size}, {np.count_nonzero(~np.isfinite(found))} of them not finite. Register "
+                "without a model, or export it again.",
+            )
+        into[...] = found.reshape(into.shape)
 
     def close(self) -> None:
         """Give the memory of the session back."""

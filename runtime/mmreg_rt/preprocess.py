@@ -6,7 +6,6 @@ Two steps, each a pure function of the scan and a ``PreprocessSpec``: ``normalis
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, fields
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
@@ -28,9 +27,6 @@ MAX_MULTIPLE = 256
 WHOLE_VOXEL = 1e-4
 # Directions whose fit differs by less count as equal, so that rounding does not choose between them.
 TIE = 1e-6
-# Between these a float32 range divides without loss; outside, float64 does it.
-FLOAT32_RANGES = (1e-30, 1e37)
-
 MAX_NUMBER = 1e30  # no intensity is larger; NaN is not smaller
 
 _TOWARDS = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
@@ -105,25 +101,20 @@ def normalise(data: Array, spec: PreprocessSpec) -> Float32:
     Raises:
         IntensityError: A voxel is not finite.
     """
-    image: Float32 = np.array(data, np.float32, order="C")  # a copy: what follows works in place
-    lowest, highest = float(image.min()), float(image.max())
-    if not (math.isfinite(lowest) and math.isfinite(highest)):
+    import mmreg_rt._native as _native
+
+    image = np.ascontiguousarray(data, np.float32)
+    made, (lowest, highest, not_finite) = _native.normalise(
+        image.reshape(1, 1, -1), spec.intensity, spec.low, spec.high
+    )
+    if not_finite:
         raise IntensityError(
             "MMREG_E_INTENSITY_NOT_FINITE",
-            f"A scan must be finite to be normalised; found values from {lowest:g} to {highest:g}. Replace "
-            "NaN and infinity (numpy.nan_to_num) first.",
+            f"A scan must be finite to be normalised; {not_finite} of {image.size} voxels are not, and the "
+            f"others run from {lowest:g} to {highest:g}. Replace NaN and infinity (numpy.nan_to_num) first.",
         )
-    low, high = _bounds(image, lowest, highest, spec)
-    if lowest == highest:
-        image[...] = 0
-        return image
-    if not FLOAT32_RANGES[0] < high - low < FLOAT32_RANGES[1]:
-        wide = (np.clip(image.astype(np.float64), low, high) - low) / (high - low)
-        return np.ascontiguousarray(wide, np.float32)
-    np.clip(image, np.float32(low), np.float32(high), out=image)
-    image -= np.float32(low)
-    image *= np.float32(1 / (high - low))
-    return np.clip(image, 0, 1, out=image)  # the last digit may lie beyond 1
+    stretched: Float32 = made.reshape(image.shape)
+    return stretched
 
 
 def network_grid(fixed: Grid, spec: PreprocessSpec) -> Grid:
@@ -205,19 +196,6 @@ def _centred(matrix: Float64, shape: Float64, center_mm: Float64) -> Grid:
     affine[:3, 3] = center_mm - matrix @ ((shape - 1) / 2)
     d, h, w = (int(n) for n in shape)
     return Grid((d, h, w), affine)
-
-
-def _bounds(image: Float32, lowest: float, highest: float, spec: PreprocessSpec) -> tuple[float, float]:
-    """The intensities that become 0 and 1."""
-    if spec.intensity == "window":
-        return spec.low, spec.high
-    if spec.intensity == "minmax" or lowest == highest:
-        return lowest, highest
-    inside = image[image > np.float32(lowest)]
-    ranks = [round(q / 100 * (inside.size - 1)) for q in (spec.low, spec.high)]
-    inside.partition(ranks)
-    low, high = (float(inside[rank]) for rank in ranks)
-    return (low, high) if high > low else (lowest, high)
 
 
 def _check_spacing(spacing_mm: object) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -22,10 +23,12 @@ from .geometry import Volume
 from .transform import Affine, DisplacementField, Rigid
 
 if TYPE_CHECKING:
-    from .geometry import Array
+    from .geometry import Array, Float64, Grid
     from .network import Network
+    from .plan import Plan
 
 Progress = Callable[[str, float], bool | None]
+KEPT_PLANS = 2  # each holds the memory of a pair
 ScanLike = Any  # a path, a nibabel image, a Volume, or (array, affine)
 
 
@@ -141,7 +144,11 @@ class Registrar:
         self._threads = threads or 0
         self._same_space = same_space
         self._refine = refine
-        self._network = None if model is None else _load(model, device, backend, precision, self._threads)
+        queue = None if self._device is None else self._device.queue
+        self._network = (
+            None if model is None else _load(model, device, backend, precision, self._threads, queue)
+        )
+        self._plans: OrderedDict[object, Plan] = OrderedDict()
         self._progress = progress
 
     def register(
@@ -183,14 +190,60 @@ class Registrar:
             masks = [None if mask is None else as_volume(mask) for mask in (fixed_mask, moving_mask)]
         with _Lap(seconds, "check"):
             pair = check_pair(scans[0], scans[1], masks[0], masks[1], same_space=self._same_space)
-        warnings = (
-            pair.warnings if self._network is None else (*pair.warnings, *_fitness(self._network, pair))
-        )
-        with _Lap(seconds, "preprocess"):
-            engine = None if self._network is None else self._network.engine(pair.fixed, pair.moving)
-        if engine is None:
-            del seconds["preprocess"]
+        warnings, engine = pair.warnings, None
+        if self._network is not None:
+            warnings += _fitness(self._network, pair.fixed.grid, pair.moving.grid)
+            engine = self._network.described(pair.fixed.grid)
         return self._wrap(pair, self._run(pair, deadline_ms, engine), seconds, warnings)
+
+    def plan(self, fixed: Grid, moving: Grid, alignment: Float64 | None = None) -> Plan:
+        """The network's way alone, prepared for scans on two grids: for those who register every few ms.
+
+        No alignment is looked for and nothing is refined, whatever this object was told; the figures of
+        quality are left out. The last plans are kept: the same grids again give the same plan.
+
+        Args:
+            fixed: Grid of the fixed scans.
+            moving: Grid of the moving scans.
+            alignment: ``(4, 4)``, fixed mm to moving mm, that holds before the network; None trusts the
+                headers.
+
+        Raises:
+            InputError: There is no model, it gives no field, or the grids are not what it was made for.
+            GeometryError: The grids cannot be registered.
+            DeviceError: There is not enough memory on the device.
+        """
+        from .plan import Plan
+
+        network = self._field_network(fixed, moving)
+        matrix = None if alignment is None else np.ascontiguousarray(alignment, np.float64)
+        key = fixed, moving, None if matrix is None else matrix.tobytes()
+        if key not in self._plans:
+            while len(self._plans) >= KEPT_PLANS:
+                self._plans.popitem(last=False)
+            device = self._device
+            if device is not None:
+                device.check_room(fixed.shape, moving.shape, network.described(fixed))
+            queue = None if device is None else device.queue
+            self._plans[key] = Plan(network, fixed, moving, matrix, queue, self._threads)
+        self._plans.move_to_end(key)
+        return self._plans[key]
+
+    def _field_network(self, fixed: Grid, moving: Grid) -> Network:
+        from .checks import check_grids
+        from .network import FIELDS
+
+        network = self._network
+        if network is None or network.manifest.output.kind not in FIELDS:
+            found = "no model" if network is None else f"{network.manifest.name!r}, which gives descriptors"
+            raise InputError(
+                "MMREG_E_PLAN_MODEL",
+                f"A plan needs a model that gives a displacement; this registrar has {found}. Take another, "
+                "such as Registrar('synth').",
+            )
+        check_grids(fixed, moving)
+        _fitness(network, fixed, moving)
+        return network
 
     def _run(
         self, pair: CheckedPair, deadline_ms: float | None, engine: dict[str, Any] | None
@@ -259,18 +312,23 @@ class _Lap:
 
 
 def _load(
-    model: str | os.PathLike[str], device: str, backend: str | None, precision: str, threads: int
+    model: str | os.PathLike[str],
+    device: str,
+    backend: str | None,
+    precision: str,
+    threads: int,
+    queue: Any,
 ) -> Network:
     from .network import Network
 
-    return Network(model, device=device, backend=backend, precision=precision, threads=threads)
+    return Network(model, device=device, backend=backend, precision=precision, threads=threads, queue=queue)
 
 
-def _fitness(network: Network, pair: CheckedPair) -> tuple[str, ...]:
+def _fitness(network: Network, fixed: Grid, moving: Grid) -> tuple[str, ...]:
     """Warnings about scans at the edge of what the network was made for; beyond it they are refused."""
     from .bundle import check_intended_use
 
-    found = check_intended_use(network.manifest, pair.fixed, pair.moving)
+    found = check_intended_use(network.manifest, fixed, moving)
     refused = [message for level, message in found if level == "refuse"]
     if refused:
         raise InputError("MMREG_E_INTENDED_USE", " ".join(refused))

@@ -7,7 +7,6 @@ import pytest
 from grids import grid
 
 from mmreg_rt.bundle import check_intended_use, golden_bytes, open_bundle, self_test, write_bundle
-from mmreg_rt.geometry import Volume
 
 
 @pytest.fixture(params=[2, 3])
@@ -16,7 +15,7 @@ def bundle(request, tmp_path):
 
 
 def scan(shape=(120, 100, 110), spacing_mm=(1.5, 2.0, 1.0)):
-    return Volume(np.broadcast_to(np.float32(0), shape), grid(shape, spacing_mm))
+    return grid(shape, spacing_mm)
 
 
 def levels(manifest, fixed, moving, modalities=None):

@@ -71,3 +71,14 @@ def test_threads_do_not_change_a_bit(target, rng):
     one, many = (_native.unfold(u, FLOOR, ROUNDS, threads=t, target=target) for t in (1, 5))
     np.testing.assert_array_equal(one[0], many[0])
     assert one[1] == many[1]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_folds_are_counted_without_a_change(target, shape, rng):
+    u = rng.normal(0, 2, (3, *shape)).astype(np.float32)
+    least = smallest_of_nine(u)
+    near = np.abs(least - FLOOR) < 1e-3  # where float32 and float64 may disagree
+    found = _native.count_folds(u, FLOOR, target=target)
+    assert abs(found - (least < FLOOR).sum()) <= near.sum()
+    assert _native.unfold(u, FLOOR, 0, target=target)[1] == found
+    assert _native.count_folds(np.zeros_like(u), FLOOR, target=target) == 0

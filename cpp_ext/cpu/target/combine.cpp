@@ -2,6 +2,12 @@
 
 namespace mmreg::MMREG_TARGET {
 
+void fill(Queue& queue, std::int64_t count, float value, float* out) {
+  parallel(queue, count, 1 << 15, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) out[i] = value;
+  });
+}
+
 void combine(Queue& queue, std::int64_t count, float a, const float* x, float b, const float* y, float* out) {
   parallel(queue, count, 1 << 15, [&](std::int64_t begin, std::int64_t end) {
 #pragma GCC ivdep

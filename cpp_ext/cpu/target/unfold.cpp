@@ -112,7 +112,21 @@ void look_around(const Flags& flags, Extent n) {
   }
 }
 
+void look_everywhere(const Flags& flags, Extent n) {
+  for (std::int64_t r = 0, rows = std::int64_t(n.d) * n.h; r < rows; ++r) flags.row[r] = flags.look[r] = {0, n.w};
+}
+
 }  // namespace
+
+void count_folds(Queue& queue, const float* u, Extent n, float floor, std::int64_t* count) {
+  const std::int64_t rows = std::int64_t(n.d) * n.h;
+  Scratch<std::uint8_t> voxel(queue, voxels(n));
+  Scratch<Span> spans(queue, 3 * rows);
+  Scratch<std::int64_t> found(queue, rows / 32 + 1);
+  const Flags flags{voxel, spans, spans + rows, spans + 2 * rows};
+  look_everywhere(flags, n);
+  *count = flag(queue, u, n, floor, 0, flags, found);
+}
 
 std::int64_t unfold(Queue& queue, float* u, Extent n, float floor, int rounds) {
   const std::int64_t rows = std::int64_t(n.d) * n.h, count = voxels(n);
@@ -122,10 +136,7 @@ std::int64_t unfold(Queue& queue, float* u, Extent n, float floor, int rounds) {
   Scratch<float> mean(queue, 3 * count);
   const Flags flags{voxel, spans, spans + rows, spans + 2 * rows};
   float* const smooth = mean;
-  const auto look_everywhere = [&] {
-    for (std::int64_t r = 0; r < rows; ++r) flags.row[r] = flags.look[r] = {0, n.w};
-  };
-  look_everywhere();
+  look_everywhere(flags, n);
   for (int round = 0; round < rounds; ++round) {
     if (!flag(queue, u, n, floor, unfold_reach(round), flags, found)) return 0;
     const auto flagged = [&](auto&& act) {
@@ -145,7 +156,7 @@ std::int64_t unfold(Queue& queue, float* u, Extent n, float floor, int rounds) {
     });
     look_around(flags, n);
   }
-  look_everywhere();
+  look_everywhere(flags, n);
   return flag(queue, u, n, floor, 1, flags, found);
 }
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..errors import BackendUnavailable
 
 if TYPE_CHECKING:
+    from .._native import DeviceQueue
     from ..geometry import Float32
     from .session import Port
 
@@ -44,6 +45,9 @@ class Session(Protocol):
     seconds: Mapping[str, float]
     """Of the last ``infer``: set input, infer, read output."""
 
+    there: bool
+    """Whether it runs on the memory of a device, on the stream of the queue that it was loaded with."""
+
     def prepare(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Allocate, compile and run once for inputs of these shapes, so that the next ``infer`` is quick."""
 
@@ -58,6 +62,23 @@ class Session(Protocol):
             RegistrationError: The library could not run it.
         """
 
+    capturable: bool
+    """Whether ``infer_there`` can be part of a CUDA graph, once it has run."""
+
+    def infer_there(self, inputs: Mapping[str, int], shape: tuple[int, ...], into: int) -> None:
+        """The same on a device: put on the stream, not waited for, and nothing is looked at but the shape.
+
+        Args:
+            inputs: Addresses of float32 images in the device's memory, by name.
+            shape: Of each.
+            into: Address of the output.
+
+        Raises:
+            InputError: Names or shape are not the network's; ``there`` is false; the session is closed or in
+                use.
+            DeviceError: The device could not do it.
+        """
+
     def close(self) -> None:
         """Give the memory back. Twice is once."""
 
@@ -70,7 +91,9 @@ class Backend(Protocol):
     def why_not(self, device: str, precision: str = "fp32") -> str | None:
         """None if it can run here; otherwise the reason and what to install."""
 
-    def load(self, model: bytes, *, precision: str, threads: int, device: str) -> Session:
+    def load(
+        self, model: bytes, *, precision: str, threads: int, device: str, queue: DeviceQueue | None = None
+    ) -> Session:
         """A session for a network.
 
         Args:
@@ -79,6 +102,7 @@ class Backend(Protocol):
                 are files of their own.
             threads: 0 is as many as this process may use.
             device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+            queue: Of that device: the session runs on its stream; None: on one of its own.
 
         Raises:
             BackendUnavailable: It cannot run here, or would run elsewhere or in another precision.

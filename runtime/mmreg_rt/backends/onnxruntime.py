@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import BackendUnavailable, InputError
-from .session import CheckedSession, Port, Shape, aligned, frozen, in_one_line, unreadable, usable_threads
+from .session import (
+    Bound,
+    CheckedSession,
+    Port,
+    Shape,
+    aligned,
+    frozen,
+    in_one_line,
+    unreadable,
+    usable_threads,
+)
 
 if TYPE_CHECKING:
     from ..geometry import Float32
@@ -51,20 +61,22 @@ class OnnxRuntime:
             return f"installed, but cannot be imported: {in_one_line(error)}"
         return None if kind == "cpu" else _why_no_cuda(providers)
 
-    def load(self, model: bytes, *, precision: str, threads: int, device: str) -> CheckedSession:
+    def load(
+        self, model: bytes, *, precision: str, threads: int, device: str, queue: Any = None
+    ) -> CheckedSession:
         """A session for an ONNX file's bytes; see ``Backend.load``."""
         reason = self.why_not(device, precision)
         if reason is not None:
             raise BackendUnavailable(
                 "MMREG_E_BACKEND", f"onnxruntime cannot run {precision} on {device}: {reason}."
             )
-        return OnnxRuntimeSession(model, precision, usable_threads(threads), device)
+        return OnnxRuntimeSession(model, precision, usable_threads(threads), device, queue)
 
 
 class OnnxRuntimeSession(CheckedSession):
     """A network in ONNX Runtime, its inputs and output bound to fixed buffers for each shape."""
 
-    def __init__(self, model: bytes, precision: str, threads: int, device: str) -> None:
+    def __init__(self, model: bytes, precision: str, threads: int, device: str, queue: Any = None) -> None:
         import onnxruntime
 
         if precision == "int8" and not any(operation in model for operation in QUANTISED):
@@ -73,7 +85,7 @@ class OnnxRuntimeSession(CheckedSession):
                 "int8 was asked for, and no operation of the network is quantised. Ask for fp32, or give "
                 "the int8 file.",
             )
-        provider, options = _provider(device)
+        provider, options = _provider(device, queue)
         try:
             self._session = onnxruntime.InferenceSession(
                 bytes(model), _session_options(threads, provider), [(provider, options)], enable_fallback=0
@@ -82,6 +94,7 @@ class OnnxRuntimeSession(CheckedSession):
             raise unreadable(error, "onnxruntime") from error
         _check_provider(provider, self._session.get_providers())
         super().__init__(_ports(self._session.get_inputs()), _ports(self._session.get_outputs()))
+        self.there, self._device_number = queue is not None, int(options.get("device_id", 0))
         halves = provider == CUDA or platform.machine() in ("aarch64", "arm64")
         self.ran = frozen(
             backend="onnxruntime",
@@ -94,13 +107,17 @@ class OnnxRuntimeSession(CheckedSession):
         )
 
     def _bind(self, shape: Shape) -> _Binding:
+        if self.there:
+            return _DeviceBinding(
+                self._session, self.inputs, self.output_port.name, shape, self._device_number
+            )
         return _Binding(self._session, self.inputs, self.output_port.name, shape)
 
     def _release(self) -> None:
         del self._session
 
 
-class _Binding:
+class _Binding(Bound):
     """Buffers of one shape. The first run finds the output's shape, later ones write in place."""
 
     def __init__(self, session: Any, inputs: tuple[Port, ...], output: str, shape: Shape) -> None:
@@ -124,6 +141,31 @@ class _Binding:
             )
 
 
+class _DeviceBinding(_Binding):
+    """The same for a session on a stream of ours, which can also be run from and to memory of the device."""
+
+    def __init__(
+        self, session: Any, inputs: tuple[Port, ...], output: str, shape: Shape, device_number: int
+    ) -> None:
+        import onnxruntime
+
+        super().__init__(session, inputs, output, shape)
+        self._there, self._shape, self._number = session.io_binding(), shape, device_number
+        self._output_shape: Shape | None = None
+        self._options = onnxruntime.RunOptions()
+        self._options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+
+    def run_there(self, inputs: Mapping[str, int], into: int) -> None:
+        """From addresses of the device to one, without waiting."""
+        if self._output_shape is None:  # only a run tells it
+            self.run()
+            self._output_shape = self.output.shape
+        for name, address in inputs.items():
+            self._there.bind_input(name, "cuda", self._number, np.float32, self._shape, address)
+        self._there.bind_output(self._name, "cuda", self._number, np.float32, self._output_shape, into)
+        self._session.run_with_iobinding(self._there, self._options)
+
+
 def _session_options(threads: int, provider: str) -> Any:
     import onnxruntime
 
@@ -131,6 +173,7 @@ def _session_options(threads: int, provider: str) -> Any:
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = FATAL
+    options.use_deterministic_compute = True
     # threads that wait sleep: the field operations run between two inferences, on the same cores
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if provider != CPU:
@@ -138,11 +181,12 @@ def _session_options(threads: int, provider: str) -> Any:
     return options
 
 
-def _provider(device: str) -> tuple[str, dict[str, str]]:
+def _provider(device: str, queue: Any = None) -> tuple[str, dict[str, str]]:
     kind, _, index = device.partition(":")
     if kind == "cpu":
         return CPU, {}
-    return CUDA, {"device_id": index or "0", "use_tf32": "0"}  # TF32 is not fp32: 10 bits of mantissa
+    options = {"device_id": index or "0", "use_tf32": "0"}  # TF32 is not fp32: 10 bits of mantissa
+    return CUDA, options if queue is None else {**options, "user_compute_stream": str(queue.stream)}
 
 
 def _check_provider(asked: str, found: list[str]) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BackendUnavailable, InputError
 from .engine_cache import private_folder
 from .openvino_grid_sample import convert_grid_sample
-from .session import CheckedSession, Port, Shape, frozen, in_one_line, unreadable, usable_threads
+from .session import Bound, CheckedSession, Port, Shape, frozen, in_one_line, unreadable, usable_threads
 
 if TYPE_CHECKING:
     from ..geometry import Float32
@@ -60,7 +60,15 @@ class OpenVino:
             return "this CPU has no bf16 arithmetic (AVX512-BF16 or AMX); use precision fp32"
         return None
 
-    def load(self, model: bytes, *, precision: str, threads: int, device: str) -> CheckedSession:
+    def load(
+        self,
+        model: bytes,
+        *,
+        precision: str,
+        threads: int,
+        device: str,
+        queue: Any = None,  # noqa: ARG002  # of a device that it does not run on
+    ) -> CheckedSession:
         """A session for an ONNX file's bytes; see ``Backend.load``."""
         reason = self.why_not(device, precision)
         if reason is not None:
@@ -144,7 +152,7 @@ class OpenVinoSession(CheckedSession):
         return words
 
 
-class _Request:
+class _Request(Bound):
     """An infer request for one shape, with its tensors."""
 
     def __init__(self, compiled: Any, inputs: tuple[Port, ...]) -> None:

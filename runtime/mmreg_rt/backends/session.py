@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,14 +33,19 @@ class Port:
     float32: bool = True
 
 
-class Bound(Protocol):
+class Bound(ABC):
     """The buffers of one input shape, known to the library."""
 
     inputs: Mapping[str, Float32]
     output: Float32
 
+    @abstractmethod
     def run(self) -> None:
         """From ``inputs`` to ``output``, in place after the first time."""
+
+    def run_there(self, inputs: Mapping[str, int], into: int) -> None:
+        """From addresses of the device to one, where the session runs there."""
+        raise NotImplementedError
 
 
 class CheckedSession(ABC):
@@ -51,6 +56,7 @@ class CheckedSession(ABC):
         self.inputs, self.output_port = inputs, outputs[0]
         self.ran: Mapping[str, str] = {}
         self.seconds: Mapping[str, float] = {}
+        self.there = self.capturable = False
         self._bound: OrderedDict[Shape, Bound] = OrderedDict()
         self._lock, self._closed = threading.Lock(), False
 
@@ -90,6 +96,20 @@ class CheckedSession(ABC):
             read = time.perf_counter() - ran
             self.seconds = {"set input": set_ - start, "infer": ran - set_, "read output": read}
             return output
+
+    def infer_there(self, inputs: Mapping[str, int], shape: Shape, into: int) -> None:
+        """The output of images in the memory of a device, by their addresses; not waited for."""
+        if not self.there:
+            raise InputError(
+                "MMREG_E_SESSION_DEVICE",
+                f"This session runs on {self.ran.get('device', 'the host')} with memory of its own. Load the "
+                "network with a queue of the device.",
+            )
+        with self._alone():
+            self._agreed(dict.fromkeys(inputs, shape))
+            bound = self._for(shape)
+            with told(f"run the network on inputs of shape {shape}"):
+                bound.run_there(inputs, into)
 
     def close(self) -> None:
         """Give the memory back. Twice is once."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from ..errors import BackendUnavailable, DeviceError
 from ..onnx_check import check_model
 from .engine_cache import EngineCache, EngineFacts, default_folder
-from .session import CheckedSession, Port, Shape, frozen
+from .session import Bound, CheckedSession, Port, Shape, frozen
 from .tensorrt_build import TYPES, Profile, build, library
 
 if TYPE_CHECKING:
@@ -52,15 +53,23 @@ class TensorRt:
             return str(error.args[0]).removeprefix(f"{self.name} is ").removesuffix(".")
         return _native.why_no_device(device) or None
 
-    def load(self, model: bytes, *, precision: str, threads: int, device: str) -> CheckedSession:  # noqa: ARG002
-        """A session for an ONNX file's bytes; see ``Backend.load``. Threads are the GPU's own."""
+    def load(
+        self,
+        model: bytes,
+        *,
+        precision: str,
+        threads: int,  # noqa: ARG002  # the GPU has its own
+        device: str,
+        queue: Any = None,
+    ) -> CheckedSession:
+        """A session for an ONNX file's bytes; see ``Backend.load``."""
         reason = self.why_not(device, precision)
         if reason is not None:
             raise BackendUnavailable(
                 "MMREG_E_BACKEND", f"{self.name} cannot run {precision} on {device}: {reason}."
             )
         cache = EngineCache(self._cache_folder or default_folder())
-        return TensorRtSession(Engines(self.name, model, precision, device, cache))
+        return TensorRtSession(Engines(self.name, model, precision, device, cache), queue)
 
 
 class Engines:
@@ -119,18 +128,19 @@ class Engines:
 
 
 class TensorRtSession(CheckedSession):
-    """A network in TensorRT: an engine and device buffers for each shape, on a stream of its own."""
+    """A network in TensorRT: an engine for each shape, on the stream of a queue."""
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, engines: Engines, queue: Any = None) -> None:
         import mmreg_rt._native as _native
 
         self._engines = engines
         self._trt = library(engines.name)
         self._logger = self._trt.Logger(self._trt.Logger.ERROR)
         self._runtime = self._trt.Runtime(self._logger)
-        self._queue = _native.DeviceQueue(engines.device)
+        self._queue = queue or _native.DeviceQueue(engines.device)
         file = check_model(engines.model)
         super().__init__(_ports(file.inputs), _ports(file.outputs))
+        self.there = self.capturable = True
         self.ran = frozen(
             backend=engines.name,
             version=engines.basis.library_version,
@@ -157,8 +167,8 @@ class TensorRtSession(CheckedSession):
         del self._runtime, self._queue
 
 
-class _Request:
-    """An execution context of one shape, its device buffers, and pinned host memory to copy from and to."""
+class _Request(Bound):
+    """An execution context of one shape; for scans of the host, device buffers and pinned memory too."""
 
     def __init__(self, engine: Any, queue: Any, inputs: tuple[Port, ...], output: str, shape: Shape) -> None:
         self._queue, self._engine = queue, engine  # the engine must outlive its context
@@ -171,29 +181,43 @@ class _Request:
             )
         for port in inputs:
             self._context.set_input_shape(port.name, shape)
-        out_shape = tuple(self._context.get_tensor_shape(output))
+        self._shapes = {port.name: shape for port in inputs}
+        self._output, self._output_shape = output, tuple(self._context.get_tensor_shape(output))
         self._memory: dict[str, int] = {}
-        self.inputs: Mapping[str, Float32] = {port.name: self._buffer(port.name, shape) for port in inputs}
-        self.output: Float32 = self._buffer(output, out_shape)
-        self._output = output
+
+    @cached_property
+    def inputs(self) -> Mapping[str, Float32]:  # type: ignore[override]
+        """In pinned memory."""
+        return {name: self._buffer(name, shape) for name, shape in self._shapes.items()}
+
+    @cached_property
+    def output(self) -> Float32:  # type: ignore[override]
+        """In pinned memory."""
+        return self._buffer(self._output, self._output_shape)
 
     def _buffer(self, name: str, shape: Shape) -> Float32:
         size = 4 * int(np.prod(shape))
         self._memory[name] = self._queue.allocate(size)
-        self._context.set_tensor_address(name, self._memory[name])
         pinned: Float32 = self._queue.pinned(size).view(np.float32).reshape(shape)
         return pinned
 
     def run(self) -> None:
         """From ``inputs`` to ``output``."""
+        into = self.output.reshape(-1).view(np.uint8)
         for name, image in self.inputs.items():
             self._queue.upload(self._memory[name], image)
+        self.run_there({name: self._memory[name] for name in self.inputs}, self._memory[self._output])
+        self._queue.download(into, self._memory[self._output])
+
+    def run_there(self, inputs: Mapping[str, int], into: int) -> None:
+        """From addresses of the device to one."""
+        for name, address in {**inputs, self._output: into}.items():
+            self._context.set_tensor_address(name, address)
         if not self._context.execute_async_v3(self._queue.stream):
             raise DeviceError(
                 "MMREG_E_DEVICE_LOST",
                 "TensorRT did not run the network. Restart the process; `mmreg doctor` says more.",
             )
-        self._queue.download(self.output.reshape(-1).view(np.uint8), self._memory[self._output])
 
     def __del__(self) -> None:
         for memory in getattr(self, "_memory", {}).values():

@@ -1,0 +1,111 @@
+// The way of a pair of scans through a network, prepared for their grids.
+#include "pipeline/plan.h"
+
+#include <nanobind/stl/tuple.h>
+
+#include "bind/arrays.h"
+#include "bind/engine.h"
+#include "bind/scans.h"
+
+namespace mmreg::bind {
+namespace {
+
+using Shape = std::tuple<int, int, int>;
+
+Scan grid(const Shape& shape, const Matrix& affine) {
+  const Extent n = {std::get<0>(shape), std::get<1>(shape), std::get<2>(shape)};
+  require(n.d > 0 && n.h > 0 && n.w > 0, "a shape must be three positive numbers");
+  return {nullptr, n, affine_map(affine), nullptr};
+}
+
+class PreparedPlan {
+ public:
+  PreparedPlan(nb::dict network, const Shape& fixed, const Matrix& fixed_affine, const Shape& moving,
+               const Matrix& moving_affine, const Matrix& alignment, DeviceQueue* device, int threads)
+      : place_(device ? device->beside() : open_place("", threads)),
+        plan_(*place_.operations, *place_.queue, engine(network), grid(fixed, fixed_affine),
+              grid(moving, moving_affine), affine_map(alignment)) {}
+
+  void see() {
+    nb::gil_scoped_release unlocked;
+    plan_.see();
+  }
+  void follow() {
+    nb::gil_scoped_release unlocked;
+    plan_.follow();
+  }
+  std::int64_t mend() {
+    nb::gil_scoped_release unlocked;
+    return plan_.mend();
+  }
+  nb::dict facts() {
+    PlanFacts found;
+    {
+      nb::gil_scoped_release unlocked;
+      found = plan_.facts();
+    }
+    nb::dict out;
+    const auto described = [](const Extremes& e) { return nb::make_tuple(e.smallest, e.largest, e.not_finite); };
+    out["fixed"] = described(found.fixed), out["moving"] = described(found.moving), out["folds"] = found.folds;
+    return out;
+  }
+
+  // An array that is the plan's own; of a device, its address and shape.
+  template <class T>
+  nb::object own(nb::handle self, T* data, std::vector<std::size_t> shape) {
+    if (place_.operations->on_device)
+      return nb::make_tuple(reinterpret_cast<std::uintptr_t>(data), nb::tuple(nb::cast(shape)));
+    return nb::cast(nb::ndarray<nb::numpy, T>(data, shape.size(), shape.data(), self), nb::rv_policy::reference);
+  }
+  Plan& plan() { return plan_; }
+
+ private:
+  Place place_;
+  Plan plan_;
+};
+
+std::vector<std::size_t> shape_of(Extent n, int channels = 0) {
+  std::vector<std::size_t> shape = {std::size_t(n.d), std::size_t(n.h), std::size_t(n.w)};
+  if (channels) shape.insert(shape.begin(), std::size_t(channels));
+  return shape;
+}
+
+PreparedPlan& of(nb::handle self) { return nb::cast<PreparedPlan&>(self); }
+
+}  // namespace
+
+void bind_plan(nb::module_& m) {
+  nb::class_<PreparedPlan> plan(m, "Plan", "The way of a pair of scans through a network, prepared for their grids.");
+  plan.def(nb::init<nb::dict, const Shape&, const Matrix&, const Shape&, const Matrix&, const Matrix&, DeviceQueue*,
+                    int>(),
+           "network"_a, "fixed_shape"_a, "fixed_affine"_a, "moving_shape"_a, "moving_affine"_a, "alignment"_a,
+           "device"_a.none() = nb::none(), "threads"_a = 0, nb::keep_alive<1, 8>())
+      .def("see", &PreparedPlan::see, "From fixed and moving to seen_fixed and seen_moving.")
+      .def("follow", &PreparedPlan::follow, "From field to displacement_mm, warped and valid.")
+      .def("facts", &PreparedPlan::facts, "Waits.")
+      .def("mend", &PreparedPlan::mend, "Removes folds, and waits; how many are left.");
+  const auto array = [&](const char* name, auto get) { plan.def_prop_ro(name, get); };
+  array("fixed",
+        [](nb::handle s) { return of(s).own(s, of(s).plan().fixed.data(), shape_of(of(s).plan().fixed_extent())); });
+  array("moving",
+        [](nb::handle s) { return of(s).own(s, of(s).plan().moving.data(), shape_of(of(s).plan().moving_extent())); });
+  array("seen_fixed", [](nb::handle s) {
+    return of(s).own(s, of(s).plan().seen_fixed.data(), shape_of(of(s).plan().seen_extent()));
+  });
+  array("seen_moving", [](nb::handle s) {
+    return of(s).own(s, of(s).plan().seen_moving.data(), shape_of(of(s).plan().seen_extent()));
+  });
+  array("field", [](nb::handle s) {
+    Plan& p = of(s).plan();
+    return of(s).own(s, p.field(), shape_of(p.field_extent(), p.field_channels()));
+  });
+  array("displacement_mm", [](nb::handle s) {
+    return of(s).own(s, of(s).plan().displacement_mm.data(), shape_of(of(s).plan().fixed_extent(), 3));
+  });
+  array("warped",
+        [](nb::handle s) { return of(s).own(s, of(s).plan().warped.data(), shape_of(of(s).plan().fixed_extent())); });
+  array("valid",
+        [](nb::handle s) { return of(s).own(s, of(s).plan().valid.data(), shape_of(of(s).plan().fixed_extent())); });
+}
+
+}  // namespace mmreg::bind

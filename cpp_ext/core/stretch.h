@@ -1,0 +1,41 @@
+// One voxel of an image that is brought to [0, 1].
+#pragma once
+#include "core/stretch_data.h"
+#include "core/types.h"
+
+namespace mmreg::MMREG_TARGET {
+
+struct Bounds {  // the intensities that become 0 and 1
+  double low, high;
+  bool flat;  // there is but one intensity
+};
+
+// `low` and `high` are the percentiles, where they are wanted. Where these coincide, as in a mask, 0 lies at the lowest
+// value of all.
+MMREG_INLINE Bounds bounds_of(const Stretch& s, const Extremes& all, float low, float high) {
+  const bool flat = !(all.smallest < all.largest);
+  if (s.kind == Stretch::window) return {s.low, s.high, flat};
+  if (s.kind == Stretch::minmax || flat) return {all.smallest, all.largest, flat};
+  if (high > low) return {low, high, false};
+  return {all.smallest, high, false};
+}
+
+// Ranges that a float32 number divides without loss.
+MMREG_INLINE bool is_ordinary(const Bounds& b) { return b.high - b.low > 1e-30 && b.high - b.low < 1e37; }
+
+MMREG_INLINE float clamped(float v, float low, float high) {  // NaN becomes `low`
+  const float least = v > low ? v : low;
+  return least < high ? least : high;
+}
+
+MMREG_INLINE float stretched(float v, const Bounds& b) {
+  if (!(v - v == 0) || b.flat) return 0;
+  if (is_ordinary(b)) {
+    const float low = float(b.low), share = (clamped(v, low, float(b.high)) - low) * float(1 / (b.high - b.low));
+    return clamped(share, 0.0f, 1.0f);  // the last digit may lie beyond 1
+  }
+  const double wide = double(v) < b.low ? b.low : double(v) > b.high ? b.high : double(v);
+  return float((wide - b.low) / (b.high - b.low));
+}
+
+}  // namespace mmreg::MMREG_TARGET

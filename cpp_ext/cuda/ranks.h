@@ -1,0 +1,190 @@
+// The n-th least voxels of an image, by counting: floats ordered as integers, and three passes, each of which counts
+// the next digit of those whose digits so far are those of a wanted rank. Nothing is waited for.
+#pragma once
+#include "core/percentiles.h"
+#include "cuda/launch.h"
+#include "cuda/queue.h"
+
+namespace mmreg::MMREG_TARGET {
+
+typedef unsigned long long Word;
+
+constexpr int table_bits = 11, table_size = 1 << table_bits, most_tables = 4;  // in the shared memory of a block
+constexpr int side_by_side = 4, turns = 8;
+constexpr int key_piece = side_by_side * turns * block_threads;
+
+struct Voxels {
+  const float* image;
+  const std::uint8_t* mask;
+  std::int64_t count;
+
+  MMREG_DEVICE std::uint32_t key(std::int64_t i) const {
+    const bool counts = i < count && (!mask || mask[i]);
+    return counts ? std::uint32_t(key_of(std::int32_t(bits_of(image[i])))) : std::uint32_t(left_out);
+  }
+};
+
+struct Wanted {
+  int count;  // of the fractions, at most most_wanted
+  double fractions[most_wanted];
+  bool nearest;               // a voxel's own value; else between the two voxels where the fraction lies
+  const std::int64_t* below;  // fractions are of the voxels above so many least ones; nullptr: of all. On the device
+};
+
+struct OrderStatistics {  // on the device
+  float values[most_wanted];
+  std::int64_t usable;  // how many voxels count
+};
+
+struct Digit {
+  int shift, bits;
+};
+
+struct Ranks {  // two to a fraction: the index-th least voxels of those whose keys begin so
+  std::int64_t usable, index[2 * most_wanted];
+  std::uint32_t begin[2 * most_wanted];
+  double t[most_wanted];
+};
+
+struct Tables {  // of four ranks; those that begin alike share the first one's
+  std::uint32_t begins[most_tables];
+  int of[most_tables];
+
+  MMREG_DEVICE Tables(const Ranks& ranks, int group) {
+    for (int k = 0; k < most_tables; ++k) {
+      begins[k] = ranks.begin[group * most_tables + k], of[k] = k;
+      for (int j = k - 1; j >= 0; --j)
+        if (begins[j] == begins[k]) of[k] = j;
+    }
+  }
+};
+
+struct Streak {  // of keys that are counted in the same place: neighbours often are
+  int place;
+  std::uint32_t count;
+};
+
+MMREG_DEVICE inline void add(const Streak& streak, std::uint32_t* counts) {
+  if (streak.count) atomic_add(counts + streak.place, streak.count);
+}
+
+MMREG_DEVICE inline void count_key(const Tables& tables, int used, const Digit& digit, std::uint32_t key,
+                                   std::uint32_t* counts, Streak& streak) {
+  if (key == std::uint32_t(left_out)) return;
+  const std::uint32_t begin = std::uint32_t(std::uint64_t(key) >> (digit.shift + digit.bits));
+  for (int k = 0; k < most_tables; ++k) {
+    if (k >= used || tables.of[k] != k || begin != tables.begins[k]) continue;
+    const int place = k * table_size + int(key >> digit.shift & ((1u << digit.bits) - 1));
+    if (place != streak.place) {
+      add(streak, counts);
+      streak = {place, 0};
+    }
+    ++streak.count;
+  }
+}
+
+// Adds the digits of one thread's keys to the counts of its block.
+MMREG_DEVICE inline void count_piece(const Voxels& v, const Tables& tables, int used, const Digit& digit, int index,
+                                     int thread, std::uint32_t* counts) {
+  Streak streak{0, 0};
+  const std::int64_t first = std::int64_t(index) * key_piece + thread * side_by_side;
+  for (int turn = 0; turn < turns; ++turn) {
+    std::uint32_t key[side_by_side];
+    for (int k = 0; k < side_by_side; ++k) key[k] = v.key(first + turn * side_by_side * block_threads + k);
+    for (int k = 0; k < side_by_side; ++k) count_key(tables, used, digit, key[k], counts, streak);
+  }
+  add(streak, counts);
+}
+
+// The tables of the ranks of a group; `used` of them.
+inline void count_digits(Queue& queue, const Voxels& v, const Ranks* ranks, int group, int used, Digit digit,
+                         Word* totals) {
+  const int size = used * table_size;
+  for_each(queue, size, [=] MMREG_DEVICE(std::int64_t i) { totals[i] = 0; });
+  for_blocks(queue, (v.count + key_piece - 1) / key_piece, size * int(sizeof(std::uint32_t)),
+             [=] MMREG_DEVICE(const Block& block) {
+               std::uint32_t* const counts = reinterpret_cast<std::uint32_t*>(block.memory);
+               block.threads([=] MMREG_DEVICE(int t) {
+                 for (int i = t; i < size; i += block_threads) counts[i] = 0;
+               });
+               block.threads([&] MMREG_DEVICE(int t) {
+                 count_piece(v, Tables(*ranks, group), used, digit, block.index, t, counts);
+               });
+               block.threads([=] MMREG_DEVICE(int t) {
+                 for (int i = t; i < size; i += block_threads)
+                   if (counts[i]) atomic_add(totals + i, Word(counts[i]));
+               });
+             });
+}
+
+// What is wanted of rank r, now that it is known how many voxels there are.
+MMREG_DEVICE inline void aim(const Wanted& wanted, int r, std::int64_t usable, Ranks& ranks) {
+  const std::int64_t below = wanted.below ? *wanted.below : 0;
+  if (r == 0) ranks.usable = usable;
+  if (r >= 2 * wanted.count || usable <= below) return;
+  const double fraction = wanted.fractions[r / 2];
+  const Percentile p = percentile(fraction, usable - below);
+  const std::int64_t index = r % 2 ? p.high : p.low;
+  ranks.index[r] = below + (wanted.nearest ? nearest_rank(fraction, usable - below) : index);
+  ranks.t[r / 2] = wanted.nearest ? 0 : p.t;
+}
+
+// Adds the digit that was counted to rank r, from the sums of the bins by eights.
+MMREG_DEVICE inline void lengthen(const Ranks& before, const Word* totals, const Word* eights, int r, Digit digit,
+                                  Ranks& after) {
+  std::int64_t index = before.index[r];
+  const std::uint32_t eight = descend(eights, index), bin = 8 * eight + descend(totals + 8 * eight, index);
+  after.begin[r] = before.begin[r] << digit.bits | bin, after.index[r] = index;
+}
+
+// One block to a rank. The first digit also tells how many voxels there are.
+inline void follow(Queue& queue, const Wanted& wanted, Digit digit, bool first, const Word* totals, Ranks* before,
+                   Ranks* after) {
+  static_assert(8 * block_threads == table_size, "a thread sums eight bins");
+  for_blocks(queue, 2 * wanted.count, block_threads * int(sizeof(Word)), [=] MMREG_DEVICE(const Block& block) {
+    Word* const eights = reinterpret_cast<Word*>(block.memory);
+    const int r = block.index, group = r / most_tables;
+    const Word* const table =
+        totals + (first ? 0 : group * most_tables + Tables(*before, group).of[r % most_tables]) * table_size;
+    block.threads([=] MMREG_DEVICE(int t) {
+      eights[t] = 0;
+      for (int k = 0; k < 8; ++k) eights[t] += table[8 * t + k];
+    });
+    block.threads([=] MMREG_DEVICE(int t) {
+      if (t) return;
+      std::int64_t usable = before->usable;
+      if (first) {
+        usable = 0;
+        for (int k = 0; k < block_threads; ++k) usable += std::int64_t(eights[k]);
+        aim(wanted, r, usable, *before);
+      }
+      if (r == 0) after->usable = usable;
+      if (r % 2 == 0) after->t[r / 2] = before->t[r / 2];
+      if (usable > (wanted.below ? *wanted.below : 0)) lengthen(*before, table, eights, r, digit, *after);
+    });
+  });
+}
+
+inline void find_order_statistics(Queue& queue, const Voxels& v, const Wanted& wanted, OrderStatistics* found) {
+  constexpr Digit digits[3] = {{21, 11}, {10, 11}, {0, 10}};  // of a key, the first first
+  const int groups = (2 * wanted.count + most_tables - 1) / most_tables;
+  const Scratch<Word> totals(queue, groups * most_tables * table_size);
+  const Scratch<Ranks> ranks(queue, 2);
+  Ranks *before = ranks.data(), *after = before + 1;
+  for_each(queue, 2 * most_wanted, [=] MMREG_DEVICE(std::int64_t i) { before->begin[i] = after->begin[i] = 0; });
+  for (int d = 0; d < 3; ++d) {
+    for (int group = 0; group < (d ? groups : 1); ++group)
+      count_digits(queue, v, before, group, d ? most_tables : 1, digits[d],
+                   totals.data() + group * most_tables * table_size);
+    follow(queue, wanted, digits[d], d == 0, totals.data(), before, after);
+    Ranks* const longer = after;
+    after = before, before = longer;
+  }
+  const Ranks* const last = before;
+  for_each(queue, wanted.count, [=] MMREG_DEVICE(std::int64_t i) {
+    if (i == 0) found->usable = last->usable;
+    found->values[i] = between(number_of(last->begin[2 * i]), number_of(last->begin[2 * i + 1]), last->t[i]);
+  });
+}
+
+}  // namespace mmreg::MMREG_TARGET

@@ -1,0 +1,54 @@
+// One network's whole way from two scans to the displacement and the warped scan, for grids that are known beforehand:
+// all memory is taken once, no step waits for another, so that a device can keep the steps as a graph.
+//
+// see() puts the scans on the network's grid; the caller runs the network, from `seen_fixed` and `seen_moving` to
+// `field`; follow() makes displacement and warped scan of what it gives. Folds are counted there, and removed by
+// mend(), which is seldom wanted.
+#pragma once
+#include "pipeline/engine.h"
+#include "pipeline/frames.h"
+
+namespace mmreg {
+
+struct PlanFacts {
+  Extremes fixed, moving;  // of the scans
+  std::int64_t folds;      // voxels whose least determinant is too small
+};
+
+class Plan {
+ public:
+  // `alignment`: fixed mm to moving mm. The scans are grids without data.
+  Plan(const Operations&, Queue&, const Engine&, const Scan& fixed, const Scan& moving, const AffineMap& alignment);
+
+  void see();
+  void follow();
+  PlanFacts facts();    // of the last see() and follow(); waits
+  std::int64_t mend();  // how many folds are left, as a rule none; waits
+
+  Extent fixed_extent() const { return fixed_scan_.extent; }
+  Extent moving_extent() const { return moving_scan_.extent; }
+  Extent seen_extent() const { return engine_.extent; }
+  Extent field_extent() const { return extent_of(engine_.extent, engine_.field_factor()); }
+  int field_channels() const { return engine_.dims; }
+
+  const TableMemory<float> fixed, moving;            // the scans: written by the caller
+  const TableMemory<float> seen_fixed, seen_moving;  // on the network's grid
+  const TableMemory<float> displacement_mm;          // (3, fixed), RAS+
+  const TableMemory<float> warped;                   // the moving scan on the fixed grid; 0 outside of it
+  const TableMemory<std::uint8_t> valid;             // 1 where the moving scan was sampled
+  float* field() const { return field_.data() + (3 - engine_.dims) * voxels(field_extent()); }
+
+ private:
+  void render();
+
+  const Operations& operations_;
+  Queue& queue_;
+  const Engine engine_;
+  Scan fixed_scan_, moving_scan_;
+  const Frames frames_;
+  const TableMemory<float> field_, used_field_, sample_;
+  TableMemory<float> u_;
+  const TableMemory<PlanFacts> facts_;
+};
+
+}  // namespace mmreg

@@ -1,0 +1,209 @@
+"""Plan: a network's whole way for pairs on known grids, prepared once and then run as often as scans come.
+
+What a device that registers every few milliseconds wants of ``Registrar``: before the first scan all memory
+is taken, the grids are checked and the network is warm; a run is preprocessing, network, integration and
+warp, nothing else. On a GPU the steps are CUDA graphs on one stream.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .device_array import DeviceArray, address_of, is_on_device
+from .errors import IntensityError, RegistrationError
+
+if TYPE_CHECKING:
+    from ._native import DeviceQueue
+    from .geometry import Float64, Grid
+    from .network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """What a run gives. The arrays are the plan's own, valid until its next run: copy what must stay.
+
+    ``displacement_mm``: ``(3, D, H, W)`` float32 on the fixed grid, RAS+, in mm: ``p + displacement(p)`` is
+    the moving point. ``warped``: ``(D, H, W)`` float32, the moving scan there, 0 outside of it; ``valid``:
+    uint8, 1 where it was sampled. NumPy arrays; of a plan on a device ``DeviceArray``. ``mended_voxels``: how
+    many voxels of the network's field would have folded, and were smoothed until none did.
+    """
+
+    displacement_mm: Any
+    warped: Any
+    valid: Any
+    mended_voxels: int
+
+
+class Plan:
+    """Made by ``Registrar.plan``. Runs one pair at a time; a second thread waits.
+
+    Args:
+        network: One that gives a field.
+        fixed: Grid of the fixed scans.
+        moving: Grid of the moving scans.
+        alignment: ``(4, 4)``, fixed mm to moving mm, that holds before the network: that of an earlier
+            registration, or None to trust the headers.
+        queue: Of a device; None is the CPU.
+        threads: Of the CPU; 0 is as many as this process may use.
+
+    Example:
+        >>> plan = Registrar("synth", align="none", refine=False).plan(fixed.grid, moving.grid)
+        >>> warped = plan(fixed.as_float32(), moving.as_float32()).warped
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        fixed: Grid,
+        moving: Grid,
+        alignment: Float64 | None = None,
+        queue: DeviceQueue | None = None,
+        threads: int = 0,
+    ) -> None:
+        import mmreg_rt._native as _native
+
+        self.fixed_grid, self.moving_grid = fixed, moving
+        self._network, self._queue = network, queue
+        self._steps = _native.Plan(
+            network.described(fixed),
+            fixed.shape,
+            np.ascontiguousarray(fixed.affine),
+            moving.shape,
+            np.ascontiguousarray(moving.affine),
+            np.eye(4) if alignment is None else np.ascontiguousarray(alignment, np.float64),
+            queue,
+            threads,
+        )
+        self._graphs: list[Callable[[], None]] = []
+        self._alone = threading.Lock()
+        self._warm_up()
+
+    @property
+    def graphs(self) -> int:
+        """How many CUDA graphs a run launches: 1 with the network in it, or 2 around it; 0 on a CPU."""
+        return 0 if self._queue is None else (1 if self._network.capturable else 2)
+
+    def __call__(self, fixed: Any, moving: Any) -> Planned:
+        """Register ``moving`` to ``fixed``.
+
+        Args:
+            fixed: ``(D, H, W)`` float32 of the fixed grid, C-order, in the intensities of the scan: a NumPy
+                array, or one of the plan's device (DLPack, ``__cuda_array_interface__``).
+            moving: The same of the moving grid.
+
+        Raises:
+            InputError: An array has another shape or type.
+            IntensityError: A scan is constant or not finite.
+            DeviceError: An array lies on another device, or the device failed.
+            RegistrationError: What the network gave cannot be used.
+        """
+        with self._alone:
+            self._take("fixed", fixed, self.fixed_grid.shape)
+            self._take("moving", moving, self.moving_grid.shape)
+            self._run()
+            return self._checked()
+
+    def _take(self, name: str, scan: Any, shape: tuple[int, ...]) -> None:
+        own = getattr(self._steps, name)
+        if self._queue is not None and is_on_device(scan):
+            self._queue.copy(own[0], address_of(scan, shape, self._queue, name), 4 * int(np.prod(shape)))
+            return
+        array = np.asarray(scan)
+        if array.shape != shape or array.dtype != np.float32:
+            from .errors import InputError
+
+            raise InputError(
+                "MMREG_E_PLAN_SCAN",
+                f"The {name} scan must be float32 of shape {shape}, as this plan was made for; found "
+                f"{array.dtype} of shape {array.shape}. Convert it, or make a plan for its grid.",
+            )
+        if self._queue is None:
+            np.copyto(own, array)
+        else:
+            self._stage(name, own[0], array)
+
+    def _stage(self, name: str, address: int, array: Any) -> None:
+        """Through pinned memory, which the device copies from by itself."""
+        assert self._queue is not None
+        np.copyto(self._pinned[name], array)
+        self._queue.upload(address, self._pinned[name])
+
+    def _warm_up(self) -> None:
+        """Runs once, on empty scans, so that every library has taken its memory; then makes the graphs."""
+        queue, steps = self._queue, self._steps
+        work = [steps.see, self._infer, steps.follow]
+        if queue is None:
+            self._work = work
+            self._run()
+            return
+        self._pinned = {
+            name: queue.pinned(4 * int(np.prod(shape))).view(np.float32).reshape(shape)
+            for name, shape in (("fixed", self.fixed_grid.shape), ("moving", self.moving_grid.shape))
+        }
+        for name in self._pinned:
+            self._pinned[name].fill(0)
+            queue.upload(getattr(steps, name)[0], self._pinned[name])
+        for step in work:
+            step()
+        steps.facts()  # waits: what was taken at first is there
+        if self._network.capturable:
+            self._work = [self._graph(lambda: [step() for step in work])]
+        else:
+            self._work = [self._graph(steps.see), self._infer, self._graph(steps.follow)]
+
+    def _graph(self, work: Callable[[], object]) -> Callable[[], None]:
+        queue = self._queue
+        assert queue is not None
+        graph = queue.graph(work)
+        return lambda: queue.launch(graph)
+
+    def _run(self) -> None:
+        for step in self._work:
+            step()
+
+    def _infer(self) -> None:
+        steps = self._steps
+        self._network.predict(steps.seen_fixed, steps.seen_moving, steps.field)
+
+    def _checked(self) -> Planned:
+        facts = self._steps.facts()
+        for name in ("fixed", "moving"):
+            _check_intensities(name, *facts[name])
+        if facts["folds"] and self._steps.mend():
+            raise RegistrationError(
+                "MMREG_E_MODEL_OUTPUT",
+                f"The field of the network {self._network.manifest.name!r} folds in {facts['folds']} voxels, "
+                "or is not finite there, and smoothing does not help. Register without a model, or export "
+                "it again.",
+            )
+        return Planned(
+            self._out("displacement_mm", np.float32),
+            self._out("warped", np.float32),
+            self._out("valid", np.uint8),
+            facts["folds"],
+        )
+
+    def _out(self, name: str, dtype: type) -> Any:
+        own = getattr(self._steps, name)
+        if self._queue is None:
+            return own
+        return DeviceArray(self._queue, own[0], tuple(own[1]), np.dtype(dtype), self._steps)
+
+
+def _check_intensities(name: str, smallest: float, largest: float, not_finite: int) -> None:
+    if not_finite:
+        raise IntensityError(
+            "MMREG_E_INTENSITY_NOT_FINITE",
+            f"The {name} scan must be finite; {not_finite} of its voxels are NaN or infinite. Replace them "
+            "(numpy.nan_to_num).",
+        )
+    if not smallest < largest:
+        raise IntensityError(
+            "MMREG_E_INTENSITY_CONSTANT",
+            f"The {name} scan must show something; all voxels are {smallest:g}. Check where it comes from.",
+        )
