@@ -9,13 +9,42 @@
 namespace mmreg::bind {
 namespace {
 
-template <class T>
-nb::object array(const TableMemory<T>& memory, std::initializer_list<std::int64_t> shape) {
-  if (!memory.data()) return nb::none();
-  Out<T> out = make<T>(shape);
-  memory.download(out.data());
-  return nb::cast(out);
-}
+// Gives results to Python: copies on the host, or memory of the device that lives as long as what Python gets, and
+// belongs to a queue that nobody else uses.
+class Results {
+ public:
+  explicit Results(DeviceQueue* device) : device_(device) {
+    if (device) place_ = std::make_shared<Place>(device->beside());
+  }
+
+  template <class T>
+  nb::object operator()(const TableMemory<T>& memory, std::initializer_list<std::int64_t> shape) const {
+    if (!memory.data()) return nb::none();
+    if (device_) return there(memory.data(), sizeof(T) * memory.size(), shape);
+    Out<T> out = make<T>(shape);
+    memory.download(out.data());
+    return nb::cast(out);
+  }
+
+ private:
+  struct Kept {
+    std::shared_ptr<Place> place;
+    void* memory;
+    ~Kept() { place->operations->release(*place->queue, memory); }
+  };
+
+  nb::object there(const void* from, std::size_t bytes, std::initializer_list<std::int64_t> shape) const {
+    auto kept = std::make_unique<Kept>(Kept{place_, nullptr});
+    kept->memory = place_->operations->allocate(*place_->queue, bytes);
+    device_->copy(reinterpret_cast<std::uintptr_t>(kept->memory), reinterpret_cast<std::uintptr_t>(from), bytes);
+    const auto address = reinterpret_cast<std::uintptr_t>(kept->memory);
+    nb::capsule owner(kept.release(), [](void* p) noexcept { delete static_cast<Kept*>(p); });
+    return nb::make_tuple(address, nb::tuple(nb::cast(std::vector<std::int64_t>(shape))), owner);
+  }
+
+  DeviceQueue* device_;
+  std::shared_ptr<Place> place_;
+};
 
 nb::dict described(const Quality& q) {
   nb::dict out;
@@ -62,7 +91,7 @@ nb::dict settings(const PipelineResult& r) {
   return out;
 }
 
-nb::dict described(const PipelineResult& r, Extent n, Extent m, bool with_network) {
+nb::dict described(const PipelineResult& r, Extent n, Extent m, bool with_network, const Results& array) {
   nb::dict out, seconds;
   out["cancelled"] = r.cancelled;
   if (r.cancelled) return out;
@@ -78,10 +107,19 @@ nb::dict described(const PipelineResult& r, Extent n, Extent m, bool with_networ
   return out;
 }
 
-nb::dict register_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix moving_affine, HostMask fixed_mask,
-                        HostMask moving_mask, const std::string& align, bool deform, double deadline_s,
-                        std::optional<nb::callable> cancelled, int threads, const std::string& target,
-                        std::optional<nb::dict> network, bool refine, DeviceQueue* device) {
+bool on_device(const In<float, 3>& image, const DeviceQueue* device) {
+  if (image.device_type() == nb::device::cpu::value) return false;
+  require(device && image.device_type() == nb::device::cuda::value && image.device_id() == device->number(),
+          "a scan on a device needs a queue of that device");
+  return true;
+}
+
+nb::dict register_scans(In<float, 3> fixed, Matrix fixed_affine, In<float, 3> moving, Matrix moving_affine,
+                        HostMask fixed_mask, HostMask moving_mask, const std::string& align, bool deform,
+                        double deadline_s, std::optional<nb::callable> cancelled, int threads,
+                        const std::string& target, std::optional<nb::dict> network, bool refine, DeviceQueue* device,
+                        bool stay) {
+  const bool fixed_there = on_device(fixed, device), moving_there = on_device(moving, device);
   const Scan f = scan(fixed, fixed_affine, fixed_mask), m = scan(moving, moving_affine, moving_mask);
   std::optional<Engine> given;
   if (network) given = engine(*network);
@@ -102,13 +140,16 @@ nb::dict register_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix m
   PipelineResult result;
   {
     nb::gil_scoped_release unlocked;
-    const Placed fixed_there(operations, *place.queue, f), moving_there(operations, *place.queue, m);
+    const Placed placed_fixed(operations, *place.queue, f, fixed_there),
+        placed_moving(operations, *place.queue, m, moving_there);
     if (given && operations.on_device && !there) given = placed(operations, *place.queue, *given);
     if (given) options.engine = &*given;
-    result = run(operations, *place.queue, *fixed_there, *moving_there, options);
+    result = run(operations, *place.queue, *placed_fixed, *placed_moving, options);
   }
   if (interrupted) throw nb::python_error();
-  return described(result, f.extent, m.extent, network.has_value());
+  const nb::dict out = described(result, f.extent, m.extent, network.has_value(), Results(stay ? device : nullptr));
+  if (stay && device) operations.trim(*place.queue);  // waits: what stays is complete
+  return out;
 }
 
 }  // namespace
@@ -117,10 +158,10 @@ void bind_register(nb::module_& m) {
   m.def("register", &register_scans, "fixed"_a.noconvert(), "fixed_affine"_a, "moving"_a.noconvert(), "moving_affine"_a,
         "fixed_mask"_a = nb::none(), "moving_mask"_a = nb::none(), "align"_a = "affine", "deform"_a = true,
         "deadline_s"_a = 0.0, "cancelled"_a = nb::none(), "threads"_a = 0, "target"_a = "", "network"_a = nb::none(),
-        "refine"_a = true, "device"_a.none() = nb::none(),
+        "refine"_a = true, "device"_a.none() = nb::none(), "stay"_a = false,
         "cancelled(stage, share) -> bool is called between steps; True stops. deadline_s 0: none. device: a "
-        "DeviceQueue to run on, in place of "
-        "target.");
+        "DeviceQueue to run on, in place of target; its arrays are taken as they are. stay: results stay there, as "
+        "(address, shape, owner).");
 }
 
 }  // namespace mmreg::bind

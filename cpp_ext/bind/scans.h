@@ -18,7 +18,8 @@ inline AffineMap affine_map(const Matrix& matrix) {
   return out;
 }
 
-inline Scan scan(const Image& image, const Matrix& affine, const HostMask& mask) {
+template <class Array>
+inline Scan scan(const Array& image, const Matrix& affine, const HostMask& mask) {
   require(image.size() > 0, "a scan must have at least one voxel");
   const Scan out{image.data(), extent(image, 0), affine_map(affine), mask ? mask->data() : nullptr};
   if (mask)
@@ -26,14 +27,16 @@ inline Scan scan(const Image& image, const Matrix& affine, const HostMask& mask)
   return out;
 }
 
-// A scan in a table's memory, for as long as this lives.
+// A scan in a table's memory, for as long as this lives. Its image may be there already.
 class Placed {
  public:
-  Placed(const Operations& operations, Queue& queue, const Scan& given) : scan_(given) {
+  Placed(const Operations& operations, Queue& queue, const Scan& given, bool is_there = false) : scan_(given) {
     if (!operations.on_device) return;
     const std::size_t count = std::size_t(voxels(given.extent));
-    image_ = TableMemory<float>(operations, queue, count), image_.upload(given.data);
-    scan_.data = image_.data();
+    if (!is_there) {
+      image_ = TableMemory<float>(operations, queue, count), image_.upload(given.data);
+      scan_.data = image_.data();
+    }
     if (!given.mask) return;
     mask_ = TableMemory<std::uint8_t>(operations, queue, count), mask_.upload(given.mask);
     scan_.mask = mask_.data();

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .geometry import Grid, Volume
     from .io import read, read_points, read_transform, write, write_points, write_transform
-    from .registrar import Quality, Registrar, Registration
+    from .registrar import Registrar
+    from .registration import Quality, Registration
     from .transform import Affine, Composite, DisplacementField, Folding, Rigid, Transform
 
 __all__ = [
@@ -33,7 +34,8 @@ __all__ = [
 _MODULES = {
     "geometry": ("Grid", "Volume"),
     "io": ("read", "read_points", "read_transform", "write", "write_points", "write_transform"),
-    "registrar": ("Quality", "Registrar", "Registration"),
+    "registrar": ("Registrar",),
+    "registration": ("Quality", "Registration"),
     "transform": ("Affine", "Composite", "DisplacementField", "Folding", "Rigid", "Transform"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -66,7 +66,7 @@ def check_pair(
     check_grids(fixed.grid, moving.grid)
     overlap = overlap_fraction(fixed.grid, moving.grid)
     if same_space:
-        _check_overlap(overlap, fixed.grid, moving.grid)
+        check_overlap(fixed.grid, moving.grid, overlap)
     warnings = _space_warnings(fixed, moving)
     masks = [
         None if mask is None else check_mask(mask, volume.grid, name)
@@ -199,7 +199,10 @@ def check_points(points_mm: npt.ArrayLike, grid: Grid, name: str) -> list[str]:
     return [f"{name}: {int(outside.sum())} of {len(points)} landmarks lie outside"] if outside.any() else []
 
 
-def _check_overlap(overlap: float, fixed: Grid, moving: Grid) -> None:
+def check_overlap(fixed: Grid, moving: Grid, overlap: float | None = None) -> None:
+    """Refuse fields of view that hardly overlap; ``overlap``: their ``overlap_fraction``, if it is known."""
+    if overlap is None:
+        overlap = overlap_fraction(fixed, moving)
     if overlap >= MIN_OVERLAP:
         return
     where = f"fixed centre {np.round(fixed.center_mm, 1)} mm, moving {np.round(moving.center_mm, 1)} mm"

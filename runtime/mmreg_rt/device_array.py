@@ -78,19 +78,35 @@ def is_on_device(array: object) -> bool:
 
 
 def address_of(array: Any, shape: tuple[int, ...], queue: DeviceQueue, name: str) -> int:
-    """Where a float32 array of this shape lies on the queue's device; the queue waits for what makes it.
+    """Where a float32 array of this shape lies on the queue's device; see ``located``.
 
     Raises:
         InputError: It has another shape or type, or is not C-contiguous.
         DeviceError: It lies on another device.
     """
-    read = _dlpack if hasattr(array, "__dlpack__") else _interface
-    address, found_shape, number, dtype = read(array, queue, name)
-    if found_shape != shape or dtype != "float32":
+    address, found = located(array, queue, name)
+    if found != shape:
         raise InputError(
             "MMREG_E_DEVICE_ARRAY",
-            f"The {name} scan must be float32 of shape {shape} on the device; found {dtype} of shape "
-            f"{found_shape}. Convert it there, or prepare a plan for its grid.",
+            f"The {name} scan must be of shape {shape}, as this plan was made for; found {found}. Make a "
+            "plan for its grid.",
+        )
+    return address
+
+
+def located(array: Any, queue: DeviceQueue, name: str) -> tuple[int, tuple[int, ...]]:
+    """Address and shape of a float32 array on the queue's device; the queue waits for what makes it.
+
+    Raises:
+        InputError: It has another type, or is not C-contiguous.
+        DeviceError: It lies on another device.
+    """
+    read = _dlpack if hasattr(array, "__dlpack__") else _interface
+    address, shape, number, dtype = read(array, queue, name)
+    if dtype != "float32":
+        raise InputError(
+            "MMREG_E_DEVICE_ARRAY",
+            f"The {name} scan must be float32 on the device; found {dtype}. Convert it there.",
         )
     if number is not None and number != queue.number:
         raise DeviceError(
@@ -98,7 +114,7 @@ def address_of(array: Any, shape: tuple[int, ...], queue: DeviceQueue, name: str
             f"The {name} scan lies on device {number}, and this works on device {queue.number}. Copy it "
             f"there, or take device='cuda:{number}'.",
         )
-    return address
+    return address, shape
 
 
 Found = tuple[int, tuple[int, ...], int | None, str]

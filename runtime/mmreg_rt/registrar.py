@@ -10,8 +10,7 @@ import contextlib
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,9 +19,11 @@ from .checks import CheckedPair, check_pair
 from .device import Device
 from .errors import Cancelled, InputError
 from .geometry import Volume
+from .registration import Quality, Registration
 from .transform import Affine, DisplacementField, Rigid
 
 if TYPE_CHECKING:
+    from .device_registration import DeviceRegistration
     from .geometry import Array, Float64, Grid
     from .network import Network
     from .plan import Plan
@@ -30,61 +31,6 @@ if TYPE_CHECKING:
 Progress = Callable[[str, float], bool | None]
 KEPT_PLANS = 2  # each holds the memory of a pair
 ScanLike = Any  # a path, a nibabel image, a Volume, or (array, affine)
-
-
-@dataclass(frozen=True)
-class Quality:
-    """How good a registration is, as far as it can be told without a ground truth.
-
-    ``similarity_*`` is the normalised mutual information of both scans where they overlap (1:
-    independent, 2: each determines the other), ``mind_*`` the mean squared difference of their MIND-SSC
-    features at half resolution; *before* is with the two headers as they are. ``folded_voxels`` counts
-    the voxels of the transform whose Jacobian determinant is not positive, for the worst of central and
-    all eight one-sided differences; ``min_jacobian`` is the least of them. ``inverse_consistency_*_mm``
-    is how far a fixed point lands from itself after the transform and then its inverse.
-    ``displacement_*_mm`` is the length of the deformation, without the affine part.
-    """
-
-    similarity_before: float
-    similarity_after: float
-    mind_before: float
-    mind_after: float
-    folded_voxels: int
-    inverse_folded_voxels: int
-    min_jacobian: float
-    inverse_consistency_mean_mm: float
-    inverse_consistency_p95_mm: float
-    inverse_consistency_max_mm: float
-    displacement_p50_mm: float
-    displacement_p95_mm: float
-    displacement_max_mm: float
-    overlap_fraction: float
-
-
-@dataclass(frozen=True, eq=False)
-class Registration:
-    """What ``Registrar.register`` returns.
-
-    ``warped``: the moving scan on the grid of the fixed one, ``(D, H, W)`` float32, 0 outside the
-    moving scan. ``transform``: the whole pull-back on the fixed grid, fixed points to moving points,
-    mm. ``inverse``: on the moving grid, moving points to fixed points, mm. ``rigid``, ``affine``,
-    ``deformation``: its parts, None where not wanted or not reached; ``affine(p + deformation(p))`` is
-    ``transform(p)``. ``seconds``: wall time of each stage. ``degraded``: the deadline cut a stage
-    short; ``finished`` is the last that was completed.
-    """
-
-    warped: Volume
-    transform: DisplacementField
-    inverse: DisplacementField
-    rigid: Rigid | None
-    affine: Affine | None
-    deformation: DisplacementField | None
-    seconds: Mapping[str, float]
-    quality: Quality
-    degraded: bool
-    finished: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
 
 
 class Registrar:
@@ -178,10 +124,7 @@ class Registrar:
             IntensityError: A scan is constant or has voxels that are no numbers.
             Cancelled: ``progress`` returned True.
         """
-        if deadline_ms is not None and not deadline_ms > 0:
-            raise InputError(
-                "MMREG_E_DEADLINE", f"deadline_ms must be positive or None; got {deadline_ms!r}."
-            )
+        _check_deadline(deadline_ms)
         from .io import as_volume
 
         seconds: dict[str, float] = {}
@@ -194,7 +137,65 @@ class Registrar:
         if self._network is not None:
             warnings += _fitness(self._network, pair.fixed.grid, pair.moving.grid)
             engine = self._network.described(pair.fixed.grid)
-        return self._wrap(pair, self._run(pair, deadline_ms, engine), seconds, warnings)
+        found = self._native(
+            (pair.fixed.grid, pair.moving.grid),
+            (pair.fixed.as_float32(), pair.moving.as_float32()),
+            (pair.fixed_mask, pair.moving_mask),
+            deadline_ms,
+            engine,
+        )
+        return self._wrap(pair, found, seconds, warnings)
+
+    def register_on_device(
+        self,
+        fixed: Any,
+        fixed_affine: Array,
+        moving: Any,
+        moving_affine: Array,
+        *,
+        deadline_ms: float | None = None,
+    ) -> DeviceRegistration:
+        """The same for scans in the memory of this registrar's device; what is found stays there.
+
+        Args:
+            fixed: ``(D, H, W)`` float32, C-order, on the device: of torch, CuPy or JAX (DLPack), or of PyCUDA
+                or Numba (``__cuda_array_interface__``). Read where it lies, after what its stream still does.
+            fixed_affine: ``(4, 4)``, array indices to RAS+ mm.
+            moving: The same of the moving scan.
+            moving_affine: The same of the moving scan.
+            deadline_ms: As in ``register``.
+
+        Raises:
+            InputError: An array is not as above; this registrar has no device.
+            GeometryError: An affine is singular, or the fields of view do not overlap.
+            IntensityError: A scan is constant or has voxels that are no numbers.
+            DeviceError: An array lies on another device, or there is not enough memory.
+        """
+        from .device_registration import DeviceScan, check_device_pair, finished
+
+        device = self._device
+        if device is None:
+            raise InputError(
+                "MMREG_E_DEVICE_ARRAY",
+                "Scans on a device need a registrar of that device: Registrar(device='cuda').",
+            )
+        _check_deadline(deadline_ms)
+        seconds: dict[str, float] = {}
+        with device.alone, _Lap(seconds, "check"):
+            pair = (
+                DeviceScan.of(fixed, fixed_affine, device.queue, "fixed"),
+                DeviceScan.of(moving, moving_affine, device.queue, "moving"),
+            )
+            warnings = check_device_pair(*pair, same_space=self._same_space)
+        grids = pair[0].grid, pair[1].grid
+        engine = None
+        if self._network is not None:
+            warnings += _fitness(self._network, *grids)
+            engine = self._network.described(grids[0])
+        found = self._native(
+            grids, (pair[0].image, pair[1].image), (None, None), deadline_ms, engine, stay=True
+        )
+        return finished(found, *grids, device.queue, seconds, warnings)
 
     def plan(self, fixed: Grid, moving: Grid, alignment: Float64 | None = None) -> Plan:
         """The network's way alone, prepared for scans on two grids: for those who register every few ms.
@@ -245,22 +246,28 @@ class Registrar:
         _fitness(network, fixed, moving)
         return network
 
-    def _run(
-        self, pair: CheckedPair, deadline_ms: float | None, engine: dict[str, Any] | None
+    def _native(
+        self,
+        grids: tuple[Grid, Grid],
+        scans: tuple[Any, Any],
+        masks: tuple[Array | None, Array | None],
+        deadline_ms: float | None,
+        engine: dict[str, Any] | None,
+        stay: bool = False,
     ) -> dict[str, Any]:
         import mmreg_rt._native as _native
 
         progress, device = self._progress, self._device
         if device is not None:
-            device.check_room(pair.fixed.grid.shape, pair.moving.grid.shape, engine)
+            device.check_room(grids[0].shape, grids[1].shape, engine)
         with contextlib.nullcontext() if device is None else device.alone:
             found: dict[str, Any] = _native.register(
-                pair.fixed.as_float32(),
-                np.ascontiguousarray(pair.fixed.grid.affine),
-                pair.moving.as_float32(),
-                np.ascontiguousarray(pair.moving.grid.affine),
-                _bytes(pair.fixed_mask),
-                _bytes(pair.moving_mask),
+                scans[0],
+                np.ascontiguousarray(grids[0].affine),
+                scans[1],
+                np.ascontiguousarray(grids[1].affine),
+                _bytes(masks[0]),
+                _bytes(masks[1]),
                 self._align,
                 self._deform,
                 0.0 if deadline_ms is None else deadline_ms / 1e3,
@@ -269,6 +276,7 @@ class Registrar:
                 network=engine,
                 refine=self._refine,
                 device=None if device is None else device.queue,
+                stay=stay,
             )
         if found["cancelled"]:
             raise Cancelled("MMREG_E_CANCELLED", "The registration was cancelled by the progress callback.")
@@ -333,6 +341,11 @@ def _fitness(network: Network, fixed: Grid, moving: Grid) -> tuple[str, ...]:
     if refused:
         raise InputError("MMREG_E_INTENDED_USE", " ".join(refused))
     return tuple(message for level, message in found if level == "warn")
+
+
+def _check_deadline(deadline_ms: float | None) -> None:
+    if deadline_ms is not None and not deadline_ms > 0:
+        raise InputError("MMREG_E_DEADLINE", f"deadline_ms must be positive or None; got {deadline_ms!r}.")
 
 
 def _check_choice(align: str, threads: int | None) -> None:

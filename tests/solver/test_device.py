@@ -9,7 +9,8 @@ import pytest
 
 from mmreg_rt import Registrar, Volume, _native
 from mmreg_rt.device import needed_bytes
-from mmreg_rt.errors import BackendUnavailable, DeviceError, InputError
+from mmreg_rt.device_array import DeviceArray
+from mmreg_rt.errors import BackendUnavailable, DeviceError, InputError, MmregError
 from mmreg_rt.geometry import Grid
 from mmreg_rt.phantom import phantom
 
@@ -144,3 +145,59 @@ def test_a_device_that_is_not_there_is_not_swapped_for_the_cpu():
     with pytest.raises(BackendUnavailable, match="cuda was asked for") as caught:
         Registrar(device="cuda")
     assert caught.value.code == "MMREG_E_DEVICE" and reason in str(caught.value)
+
+
+# ---- scans that lie on the device
+
+
+def put(queue, volume):
+    memory = queue.allocate(4 * volume.grid.size)
+    queue.upload(memory, volume.as_float32())
+    return DeviceArray(queue, memory, volume.grid.shape, np.dtype(np.float32))
+
+
+def test_scans_on_the_device_are_registered_where_they_lie(pair, device):
+    registrar, queue = Registrar(device=device), _native.DeviceQueue(device)
+    scans = [put(queue, volume) for volume in (pair.fixed, pair.moving)]
+    found = registrar.register_on_device(scans[0], pair.fixed.grid.affine, scans[1], pair.moving.grid.affine)
+    here = registrar.register(pair.fixed, pair.moving)
+    for name, expected in (
+        ("warped", here.warped.data),
+        ("displacement_mm", here.transform.displacement),
+        ("inverse_mm", here.inverse.displacement),
+        ("deformation_mm", here.deformation.displacement),
+    ):
+        np.testing.assert_array_equal(getattr(found, name).to_numpy(), expected)
+    assert found.quality == here.quality and found.fixed_grid == pair.fixed.grid
+    np.testing.assert_array_equal(found.affine.matrix, here.affine.matrix)
+    kept = found.warped
+    del found, registrar
+    assert np.array_equal(kept.to_numpy(), here.warped.data)  # it is the caller's
+
+
+def test_scans_on_the_device_that_cannot_be_used_are_refused_and_the_object_goes_on(pair, device):
+    registrar, queue = Registrar(device=device, deform=False), _native.DeviceQueue(device)
+    affine, moving = pair.fixed.grid.affine, put(queue, pair.moving)
+
+    def attempt(image, code, matrix=affine):
+        with pytest.raises(MmregError) as caught:
+            registrar.register_on_device(image, matrix, moving, pair.moving.grid.affine)
+        assert caught.value.code == code
+
+    attempt(put(queue, pair.fixed.with_data(np.ones(pair.fixed.grid.shape))), "MMREG_E_INTENSITY_CONSTANT")
+    attempt(
+        put(queue, pair.fixed.with_data(np.full(pair.fixed.grid.shape, np.nan))),
+        "MMREG_E_INTENSITY_NOT_FINITE",
+    )
+    attempt(pair.fixed.as_float32(), "MMREG_E_DEVICE_ARRAY")
+    far = affine.copy()
+    far[:3, 3] += 1000
+    attempt(put(queue, pair.fixed), "MMREG_E_NO_OVERLAP", far)
+    padded = pair.fixed.as_float32().copy()
+    padded[:2] = -3024
+    found = registrar.register_on_device(
+        put(queue, pair.fixed.with_data(padded)), affine, moving, pair.moving.grid.affine
+    )
+    assert any("padding is left" in warning for warning in found.warnings)
+    with pytest.raises(InputError, match="need a registrar of that device"):
+        Registrar().register_on_device(moving, affine, moving, affine)

@@ -11,7 +11,7 @@ import click
 from .options import FILE, FOLDER, json_option, threads_option
 
 if TYPE_CHECKING:
-    from ..registrar import Registration
+    from ..registration import Registration
     from ..report import TruthScore
     from .job import Score
     from .progress import Progress

@@ -15,7 +15,7 @@ from .progress import Progress
 
 if TYPE_CHECKING:
     from ..geometry import Float64, Volume
-    from ..registrar import Registration
+    from ..registration import Registration
 
 Score = Callable[["Registration"], report.TruthScore]
 

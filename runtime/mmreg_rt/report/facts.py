@@ -13,7 +13,7 @@ from .planes import orientation
 
 if TYPE_CHECKING:
     from ..geometry import Volume
-    from ..registrar import Registration
+    from ..registration import Registration
 
 
 def pair_facts(case: Case) -> Html:

@@ -17,7 +17,7 @@ from .quality import NOTE, Figure, figures, verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..registrar import Registration
+    from ..registration import Registration
 
 VERDICTS = {
     "pass": ("Pass", "all figures within their limits"),

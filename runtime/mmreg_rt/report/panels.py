@@ -29,7 +29,7 @@ from .pictures import (
 from .planes import Plane, planes, sample, sample_vectors
 
 if TYPE_CHECKING:
-    from ..registrar import Registration
+    from ..registration import Registration
     from .case import Case, TruthScore
 
 Array = NDArray[Any]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..registrar import Registration
+    from ..registration import Registration
 
 PASS, REVIEW, FAIL, NOTE = "pass", "review", "fail", "note"
 ORDER = (NOTE, PASS, REVIEW, FAIL)

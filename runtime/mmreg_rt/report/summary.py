@@ -16,7 +16,7 @@ from .quality import figures, verdict
 
 if TYPE_CHECKING:
     from ..geometry import Volume
-    from ..registrar import Registration
+    from ..registration import Registration
 
 FORMAT = "mmreg-result/1"
 
