@@ -23,13 +23,14 @@ class Device:
     Args:
         name: ``"cuda"`` or ``"cuda:N"``.
         limit_bytes: The most memory that a registration may take; None is what is free.
+        stream: The caller's, to work on; see ``stream_handle``. None makes one.
 
     Raises:
         BackendUnavailable: There is no such device, or it cannot be used; nothing else is taken instead.
         InputError: The limit is no positive number.
     """
 
-    def __init__(self, name: str, limit_bytes: int | None = None) -> None:
+    def __init__(self, name: str, limit_bytes: int | None = None, stream: object = None) -> None:
         import mmreg_rt._native as _native
 
         kind, _, number = name.partition(":")
@@ -42,7 +43,8 @@ class Device:
                 "MMREG_E_MEMORY_LIMIT", f"memory_limit_bytes must be positive or None; got {limit_bytes!r}."
             )
         self.name, self.limit_bytes = name, limit_bytes
-        self.queue = _native.DeviceQueue(name)
+        self.stream = stream  # it must live as long
+        self.queue = _native.DeviceQueue(name, 0 if stream is None else stream_handle(stream))
         self.alone = threading.Lock()
 
     def check_room(
@@ -70,6 +72,26 @@ class Device:
                 f"Scans of {_size(fixed)} and {_size(moving)} voxels need about {needed >> 20} MB of device "
                 f"memory, and {room >> 20} MB {why}. Resample them to a coarser grid, or use device='cpu'.",
             )
+
+
+def stream_handle(stream: object) -> int:
+    """The CUDA stream behind an object: a number, a stream of torch, CuPy, PyCUDA or cuda-core.
+
+    Raises:
+        InputError: It is none, or the default stream, which belongs to everyone.
+    """
+    handle: object = stream
+    if hasattr(stream, "__cuda_stream__"):  # (version, handle)
+        handle = stream.__cuda_stream__()[1]
+    for name in ("cuda_stream", "ptr", "handle"):  # torch, CuPy, PyCUDA
+        handle = getattr(stream, name, handle)
+    if not isinstance(handle, int) or isinstance(handle, bool) or handle <= 2:
+        raise InputError(
+            "MMREG_E_STREAM",
+            "stream must be a CUDA stream of its own: a handle, or a stream of torch, CuPy, PyCUDA or "
+            f"cuda-core; got {stream!r}. Make one, for the default stream cannot be part of a graph.",
+        )
+    return handle
 
 
 def needed_bytes(fixed: Sequence[int], moving: Sequence[int], network: Sequence[int] | None = None) -> int:

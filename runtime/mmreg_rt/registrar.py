@@ -55,6 +55,8 @@ class Registrar:
             bundle has a file for.
         memory_limit_bytes: The most device memory that a registration may take; None is what is free. A pair
             that needs more is refused before anything runs.
+        stream: Of the device, to work on: a handle, or a stream of torch, CuPy, PyCUDA or cuda-core; None
+            makes one. With PyCUDA its context must be the current one of the calling thread.
         progress: Called with the stage and its share done; returning True cancels the registration.
 
     Raises:
@@ -81,10 +83,11 @@ class Registrar:
         backend: str | None = None,
         precision: str = "fp32",
         memory_limit_bytes: int | None = None,
+        stream: object = None,
         progress: Progress | None = None,
     ) -> None:
         _check_choice(align, threads)
-        self._device = None if device == "cpu" else Device(device, memory_limit_bytes)
+        self._device = None if device == "cpu" else Device(device, memory_limit_bytes, stream)
         self._align = align
         self._deform = deform
         self._threads = threads or 0

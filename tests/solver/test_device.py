@@ -4,6 +4,8 @@ On the host (``cuda_on_host``) the memory of the operations is protected while n
 that looked into it would end this process.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -201,3 +203,21 @@ def test_scans_on_the_device_that_cannot_be_used_are_refused_and_the_object_goes
     assert any("padding is left" in warning for warning in found.warnings)
     with pytest.raises(InputError, match="need a registrar of that device"):
         Registrar().register_on_device(moving, affine, moving, affine)
+
+
+@pytest.mark.parametrize("name", ["cuda_stream", "ptr", "handle", "__cuda_stream__", None])
+def test_the_callers_stream_is_worked_on(pair, device, name):
+    if device == "cuda":
+        pytest.skip("handles of the host")
+    own = _native.DeviceQueue(device)
+    handle = (lambda: (0, own.stream)) if name == "__cuda_stream__" else own.stream
+    stream = own.stream if name is None else SimpleNamespace(**{name: handle})
+    registrar = Registrar(device=device, stream=stream, align="rigid", deform=False)
+    assert registrar._device.queue.stream == own.stream
+    assert registrar.register(pair.fixed, pair.moving).quality.overlap_fraction > 0.5
+
+
+@pytest.mark.parametrize("stream", [0, 1, 2, True, "stream", object()])
+def test_what_is_no_stream_of_its_own_is_refused(device, stream):
+    with pytest.raises(InputError, match="MMREG_E_STREAM"):
+        Registrar(device=device, stream=stream)
