@@ -80,6 +80,38 @@ def sampling_network(mode, padding, corners, extents, opset=20):
     return model.SerializeToString()
 
 
+def warping_network(
+    extents, padding="zeros", name="mmreg.warp.0", grid=("Gather", "Mul", "Add", "Transpose"), **other
+):
+    """``moving`` (1, dims, ...) warped by ``fixed`` (1, dims, ...) in voxels, as ``mmreg_export`` writes it.
+
+    ``grid``: the operators that make the grid; ``other``: attributes of the GridSample.
+    """
+    from onnx import helper
+
+    dims = len(extents)
+    last = np.array(extents, np.float32)[::-1].reshape(-1, *[1] * dims)
+    places = (2 * np.indices(extents)[::-1] + 1) / last - 1
+    given = {
+        "Gather": (["order"], {"axis": 1}),
+        "Transpose": ([], {"perm": [0, *range(2, dims + 2), 1]}),
+        "Mul": (["scale"], {}),
+        "Add": (["places"], {}),
+        "Sub": (["places"], {}),
+        "Neg": ([], {}),
+    }
+    nodes, value = [], "fixed"
+    for step, op in enumerate(grid):
+        inputs, attributes = given[op]
+        nodes.append(helper.make_node(op, [value, *inputs], [f"grid{step}"], f"node{step}", **attributes))
+        value = f"grid{step}"
+    attributes = {"mode": "linear", "padding_mode": padding, "align_corners": 0, **other}
+    nodes.append(helper.make_node("GridSample", ["moving", value], ["output"], name, **attributes))
+    shape = [1, dims, *extents]
+    constants = {"order": np.arange(dims)[::-1], "scale": 2 / last, "places": places.astype(np.float32)}
+    return _model(nodes, constants, shape, shape, ["output"])
+
+
 def _quantised(nodes, constants):
     from onnx import helper
 

@@ -56,6 +56,10 @@ INCLUDES = {
     ),
     "solver": (("solver/", *DATA), ()),
     "pipeline": (("solver/", "pipeline/", *DATA), ()),
+    "onnxruntime": (
+        ("solver/batch_warp.h", "onnxruntime/", "bind/devices.h", "cpu/memory.h", "cpu/queue.h"),
+        (),
+    ),
     "bind": (
         ("solver/", "pipeline/", "bind/", "cpu/memory.h", "cuda/device.h", *DATA),
         ("nanobind/", "dlfcn.h", "unistd.h"),

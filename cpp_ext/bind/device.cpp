@@ -2,6 +2,7 @@
 #include <nanobind/stl/unique_ptr.h>
 
 #include "bind/arrays.h"
+#include "solver/batch_warp.h"
 
 namespace mmreg::bind {
 namespace {
@@ -22,6 +23,14 @@ nb::tuple device_view(nb::ndarray<nb::ro, nb::c_contig> array) {
   const bool is_float32 = array.dtype() == nb::dtype<float>();
   return nb::make_tuple(reinterpret_cast<std::uintptr_t>(array.data()), nb::tuple(nb::cast(shape)), array.device_id(),
                         is_float32 ? "float32" : "another type");
+}
+
+void warp(DeviceQueue& queue, std::uintptr_t image, const Shape& image_shape, std::uintptr_t displacement,
+          const Shape& displacement_shape, const std::string& border, std::uintptr_t warped) {
+  const Border edge = border_of(border);
+  const nb::gil_scoped_release unlocked;
+  batch_warp(*queue.place().operations, *queue.place().queue, reinterpret_cast<const float*>(image), image_shape,
+             reinterpret_cast<const float*>(displacement), displacement_shape, edge, reinterpret_cast<float*>(warped));
 }
 
 }  // namespace
@@ -52,6 +61,8 @@ void bind_device(nb::module_& m) {
            "What work() puts on this queue's stream, kept in place of done. It goes on using what memory work() took: "
            "from a queue of its own, which lives as long.")
       .def("launch", &DeviceQueue::launch, "graph"_a)
+      .def("warp", &warp, "image"_a, "image_shape"_a, "displacement"_a, "displacement_shape"_a, "border"_a, "warped"_a,
+           "A batch of linear warps between addresses of float32: image (N, C, ...), displacement (N, dims, ...).")
       .def("trim", &DeviceQueue::trim, "Waits, and frees memory that is kept.")
       .def("pinned", &DeviceQueue::pinned, "bytes"_a, "Host memory that is copied fast, as uint8.");
 }

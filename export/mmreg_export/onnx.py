@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from .warps import name_warps, translations
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -50,11 +52,13 @@ def export_network(method: Method) -> bytes:
             input_names=list(names),
             output_names=["output"],
             dynamic_shapes=tuple(steps for _ in names),
+            custom_translation_table=translations(),
             verbose=False,
         )
     assert program is not None
     model = program.model_proto
     model.graph.name = method.name
+    name_warps(model.graph)
     model.graph.ClearField("value_info")
     model.ClearField("metadata_props")
     model.graph.ClearField("metadata_props")

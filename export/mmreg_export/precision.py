@@ -38,7 +38,7 @@ def half(model: bytes) -> bytes:
     part = convert_float_to_float16(
         _part(whole, before, behind), keep_io_types=True, node_block_list=_warps(behind)
     )
-    _join_casts(part.graph)
+    _join_casts(part)
     used = {name for node in before for name in node.input}
     constants = [tensor for tensor in whole.graph.initializer if tensor.name in used]
     for field, values in (
@@ -79,20 +79,29 @@ def _warps(nodes: Sequence[Any]) -> list[str]:
     return list(found)
 
 
-def _join_casts(graph: Any) -> None:
+def _join_casts(model: Any) -> None:
     """Where a value is cast to half floats and back, take it as it was; each cast once: in place."""
     import onnx
 
+    graph = model.graph
     nodes = list({node.name: node for node in graph.node}.values())  # the converter repeats itself
-    narrowed = {
+    values = (*graph.input, *onnx.shape_inference.infer_shapes(model).graph.value_info)
+    whole = {value.name for value in values if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
+    kept = {value.name for value in graph.output}
+    casts = [(node, node.attribute[0].i) for node in nodes if node.op_type == "Cast"]
+    same = {node.output[0]: node.input[0] for node, to in casts if to == onnx.TensorProto.FLOAT16}
+    for node, to in casts:
+        if to == onnx.TensorProto.FLOAT:
+            node.input[0] = same.get(node.input[0], node.input[0])
+    joined = {
         node.output[0]: node.input[0]
-        for node in nodes
-        if node.op_type == "Cast" and node.attribute[0].i == onnx.TensorProto.FLOAT16
+        for node, to in casts
+        if to == onnx.TensorProto.FLOAT and node.input[0] in whole and node.output[0] not in kept
     }
     for node in nodes:
-        if node.op_type == "Cast" and node.attribute[0].i == onnx.TensorProto.FLOAT:
-            node.input[0] = narrowed.get(node.input[0], node.input[0])
-    used = {name for node in nodes for name in node.input} | {value.name for value in graph.output}
+        for place, name in enumerate(node.input):
+            node.input[place] = joined.get(name, name)
+    used = {name for node in nodes for name in node.input} | kept
     graph.ClearField("node")
     graph.node.extend(node for node in nodes if used & set(node.output) or node.op_type != "Cast")
 
@@ -164,10 +173,13 @@ def rounded(method: Method) -> None:
 def quantised(model: bytes, calibration: Iterable[Inputs]) -> bytes:
     """The network in 8 bits: weights per channel, activations by the range they take on ``calibration``.
 
+    Warps and the places that they sample stay in float32.
+
     Args:
         model: ONNX in float32.
         calibration: Network inputs by name, ``(1, 1, D, H, W)`` float32, of scans that it is made for.
     """
+    import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     with tempfile.TemporaryDirectory() as folder, silence():
@@ -178,6 +190,7 @@ def quantised(model: bytes, calibration: Iterable[Inputs]) -> bytes:
             str(made),
             _reader(calibration),
             quant_format=QuantFormat.QDQ,
+            nodes_to_exclude=_warps(onnx.load_from_string(model).graph.node),
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,

@@ -1,5 +1,6 @@
 """A method that warps between its stages: one graph with GridSample, as near to torch as one without."""
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="export needs PyTorch")
@@ -10,6 +11,7 @@ from mmreg_export import parity, precision  # noqa: E402
 from mmreg_export.onnx import export_network  # noqa: E402
 from mmreg_export.pairs import Pair, _noise  # noqa: E402
 from mmreg_rt.backends import by_name  # noqa: E402
+from mmreg_rt.backends.warp_nodes import with_warps  # noqa: E402
 from mmreg_rt.onnx_check import check_model  # noqa: E402
 from mmreg_train.layers import warp  # noqa: E402
 from mmreg_train.methods import Method  # noqa: E402
@@ -49,15 +51,19 @@ def model(method):
     return export_network(method)
 
 
+def long_pair(method):
+    shape = (1, 16, 640) if method.dims == 2 else (16, 16, 320)
+    fixed, moving = (_noise(shape, seed) for seed in (1, 2))
+    return Pair("long", fixed, moving, (1.0, 1.0, 1.0))
+
+
 def found(method, model, backend, kind):
     chosen = by_name(backend)
     if reason := chosen.why_not("cpu", kind):
         pytest.skip(f"{backend}: {reason}")
     session = chosen.load(model, precision=kind, threads=1, device="cpu")
-    shape = (1, 16, 640) if method.dims == 2 else (16, 16, 320)
-    fixed, moving = (_noise(shape, seed) for seed in (1, 2))
     try:
-        return parity.compare(method, session, [Pair("long", fixed, moving, (1.0, 1.0, 1.0))])
+        return parity.compare(method, session, [long_pair(method)])
     finally:
         session.close()
 
@@ -80,3 +86,51 @@ def test_half_precision_keeps_the_places_of_warps_in_float32(method, model):
 def test_lower_precisions_run_in_openvino_within_what_a_wrong_place_would_cost(method, model, kind):
     result = found(method, precision.half(model) if kind == "fp16" else model, "openvino", kind)
     assert 0 < result.mean < 0.1  # the limit of an export
+
+
+def output(method, model, precision="fp32"):
+    """What ONNX Runtime gives, and what it says of its warps."""
+    session = by_name("onnxruntime").load(model, precision=precision, threads=2, device="cpu")
+    (inputs,) = parity.network_inputs(method, long_pair(method))
+    try:
+        return session.infer(inputs).copy(), session.ran.get("warp")
+    finally:
+        session.close()
+
+
+def test_warps_are_known_in_every_precision(method, model):
+    (inputs,) = parity.network_inputs(method, long_pair(method))
+    files = {
+        "fp32": model,
+        "fp32 ": precision.half_stored(model),
+        "fp16": precision.half(model),
+        "int8": precision.quantised(model, [inputs]),
+    }
+    for kind, data in files.items():
+        assert with_warps(data, {})[1] == 2, kind
+        assert output(method, data, kind.strip())[1] == "mmreg x 2"
+        assert b"mmreg.warp" in data and set(check_model(data).ops) >= {"GridSample"}
+
+
+def test_our_warp_gives_what_the_standards_words_give(method, model):
+    ours, _ = output(method, model)
+    plain, ran = output(method, model.replace(b"mmreg.warp", b"other.warp"))
+    assert ran is None
+    # places of up to 640 voxels in float32, times differences of up to some voxels between neighbours
+    np.testing.assert_allclose(plain, ours, atol=5e-4)
+
+
+def test_sampling_that_is_no_warp_of_ours_has_no_name_of_ours():
+    class Sampled(Method):
+        name, output_kind, multiple = "sampled", "displacement", 4
+
+        def network(self):
+            return self
+
+        def forward(self, fixed, moving):
+            grid = (fixed.transpose(1, -1) * 0.1 + moving.transpose(1, -1)).expand(-1, -1, -1, 2)
+            return torch.nn.functional.grid_sample(moving, grid, align_corners=False).expand(-1, 2, -1, -1)
+
+    data = export_network(Sampled(2))
+    assert check_model(data).ops["GridSample"] == 1
+    assert b"mmreg.warp" not in data

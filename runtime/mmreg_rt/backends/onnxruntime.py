@@ -2,6 +2,9 @@
 
 Half-precision files run everywhere; where ONNX Runtime has no half kernel it casts to float32 by itself
 (every x86-64 CPU), and ``ran["arithmetic"]`` says so. Its int8 speeds up 2-D convolutions, not 3-D ones.
+
+Networks that warp between their stages are given the package's own warp (``warp_nodes``), on the CPU with the
+threads of the session, on a GPU on its stream; ``ran["warp"]`` says how many of their warps are ours.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from .session import (
     unreadable,
     usable_threads,
 )
+from .warp_nodes import with_warps
 
 if TYPE_CHECKING:
     from ..geometry import Float32
@@ -86,9 +90,14 @@ class OnnxRuntimeSession(CheckedSession):
                 "the int8 file.",
             )
         provider, options = _provider(device, queue)
+        number = int(options.get("device_id", 0))
         try:
+            model, warps = with_warps(bytes(model), {"threads": threads, "device": number})
+            settings = _session_options(threads, provider)
+            if warps:
+                settings.register_custom_ops_library(_warp_library())
             self._session = onnxruntime.InferenceSession(
-                bytes(model), _session_options(threads, provider), [(provider, options)], enable_fallback=0
+                model, settings, [(provider, options)], enable_fallback=0
             )
         except Exception as error:  # its exceptions have no base of their own
             raise unreadable(error, "onnxruntime") from error
@@ -104,6 +113,7 @@ class OnnxRuntimeSession(CheckedSession):
             precision=precision,
             arithmetic="fp32 (cast by onnxruntime)" if precision == "fp16" and not halves else precision,
             threads=threads,
+            **({"warp": f"mmreg x {warps}"} if warps else {}),
         )
 
     def _bind(self, shape: Shape) -> _Binding:
@@ -179,6 +189,13 @@ def _session_options(threads: int, provider: str) -> Any:
     if provider != CPU:
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     return options
+
+
+def _warp_library() -> str:
+    """The library with ``mmreg::Warp``: the compiled module."""
+    import mmreg_rt._native as _native
+
+    return str(_native.__file__)
 
 
 def _provider(device: str, queue: Any = None) -> tuple[str, dict[str, str]]:

@@ -16,8 +16,8 @@ _PADDINGS = {"zero": "zeros", "border": "border"}
 def warp(image: Tensor, displacement: Tensor, *, mode: str = "linear", padding: str = "zero") -> Tensor:
     """``warped(p) = image(p + u(p))`` for every voxel ``p`` of the displacement's grid.
 
-    Linear warps are those of the runtime (``native``); nearest ones, float64 and exported graphs are torch's
-    own ``grid_sample``.
+    Linear warps are those of the runtime (``native``), which ``mmreg_export`` knows how to write; nearest
+    ones and float64 are torch's own ``grid_sample``.
 
     Args:
         image: ``(B, C, D, H, W)`` or ``(B, C, H, W)``, floating point.
@@ -43,7 +43,7 @@ def warp(image: Tensor, displacement: Tensor, *, mode: str = "linear", padding: 
             f"warp knows modes {sorted(_MODES)} and paddings {sorted(_PADDINGS)}; "
             f"found {mode!r} and {padding!r}."
         )
-    if mode == "linear" and not torch.compiler.is_exporting() and image.dtype in _NATIVE:
+    if mode == "linear" and image.dtype in _NATIVE:
         border = "zero" if padding == "zero" else "extend"
         made: Tensor = native.warp(image.float(), displacement.float(), border).to(image.dtype)
         return made

@@ -1,0 +1,79 @@
+// What is used of ONNX Runtime's C interface, written down here so that no header of it is needed. The table of
+// functions is only ever appended to: a number below is a place in it, and its version 17 (ONNX Runtime 1.17) has them
+// all. Source: onnxruntime_c_api.h, and the order of the table in onnxruntime_c_api.cc.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace mmreg::onnxruntime {
+
+struct Status;
+struct Value;
+struct TensorInfo;
+struct KernelInfo;
+struct KernelContext;
+struct SessionOptions;
+struct Domain;
+
+struct Api {
+  void* functions[276];
+};
+
+struct ApiBase {
+  const Api* (*get)(std::uint32_t version);  // nullptr, and a line on stderr, if there is none
+  const char* (*version)();
+};
+
+constexpr std::uint32_t api_version = 17;
+constexpr int fail = 1, invalid_argument = 2;  // OrtErrorCode
+constexpr int float32 = 1;                     // ONNXTensorElementDataType
+
+template <int place, class Result, class... Arguments>
+struct Function {
+  Result operator()(const Api* api, Arguments... arguments) const {
+    return reinterpret_cast<Result (*)(Arguments...)>(api->functions[place])(arguments...);
+  }
+};
+
+constexpr Function<0, Status*, int, const char*> create_status;
+constexpr Function<26, Status*, const char*, Domain**> create_domain;
+constexpr Function<27, Status*, Domain*, const struct CustomOp*> add_to_domain;
+constexpr Function<28, Status*, SessionOptions*, Domain*> add_domain;
+constexpr Function<51, Status*, Value*, void**> tensor_data;
+constexpr Function<61, Status*, const TensorInfo*, std::size_t*> rank;
+constexpr Function<62, Status*, const TensorInfo*, std::int64_t*, std::size_t> dimensions;
+constexpr Function<65, Status*, const Value*, TensorInfo**> tensor_info;
+constexpr Function<86, Status*, const KernelInfo*, const char*, std::int64_t*> attribute_int;
+constexpr Function<87, Status*, const KernelInfo*, const char*, char*, std::size_t*> attribute_text;
+constexpr Function<90, Status*, const KernelContext*, std::size_t, const Value**> input;
+constexpr Function<91, Status*, KernelContext*, std::size_t, const std::int64_t*, std::size_t, Value**> output;
+constexpr Function<99, void, TensorInfo*> release_info;
+constexpr Function<193, Status*, const KernelContext*, void**> gpu_stream;
+constexpr Function<274, Status*, const KernelContext*, void (*)(void*, std::size_t), std::size_t, std::size_t, void*>
+    parallel_for;
+
+// OrtCustomOp as of version 16: a node's types and its kernel. Later versions append what is not needed.
+struct CustomOp {
+  std::uint32_t version;
+  void* (*create)(const CustomOp*, const Api*, const KernelInfo*);
+  const char* (*name)(const CustomOp*);
+  const char* (*provider)(const CustomOp*);
+  int (*input_type)(const CustomOp*, std::size_t);
+  std::size_t (*inputs)(const CustomOp*);
+  int (*output_type)(const CustomOp*, std::size_t);
+  std::size_t (*outputs)(const CustomOp*);
+  void (*compute)(void* kernel, KernelContext*);
+  void (*destroy)(void* kernel);
+  int (*input_characteristic)(const CustomOp*, std::size_t);
+  int (*output_characteristic)(const CustomOp*, std::size_t);
+  int (*input_memory)(const CustomOp*, std::size_t);
+  int (*variadic_inputs)(const CustomOp*);
+  int (*variadic_inputs_alike)(const CustomOp*);
+  int (*variadic_outputs)(const CustomOp*);
+  int (*variadic_outputs_alike)(const CustomOp*);
+  Status* (*create_v2)(const CustomOp*, const Api*, const KernelInfo*, void** kernel);
+  Status* (*compute_v2)(void* kernel, KernelContext*);
+};
+constexpr std::uint32_t custom_op_version = 16;
+
+}  // namespace mmreg::onnxruntime
