@@ -17,9 +17,11 @@ import numpy as np
 
 from ..errors import BackendUnavailable, DeviceError
 from ..onnx_check import check_model
+from . import tensorrt_plugin
 from .engine_cache import EngineCache, EngineFacts, default_folder
 from .session import Bound, CheckedSession, Port, Shape, frozen
 from .tensorrt_build import TYPES, Profile, build, library
+from .warp_nodes import with_warps
 
 if TYPE_CHECKING:
     from ..geometry import Float32
@@ -138,9 +140,13 @@ class TensorRtSession(CheckedSession):
         self._logger = self._trt.Logger(self._trt.Logger.ERROR)
         self._runtime = self._trt.Runtime(self._logger)
         self._queue = queue or _native.DeviceQueue(engines.device)
+        needed = tensorrt_plugin.is_needed(engines.name, engines.basis.library_version)
+        self._warps = with_warps(engines.model, {})[1] if needed else 0
         file = check_model(engines.model)
         super().__init__(_ports(file.inputs), _ports(file.outputs))
-        self.there = self.capturable = True
+        self.there = True
+        # a warp in the plane takes memory as it runs, which a graph must not keep
+        self.capturable = not (self._warps and len(file.inputs[0].dims) == 4)
         self.ran = frozen(
             backend=engines.name,
             version=engines.basis.library_version,
@@ -149,10 +155,13 @@ class TensorRtSession(CheckedSession):
             precision=engines.precision,
             arithmetic=engines.precision,
             threads=0,
+            **({"warp": f"mmreg x {self._warps}"} if self._warps else {}),
         )
 
     def _bind(self, shape: Shape) -> _Request:
         plan, origin = self._engines.engine(Profile.fixed(shape[2:]))
+        if self._warps:
+            tensorrt_plugin.register(self._trt, self._engines.device)
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
             raise BackendUnavailable(

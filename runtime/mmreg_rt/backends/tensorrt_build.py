@@ -1,8 +1,9 @@
 """From an ONNX file to a TensorRT engine: one way for TensorRT 10 and 11 and for TensorRT for RTX.
 
 Networks are strongly typed: the precision of every layer is what the file says, as TensorRT 11 wants it, and
-what the parser made of the file is compared with the file before anything is built. TensorRT for RTX builds
-without a GPU; the others need the GPU that the engine is for.
+what the parser made of the file is compared with the file before anything is built. Where TensorRT has no
+GridSample in 3-D, warps are plugins (``tensorrt_plugin``). TensorRT for RTX builds without a GPU; the others
+need the GPU that the engine is for.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import BackendUnavailable, InputError
+from . import tensorrt_plugin
 from .session import in_one_line
+from .warp_nodes import with_warps
 
 MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}  # backend -> what is imported
 TYPES = {"fp32": ("FLOAT",), "fp16": ("HALF",), "int8": ("FLOAT", "HALF", "INT8")}  # of layers that multiply
@@ -97,6 +100,9 @@ def build(name: str, model: bytes, precision: str, profile: Profile, say: Say | 
         InputError: The file has what TensorRT does not take, or takes for something else.
     """
     trt = library(name)
+    if tensorrt_plugin.is_needed(name, trt.__version__):
+        model, _ = with_warps(model, tensorrt_plugin.ATTRIBUTES)
+        tensorrt_plugin.register(trt)
     logger = _logger(trt)
     builder = trt.Builder(logger)
     network, _parser = _parsed(trt, builder, logger, model)
