@@ -140,9 +140,9 @@ class TensorRtSession(CheckedSession):
         self._logger = self._trt.Logger(self._trt.Logger.ERROR)
         self._runtime = self._trt.Runtime(self._logger)
         self._queue = queue or _native.DeviceQueue(engines.device)
+        file = check_model(engines.model)
         needed = tensorrt_plugin.is_needed(engines.name, engines.basis.library_version)
         self._warps = with_warps(engines.model, {})[1] if needed else 0
-        file = check_model(engines.model)
         super().__init__(_ports(file.inputs), _ports(file.outputs))
         self.there = True
         # a warp in the plane takes memory as it runs, which a graph must not keep
