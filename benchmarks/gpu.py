@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gpu_plans import plans
 from machine import ROOT, description, versions
 
 from mmreg_rt import _native
@@ -84,12 +85,13 @@ def _wall(task: Callable[[], object]) -> float:
 
 
 def place(target: str) -> Place:
-    """On torch's current stream."""
+    """On a stream that is torch's current one from now on."""
     if target == "cuda_on_host":
         return Place(target, _native.DeviceQueue(target))
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.cuda.set_stream(torch.cuda.Stream())  # the default one belongs to everyone, and is never ours
     return Place(target, _native.DeviceQueue(target, torch.cuda.current_stream().cuda_stream))
 
 
@@ -312,7 +314,7 @@ def tests(target: str) -> dict[str, Any]:
     chosen = target if target == "cuda_on_host" else f"{target} and not {target}_on"
     command = [
         sys.executable, "-m", "pytest", "-q", "-rf", "-k", chosen, "tests/kernels", "tests/solver",
-        "tests/backends", "tests/train/test_native_warp.py",
+        "tests/backends", "tests/test_plan.py", "tests/train/test_native_warp.py",
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr[-500:]
@@ -329,6 +331,8 @@ def main() -> None:
     parser.add_argument("--shape", type=int, nargs=3, default=(160, 192, 224))
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--spacing-mm", type=float, default=1.5, help="of the generated head")
+    parser.add_argument("--plan-runs", type=int, default=1000)
+    parser.add_argument("--bundles", nargs="+", default=["synth"], help="whose networks are run")
     parser.add_argument("--skip-tests", action="store_true")
     parser.add_argument("--results", type=Path)
     arguments = parser.parse_args()
@@ -359,6 +363,8 @@ def main() -> None:
         keep()
     found["registration"] = registrations(here, arguments.spacing_mm, 5)
     print(json.dumps(found["registration"], indent=1))
+    keep()
+    found["plans"] = plans(here, tuple(arguments.shape), arguments.plan_runs, arguments.bundles)
     keep()
     if not arguments.skip_tests:
         found["tests"] = tests(arguments.target)

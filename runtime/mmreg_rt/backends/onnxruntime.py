@@ -90,6 +90,8 @@ class OnnxRuntimeSession(CheckedSession):
                 "the int8 file.",
             )
         provider, options = _provider(device, queue)
+        if provider == CUDA:
+            onnxruntime.preload_dlls()  # of CUDA and cuDNN, where they were installed by pip
         number = int(options.get("device_id", 0))
         try:
             model, warps = with_warps(bytes(model), {"threads": threads, "device": number})
