@@ -1,6 +1,7 @@
-"""Whole registrations by a network on a device, from arrays of the device to arrays of the device; beside them
-the same network alone in PyTorch: compiled, channels last, half precision. Wall time of single calls, each
-waited for.
+"""Whole registrations by a network on a device, from arrays of the device to arrays of the device.
+
+Beside them the same network alone in PyTorch: compiled, channels last, half precision. Wall time of single
+calls, each waited for.
 """
 
 from __future__ import annotations

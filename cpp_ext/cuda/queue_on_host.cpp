@@ -39,7 +39,8 @@ class [[maybe_unused]] Region {
       if (start - at >= bytes) break;
       at = start + size;
     }
-    if (at + bytes > region_bytes) throw std::bad_alloc();
+    if (at + bytes > region_bytes)
+      throw DeviceError("MMREG_E_DEVICE_MEMORY", std::to_string(bytes >> 20) + " MB more of memory were asked for");
     used_[at] = bytes;
     end_ = at + bytes > end_ ? at + bytes : end_;
     if (open_) mprotect(base_, end_, PROT_READ | PROT_WRITE);

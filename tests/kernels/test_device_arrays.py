@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mmreg_rt import _native
+from mmreg_rt.errors import DeviceError
 
 SHAPE = (3, 6, 7, 8)
 
@@ -72,3 +73,38 @@ def test_pinned_memory_is_an_array(queue):
     queue.upload(memory, np.arange(16, dtype=np.float32))
     queue.download(pinned, memory)
     np.testing.assert_array_equal(pinned.view(np.float32), np.arange(16))
+
+
+def test_memory_that_is_not_there_is_an_error_of_its_own_and_the_queue_goes_on(queue, rng):
+    with pytest.raises(DeviceError, match="more of") as caught:
+        queue.allocate(1 << 44)
+    assert caught.value.code == "MMREG_E_DEVICE_MEMORY"
+    u = rng.normal(0, 1, SHAPE).astype(np.float32)
+    np.testing.assert_allclose(_native.jacobian(u, target=queue), _native.jacobian(u), atol=1e-4)
+
+
+def test_a_graph_is_launched_with_what_its_memory_holds_then(queue, rng):
+    memory, there_now = there(queue, np.ones(SHAPE, np.float32))
+    result, out = there(queue, np.zeros(SHAPE, np.float32))
+    own = _native.DeviceQueue(queue.target, queue.stream)
+    sigma = (1.0, 1.0, 1.0)
+    graph = queue.graph(lambda: _native.gaussian(there_now, sigma, out=out, target=own))
+    assert not back(queue, result, SHAPE).any()  # kept, not done
+    for _ in range(2):
+        image = rng.normal(0, 1, SHAPE).astype(np.float32)
+        queue.upload(memory, image)
+        queue.launch(graph)
+        np.testing.assert_allclose(back(queue, result, SHAPE), _native.gaussian(image, sigma), atol=1e-5)
+
+
+def test_what_breaks_a_graph_leaves_the_queue_usable(queue, rng):
+    u = rng.normal(0, 1, SHAPE).astype(np.float32)
+
+    def fails():
+        raise LookupError("no network")
+
+    with pytest.raises(LookupError):
+        queue.graph(fails)
+    with pytest.raises(DeviceError, match="cannot be part of a graph|making a graph"):
+        queue.graph(lambda: _native.jacobian(u, target=queue))
+    np.testing.assert_allclose(_native.jacobian(u, target=queue), _native.jacobian(u), atol=1e-4)
