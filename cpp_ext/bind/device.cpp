@@ -57,6 +57,14 @@ void bind_device(nb::module_& m) {
       .def_prop_ro("number", &DeviceQueue::number, "Of its device.")
       .def("copy", &DeviceQueue::copy, "to"_a, "from_"_a, "bytes"_a, "Within the device.")
       .def("wait_for", &DeviceQueue::wait_for, "stream"_a, "What follows waits for what is on that stream now.")
+      .def(
+          "__enter__",
+          [](nb::object self) {
+            nb::cast<DeviceQueue&>(self).enter();
+            return self;
+          },
+          "Its device is that of the calling thread meanwhile.")
+      .def("__exit__", [](DeviceQueue& self, nb::args) { self.leave(); })
       .def("graph", &DeviceQueue::graph, "work"_a, nb::keep_alive<0, 1>(),
            "What work() puts on this queue's stream, kept in place of done. It goes on using what memory work() took: "
            "from a queue of its own, which lives as long.")

@@ -72,6 +72,13 @@ class DeviceQueue {
   }
   void launch(const DeviceGraph& graph) { library_->launch_graph(*place_.queue, graph.get()); }
 
+  // Makes the device that of the calling thread, for libraries that ask for it.
+  void enter() { before_.push_back(library_->make_current(number_)); }
+  void leave() {
+    library_->make_current(before_.back());
+    before_.pop_back();
+  }
+
   // Another queue on the same stream, with memory of its own.
   Place beside() { return {place_.operations, std::unique_ptr<Queue>(library_->open_on(number_, stream_pointer()))}; }
 
@@ -109,6 +116,7 @@ class DeviceQueue {
   const Device* library_;
   Place place_;
   int number_;
+  std::vector<int> before_;
 };
 
 }  // namespace mmreg::bind

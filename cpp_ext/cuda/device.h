@@ -21,6 +21,7 @@ struct Device {
   DeviceFacts (*facts)(int device);
   void* (*allocate_pinned)(std::size_t bytes);  // host memory that is copied from and to without a stop in between
   void (*release_pinned)(void* memory);
+  int (*make_current)(int device);                                      // to the calling thread; which one was before
   void (*copy)(Queue&, void* to, const void* from, std::size_t bytes);  // within the device
   void (*wait_for)(Queue&, void* stream);  // what follows on the queue waits for what is on that stream now
   // What is put on the queue's stream between the two is kept instead of done: as a graph, which is then done at once
@@ -41,6 +42,7 @@ std::size_t peak_bytes(Queue&);
 DeviceFacts facts(int device);
 void* allocate_pinned(std::size_t bytes);
 void release_pinned(void* memory);
+int make_current(int device);
 void copy(Queue&, void* to, const void* from, std::size_t bytes);
 void wait_for(Queue&, void* stream);
 void begin_graph(Queue&);

@@ -172,6 +172,8 @@ void* allocate_pinned(std::size_t bytes) {
 
 void release_pinned(void* memory) { cudaFreeHost(memory); }
 
+int make_current(int device) { return enter(device); }
+
 const char* why_no_device() {
   static thread_local std::string reason;
   int count = 0;

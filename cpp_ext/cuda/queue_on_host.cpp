@@ -171,6 +171,7 @@ void release_graph(void* graph) { delete static_cast<Graph*>(graph); }
 
 DeviceFacts facts(int) { return {"the host, in place of a CUDA device", 0, 0, 0, region_bytes, region_bytes}; }
 void* allocate_pinned(std::size_t bytes) { return ::operator new(bytes ? bytes : 1); }
+int make_current(int) { return 0; }
 void release_pinned(void* memory) { ::operator delete(memory); }
 
 const char* why_no_device() { return nullptr; }

@@ -22,6 +22,7 @@ mmreg::Device mmreg_device() {
           facts,
           allocate_pinned,
           release_pinned,
+          make_current,
           copy,
           wait_for,
           begin_graph,

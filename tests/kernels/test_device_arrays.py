@@ -108,3 +108,10 @@ def test_what_breaks_a_graph_leaves_the_queue_usable(queue, rng):
     with pytest.raises(DeviceError, match="cannot be part of a graph|making a graph"):
         queue.graph(lambda: _native.jacobian(u, target=queue))
     np.testing.assert_allclose(_native.jacobian(u, target=queue), _native.jacobian(u), atol=1e-4)
+
+
+def test_a_queue_lends_its_device_to_the_thread(queue):
+    with queue as same:
+        assert same is queue
+        with queue:
+            pass

@@ -159,6 +159,10 @@ class TensorRtSession(CheckedSession):
         )
 
     def _bind(self, shape: Shape) -> _Request:
+        with self._queue:  # TensorRT works on the device that is the thread's own
+            return self._request(shape)
+
+    def _request(self, shape: Shape) -> _Request:
         plan, origin = self._engines.engine(Profile.fixed(shape[2:]))
         if self._warps:
             tensorrt_plugin.register(self._trt, self._engines.device)
@@ -222,7 +226,9 @@ class _Request(Bound):
         """From addresses of the device to one."""
         for name, address in {**inputs, self._output: into}.items():
             self._context.set_tensor_address(name, address)
-        if not self._context.execute_async_v3(self._queue.stream):
+        with self._queue:
+            done = self._context.execute_async_v3(self._queue.stream)
+        if not done:
             raise DeviceError(
                 "MMREG_E_DEVICE_LOST",
                 "TensorRT did not run the network. Restart the process; `mmreg doctor` says more.",
