@@ -16,19 +16,22 @@ struct Points {  // in voxels of the sampled volume
   Floats z, y, x;
 };
 
-struct Source {  // the sampled volume; channels are `size` apart
-  const float* data;
+template <class T>
+struct Source {  // the sampled volume: float, Half or labels; channels are `size` apart
+  const T* data;
   Extent n;
   std::int64_t size;
   Floats last_z, last_y, last_x;
 };
 
-MMREG_INLINE Source source(const float* data, Extent n) {
+template <class T>
+MMREG_INLINE Source<T> source(const T* data, Extent n) {
   return {data, n, voxels(n), splat(float(n.d - 1)), splat(float(n.h - 1)), splat(float(n.w - 1))};
 }
 
 MMREG_INLINE Floats clamp(Floats v, Floats last) { return min(max(v, Floats{}), last); }  // NaN gives 0
-MMREG_INLINE Points clamp(const Points& p, const Source& s) {
+template <class T>
+MMREG_INLINE Points clamp(const Points& p, const Source<T>& s) {
   return {clamp(p.z, s.last_z), clamp(p.y, s.last_y), clamp(p.x, s.last_x)};
 }
 
@@ -43,20 +46,21 @@ MMREG_INLINE Floats poison(const Points& p) { return 0.0f * p.z + 0.0f * p.y + 0
 
 MMREG_INLINE Ints row_start(Ints z, Ints y, Extent n) { return (z * n.h + y) * n.w; }
 
-MMREG_INLINE Ints nearest_index(const Points& p, const Source& s) {
+template <class T>
+MMREG_INLINE Ints nearest_index(const Points& p, const Source<T>& s) {
   const Points c = clamp(p, s);  // first: the conversion to an index is only defined for what an index can hold
   return row_start(truncate(c.z + 0.5f), truncate(c.y + 0.5f), s.n) + truncate(c.x + 0.5f);
 }
 
-template <int C>
-MMREG_INLINE void gather_linear(const Source& s, const Points& c, Floats (&value)[C]) {
+template <int C, class T>
+MMREG_INLINE void gather_linear(const Source<T>& s, const Points& c, Floats (&value)[C]) {
   const Ints z = truncate(c.z), y = truncate(c.y), x = max(min(truncate(c.x), splat(s.n.w - 2)), Ints{});
   const Ints z1 = min(z + 1, splat(s.n.d - 1)), y1 = min(y + 1, splat(s.n.h - 1));
   const Floats wz = c.z - to_floats(z), wy = c.y - to_floats(y), wx = c.x - to_floats(x);
   const Ints start[4] = {row_start(z, y, s.n) + x, row_start(z, y1, s.n) + x, row_start(z1, y, s.n) + x,
                          row_start(z1, y1, s.n) + x};
   const Floats weight[4] = {(1.0f - wz) * (1.0f - wy), (1.0f - wz) * wy, wz * (1.0f - wy), wz * wy};
-  const float* volume = s.data;
+  const T* volume = s.data;
   for (int k = 0; k < C; ++k, volume += s.size) {
     Floats low = Floats{}, high = Floats{};
     for (int r = 0; r < 4; ++r) {
@@ -80,10 +84,10 @@ MMREG_INLINE CubicAxis cubic_axis(Floats v, int n) {
   return a;
 }
 
-template <int C>
-MMREG_INLINE void gather_cubic(const Source& s, const Points& c, Floats (&value)[C]) {
+template <int C, class T>
+MMREG_INLINE void gather_cubic(const Source<T>& s, const Points& c, Floats (&value)[C]) {
   const CubicAxis z = cubic_axis(c.z, s.n.d), y = cubic_axis(c.y, s.n.h), x = cubic_axis(c.x, s.n.w);
-  const float* coefficients = s.data;
+  const T* coefficients = s.data;
   for (int k = 0; k < C; ++k, coefficients += s.size) {
     value[k] = Floats{};
     for (int a = 0; a < 4; ++a)
@@ -97,8 +101,8 @@ MMREG_INLINE void gather_cubic(const Source& s, const Points& c, Floats (&value)
 }
 
 // C channels at points p whose nearest points in the box are c.
-template <Interpolation kind, int C>
-MMREG_INLINE void gather_values(const Source& s, const Points& p, const Points& c, Floats (&value)[C]) {
+template <Interpolation kind, int C, class T>
+MMREG_INLINE void gather_values(const Source<T>& s, const Points& p, const Points& c, Floats (&value)[C]) {
   if constexpr (kind == Interpolation::nearest) {
     const Ints index = nearest_index(p, s);
     for (int k = 0; k < C; ++k) value[k] = gather(s.data + k * s.size, index);
@@ -108,8 +112,8 @@ MMREG_INLINE void gather_values(const Source& s, const Points& p, const Points& 
 }
 
 // What lies outside of the box, and NaN.
-template <Interpolation kind, int C>
-MMREG_INLINE void apply_border(const Source& s, Border border, const Points& p, Floats (&value)[C]) {
+template <Interpolation kind, int C, class T>
+MMREG_INLINE void apply_border(const Source<T>& s, Border border, const Points& p, Floats (&value)[C]) {
   const Floats nan = poison(p);
   for (int k = 0; k < C; ++k) {
     if (border == Border::zero && kind == Interpolation::nearest) value[k] = inside(p, s.n) ? value[k] : Floats{};

@@ -9,7 +9,7 @@
 namespace mmreg::MMREG_TARGET {
 
 void compose(Queue& queue, const float* first, const float* second, Extent n, float* out) {
-  const Source s = source(second, n);
+  const Source<float> s = source(second, n);
   const std::int64_t size = voxels(n);
   const Displaced points{first, size};
   for_voxels(queue, n, [=] MMREG_DEVICE(const Voxel& v) {

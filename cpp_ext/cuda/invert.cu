@@ -11,7 +11,7 @@ namespace {
 
 // v, and the squared residuals.
 void iterate(Queue& queue, const float* u, Extent n, int iterations, float tolerance, float* out, float* residual) {
-  const Source s = source(u, n);
+  const Source<float> s = source(u, n);
   for_voxels(queue, n, [=] MMREG_DEVICE(const Voxel& p) {
     const Inverse inverse = fixed_point(
         [&](const Floats(&v)[3], Floats(&value)[3]) {

@@ -87,6 +87,7 @@ MMREG_INLINE void store_eight(Half* p, const float (&v)[8]) {  // p is a multipl
 }
 
 MMREG_INLINE Floats gather(const float* base, Ints index) { return base[index]; }
+MMREG_INLINE Floats gather(const Half* base, Ints index) { return to_float(base[index]); }
 
 struct NextTo {
   Floats low, high;
@@ -94,5 +95,8 @@ struct NextTo {
 
 // base[index] and base[index + 1].
 MMREG_INLINE NextTo gather_pairs(const float* base, Ints index) { return {base[index], base[index + 1]}; }
+MMREG_INLINE NextTo gather_pairs(const Half* base, Ints index) {
+  return {to_float(base[index]), to_float(base[index + 1])};
+}
 
 }  // namespace mmreg::MMREG_TARGET

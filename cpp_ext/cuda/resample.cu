@@ -1,5 +1,8 @@
 // An image on another grid, through an affine map of indices.
+// clang-format off: the second is written in terms of the first
 #include "cuda/sampling.h"
+#include "core/sample_image.h"
+// clang-format on
 #include "solver/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {

@@ -63,11 +63,16 @@ struct Operations {
   void (*download)(Queue&, void* to, const void* from, std::size_t bytes);  // waits for the queue
 
   // Sampling. Border::zero fades an image to 0 within one voxel outside the box of its voxel centres; Border::extend
-  // gives the value at the nearest point of the box. A point that is not finite gives NaN (label 0). warped(p) =
-  // moving(p + u(p)) on u's grid n. For cubic, `moving` holds coefficients made by `prefilter`. `valid`, if not null,
-  // gets 1 where p + u(p) lies within half a voxel of the moving box, else 0.
+  // gives the value at the nearest point of the box. A point that is not finite gives NaN (label 0); a voxel that is
+  // not finite gives NaN or infinity to points near it. warped(p) = moving(p + u(p)) on u's grid n. For cubic, `moving`
+  // holds coefficients made by `prefilter`. `valid`, if not null, gets 1 where p + u(p) lies within half a voxel of the
+  // moving box, else 0.
   void (*warp)(Queue&, const float* moving, int channels, Extent m, const float* u, Extent n, Interpolation, Border,
                float* warped, std::uint8_t* valid);
+  // The same of an image in half precision: points and sums in float32, the result narrowed to the nearest half, ties
+  // to even. Means of halves are within their range, so nothing finite overflows.
+  void (*warp_half)(Queue&, const Half* moving, int channels, Extent m, const float* u, Extent n, Interpolation, Border,
+                    Half* warped, std::uint8_t* valid);
   void (*warp_labels)(Queue&, const std::int32_t* moving, Extent m, const float* u, Extent n, std::int32_t* warped);
   // Derivatives of the linear warp, for training. gradient (3, n): of the sum over channels of upstream (channels, n)
   // times warped, by u. And by moving: (channels, m).
@@ -81,7 +86,8 @@ struct Operations {
   void (*prefilter)(Queue&, const float* image, int channels, Extent n, float* coefficients);  // may be in place
 
   // Displacements. Sampled linearly, Border::extend.
-  // out(p) = first(p) + second(p + first(p)): the map of `first`, then that of `second`. out may overlap neither.
+  // out(p) = first(p) + second(p + first(p)): the map of `first`, then that of `second`, all on grid n; so a cascade
+  // adds the residual `first` to what it has found so far. out may overlap neither.
   void (*compose)(Queue&, const float* first, const float* second, Extent n, float* out);
   // The flow of a stationary velocity for unit time: velocity / 2^steps, composed with itself `steps` times. Not in
   // place.

@@ -14,6 +14,8 @@ void download(Queue&, void* to, const void* from, std::size_t bytes);
 
 void warp(Queue&, const float* moving, int channels, Extent m, const float* u, Extent n, Interpolation, Border,
           float* warped, std::uint8_t* valid);
+void warp_half(Queue&, const Half* moving, int channels, Extent m, const float* u, Extent n, Interpolation, Border,
+               Half* warped, std::uint8_t* valid);
 void warp_labels(Queue&, const std::int32_t* moving, Extent m, const float* u, Extent n, std::int32_t* warped);
 void warp_slope(Queue&, const float* moving, int channels, Extent m, const float* u, Extent n, Border,
                 const float* upstream, float* gradient);

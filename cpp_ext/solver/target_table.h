@@ -20,6 +20,7 @@ const Operations operations = {
     download,
 
     warp,
+    warp_half,
     warp_labels,
     warp_slope,
     warp_adjoint,

@@ -61,6 +61,24 @@ TEST(fields, warp_by_any_numbers_stays_inside_the_image) {
           3e-5);  // a coordinate of 30 voxels is rounded to 2e-6 of one
 }
 
+TEST(fields, warping_halves_is_widening_warping_and_narrowing) {
+  for (Interpolation how : {Interpolation::nearest, Interpolation::linear, Interpolation::cubic})
+    for (Border border : {Border::zero, Border::extend})
+      hold(
+          [&](const Operations& target, Queue& queue, Extent n) {
+            const Halves image = narrowed(uniform(4 * voxels(moving_extent), -1, 2));
+            const Values wide = widened(image), u = wild(n);
+            Halves out(size(4 * voxels(n)));
+            Values floats(out.size());
+            target.warp_half(queue, image.data(), 4, moving_extent, u.data(), n, how, border, out.data(), nullptr);
+            target.warp(queue, wide.data(), 4, moving_extent, u.data(), n, how, border, floats.data(), nullptr);
+            const Values found = finite_only(widened(out));
+            CHECK(same_bits(found, finite_only(widened(narrowed(floats)))));
+            return found;
+          },
+          2e-3);  // two halves between 1 and 2 that follow each other
+}
+
 TEST(fields, warped_labels_are_labels_of_the_image_or_zero) {
   hold(
       [](const Operations& target, Queue& queue, Extent n) {

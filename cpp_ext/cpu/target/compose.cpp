@@ -8,7 +8,7 @@ namespace mmreg::MMREG_TARGET {
 void compose(Queue& queue, const float* first, const float* second, Extent n, float* out) {
   const std::int64_t size = voxels(n);
   parallel_rows(queue, n, [=](std::int64_t begin, std::int64_t end) {
-    const Source s = source(second, n);
+    const Source<float> s = source(second, n);
     const Displaced points{first, size};
     for_vectors_of_rows(n, begin, end, [&](Voxel v, auto count) MMREG_INLINE_LAMBDA {
       Floats value[3];

@@ -37,7 +37,7 @@ Inversion invert(Queue& queue, const float* u, Extent n, int iterations, float t
   Partial* parts = partial;
   parallel(queue, rows, grain, [&](std::int64_t begin, std::int64_t end) {
     Partial part{0, 0};
-    const Source s = source(u, n);
+    const Source<float> s = source(u, n);
     for_vectors_of_rows(n, begin, end, [&](Voxel v, auto count) {
       const Floats at[3] = {splat(float(v.z)), splat(float(v.y)), to_floats(v.x + lane_numbers())};
       Inverse inverse = fixed_point(

@@ -1,6 +1,9 @@
 // An image on another grid, through an affine map of indices.
-#include "cpu/target/operations.h"
+// clang-format off: the second is written in terms of the first
 #include "cpu/target/sampling.h"
+#include "core/sample_image.h"
+// clang-format on
+#include "cpu/target/operations.h"
 
 namespace mmreg::MMREG_TARGET {
 

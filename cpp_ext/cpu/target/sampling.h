@@ -9,8 +9,8 @@
 namespace mmreg::MMREG_TARGET {
 
 // C channels at points p.
-template <Interpolation kind, int C>
-MMREG_INLINE void sample(const Source& s, Border border, const Points& p, Floats (&value)[C]) {
+template <Interpolation kind, class T, int C>
+MMREG_INLINE void sample(const Source<T>& s, Border border, const Points& p, Floats (&value)[C]) {
   const Points c = clamp(p, s);
   using Rows = std::conditional_t<kind == Interpolation::linear, LinearRows, CubicRows>;
   bool found = false;
@@ -21,12 +21,12 @@ MMREG_INLINE void sample(const Source& s, Border border, const Points& p, Floats
 }
 
 // out[channel][voxel] = volume(points(voxel)) over a grid; `points(voxel, count)` gives the points of one vector.
-template <Interpolation kind, int C, class PointsOf>
-inline void sample_grid(Queue& queue, const float* volume, Extent m, Border border, Extent n, const PointsOf& points,
-                        float* out) {
+template <Interpolation kind, int C, class T, class PointsOf>
+inline void sample_grid(Queue& queue, const T* volume, Extent m, Border border, Extent n, const PointsOf& points,
+                        T* out) {
   const std::int64_t size = voxels(n);
   parallel_rows(queue, n, [=](std::int64_t begin, std::int64_t end) {
-    const Source s = source(volume, m);
+    const Source<T> s = source(volume, m);
     for_vectors_of_rows(n, begin, end, [&](Voxel v, auto count) MMREG_INLINE_LAMBDA {
       Floats value[C];
       sample<kind>(s, border, points(v, count), value);
@@ -35,28 +35,10 @@ inline void sample_grid(Queue& queue, const float* volume, Extent m, Border bord
   });
 }
 
-template <Interpolation kind, class PointsOf>
-inline void sample_channels(Queue& queue, const float* volume, int channels, Extent m, Border border, Extent n,
-                            const PointsOf& points, float* out) {
-  int k = 0;
-  for (; k + 3 <= channels; k += 3)
-    sample_grid<kind, 3>(queue, volume + k * voxels(m), m, border, n, points, out + k * voxels(n));
-  for (; k < channels; ++k)
-    sample_grid<kind, 1>(queue, volume + k * voxels(m), m, border, n, points, out + k * voxels(n));
-}
-
+// valid[voxel] = 1 where points(voxel) lie in the footprint of a volume on grid m, else 0.
 template <class PointsOf>
-inline void sample_image(Queue& queue, const float* volume, int channels, Extent m, Interpolation kind, Border border,
-                         Extent n, const PointsOf& points, float* out, std::uint8_t* valid) {
-  if (kind == Interpolation::nearest)
-    sample_channels<Interpolation::nearest>(queue, volume, channels, m, border, n, points, out);
-  else if (kind == Interpolation::linear)
-    sample_channels<Interpolation::linear>(queue, volume, channels, m, border, n, points, out);
-  else
-    sample_channels<Interpolation::cubic>(queue, volume, channels, m, border, n, points, out);
-  if (valid)
-    for_vectors(queue, n,
-                [=](Voxel v, auto count) { store_flags(valid + v.index, inside(points(v, count), m), count); });
+inline void mark_inside(Queue& queue, Extent m, Extent n, const PointsOf& points, std::uint8_t* valid) {
+  for_vectors(queue, n, [=](Voxel v, auto count) { store_flags(valid + v.index, inside(points(v, count), m), count); });
 }
 
 }  // namespace mmreg::MMREG_TARGET

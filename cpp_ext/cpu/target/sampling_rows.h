@@ -50,8 +50,8 @@ MMREG_INLINE Floats across(const Floats (&sum)[taps], const Floats (&weight)[tap
 }
 
 // Z x Y rows from the first that is needed. `narrow`: the columns of each tap lie within one vector.
-template <class Kernel, bool narrow, int Z, int Y, int C, int taps>
-MMREG_INLINE void add_rows(const Source& s, const Place<C, taps>& at, Floats (&value)[C]) {
+template <class Kernel, bool narrow, int Z, int Y, class T, int C, int taps>
+MMREG_INLINE void add_rows(const Source<T>& s, const Place<C, taps>& at, Floats (&value)[C]) {
   Floats y_weight[Y], sum[C][taps] = {};
   std::int64_t y_offset[Y];
   for (int j = 0; j < Y; ++j) {
@@ -61,10 +61,10 @@ MMREG_INLINE void add_rows(const Source& s, const Place<C, taps>& at, Floats (&v
 #pragma GCC unroll 2
   for (int i = 0; i < Z; ++i) {
     const Floats z_weight = Kernel::weight(at.z - float(i));
-    const float* plane = s.data + std::int64_t(Kernel::row(at.z0 + i, s.n.d)) * s.n.h * s.n.w;
+    const T* plane = s.data + std::int64_t(Kernel::row(at.z0 + i, s.n.d)) * s.n.h * s.n.w;
 #pragma GCC unroll 6
     for (int j = 0; j < Y; ++j) {
-      const float* row = plane + y_offset[j];
+      const T* row = plane + y_offset[j];
       const Floats weight = z_weight * y_weight[j];
       for (int k = 0; k < C; ++k, row += s.size) {
         if constexpr (narrow) {
@@ -80,14 +80,15 @@ MMREG_INLINE void add_rows(const Source& s, const Place<C, taps>& at, Floats (&v
 }
 
 // As above for any number of rows.
-template <class Kernel, int C, int taps>
-MMREG_INLINE void add_many_rows(const Source& s, const Place<C, taps>& at, int z_rows, int y_rows, Floats (&value)[C]) {
+template <class Kernel, class T, int C, int taps>
+MMREG_INLINE void add_many_rows(const Source<T>& s, const Place<C, taps>& at, int z_rows, int y_rows,
+                                Floats (&value)[C]) {
   Floats sum[C][taps] = {};
   for (int i = 0; i < z_rows; ++i) {
     const Floats z_weight = Kernel::weight(at.z - float(i));
-    const float* plane = s.data + std::int64_t(Kernel::row(at.z0 + i, s.n.d)) * s.n.h * s.n.w + at.x0;
+    const T* plane = s.data + std::int64_t(Kernel::row(at.z0 + i, s.n.d)) * s.n.h * s.n.w + at.x0;
     for (int j = 0; j < y_rows; ++j) {
-      const float* row = plane + std::int64_t(Kernel::row(at.y0 + j, s.n.h)) * s.n.w;
+      const T* row = plane + std::int64_t(Kernel::row(at.y0 + j, s.n.h)) * s.n.w;
       const Floats weight = z_weight * Kernel::weight(at.y - float(j));
       for (int k = 0; k < C; ++k, row += s.size) {
         const Floats low = load(row), high = load(row + lanes);
@@ -98,8 +99,8 @@ MMREG_INLINE void add_many_rows(const Source& s, const Place<C, taps>& at, int z
   for (int k = 0; k < C; ++k) value[k] = across(sum[k], at.weight);
 }
 
-template <class Kernel, bool narrow, int C, int taps>
-MMREG_INLINE void add_touched(const Source& s, const Place<C, taps>& at, Floats (&value)[C]) {
+template <class Kernel, bool narrow, class T, int C, int taps>
+MMREG_INLINE void add_touched(const Source<T>& s, const Place<C, taps>& at, Floats (&value)[C]) {
   if (at.more_z + at.more_y == 0)
     add_rows<Kernel, narrow, taps, taps>(s, at, value);
   else if (at.more_z == 0 && at.more_y == 1)
@@ -114,8 +115,8 @@ MMREG_INLINE void add_touched(const Source& s, const Place<C, taps>& at, Floats 
 
 // Moves the columns of tap t to start at x0 + t if each then fits into one vector. Worth it only where permuting two
 // vectors costs more than permuting one.
-template <int C, int taps>
-MMREG_INLINE bool narrowed(const Source& s, Place<C, taps>& at) {
+template <class T, int C, int taps>
+MMREG_INLINE bool narrowed(const Source<T>& s, Place<C, taps>& at) {
   if (lanes != 8) return false;
   const int by = at.column[0][0];
   Ints reach{};
@@ -134,8 +135,8 @@ MMREG_INLINE void set_rows(const Points& c, int z_first, int y_first, Place<C, t
 
 constexpr int most_rows = 6;  // along an axis, beyond those of one point: gathering is cheaper than many more
 
-template <class Kernel, int C, int taps>
-MMREG_INLINE bool sample_spread(const Source& s, const Points& c, Ints z, Ints y, Place<C, taps>& at,
+template <class Kernel, class T, int C, int taps>
+MMREG_INLINE bool sample_spread(const Source<T>& s, const Points& c, Ints z, Ints y, Place<C, taps>& at,
                                 Floats (&value)[C]) {
   const int z_first = smallest(z), y_first = smallest(y), more_z = largest(z) - z_first, more_y = largest(y) - y_first;
   if (more_z + more_y > most_rows) return false;
@@ -145,8 +146,8 @@ MMREG_INLINE bool sample_spread(const Source& s, const Points& c, Ints z, Ints y
 }
 
 // False, and no values, if the points are too far apart for this. `c` is inside of the volume's box.
-template <class Kernel, int C>
-MMREG_INLINE bool sample_rows(const Source& s, const Points& c, Floats (&value)[C]) {
+template <class Kernel, class T, int C>
+MMREG_INLINE bool sample_rows(const Source<T>& s, const Points& c, Floats (&value)[C]) {
   constexpr int taps = Kernel::taps;
   if (s.n.w < window) return false;
   const Ints z = truncate(c.z), y = truncate(c.y), za = splat(z[0]), ya = splat(y[0]);

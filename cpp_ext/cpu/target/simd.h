@@ -283,18 +283,38 @@ MMREG_INLINE int largest(Ints v) {
 }
 
 // IEEE binary16, in hardware or by exact integer arithmetic; both round to nearest even.
-MMREG_INLINE Floats load(const Half* p) {
+MMREG_INLINE Floats widen(Shorts half) {
 #if defined(__AVX512F__)
-  return Floats(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+  return Floats(_mm512_cvtph_ps(__m256i(half)));
 #elif defined(__F16C__)
-  return Floats(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+  return Floats(_mm256_cvtph_ps(__m128i(half)));
 #else
-  const Words h = __builtin_convertvector(Shorts(*reinterpret_cast<const ShortsAnywhere*>(p)), Words);
+  const Words h = __builtin_convertvector(half, Words);
   const Words magnitude = (h & 0x7fff) << 13;  // exponent and mantissa in place; the bias is put right by 2^112
   const Ints special = magnitude >= (0x7c00u << 13);
   const Words value = reinterpret_cast<Words>(reinterpret_cast<Floats>(magnitude) * 0x1p112f);
   return reinterpret_cast<Floats>((special ? magnitude | 0x7f800000u : value) | (h & 0x8000) << 16);
 #endif
+}
+
+MMREG_INLINE Floats load(const Half* p) { return widen(Shorts(*reinterpret_cast<const ShortsAnywhere*>(p))); }
+
+MMREG_INLINE Floats gather(const Half* base, Ints index) {
+  Shorts v{};
+  for (int i = 0; i < lanes; ++i) v[i] = base[index[i]].bits;
+  return widen(v);
+}
+
+MMREG_INLINE NextTo gather_pairs(const Half* base, Ints index) {
+#if defined(__AVX512F__)
+  const Words pairs = Words(_mm512_i32gather_epi32(__m512i(index), base, 2));
+#elif defined(__AVX2__)
+  const Words pairs = Words(_mm256_i32gather_epi32(reinterpret_cast<const int*>(base), __m256i(index), 2));
+#else
+  Words pairs{};
+  for (int i = 0; i < lanes; ++i) pairs[i] = base[index[i]].bits | std::uint32_t(base[index[i] + 1].bits) << 16;
+#endif
+  return {widen(__builtin_convertvector(pairs & 0xffffu, Shorts)), widen(__builtin_convertvector(pairs >> 16, Shorts))};
 }
 
 MMREG_INLINE void store(Half* p, Floats v) {

@@ -10,6 +10,12 @@ struct Whole {};  // a count of all lanes, known to the compiler; the other coun
 MMREG_INLINE Floats load(const float* p, Whole) { return load(p); }
 MMREG_INLINE void store(float* p, Floats v, Whole) { store(p, v); }
 MMREG_INLINE void store(std::int32_t* p, Ints v, Whole) { store(p, v); }
+MMREG_INLINE void store(Half* p, Floats v, Whole) { store(p, v); }
+MMREG_INLINE void store(Half* p, Floats v, int count) {
+  Half all[lanes];
+  store(all, v);
+  std::memcpy(p, all, std::size_t(count) * sizeof(Half));
+}
 
 typedef std::uint8_t Bytes __attribute__((vector_size(lanes)));
 
