@@ -104,6 +104,21 @@ for _roughness in ROUGHNESS:
 case("warp/3 channels, smooth")(warp_case(3, "smooth"))
 
 
+@case("warp_half/smooth")
+def warp_half(shape: Shape) -> Case:
+    moving, u = random_image(shape).astype(np.float16), displacement(shape, "smooth")
+    out = np.empty((1, *shape), np.float16)
+    wide = torch_grid_sample(moving.astype(np.float32), u)
+    library = {"torch": lambda: np.asarray(wide()).astype(np.float16)}
+    return Case(
+        run=lambda target, threads: _native.warp(moving, u, out=out, threads=threads, target=target),
+        voxels=u[0].size,
+        bytes=16 * u[0].size,
+        check=answer(library["torch"], 2e-3),  # a half below 1, and positions as above
+        libraries=library,
+    )
+
+
 @case("warp/cubic, smooth")
 def warp_cubic(shape: Shape) -> Case:
     moving, u = _native.prefilter(random_image(shape)), displacement(shape, "smooth")

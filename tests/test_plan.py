@@ -207,6 +207,13 @@ def test_a_graph_sees_every_new_scan(on_device, scans):
     np.testing.assert_array_equal(used(fixed, 2 * moving).warped, on_device()(fixed, 2 * moving).warped)
 
 
+def test_an_array_of_the_device_is_given_out_as_the_type_it_has(queue):
+    for dtype, name in ((np.float32, "float32"), (np.uint8, "another type")):
+        given = there(queue, np.ones(5, dtype))
+        address, shape, _, found = _native.device_view(given.__dlpack__())
+        assert (address, tuple(shape), found) == (given.address, (5,), name)
+
+
 @pytest.mark.parametrize("kind", ["dlpack", "interface", "interface on a stream"])
 def test_arrays_of_the_device_are_taken_as_they_are(on_device, queue, scans, kind):
     plan, arrays = on_device(), [there(queue, scan.as_float32()) for scan in scans]

@@ -7,7 +7,6 @@
 #include <nanobind/stl/variant.h>
 
 #include <cstdlib>
-#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,8 +35,17 @@ Extent extent(const Array& a, int first) {
   return {int(a.shape(first)), int(a.shape(first + 1)), int(a.shape(first + 2))};
 }
 
+using Dimensions = std::vector<std::int64_t>;
+
+template <class Array>
+bool has_shape(const Array& a, const Dimensions& shape) {
+  bool same = a.ndim() == shape.size();
+  for (std::size_t i = 0; same && i < shape.size(); ++i) same = std::int64_t(a.shape(i)) == shape[i];
+  return same;
+}
+
 template <class T>
-Out<T> make(std::initializer_list<std::int64_t> shape) {
+Out<T> make(const Dimensions& shape) {
   std::size_t dims[8], rank = 0, count = 1;
   for (std::int64_t s : shape) dims[rank++] = std::size_t(s), count *= std::size_t(s);
   T* data = static_cast<T*>(allocate_aligned(count * sizeof(T)));
@@ -56,11 +64,9 @@ Border border_of(const std::string& name);   // ValueError if it is none
 void require(bool ok, const char* message);  // ValueError
 
 template <class T>
-Out<T> make(std::initializer_list<std::int64_t> shape, const Into<T>& out) {
+Out<T> make(const Dimensions& shape, const Into<T>& out) {
   if (!out) return make<T>(shape);
-  bool same = out->ndim() == shape.size();
-  for (std::size_t i = 0; same && i < shape.size(); ++i) same = std::int64_t(out->shape(i)) == shape.begin()[i];
-  require(same, "out must have the shape of the result");
+  require(has_shape(*out, shape), "out must have the shape of the result");
   return Out<T>(*out);
 }
 
@@ -100,6 +106,7 @@ class Call {
     return static_cast<decltype(array.data())>(there(array.data(), array.size() * sizeof(*array.data()), true, true));
   }
   const std::uint8_t* in(const Mask& mask) { return mask ? in(*mask) : nullptr; }
+  std::uint8_t* out(const Into<std::uint8_t>& flags) { return flags ? out(*flags) : nullptr; }
 
  private:
   struct Staged {

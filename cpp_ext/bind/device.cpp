@@ -50,9 +50,10 @@ void bind_device(nb::module_& m) {
       .def("release", &DeviceQueue::release, "memory"_a)
       .def("upload", &DeviceQueue::upload, "to"_a, "array"_a)
       .def("download", &DeviceQueue::download, "into"_a.noconvert(), "memory"_a, "Waits for the queue.")
-      .def("array", &DeviceQueue::array, "memory"_a, "shape"_a, "owner"_a = nb::none(),
-           "Memory of this queue as float32 of a shape, which lives as long as its owner; without one it must outlive "
-           "the array.")
+      .def(
+          "array", &DeviceQueue::array, "memory"_a, "shape"_a, "owner"_a = nb::none(), "dtype"_a = "float32",
+          "Memory of this queue as float32, float16 or uint8 of a shape, which lives as long as its owner; without one "
+          "it must outlive the array.")
       .def_prop_ro("target", &DeviceQueue::target, "As it was made with.")
       .def_prop_ro("number", &DeviceQueue::number, "Of its device.")
       .def("copy", &DeviceQueue::copy, "to"_a, "from_"_a, "bytes"_a, "Within the device.")

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bind/devices.h"
+#include "bind/half.h"
 
 namespace mmreg::bind {
 
@@ -86,10 +87,11 @@ class DeviceQueue {
   void trim() { place_.operations->trim(*place_.queue); }
 
   // Memory of this queue as an array that every function of the module takes.
-  nb::object array(std::uintptr_t memory, const std::vector<std::size_t>& shape, nb::handle owner) {
-    using Array = nb::ndarray<nb::array_api, float, nb::c_contig, nb::device::cuda>;
-    return nb::cast(Array(reinterpret_cast<void*>(memory), shape.size(), shape.data(), owner, nullptr,
-                          nb::dtype<float>(), nb::device::cuda::value, number_),
+  nb::object array(std::uintptr_t memory, const std::vector<std::size_t>& shape, nb::handle owner,
+                   const std::string& type) {
+    using Array = nb::ndarray<nb::array_api, nb::c_contig, nb::device::cuda>;
+    return nb::cast(Array(reinterpret_cast<void*>(memory), shape.size(), shape.data(), owner, nullptr, dtype_of(type),
+                          nb::device::cuda::value, number_),
                     nb::rv_policy::reference);
   }
 
@@ -110,6 +112,13 @@ class DeviceQueue {
   Place& place() { return place_; }
 
  private:
+  static nb::dlpack::dtype dtype_of(const std::string& name) {
+    if (name == "float32") return nb::dtype<float>();
+    if (name == "uint8") return nb::dtype<std::uint8_t>();
+    if (name != "float16") throw nb::value_error("dtype must be 'float32', 'float16' or 'uint8'");
+    return nb::dtype<Half>();
+  }
+
   void* stream_pointer() { return library_->stream_of(*place_.queue); }
 
   std::string target_;

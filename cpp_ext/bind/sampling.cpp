@@ -26,77 +26,137 @@ static void require_indexable(std::size_t size, const char* message) {
   require(size > 0 && size <= std::size_t(INT_MAX), message);
 }
 
-static void require_displacement(const In<float, 4>& u) {
-  require(u.shape(0) == 3, "displacement must have shape (3, D, H, W), in voxels of its grid");
+// One volume or several: the functions that warp take a leading batch axis.
+template <class T>
+using Volumes = nb::ndarray<const T, nb::c_contig>;
+
+struct Layout {  // of volumes, each (channels, d, h, w), or (d, h, w) for labels
+  bool batched;
+  std::int64_t batch;
+  int channels;
+  Extent n;
+
+  std::int64_t size() const { return channels * voxels(n); }  // of one volume
+  Dimensions grid() const { return batched ? Dimensions{batch, n.d, n.h, n.w} : Dimensions{n.d, n.h, n.w}; }
+  Dimensions with(int planes) const {
+    return batched ? Dimensions{batch, planes, n.d, n.h, n.w} : Dimensions{planes, n.d, n.h, n.w};
+  }
+};
+
+// `rank` without the batch axis: 4, or 3 for labels.
+template <class Array>
+static Layout layout_of(const Array& a, const std::string& name, std::size_t rank = 4) {
+  const bool batched = a.ndim() == rank + 1;
+  const std::string axes = rank == 4 ? "C, D, H, W)" : "D, H, W)";
+  require(batched || a.ndim() == rank, (name + " must have shape ([B,] " + axes).c_str());
+  const std::size_t first = a.ndim() - 3;  // of the axes of a volume
+  require_indexable(a.shape(first) * a.shape(first + 1) * a.shape(first + 2),
+                    (name + " must have 1 to 2**31 - 1 voxels").c_str());
+  return {batched, batched ? std::int64_t(a.shape(0)) : 1, rank == 4 ? int(a.shape(first - 1)) : 1,
+          extent(a, int(first))};
 }
 
-using Validity = std::optional<nb::ndarray<std::uint8_t, nb::ndim<3>, nb::c_contig>>;
-
-static std::uint8_t* mask_of(Validity& mask, Extent n) {
-  if (!mask) return nullptr;
-  require(int(mask->shape(0)) == n.d && int(mask->shape(1)) == n.h && int(mask->shape(2)) == n.w,
-          "valid must have the shape of the output grid");
-  return mask->data();
+static Layout displacement_of(const Volumes<float>& u) {
+  const Layout layout = layout_of(u, "displacement");
+  require(layout.channels == 3, "displacement must have shape ([B,] 3, D, H, W), in voxels of its grid");
+  return layout;
 }
 
-static Out<float> warp(In<float, 4> moving, In<float, 4> u, const std::string& interpolation, const std::string& border,
-                       Validity valid, Into<float> into, int threads, const Target& target) {
-  require_displacement(u);
-  require_indexable(moving.shape(1) * moving.shape(2) * moving.shape(3), "moving must have 1 to 2**31 - 1 voxels");
-  const Extent m = extent(moving, 1), n = extent(u, 1);
-  const int channels = int(moving.shape(0));
+static void require_same_batch(const Layout& a, const Layout& b) {
+  require(a.batched == b.batched && a.batch == b.batch, "all arrays must have the same batch axis, or none");
+}
+
+static void require_grid(const Layout& upstream, const Layout& u) {
+  require(upstream.n.d == u.n.d && upstream.n.h == u.n.h && upstream.n.w == u.n.w,
+          "upstream must be on the displacement's grid");
+  require_same_batch(upstream, u);
+}
+
+static void require_mask(const Into<std::uint8_t>& valid, const Dimensions& grid) {
+  require(!valid || has_shape(*valid, grid), "valid must have the shape of the output grid");
+}
+
+static auto warp_of(const Operations& operations, const float*) { return operations.warp; }
+static auto warp_of(const Operations& operations, const Half*) { return operations.warp_half; }
+
+template <class T>
+static Out<T> warp(const Volumes<T>& moving, const Volumes<float>& u, const std::string& interpolation,
+                   const std::string& border, const Into<std::uint8_t>& valid, const Into<T>& into, int threads,
+                   const Target& target) {
+  const Layout to = displacement_of(u), from = layout_of(moving, "moving");
+  require_same_batch(from, to);
+  require_mask(valid, to.grid());
   const Interpolation kind = interpolation_of(interpolation);
   const Border edge = border_of(border);
-  std::uint8_t* const flags = mask_of(valid, n);
-  Out<float> out = make<float>({channels, n.d, n.h, n.w}, into);
+  Out<T> out = make<T>(to.with(from.channels), into);
   Call call(target, threads);
-  call->warp(call.queue(), call.in(moving), channels, m, call.in(u), n, kind, edge, call.out(out),
-             call.out(flags, std::size_t(voxels(n))));
+  const T* const image = call.in(moving);
+  const float* const field = call.in(u);
+  T* const warped = call.out(out);
+  std::uint8_t* const flags = call.out(valid);
+  const std::int64_t size = voxels(to.n);
+  for (std::int64_t b = 0; b < to.batch; ++b)
+    warp_of(call.operations(), image)(call.queue(), image + b * from.size(), from.channels, from.n,
+                                      field + b * to.size(), to.n, kind, edge, warped + b * from.channels * size,
+                                      flags ? flags + b * size : nullptr);
   return out;
 }
 
-static Out<std::int32_t> warp_labels(In<std::int32_t, 3> moving, In<float, 4> u, int threads, const Target& target) {
-  require_displacement(u);
-  require_indexable(moving.size(), "moving must have 1 to 2**31 - 1 voxels");
-  const Extent n = extent(u, 1);
-  Out<std::int32_t> out = make<std::int32_t>({n.d, n.h, n.w});
+static Out<std::int32_t> warp_labels(const Volumes<std::int32_t>& moving, const Volumes<float>& u, int threads,
+                                     const Target& target) {
+  const Layout to = displacement_of(u), from = layout_of(moving, "moving", 3);
+  require_same_batch(from, to);
+  Out<std::int32_t> out = make<std::int32_t>(to.grid());
   Call call(target, threads);
-  call->warp_labels(call.queue(), call.in(moving), extent(moving, 0), call.in(u), n, call.out(out));
+  const std::int32_t* const labels = call.in(moving);
+  const float* const field = call.in(u);
+  std::int32_t* const warped = call.out(out);
+  for (std::int64_t b = 0; b < to.batch; ++b)
+    call->warp_labels(call.queue(), labels + b * from.size(), from.n, field + b * to.size(), to.n,
+                      warped + b * voxels(to.n));
   return out;
 }
 
-static Out<float> warp_slope(In<float, 4> moving, In<float, 4> u, In<float, 4> upstream, const std::string& border,
-                             Into<float> into, int threads, const Target& target) {
-  require_displacement(u);
-  require_indexable(moving.shape(1) * moving.shape(2) * moving.shape(3), "moving must have 1 to 2**31 - 1 voxels");
-  require(upstream.shape(0) == moving.shape(0), "upstream must have the channels of moving");
-  for (int a = 1; a < 4; ++a) require(upstream.shape(a) == u.shape(a), "upstream must be on the displacement's grid");
-  const Extent n = extent(u, 1);
+static Out<float> warp_slope(const Volumes<float>& moving, const Volumes<float>& u, const Volumes<float>& upstream,
+                             const std::string& border, const Into<float>& into, int threads, const Target& target) {
+  const Layout to = displacement_of(u), from = layout_of(moving, "moving"), given = layout_of(upstream, "upstream");
+  require(given.channels == from.channels, "upstream must have the channels of moving");
+  require_same_batch(from, to);
+  require_grid(given, to);
   const Border edge = border_of(border);
-  Out<float> out = make<float>({3, n.d, n.h, n.w}, into);
+  Out<float> out = make<float>(to.with(3), into);
   Call call(target, threads);
-  call->warp_slope(call.queue(), call.in(moving), int(moving.shape(0)), extent(moving, 1), call.in(u), n, edge,
-                   call.in(upstream), call.out(out));
+  const float *const image = call.in(moving), *const field = call.in(u), *const weight = call.in(upstream);
+  float* const gradient = call.out(out);
+  for (std::int64_t b = 0; b < to.batch; ++b)
+    call->warp_slope(call.queue(), image + b * from.size(), from.channels, from.n, field + b * to.size(), to.n, edge,
+                     weight + b * given.size(), gradient + b * to.size());
   return out;
 }
 
-static Out<float> warp_adjoint(In<float, 4> upstream, In<float, 4> u, std::tuple<int, int, int> shape,
-                               const std::string& border, Into<float> into, int threads, const Target& target) {
-  require_displacement(u);
-  for (int a = 1; a < 4; ++a) require(upstream.shape(a) == u.shape(a), "upstream must be on the displacement's grid");
-  const Extent n = extent(u, 1), m = {std::get<0>(shape), std::get<1>(shape), std::get<2>(shape)};
+static Out<float> warp_adjoint(const Volumes<float>& upstream, const Volumes<float>& u, std::tuple<int, int, int> shape,
+                               const std::string& border, const Into<float>& into, int threads, const Target& target) {
+  const Layout to = displacement_of(u), given = layout_of(upstream, "upstream");
+  require_grid(given, to);
+  const Extent m = {std::get<0>(shape), std::get<1>(shape), std::get<2>(shape)};
   require(m.d > 0 && m.h > 0 && m.w > 0, "shape must be three positive numbers");
   require_indexable(std::size_t(voxels(m)), "shape must have 1 to 2**31 - 1 voxels");
+  const Layout back = {to.batched, to.batch, given.channels, m};
   const Border edge = border_of(border);
-  Out<float> out = make<float>({std::int64_t(upstream.shape(0)), m.d, m.h, m.w}, into);
+  Out<float> out = make<float>(back.with(back.channels), into);
   Call call(target, threads);
-  call->warp_adjoint(call.queue(), call.in(upstream), int(upstream.shape(0)), call.in(u), n, edge, m, call.out(out));
+  const float *const weight = call.in(upstream), *const field = call.in(u);
+  float* const gradient = call.out(out);
+  for (std::int64_t b = 0; b < to.batch; ++b)
+    call->warp_adjoint(call.queue(), weight + b * given.size(), given.channels, field + b * to.size(), to.n, edge, m,
+                       gradient + b * back.size());
   return out;
 }
 
 static Out<float> resample_affine(In<float, 4> moving, HostIn<double, 2> map, std::tuple<int, int, int> shape,
-                                  const std::string& interpolation, const std::string& border, Validity valid,
-                                  Into<float> into, int threads, const Target& target) {
+                                  const std::string& interpolation, const std::string& border,
+                                  const Into<std::uint8_t>& valid, const Into<float>& into, int threads,
+                                  const Target& target) {
   require(map.shape(0) == 3 && map.shape(1) == 4, "index_map must have shape (3, 4): output index to moving index");
   for (int i = 0; i < 12; ++i) require(std::isfinite(map.data()[i]), "index_map must be finite");
   require_indexable(moving.shape(1) * moving.shape(2) * moving.shape(3), "moving must have 1 to 2**31 - 1 voxels");
@@ -105,11 +165,11 @@ static Out<float> resample_affine(In<float, 4> moving, HostIn<double, 2> map, st
   const int channels = int(moving.shape(0));
   const Interpolation kind = interpolation_of(interpolation);
   const Border edge = border_of(border);
-  std::uint8_t* const flags = mask_of(valid, n);
+  require_mask(valid, {n.d, n.h, n.w});
   Out<float> out = make<float>({channels, n.d, n.h, n.w}, into);
   Call call(target, threads);
   call->resample_affine(call.queue(), call.in(moving), channels, extent(moving, 1), map.data(), n, kind, edge,
-                        call.out(out), call.out(flags, std::size_t(voxels(n))));
+                        call.out(out), call.out(valid));
   return out;
 }
 
@@ -122,9 +182,13 @@ static Out<float> prefilter(In<float, 4> image, int threads, const Target& targe
 }
 
 void bind_sampling(nb::module_& m) {
-  m.def("warp", &warp, "moving"_a.noconvert(), "displacement"_a.noconvert(), "interpolation"_a = "linear",
-        "border"_a = "zero", "valid"_a.noconvert() = nb::none(), "out"_a.noconvert() = nb::none(), "threads"_a = 0,
-        "target"_a = "");
+  const auto def_warp = [&](auto f, const char* about) {
+    m.def("warp", f, "moving"_a.noconvert(), "displacement"_a.noconvert(), "interpolation"_a = "linear",
+          "border"_a = "zero", "valid"_a.noconvert() = nb::none(), "out"_a.noconvert() = nb::none(), "threads"_a = 0,
+          "target"_a = "", about);
+  };
+  def_warp(&warp<float>, "moving(p + u(p)); all arrays with or without a leading batch axis.");
+  def_warp(&warp<Half>, "The same of float16, computed in float32.");
   m.def("warp_slope", &warp_slope, "moving"_a.noconvert(), "displacement"_a.noconvert(), "upstream"_a.noconvert(),
         "border"_a = "zero", "out"_a.noconvert() = nb::none(), "threads"_a = 0, "target"_a = "",
         "Derivative of the sum of upstream times the linear warp by the displacement.");

@@ -54,7 +54,8 @@ class DeviceArray:
         return CUDA_IN_DLPACK[0], self.queue.number
 
     def __dlpack__(self, **options: Any) -> object:
-        capsule: object = self.queue.array(self.address, self.shape, self).__dlpack__(**options)
+        ours = self.queue.array(self.address, self.shape, self, self.dtype.name)
+        capsule: object = ours.__dlpack__(**options)
         return capsule
 
     def to_numpy(self) -> Array:

@@ -19,11 +19,11 @@ def queue(request):
 def there(queue, array):
     memory = queue.allocate(array.nbytes)
     queue.upload(memory, array)
-    return memory, queue.array(memory, array.shape)
+    return memory, queue.array(memory, array.shape, dtype=array.dtype.name)
 
 
-def back(queue, memory, shape):
-    array = np.empty(shape, np.float32)
+def back(queue, memory, shape, dtype=np.float32):
+    array = np.empty(shape, dtype)
     queue.download(array.reshape(-1).view(np.uint8), memory)
     return array
 
@@ -34,6 +34,28 @@ def test_a_result_stays_on_the_device(queue, rng):
     memory, out = there(queue, np.zeros(SHAPE, np.float32))
     _native.warp(there(queue, moving)[1], there(queue, u)[1], out=out, target=queue)
     np.testing.assert_allclose(back(queue, memory, SHAPE), _native.warp(moving, u), atol=1e-5)
+
+
+def test_a_batch_of_halves_stays_on_the_device(queue, rng):
+    moving = rng.normal(0, 1, (2, *SHAPE)).astype(np.float16)
+    u = rng.normal(0, 1, (2, *SHAPE)).astype(np.float32)
+    memory, out = there(queue, np.zeros_like(moving))
+    _native.warp(there(queue, moving)[1], there(queue, u)[1], out=out, target=queue)
+    found = back(queue, memory, moving.shape, np.float16)
+    np.testing.assert_allclose(found, _native.warp(moving, u), atol=2e-3)  # 2^-9: a half between 2 and 4
+    with pytest.raises(ValueError, match="float16"):
+        queue.array(memory, moving.shape, dtype="float64")
+
+
+def test_a_mask_stays_on_the_device(queue, rng):
+    moving = rng.normal(0, 1, SHAPE).astype(np.float32)
+    u = rng.normal(0, 4, SHAPE).astype(np.float32)
+    memory, valid = there(queue, np.full(SHAPE[1:], 7, np.uint8))
+    _native.warp(moving, u, valid=valid, target=queue)
+    expected = np.empty(SHAPE[1:], np.uint8)
+    _native.warp(moving, u, valid=expected)
+    np.testing.assert_array_equal(back(queue, memory, SHAPE[1:], np.uint8), expected)
+    assert set(np.unique(expected)) == {0, 1}
 
 
 def test_arrays_of_the_host_and_of_the_device_go_together(queue, rng):

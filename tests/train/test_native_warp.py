@@ -112,8 +112,31 @@ def test_memory_in_any_order_is_taken(device):
     torch.testing.assert_close(native.warp(strange, last, "zero"), native.warp(image, displacement, "zero"))
 
 
-def test_half_images_are_warped_in_float32(device):
-    image, displacement = case((6, 7, 8), device)
-    warped = layers.warp(image.half(), displacement)
-    assert warped.dtype == torch.float16
-    torch.testing.assert_close(warped.float(), layers.warp(image, displacement), atol=2e-3, rtol=1e-3)
+@pytest.mark.parametrize("size", SIZES)
+def test_half_images_are_warped_and_differentiated_in_float32(size, device):
+    image, displacement = case(size, device)
+    image = image.half()
+    upstream = torch.randn(2, 3, *size, device=device).half()
+    found = []
+    for given in (image, image.float()):
+        leaves = [given.clone().requires_grad_(), displacement.clone().requires_grad_()]
+        warped = layers.warp(*leaves)
+        warped.backward(upstream.to(warped.dtype))
+        found.append([warped.half(), leaves[0].grad.half(), leaves[1].grad])
+        assert warped.dtype == leaves[0].grad.dtype == given.dtype
+    for mine, theirs in zip(*found, strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_a_batch_is_one_call_of_the_compiled_module(device, monkeypatch):
+    calls = []
+    run = native._run
+    monkeypatch.setattr(native, "_run", lambda *given, **named: calls.append(given) or run(*given, **named))
+    leaves = [tensor.requires_grad_() for tensor in case((6, 7, 8), device, batch=4)]
+    native.warp(*leaves, "zero").sum().backward()
+    assert sorted(name for name, *_ in calls) == ["warp", "warp_adjoint", "warp_slope"]
+
+
+def test_no_sample_at_all_is_a_batch(device):
+    image, displacement = case((6, 7, 8), device, batch=0)
+    assert native.warp(image, displacement, "zero").shape == (0, 3, 6, 7, 8)

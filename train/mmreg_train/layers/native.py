@@ -18,48 +18,41 @@ from mmreg_rt import _native as compiled
 native: Any = compiled  # a compiled module, without types
 
 
-def _planes(tensor: Tensor) -> Tensor:
-    """``(C, D, H, W)`` of a sample ``(C, ...)`` in two or three dimensions."""
-    return tensor if tensor.dim() == 4 else tensor[:, None]
+def _volumes(images: Tensor) -> Tensor:
+    """``(B, C, D, H, W)``: a 2-D image is a volume with one plane."""
+    return (images if images.dim() == 5 else images[:, :, None]).contiguous()
 
 
 def _vectors(displacement: Tensor) -> Tensor:
-    """``(3, D, H, W)``: along the axis that a 2-D displacement lacks nothing moves."""
+    """``(B, 3, D, H, W)``: along the axis that a 2-D displacement lacks nothing moves."""
     if displacement.dim() == 4:
-        return displacement
-    return torch.cat([torch.zeros_like(displacement[:1]), displacement])[:, None]
+        displacement = torch.cat([torch.zeros_like(displacement[:, :1]), displacement], 1)
+    return _volumes(displacement)
 
 
 @torch.library.custom_op("mmreg::warp", mutates_args=())
 def warp(image: Tensor, displacement: Tensor, border: str) -> Tensor:
-    """``image(p + u(p))``, linear; ``border`` is "zero" or "extend"."""
+    """``image(p + u(p))``, linear; ``border`` is "zero" or "extend". Float16 is computed in float32."""
     out = image.new_empty(*image.shape[:2], *displacement.shape[2:])
-    for one, u, into in zip(image.contiguous(), displacement.contiguous(), out, strict=True):
-        _run("warp", (_planes(one), _vectors(u)), _planes(into), border=border)
+    _run("warp", (_volumes(image), _vectors(displacement)), _volumes(out), border=border)
     return out
 
 
 @torch.library.custom_op("mmreg::warp_slope", mutates_args=())
 def warp_slope(image: Tensor, displacement: Tensor, upstream: Tensor, border: str) -> Tensor:
-    """Derivative of the sum of ``upstream`` times the warp, by the displacement."""
+    """Derivative of the sum of ``upstream`` times the warp, by the displacement. All are float32."""
     out = torch.empty_like(displacement, memory_format=torch.contiguous_format)
-    dims = displacement.shape[1]
-    samples = zip(image.contiguous(), displacement.contiguous(), upstream.contiguous(), out, strict=True)
-    for one, u, given, into in samples:
-        vectors = _vectors(u)
-        found = into if dims == 3 else torch.empty_like(vectors)
-        _run("warp_slope", (_planes(one), vectors, _planes(given)), found, border=border)
-        if dims == 2:
-            into.copy_(found[1:, 0])
-    return out
+    vectors = _vectors(displacement)
+    found = out if displacement.dim() == 5 else torch.empty_like(vectors)
+    _run("warp_slope", (_volumes(image), vectors, _volumes(upstream)), found, border=border)
+    return out if displacement.dim() == 5 else out.copy_(found[:, 1:, 0])
 
 
 @torch.library.custom_op("mmreg::warp_adjoint", mutates_args=())
 def warp_adjoint(upstream: Tensor, displacement: Tensor, size: list[int], border: str) -> Tensor:
     """The same derivative by the image, whose size along its axes is given."""
     out = upstream.new_empty(*upstream.shape[:2], *size)
-    for given, u, into in zip(upstream.contiguous(), displacement.contiguous(), out, strict=True):
-        _run("warp_adjoint", (_planes(given), _vectors(u)), _planes(into), border=border)
+    _run("warp_adjoint", (_volumes(upstream), _vectors(displacement)), _volumes(out), border=border)
     return out
 
 
@@ -86,10 +79,11 @@ def _remember(ctx: Any, inputs: tuple[Tensor, Tensor, str], output: Tensor) -> N
 def _derivatives(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
     image, displacement = ctx.saved_tensors
     by_image = by_displacement = None
+    upstream = upstream.float()
     if ctx.needs_input_grad[0]:
-        by_image = warp_adjoint(upstream, displacement, list(image.shape[2:]), ctx.border)
+        by_image = warp_adjoint(upstream, displacement, list(image.shape[2:]), ctx.border).to(image.dtype)
     if ctx.needs_input_grad[1]:
-        by_displacement = warp_slope(image, displacement, upstream, ctx.border)
+        by_displacement = warp_slope(image.float(), displacement, upstream, ctx.border)
     return by_image, by_displacement, None
 
 
@@ -97,11 +91,11 @@ warp.register_autograd(_derivatives, setup_context=_remember)
 
 
 def _run(operation: str, tensors: tuple[Tensor, ...], into: Tensor, border: str) -> None:
-    """One sample through an operation of the compiled module; ``into`` is filled.
+    """A batch through an operation of the compiled module; ``into`` is filled.
 
     On a device it is put on torch's current stream, and nothing waits for it.
     """
-    shape = [tuple(into.shape[1:])] if operation == "warp_adjoint" else []
+    shape = [tuple(into.shape[2:])] if operation == "warp_adjoint" else []
     target: Any = ""
     if into.is_cuda:
         target = _queue(into.device.index, torch.cuda.current_stream(into.device).cuda_stream)

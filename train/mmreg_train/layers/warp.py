@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from mmreg_train.layers import native
 
-_NATIVE = (torch.float32, torch.float16, torch.bfloat16)  # what the runtime's float32 warp stands for
+_NATIVE = (torch.float32, torch.float16, torch.bfloat16)  # what the runtime warps, in float32 arithmetic
 _MODES = {"linear": "bilinear", "nearest": "nearest"}  # torch says bilinear in 3-D as well
 _PADDINGS = {"zero": "zeros", "border": "border"}
 
@@ -45,7 +45,8 @@ def warp(image: Tensor, displacement: Tensor, *, mode: str = "linear", padding: 
         )
     if mode == "linear" and image.dtype in _NATIVE:
         border = "zero" if padding == "zero" else "extend"
-        made: Tensor = native.warp(image.float(), displacement.float(), border).to(image.dtype)
+        held = image if image.dtype == torch.float16 else image.float()
+        made: Tensor = native.warp(held, displacement.float(), border).to(image.dtype)
         return made
     return functional.grid_sample(
         image,
