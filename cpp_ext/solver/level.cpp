@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "solver/pull.h"
+
 namespace mmreg {
 namespace {
 
@@ -70,17 +72,15 @@ TableMemory<std::uint8_t> pooled_validity(const Operations& operations, Queue& q
                                           Extent n, const Factor& factor) {
   if (!valid) return {};
   const Extent m = extent_of(n, factor);
-  std::vector<std::uint8_t> from(std::size_t(voxels(n))), to(std::size_t(voxels(m)));
-  operations.download(queue, from.data(), valid, from.size());
-  std::size_t i = 0;
-  for (int z = 0; z < m.d; ++z)
-    for (int y = 0; y < m.h; ++y)
-      for (int x = 0; x < m.w; ++x) {
-        const int k = std::min(z * factor.f[0] + factor.f[0] / 2, n.d - 1),
-                  j = std::min(y * factor.f[1] + factor.f[1] / 2, n.h - 1);
-        to[i++] = from[(std::size_t(k) * n.h + j) * n.w + std::min(x * factor.f[2] + factor.f[2] / 2, n.w - 1)];
-      }
-  return uploaded(operations, queue, to);
+  AffineMap middle;  // of a block
+  for (int a = 0; a < 3; ++a) middle(a, a) = factor.f[a], middle(a, 3) = factor.f[a] / 2;
+  const TableMemory<float> from = numbers(operations, queue, valid, voxels(n)),
+                           to(operations, queue, std::size_t(voxels(m)));
+  TableMemory<std::uint8_t> flags(operations, queue, to.size());
+  operations.resample_affine(queue, from.data(), 1, n, middle.m, m, Interpolation::nearest, Border::extend, to.data(),
+                             nullptr);
+  operations.above(queue, to.data(), nullptr, voxels(m), 0.0f, flags.data());
+  return flags;
 }
 
 Level::Level(const Operations& operations, Queue& queue, const DeformInput& input, const DeformFacts& facts,

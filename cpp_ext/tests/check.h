@@ -25,4 +25,4 @@ void failed(const char* file, int line, const char* what, double a = 0, double b
 #define CHECK(condition) \
   if (!(condition)) ::mmreg::test::failed(__FILE__, __LINE__, #condition)
 #define CHECK_NEAR(a, b, tolerance) \
-  if (!(std::abs(double(a) - double(b)) <= tolerance)) ::mmreg::test::failed(__FILE__, __LINE__, #a " near " #b, a, b)
+  if (!(std::abs(double(a) - double(b)) <= (tolerance))) ::mmreg::test::failed(__FILE__, __LINE__, #a " near " #b, a, b)

@@ -41,12 +41,6 @@ class Profile:
         """For one size only, which is the fastest."""
         return Profile(tuple(extents), tuple(extents), tuple(extents))
 
-    def holds(self, extents: Sequence[int]) -> bool:
-        """Whether an engine of this profile takes them."""
-        return len(extents) == len(self.least) and all(
-            low <= extent <= high for low, extent, high in zip(self.least, extents, self.most, strict=True)
-        )
-
     def __str__(self) -> str:
         return " to ".join("x".join(map(str, extents)) for extents in dict.fromkeys((self.least, self.most)))
 
