@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mmreg_rt import _native, backends
-from mmreg_rt.backends import tensorrt_build
+from mmreg_rt.backends import tensorrt, tensorrt_build
 from mmreg_rt.backends.engine_cache import EngineCache
 from mmreg_rt.backends.tensorrt import Engines, TensorRt
 from mmreg_rt.backends.tensorrt_build import Profile, build
@@ -131,6 +131,22 @@ def test_an_engine_that_was_changed_is_not_built_again_silently(engines):
         engines().engine(profile)
     path.unlink()
     assert "built here" in engines().engine(profile)[1]
+
+
+@pytest.mark.filterwarnings("ignore:.*iming cache:DeprecationWarning")
+def test_what_a_build_found_out_is_given_to_the_next(engines, monkeypatch):
+    given = []
+
+    def spied(*arguments):
+        given.append(arguments[-1])
+        return build(*arguments)
+
+    monkeypatch.setattr(tensorrt_build, "KEEP_TIMINGS", (RTX,))
+    monkeypatch.setattr(tensorrt, "build", spied)
+    for extent in (8, 16):
+        engines().engine(Profile.fixed((extent,) * 3))
+    engines(driver=13020).engine(Profile.fixed((8, 8, 8)))
+    assert (given[0], bool(given[1]), given[2]) == (b"", True, b"")  # of another driver they say nothing
 
 
 def test_engines_run_and_agree_with_the_twin():

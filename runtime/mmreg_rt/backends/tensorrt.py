@@ -124,9 +124,23 @@ class Engines:
             plan, words = None, f"built again: {reason.args[0]}"
         if plan is not None:
             return plan, f"out of {self.cache.folder}"
-        made = build(self.name, self.model, self.precision, profile, say)
+        made = build(self.name, self.model, self.precision, profile, say, self._timings())
         self.cache.write(facts, made.plan)
+        if made.timings:
+            self.cache.write(self._of_timings(), made.timings)
         return made.plan, f"{words}, in {made.seconds:.1f} s"
+
+    def _of_timings(self) -> EngineFacts:
+        return replace(self.basis, model_sha256="", precision="", profile="timings")
+
+    def _timings(self) -> bytes:
+        """What earlier builds of any network found out about the kernels of this GPU."""
+        try:
+            return self.cache.read(self._of_timings()) or b""
+        except BackendUnavailable as reason:
+            if reason.code != "MMREG_E_ENGINE_FOREIGN":
+                raise
+            return b""
 
 
 class TensorRtSession(CheckedSession):

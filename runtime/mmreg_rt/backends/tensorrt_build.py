@@ -25,6 +25,7 @@ from .warp_nodes import with_warps
 MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}  # backend -> what is imported
 TYPES = {"fp32": ("FLOAT",), "fp16": ("HALF",), "int8": ("FLOAT", "HALF", "INT8")}  # of layers that multiply
 MULTIPLYING = ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY")
+KEEP_TIMINGS = ("tensorrt",)  # TensorRT for RTX times nothing before it runs
 Say = Callable[[str, float], None]
 
 
@@ -51,7 +52,8 @@ class Built:
 
     ``plan``: what TensorRT deserialises. ``multiplying``: layers that multiply, by the type they give.
     ``layers``: of the network as parsed. ``engine_layers``: what they were fused into, one line each, where
-    the library tells.
+    the library tells. ``timings``: how long kernels took, which makes the next build quicker; empty where the
+    library keeps none.
     """
 
     plan: bytes
@@ -59,6 +61,7 @@ class Built:
     layers: int
     engine_layers: tuple[str, ...]
     seconds: float
+    timings: bytes = b""
 
 
 def library(name: str) -> ModuleType:
@@ -79,7 +82,14 @@ def library(name: str) -> ModuleType:
         ) from error
 
 
-def build(name: str, model: bytes, precision: str, profile: Profile, say: Say | None = None) -> Built:
+def build(
+    name: str,
+    model: bytes,
+    precision: str,
+    profile: Profile,
+    say: Say | None = None,
+    timings: bytes = b"",
+) -> Built:
     """An engine of an ONNX file.
 
     Args:
@@ -88,6 +98,7 @@ def build(name: str, model: bytes, precision: str, profile: Profile, say: Say | 
         precision: What the file is in: ``"fp32"``, ``"fp16"`` or ``"int8"``.
         profile: Extents of the images.
         say: Told which phase runs and how much of all is done, 0 to 1.
+        timings: Of an earlier build, by the same library on the same GPU.
 
     Raises:
         BackendUnavailable: The library is not here, or cannot build on this machine.
@@ -107,6 +118,8 @@ def build(name: str, model: bytes, precision: str, profile: Profile, say: Say | 
     config.add_optimization_profile(_shapes(builder, network, profile))
     if say is not None:
         config.progress_monitor = _monitor(trt, say)
+    if name in KEEP_TIMINGS:
+        config.set_timing_cache(config.create_timing_cache(timings), False)
     start = time.perf_counter()
     plan = builder.build_serialized_network(network, config)
     if plan is None:
@@ -114,7 +127,9 @@ def build(name: str, model: bytes, precision: str, profile: Profile, say: Say | 
             "MMREG_E_ENGINE_BUILD",
             f"{name} could not build the engine: {logger.worst()}. See `mmreg doctor`.",
         )
-    return Built(bytes(plan), kinds, network.num_layers, logger.layers(), time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    kept = bytes(config.get_timing_cache().serialize()) if name in KEEP_TIMINGS else b""
+    return Built(bytes(plan), kinds, network.num_layers, logger.layers(), seconds, kept)
 
 
 def _parsed(trt: Any, builder: Any, logger: Any, model: bytes) -> tuple[Any, Any]:
