@@ -88,6 +88,21 @@ TEST(filters, mind_is_one_where_nothing_changes) {
       1e-4);
 }
 
+TEST(filters, intensities_end_in_0_to_1) {
+  for (const Stretch& rule : {Stretch{Stretch::percentile, 5, 90}, Stretch{Stretch::minmax, 0, 0}})
+    hold(
+        [&](const Operations& target, Queue& queue, Extent n) {
+          const Values image = uniform(voxels(n), -30, 100);
+          Values out(image.size());
+          Extremes all{};
+          target.normalise(queue, image.data(), voxels(n), rule, out.data(), &all);
+          CHECK(all.not_finite == 0 && all.smallest <= all.largest);
+          for (float value : out) CHECK(value >= 0 && value <= 1);
+          return out;
+        },
+        1e-6);
+}
+
 TEST(filters, mind_in_half_precision_has_four_zero_channels) {
   hold(
       [](const Operations& target, Queue& queue, Extent n) {
