@@ -88,6 +88,19 @@ def test_threads_take_turns(registrar, scans):
     assert found == [True] * 4
 
 
+STAGES = ["copy in", "preprocess", "network", "integrate and warp"]
+
+
+def test_stages_are_timed_by_a_run_that_gives_the_same(registrar, scans):
+    plan = registrar.plan(*(scan.grid for scan in scans))
+    expected = run(plan, scans).warped.copy()
+    plan(*(scan.as_float32()[::-1].copy() for scan in scans))
+    seconds = plan.stage_seconds(*(scan.as_float32() for scan in scans))
+    assert list(seconds) == STAGES and min(seconds.values()) > 0
+    np.testing.assert_array_equal(plan._steps.warped, expected)
+    assert plan.about()["bundle"] == "tiny 1.0" and plan.about()["graphs"] == "0"
+
+
 def test_scans_that_cannot_be_used_are_refused_and_the_plan_goes_on(registrar, scans):
     plan = registrar.plan(*(scan.grid for scan in scans))
     fixed, moving = (scan.as_float32() for scan in scans)
@@ -197,6 +210,17 @@ def test_graphs_on_a_device_give_what_the_cpu_gives(registrar, on_device, scans,
     assert found.mended_voxels == 0
 
 
+@pytest.mark.parametrize("capturable", [True, False])
+def test_stages_of_a_device_are_timed_and_the_plan_goes_on(on_device, scans, capturable):
+    plan = on_device(capturable)
+    expected = run(plan, scans).displacement_mm.to_numpy()
+    for _ in range(2):
+        seconds = plan.stage_seconds(*(scan.as_float32() for scan in scans))
+        assert list(seconds) == [*STAGES, "copy out"] and min(seconds.values()) > 0
+    plan(*(scan.as_float32()[::-1].copy() for scan in scans))
+    np.testing.assert_array_equal(run(plan, scans).displacement_mm, expected)
+
+
 def test_a_graph_sees_every_new_scan(on_device, scans):
     fixed, moving = (scan.as_float32() for scan in scans)
     used = on_device()
@@ -293,6 +317,10 @@ def test_folds_are_removed_and_counted(registrar, scans, where):
     )
     assert not any(_native.folding(u_vox.reshape(3, *rough.shape).astype(np.float32))["count"])
     assert found.mended_voxels > 100
+    warped = np.asarray(found.warped).copy()
+    plan.stage_seconds(rough, scans[1].as_float32())  # by graphs of its own, which are mended too
+    for _ in range(2):
+        np.testing.assert_array_equal(np.asarray(plan(rough, scans[1].as_float32()).warped), warped)
 
 
 def test_a_field_that_is_not_finite_is_an_error_and_the_plan_goes_on(registrar, scans):

@@ -9,15 +9,13 @@ namespace {
 Scan grid_of(const Engine& engine) { return {nullptr, engine.extent, engine.affine, nullptr}; }
 
 // A displacement on the network's grid on that of the fixed scan, each in voxels of its own grid.
-TableMemory<float> onto(const Operations& operations, Queue& queue, const float* u, const Scan& grid,
-                        const Scan& fixed) {
+void onto(const Operations& operations, Queue& queue, const float* u, const Scan& grid, const Scan& fixed,
+          float* there) {
   const AffineMap to_grid = compose(invert(grid.affine), fixed.affine), from_grid = invert(to_grid);
-  TableMemory<float> there(operations, queue, 3 * std::size_t(voxels(fixed.extent)));
   operations.resample_affine(queue, u, 3, grid.extent, to_grid.m, fixed.extent, Interpolation::linear, Border::extend,
-                             there.data(), nullptr);
+                             there, nullptr);
   const Change turned = change(from_grid, nothing(), nothing());
-  operations.add_affine(queue, there.data(), fixed.extent, turned.linear, turned.map, there.data());
-  return there;
+  operations.add_affine(queue, there, fixed.extent, turned.linear, turned.map, there);
 }
 
 }  // namespace
@@ -37,8 +35,8 @@ void see(const Operations& operations, Queue& queue, const Engine& engine, const
         Frames(grid_of(engine), scan, to_scan_mm).to_moving(), seen, valid.data());
 }
 
-TableMemory<float> follow(const Operations& operations, Queue& queue, const Engine& engine, float* field,
-                          const Scan& fixed) {
+void follow(const Operations& operations, Queue& queue, const Engine& engine, float* field, const Scan& fixed,
+            float* u) {
   const Factor factor = engine.field_factor(), whole{{1, 1, 1}};
   const Extent n = extent_of(engine.extent, factor);
   for (int a = 0; a < 3; ++a) {  // to voxels of its own grid
@@ -51,8 +49,8 @@ TableMemory<float> follow(const Operations& operations, Queue& queue, const Engi
     operations.integrate(queue, field, n, engine.integration_steps, flow.data());
     field = flow.data();
   }
-  const TableMemory<float> u = change_level(operations, queue, field, n, factor, engine.extent, whole);
-  return onto(operations, queue, u.data(), grid_of(engine), fixed);
+  const TableMemory<float> seen = change_level(operations, queue, field, n, factor, engine.extent, whole);
+  onto(operations, queue, seen.data(), grid_of(engine), fixed, u);
 }
 
 TableMemory<float> predict(const Operations& operations, Queue& queue, const Engine& engine, const Scan& fixed,
@@ -65,7 +63,8 @@ TableMemory<float> predict(const Operations& operations, Queue& queue, const Eng
   const std::int64_t coarse = voxels(extent_of(engine.extent, engine.field_factor()));
   const TableMemory<float> field = constant(operations, queue, 3 * coarse, 0);  // nothing moves across slices
   engine.field(f.data(), m.data(), field.data() + (3 - engine.dims) * coarse);
-  TableMemory<float> u = follow(operations, queue, engine, field.data(), fixed);
+  TableMemory<float> u(operations, queue, 3 * std::size_t(voxels(fixed.extent)));
+  follow(operations, queue, engine, field.data(), fixed, u.data());
   operations.unfold(queue, u.data(), fixed.extent, least_determinant, most_unfold_rounds);
   return u;
 }

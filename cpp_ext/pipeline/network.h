@@ -12,9 +12,9 @@ TableMemory<float> normalised(const Operations&, Queue&, const Engine&, const Sc
 void see(const Operations&, Queue&, const Engine&, const Scan&, const AffineMap& to_scan_mm, float* seen,
          Extremes* found);
 
-// The displacement, (3, fixed), in voxels of the fixed scan, that follows from what the network gives: `field` (3, its
-// grid), which is used up. It may fold. Waits for nothing.
-TableMemory<float> follow(const Operations&, Queue&, const Engine&, float* field, const Scan& fixed);
+// The displacement `u` (3, fixed), in voxels of the fixed scan, that follows from what the network gives: `field` (3,
+// its grid), which is used up. It may fold. Waits for nothing.
+void follow(const Operations&, Queue&, const Engine&, float* field, const Scan& fixed, float* u);
 
 // The displacement that the network finds, without folds.
 TableMemory<float> predict(const Operations&, Queue&, const Engine&, const Scan& fixed, const Scan& moving,

@@ -35,6 +35,7 @@ Plan::Plan(const Operations& operations, Queue& queue, const Engine& engine, con
       field_(constant(operations, queue, 3 * voxels(field_extent()), 0)),  // nothing moves across slices
       used_field_(operations, queue, field_.size()),
       sample_(operations, queue, displacement_mm.size()),
+      u_(operations, queue, displacement_mm.size()),
       facts_(operations, queue, 1) {
   fixed_scan_.data = fixed.data(), moving_scan_.data = moving.data();
 }
@@ -48,7 +49,7 @@ void Plan::see() {
 
 void Plan::follow() {
   operations_.combine(queue_, std::int64_t(field_.size()), 1, field_.data(), 0, field_.data(), used_field_.data());
-  u_ = mmreg::follow(operations_, queue_, engine_, used_field_.data(), fixed_scan_);
+  mmreg::follow(operations_, queue_, engine_, used_field_.data(), fixed_scan_, u_.data());
   operations_.count_folds(queue_, u_.data(), fixed_scan_.extent, least_determinant,
                           part<std::int64_t>(facts_, offsetof(PlanFacts, folds)));
   render();

@@ -46,8 +46,7 @@ class Plan {
   const Engine engine_;
   Scan fixed_scan_, moving_scan_;
   const Frames frames_;
-  const TableMemory<float> field_, used_field_, sample_;
-  TableMemory<float> u_;
+  const TableMemory<float> field_, used_field_, sample_, u_;  // u_: what mend() works on, whichever graph wrote it
   const TableMemory<PlanFacts> facts_;
 };
 

@@ -8,6 +8,7 @@ warp, nothing else. On a GPU the steps are CUDA graphs on one stream.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from ._native import DeviceQueue
     from .geometry import Float64, Grid
     from .network import Network
+
+
+Work = Callable[[], Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +83,7 @@ class Plan:
             queue,
             threads,
         )
-        self._graphs: list[Callable[[], None]] = []
+        self._stages: list[Work] | None = None
         self._alone = threading.Lock()
         self._warm_up()
 
@@ -87,6 +91,10 @@ class Plan:
     def graphs(self) -> int:
         """How many CUDA graphs a run launches: 1 with the network in it, or 2 around it; 0 on a CPU."""
         return 0 if self._queue is None else (1 if self._network.capturable else 2)
+
+    def about(self) -> dict[str, Any]:
+        """What really runs: the bundle, its method, backend, device, precision, and how many graphs."""
+        return {**self._network.about(), "graphs": str(self.graphs)}
 
     def __call__(self, fixed: Any, moving: Any) -> Planned:
         """Register ``moving`` to ``fixed``.
@@ -103,10 +111,53 @@ class Plan:
             RegistrationError: What the network gave cannot be used.
         """
         with self._alone:
-            self._take("fixed", fixed, self.fixed_grid.shape)
-            self._take("moving", moving, self.moving_grid.shape)
+            self._take_both(fixed, moving)
             self._run()
             return self._checked()
+
+    def stage_seconds(self, fixed: Any, moving: Any) -> dict[str, float]:
+        """One run that is waited for after each stage: the wall seconds of each.
+
+        Stages: ``copy in`` to the plan's own memory, ``preprocess``, ``network``, ``integrate and warp`` with
+        the checks and the removal of folds, and of a plan on a device ``copy out``: all results to the host,
+        which a call leaves to the caller. Together they take longer than a call, which waits once.
+
+        Args:
+            fixed: As of a call.
+            moving: As of a call.
+
+        Raises:
+            MmregError: As a call.
+        """
+        with self._alone:
+            see, infer, follow = self._stage_work()
+
+            def finish() -> Planned:
+                follow()
+                return self._checked()
+
+            clock = _Clock(self._steps.facts)
+            clock("copy in", lambda: self._take_both(fixed, moving))
+            clock("preprocess", see)
+            clock("network", infer)
+            found = clock("integrate and warp", finish)
+            if self._queue is not None:
+                results = found.displacement_mm, found.warped, found.valid
+                clock("copy out", lambda: [result.to_numpy() for result in results])
+            return clock.seconds
+
+    def _stage_work(self) -> list[Work]:
+        """What a run does, one stage each; of a device as graphs, made when they are first wanted."""
+        if len(self._work) == 3:
+            return self._work
+        if self._stages is None:
+            steps = self._steps
+            self._stages = [self._graph(work) for work in (steps.see, self._infer, steps.follow)]
+        return self._stages
+
+    def _take_both(self, fixed: Any, moving: Any) -> None:
+        self._take("fixed", fixed, self.fixed_grid.shape)
+        self._take("moving", moving, self.moving_grid.shape)
 
     def _take(self, name: str, scan: Any, shape: tuple[int, ...]) -> None:
         own = getattr(self._steps, name)
@@ -156,7 +207,7 @@ class Plan:
         else:
             self._work = [self._graph(steps.see), self._infer, self._graph(steps.follow)]
 
-    def _graph(self, work: Callable[[], object]) -> Callable[[], None]:
+    def _graph(self, work: Work) -> Work:
         queue = self._queue
         assert queue is not None
         graph = queue.graph(work)
@@ -193,6 +244,22 @@ class Plan:
         if self._queue is None:
             return own
         return DeviceArray(self._queue, own[0], tuple(own[1]), np.dtype(dtype), self._steps)
+
+
+class _Clock:
+    """Times work, and what it leaves on a device to do."""
+
+    def __init__(self, wait: Work) -> None:
+        self.seconds: dict[str, float] = {}
+        self._wait = wait
+
+    def __call__(self, stage: str, work: Work) -> Any:
+        self._wait()
+        start = time.perf_counter()
+        found = work()
+        self._wait()
+        self.seconds[stage] = time.perf_counter() - start
+        return found
 
 
 def _check_intensities(name: str, smallest: float, largest: float, not_finite: int) -> None:
