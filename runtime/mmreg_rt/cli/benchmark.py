@@ -2,53 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..backends import NAMES, PRECISIONS, Session, choose
-from .options import FILE, FOLDER, json_option, threads_option
+from ..backends import NAMES, PRECISIONS, choose
+from .options import FILE, FOLDER, Sizes, json_option, threads_option
 
 if TYPE_CHECKING:
-    from ..backends.session import Port
-    from .latency import Output
+    from .latency import Effort, Measured
+    from .subject import MakeCase
+    from .timed import Case
 
-FORMAT, RESULTS = "mmreg-benchmark/1", ("benchmark.json", "benchmark.svg")
-DEFAULT_SIZES = {2: ((256, 256),), 3: ((96, 96, 96),)}
-Size = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Network:
-    """A network to time, out of a bundle or an ONNX file."""
-
-    name: str
-    data: bytes
-    output: Output
-
-
-class Sizes(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click only
-    """``96x96x96,160x192x160``."""
-
-    name = "sizes"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Tuples of two or three extents."""
-        try:
-            sizes = tuple(tuple(int(extent) for extent in size.split("x")) for size in str(value).split(","))
-        except ValueError:
-            sizes = ()
-        if not sizes or any(len(size) not in (2, 3) or min(size) < 1 for size in sizes):
-            self.fail(f"{value!r} is no list of sizes such as 96x96x96,160x192x160.", param, ctx)
-        return sizes
+FORMAT, RESULTS = "mmreg-benchmark/2", ("benchmark.json", "benchmark.svg")
+Samples = tuple["Measured", ...]
 
 
 @click.command()
@@ -57,11 +31,13 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]  # generic in new versio
 @click.option("--backend", type=click.Choice(NAMES), help="By default the first that can run.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
 @click.option("--sizes", type=Sizes(), help="Grids to time, as 96x96x96,160x192x160.")
-@click.option("--runs", type=click.IntRange(1, 100_000), default=30, show_default=True)
-@click.option("--idle", "idle_s", type=click.FloatRange(0, 600), default=1.0, show_default=True,
-              help="Seconds of pause before the runs after idling; 0 leaves them out.")  # fmt: skip
-@click.option("--kind", type=click.Choice(("velocity", "displacement")),
-              help="What an ONNX file gives, to time integrate and warp; a bundle says it.")  # fmt: skip
+@click.option("--runs", type=click.IntRange(1, 100_000), default=1000, show_default=True,
+              help="Of each series, if the limit leaves time for them.")  # fmt: skip
+@click.option("--limit-s", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True,
+              help="Seconds after which a series ends; each size has two, and a short third.")  # fmt: skip
+@click.option("--idle", "idle_s", type=click.FloatRange(0, 600), default=5.0, show_default=True,
+              help="Seconds of pause before each of three runs after idling; 0 leaves them out.")  # fmt: skip
+@click.option("--no-contention", is_flag=True, help="Leave out the runs beside others that want the machine.")
 @click.option("--pair", type=FILE, nargs=2,
               help="FIXED MOVING: time whole registrations of these scans; a bundle is needed.")  # fmt: skip
 @click.option("--no-refine", is_flag=True, help="Of --pair: leave out the solver after the network.")
@@ -75,10 +51,11 @@ def benchmark(
     device: str,
     backend: str | None,
     precision: str,
-    sizes: tuple[Size, ...] | None,
+    sizes: tuple[tuple[int, ...], ...] | None,
     runs: int,
+    limit_s: float,
     idle_s: float,
-    kind: str | None,
+    no_contention: bool,
     pair: tuple[Path, Path] | None,
     no_refine: bool,
     align: str,
@@ -86,121 +63,88 @@ def benchmark(
     as_json: bool,
     folder: Path | None,
 ) -> None:
-    """Time MODEL, a bundle or an ONNX file, stage by stage: on random images, or with --pair from two files
-    to their transform.
+    """Time MODEL on this machine, as a program meets it that registers again and again.
 
-    All times are wall time in this process. The cold start is the first load and inference of the process;
-    the percentiles are of the runs after a warm-up of every stage.
+    A bundle that gives a field is timed as Registrar.plan runs it, on random scans: from arrays of the host
+    to displacement and warped scan, on a device in its memory; copying those out is told apart. A bundle
+    that gives descriptors and an ONNX file are timed as the network alone. With --pair it is whole
+    registrations, from two files to their transform.
+
+    All times are wall time in this process. `total` is of whole runs; the stages are of other runs, which are
+    waited for after each stage. The cold start is the first load and run; a warm-up is not among the samples.
+    Contention is as many busy processes as there are CPUs to use, and on a device filters beside it.
     """
-    network = open_network(model, precision, kind)
+    from .latency import Effort
+    from .latency_table import table
+    from .subject import open_subject
+
+    where = {"device": device, "backend": backend, "precision": precision, "threads": threads}
+    subject = open_subject(model, where, sizes, pair, {"align": align, "refine": not no_refine})
+    effort = Effort(runs, limit_s, idle_s, not no_contention)
     start = time.perf_counter()
-    chosen, passed_over = choose(device, backend, precision)
-
-    def load() -> Session:
-        return chosen.load(network.data, precision=precision, threads=threads or 0, device=device)
-
-    with closing(load()) as probe:  # also imports the library: the load timed later is the network's
-        imported_s, inputs = time.perf_counter() - start, probe.inputs
-    timed: Iterable[tuple[dict[str, Any], list[float]]]
-    if pair:
-        registrar = {"backend": backend, "precision": precision, "align": align, "refine": not no_refine}
-        timed = _registrations(model, {**registrar, "device": device, "threads": threads}, pair, runs, idle_s)
-    else:
-        timed = _cases(load, inputs, network.output, _chosen(sizes, inputs), runs, idle_s)
-    cases, samples = [], []
-    for case, totals in timed:
-        cases.append(case)
-        samples.append((_size(case["size"]), totals))
+    first = subject.load()  # also imports the library: the load timed later is the network's
+    first_load_s = time.perf_counter() - start
+    makers = subject.cases(first)
+    del first
+    cases, samples = zip(*(_measured(make, effort, device) for make in makers), strict=True)
     found = {
         "format": FORMAT,
-        "model": network.name,
-        "passed_over": passed_over,
-        "ran": cases[0]["ran"],
-        "import_and_first_load_ms": imported_s * 1e3,
-        "runs": runs,
+        "model": subject.name,
+        "timed": subject.way,
+        "passed_over": choose(device, backend, precision)[1],
+        "import_and_first_load_ms": first_load_s * 1e3,
+        "runs_at_most": runs,
+        "limit_s": limit_s,
         "idle_s": idle_s,
         "machine": _machine(),
-        "cases": cases,
+        "cases": list(cases),
     }
     if folder is not None:
         _write(found, samples, folder)
-    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(_table(found, samples)))
+    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(table(found, samples)))
 
 
-def open_network(model: str | Path, precision: str, kind: str | None) -> Network:
-    """The network of a bundle, by its path or built-in name, or of a plain ONNX file.
+def _measured(make: MakeCase, effort: Effort, device: str) -> tuple[dict[str, Any], Measured]:
+    """The figures of a case, and its samples."""
+    from .latency import measure
 
-    Raises:
-        InputError: It cannot be read.
-    """
-    from ..network import find_bundle
-    from .latency import Output
-
-    path = Path(model)
-    if path.suffix.lower() == ".onnx":
-        return Network(path.name, path.read_bytes(), Output(kind))
-    from ..bundle import open_bundle
-
-    bundle = open_bundle(find_bundle(model))
-    declared = bundle.manifest.output
-    steps = declared.integration_steps
-    return Network(path.name, bundle.model_bytes(precision), Output(declared.kind, declared.factor, steps))
+    gc.collect()  # what is left of the case before
+    case = make()
+    try:
+        samples = measure(case, effort, device)
+    finally:
+        case.close()
+    return _figures(case, samples), samples
 
 
-def _registrations(
-    model: str, settings: dict[str, Any], pair: tuple[Path, Path], runs: int, idle_s: float
-) -> Iterator[tuple[dict[str, Any], list[float]]]:
-    from ..registrar import Registrar
-    from .whole import time_registrations
+def _figures(case: Case, samples: Measured) -> dict[str, Any]:
+    from .latency import figures
 
-    if Path(model).suffix.lower() == ".onnx":
-        raise click.UsageError("--pair needs a bundle: an ONNX file does not say what it wants of scans.")
-    yield time_registrations(lambda: Registrar(model, **settings), pair, runs, idle_s)
+    crowd = samples.crowd
+    return {
+        "size_voxels": list(case.size),
+        **case.facts,
+        "ran": dict(case.ran),
+        "cold_start_ms": _ms(case.cold_s),
+        "runs": len(samples.whole),
+        "total_ms": figures(samples.whole),
+        "pairs_per_s": len(samples.whole) / sum(samples.whole),
+        "stage_runs": len(next(iter(samples.stages.values()))),
+        "stages_ms": {stage: figures(times) for stage, times in samples.stages.items()},
+        "after_idle_ms": [seconds * 1e3 for seconds in samples.after_idle],
+        "contention": None
+        if crowd is None
+        else {
+            "busy_processes": crowd.processes,
+            "filters_on_device": crowd.filters,
+            "runs": len(samples.contended),
+            "total_ms": figures(samples.contended),
+        },
+    }
 
 
-def _chosen(sizes: tuple[Size, ...] | None, inputs: tuple[Port, ...]) -> tuple[Size, ...]:
-    """The grids to time: those asked for, that of the network, or the usual ones."""
-    extents = inputs[0].shape[2:]
-    fixed = tuple(extent for extent in extents if extent is not None)
-    if sizes is None:
-        return (fixed,) if len(fixed) == len(extents) else DEFAULT_SIZES.get(len(extents), ())
-    for size in sizes:
-        if len(size) != len(extents):
-            raise click.UsageError(
-                f"The network takes {len(extents)}-D images; {_size(size)} is {len(size)}-D."
-            )
-    return sizes
-
-
-def _cases(
-    load: Callable[[], Session],
-    ports: tuple[Port, ...],
-    output: Output,
-    sizes: tuple[Size, ...],
-    runs: int,
-    idle_s: float,
-) -> Iterator[tuple[dict[str, Any], list[float]]]:
-    """The figures of each size, and its samples of the total. Each has a session of its own."""
-    from .latency import cold_start, figures, measure, random_inputs
-
-    names = tuple(port.name for port in ports)
-    for size in sizes:
-        inputs = random_inputs(names, (1, 1, *size))
-        session, cold_s = cold_start(load, inputs)
-        samples, after_idle = measure(session, inputs, output, runs, idle_s)
-        ran = dict(session.ran)
-        session.close()
-        yield (
-            {
-                "size": list(size),
-                "ran": ran,
-                "cold_start_ms": {stage: seconds * 1e3 for stage, seconds in cold_s.items()},
-                "stages_ms": {stage: figures(times) for stage, times in samples.items()},
-                "after_idle_ms": [seconds * 1e3 for seconds in after_idle],
-                "pairs_per_s": 1 / (sum(samples["total"]) / len(samples["total"])),
-            },
-            samples["total"],
-        )
+def _ms(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {name: value * 1e3 for name, value in seconds.items()}
 
 
 def _machine() -> dict[str, Any]:
@@ -219,45 +163,13 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _table(found: dict[str, Any], samples: list[tuple[str, list[float]]]) -> Iterator[str]:
-    """For people: what ran, then a table for each size."""
-    from .latency import FIGURES
-    from .latency_picture import blocks
-
-    ran = found["ran"]
-    yield (
-        f"{found['model']}: {ran['backend']} {ran['version']} on {ran['device']}, {ran['precision']} "
-        f"({ran['arithmetic']}), {ran['threads']} threads"
-    )
-    machine = found["machine"]
-    yield f"{machine['cpu']}, {machine['processors']} processors, load {machine['load']}"
-    yield f"import of the library, and first load: {found['import_and_first_load_ms']:.0f} ms"
-    yield from (f"not {name}: {reason}" for name, reason in found["passed_over"].items())
-    for case, (title, totals) in zip(found["cases"], samples, strict=True):
-        cold = case["cold_start_ms"]
-        yield ""
-        yield f"{title}, {found['runs']} runs; {case['pairs_per_s']:.2f} pairs/s"
-        yield f"{'ms':<14}" + "".join(f"{name:>10}" for name in FIGURES)
-        for stage, values in case["stages_ms"].items():
-            yield f"{stage:<14}" + "".join(f"{values[name]:10.2f}" for name in FIGURES)
-        yield "cold start    " + ", ".join(f"{stage} {ms:.1f} ms" for stage, ms in cold.items())
-        if case["after_idle_ms"]:
-            after = ", ".join(f"{value:.2f}" for value in case["after_idle_ms"])
-            yield f"after {found['idle_s']:g} s idle  total {after} ms"
-        yield f"total  {blocks(totals)}"
-
-
-def _write(found: dict[str, Any], samples: list[tuple[str, list[float]]], folder: Path) -> None:
+def _write(found: dict[str, Any], samples: Samples, folder: Path) -> None:
     from .folder import complete
     from .latency_picture import svg
+    from .latency_table import titled, what_ran
 
-    ran = found["ran"]
-    what = f"{found['model']}, {ran['backend']} {ran['precision']}"
     with complete(folder, RESULTS) as partial:
         (partial / RESULTS[0]).write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", "utf-8")
-        rows = [(f"{what}, {size}: total", times) for size, times in samples]
-        (partial / RESULTS[1]).write_text(svg(rows), "utf-8")
-
-
-def _size(size: Any) -> str:
-    return "x".join(map(str, size))
+        rows = zip(map(titled, found["cases"]), samples, strict=True)
+        picture = svg(what_ran(found), [(title, s.whole, s.contended) for title, s in rows])
+        (partial / RESULTS[1]).write_text(picture, "utf-8")

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .benchmark import DEFAULT_SIZES, Sizes
-from .options import json_option
+from .options import DEFAULT_SIZES, Sizes, json_option
 
 if TYPE_CHECKING:
     from ..backends.tensorrt_build import Built

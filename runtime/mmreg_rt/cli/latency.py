@@ -1,138 +1,117 @@
-"""Times of one pair's way through a network, stage by stage, over many runs."""
+"""Times of one case over many runs: whole, stage by stage, after a pause, and beside others."""
 
 from __future__ import annotations
 
 import gc
+import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from .. import fields
+from .contention import Crowd, crowded
 
 if TYPE_CHECKING:
-    from ..backends import Session
-    from ..geometry import Float32
+    from .timed import Case
 
-FIGURES = ("p50", "p90", "p99", "max")
+PERCENTILES = {"p50": 50, "p90": 90, "p99": 99}
+FIGURES = (*PERCENTILES, "max")
 WARM_UPS, IDLE_RUNS = 3, 3
-Samples = dict[str, list[float]]
+CONTENDED_RUNS, CONTENDED_SHARE = 100, 6  # at most, and the part of the limit that they may take
+Sample = TypeVar("Sample")
 
 
 @dataclass(frozen=True)
-class Output:
-    """What comes out of the network, as a bundle says; ``None`` as kind: the network alone is timed."""
+class Effort:
+    """How long to measure: a series ends after ``runs`` runs or ``limit_s`` seconds, whichever comes first.
 
-    kind: str | None = None  # "velocity" | "displacement"
-    factor: int = 1  # voxels of the input along one voxel of the output
-    steps: int = 7  # of the integration
+    ``idle_s``: the pause before each run after idling, 0 for none of them. ``contention``: whether to run
+    beside others.
+    """
 
-    def stages(self, moving: Float32) -> Callable[[Float32, Samples], None]:
-        """What follows the network: takes its output and adds its times to the samples."""
-        if self.kind not in ("velocity", "displacement"):
-            return lambda *_: None
-
-        def follow(output: Float32, samples: Samples) -> None:
-            clock = _Clock(samples)
-            u_vox = _as_field(output)
-            if self.kind == "velocity":  # in voxels of its own grid while it is followed
-                u_vox = clock("integrate", lambda: self._integrated(u_vox))
-            if self.factor > 1:
-                u_vox = clock("upsample", lambda: self._upsampled(u_vox, moving.shape))
-            clock("warp", lambda: fields.warp(moving, np.ascontiguousarray(u_vox), "linear"))
-
-        return follow
-
-    def _integrated(self, velocity_vox: Float32) -> Float32:
-        if self.factor == 1:
-            return fields.integrate(velocity_vox, self.steps)
-        found = fields.integrate(velocity_vox / np.float32(self.factor), self.steps)
-        found *= np.float32(self.factor)
-        return found
-
-    def _upsampled(self, u_vox: Float32, shape: Any) -> Float32:
-        """Voxel i of the output lies at ``factor * i + (factor - 1) / 2``; a 2-D image keeps its plane."""
-        scale = np.array([1.0 if shape[0] == 1 and axis == 0 else 1 / self.factor for axis in range(3)])
-        offset = (scale - 1) / 2
-        return fields.resample_field(u_vox, np.column_stack([np.diag(scale), offset]), shape)
+    runs: int
+    limit_s: float
+    idle_s: float
+    contention: bool
 
 
-def cold_start(
-    load: Callable[[], Session], inputs: Mapping[str, Float32]
-) -> tuple[Session, dict[str, float]]:
-    """The session, and the seconds of loading it and of its first inference."""
-    start = time.perf_counter()
-    session = load()
-    loaded = time.perf_counter()
-    session.infer(inputs)
-    return session, {"load": loaded - start, "first inference": time.perf_counter() - loaded}
+@dataclass
+class Measured:
+    """Wall seconds of every run."""
+
+    whole: list[float] = field(default_factory=list)
+    stages: dict[str, list[float]] = field(default_factory=dict)
+    after_idle: list[float] = field(default_factory=list)
+    contended: list[float] = field(default_factory=list)
+    crowd: Crowd | None = None  # beside which those were
 
 
-def measure(
-    session: Session, inputs: Mapping[str, Float32], output: Output, runs: int, idle_s: float
-) -> tuple[Samples, list[float]]:
-    """Seconds of every stage and of their total for each run, and totals of runs after a pause."""
-    moving = _as_volume(list(inputs.values())[-1])
-    follow = output.stages(moving)
+def measure(case: Case, effort: Effort, device: str) -> Measured:
+    """All series of a case, one after the other, after a warm-up."""
+    found = Measured()
 
-    def once(samples: Samples) -> None:
+    def whole() -> float:
         start = time.perf_counter()
-        found = session.infer(inputs)
-        for stage, seconds in session.seconds.items():
-            samples.setdefault(stage, []).append(seconds)
-        follow(found, samples)
-        samples.setdefault("total", []).append(time.perf_counter() - start)
+        case.whole()
+        return time.perf_counter() - start
 
-    samples: Samples = {}
-    after_idle: Samples = {}
+    def after_idle() -> float:
+        time.sleep(effort.idle_s)
+        return whole()
+
+    with _without_collection():
+        for _ in range(WARM_UPS):
+            case.whole()
+        found.whole = series(whole, effort.runs, effort.limit_s)
+        case.stages()  # makes what it needs
+        found.stages = _by_stage(series(case.stages, effort.runs, effort.limit_s))
+        if effort.idle_s > 0:
+            found.after_idle = [after_idle() for _ in range(IDLE_RUNS)]
+        if effort.contention:
+            with crowded(device, case.size) as found.crowd:
+                runs = min(effort.runs, CONTENDED_RUNS)
+                found.contended = series(whole, runs, effort.limit_s / CONTENDED_SHARE)
+    return found
+
+
+def series(run: Callable[[], Sample], runs: int, limit_s: float) -> list[Sample]:
+    """What each of up to ``runs`` runs gives, at least one; none begins after ``limit_s``."""
+    end = time.perf_counter() + limit_s
+    samples = [run()]
+    while len(samples) < runs and time.perf_counter() < end:
+        samples.append(run())
+    return samples
+
+
+def figures(samples_s: list[float]) -> dict[str, float | None]:
+    """Percentiles and the longest, in ms. None for a percentile above which no run of so few would lie."""
+    found: dict[str, float | None] = {
+        name: float(np.percentile(samples_s, percent)) * 1e3 if len(samples_s) >= runs_for(percent) else None
+        for name, percent in PERCENTILES.items()
+    }
+    return {**found, "max": max(samples_s) * 1e3}
+
+
+def runs_for(percent: float) -> int:
+    """The fewest runs that say something about a percentile: one of them is to lie above it."""
+    return 1 if percent <= 50 else math.ceil(100 / (100 - percent))
+
+
+def _by_stage(runs: list[Mapping[str, float]]) -> dict[str, list[float]]:
+    return {stage: [seconds[stage] for seconds in runs] for stage in runs[0]}
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Garbage that the interpreter collects in the middle of a run is not the run's."""
+    gc.collect()
     was_on = gc.isenabled()
     gc.disable()
     try:
-        for _ in range(WARM_UPS):
-            once({})
-        for _ in range(runs):
-            once(samples)
-        for _ in range(IDLE_RUNS if idle_s > 0 else 0):
-            time.sleep(idle_s)
-            once(after_idle)
+        yield
     finally:
         if was_on:
             gc.enable()
-    return samples, after_idle.get("total", [])
-
-
-def figures(samples_s: list[float]) -> dict[str, float]:
-    """Percentiles and the longest, in ms."""
-    found = np.percentile(samples_s, (50, 90, 99, 100)) * 1e3
-    return dict(zip(FIGURES, map(float, found), strict=True))
-
-
-def random_inputs(names: tuple[str, ...], shape: tuple[int, ...], seed: int = 0) -> dict[str, Float32]:
-    """Images in [0, 1] on one grid."""
-    rng = np.random.default_rng(seed)
-    return {name: rng.random(shape, np.float32) for name in names}
-
-
-class _Clock:
-    def __init__(self, samples: Samples) -> None:
-        self._samples = samples
-
-    def __call__(self, stage: str, work: Callable[[], Float32]) -> Float32:
-        start = time.perf_counter()
-        found = work()
-        self._samples.setdefault(stage, []).append(time.perf_counter() - start)
-        return found
-
-
-def _as_volume(image: Float32) -> Float32:
-    """``(D, H, W)`` of ``(1, 1, D, H, W)`` or ``(1, 1, H, W)``."""
-    volume: Float32 = image[0, 0] if image.ndim == 5 else image[0]
-    return volume
-
-
-def _as_field(output: Float32) -> Float32:
-    """``(3, D, H, W)`` of ``(1, 3, D, H, W)`` or ``(1, 2, H, W)``, which stays in its plane."""
-    field: Float32 = output[0] if output.ndim == 5 else output[0][:, None]
-    return field if output.ndim == 5 else np.concatenate([np.zeros_like(field[:1]), field])

@@ -13,6 +13,23 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 # that a file exists and can be read is said by the reader, with more than click knows about it
 FILE = click.Path(path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+DEFAULT_SIZES = {2: ((256, 256),), 3: ((96, 96, 96),)}  # by dimensions
+
+
+class Sizes(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click only
+    """``96x96x96,160x192x160``."""
+
+    name = "sizes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Tuples of two or three extents."""
+        try:
+            sizes = tuple(tuple(int(extent) for extent in size.split("x")) for size in str(value).split(","))
+        except ValueError:
+            sizes = ()
+        if not sizes or any(len(size) not in (2, 3) or min(size) < 1 for size in sizes):
+            self.fail(f"{value!r} is no list of sizes such as 96x96x96,160x192x160.", param, ctx)
+        return sizes
 
 
 def _remember(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
