@@ -115,11 +115,12 @@ $(DONE)/cuda-on-host: $(DONE)/package
 	  "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/mmreg_rt/"
 	@touch $@
 
-# Training has a process of its own: with every other library loaded before, torch crashes in it.
+# Training has processes of its own: with every other library loaded before, torch crashes in them.
+PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 test: $(DONE)/dev $(DONE)/cuda-on-host test-cpp
 	$(if $(wildcard build/wheel/cuda),$(BIN)/python benchmarks/registers.py build/wheel/cuda)
-	$(BIN)/python -m pytest -q --ignore tests/train
-	$(BIN)/python -m pytest -q tests/train
+	$(PYTEST) --ignore tests/train
+	$(PYTEST) tests/train
 
 lint: $(DONE)/lint-tools
 	$(BIN)/ruff check .
