@@ -53,6 +53,8 @@ class Plan:
         alignment: ``(4, 4)``, fixed mm to moving mm, that holds before the network: that of an earlier
             registration, or None to trust the headers.
         queue: Of a device; None is the CPU.
+        alone: Held while the queue is worked on, by everyone who does: what another thread put on it meanwhile
+            would become part of the graph.
         threads: Of the CPU; 0 is as many as this process may use.
 
     Example:
@@ -67,25 +69,27 @@ class Plan:
         moving: Grid,
         alignment: Float64 | None = None,
         queue: DeviceQueue | None = None,
+        alone: threading.Lock | None = None,
         threads: int = 0,
     ) -> None:
         import mmreg_rt._native as _native
 
         self.fixed_grid, self.moving_grid = fixed, moving
         self._network, self._queue = network, queue
-        self._steps = _native.Plan(
-            network.described(fixed),
-            fixed.shape,
-            np.ascontiguousarray(fixed.affine),
-            moving.shape,
-            np.ascontiguousarray(moving.affine),
-            np.eye(4) if alignment is None else np.ascontiguousarray(alignment, np.float64),
-            queue,
-            threads,
-        )
         self._stages: list[Work] | None = None
-        self._alone = threading.Lock()
-        self._warm_up()
+        self._alone = alone or threading.Lock()
+        with self._alone:
+            self._steps = _native.Plan(
+                network.described(fixed),
+                fixed.shape,
+                np.ascontiguousarray(fixed.affine),
+                moving.shape,
+                np.ascontiguousarray(moving.affine),
+                np.eye(4) if alignment is None else np.ascontiguousarray(alignment, np.float64),
+                queue,
+                threads,
+            )
+            self._warm_up()
 
     @property
     def graphs(self) -> int:

@@ -228,8 +228,8 @@ class Registrar:
             device = self._device
             if device is not None:
                 device.check_room(fixed.shape, moving.shape, network.described(fixed))
-            queue = None if device is None else device.queue
-            self._plans[key] = Plan(network, fixed, moving, matrix, queue, self._threads)
+            queue, alone = (None, None) if device is None else (device.queue, device.alone)
+            self._plans[key] = Plan(network, fixed, moving, matrix, queue, alone, self._threads)
         self._plans.move_to_end(key)
         return self._plans[key]
 
