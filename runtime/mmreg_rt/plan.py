@@ -53,8 +53,8 @@ class Plan:
         alignment: ``(4, 4)``, fixed mm to moving mm, that holds before the network: that of an earlier
             registration, or None to trust the headers.
         queue: Of a device; None is the CPU.
-        alone: Held while the queue is worked on, by everyone who does: what another thread put on it meanwhile
-            would become part of the graph.
+        alone: Held while the queue is worked on, by everyone who does: what another thread put on it
+            meanwhile would become part of the graph.
         threads: Of the CPU; 0 is as many as this process may use.
 
     Example:
