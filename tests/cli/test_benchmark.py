@@ -17,9 +17,11 @@ from test_registrar_bundle import WIDE, bundle
 from mmreg_rt import Registrar, _native, backends, io
 from mmreg_rt.bundle import open_bundle
 from mmreg_rt.cli import contention, main
+from mmreg_rt.cli.benchmark import _figures, _machine
 from mmreg_rt.cli.contention import busy_processes, crowded
 from mmreg_rt.cli.latency import Effort, figures, measure, series
 from mmreg_rt.cli.latency_picture import blocks, histogram, round_numbers, svg
+from mmreg_rt.cli.latency_table import table
 from mmreg_rt.cli.timed import Case, fitting_grid, planned, random_scan
 from mmreg_rt.intended_use import check_intended_use
 from mmreg_rt.plan import Plan
@@ -140,6 +142,12 @@ def test_a_plan_on_a_device_is_timed_with_its_copies(field_bundle, device):
     assert case.ran["graphs"] == "1"
     assert case.facts["network_size_voxels"] == [16, 16, 12]
     assert found.crowd.filters and len(found.contended) == len(found.whole) == 3
+    name = _native.device_facts(device)["name"]
+    assert _machine(device)["device"] == name
+    shown = {"model": "tiny", "timed": "plan", "passed_over": {}, "idle_s": 0, "import_and_first_load_ms": 1}
+    shown |= {"machine": _machine(device), "cases": [_figures(case, found)]}
+    text = "\n".join(table(shown, [found]))
+    assert name in text and "copy out" in text and "filters on the device" in text
 
 
 def test_random_scans_lie_on_a_grid_that_the_bundle_is_meant_for(tmp_path):

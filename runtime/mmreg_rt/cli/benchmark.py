@@ -70,9 +70,9 @@ def benchmark(
     that gives descriptors and an ONNX file are timed as the network alone. With --pair it is whole
     registrations, from two files to their transform.
 
-    All times are wall time in this process. `total` is of whole runs; the stages are of other runs, which are
-    waited for after each stage. The cold start is the first load and run; a warm-up is not among the samples.
-    Contention is as many busy processes as there are CPUs to use, and on a device filters beside it.
+    All times are wall time in this process. `total` is of whole runs; the stages are of other runs, and those
+    of a plan wait after each stage. The cold start is the first load and run; a warm-up is not among the
+    samples. Contention is as many busy processes as there are CPUs to use, and on a device filters beside it.
     """
     from .latency import Effort
     from .latency_table import table
@@ -86,6 +86,7 @@ def benchmark(
     first_load_s = time.perf_counter() - start
     makers = subject.cases(first)
     del first
+    machine = _machine(device)  # before it has anything to do
     cases, samples = zip(*(_measured(make, effort, device) for make in makers), strict=True)
     found = {
         "format": FORMAT,
@@ -96,7 +97,7 @@ def benchmark(
         "runs_at_most": runs,
         "limit_s": limit_s,
         "idle_s": idle_s,
-        "machine": _machine(),
+        "machine": machine,
         "cases": list(cases),
     }
     if folder is not None:
@@ -147,7 +148,9 @@ def _ms(seconds: Mapping[str, float]) -> dict[str, float]:
     return {name: value * 1e3 for name, value in seconds.items()}
 
 
-def _machine() -> dict[str, Any]:
+def _machine(device: str) -> dict[str, Any]:
+    import mmreg_rt._native as _native
+
     from ..report import versions
 
     cpuinfo = Path("/proc/cpuinfo")
@@ -157,6 +160,7 @@ def _machine() -> dict[str, Any]:
     return {
         "cpu": names[0] if names else platform.machine(),
         "processors": os.cpu_count(),
+        "device": None if device == "cpu" else _native.device_facts(device)["name"],
         "load": load,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "versions": versions(),

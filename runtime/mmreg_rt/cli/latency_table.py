@@ -19,7 +19,8 @@ def table(found: Mapping[str, Any], samples: Sequence[Measured]) -> Iterator[str
     """Line by line."""
     machine = found["machine"]
     yield what_ran(found)
-    yield f"{machine['cpu']}, {machine['processors']} processors, load {machine['load']}"
+    device = f"; {machine['device']}" if machine["device"] else ""
+    yield f"{machine['cpu']}, {machine['processors']} processors, load before {machine['load']}{device}"
     yield f"import of the library, and first load: {found['import_and_first_load_ms']:.0f} ms"
     yield from (f"not {name}: {reason}" for name, reason in found["passed_over"].items())
     for case, measured in zip(found["cases"], samples, strict=True):
@@ -71,7 +72,8 @@ def _row(name: str, values: Mapping[str, float | None]) -> str:
 def _notes(case: Mapping[str, Any]) -> Iterator[str]:
     """What the figures cannot say by themselves."""
     crowd, mended = case["contention"], case.get("mended_voxels")
-    yield f"stages: of {case['stage_runs']} other runs, waited for after every stage"
+    waits = ", waited for after every stage" if "graphs" in case["ran"] else ""
+    yield f"stages: of {case['stage_runs']} other runs{waits}"
     if crowd:
         filters = " and filters on the device" if crowd["filters_on_device"] else ""
         yield f"contended: {crowd['runs']} runs beside {crowd['busy_processes']} busy processes{filters}"
