@@ -34,3 +34,16 @@ add_custom_command(OUTPUT ${MMREG_CUDA_LIBRARY}
                    DEPENDS ${objects} VERBATIM)
 add_custom_target(mmreg_cuda ALL DEPENDS ${MMREG_CUDA_LIBRARY})
 install(FILES ${MMREG_CUDA_LIBRARY} DESTINATION mmreg_rt)
+
+# Kernels for engines of TensorRT: PTX for the oldest capability, which the driver compiles for whichever is there.
+if(SKBUILD)
+  set(MMREG_AHEAD_PTX ${CMAKE_BINARY_DIR}/warp_ahead.ptx)
+else()
+  set(MMREG_AHEAD_PTX ${CMAKE_SOURCE_DIR}/runtime/mmreg_rt/warp_ahead.ptx)
+endif()
+add_custom_command(OUTPUT ${MMREG_AHEAD_PTX}
+                   COMMAND ${MMREG_NVCC} -std=c++17 -O3 --expt-relaxed-constexpr -DMMREG_TARGET=cuda
+                           -I${CMAKE_SOURCE_DIR}/cpp_ext -arch=compute_75 -ptx ${MMREG_AHEAD_SOURCE} -o ${MMREG_AHEAD_PTX}
+                   DEPENDS ${MMREG_AHEAD_SOURCE} ${MMREG_CUDA_HEADERS} VERBATIM)
+add_custom_target(mmreg_ahead ALL DEPENDS ${MMREG_AHEAD_PTX})
+install(FILES ${MMREG_AHEAD_PTX} DESTINATION mmreg_rt)

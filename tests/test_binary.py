@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+BUILT = (".so", ".ptx")
 OBJECTS = ROOT / "build" / "wheel"
 ANY_CPU = ("mmreg.dir", "mmreg_baseline.dir", "_native.dir", "nanobind-static.dir")
 
@@ -51,11 +52,11 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel):
     assert {name for name in names if name.startswith("mmreg_train/configs/")} == {
         f"mmreg_train/configs/{path.name}" for path in (ROOT / "train" / "configs").glob("*.toml")
     }
-    cuda = {"mmreg_rt/libmmreg_cuda.so"} if shutil.which("nvcc") else set()
-    built = {name for name in names if name.endswith(".so")}
+    cuda = {"mmreg_rt/libmmreg_cuda.so", "mmreg_rt/warp_ahead.ptx"} if shutil.which("nvcc") else set()
+    built = {name for name in names if name.endswith(BUILT)}
     assert {name for name in built if not name.startswith("mmreg_rt/_native")} == cuda
-    packaged = {name for name in names if name.startswith("mmreg_rt/") and not name.endswith(".so")}
-    sources = {path for path in (ROOT / "runtime").rglob("*") if path.is_file() and path.suffix != ".so"}
+    packaged = {name for name in names if name.startswith("mmreg_rt/") and not name.endswith(BUILT)}
+    sources = {path for path in (ROOT / "runtime").rglob("*") if path.is_file() and path.suffix not in BUILT}
     assert packaged == {
         str(p.relative_to(ROOT / "runtime")) for p in sources if p.parent.name != "__pycache__"
     }

@@ -60,6 +60,7 @@ INCLUDES = {
         ("solver/batch_warp.h", "onnxruntime/", "bind/devices.h", "cpu/memory.h", "cpu/queue.h"),
         (),
     ),
+    "tensorrt": (("solver/", "cuda/", "core/", "tensorrt/"), ("NvInfer", "cuda_runtime")),
     "bind": (
         ("solver/", "pipeline/", "bind/", "cpu/memory.h", "cuda/device.h", *DATA),
         ("nanobind/", "dlfcn.h", "unistd.h"),

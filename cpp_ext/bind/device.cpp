@@ -26,11 +26,12 @@ nb::tuple device_view(nb::ndarray<nb::ro, nb::c_contig> array) {
 }
 
 void warp(DeviceQueue& queue, std::uintptr_t image, const Shape& image_shape, std::uintptr_t displacement,
-          const Shape& displacement_shape, const std::string& border, std::uintptr_t warped) {
+          const Shape& displacement_shape, const std::string& border, std::uintptr_t warped, std::uintptr_t workspace) {
   const Border edge = border_of(border);
   const nb::gil_scoped_release unlocked;
   batch_warp(*queue.place().operations, *queue.place().queue, reinterpret_cast<const float*>(image), image_shape,
-             reinterpret_cast<const float*>(displacement), displacement_shape, edge, reinterpret_cast<float*>(warped));
+             reinterpret_cast<const float*>(displacement), displacement_shape, edge, reinterpret_cast<float*>(warped),
+             reinterpret_cast<float*>(workspace));
 }
 
 }  // namespace
@@ -71,7 +72,10 @@ void bind_device(nb::module_& m) {
            "from a queue of its own, which lives as long.")
       .def("launch", &DeviceQueue::launch, "graph"_a)
       .def("warp", &warp, "image"_a, "image_shape"_a, "displacement"_a, "displacement_shape"_a, "border"_a, "warped"_a,
-           "A batch of linear warps between addresses of float32: image (N, C, ...), displacement (N, dims, ...).")
+           "workspace"_a = 0,
+           "A batch of linear warps between addresses of float32: image (N, C, ...), displacement (N, dims, ...). In "
+           "the "
+           "plane the workspace, if one is given, has 3 values a pixel of the displacement; else memory is taken.")
       .def("trim", &DeviceQueue::trim, "Waits, and frees memory that is kept.")
       .def("pinned", &DeviceQueue::pinned, "bytes"_a, "Host memory that is copied fast, as uint8.");
 }

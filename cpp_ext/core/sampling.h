@@ -124,6 +124,7 @@ MMREG_INLINE void apply_border(const Source<T>& s, Border border, const Points& 
 
 // The points p + u(p) of a displacement on grid n.
 struct Displaced {
+  static constexpr int components = 3;
   const float* u;
   std::int64_t size;  // of a component
   template <class Count>
@@ -131,6 +132,18 @@ struct Displaced {
     const float* p = u + v.index;
     return {float(v.z) + load(p, count), float(v.y) + load(p + size, count),
             to_floats(v.x + lane_numbers()) + load(p + 2 * size, count)};
+  }
+};
+
+// The same where nothing moves out of the plane, and u has no component for it.
+struct DisplacedInPlane {
+  static constexpr int components = 2;
+  const float* u;
+  std::int64_t size;  // of a component
+  template <class Count>
+  MMREG_INLINE Points operator()(Voxel v, Count count) const {
+    const float* p = u + v.index;
+    return {splat(float(v.z)), float(v.y) + load(p, count), to_floats(v.x + lane_numbers()) + load(p + size, count)};
   }
 };
 

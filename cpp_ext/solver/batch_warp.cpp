@@ -60,18 +60,22 @@ Shape batch_warp_shape(const Shape& image, const Shape& u) {
   return made;
 }
 
+std::size_t batch_warp_workspace(const Shape& u) { return u.size() == 4 ? std::size_t(3 * product(u, 2)) : 0; }
+
 void batch_warp(const Operations& operations, Queue& queue, const float* image, const Shape& image_shape,
-                const float* u, const Shape& u_shape, Border border, float* warped) {
+                const float* u, const Shape& u_shape, Border border, float* warped, float* workspace) {
   const Shape made = batch_warp_shape(image_shape, u_shape);
   if (product(made, 0) == 0) return;
   const std::int64_t plane = product(u_shape, 2);
-  const bool flat = u_shape[1] == 2;
-  const TableMemory<float> lifted(operations, queue, flat ? std::size_t(3 * plane) : 0);
+  const std::size_t needed = batch_warp_workspace(u_shape);
+  TableMemory<float> own;  // and else none at all: a graph must not hold what is taken
+  if (needed && !workspace) own = TableMemory<float>(operations, queue, needed);
+  float* const lifted = !needed ? nullptr : workspace ? workspace : own.data();
   for (std::int64_t sample = 0; sample < made[0]; ++sample) {
     const float* field = u + sample * product(u_shape, 1);
-    if (flat) lift(operations, queue, field, plane, lifted.data());
+    if (lifted) lift(operations, queue, field, plane, lifted);
     operations.warp(queue, image + sample * product(image_shape, 1), int(image_shape[1]), extent(image_shape),
-                    flat ? lifted.data() : field, extent(u_shape), Interpolation::linear, border,
+                    lifted ? lifted : field, extent(u_shape), Interpolation::linear, border,
                     warped + sample * product(made, 1), nullptr);
   }
 }

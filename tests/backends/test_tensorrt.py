@@ -138,7 +138,7 @@ def test_what_a_build_found_out_is_given_to_the_next(engines, monkeypatch):
     given = []
 
     def spied(*arguments):
-        given.append(arguments[-1])
+        given.append(arguments[5])
         return build(*arguments)
 
     monkeypatch.setattr(tensorrt_build, "KEEP_TIMINGS", (RTX,))

@@ -39,6 +39,7 @@ class EngineFacts:
     gpu: str
     compute_capability: int
     driver: str
+    warps: str = "native"
 
     @property
     def name(self) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import BackendUnavailable, DeviceError
 from ..onnx_check import check_model
-from . import tensorrt_plugin
+from . import tensorrt_plugin, tensorrt_warps
 from .engine_cache import EngineCache, EngineFacts, default_folder
 from .session import Bound, CheckedSession, Port, Shape, frozen
 from .tensorrt_build import TYPES, Profile, build, library
@@ -35,10 +35,13 @@ class TensorRt:
     Args:
         name: ``"tensorrt"`` or ``"tensorrt-rtx"``.
         cache_folder: Where engines are kept; by default ``$MMREG_CACHE`` or the user's cache folder.
+        warps: What the warps of networks become, one of ``tensorrt_warps.WAYS``; by default what that says.
     """
 
-    def __init__(self, name: str = "tensorrt", cache_folder: Path | None = None) -> None:
-        self.name = name
+    def __init__(
+        self, name: str = "tensorrt", cache_folder: Path | None = None, warps: str | None = None
+    ) -> None:
+        self.name, self._warps = name, warps
         self._cache_folder = cache_folder
 
     def why_not(self, device: str, precision: str = "fp32") -> str | None:
@@ -71,7 +74,7 @@ class TensorRt:
                 "MMREG_E_BACKEND", f"{self.name} cannot run {precision} on {device}: {reason}."
             )
         cache = EngineCache(self._cache_folder or default_folder())
-        return TensorRtSession(Engines(self.name, model, precision, device, cache), queue)
+        return TensorRtSession(Engines(self.name, model, precision, device, cache, self._warps), queue)
 
 
 class Engines:
@@ -83,22 +86,37 @@ class Engines:
         precision: Of the file.
         device: ``"cuda"`` or ``"cuda:N"``.
         cache: Where they are kept.
+        warps: As in ``TensorRt``.
+
+    Raises:
+        BackendUnavailable: The network has warps that cannot be run so.
     """
 
-    def __init__(self, name: str, model: bytes, precision: str, device: str, cache: EngineCache) -> None:
+    def __init__(
+        self,
+        name: str,
+        model: bytes,
+        precision: str,
+        device: str,
+        cache: EngineCache,
+        warps: str | None = None,
+    ) -> None:
         import mmreg_rt._native as _native
 
-        facts = _native.device_facts(device)
+        facts, version = _native.device_facts(device), library(name).__version__
+        self.warps = with_warps(model, {})[1]
+        self.way = tensorrt_warps.way(name, version, warps) if self.warps else tensorrt_warps.WAYS[0]
         self.name, self.model, self.precision, self.device, self.cache = name, model, precision, device, cache
         self.basis = EngineFacts(
             model_sha256=hashlib.sha256(model).hexdigest(),
             precision=precision,
             profile="",
             library=name,
-            library_version=library(name).__version__,
+            library_version=version,
             gpu=facts["name"],
             compute_capability=facts["capability"],
             driver=str(facts["driver"]),
+            warps=tensorrt_warps.identity(self.way),
         )
 
     def facts(self, profile: Profile) -> EngineFacts:
@@ -124,14 +142,14 @@ class Engines:
             plan, words = None, f"built again: {reason.args[0]}"
         if plan is not None:
             return plan, f"out of {self.cache.folder}"
-        made = build(self.name, self.model, self.precision, profile, say, self._timings())
+        made = build(self.name, self.model, self.precision, profile, say, self._timings(), self.way)
         self.cache.write(facts, made.plan)
         if made.timings:
             self.cache.write(self._of_timings(), made.timings)
         return made.plan, f"{words}, in {made.seconds:.1f} s"
 
     def _of_timings(self) -> EngineFacts:
-        return replace(self.basis, model_sha256="", precision="", profile="timings")
+        return replace(self.basis, model_sha256="", precision="", profile="timings", warps="")
 
     def _timings(self) -> bytes:
         """What earlier builds of any network found out about the kernels of this GPU."""
@@ -155,12 +173,8 @@ class TensorRtSession(CheckedSession):
         self._runtime = self._trt.Runtime(self._logger)
         self._queue = queue or _native.DeviceQueue(engines.device)
         file = check_model(engines.model)
-        needed = tensorrt_plugin.is_needed(engines.name, engines.basis.library_version)
-        self._warps = with_warps(engines.model, {})[1] if needed else 0
         super().__init__(_ports(file.inputs), _ports(file.outputs))
-        self.there = True
-        # a warp in the plane takes memory as it runs, which a graph must not keep
-        self.capturable = not (self._warps and len(file.inputs[0].dims) == 4)
+        self.there = self.capturable = True
         self.ran = frozen(
             backend=engines.name,
             version=engines.basis.library_version,
@@ -169,7 +183,7 @@ class TensorRtSession(CheckedSession):
             precision=engines.precision,
             arithmetic=engines.precision,
             threads=0,
-            **({"warp": f"mmreg x {self._warps}"} if self._warps else {}),
+            **({} if engines.way == "native" else {"warp": f"mmreg x {engines.warps}, {engines.way}"}),
         )
 
     def _bind(self, shape: Shape) -> _Request:
@@ -178,7 +192,7 @@ class TensorRtSession(CheckedSession):
 
     def _request(self, shape: Shape) -> _Request:
         plan, origin = self._engines.engine(Profile.fixed(shape[2:]))
-        if self._warps:
+        if self._engines.way == "python":
             tensorrt_plugin.register(self._trt, self._engines.device)
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:

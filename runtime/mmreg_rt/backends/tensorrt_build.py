@@ -1,9 +1,8 @@
 """From an ONNX file to a TensorRT engine: one way for TensorRT 10 and 11 and for TensorRT for RTX.
 
 Networks are strongly typed: the precision of every layer is what the file says, as TensorRT 11 wants it, and
-what the parser made of the file is compared with the file before anything is built. Where TensorRT has no
-GridSample in 3-D, warps are plugins (``tensorrt_plugin``). TensorRT for RTX builds without a GPU; the others
-need the GPU that the engine is for.
+what the parser made of the file is compared with the file before anything is built. ``tensorrt_warps`` says
+what warps become. TensorRT for RTX builds without a GPU; the others need the GPU that the engine is for.
 """
 
 from __future__ import annotations
@@ -18,9 +17,8 @@ from types import ModuleType
 from typing import Any
 
 from ..errors import BackendUnavailable, InputError
-from . import tensorrt_plugin
+from . import tensorrt_warps
 from .session import in_one_line
-from .warp_nodes import with_warps
 
 MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}  # backend -> what is imported
 TYPES = {"fp32": ("FLOAT",), "fp16": ("HALF",), "int8": ("FLOAT", "HALF", "INT8")}  # of layers that multiply
@@ -89,6 +87,7 @@ def build(
     profile: Profile,
     say: Say | None = None,
     timings: bytes = b"",
+    warps: str | None = None,
 ) -> Built:
     """An engine of an ONNX file.
 
@@ -99,15 +98,14 @@ def build(
         profile: Extents of the images.
         say: Told which phase runs and how much of all is done, 0 to 1.
         timings: Of an earlier build, by the same library on the same GPU.
+        warps: What they become, one of ``tensorrt_warps.WAYS``; None: the first that can be used here.
 
     Raises:
-        BackendUnavailable: The library is not here, or cannot build on this machine.
+        BackendUnavailable: The library is not here, or cannot build on this machine, or not with such warps.
         InputError: The file has what TensorRT does not take, or takes for something else.
     """
     trt = library(name)
-    if tensorrt_plugin.is_needed(name, trt.__version__):
-        model, _ = with_warps(model, tensorrt_plugin.ATTRIBUTES)
-        tensorrt_plugin.register(trt)
+    model = tensorrt_warps.prepared(trt, name, model, warps)
     logger = _logger(trt)
     builder = trt.Builder(logger)
     network, _parser = _parsed(trt, builder, logger, model)

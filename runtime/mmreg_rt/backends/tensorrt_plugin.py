@@ -1,4 +1,4 @@
-"""``mmreg::Warp`` as a plugin of TensorRT, for versions that have no GridSample in 3-D.
+"""``mmreg::Warp`` as a plugin of TensorRT that runs in Python; ``tensorrt_warps`` says when it is taken.
 
 One creator in the registry of TensorRT makes the plugin when a file is parsed and again when an engine is
 loaded; the padding is what an engine keeps of it. It launches our kernel on TensorRT's stream, from Python,
@@ -17,17 +17,21 @@ from typing import Any
 
 from .warp_nodes import DOMAIN, OPERATOR
 
-NATIVE_SINCE = (11, 2, 1)  # GridSample of five dimensions
+SINCE = (10, 0)  # plugins of the third generation
 VERSION = "1"
-ATTRIBUTES = {"plugin_namespace": DOMAIN, "plugin_version": VERSION}  # by which the parser finds the creator
+# by which the parser finds the creator
+ATTRIBUTES: dict[str, int | str] = {"plugin_namespace": DOMAIN, "plugin_version": VERSION}
 _BORDERS = {"zeros": "zero", "border": "extend"}
 _creators: dict[str, Any] = {}  # the registry does not keep what is made in Python
 
 
-def is_needed(name: str, version: str) -> bool:
-    """Whether warps must be plugins in this library: ``"tensorrt"`` of a version, as ``"10.13.3.9"``."""
-    found = tuple(int(part) for part in version.split(".")[:3] if part.isdecimal())
-    return name == "tensorrt" and found < NATIVE_SINCE
+def why_not(version: tuple[int, ...]) -> str | None:
+    """Why this form cannot be used with a version of TensorRT here; None if it can."""
+    import mmreg_rt._native as _native
+
+    if version < SINCE:
+        return "plugins in Python need TensorRT 10"
+    return _native.why_no_device("cuda") or None
 
 
 def register(trt: Any, target: str = "cuda") -> None:
@@ -72,6 +76,8 @@ def _plugin(trt: Any) -> Any:
             self.plugin_name, self.plugin_namespace, self.plugin_version = OPERATOR, DOMAIN, VERSION
             self.num_outputs = 1
             self.padding, self.target = padding, target
+            self._kept = padding.encode()  # fields hold an address
+            self._field = trt.PluginField("padding", self._kept, trt.PluginFieldType.CHAR)
 
         def get_capability_interface(self, _kind: Any) -> Any:
             return self
@@ -96,15 +102,14 @@ def _plugin(trt: Any) -> Any:
             return bool(found.type == trt.DataType.FLOAT and found.format == trt.TensorFormat.LINEAR)
 
         def get_fields_to_serialize(self) -> Any:
-            field = trt.PluginField("padding", self.padding.encode(), trt.PluginFieldType.CHAR)
-            return trt.PluginFieldCollection([field])
+            return trt.PluginFieldCollection([self._field])
 
         def enqueue(
-            self, described: Any, _made: Any, inputs: Any, outputs: Any, _workspace: int, stream: int
+            self, described: Any, _made: Any, inputs: Any, outputs: Any, workspace: int, stream: int
         ) -> None:
             shapes = [tuple(one.dims) for one in described]
-            border = _BORDERS[self.padding]
-            _queue(self.target, stream).warp(inputs[0], shapes[0], inputs[1], shapes[1], border, outputs[0])
+            given = (inputs[0], shapes[0], inputs[1], shapes[1], _BORDERS[self.padding], outputs[0])
+            _queue(self.target, stream).warp(*given, workspace or 0)
 
         def configure_plugin(self, _inputs: Any, _outputs: Any) -> None: ...
         def on_shape_change(self, _inputs: Any, _outputs: Any) -> None: ...
@@ -112,8 +117,9 @@ def _plugin(trt: Any) -> Any:
         def get_valid_tactics(self) -> list[int]:
             return []
 
-        def get_workspace_size(self, *_: Any) -> int:
-            return 0
+        def get_workspace_size(self, inputs: Any, _outputs: Any) -> int:
+            most = tuple(inputs[1].max)
+            return 4 * 3 * most[2] * most[3] if len(most) == 4 else 0  # for a third component
 
     return Warp
 

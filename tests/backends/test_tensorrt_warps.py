@@ -1,0 +1,103 @@
+"""What warps become in which version of TensorRT."""
+
+from types import SimpleNamespace
+
+import networks
+import pytest
+
+from mmreg_rt import _native
+from mmreg_rt.backends import tensorrt_ahead, tensorrt_warps
+from mmreg_rt.errors import BackendUnavailable, InputError
+
+PTX = "// Cuda compilation tools, release 13.0, V13.0.88\n.version 9.0\n"
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """A GPU and its driver that are only described, and a package with PTX or without."""
+
+    def machine(ptx=PTX, driver=13000, reason=""):
+        path = tmp_path / "warp_ahead.ptx"
+        if ptx is not None:
+            path.write_text(ptx)
+        monkeypatch.setattr(tensorrt_ahead, "PTX", path)
+        monkeypatch.setattr(_native, "why_no_device", lambda _: reason)
+        monkeypatch.setattr(_native, "device_facts", lambda _: {"driver": driver})
+
+    return machine
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "taken"),
+    [
+        ("tensorrt", "10.0.1", "python"),
+        ("tensorrt", "10.8.0.43", "python"),
+        ("tensorrt", "10.9.0.34", "ahead"),
+        ("tensorrt", "10.13.3.9", "ahead"),
+        ("tensorrt", "11.1.0.106", "ahead"),
+        ("tensorrt", "11.2.1", "native"),
+        ("tensorrt", "11.4.0.106", "native"),
+        ("tensorrt", "12.0.0", "native"),
+        ("tensorrt-rtx", "1.7.1.116", "native"),
+    ],
+)
+def test_the_first_that_can_be_used_is_taken(machine, name, version, taken):
+    machine()
+    assert tensorrt_warps.way(name, version) == taken
+
+
+@pytest.mark.parametrize("lack", [{"ptx": None}, {"driver": 12080}])
+def test_without_a_kernel_that_the_driver_takes_it_is_launched_from_python(machine, lack):
+    machine(**lack)
+    assert tensorrt_warps.way("tensorrt", "10.13.3.9") == "python"
+    words = "without nvcc" if "ptx" in lack else "needs a driver for CUDA 13.0, and this one is for 12.8"
+    with pytest.raises(BackendUnavailable, match=words):
+        tensorrt_warps.way("tensorrt", "10.13.3.9", "ahead")
+
+
+@pytest.mark.parametrize("asked", ["ahead", "python"])
+def test_another_than_the_first_is_taken_if_asked_for(machine, asked):
+    machine()
+    assert tensorrt_warps.way("tensorrt", "11.4.0", asked) == asked
+    with pytest.raises(BackendUnavailable, match=f"{asked}: TensorRT for RTX takes no plugins"):
+        tensorrt_warps.way("tensorrt-rtx", "1.7.1", asked)
+
+
+def test_what_cannot_run_any_is_refused_with_every_reason(machine):
+    machine(ptx=None, reason="there is no GPU")
+    with pytest.raises(BackendUnavailable, match=r"native: .*; ahead: .*; python: there is no GPU") as caught:
+        tensorrt_warps.way("tensorrt", "10.13.3.9")
+    assert caught.value.code == "MMREG_E_BACKEND"
+    with pytest.raises(BackendUnavailable, match="python: plugins in Python need TensorRT 10"):
+        tensorrt_warps.way("tensorrt", "8.6.1")
+    with pytest.raises(InputError, match="not 'triton'"):
+        tensorrt_warps.way("tensorrt", "11.4.0", "triton")
+
+
+def test_a_network_without_warps_runs_where_no_way_does(machine):
+    pytest.importorskip("onnx", reason="onnx, with which the test networks are made, is not installed")
+    machine(ptx=None, reason="there is no GPU")
+    trt = SimpleNamespace(__name__="tensorrt", __version__="8.6.1")
+    model = networks.network(3)
+    assert tensorrt_warps.prepared(trt, "tensorrt", model) == model
+    with pytest.raises(BackendUnavailable):
+        tensorrt_warps.prepared(trt, "tensorrt", networks.warping_network((5, 6, 7)))
+
+
+def test_nodes_are_for_the_plugin_that_is_made_known(machine, monkeypatch):
+    pytest.importorskip("onnx", reason="onnx, with which the test networks are made, is not installed")
+    machine()
+    known = []
+    monkeypatch.setattr(tensorrt_ahead, "register", known.append)
+    trt = SimpleNamespace(__name__="tensorrt", __version__="10.13.3")
+    model = tensorrt_warps.prepared(trt, "tensorrt", networks.warping_network((5, 6, 7)))
+    assert known == [trt]
+    assert b"mmreg_ahead" in model and b"aot" in model and b"GridSample" not in model
+
+
+def test_an_engine_that_holds_the_kernel_is_not_one_that_holds_another(machine):
+    machine()
+    first = tensorrt_warps.identity("ahead")
+    machine(PTX + "// another")
+    assert first != tensorrt_warps.identity("ahead")
+    assert tensorrt_warps.identity("python") == "python"
