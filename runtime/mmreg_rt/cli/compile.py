@@ -22,7 +22,11 @@ BACKENDS = ("tensorrt", "tensorrt-rtx")
 @click.argument("model")
 @click.option("--backend", type=click.Choice(BACKENDS), help="By default the first that is installed.")
 @click.option("--precision", type=click.Choice(("fp32", "fp16", "int8")), default="fp32", show_default=True)
-@click.option("--sizes", type=Sizes(), help="Grids to build for, as 96x96x96,160x192x160.")
+@click.option(
+    "--sizes",
+    type=Sizes(),
+    help="Grids of scans at the network's spacing, as 96x96x96,160x192x160; it sees the next that it can.",
+)
 @click.option("--device", default="cuda", show_default=True, help="cuda or cuda:N.")
 @click.option("--dry-run", is_flag=True,
               help="Build and describe, keep nothing. TensorRT for RTX needs no GPU for it.")  # fmt: skip
@@ -50,7 +54,7 @@ def compile_(
     made = []
     for extents in sizes or DEFAULT_SIZES[bundle.manifest.dims]:
         with_progress = _Line(not as_json)
-        profile = Profile.fixed(extents)
+        profile = Profile.fixed(_seen(extents, bundle.manifest.preprocess.multiple))
         if dry_run:
             found = _described(bundle, name, precision, profile, with_progress)
         else:
@@ -61,6 +65,11 @@ def compile_(
             click.echo(f"{name} {precision} {profile}: {found['words']}")
     if as_json:
         click.echo(json.dumps({"model": bundle.manifest.name, "engines": made}, indent=2))
+
+
+def _seen(extents: tuple[int, ...], multiple: int) -> tuple[int, ...]:
+    """What the network works on: the grid, rounded up as ``preprocess.network_grid`` does."""
+    return tuple(-(-extent // multiple) * multiple for extent in extents)
 
 
 def _described(bundle: Bundle, name: str, precision: str, profile: Any, say: _Line) -> dict[str, Any]:
