@@ -1,4 +1,4 @@
-"""``mmreg compile``: engines are described without a GPU, and refused with a reason where none can be kept."""
+"""``mmreg compile``: engines are described without a GPU, and refused where they cannot be kept."""
 
 import json
 
