@@ -15,6 +15,7 @@ import click
 
 from ..backends import NAMES, PRECISIONS, choose
 from .options import FILE, FOLDER, Sizes, json_option, threads_option
+from .progress import Progress
 
 if TYPE_CHECKING:
     from .latency import Effort, Measured
@@ -87,7 +88,8 @@ def benchmark(
     makers = subject.cases(first)
     del first
     machine = _machine(device)  # before it has anything to do
-    cases, samples = zip(*(_measured(make, effort, device) for make in makers), strict=True)
+    progress = Progress(quiet=as_json)
+    cases, samples = zip(*(_measured(make, effort, device, progress) for make in makers), strict=True)
     found = {
         "format": FORMAT,
         "model": subject.name,
@@ -105,15 +107,18 @@ def benchmark(
     click.echo(json.dumps(found, indent=2) if as_json else "\n".join(table(found, samples)))
 
 
-def _measured(make: MakeCase, effort: Effort, device: str) -> tuple[dict[str, Any], Measured]:
+def _measured(
+    make: MakeCase, effort: Effort, device: str, progress: Progress
+) -> tuple[dict[str, Any], Measured]:
     """The figures of a case, and its samples."""
     from .latency import measure
 
     gc.collect()  # what is left of the case before
     case = make()
     try:
-        samples = measure(case, effort, device)
+        samples = measure(case, effort, device, progress)
     finally:
+        progress.close()
         case.close()
     return _figures(case, samples), samples
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -22,6 +23,7 @@ FIGURES = (*PERCENTILES, "max")
 WARM_UPS, IDLE_RUNS = 3, 3
 CONTENDED_RUNS, CONTENDED_SHARE = 100, 6  # at most, and the part of the limit that they may take
 Sample = TypeVar("Sample")
+Say = Callable[[str, float], object]  # the series, and how much of it is done
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ class Measured:
     crowd: Crowd | None = None  # beside which those were
 
 
-def measure(case: Case, effort: Effort, device: str) -> Measured:
-    """All series of a case, one after the other, after a warm-up."""
+def measure(case: Case, effort: Effort, device: str, say: Say = lambda *_: None) -> Measured:
+    """All series of a case, one after the other, after a warm-up. ``say`` is told between two runs."""
     found = Measured()
 
     def whole() -> float:
@@ -65,24 +67,32 @@ def measure(case: Case, effort: Effort, device: str) -> Measured:
     with _without_collection():
         for _ in range(WARM_UPS):
             case.whole()
-        found.whole = series(whole, effort.runs, effort.limit_s)
+        found.whole = series(whole, effort.runs, effort.limit_s, partial(say, "Whole runs"))
         case.stages()  # makes what it needs
-        found.stages = _by_stage(series(case.stages, effort.runs, effort.limit_s))
+        found.stages = _by_stage(
+            series(case.stages, effort.runs, effort.limit_s, partial(say, "Stage by stage"))
+        )
         if effort.idle_s > 0:
+            say("After idling", 0)
             found.after_idle = [after_idle() for _ in range(IDLE_RUNS)]
         if effort.contention:
             with crowded(device, case.size) as found.crowd:
                 runs = min(effort.runs, CONTENDED_RUNS)
-                found.contended = series(whole, runs, effort.limit_s / CONTENDED_SHARE)
+                limit_s = effort.limit_s / CONTENDED_SHARE
+                found.contended = series(whole, runs, limit_s, partial(say, "Under contention"))
     return found
 
 
-def series(run: Callable[[], Sample], runs: int, limit_s: float) -> list[Sample]:
+def series(
+    run: Callable[[], Sample], runs: int, limit_s: float, say: Callable[[float], object] = lambda _: None
+) -> list[Sample]:
     """What each of up to ``runs`` runs gives, at least one; none begins after ``limit_s``."""
-    end = time.perf_counter() + limit_s
-    samples = [run()]
-    while len(samples) < runs and time.perf_counter() < end:
+    start, samples = time.perf_counter(), []
+    share = 0.0
+    while share < 1:
+        say(share)
         samples.append(run())
+        share = max(len(samples) / runs, (time.perf_counter() - start) / limit_s)
     return samples
 
 
