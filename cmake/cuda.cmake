@@ -10,7 +10,7 @@ foreach(capability ${MMREG_CUDA_PTX})
   list(APPEND MMREG_NVCC_FLAGS -gencode=arch=compute_${capability},code=compute_${capability})
 endforeach()
 
-file(GLOB MMREG_CUDA_HEADERS CONFIGURE_DEPENDS cpp_ext/cuda/*.h cpp_ext/core/*.h cpp_ext/solver/*.h)
+file(GLOB MMREG_CUDA_HEADERS CONFIGURE_DEPENDS cpp_ext/cuda/*.h cpp_ext/core/*.h cpp_ext/solver/*.h cpp_ext/tensorrt/*.h)
 set(objects)
 foreach(source ${MMREG_CUDA_SOURCES} ${CMAKE_SOURCE_DIR}/cpp_ext/solver/blocks.cpp)
   get_filename_component(name ${source} NAME)

@@ -1,11 +1,11 @@
-// The warp as TensorRT keeps it in an engine: kernels that are compiled ahead of time, to PTX (cmake/cuda.cmake), and
-// launched by TensorRT itself as backends/tensorrt_ahead.py says. A batch is one launch: a thread makes all channels of
-// a voxel of the result, and z of the grid is the sample. Arguments are in TensorRT's order: inputs, scalars, outputs.
-// Not run by TensorRT yet; the same code is tested as the host runs it.
+// The warp of a batch as one kernel: a thread makes all channels of a voxel of the result. Compiled ahead of time, to
+// PTX (cmake/cuda.cmake), it lies in engines, where TensorRT launches it; so its arguments are in TensorRT's order:
+// inputs, scalars, outputs. The plugin of warp_plugin.cpp launches it too. Not run by TensorRT yet; the same code is
+// tested as the host runs it.
 #include "cuda/sampling.h"
+#include "tensorrt/warp_entries.h"
 
 #if defined(MMREG_CUDA_ON_HOST)
-#define MMREG_ENTRY __attribute__((visibility("default")))
 namespace {
 struct Place {
   unsigned x, y, z;
@@ -18,8 +18,6 @@ extern "C" MMREG_ENTRY void mmreg_warp_thread(unsigned column, unsigned row, uns
   threadIdx = {column, row, 0};
   blockIdx = {x, y, z};
 }
-#else
-#define MMREG_ENTRY __global__ __launch_bounds__(mmreg::MMREG_TARGET::block_threads)
 #endif
 
 namespace mmreg::MMREG_TARGET {
@@ -40,8 +38,8 @@ MMREG_DEVICE inline void warp_channels(const float* image, const Task& task, con
 
 template <class PointsOf>
 MMREG_DEVICE inline void warp_batch(const float* image, const float* u, const Task& task, float* warped) {
-  const std::int64_t row = blockIdx.x * std::int64_t(tile_rows) + threadIdx.y, sample = blockIdx.z;
-  const int x = int(blockIdx.y * tile_columns + threadIdx.x);
+  const std::int64_t row = blockIdx.x * std::int64_t(tensorrt::block_rows) + threadIdx.y, sample = blockIdx.z;
+  const int x = int(blockIdx.y * tensorrt::block_columns + threadIdx.x);
   if (x >= task.n.w || row >= std::int64_t(task.n.d) * task.n.h) return;
   const int z = int(row) / task.n.h;
   const Voxel v{z, int(row) - z * task.n.h, x, row * task.n.w + x};
@@ -62,14 +60,12 @@ MMREG_DEVICE inline Border border_of(int extend) { return extend ? Border::exten
 using namespace mmreg;
 using namespace mmreg::MMREG_TARGET;
 
-// image (N, channels, m_d, m_h, m_w), u (N, 3, n_d, n_h, n_w), warped (N, channels, n_d, n_h, n_w).
 extern "C" MMREG_ENTRY void mmreg_warp_volumes(const float* image, const float* u, int channels, int m_d, int m_h,
                                                int m_w, int n_d, int n_h, int n_w, int extend, float* warped) {
   const Task task{channels, {m_d, m_h, m_w}, {n_d, n_h, n_w}, border_of(extend)};
   warp_batch<Displaced>(image, u, task, warped);
 }
 
-// image (N, channels, m_h, m_w), u (N, 2, n_h, n_w), warped (N, channels, n_h, n_w).
 extern "C" MMREG_ENTRY void mmreg_warp_planes(const float* image, const float* u, int channels, int m_h, int m_w,
                                               int n_h, int n_w, int extend, float* warped) {
   const Task task{channels, {1, m_h, m_w}, {1, n_h, n_w}, border_of(extend)};

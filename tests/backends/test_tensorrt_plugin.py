@@ -1,6 +1,8 @@
 """The warp as a plugin of TensorRT: its classes in those of TensorRT for RTX, its work on the host."""
 
 import gc
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import networks
@@ -9,8 +11,10 @@ import pytest
 from reference import warp as twin
 
 from mmreg_rt import _native
-from mmreg_rt.backends import tensorrt_build, tensorrt_plugin, tensorrt_warps
+from mmreg_rt.backends import tensorrt_ahead, tensorrt_build, tensorrt_plugin, tensorrt_warps
 from mmreg_rt.backends.tensorrt_build import Profile, build
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +108,17 @@ def test_its_work_agrees_with_the_twin(make, shapes, padding):
         field = field.reshape(3, *(1,) * (5 - image.ndim), *u.shape[2:])
         # places of up to 12 voxels in float32, times differences of up to 6 between voxels
         np.testing.assert_allclose(out, twin.warp(one, field, "linear", border).reshape(out.shape), atol=2e-5)
+
+
+def test_the_library_without_python_is_for_the_same_engines():
+    source = (ROOT / "cpp_ext" / "tensorrt" / "warp_plugin.cpp").read_text()
+    found = dict(re.findall(r'\*(name|version|name_space) = "([^"]+)"', source))
+    assert found == {"name": "Warp", "version": tensorrt_plugin.VERSION, "name_space": "mmreg"}
+    paddings = re.search(r"paddings\[\] = \{([^}]+)\}", source)[1]  # by number, as the kernel takes them
+    assert tuple(re.findall(r'"(\w+)"', paddings)) == tensorrt_ahead.PADDINGS
+    header = (ROOT / "cpp_ext" / "tensorrt" / "warp_entries.h").read_text()
+    blocks = re.search(r"block_columns = (\d+), block_rows = (\d+)", header)
+    assert (int(blocks[1]), int(blocks[2]), 1) == tensorrt_ahead.BLOCK
 
 
 class Stopped(Exception):

@@ -1,0 +1,26 @@
+// The kernels of warp_ahead.cu as they are launched: blocks of columns x rows threads, z is the sample.
+// backends/tensorrt_ahead.py says the same to TensorRT.
+#pragma once
+
+namespace mmreg::tensorrt {
+
+constexpr int block_columns = 32, block_rows = 8;
+
+}  // namespace mmreg::tensorrt
+
+extern "C" {
+#if defined(__CUDACC__)
+#define MMREG_ENTRY __global__ __launch_bounds__(mmreg::tensorrt::block_columns* mmreg::tensorrt::block_rows)
+#else
+#define MMREG_ENTRY __attribute__((visibility("default")))
+#endif
+
+// image (N, channels, m_d, m_h, m_w), u (N, 3, n_d, n_h, n_w), warped (N, channels, n_d, n_h, n_w); extend: 0 for zeros
+// around the image, 1 for its border value.
+MMREG_ENTRY void mmreg_warp_volumes(const float* image, const float* u, int channels, int m_d, int m_h, int m_w,
+                                    int n_d, int n_h, int n_w, int extend, float* warped);
+
+// image (N, channels, m_h, m_w), u (N, 2, n_h, n_w), warped (N, channels, n_h, n_w).
+MMREG_ENTRY void mmreg_warp_planes(const float* image, const float* u, int channels, int m_h, int m_w, int n_h, int n_w,
+                                   int extend, float* warped);
+}
