@@ -3,10 +3,14 @@
 from types import SimpleNamespace
 
 import networks
+import numpy as np
 import pytest
+from reference import warp as twin
 
 from mmreg_rt import _native
 from mmreg_rt.backends import tensorrt_ahead, tensorrt_warps
+from mmreg_rt.backends.tensorrt import TensorRt
+from mmreg_rt.backends.tensorrt_build import library
 from mmreg_rt.errors import BackendUnavailable, InputError
 
 PTX = "// Cuda compilation tools, release 13.0, V13.0.88\n.version 9.0\n"
@@ -101,3 +105,24 @@ def test_an_engine_that_holds_the_kernel_is_not_one_that_holds_another(machine):
     machine(PTX + "// another")
     assert first != tensorrt_warps.identity("ahead")
     assert tensorrt_warps.identity("python") == "python"
+
+
+@pytest.mark.parametrize("padding", ["zeros", "border"])
+@pytest.mark.parametrize("way", tensorrt_warps.WAYS)
+@pytest.mark.parametrize("name", ["tensorrt", "tensorrt-rtx"])
+def test_every_way_runs_and_agrees_with_the_twin(name, way, padding, tmp_path):
+    pytest.importorskip("onnx", reason="onnx, with which the test networks are made, is not installed")
+    backend = TensorRt(name, tmp_path / "engines", warps=way)
+    if reason := backend.why_not("cuda") or tensorrt_warps._reasons(name, library(name).__version__)[way]:
+        pytest.skip(f"{name}, {way}: {reason}")
+    rng = np.random.default_rng(5)
+    moving, u = (rng.uniform(-2, 2, (1, 3, 12, 17, 40)).astype("f4") for _ in range(2))
+    network = networks.warping_network(u.shape[2:], padding)
+    session = backend.load(network, precision="fp32", threads=1, device="cuda")
+    try:
+        found = session.infer({"moving": moving, "fixed": u})
+    finally:
+        session.close()
+    expected = twin.warp(moving[0], u[0], "linear", {"zeros": "zero", "border": "extend"}[padding])
+    # places of up to 42 voxels in float32, scaled to -1..1 and back by GridSample; differences of up to 4
+    np.testing.assert_allclose(found[0], expected, atol=1e-4)
