@@ -1,6 +1,7 @@
 """A plan: the same answer as the registrar's, the same bits every time, on the CPU and on a device."""
 
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import scene
 from test_registrar_bundle import WIDE, bundle
 
 from mmreg_rt import Registrar, _native
+from mmreg_rt.collection import without_collection
 from mmreg_rt.device_array import DeviceArray, is_on_device
 from mmreg_rt.errors import DeviceError, GeometryError, InputError, RegistrationError
 from mmreg_rt.plan import Plan
@@ -73,19 +75,33 @@ def test_plans_of_the_last_grids_are_kept(registrar, scans):
     assert registrar.plan(*grids) is not plan
 
 
-def test_threads_take_turns(registrar, scans):
-    plan = registrar.plan(*(scan.grid for scan in scans))
-    expected, found = run(plan, scans).warped.copy(), []
+def test_threads_have_plans_of_their_own(registrar, scans):
+    coarse = scene.centred((12, 16, 20), (6.0, 5.0, 4.0))
+    plans = [registrar.plan(*(scan.grid for scan in scans)), registrar.plan(scans[0].grid, coarse)]
+    moving = [scans[1].as_float32(), np.random.default_rng(5).random(coarse.shape, np.float32)]
+    expected = [plan(scans[0].as_float32(), m).warped.copy() for plan, m in zip(plans, moving, strict=True)]
+    found = []
 
-    def work():
-        found.append(np.array_equal(run(plan, scans).warped, expected))
+    def work(i):
+        for _ in range(5):
+            found.append(np.array_equal(plans[i](scans[0].as_float32(), moving[i]).warped, expected[i]))
 
-    workers = [threading.Thread(target=work) for _ in range(4)]
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    assert found == [True] * 4
+    assert found == [True] * 10
+
+
+def test_a_plan_that_nobody_has_any_more_is_gone_at_once(registrar, scans):
+    """Its memory is that of a pair: it must not wait for the garbage collector."""
+    plan = Plan(registrar._network, scans[0].grid, scans[1].grid)
+    run(plan, scans)
+    gone = weakref.ref(plan)
+    with without_collection():
+        del plan
+        assert gone() is None
 
 
 STAGES = ["copy in", "preprocess", "network", "integrate and warp"]
@@ -151,6 +167,9 @@ class Smoothing:
 
     def described(self, fixed):
         return self._network.described(fixed) | {"there": self._queue is not None, "run": self.predict}
+
+    def held(self, shape):
+        return shape
 
     def predict(self, fixed, _moving, field):
         if self._queue is None:
@@ -279,11 +298,21 @@ def test_an_array_of_another_device_is_refused(on_device, queue, scans, monkeypa
     assert caught.value.code == "MMREG_E_DEVICE_STREAM"
 
 
-def test_what_waits_cannot_be_part_of_a_graph(on_device, scans):
-    with pytest.raises(DeviceError) as caught:
-        on_device(waits=True)
-    assert caught.value.code == "MMREG_E_DEVICE_GRAPH"
-    assert run(on_device(capturable=False, waits=True), scans).mended_voxels == 0  # and the stream goes on
+def test_a_network_that_waits_is_left_out_of_the_graph(on_device, scans):
+    expected = run(on_device(), scans).warped.to_numpy()
+    plan = on_device(waits=True)
+    assert plan.graphs == 2
+    np.testing.assert_array_equal(run(plan, scans).warped, expected)
+
+
+def test_who_reads_a_result_on_another_stream_is_waited_for(on_device, queue, scans):
+    plan = on_device()
+    found = run(plan, scans)
+    other = _native.DeviceQueue(queue.target)
+    found.warped.__dlpack__(stream=other.stream)
+    assert found.warped.readers == {other.stream}
+    run(plan, scans)
+    assert not found.warped.readers
 
 
 # ---- fields that fold

@@ -117,12 +117,14 @@ class Call {
   void* there(void* host, std::size_t bytes, bool to, bool back);
   template <class Array>
   bool is_there(const Array& array) const {
-    return array.device_type() != nb::device::cpu::value && on_device(array.device_type());
+    return array.device_type() != nb::device::cpu::value && on_device(array.device_type(), array.device_id());
   }
-  bool on_device(int device_type) const;  // throws nb::type_error where an array of a device cannot be used
+  bool on_device(int device_type,
+                 int device_id) const;  // throws nb::type_error where an array of a device cannot be used
 
   Place own_;
   const Place* place_;
+  int number_;  // of the device
   std::vector<Staged> staged_;
   nb::gil_scoped_release unlocked_;
 };

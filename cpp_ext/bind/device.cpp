@@ -1,4 +1,5 @@
 // A device as Python sees it: what it is, its memory, a stream. The arrays of networks live there.
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/unique_ptr.h>
 
 #include "bind/arrays.h"
@@ -17,7 +18,8 @@ nb::dict facts(const std::string& target) {
 
 // Where an array of a device lies, and its shape; what it is given as must know DLPack.
 nb::tuple device_view(nb::ndarray<nb::ro, nb::c_contig> array) {
-  require(array.device_type() == nb::device::cuda::value, "the array must be one of a CUDA device");
+  require(array.device_type() == nb::device::cuda::value || array.device_type() == nb::device::cuda_managed::value,
+          "the array must be one of a CUDA device");
   std::vector<std::size_t> shape(array.ndim());
   for (std::size_t k = 0; k < array.ndim(); ++k) shape[k] = array.shape(k);
   const bool is_float32 = array.dtype() == nb::dtype<float>();
@@ -43,8 +45,9 @@ void bind_device(nb::module_& m) {
         "Address, shape, number of the device, and type of an array of a device.");
   nb::class_<DeviceGraph>(m, "DeviceGraph", "Work of a queue that is launched as one.");
   nb::class_<DeviceQueue>(m, "DeviceQueue", "Memory and a stream of a device; work on it is done in order.")
-      .def(nb::init<const std::string&, std::uintptr_t>(), "target"_a, "stream"_a = 0,
-           "stream: the caller's own, as a number; 0 makes one.")
+      .def(nb::init<const std::string&, std::optional<std::uintptr_t>, nb::object>(), "target"_a,
+           "stream"_a = nb::none(), "stream_owner"_a = nb::none(),
+           "stream: the caller's own, as a number, 0 the default one; None makes one. stream_owner is kept as long.")
       .def_prop_ro("stream", &DeviceQueue::stream)
       .def_prop_ro("peak_bytes", &DeviceQueue::peak_bytes, "The most memory that was in use at once.")
       .def("allocate", &DeviceQueue::allocate, "bytes"_a, "Address of device memory.")
@@ -76,6 +79,8 @@ void bind_device(nb::module_& m) {
            "A batch of linear warps between addresses of float32: image (N, C, ...), displacement (N, dims, ...). In "
            "the "
            "plane the workspace, if one is given, has 3 values a pixel of the displacement; else memory is taken.")
+      .def_prop_ro("kept_bytes", &DeviceQueue::kept_bytes, "For the next to allocate.")
+      .def("device_of", &DeviceQueue::device_of, "memory"_a, "The number of the device of an address; -1: the host's.")
       .def("trim", &DeviceQueue::trim, "Waits, and frees memory that is kept.")
       .def("pinned", &DeviceQueue::pinned, "bytes"_a, "Host memory that is copied fast, as uint8.");
 }

@@ -5,6 +5,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,16 +35,22 @@ class DeviceGraph {
 
 class DeviceQueue {
  public:
-  DeviceQueue(const std::string& target, std::uintptr_t stream)
-      : target_(target),
+  DeviceQueue(const std::string& target, std::optional<std::uintptr_t> stream, nb::object stream_owner)
+      : stream_owner_(stream_owner),
+        target_(target),
         library_(device_library(target)),
-        place_(open_place(target, 0, reinterpret_cast<void*>(stream))),
+        place_(open_place(target, 0, stream ? handle(*stream) : nullptr)),
         number_(device_number(target)) {}
+  ~DeviceQueue() {
+    nb::gil_scoped_release unlocked;  // it waits
+    place_.queue.reset();
+  }
 
   std::uintptr_t stream() { return reinterpret_cast<std::uintptr_t>(stream_pointer()); }
   int number() const { return number_; }
   const std::string& target() const { return target_; }
   std::uintptr_t allocate(std::size_t bytes) {
+    nb::gil_scoped_release unlocked;
     return reinterpret_cast<std::uintptr_t>(place_.operations->allocate(*place_.queue, bytes));
   }
   void release(std::uintptr_t memory) { place_.operations->release(*place_.queue, reinterpret_cast<void*>(memory)); }
@@ -58,7 +65,7 @@ class DeviceQueue {
   void copy(std::uintptr_t to, std::uintptr_t from, std::size_t bytes) {
     library_->copy(*place_.queue, reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);
   }
-  void wait_for(std::uintptr_t stream) { library_->wait_for(*place_.queue, reinterpret_cast<void*>(stream)); }
+  void wait_for(std::uintptr_t stream) { library_->wait_for(*place_.queue, handle(stream)); }
 
   // What `work` puts on the queue.
   std::unique_ptr<DeviceGraph> graph(nb::callable work) {
@@ -74,17 +81,23 @@ class DeviceQueue {
   void launch(const DeviceGraph& graph) { library_->launch_graph(*place_.queue, graph.get()); }
 
   // Makes the device that of the calling thread, for libraries that ask for it.
-  void enter() { before_.push_back(library_->make_current(number_)); }
+  void enter() { before().push_back(library_->make_current(number_)); }
   void leave() {
-    library_->make_current(before_.back());
-    before_.pop_back();
+    if (before().empty()) throw nb::value_error("this thread did not enter the queue");
+    library_->make_current(before().back());
+    before().pop_back();
   }
 
   // Another queue on the same stream, with memory of its own.
   Place beside() { return {place_.operations, std::unique_ptr<Queue>(library_->open_on(number_, stream_pointer()))}; }
 
+  std::size_t kept_bytes() { return library_->kept_bytes(*place_.queue); }
+  int device_of(std::uintptr_t memory) { return library_->device_of(reinterpret_cast<const void*>(memory)); }
   std::size_t peak_bytes() { return library_->peak_bytes(*place_.queue); }
-  void trim() { place_.operations->trim(*place_.queue); }
+  void trim() {
+    nb::gil_scoped_release unlocked;
+    place_.operations->trim(*place_.queue);
+  }
 
   // Memory of this queue as an array that every function of the module takes.
   nb::object array(std::uintptr_t memory, const std::vector<std::size_t>& shape, nb::handle owner,
@@ -120,12 +133,19 @@ class DeviceQueue {
   }
 
   void* stream_pointer() { return library_->stream_of(*place_.queue); }
+  static void* handle(std::uintptr_t stream) {  // 0 and 1 are both the default stream
+    return reinterpret_cast<void*>(stream ? stream : std::uintptr_t(1));
+  }
+  static std::vector<int>& before() {  // the devices that this thread had
+    static thread_local std::vector<int> devices;
+    return devices;
+  }
 
+  nb::object stream_owner_;  // lives as long as the stream is used
   std::string target_;
   const Device* library_;
   Place place_;
   int number_;
-  std::vector<int> before_;
 };
 
 }  // namespace mmreg::bind

@@ -10,10 +10,14 @@ namespace mmreg::bind {
 
 Call::Call(const Target& target, int threads)
     : own_(std::holds_alternative<std::string>(target) ? open_place(std::get<std::string>(target), threads) : Place{}),
-      place_(own_.operations ? &own_ : &std::get<DeviceQueue*>(target)->place()) {}
+      place_(own_.operations ? &own_ : &std::get<DeviceQueue*>(target)->place()),
+      number_(!own_.operations             ? std::get<DeviceQueue*>(target)->number()
+              : own_.operations->on_device ? device_number(std::get<std::string>(target))
+                                           : -1) {}
 
-bool Call::on_device(int device_type) const {
-  if (place_->operations->on_device && device_type == nb::device::cuda::value) return true;
+bool Call::on_device(int device_type, int device_id) const {
+  const bool cuda = device_type == nb::device::cuda::value || device_type == nb::device::cuda_managed::value;
+  if (place_->operations->on_device && cuda && device_id == number_) return true;
   nb::gil_scoped_acquire locked;
   throw nb::type_error("an array of a CUDA device needs a target on that device, and no other arrays are taken");
 }

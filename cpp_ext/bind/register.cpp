@@ -13,9 +13,7 @@ namespace {
 // belongs to a queue that nobody else uses.
 class Results {
  public:
-  explicit Results(DeviceQueue* device) : device_(device) {
-    if (device) place_ = std::make_shared<Place>(device->beside());
-  }
+  explicit Results(DeviceQueue* device) : device_(device) {}
 
   template <class T>
   nb::object operator()(const TableMemory<T>& memory, std::initializer_list<std::int64_t> shape) const {
@@ -28,14 +26,19 @@ class Results {
 
  private:
   struct Kept {
-    std::shared_ptr<Place> place;
+    nb::object device;  // whose stream this is
+    Place place;
     void* memory;
-    ~Kept() { place->operations->release(*place->queue, memory); }
+    ~Kept() {
+      nb::gil_scoped_release unlocked;  // it waits
+      place.operations->release(*place.queue, memory);
+      place.queue.reset();
+    }
   };
 
   nb::object there(const void* from, std::size_t bytes, std::initializer_list<std::int64_t> shape) const {
-    auto kept = std::make_unique<Kept>(Kept{place_, nullptr});
-    kept->memory = place_->operations->allocate(*place_->queue, bytes);
+    std::unique_ptr<Kept> kept(new Kept{nb::find(device_), device_->beside(), nullptr});
+    kept->memory = kept->place.operations->allocate(*kept->place.queue, bytes);
     device_->copy(reinterpret_cast<std::uintptr_t>(kept->memory), reinterpret_cast<std::uintptr_t>(from), bytes);
     const auto address = reinterpret_cast<std::uintptr_t>(kept->memory);
     nb::capsule owner(kept.release(), [](void* p) noexcept { delete static_cast<Kept*>(p); });
@@ -43,7 +46,6 @@ class Results {
   }
 
   DeviceQueue* device_;
-  std::shared_ptr<Place> place_;
 };
 
 nb::dict described(const Quality& q) {
@@ -137,12 +139,12 @@ nb::dict register_scans(In<float, 3> fixed, Matrix fixed_affine, In<float, 3> mo
   if (!device) own = open_place(target, threads);
   const Place& place = device ? device->place() : own;
   const Operations& operations = *place.operations;
+  if (given && operations.on_device && !there) given = placed(operations, *place.queue, *given);
   PipelineResult result;
   {
     nb::gil_scoped_release unlocked;
     const Placed placed_fixed(operations, *place.queue, f, fixed_there),
         placed_moving(operations, *place.queue, m, moving_there);
-    if (given && operations.on_device && !there) given = placed(operations, *place.queue, *given);
     if (given) options.engine = &*given;
     result = run(operations, *place.queue, *placed_fixed, *placed_moving, options);
   }

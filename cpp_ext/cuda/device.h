@@ -15,9 +15,11 @@ struct Device {
   std::size_t operations_bytes;                 // sizeof(Operations) as the library was compiled: must be the loader's
   const Operations* operations;                 // nullptr: not on this machine
   const char* reason;                           // why not, or nullptr
-  Queue* (*open_on)(int device, void* stream);  // on a stream of the caller's; nullptr: one of its own
+  Queue* (*open_on)(int device, void* stream);  // on a stream of the caller's, which may end first; nullptr: its own
   void* (*stream_of)(Queue&);
   std::size_t (*peak_bytes)(Queue&);  // the most that was in use at once
+  std::size_t (*kept_bytes)(Queue&);  // for the next to allocate
+  int (*device_of)(const void*);      // whose memory it is; -1: the host's
   DeviceFacts (*facts)(int device);
   void* (*allocate_pinned)(std::size_t bytes);  // host memory that is copied from and to without a stop in between
   void (*release_pinned)(void* memory);
@@ -39,6 +41,8 @@ const char* why_no_device();
 Queue* open_on(int device, void* stream);
 void* stream_of(Queue&);
 std::size_t peak_bytes(Queue&);
+std::size_t kept_bytes(Queue&);
+int device_of(const void*);
 DeviceFacts facts(int device);
 void* allocate_pinned(std::size_t bytes);
 void release_pinned(void* memory);

@@ -92,7 +92,7 @@ class Launch {
   const cudaStream_t stream;
 
  private:
-  int before_;
+  int device_, before_;
 };
 
 template <class Body>
@@ -102,9 +102,10 @@ __global__ void __launch_bounds__(block_threads) run_each(std::int64_t count, co
 }
 
 template <class Body>
-__global__ void __launch_bounds__(block_threads) run_voxels(Extent n, const Body body) {
-  const std::int64_t row = blockIdx.x * std::int64_t(tile_rows) + threadIdx.y;
-  const int x = blockIdx.y * tile_columns + threadIdx.x;
+__global__ void __launch_bounds__(block_threads) run_voxels(Extent n, unsigned blocks_across, const Body body) {
+  const unsigned down = blockIdx.x / blocks_across, across = blockIdx.x - down * blocks_across;
+  const std::int64_t row = down * std::int64_t(tile_rows) + threadIdx.y;
+  const int x = across * tile_columns + threadIdx.x;
   if (x >= n.w || row >= std::int64_t(n.d) * n.h) return;
   const int z = int(row) / n.h;
   body(Voxel{z, int(row) - z * n.h, x, row * n.w + x});
@@ -131,9 +132,9 @@ void for_each(Queue& queue, std::int64_t count, const Body& body) {
 template <class Body>
 void for_voxels(Queue& queue, Extent n, const Body& body) {
   if (voxels(n) <= 0) return;
-  const dim3 blocks(pieces_of(std::int64_t(n.d) * n.h, tile_rows), pieces_of(n.w, tile_columns));
-  const Launch launch(queue);
-  run_voxels<<<blocks, dim3(tile_columns, tile_rows), 0, launch.stream>>>(n, body);
+  const unsigned across = pieces_of(n.w, tile_columns), down = pieces_of(std::int64_t(n.d) * n.h, tile_rows);
+  const Launch launch(queue);  // blocks in one row, which may be longer than a column of them
+  run_voxels<<<across * down, dim3(tile_columns, tile_rows), 0, launch.stream>>>(n, across, body);
   launch.check("a kernel over voxels");
 }
 

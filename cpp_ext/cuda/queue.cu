@@ -1,4 +1,5 @@
 #if defined(__CUDACC__)  // the host has queue_on_host.cpp
+#include <atomic>
 #include <cstdio>
 #include <string>
 
@@ -26,6 +27,16 @@ const char* code_of(cudaError_t error) {
     case cudaErrorInvalidResourceHandle:
     case cudaErrorContextIsDestroyed:
       return "MMREG_E_DEVICE_STREAM";
+    case cudaErrorStreamCaptureUnsupported:
+    case cudaErrorStreamCaptureInvalidated:
+    case cudaErrorStreamCaptureMerge:
+    case cudaErrorStreamCaptureUnmatched:
+    case cudaErrorStreamCaptureUnjoined:
+    case cudaErrorStreamCaptureIsolation:
+    case cudaErrorStreamCaptureImplicit:
+    case cudaErrorStreamCaptureWrongThread:
+    case cudaErrorCapturedEvent:
+      return "MMREG_E_DEVICE_GRAPH";
     case cudaErrorNoKernelImageForDevice:
     case cudaErrorUnsupportedPtxVersion:
       return "MMREG_E_DEVICE_CODE";
@@ -59,9 +70,15 @@ void* allocate_on_device(std::size_t bytes) {
   return memory;
 }
 
-constexpr Heap device_heap = {allocate_on_device, [](void* memory) { cudaFree(memory); }, true};
+void free_on_device(void* memory) {
+  cudaFree(memory);
+  cudaGetLastError();  // that of an earlier kernel, perhaps: nobody else is to be blamed for it
+}
 
-// A device is current to a thread: what is done for a queue is done on its device, and the caller's is put back.
+constexpr Heap device_heap = {allocate_on_device, free_on_device, true};
+
+// A device is current to a thread: what is done for a queue is done on its device, and the caller's is put back. Where
+// it is the same nothing is set, which would put another context in the place of the caller's own.
 int enter(int device) {
   int before = 0;
   check(cudaGetDevice(&before), "asking for the device");
@@ -69,34 +86,56 @@ int enter(int device) {
   return before;
 }
 
+void leave(int device, int before) {
+  if (before != device) cudaSetDevice(before);
+}
+
 class OnDevice {
  public:
-  explicit OnDevice(int device) : before_(enter(device)) {}
-  ~OnDevice() { cudaSetDevice(before_); }
+  explicit OnDevice(int device) : device_(device), before_(enter(device)) {}
+  ~OnDevice() { leave(device_, before_); }
 
  private:
-  const int before_;
+  const int device_, before_;
 };
 
 struct CudaQueue : Queue {
   CudaQueue(int device_, cudaStream_t stream_, bool own_) : device(device_), stream(stream_), own(own_) {}
   ~CudaQueue() override {
-    cudaStreamSynchronize(stream);  // its memory may still be in use
+    const OnDevice on(device);
+    if (own)
+      cudaStreamSynchronize(stream);  // its memory may still be in use
+    else if (blocks.used_bytes() + blocks.kept_bytes())
+      cudaDeviceSynchronize();  // another's stream may be gone by now
     if (own) cudaStreamDestroy(stream);
+    blocks.clear();
+    cudaGetLastError();
   }
 
   const int device;
   const cudaStream_t stream;
   const bool own;
   Blocks blocks{device_heap};
+  std::atomic<bool> in_graph{false};  // a graph uses memory of these blocks, at its addresses
 };
 
 CudaQueue& cuda(Queue& queue) { return static_cast<CudaQueue&>(queue); }
 
+bool makes_graph(Queue& queue) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check(cudaStreamIsCapturing(cuda(queue).stream, &status), "asking for a graph");
+  return status != cudaStreamCaptureStatusNone;
+}
+
+void refuse_in_graph(Queue& queue, const char* what) {
+  if (makes_graph(queue)) throw DeviceError("MMREG_E_DEVICE_GRAPH", std::string(what) + " cannot be part of a graph");
+}
+
 }  // namespace
 
-Launch::Launch(Queue& queue) : stream(cuda(queue).stream), before_(enter(cuda(queue).device)) {}
-Launch::~Launch() { cudaSetDevice(before_); }
+Launch::Launch(Queue& queue)
+    : stream(cuda(queue).stream), device_(cuda(queue).device), before_(enter(cuda(queue).device)) {}
+Launch::~Launch() { leave(device_, before_); }
 void Launch::check(const char* what) const { mmreg::MMREG_TARGET::check(cudaGetLastError(), what); }
 
 Queue* open(int) {
@@ -114,12 +153,15 @@ Queue* open_on(int device, void* stream) {
 }
 
 void* take(Queue& queue, std::size_t bytes) {
-  const OnDevice on(cuda(queue).device);
+  CudaQueue& own = cuda(queue);
+  const OnDevice on(own.device);
+  if (makes_graph(queue)) own.in_graph = true;
   try {
-    return cuda(queue).blocks.take(bytes);
+    return own.blocks.take(bytes);
   } catch (const DeviceError&) {  // what is kept may be too small to serve and too large to leave room
-    cuda(queue).blocks.trim();
-    return cuda(queue).blocks.take(bytes);
+    if (own.in_graph) throw;
+    trim(queue);
+    return own.blocks.take(bytes);
   }
 }
 
@@ -129,26 +171,33 @@ void* allocate(Queue& queue, std::size_t bytes) { return take(queue, bytes); }
 void release(Queue& queue, void* memory) { give_back(queue, memory); }
 
 void trim(Queue& queue) {
+  refuse_in_graph(queue, "a change of memory");
   const OnDevice on(cuda(queue).device);
   check(cudaStreamSynchronize(cuda(queue).stream), "waiting for the device");
-  cuda(queue).blocks.trim();
+  if (!cuda(queue).in_graph) cuda(queue).blocks.trim();
 }
 
 void upload(Queue& queue, void* to, const void* from, std::size_t bytes) {
-  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  check(cudaStreamIsCapturing(cuda(queue).stream, &status), "asking for a graph");
-  if (status != cudaStreamCaptureStatusNone)  // `from` may be gone when the graph is launched
-    throw DeviceError("MMREG_E_DEVICE_GRAPH", "a copy from the host cannot be part of a graph");
+  refuse_in_graph(queue, "a copy from the host");  // which may have gone when the graph is launched
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, cuda(queue).stream), "copying to the device");
 }
 
 void download(Queue& queue, void* to, const void* from, std::size_t bytes) {
+  refuse_in_graph(queue, "a copy to the host");
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, cuda(queue).stream), "copying from the device");
   check(cudaStreamSynchronize(cuda(queue).stream), "waiting for the device");
 }
 
 void* stream_of(Queue& queue) { return cuda(queue).stream; }
 std::size_t peak_bytes(Queue& queue) { return cuda(queue).blocks.most_used_bytes(); }
+std::size_t kept_bytes(Queue& queue) { return cuda(queue).blocks.kept_bytes(); }
+
+int device_of(const void* memory) {
+  cudaPointerAttributes found{};
+  if (cudaPointerGetAttributes(&found, memory) != cudaSuccess) cudaGetLastError();
+  const bool there = found.type == cudaMemoryTypeDevice || found.type == cudaMemoryTypeManaged;
+  return there ? found.device : -1;
+}
 
 DeviceFacts facts(int device) {
   const OnDevice on(device);

@@ -2,12 +2,14 @@
 // touch but kernels and copies: a host that follows a device pointer ends the process, as it does on a device.
 #include <sys/mman.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -53,6 +55,10 @@ class [[maybe_unused]] Region {
     madvise(memory, found->second, MADV_DONTNEED);
     used_.erase(found);
   }
+  bool holds(const void* memory) const {
+    const auto at = static_cast<const unsigned char*>(memory);
+    return at >= base_ && at < base_ + region_bytes;
+  }
   void access(int change) {
     const std::lock_guard<std::mutex> hold(mutex_);
     const int before = open_;
@@ -72,6 +78,7 @@ class [[maybe_unused]] Region {
 struct Plain {
   void* take(std::size_t bytes) { return ::operator new(bytes); }
   void give_back(void* memory) { ::operator delete(memory); }
+  bool holds(const void*) const { return true; }
   void access(int) {}
 };
 using Memory = Plain;
@@ -92,20 +99,59 @@ struct DeviceAccess {
 
 using Graph = std::vector<std::function<void()>>;
 
-struct Stream {
+class Stream {
+ public:
+  Stream() {
+    const std::lock_guard<std::mutex> hold(mutex());
+    living().insert(this);
+  }
+  ~Stream() {
+    const std::lock_guard<std::mutex> hold(mutex());
+    living().erase(this);
+  }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  // Work on a stream that has ended is lost on a device; here it ends the process.
+  void require() {
+    const std::lock_guard<std::mutex> hold(mutex());
+    if (!living().count(this)) std::abort();
+  }
+
   std::unique_ptr<Graph> graph;  // what is being made, if one is
+
+ private:
+  static std::mutex& mutex() {
+    static auto* const one = new std::mutex;
+    return *one;
+  }
+  static std::set<Stream*>& living() {
+    static auto* const all = new std::set<Stream*>;
+    return *all;
+  }
 };
 
+// A stream by its handle: 1 and 2 are the default ones of CUDA.
+Stream* stream_by(void* handle) {
+  static auto* const everyones = new Stream;
+  return std::uintptr_t(handle) <= 2 ? everyones : static_cast<Stream*>(handle);
+}
+
 struct HostQueue : Queue {
-  explicit HostQueue(Stream* given) : own(given ? nullptr : new Stream), stream(given ? given : own.get()) {}
+  explicit HostQueue(void* given) : own(given ? nullptr : new Stream), stream(given ? stream_by(given) : own.get()) {}
 
   const std::unique_ptr<Stream> own;
   Stream* const stream;
+  bool in_graph = false;  // a graph uses memory of these blocks
   Blocks blocks{
       {[](std::size_t bytes) { return region().take(bytes); }, [](void* memory) { region().give_back(memory); }, true}};
 };
 
-Stream& stream(Queue& queue) { return *static_cast<HostQueue&>(queue).stream; }
+Stream& stream(Queue& queue) {
+  Stream* const found = static_cast<HostQueue&>(queue).stream;
+  found->require();
+  return *found;
+}
 
 void refuse_in_graph(Queue& queue, const char* what) {
   if (stream(queue).graph) throw DeviceError("MMREG_E_DEVICE_GRAPH", std::string(what) + " cannot be part of a graph");
@@ -120,9 +166,10 @@ void perform(Queue& queue, std::function<void()> work) {
 }
 
 Queue* open(int) { return new HostQueue(nullptr); }
-Queue* open_on(int, void* given) { return new HostQueue(static_cast<Stream*>(given)); }
+Queue* open_on(int, void* given) { return new HostQueue(given); }
 
 void* take(Queue& queue, std::size_t bytes) {
+  if (stream(queue).graph) static_cast<HostQueue&>(queue).in_graph = true;
   void* const memory = static_cast<HostQueue&>(queue).blocks.take(bytes);
   if (is_scrambled()) {  // also what a graph takes: it is written before it is read
     const DeviceAccess access;
@@ -132,10 +179,15 @@ void* take(Queue& queue, std::size_t bytes) {
 }
 
 void give_back(Queue& queue, void* memory) { static_cast<HostQueue&>(queue).blocks.give_back(memory); }
+int device_of(const void* memory) { return region().holds(memory) ? 0 : -1; }
+std::size_t kept_bytes(Queue& queue) { return static_cast<HostQueue&>(queue).blocks.kept_bytes(); }
 std::size_t peak_bytes(Queue& queue) { return static_cast<HostQueue&>(queue).blocks.most_used_bytes(); }
 void* allocate(Queue& queue, std::size_t bytes) { return take(queue, bytes); }
 void release(Queue& queue, void* memory) { give_back(queue, memory); }
-void trim(Queue& queue) { static_cast<HostQueue&>(queue).blocks.trim(); }
+void trim(Queue& queue) {
+  refuse_in_graph(queue, "a change of memory");
+  if (!static_cast<HostQueue&>(queue).in_graph) static_cast<HostQueue&>(queue).blocks.trim();
+}
 
 void upload(Queue& queue, void* to, const void* from, std::size_t bytes) {
   refuse_in_graph(queue, "a copy from the host");
@@ -154,7 +206,7 @@ void copy(Queue& queue, void* to, const void* from, std::size_t bytes) {
 }
 
 void* stream_of(Queue& queue) { return &stream(queue); }
-void wait_for(Queue&, void*) {}
+void wait_for(Queue&, void* handle) { stream_by(handle)->require(); }
 
 void begin_graph(Queue& queue) {
   refuse_in_graph(queue, "a graph");

@@ -19,6 +19,8 @@ mmreg::Device mmreg_device() {
           open_on,
           stream_of,
           peak_bytes,
+          kept_bytes,
+          device_of,
           facts,
           allocate_pinned,
           release_pinned,

@@ -2,6 +2,7 @@
 
 #include "core/force_data.h"
 #include "pipeline/stopwatch.h"
+#include "solver/device_error.h"
 
 namespace mmreg {
 namespace {
@@ -65,6 +66,8 @@ TableMemory<float> predict(const Operations& operations, Queue& queue, const Eng
   engine.field(f.data(), m.data(), field.data() + (3 - engine.dims) * coarse);
   TableMemory<float> u(operations, queue, 3 * std::size_t(voxels(fixed.extent)));
   follow(operations, queue, engine, field.data(), fixed, u.data());
+  if (operations.reach(queue, u.data(), fixed.extent).not_finite)
+    throw DeviceError("MMREG_E_MODEL_OUTPUT", "the field of the network is not finite everywhere");
   operations.unfold(queue, u.data(), fixed.extent, least_determinant, most_unfold_rounds);
   return u;
 }

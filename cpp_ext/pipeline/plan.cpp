@@ -70,6 +70,7 @@ std::int64_t Plan::mend() {
   const std::int64_t left =
       operations_.unfold(queue_, u_.data(), fixed_scan_.extent, least_determinant, most_unfold_rounds);
   render();
+  facts();  // waits
   return left;
 }
 

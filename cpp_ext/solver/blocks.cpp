@@ -18,12 +18,15 @@ constexpr bool kKeep = true;
 
 }  // namespace
 
-Blocks::~Blocks() {
+void Blocks::clear() {
+  const std::lock_guard<std::mutex> hold(mutex_);
   for (const Block& block : used_) heap_.release(block.memory);
-  trim();
+  used_.clear(), used_bytes_ = 0;
+  shrink(0);
 }
 
 void* Blocks::take(std::size_t bytes) {
+  const std::lock_guard<std::mutex> hold(mutex_);
   if (kKeep) bytes = (bytes + kPage - 1) / kPage * kPage;
   Block* best = nullptr;
   for (Block& block : kept_)
@@ -43,15 +46,19 @@ void* Blocks::take(std::size_t bytes) {
 }
 
 void Blocks::give_back(void* memory) {
+  const std::lock_guard<std::mutex> hold(mutex_);
   const auto found = std::find_if(used_.rbegin(), used_.rend(), [&](const Block& b) { return b.memory == memory; });
   if (found == used_.rend()) return;
   used_bytes_ -= found->bytes, kept_bytes_ += found->bytes;
   kept_.push_back(*found);
   used_.erase(std::next(found).base());
-  if (!kKeep) trim();
+  if (!kKeep) shrink(0);
 }
 
-void Blocks::trim() { shrink(0); }
+void Blocks::trim() {
+  const std::lock_guard<std::mutex> hold(mutex_);
+  shrink(0);
+}
 
 void Blocks::shrink(std::size_t most_kept) {
   std::size_t gone = 0;

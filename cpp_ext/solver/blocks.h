@@ -4,6 +4,7 @@
 // sixteenth.
 #pragma once
 #include <cstddef>
+#include <mutex>
 #include <vector>
 
 namespace mmreg {
@@ -19,11 +20,12 @@ class Blocks {
   explicit Blocks(Heap heap) : heap_(heap) {}
   Blocks(const Blocks&) = delete;
   Blocks& operator=(const Blocks&) = delete;
-  ~Blocks();
+  ~Blocks() { clear(); }
 
   void* take(std::size_t bytes);
   void give_back(void* memory);
-  void trim();  // frees what is kept
+  void trim();   // frees what is kept
+  void clear();  // frees all
 
   std::size_t used_bytes() const { return used_bytes_; }
   std::size_t kept_bytes() const { return kept_bytes_; }
@@ -37,6 +39,7 @@ class Blocks {
 
   void shrink(std::size_t most_kept);
 
+  std::mutex mutex_;  // memory may be given back by another thread than that which works on the queue
   Heap heap_;
   std::vector<Block> used_, kept_;  // kept_: the oldest first
   std::size_t used_bytes_ = 0, kept_bytes_ = 0, most_used_bytes_ = 0;

@@ -1,4 +1,5 @@
-// What a device reports: thrown by operation tables whose memory is not the host's.
+// An error with a code of errors.py: what a device reports, thrown by operation tables whose memory is not the host's,
+// and what a network gives that cannot be used.
 #pragma once
 #include <stdexcept>
 #include <string>

@@ -182,7 +182,7 @@ struct Operations {
   void (*descent)(Queue&, const DescentArguments&);
 
   // Settings and guarantees of the deformable solver.
-  // flags = values > threshold, and mask (may be null) is not 0.
+  // flags = values > threshold, and mask (may be null, or flags itself) is not 0.
   void (*above)(Queue&, const float* values, const std::uint8_t* mask, std::int64_t count, float threshold,
                 std::uint8_t* flags);
   Detail (*detail)(Queue&, const float* image, Extent n, const Foreground&);

@@ -43,8 +43,8 @@ class Device:
                 "MMREG_E_MEMORY_LIMIT", f"memory_limit_bytes must be positive or None; got {limit_bytes!r}."
             )
         self.name, self.limit_bytes = name, limit_bytes
-        self.stream = stream  # it must live as long
-        self.queue = _native.DeviceQueue(name, 0 if stream is None else stream_handle(stream))
+        handle = None if stream is None else stream_handle(stream)
+        self.queue = _native.DeviceQueue(name, handle, stream)
         self.alone = threading.Lock()
 
     def check_room(
@@ -58,8 +58,7 @@ class Device:
         import mmreg_rt._native as _native
 
         needed = needed_bytes(fixed, moving, None if engine is None else engine["shape"])
-        # what the queue has used before it still has, or gives back
-        free = _native.device_facts(self.name)["free_bytes"] + self.queue.peak_bytes
+        free = _native.device_facts(self.name)["free_bytes"] + self.queue.kept_bytes
         room = free if self.limit_bytes is None else min(free, self.limit_bytes)
         if needed > room:
             why = (
@@ -81,10 +80,11 @@ def stream_handle(stream: object) -> int:
         InputError: It is none, or the default stream, which belongs to everyone.
     """
     handle: object = stream
-    if hasattr(stream, "__cuda_stream__"):  # (version, handle)
-        handle = stream.__cuda_stream__()[1]
-    for name in ("cuda_stream", "ptr", "handle"):  # torch, CuPy, PyCUDA
-        handle = getattr(stream, name, handle)
+    if hasattr(stream, "__cuda_stream__"):  # cuda-core, and others that follow it: (version, handle)
+        handle = int(stream.__cuda_stream__()[1])
+    else:
+        for name in ("cuda_stream", "ptr", "handle"):  # torch, CuPy, PyCUDA
+            handle = getattr(stream, name, handle)
     if not isinstance(handle, int) or isinstance(handle, bool) or handle <= 2:
         raise InputError(
             "MMREG_E_STREAM",

@@ -25,7 +25,8 @@ class DeviceArray:
     """An array in the memory of a device, C-order: ``torch.from_dlpack(array)``, ``cupy.asarray(array)``.
 
     What it holds is there when it is handed out. ``address`` is that of its first value, ``shape`` and
-    ``dtype`` are those of NumPy; ``to_numpy`` copies it to the host. It keeps its memory alive.
+    ``dtype`` are those of NumPy; ``to_numpy`` copies it to the host. It keeps its memory alive. ``readers``:
+    who writes to it again waits for what is then on these streams, those that it was handed to by DLPack.
     """
 
     queue: DeviceQueue
@@ -33,6 +34,7 @@ class DeviceArray:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     owner: object = None
+    readers: set[int] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -54,6 +56,8 @@ class DeviceArray:
         return CUDA_IN_DLPACK[0], self.queue.number
 
     def __dlpack__(self, **options: Any) -> object:
+        if self.readers is not None and isinstance(options.get("stream"), int):
+            self.readers.add(options["stream"])
         ours = self.queue.array(self.address, self.shape, self, self.dtype.name)
         capsule: object = ours.__dlpack__(**options)
         return capsule
@@ -109,16 +113,16 @@ def located(array: Any, queue: DeviceQueue, name: str) -> tuple[int, tuple[int, 
             "MMREG_E_DEVICE_ARRAY",
             f"The {name} scan must be float32 on the device; found {dtype}. Convert it there.",
         )
-    if number is not None and number != queue.number:
+    if number != queue.number:
+        where = "the host" if number < 0 else f"device {number}"
         raise DeviceError(
             "MMREG_E_DEVICE_STREAM",
-            f"The {name} scan lies on device {number}, and this works on device {queue.number}. Copy it "
-            f"there, or take device='cuda:{number}'.",
+            f"The {name} scan lies on {where}, and this works on device {queue.number}. Copy it there.",
         )
     return address, shape
 
 
-Found = tuple[int, tuple[int, ...], int | None, str]
+Found = tuple[int, tuple[int, ...], int, str]  # address, shape, number of the device, dtype
 
 
 def _dlpack(array: Any, queue: DeviceQueue, name: str) -> Found:
@@ -126,8 +130,8 @@ def _dlpack(array: Any, queue: DeviceQueue, name: str) -> Found:
 
     try:
         view = _native.device_view(array.__dlpack__(stream=queue.stream))
-    except TypeError as error:
-        raise _not_contiguous(name) from error
+    except (TypeError, ValueError, BufferError) as error:  # of another layout, or one that needs a gradient
+        raise _not_usable(name, error) from error
     address, shape, number, dtype = view
     return address, tuple(shape), number, dtype
 
@@ -135,11 +139,11 @@ def _dlpack(array: Any, queue: DeviceQueue, name: str) -> Found:
 def _interface(array: Any, queue: DeviceQueue, name: str) -> Found:
     facts = array.__cuda_array_interface__
     if facts.get("mask") is not None or not _is_contiguous(facts):
-        raise _not_contiguous(name)
-    stream = facts.get("stream")
-    if stream:  # 1: the legacy default stream, 2: that of the thread, else a handle
-        queue.wait_for(int(stream))
-    return int(facts["data"][0]), tuple(facts["shape"]), None, str(np.dtype(facts["typestr"]))
+        raise _not_usable(name, "its strides, or a mask")
+    # 1: the legacy default stream, 2: that of the thread, else a handle. PyCUDA says none and means the first
+    queue.wait_for(int(facts.get("stream") or 1))
+    address = int(facts["data"][0])
+    return address, tuple(facts["shape"]), queue.device_of(address), str(np.dtype(facts["typestr"]))
 
 
 def _is_contiguous(facts: dict[str, Any]) -> bool:
@@ -153,8 +157,9 @@ def _is_contiguous(facts: dict[str, Any]) -> bool:
     return True
 
 
-def _not_contiguous(name: str) -> InputError:
+def _not_usable(name: str, found: object) -> InputError:
     return InputError(
         "MMREG_E_DEVICE_ARRAY",
-        f"The {name} scan must be a C-contiguous array of the device. Take its .contiguous() or a copy.",
+        f"The {name} scan must be a C-contiguous array of the device without a gradient; found {found}. Take "
+        "its .detach().contiguous(), or a copy.",
     )

@@ -79,11 +79,16 @@ WHAT_TO_DO = {
     "MMREG_E_DEVICE_STREAM": "Give a stream of the same device that is still alive.",
     "MMREG_E_DEVICE_CODE": "This build has no code for this device: update the driver, or build from source.",
     "MMREG_E_DEVICE_GRAPH": "Copy before or after the graph, not within it.",
+    "MMREG_E_MODEL_OUTPUT": "Register without a model, or export it again.",
     "MMREG_E_DEVICE_LOST": "The device cannot be used again by this process: restart it.",
 }
 
 
 def device_error(code: str, message: str) -> MmregError:
-    """The error of what the compiled module reports of a device."""
-    kind = BackendUnavailable if code in ("MMREG_E_DEVICE", "MMREG_E_DEVICE_CODE") else DeviceError
+    """The error of what the compiled module reports by a code: of a device, or of a network."""
+    kind: type[MmregError] = DeviceError
+    if code in ("MMREG_E_DEVICE", "MMREG_E_DEVICE_CODE"):
+        kind = BackendUnavailable
+    if code == "MMREG_E_MODEL_OUTPUT":
+        kind = RegistrationError
     return kind(code, f"{message}. {WHAT_TO_DO[code]}")

@@ -136,6 +136,10 @@ class Network:
         """From images ``(D, H, W)`` to a field ``(C, d, h, w)``, float32: arrays, or addresses and shapes."""
         self._run({"fixed": fixed, "moving": moving}, field)
 
+    def held(self, shape: tuple[int, ...]) -> object:
+        """What the session keeps for images ``(D, H, W)`` of this shape."""
+        return self._session.held(self._axes(shape))
+
     def _describe(self, _side: str, image: Any, planes: Any) -> None:
         self._run({"image": image}, planes)
 
@@ -143,7 +147,10 @@ class Network:
         with self._lock:
             if self._session.there:
                 shape = self._axes(tuple(next(iter(images.values()))[1]))
-                self._session.infer_there({name: at[0] for name, at in images.items()}, shape, into[0])
+                values = int(np.prod(into[1]))
+                self._session.infer_there(
+                    {name: at[0] for name, at in images.items()}, shape, into[0], values
+                )
             else:
                 self._run_here(images, into)
 

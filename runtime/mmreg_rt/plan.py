@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .collection import without_collection
 from .device_array import DeviceArray, address_of, is_on_device
-from .errors import IntensityError, RegistrationError
+from .errors import DeviceError, InputError, IntensityError, RegistrationError
 
 if TYPE_CHECKING:
     from ._native import DeviceQueue
@@ -29,7 +30,9 @@ Work = Callable[[], Any]
 
 @dataclass(frozen=True, eq=False)
 class Planned:
-    """What a run gives. The arrays are the plan's own, valid until its next run: copy what must stay.
+    """What a run gives. The arrays are the plan's own, valid until its next run, by whichever thread.
+
+    Copy what must stay; give each thread a plan of its own.
 
     ``displacement_mm``: ``(3, D, H, W)`` float32 on the fixed grid, RAS+, in mm: ``p + displacement(p)`` is
     the moving point. ``warped``: ``(D, H, W)`` float32, the moving scan there, 0 outside of it; ``valid``:
@@ -44,7 +47,7 @@ class Planned:
 
 
 class Plan:
-    """Made by ``Registrar.plan``. Runs one pair at a time; a second thread waits.
+    """Made by ``Registrar.plan``. Runs one pair at a time; a second thread waits, and then overwrites.
 
     Args:
         network: One that gives a field.
@@ -76,7 +79,10 @@ class Plan:
 
         self.fixed_grid, self.moving_grid = fixed, moving
         self._network, self._queue = network, queue
-        self._stages: list[Work] | None = None
+        self._whole: Work | None = None  # all in one graph
+        self._around: tuple[Work, Work] | None = None  # what comes before the network, and after it
+        self._alone_in_graph: Work | None = None
+        self._readers: set[int] = set()
         self._alone = alone or threading.Lock()
         with self._alone:
             self._steps = _native.Plan(
@@ -94,7 +100,7 @@ class Plan:
     @property
     def graphs(self) -> int:
         """How many CUDA graphs a run launches: 1 with the network in it, or 2 around it; 0 on a CPU."""
-        return 0 if self._queue is None else (1 if self._network.capturable else 2)
+        return 0 if self._queue is None else (1 if self._whole else 2)
 
     def about(self) -> dict[str, Any]:
         """What really runs: the bundle, its method, backend, device, precision, and how many graphs."""
@@ -150,16 +156,21 @@ class Plan:
                 clock("copy out", lambda: [result.to_numpy() for result in results])
             return clock.seconds
 
-    def _stage_work(self) -> list[Work]:
+    def _stage_work(self) -> tuple[Work, Work, Work]:
         """What a run does, one stage each; of a device as graphs, made when they are first wanted."""
-        if len(self._work) == 3:
-            return self._work
-        if self._stages is None:
-            steps = self._steps
-            self._stages = [self._graph(work) for work in (steps.see, self._infer, steps.follow)]
-        return self._stages
+        if self._around is None:
+            self._around = self._graphs_around()
+        if not self._whole:
+            return self._around[0], self._infer, self._around[1]
+        if self._alone_in_graph is None:
+            self._alone_in_graph = self._graph(self._infer)
+        return self._around[0], self._alone_in_graph, self._around[1]
 
     def _take_both(self, fixed: Any, moving: Any) -> None:
+        if self._queue is not None:
+            for stream in self._readers:  # who may still read the results of before
+                self._queue.wait_for(stream)
+            self._readers.clear()
         self._take("fixed", fixed, self.fixed_grid.shape)
         self._take("moving", moving, self.moving_grid.shape)
 
@@ -168,10 +179,14 @@ class Plan:
         if self._queue is not None and is_on_device(scan):
             self._queue.copy(own[0], address_of(scan, shape, self._queue, name), 4 * int(np.prod(shape)))
             return
+        if is_on_device(scan):
+            raise InputError(
+                "MMREG_E_PLAN_SCAN",
+                f"The {name} scan lies on a device, and this plan is one of the CPU. Copy it to the host, or "
+                "take Registrar(device='cuda').",
+            )
         array = np.asarray(scan)
         if array.shape != shape or array.dtype != np.float32:
-            from .errors import InputError
-
             raise InputError(
                 "MMREG_E_PLAN_SCAN",
                 f"The {name} scan must be float32 of shape {shape}, as this plan was made for; found "
@@ -191,35 +206,54 @@ class Plan:
     def _warm_up(self) -> None:
         """Runs once, on empty scans, so that every library has taken its memory; then makes the graphs."""
         queue, steps = self._queue, self._steps
-        work = [steps.see, self._infer, steps.follow]
-        if queue is None:
-            self._work = work
-            self._run()
-            return
-        self._pinned = {
-            name: queue.pinned(4 * int(np.prod(shape))).view(np.float32).reshape(shape)
-            for name, shape in (("fixed", self.fixed_grid.shape), ("moving", self.moving_grid.shape))
-        }
-        for name in self._pinned:
-            self._pinned[name].fill(0)
-            queue.upload(getattr(steps, name)[0], self._pinned[name])
-        for step in work:
-            step()
+        if queue is not None:
+            self._pinned = {name: _pinned(queue, getattr(steps, name)[1]) for name in ("fixed", "moving")}
+            for name, empty in self._pinned.items():
+                queue.upload(getattr(steps, name)[0], empty)
+        steps.see()
+        self._infer()
+        steps.follow()
         steps.facts()  # waits: what was taken at first is there
+        if queue is None:
+            self._around = steps.see, steps.follow
+            return
+        self._held = self._network.held(steps.seen_fixed[1])  # its memory is in the graph
         if self._network.capturable:
-            self._work = [self._graph(lambda: [step() for step in work])]
-        else:
-            self._work = [self._graph(steps.see), self._infer, self._graph(steps.follow)]
+            self._whole = self._graph_of_all()
+        if not self._whole:
+            self._around = self._graphs_around()
+
+    def _graph_of_all(self) -> Work | None:
+        """None where the network cannot be part of a graph after all."""
+
+        def work() -> None:
+            self._steps.see()
+            self._infer()
+            self._steps.follow()
+
+        try:
+            return self._graph(work)
+        except DeviceError:
+            return None
+
+    def _graphs_around(self) -> tuple[Work, Work]:
+        return self._graph(self._steps.see), self._graph(self._steps.follow)
 
     def _graph(self, work: Work) -> Work:
         queue = self._queue
         assert queue is not None
-        graph = queue.graph(work)
+        with without_collection():  # what it finalises may wait for the device, which no graph can
+            graph = queue.graph(work)
         return lambda: queue.launch(graph)
 
     def _run(self) -> None:
-        for step in self._work:
-            step()
+        if self._whole:
+            self._whole()
+            return
+        assert self._around is not None
+        self._around[0]()
+        self._infer()
+        self._around[1]()
 
     def _infer(self) -> None:
         steps = self._steps
@@ -247,7 +281,14 @@ class Plan:
         own = getattr(self._steps, name)
         if self._queue is None:
             return own
-        return DeviceArray(self._queue, own[0], tuple(own[1]), np.dtype(dtype), self._steps)
+        return DeviceArray(self._queue, own[0], tuple(own[1]), np.dtype(dtype), self._steps, self._readers)
+
+
+def _pinned(queue: DeviceQueue, shape: tuple[int, ...]) -> Any:
+    """An empty scan in host memory that a device copies from by itself."""
+    made = queue.pinned(4 * int(np.prod(shape))).view(np.float32).reshape(shape)
+    made.fill(0)
+    return made
 
 
 class _Clock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -98,6 +99,7 @@ class Registrar:
             None if model is None else _load(model, device, backend, precision, self._threads, queue)
         )
         self._plans: OrderedDict[object, Plan] = OrderedDict()
+        self._planning = threading.Lock()
         self._progress = progress
 
     def register(
@@ -222,16 +224,17 @@ class Registrar:
         network = self._field_network(fixed, moving)
         matrix = None if alignment is None else np.ascontiguousarray(alignment, np.float64)
         key = fixed, moving, None if matrix is None else matrix.tobytes()
-        if key not in self._plans:
-            while len(self._plans) >= KEPT_PLANS:
-                self._plans.popitem(last=False)
-            device = self._device
-            if device is not None:
-                device.check_room(fixed.shape, moving.shape, network.described(fixed))
-            queue, alone = (None, None) if device is None else (device.queue, device.alone)
-            self._plans[key] = Plan(network, fixed, moving, matrix, queue, alone, self._threads)
-        self._plans.move_to_end(key)
-        return self._plans[key]
+        with self._planning:
+            if key not in self._plans:
+                while len(self._plans) >= KEPT_PLANS:
+                    self._plans.popitem(last=False)
+                device = self._device
+                if device is not None:
+                    device.check_room(fixed.shape, moving.shape, network.described(fixed))
+                queue, alone = (None, None) if device is None else (device.queue, device.alone)
+                self._plans[key] = Plan(network, fixed, moving, matrix, queue, alone, self._threads)
+            self._plans.move_to_end(key)
+            return self._plans[key]
 
     def _field_network(self, fixed: Grid, moving: Grid) -> Network:
         from .checks import check_grids

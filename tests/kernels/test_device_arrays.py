@@ -137,3 +137,27 @@ def test_a_queue_lends_its_device_to_the_thread(queue):
         assert same is queue
         with queue:
             pass
+    with pytest.raises(ValueError, match="did not enter"):
+        queue.__exit__(None, None, None)
+
+
+def test_an_address_tells_whose_it_is(queue):
+    memory = queue.allocate(64)
+    assert queue.device_of(memory) == queue.number
+    assert queue.device_of(np.zeros(4).ctypes.data) == -1
+
+
+def test_the_default_stream_is_a_stream(queue, rng):
+    """0 is what PyTorch says of its default stream; a queue of its own would run beside it."""
+    default = _native.DeviceQueue(queue.target, 0)
+    assert default.stream == _native.DeviceQueue(queue.target, 1).stream != queue.stream
+    u = rng.normal(0, 1, SHAPE).astype(np.float32)
+    np.testing.assert_allclose(_native.jacobian(u, target=default), _native.jacobian(u), atol=1e-4)
+
+
+def test_what_is_kept_is_known_and_given_back(queue):
+    memory = queue.allocate(1 << 20)
+    queue.release(memory)
+    assert queue.kept_bytes >= 1 << 20
+    queue.trim()
+    assert queue.kept_bytes == 0

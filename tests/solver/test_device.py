@@ -12,7 +12,7 @@ import pytest
 from mmreg_rt import Registrar, Volume, _native
 from mmreg_rt.device import needed_bytes
 from mmreg_rt.device_array import DeviceArray
-from mmreg_rt.errors import BackendUnavailable, DeviceError, InputError, MmregError
+from mmreg_rt.errors import BackendUnavailable, DeviceError, InputError, MmregError, RegistrationError
 from mmreg_rt.geometry import Grid
 from mmreg_rt.phantom import phantom
 
@@ -140,6 +140,29 @@ def test_the_field_of_a_network_is_brought_to_the_device(pair, device, output):
     assert len(seen) == 1 and np.ptp(seen[0][0]) == 1
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_field_that_is_not_finite_is_an_error_of_the_network(pair, device, there):
+    queue = _native.DeviceQueue(device)
+    nothing = np.full((3, *pair.fixed.grid.shape), np.nan, np.float32)
+
+    def run(_fixed, _moving, field):
+        if there:
+            queue.upload(field[0], nothing)
+        else:
+            field[...] = nothing
+
+    affine = np.ascontiguousarray(pair.fixed.grid.affine)
+    network = {
+        "intensities": ("minmax", 0, 0), "shape": pair.fixed.grid.shape, "affine": affine, "dims": 3,
+        "output": "displacement", "factor": 1, "integration_steps": 5, "planes": 0, "run": run,
+        "there": there,
+    }  # fmt: skip
+    given = (pair.fixed.as_float32(), affine, pair.moving.as_float32(), pair.moving.grid.affine)
+    with pytest.raises(RegistrationError) as caught:
+        _native.register(*given, align="none", network=network, device=queue)
+    assert caught.value.code == "MMREG_E_MODEL_OUTPUT"
+
+
 def test_a_device_that_is_not_there_is_not_swapped_for_the_cpu():
     reason = _native.why_no_device("cuda")
     if not reason:
@@ -211,7 +234,10 @@ def test_the_callers_stream_is_worked_on(pair, device, name):
         pytest.skip("handles of the host")
     own = _native.DeviceQueue(device)
     handle = (lambda: (0, own.stream)) if name == "__cuda_stream__" else own.stream
-    stream = own.stream if name is None else SimpleNamespace(**{name: handle})
+    names = {} if name is None else {name: handle}
+    if name == "__cuda_stream__":
+        names["handle"] = object()  # cuda-core's, which is no number
+    stream = own.stream if name is None else SimpleNamespace(**names)
     registrar = Registrar(device=device, stream=stream, align="rigid", deform=False)
     assert registrar._device.queue.stream == own.stream
     assert registrar.register(pair.fixed, pair.moving).quality.overlap_fraction > 0.5

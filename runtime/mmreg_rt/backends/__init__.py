@@ -65,17 +65,22 @@ class Session(Protocol):
     capturable: bool
     """Whether ``infer_there`` can be part of a CUDA graph, once it has run."""
 
-    def infer_there(self, inputs: Mapping[str, int], shape: tuple[int, ...], into: int) -> None:
+    def held(self, shape: tuple[int, ...]) -> object:
+        """What belongs to inputs of this shape, once it has run: a graph uses it, and must keep it."""
+
+    def infer_there(self, inputs: Mapping[str, int], shape: tuple[int, ...], into: int, values: int) -> None:
         """The same on a device: put on the stream, not waited for, and nothing is looked at but the shape.
 
         Args:
             inputs: Addresses of float32 images in the device's memory, by name.
             shape: Of each.
             into: Address of the output.
+            values: For how many there is room.
 
         Raises:
             InputError: Names or shape are not the network's; ``there`` is false; the session is closed or in
                 use.
+            RegistrationError: The network gives another number of values.
             DeviceError: The device could not do it.
         """
 

@@ -105,6 +105,7 @@ class OnnxRuntimeSession(CheckedSession):
             raise unreadable(error, "onnxruntime") from error
         _check_provider(provider, self._session.get_providers())
         super().__init__(_ports(self._session.get_inputs()), _ports(self._session.get_outputs()))
+        self._queue = queue  # whose stream the session works on to its end
         self.there, self._device_number = queue is not None, int(options.get("device_id", 0))
         halves = provider == CUDA or platform.machine() in ("aarch64", "arm64")
         self.ran = frozen(
@@ -127,6 +128,7 @@ class OnnxRuntimeSession(CheckedSession):
 
     def _release(self) -> None:
         del self._session
+        self._queue = None
 
 
 class _Binding(Bound):
@@ -167,11 +169,15 @@ class _DeviceBinding(_Binding):
         self._options = onnxruntime.RunOptions()
         self._options.add_run_config_entry("disable_synchronize_execution_providers", "1")
 
-    def run_there(self, inputs: Mapping[str, int], into: int) -> None:
-        """From addresses of the device to one, without waiting."""
-        if self._output_shape is None:  # only a run tells it
+    def output_values(self) -> int:
+        """How many numbers the network gives; only a run tells it."""
+        if self._output_shape is None:
             self.run()
             self._output_shape = self.output.shape
+        return int(np.prod(self._output_shape))
+
+    def run_there(self, inputs: Mapping[str, int], into: int) -> None:
+        """From addresses of the device to one, without waiting."""
         for name, address in inputs.items():
             self._there.bind_input(name, "cuda", self._number, np.float32, self._shape, address)
         self._there.bind_output(self._name, "cuda", self._number, np.float32, self._output_shape, into)

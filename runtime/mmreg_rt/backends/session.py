@@ -43,6 +43,10 @@ class Bound(ABC):
     def run(self) -> None:
         """From ``inputs`` to ``output``, in place after the first time."""
 
+    def output_values(self) -> int:
+        """How many numbers the network gives, where the session runs on a device."""
+        raise NotImplementedError
+
     def run_there(self, inputs: Mapping[str, int], into: int) -> None:
         """From addresses of the device to one, where the session runs there."""
         raise NotImplementedError
@@ -97,7 +101,11 @@ class CheckedSession(ABC):
             self.seconds = {"set input": set_ - start, "infer": ran - set_, "read output": read}
             return output
 
-    def infer_there(self, inputs: Mapping[str, int], shape: Shape, into: int) -> None:
+    def held(self, shape: Shape) -> object:
+        """The buffers of a shape that has run."""
+        return self._bound.get(shape)
+
+    def infer_there(self, inputs: Mapping[str, int], shape: Shape, into: int, values: int) -> None:
         """The output of images in the memory of a device, by their addresses; not waited for."""
         if not self.there:
             raise InputError(
@@ -109,6 +117,13 @@ class CheckedSession(ABC):
             self._agreed(dict.fromkeys(inputs, shape))
             bound = self._for(shape)
             with told(f"run the network on inputs of shape {shape}"):
+                found = bound.output_values()
+                if found != values:
+                    raise RegistrationError(
+                        "MMREG_E_MODEL_OUTPUT",
+                        f"The network must give {values} numbers for inputs of shape {shape}; it gives "
+                        f"{found}. Register without a model, or export it again.",
+                    )
                 bound.run_there(inputs, into)
 
     def close(self) -> None:

@@ -250,6 +250,10 @@ class _Request(Bound):
         self.run_there({name: self._memory[name] for name in self.inputs}, self._memory[self._output])
         self._queue.download(into, self._memory[self._output])
 
+    def output_values(self) -> int:
+        """How many numbers the network gives."""
+        return int(np.prod(self._output_shape))
+
     def run_there(self, inputs: Mapping[str, int], into: int) -> None:
         """From addresses of the device to one."""
         for name, address in {**inputs, self._output: into}.items():

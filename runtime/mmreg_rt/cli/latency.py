@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from ..collection import without_collection
 from .contention import Crowd, crowded
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def measure(case: Case, effort: Effort, device: str, say: Say = lambda *_: None)
         time.sleep(effort.idle_s)
         return whole()
 
-    with _without_collection():
+    gc.collect()
+    with without_collection():
         for _ in range(WARM_UPS):
             case.whole()
         found.whole = series(whole, effort.runs, effort.limit_s, partial(say, "Whole runs"))
@@ -112,16 +113,3 @@ def runs_for(percent: float) -> int:
 
 def _by_stage(runs: list[Mapping[str, float]]) -> dict[str, list[float]]:
     return {stage: [seconds[stage] for seconds in runs] for stage in runs[0]}
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """Garbage that the interpreter collects in the middle of a run is not the run's."""
-    gc.collect()
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
