@@ -142,6 +142,8 @@ class Engines:
             plan, words = None, f"built again: {reason.args[0]}"
         if plan is not None:
             return plan, f"out of {self.cache.folder}"
+        if self.way == "python":  # whose kernels are timed on the device, too
+            tensorrt_plugin.register(library(self.name), self.device)
         made = build(self.name, self.model, self.precision, profile, say, self._timings(), self.way)
         self.cache.write(facts, made.plan)
         if made.timings:
@@ -192,7 +194,7 @@ class TensorRtSession(CheckedSession):
 
     def _request(self, shape: Shape) -> _Request:
         plan, origin = self._engines.engine(Profile.fixed(shape[2:]))
-        if self._engines.way == "python":
+        if self._engines.way == "python":  # out of the cache, it was not built here
             tensorrt_plugin.register(self._trt, self._engines.device)
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:

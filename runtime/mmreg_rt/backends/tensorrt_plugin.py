@@ -34,13 +34,14 @@ def why_not(version: tuple[int, ...]) -> str | None:
     return _native.why_no_device("cuda") or None
 
 
-def register(trt: Any, target: str = "cuda") -> None:
-    """Make the plugin known to TensorRT, once; those made from now on run on ``target``."""
+def register(trt: Any, target: str | None = None) -> None:
+    """Make the plugin known to TensorRT, once; those made from now on run on ``target``; None: as before."""
     if trt.__name__ not in _creators:
         made = creator(trt)
         trt.get_plugin_registry().register_creator(made, DOMAIN)
         _creators[trt.__name__] = made
-    _creators[trt.__name__].target = target
+    if target is not None:
+        _creators[trt.__name__].target = target
 
 
 def creator(trt: Any) -> Any:
