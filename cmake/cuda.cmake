@@ -10,7 +10,7 @@ foreach(capability ${MMREG_CUDA_PTX})
   list(APPEND MMREG_NVCC_FLAGS -gencode=arch=compute_${capability},code=compute_${capability})
 endforeach()
 
-# A third of what the library takes on disk; drivers that know such files are as old as those that nvcc 12.8 asks for.
+# A quarter of what the library would take on disk. Drivers know such files from 550 (CUDA 12.4) on.
 execute_process(COMMAND ${MMREG_NVCC} --help OUTPUT_VARIABLE nvcc_help)
 if(nvcc_help MATCHES "compress-mode")
   list(APPEND MMREG_NVCC_FLAGS --compress-mode=size)
