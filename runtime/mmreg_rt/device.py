@@ -27,6 +27,7 @@ class Device:
 
     Raises:
         BackendUnavailable: There is no such device, or it cannot be used; nothing else is taken instead.
+        DeviceError: The stream is one of another device.
         InputError: The limit is no positive number.
     """
 
@@ -45,6 +46,8 @@ class Device:
         self.name, self.limit_bytes = name, limit_bytes
         handle = None if stream is None else stream_handle(stream)
         self.queue = _native.DeviceQueue(name, handle, stream)
+        if handle is not None:
+            self.queue.wait_for(handle)  # one of another device is refused here, not in the middle of the work
         self.alone = threading.Lock()
 
     def check_room(

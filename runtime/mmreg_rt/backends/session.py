@@ -68,6 +68,9 @@ class CheckedSession(ABC):
     def _bind(self, shape: Shape) -> Bound:
         """Buffers for inputs of this shape."""
 
+    def _wait(self) -> None:
+        """For what still runs on a device."""
+
     @abstractmethod
     def _release(self) -> None:
         """Let go of what the library holds."""
@@ -144,6 +147,7 @@ class CheckedSession(ABC):
         """The buffers of this shape; those used least recently make room."""
         if shape not in self._bound:
             while len(self._bound) >= KEPT_SHAPES:
+                self._wait()
                 self._bound.popitem(last=False)
             with told(f"prepare the network for inputs of shape {shape}"):
                 self._bound[shape] = self._bind(shape)

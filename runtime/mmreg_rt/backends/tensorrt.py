@@ -206,6 +206,9 @@ class TensorRtSession(CheckedSession):
         self.ran = frozen(**{**self.ran, "engine": origin})
         return _Request(engine, self._queue, self.inputs, self.output_port.name, shape)
 
+    def _wait(self) -> None:
+        self._queue.trim()
+
     def _release(self) -> None:
         del self._runtime, self._queue
 
