@@ -47,7 +47,7 @@ class Device:
         handle = None if stream is None else stream_handle(stream)
         self.queue = _native.DeviceQueue(name, handle, stream)
         if handle is not None:
-            self.queue.wait_for(handle)  # one of another device is refused here, not in the middle of the work
+            self.queue.wait_for(handle)  # one of another device is refused here, and not in the middle
         self.alone = threading.Lock()
 
     def check_room(

@@ -43,6 +43,9 @@ class Bound(ABC):
     def run(self) -> None:
         """From ``inputs`` to ``output``, in place after the first time."""
 
+    def finish(self) -> None:  # noqa: B027  # only a device has something to wait for
+        """Wait for what still runs."""
+
     def output_values(self) -> int:
         """How many numbers the network gives, where the session runs on a device."""
         raise NotImplementedError
@@ -67,9 +70,6 @@ class CheckedSession(ABC):
     @abstractmethod
     def _bind(self, shape: Shape) -> Bound:
         """Buffers for inputs of this shape."""
-
-    def _wait(self) -> None:
-        """For what still runs on a device."""
 
     @abstractmethod
     def _release(self) -> None:
@@ -147,8 +147,7 @@ class CheckedSession(ABC):
         """The buffers of this shape; those used least recently make room."""
         if shape not in self._bound:
             while len(self._bound) >= KEPT_SHAPES:
-                self._wait()
-                self._bound.popitem(last=False)
+                self._bound.popitem(last=False)[1].finish()
             with told(f"prepare the network for inputs of shape {shape}"):
                 self._bound[shape] = self._bind(shape)
         self._bound.move_to_end(shape)

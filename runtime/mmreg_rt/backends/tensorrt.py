@@ -206,9 +206,6 @@ class TensorRtSession(CheckedSession):
         self.ran = frozen(**{**self.ran, "engine": origin})
         return _Request(engine, self._queue, self.inputs, self.output_port.name, shape)
 
-    def _wait(self) -> None:
-        self._queue.trim()
-
     def _release(self) -> None:
         del self._runtime, self._queue
 
@@ -254,6 +251,10 @@ class _Request(Bound):
             self._queue.upload(self._memory[name], image)
         self.run_there({name: self._memory[name] for name in self.inputs}, self._memory[self._output])
         self._queue.download(into, self._memory[self._output])
+
+    def finish(self) -> None:
+        """Wait for what still runs."""
+        self._queue.trim()
 
     def output_values(self) -> int:
         """How many numbers the network gives."""
