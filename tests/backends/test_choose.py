@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from types import SimpleNamespace
 
 import networks
 import numpy as np
@@ -130,3 +131,30 @@ def test_compiled_networks_are_kept_only_where_nobody_else_can_write(tmp_path):
     os.chmod(private, 0o777)
     with pytest.raises(InputError, match="MMREG_E_CACHE_NOT_PRIVATE"):
         openvino.OpenVino(private).load(networks.network(3), precision="fp32", threads=1, device="cpu")
+
+
+def test_what_would_run_on_the_cpu_instead_of_the_device_is_an_error():
+    library = pytest.importorskip("onnxruntime")
+    from mmreg_rt.backends.onnxruntime import CPU, CUDA, check_placement
+
+    options = library.SessionOptions()
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    session = library.InferenceSession(networks.network(3), options, providers=[CPU])
+    check_placement(session, CPU)
+    with pytest.raises(BackendUnavailable, match="would compute .*Conv.* on the CPU") as caught:
+        check_placement(session, CUDA)
+    assert caught.value.code == "MMREG_E_BACKEND_FALLBACK"
+
+
+def test_arithmetic_of_extents_may_run_on_the_cpu():
+    pytest.importorskip("onnxruntime")
+    from mmreg_rt.backends.onnxruntime import CPU, CUDA, check_placement
+
+    def part(provider, *kinds):
+        nodes = [SimpleNamespace(op_type=kind) for kind in kinds]
+        return SimpleNamespace(ep_name=provider, get_nodes=lambda: nodes)
+
+    parts = [part(CUDA, "Conv", "Resize"), part(CPU, "Shape", "Squeeze", "Div", "Concat")]
+    check_placement(SimpleNamespace(get_provider_graph_assignment_info=lambda: parts), CUDA)
+    with pytest.raises(BackendUnavailable, match=r"1\.24\.1"):
+        check_placement(object(), CUDA)

@@ -37,6 +37,27 @@ if TYPE_CHECKING:
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PRECISIONS = ("fp32", "fp16", "int8")
 QUANTISED = (b"QuantizeLinear", b"QLinearConv", b"ConvInteger")  # in the bytes of every int8 file
+# what networks compute of extents: ONNX Runtime leaves it on the CPU, where it costs next to nothing
+OF_EXTENTS = frozenset(
+    [
+        "Shape",
+        "Squeeze",
+        "Unsqueeze",
+        "Gather",
+        "Concat",
+        "Slice",
+        "Cast",
+        "Range",
+        "Reshape",
+        "Add",
+        "Sub",
+        "Mul",
+        "Div",
+        "Floor",
+        "Min",
+        "Max",
+    ]
+)
 FATAL = 4  # the only level that writes nothing: errors arrive as exceptions
 
 
@@ -104,6 +125,8 @@ class OnnxRuntimeSession(CheckedSession):
         except Exception as error:  # its exceptions have no base of their own
             raise unreadable(error, "onnxruntime") from error
         _check_provider(provider, self._session.get_providers())
+        if provider != CPU:
+            check_placement(self._session, provider)
         super().__init__(_ports(self._session.get_inputs()), _ports(self._session.get_outputs()))
         self._queue = queue  # whose stream the session works on to its end
         self.there, self._device_number = queue is not None, int(options.get("device_id", 0))
@@ -195,7 +218,7 @@ def _session_options(threads: int, provider: str) -> Any:
     # threads that wait sleep: the field operations run between two inferences, on the same cores
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if provider != CPU:
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     return options
 
 
@@ -221,6 +244,33 @@ def _check_provider(asked: str, found: list[str]) -> None:
             "MMREG_E_BACKEND_FALLBACK",
             f"Asked onnxruntime for {asked}, and it fell back to {', '.join(found) or 'nothing'}. Check the "
             "driver and the CUDA libraries with `mmreg doctor`, or ask for device cpu.",
+        )
+
+
+def check_placement(session: Any, provider: str) -> None:
+    """Refuse a session that computes on the CPU what belongs on the device.
+
+    Raises:
+        BackendUnavailable: It does, or ONNX Runtime is too old to say so.
+    """
+    if not hasattr(session, "get_provider_graph_assignment_info"):
+        raise BackendUnavailable(
+            "MMREG_E_BACKEND",
+            "onnxruntime on a GPU must be 1.24.1 or later, to say what it runs there; "
+            "pip install --upgrade 'mmreg-rt[gpu]'.",
+        )
+    elsewhere = {
+        node.op_type
+        for part in session.get_provider_graph_assignment_info()
+        if part.ep_name != provider
+        for node in part.get_nodes()
+    }
+    odd = sorted(elsewhere - OF_EXTENTS)
+    if odd:
+        raise BackendUnavailable(
+            "MMREG_E_BACKEND_FALLBACK",
+            f"Asked onnxruntime for {provider}, and it would compute {', '.join(odd)} on the CPU. Take another "
+            "backend, or device cpu.",
         )
 
 
