@@ -38,26 +38,8 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PRECISIONS = ("fp32", "fp16", "int8")
 QUANTISED = (b"QuantizeLinear", b"QLinearConv", b"ConvInteger")  # in the bytes of every int8 file
 # what networks compute of extents: ONNX Runtime leaves it on the CPU, where it costs next to nothing
-OF_EXTENTS = frozenset(
-    [
-        "Shape",
-        "Squeeze",
-        "Unsqueeze",
-        "Gather",
-        "Concat",
-        "Slice",
-        "Cast",
-        "Range",
-        "Reshape",
-        "Add",
-        "Sub",
-        "Mul",
-        "Div",
-        "Floor",
-        "Min",
-        "Max",
-    ]
-)
+OF_EXTENTS = {"Shape", "Squeeze", "Unsqueeze", "Gather", "Concat", "Slice", "Cast", "Range", "Reshape"}
+OF_EXTENTS |= {"Add", "Sub", "Mul", "Div", "Floor", "Min", "Max"}
 FATAL = 4  # the only level that writes nothing: errors arrive as exceptions
 
 
@@ -269,8 +251,8 @@ def check_placement(session: Any, provider: str) -> None:
     if odd:
         raise BackendUnavailable(
             "MMREG_E_BACKEND_FALLBACK",
-            f"Asked onnxruntime for {provider}, and it would compute {', '.join(odd)} on the CPU. Take another "
-            "backend, or device cpu.",
+            f"Asked onnxruntime for {provider}, and it would compute {', '.join(odd)} on the CPU. Take "
+            "another backend, or device cpu.",
         )
 
 
