@@ -9,7 +9,9 @@ threads of the session, on a GPU on its stream; ``ran["warp"]`` says how many of
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import io
 import platform
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -93,8 +95,7 @@ class OnnxRuntimeSession(CheckedSession):
                 "the int8 file.",
             )
         provider, options = _provider(device, queue)
-        if provider == CUDA:
-            onnxruntime.preload_dlls()  # of CUDA and cuDNN, where they were installed by pip
+        said = "" if provider == CPU else _preloaded()
         number = int(options.get("device_id", 0))
         try:
             model, warps = with_warps(bytes(model), {"threads": threads, "device": number})
@@ -106,7 +107,7 @@ class OnnxRuntimeSession(CheckedSession):
             )
         except Exception as error:  # its exceptions have no base of their own
             raise unreadable(error, "onnxruntime") from error
-        _check_provider(provider, self._session.get_providers())
+        _check_provider(provider, self._session.get_providers(), said)
         if provider != CPU:
             check_placement(self._session, provider)
         super().__init__(_ports(self._session.get_inputs()), _ports(self._session.get_outputs()))
@@ -219,12 +220,22 @@ def _provider(device: str, queue: Any = None) -> tuple[str, dict[str, str]]:
     return CUDA, options if queue is None else {**options, "user_compute_stream": str(queue.stream)}
 
 
-def _check_provider(asked: str, found: list[str]) -> None:
+def _preloaded() -> str:
+    """Loads the libraries of CUDA and cuDNN that were installed by pip; what ONNX Runtime prints of it."""
+    import onnxruntime
+
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        onnxruntime.preload_dlls()
+    return " ".join(printed.getvalue().split())
+
+
+def _check_provider(asked: str, found: list[str], said: str = "") -> None:
     """ONNX Runtime always adds the CPU behind another provider; what counts is the first."""
     if not found or found[0] != asked:
         raise BackendUnavailable(
             "MMREG_E_BACKEND_FALLBACK",
-            f"Asked onnxruntime for {asked}, and it fell back to {', '.join(found) or 'nothing'}. Check the "
+            f"Asked onnxruntime for {asked}, and it fell back to {', '.join(found) or 'nothing'}"
+            f"{f' ({said[:300]})' if said else ''}. Check the "
             "driver and the CUDA libraries with `mmreg doctor`, or ask for device cpu.",
         )
 
