@@ -286,6 +286,8 @@ class Registrar:
             )
         if found["cancelled"]:
             raise Cancelled("MMREG_E_CANCELLED", "The registration was cancelled by the progress callback.")
+        if self._network is not None:
+            found["settings"]["network"] = self._network.about()
         return found
 
     def _wrap(
@@ -308,8 +310,7 @@ class Registrar:
             quality=Quality(**found["quality"]),
             degraded=found["degraded"],
             finished=found["finished"],
-            settings=found["settings"]
-            | ({} if self._network is None else {"network": self._network.about()}),
+            settings=found["settings"],
             warnings=warnings,
         )
 
