@@ -30,6 +30,10 @@ def plans(
                 key = f"{bundle}, {precision}, {backend}"
                 found[key] = _plan(here, bundle, precision, backend, shape, runs)
                 print(f"  {key}: {found[key]}", flush=True)
+        for captured in (False, True):
+            key = f"{bundle}, fp32, onnxruntime alone, {'its own' if captured else 'no'} CUDA graph"
+            found[key] = _onnxruntime(here, bundle, shape, runs, captured)
+            print(f"  {key}: {found[key]}", flush=True)
     return found
 
 
@@ -49,6 +53,46 @@ def _plan(
         return {"graphs": plan.graphs, **_percentiles(lambda: plan(*scans), runs)}
     except MmregError as error:  # a library that is not there, or a precision without a file
         return {"not measured": str(error)}
+
+
+def _onnxruntime(
+    here: Any, bundle: str, shape: tuple[int, int, int], runs: int, captured: bool
+) -> dict[str, Any]:
+    """The network alone, on the queue's stream and on memory of the device.
+
+    It tells whether ONNX Runtime can keep the network as a CUDA graph, and what that saves. The package does
+    not ask it to until this says that it should.
+    """
+    try:
+        return _bound(here, bundle, [here.put(image[None, None]) for image in _images(shape)], runs, captured)
+    except Exception as error:  # whatever it is, it is the answer
+        return {"not measured": f"{type(error).__name__}: {error}"[:500]}
+
+
+def _bound(here: Any, bundle: str, images: list[Any], runs: int, captured: bool) -> dict[str, Any]:
+    import onnxruntime
+
+    from mmreg_rt.bundle import open_bundle
+    from mmreg_rt.network import find_bundle
+
+    options = {"use_tf32": "0", "user_compute_stream": str(here.queue.stream)}
+    options["enable_cuda_graph"] = str(int(captured))
+    session = onnxruntime.InferenceSession(
+        open_bundle(find_bundle(bundle)).model_bytes("fp32"),
+        providers=[("CUDAExecutionProvider", options)],
+        enable_fallback=0,
+    )
+    named = {port.name: image for port, image in zip(session.get_inputs(), images, strict=True)}
+    uncaptured = onnxruntime.RunOptions()
+    uncaptured.add_run_config_entry("gpu_graph_id", "-1")
+    expected = session.run(None, {name: image.cpu().numpy() for name, image in named.items()}, uncaptured)[0]
+    output, binding = here.empty(*expected.shape), session.io_binding()
+    place = "cuda", output.device.index, np.float32
+    for name, image in named.items():
+        binding.bind_input(name, *place, tuple(image.shape), image.data_ptr())
+    binding.bind_output(session.get_outputs()[0].name, *place, expected.shape, output.data_ptr())
+    made = _percentiles(lambda: session.run_with_iobinding(binding), runs)
+    return {**made, "error": float(np.abs(output.cpu().numpy() - expected).max())}
 
 
 def _torch(here: Any, shape: tuple[int, int, int], runs: int) -> dict[str, Any]:
