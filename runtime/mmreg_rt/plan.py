@@ -176,15 +176,15 @@ class Plan:
 
     def _take(self, name: str, scan: Any, shape: tuple[int, ...]) -> None:
         own = getattr(self._steps, name)
-        if self._queue is not None and is_on_device(scan):
+        if is_on_device(scan):
+            if self._queue is None:
+                raise InputError(
+                    "MMREG_E_PLAN_SCAN",
+                    f"The {name} scan lies on a device, and this plan is one of the CPU. Copy it to the "
+                    "host, or take Registrar(device='cuda').",
+                )
             self._queue.copy(own[0], address_of(scan, shape, self._queue, name), 4 * int(np.prod(shape)))
             return
-        if is_on_device(scan):
-            raise InputError(
-                "MMREG_E_PLAN_SCAN",
-                f"The {name} scan lies on a device, and this plan is one of the CPU. Copy it to the host, or "
-                "take Registrar(device='cuda').",
-            )
         array = np.asarray(scan)
         if array.shape != shape or array.dtype != np.float32:
             raise InputError(
