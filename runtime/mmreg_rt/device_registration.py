@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from .checks import CONSTANT, PADDING_BELOW, check_grids, check_overlap
 from .device_array import DeviceArray, is_on_device, located
 from .errors import InputError, IntensityError
 from .geometry import Grid
-from .registration import Quality
+from .registration import Outcome, Quality
 from .transform import Affine, Rigid
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class DeviceRegistration:
+class DeviceRegistration(Outcome):
     """What ``Registrar.register_on_device`` returns: as a ``Registration``, with arrays of the device.
 
     ``warped`` ``(D, H, W)``, ``displacement_mm`` ``(3, D, H, W)`` and ``deformation_mm`` lie on the fixed
@@ -36,12 +36,6 @@ class DeviceRegistration:
     moving_grid: Grid
     rigid: Rigid
     affine: Affine
-    seconds: Mapping[str, float]
-    quality: Quality
-    degraded: bool
-    finished: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,10 +135,10 @@ def finished(
         moving,
         Rigid(found["rigid"]),
         Affine(found["affine"]),
-        {**seconds, **found["seconds"]},
-        Quality(**found["quality"]),
-        found["degraded"],
-        found["finished"],
-        found["settings"],
-        warnings,
+        seconds={**seconds, **found["seconds"]},
+        quality=Quality(**found["quality"]),
+        degraded=found["degraded"],
+        finished=found["finished"],
+        settings=found["settings"],
+        warnings=warnings,
     )

@@ -40,8 +40,20 @@ class Quality:
     overlap_fraction: float
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Outcome:
+    """What is told of a registration wherever its arrays lie; see ``Registration``."""
+
+    seconds: Mapping[str, float]
+    quality: Quality
+    degraded: bool
+    finished: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
-class Registration:
+class Registration(Outcome):
     """What ``Registrar.register`` returns.
 
     ``warped``: the moving scan on the grid of the fixed one, ``(D, H, W)`` float32, 0 outside the
@@ -58,9 +70,3 @@ class Registration:
     rigid: Rigid | None
     affine: Affine | None
     deformation: DisplacementField | None
-    seconds: Mapping[str, float]
-    quality: Quality
-    degraded: bool
-    finished: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
