@@ -29,7 +29,8 @@ _METHODS = {
 class Output:
     """What a method gives for a pair.
 
-    ``kind`` is "displacement", "velocity", "rigid", "affine" or "descriptor". ``value`` of a field is
+    ``kind`` is "displacement", "velocity", "rigid", "affine", "descriptor" or, before the last phase of a
+    training, "learning". ``value`` of a field is
     ``(B, dims, ...)`` in voxels of the full grid on the output grid, channels in the order of the array axes,
     and pulls back: ``warped(p) = moving(p + u(p))``. A descriptor is a pair, of fixed and of moving,
     ``(B, channels, ...)`` each.
@@ -70,10 +71,13 @@ class Method(nn.Module):
         factor: Factor of the output grid, 1 or 2.
         integration_steps: Squarings of a velocity; 0 for every other kind.
         multiple: Sizes of the input must be multiples of this.
+        phases: What is trained one after the other, each with its own steps, loss and optimiser, by the names
+            that ``enter`` knows; without any, everything is trained at once. The last is the registration.
     """
 
     name: str
     output_kind: str
+    phases: tuple[str, ...] = ()
     factor: int = 1
     integration_steps: int = 0
     multiple: int = 16
@@ -85,6 +89,17 @@ class Method(nn.Module):
         self.dims = dims
         self.channels = dims
         self.settings: dict[str, Any] = {}
+
+    def enter(self, phase: str) -> None:
+        """Train ``phase`` from now on: what takes a gradient, what ``forward`` and ``loss`` give.
+
+        A new method, and one that was read from a checkpoint, is in its last phase. Before that, outputs have
+        the kind "learning" and are of use to ``loss`` alone.
+        """
+        assert phase in self.phases
+
+    def begin(self, step: int) -> None:
+        """Called before every step, counted from 0 in its phase: for what changes from step to step."""
 
     def forward(self, fixed: Tensor, moving: Tensor) -> Output:
         """The output for a batch of pairs."""

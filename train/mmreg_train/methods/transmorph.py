@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmreg_train.layers import upsample
+from mmreg_train.layers.convolve import convolve
 from mmreg_train.layers.windows import WindowBlock
 from mmreg_train.objective import FieldMethod, Objective
 
@@ -142,7 +143,7 @@ class ConvBlock(nn.Module):
         self.norm = nn.InstanceNorm3d(outputs)
 
     def forward(self, features: Tensor) -> Tensor:
-        return functional.leaky_relu(self.norm(self.convolution(features)), 0.01)
+        return functional.leaky_relu(self.norm(convolve(self.convolution, features)), 0.01)
 
 
 class Up(nn.Module):

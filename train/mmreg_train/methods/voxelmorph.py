@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmreg_train.layers import downsample
+from mmreg_train.layers.convolve import convolve
 from mmreg_train.layers.cost_volume import cost_volume
 from mmreg_train.losses import mind_ssc
 from mmreg_train.objective import FieldMethod, Objective
@@ -208,7 +209,7 @@ class ConvBlock(nn.Module):
         nn.init.zeros_(self.convolution.bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        return functional.leaky_relu(self.convolution(features), SLOPE)
+        return functional.leaky_relu(convolve(self.convolution, features), SLOPE)
 
 
 def _blocks(dims: int, inputs: int, widths: Sequence[int]) -> list[ConvBlock]:
