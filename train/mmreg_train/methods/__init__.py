@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from mmreg_train.layers import integrate, upsample
 
-__all__ = ["Batch", "Method", "Output", "create", "names"]
+__all__ = ["LEARNING", "Batch", "Method", "Output", "create", "names"]
+
+LEARNING = "learning"  # the kind of outputs before the last phase of a training
 
 _METHODS = {
     "masr": ("mmreg_train.methods.masr", "Masr"),
@@ -37,7 +39,7 @@ class Output:
     """
 
     kind: str
-    value: Tensor | tuple[Tensor, Tensor]
+    value: Tensor | tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
