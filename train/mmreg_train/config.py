@@ -35,7 +35,7 @@
                       ``[training]``; without them the last phase alone is trained
 ``[synthesis]``       settings of the generator of synthetic pairs, ``Synthesis`` in
                       ``mmreg_train/synth.py``
-``[run]``             written into ``config.toml`` of a run: ``data``, ``synth``; leave it out
+``[run]``             written into ``config.toml`` of a run: ``data``, ``synth``, ``commands``; leave it out
 ====================  =================================================================================
 """
 

@@ -52,6 +52,11 @@ class Objective:
                 "Nothing compares the pair: give an image term, or a weight of dice, labels or known."
             )
 
+    def needs(self) -> frozenset[str]:
+        """Fields of a ``Batch`` that its terms compare, besides the images."""
+        compares = self.dice > 0 or self.labels > 0
+        return frozenset(("fixed_label", "moving_label")) if compares else frozenset()
+
     def __call__(self, batch: Batch, displacement: Tensor, field: Tensor, factor: int) -> dict[str, Tensor]:
         """The terms by name and their weighted "total".
 
@@ -126,6 +131,9 @@ class FieldMethod(Method):
     def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
         assert isinstance(output.value, Tensor)
         return self.objective(batch, self.displacement(output), output.value, self.factor)
+
+    def needs(self) -> frozenset[str]:
+        return self.objective.needs()
 
     def network(self) -> nn.Module:
         return self.flow

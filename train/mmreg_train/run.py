@@ -49,7 +49,7 @@ class Request:
         device: ``"cpu"`` or ``"cuda"``.
         devices: Processes, one per device.
         threads: Of each process.
-        command: As typed, for the card.
+        command: As typed; the card has those of the whole run.
     """
 
     method: str
@@ -86,6 +86,7 @@ def train(request: Request) -> Outcome:
     _claim(request, fabric)
     described = None if data == SHAPES else read_description(Path(data))
     source, data_set = _source(config, method, described, request, fabric)
+    _check_sample(config, method, source)
     _write_settings(request.folder, config, data_set, fabric)
     training = Training(
         config, method, source, fabric, request.folder, resume=request.resume, minutes=request.minutes
@@ -132,7 +133,9 @@ def _settled(request: Request) -> Config:
     if request.steps is not None and phases:
         phases = (*phases[:-1], {**phases[-1], "steps": request.steps})
     training = replace(config.training, **changed)
-    return replace(config, training=training, phases=phases, run={"data": data, "synth": synth})
+    commands = [*config.run.get("commands", []), shlex.join(request.command)]
+    run = {"data": data, "synth": synth, "commands": commands}
+    return replace(config, training=training, phases=phases, run=run)
 
 
 def _fabric(request: Request, config: Config) -> Fabric:
@@ -192,6 +195,18 @@ def _check(config: Config, method: methods.Method, world: int) -> None:
                 f"A batch of {phase.settings.batch} cannot be shared by {world} processes. Make it a "
                 "multiple of them.",
             )
+
+
+def _check_sample(config: Config, method: methods.Method, source: Source) -> None:
+    """The data have what the loss compares."""
+    sample = source.sample(config.training.seed, 0, 0)
+    missing = sorted(name for name in method.needs() if getattr(sample, name) is None)
+    if missing:
+        raise InputError(
+            CODE,
+            f"The loss of {config.method!r} needs {' and '.join(missing)}, which the data do not have. Name "
+            "them in the description of the data, or choose another loss in [settings].",
+        )
 
 
 def _claim(request: Request, fabric: Fabric) -> None:
@@ -269,7 +284,7 @@ def _facts(
         people=people,
         parameters=sum(parameter.numel() for parameter in method.parameters()),
         dims=method.dims,
-        command=shlex.join(request.command),
+        commands=config.run["commands"],
         machine=machine(request.device, request.devices, torch.get_num_threads()),
         outcome=outcome,
     )

@@ -111,6 +111,10 @@ class Method(nn.Module):
         """Scalar terms by name, each before its weight; "total" is the weighted sum to minimise."""
         raise NotImplementedError
 
+    def needs(self) -> frozenset[str]:
+        """Fields of ``Batch`` that ``loss`` cannot do without, besides the images."""
+        return frozenset()
+
     def network(self) -> nn.Module:
         """The part that is exported, with this method's weights.
 
