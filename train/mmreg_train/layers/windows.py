@@ -13,8 +13,8 @@ from torch.nn import functional
 class WindowBlock(nn.Module):
     """Window attention and a two-layer perceptron, each after a normalisation and added; (B, D, H, W, C).
 
-    With ``asking``, features of the same shape, the voxels of those ask and the voxels of ``features`` answer:
-    cross attention, both through one normalisation and one projection.
+    With ``asking``, features of the same shape, the voxels of those ask and the voxels of ``features``
+    answer: cross attention, both through one normalisation and one projection.
 
     Args:
         channels: Width of the features.
@@ -105,7 +105,8 @@ class WindowAttention(nn.Module):
         """(B, windows, voxels, parts * C) as ``parts`` of (B, windows, heads, voxels, C of a head)."""
         batch, count, voxels, channels = projected.shape
         cut = projected.view(batch, count, voxels, parts, self.heads, channels // (parts * self.heads))
-        return cut.permute(3, 0, 1, 4, 2, 5).unbind(0)
+        taken: tuple[Tensor, ...] = cut.permute(3, 0, 1, 4, 2, 5).unbind(0)
+        return taken
 
 
 def partition(features: Tensor, window: Sequence[int]) -> Tensor:

@@ -134,7 +134,7 @@ class Quantiser(nn.Module):
 
 
 def edge_difference(one: Tensor, other: Tensor, scales: int = 3) -> Tensor:
-    """Mean absolute difference of the forward differences of two images, on grids of factor 1, 2, 4 and so on.
+    """Mean absolute difference of the forward differences of two images, on grids of factor 1, 2 and 4.
 
     It stands where the paper has features of a network that was trained on photographs: it punishes blur.
     """

@@ -1,7 +1,7 @@
 """What the autoencoder and the denoising network are made of: residual blocks, attention, resizes.
 
-The blocks of latent diffusion: Rombach et al., "High-resolution image synthesis with latent diffusion models",
-CVPR 2022. Features are ``(B, C, ...)`` in 2-D or 3-D.
+The blocks of latent diffusion: Rombach et al., "High-resolution image synthesis with latent diffusion
+models", CVPR 2022. Features are ``(B, C, ...)`` in 2-D or 3-D.
 """
 
 from __future__ import annotations
@@ -52,7 +52,14 @@ class ResBlock(nn.Module):
     """
 
     def __init__(
-        self, dims: int, inputs: int, outputs: int, groups: int, eps: float, time: int = 0, blank: bool = False
+        self,
+        dims: int,
+        inputs: int,
+        outputs: int,
+        groups: int,
+        eps: float,
+        time: int = 0,
+        blank: bool = False,
     ) -> None:
         super().__init__()
         self.first_norm, self.second_norm = (
@@ -81,9 +88,7 @@ class ResBlock(nn.Module):
 class SelfAttention(nn.Module):
     """Attention of every voxel to all others, added to the input."""
 
-    def __init__(
-        self, channels: int, heads: int, groups: int, eps: float, blank: bool = False
-    ) -> None:
+    def __init__(self, channels: int, heads: int, groups: int, eps: float, blank: bool = False) -> None:
         super().__init__()
         self.heads = heads
         self.norm = nn.GroupNorm(groups, channels, eps)

@@ -1,8 +1,8 @@
 """The second training: which noise was added to a latent.
 
-Denoising diffusion (Ho et al., NeurIPS 2020) with the U-Net of Dhariwal and Nichol, "Diffusion models beat GANs
-on image synthesis", NeurIPS 2021. Published size: 22,409,537 weights, of which the 6,067,392 of ``UNetEncoder``
-are needed for registration.
+Denoising diffusion (Ho et al., NeurIPS 2020) with the U-Net of Dhariwal and Nichol, "Diffusion models beat
+GANs on image synthesis", NeurIPS 2021. Published size: 22,409,537 weights, of which the 6,067,392 of
+``UNetEncoder`` are needed for registration.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class DiffusionSize:
     groups: int = 32
 
     def __post_init__(self) -> None:
-        wrong = [n for n in self.widths if n % self.groups] + [n for n in self.widths[1:] if n % self.head_channels]
+        wrong = [n for n in self.widths if n % self.groups] + [
+            n for n in self.widths[1:] if n % self.head_channels
+        ]
         if wrong or self.width % 2:
             raise ValueError(
                 "The width of the U-Net is even, its groups divide every width, and head_channels all but "
@@ -60,7 +62,9 @@ class DiffusionSize:
         """Channels of each of the features of ``UNetEncoder``."""
         widths = self.widths
         before = [self.width, *widths[:-1]]
-        return [n for first, width in zip(before, widths, strict=True) for n in (first, *[width] * self.blocks)]
+        return [
+            n for first, width in zip(before, widths, strict=True) for n in (first, *[width] * self.blocks)
+        ]
 
 
 class Step(nn.Module):
@@ -148,7 +152,7 @@ class UNetDecoder(nn.Module):
 def kept_share() -> Tensor:
     """(STEPS,) float64: how much of the variance of a latent is left at each step, "alpha bar"."""
     first, last = BETAS
-    betas = torch.linspace(first**0.5, last**0.5, STEPS, dtype=torch.float64) ** 2
+    betas = torch.linspace(first**0.5, last**0.5, STEPS, dtype=torch.float64, device="cpu") ** 2
     return torch.cumprod(1 - betas, dim=0)
 
 

@@ -1,4 +1,4 @@
-"""What the frozen latent diffusion model sees in a pair of images: the registration network's second input."""
+"""What the frozen latent diffusion model sees in two images: the registration network's second input."""
 
 from __future__ import annotations
 

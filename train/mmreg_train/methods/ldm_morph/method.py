@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from mmreg_train import losses
 from mmreg_train.layers import warp
-from mmreg_train.methods import Batch, Method, Output
+from mmreg_train.methods import LEARNING, Batch, Method, Output
 from mmreg_train.methods.ldm_morph.autoencoder import AutoencoderSize, Decoder, edge_difference
 from mmreg_train.methods.ldm_morph.diffusion import STEPS, DiffusionSize, UNetDecoder, noised
 from mmreg_train.methods.ldm_morph.features import FrozenFeatures
@@ -33,8 +33,8 @@ class LdmMorph(Method):
             latent_channels, codes: See ``AutoencoderSize``.
         diffusion_width, diffusion_multipliers, diffusion_blocks, head_channels: See ``DiffusionSize``.
         groups: Of all group normalisations.
-        width, depths, heads, cross_heads, window, drop_path: See ``RegistrationSize``. There are as many grids
-            as ``diffusion_multipliers``.
+        width, depths, heads, cross_heads, window, drop_path: See ``RegistrationSize``. There are as many
+            grids as ``diffusion_multipliers``.
 
     Raises:
         ValueError: A setting has a value that is not among the above.
@@ -122,9 +122,9 @@ class LdmMorph(Method):
     def forward(self, fixed: Tensor, moving: Tensor) -> Output:
         """The field; in the first phases pairs: images and the term of the codes, found and true noise."""
         if self.phase == "autoencoder":
-            return Output("learning", self._coded(torch.cat([fixed, moving])))
+            return Output(LEARNING, self._coded(torch.cat([fixed, moving])))
         if self.phase == "diffusion":
-            return Output("learning", self._denoised(torch.cat([fixed, moving])))
+            return Output(LEARNING, self._denoised(torch.cat([fixed, moving])))
         return Output(self.output_kind, self.flow(fixed, moving))
 
     def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
@@ -168,7 +168,7 @@ class LdmMorph(Method):
 
     def _coded(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images as the autoencoder gives them back, half of them mirrored on the way, and a scalar."""
-        mirrored = self._drawn(torch.rand, len(images), images) < (0.5 if self.training else 0)
+        mirrored = self._drawn(torch.rand, images.shape[:1], images) < (0.5 if self.training else 0)
         mirrored = mirrored.view(-1, *(1,) * (images.dim() - 1))
         latent = self.flow.features.encoder(torch.where(mirrored, images.flip(-1), images))
         found, term = self.decoder(latent)
@@ -178,17 +178,17 @@ class LdmMorph(Method):
         """The noise that the U-Net finds in latents of any time step, and the true one."""
         features = self.flow.features
         latent = features.encoder(images).float()
-        steps = (self._drawn(torch.rand, len(images), images) * STEPS).long()
+        steps = (self._drawn(torch.rand, images.shape[:1], images) * STEPS).long()
         noise = self._drawn(torch.randn, latent.shape, images)
         embedding = features.unet.embedding(steps)
         passed = features.unet(noised(latent, noise, steps), features.unet.shifts(embedding))
         return self.unet_decoder(passed, embedding), noise
 
-    def _drawn(self, draw, shape, like: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    def _drawn(self, draw: Callable[..., Tensor], shape: Sequence[int], like: Tensor) -> Tensor:
         """Numbers of torch's generator; in evaluation the same ones every time."""
         if self.training:
-            return draw(shape, device=like.device)
-        return draw(shape, generator=torch.Generator().manual_seed(0)).to(like.device)
+            return draw(*shape, device=like.device)
+        return draw(*shape, generator=torch.Generator().manual_seed(0)).to(like.device)
 
 
 class FlowNetwork(nn.Module):

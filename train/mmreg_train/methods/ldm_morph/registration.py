@@ -1,5 +1,5 @@
-"""The registration network: a pyramid of window attention over the pair and one of scores of the frozen model,
-which ask each other (LGCA, "latent and global feature-based cross-attention"), and a convolutional decoder.
+"""The registration network: a pyramid of window attention over the pair and one of scores of the frozen
+model, which ask each other (the paper's LGCA, cross attention in windows), and a convolutional decoder.
 
 Windows: Liu et al., "Swin transformer", ICCV 2021. Published size: 29,144,934 weights.
 """
@@ -48,8 +48,8 @@ class RegistrationSize:
         if wrong or self.width % self.cross_heads or not 0 <= self.drop_path < 1:
             raise ValueError(
                 "The registration network needs heads that divide the widths of as many grids as it has "
-                "depths, two or more, cross_heads that divide the width, a window from 2 on and drop_path from "
-                f"0 to below 1; found widths={self.widths}, depths={tuple(self.depths)}, "
+                "depths, two or more, cross_heads that divide the width, a window from 2 on and drop_path "
+                f"from 0 to below 1; found widths={self.widths}, depths={tuple(self.depths)}, "
                 f"heads={tuple(self.heads)}, cross_heads={self.cross_heads}, window={self.window}, "
                 f"drop_path={self.drop_path}."
             )
