@@ -42,7 +42,7 @@ class WindowBlock(nn.Module):
 
     def _attended(self, features: Tensor, asking: Tensor | None) -> Tensor:
         size = features.shape[1:4]
-        extent = [n + -n % w for n, w in zip(size, self.window, strict=True)]
+        extent = whole(size, self.window)
         mask = None
         if any(self.shift):
             mask = neighbourhood_mask(extent, self.window, self.shift, features.device)
@@ -54,7 +54,8 @@ class WindowBlock(nn.Module):
 
     def _windows(self, features: Tensor) -> Tensor:
         """Padded to whole windows, moved, and cut into them."""
-        missing = [-n % w for n, w in zip(features.shape[1:4], self.window, strict=True)]
+        size = features.shape[1:4]
+        missing = [padded - n for padded, n in zip(whole(size, self.window), size, strict=True)]
         padded = functional.pad(features, (0, 0, 0, missing[2], 0, missing[1], 0, missing[0]))
         if any(self.shift):
             padded = padded.roll([-s for s in self.shift], (1, 2, 3))
@@ -107,6 +108,11 @@ class WindowAttention(nn.Module):
         cut = projected.view(batch, count, voxels, parts, self.heads, channels // (parts * self.heads))
         taken: tuple[Tensor, ...] = cut.permute(3, 0, 1, 4, 2, 5).unbind(0)
         return taken
+
+
+def whole(size: Sequence[int], window: Sequence[int]) -> list[int]:
+    """The least size of whole windows; exporters follow this arithmetic, and not that of a remainder."""
+    return [(n + w - 1) // w * w for n, w in zip(size, window, strict=True)]
 
 
 def partition(features: Tensor, window: Sequence[int]) -> Tensor:
