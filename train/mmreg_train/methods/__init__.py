@@ -21,6 +21,7 @@ __all__ = ["LEARNING", "Batch", "Method", "Output", "create", "names"]
 LEARNING = "learning"  # the kind of outputs before the last phase of a training
 
 _METHODS = {
+    "innreg": ("mmreg_train.methods.innreg", "InnReg"),
     "masr": ("mmreg_train.methods.masr", "Masr"),
     "transmorph": ("mmreg_train.methods.transmorph", "TransMorph"),
     "voxelmorph": ("mmreg_train.methods.voxelmorph", "VoxelMorph"),
