@@ -15,9 +15,9 @@ def barrier(information: Tensor, reading: str, level: float) -> Tensor:
     """What is lost by too little of ``information``; its slope grows without bound towards the pole.
 
     Two readings of the paper. Its code has ``-log(level - (1 - I))``, where a level above 1 can never be
-    reached: "offset". Its text has ``-log(I - level)``, which asks for information above a level: "threshold".
-    One is the other with the level ``1 - level``. Below ``NEAREST`` to the pole, and beyond it, the tangent
-    takes over, so that a pair that begins there has a finite loss that leads out.
+    reached: "offset". Its text has ``-log(I - level)``, which asks for more than a level: "threshold". One
+    is the other with the level ``1 - level``. Below ``NEAREST`` to the pole, and beyond it, the tangent takes
+    over, so that a pair that begins there has a finite loss that leads out.
 
     Args:
         information: Normalised mutual information, 0 to 1.

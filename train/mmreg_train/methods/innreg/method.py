@@ -120,8 +120,8 @@ class InnReg(Method):
         return Output("velocity", self.network()(fixed, moving))
 
     def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
-        """``to_fixed`` and ``to_moving`` (of translated images), ``barrier``, ``smoothness``, those asked for,
-        and ``information`` (not a term): the normalised mutual information after the warp.
+        """``to_fixed`` and ``to_moving`` (of translated images), ``barrier``, ``smoothness``, what is asked
+        for, and ``information`` (not a term): the normalised mutual information after the warp.
         """
         displacement = self.displacement(output)
         as_fixed, as_moving = self.translator(batch.moving), self.translator(batch.fixed, back=True)
