@@ -18,7 +18,7 @@ def image(size, batch=1):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", ["local_ncc", "mutual_information"])
+@pytest.mark.parametrize("name", ["local_ncc", "mutual_information", "normalised_mutual_information"])
 def test_image_terms_agree_with_their_twins(size, name):
     fixed, warped = image(size), image(size)
     expected = getattr(reference.losses, name)(fixed[0, 0].numpy(), warped[0, 0].numpy())
@@ -34,6 +34,19 @@ def test_mind_agrees_with_its_twin(size, radius, dilation, factor):
     picture = image(size) + 0.02 * torch.randn(1, 1, *size)
     expected = reference.losses.mind(picture[0, 0].numpy(), radius, dilation, factor)
     np.testing.assert_allclose(losses.mind_ssc(picture, radius, dilation, factor)[0], expected, atol=1e-4)
+
+
+def test_normalised_information_is_a_share():
+    picture = image((24, 25))
+    assert float(losses.normalised_mutual_information(picture, 1 - picture)) > 0.6  # neighbouring bins share
+    steps = (3 * picture).round() / 3
+    assert float(losses.normalised_mutual_information(steps, 1 - steps, bins=4)) > 0.95  # hardly any do
+    assert float(losses.normalised_mutual_information(picture, torch.rand(1, 1, 24, 25), bins=4)) < 0.1
+    constant = torch.full((1, 1, 8, 8), 0.5, requires_grad=True)
+    found = losses.normalised_mutual_information(constant, constant, bins=3)
+    found.backward()
+    assert float(found.detach()) == pytest.approx(0, abs=1e-3)
+    assert constant.grad.isfinite().all()
 
 
 def test_mind_ignores_brightness_contrast_and_inversion():

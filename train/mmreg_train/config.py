@@ -35,8 +35,8 @@
                       ``[training]``; without them the last phase alone is trained
 ``[synthesis]``       settings of the generator of synthetic pairs, ``Synthesis`` in
                       ``mmreg_train/synth.py``
-``[warp]``            of pairs that are aligned: each moving scan is deformed by a known warp, by which what the
-                      network finds is scored (``known_warps.py``)
+``[warp]``            of pairs that are aligned: each moving scan is deformed by a known warp, which scores
+                      what is found (``known_warps.py``)
 ``largest_vox``       ``[least, most]``: its longest displacement, drawn for each sample; 0 leaves scans alone
 ``scale_vox``         distance of the random values that it is interpolated from
 ``both_vox``          the same of another warp, of both scans together: other anatomies; in training alone
