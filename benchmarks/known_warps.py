@@ -2,6 +2,7 @@
 
     python benchmarks/known_warps.py DATA [--bundles innreg.mmreg,mi.mmreg:solver,mind.mmreg] [--solver]
         [--run RUN ...] [--part test] [--most 40] [--longest-px 4 12] [--scale-px 32] [--results OUT.json]
+        [--write DIR]
 
 DATA is a description of aligned slices, or its folder (``prepare_aligned.py``). Every moving slice of the
 part is deformed as training deforms it (``mmreg_train.known_warps``), on its own grid, by a warp that
@@ -14,7 +15,8 @@ nearest pixel and compared by Dice. Folds are the worst count of central and one
 that of ``Registrar.register``, after one call to warm up.
 
 ``--run`` are folders of the trainings that the bundles come from: a person of this part who is among those
-that one of them learned from or chose its best weights by is refused.
+that one of them learned from or chose its best weights by is refused. ``--write`` leaves every pair as files
+of ``mmreg register``: DIR/CASE/fixed.nii.gz and moving.nii.gz.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from bootstrap import paired_difference
 from machine import description
 from numpy.typing import NDArray
 
-from mmreg_rt import Registrar, Volume
+from mmreg_rt import Registrar, Volume, io
 from mmreg_train import draws
 from mmreg_train.adapters import find_cases
 from mmreg_train.cases import Case
@@ -81,6 +83,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--backend", help="that runs the networks")
     parser.add_argument("--bootstrap", type=int, default=10_000, help="resamples for the interval")
+    parser.add_argument("--write", type=Path, help="leave the pairs here as NIfTI files")
     parser.add_argument("--results", type=Path, help="write the figures here as JSON")
     return parser.parse_args()
 
@@ -117,6 +120,13 @@ def pair_of(case: Case, number: int, settings: WarpSettings, seed: int) -> Pair:
     batch = deformed(Batch(**images, **labels), settings, generator)
     moving = read["moving"].with_data(batch.moving[0].numpy())
     return Pair(case.name, case.people[0], batch, read["fixed"], moving)
+
+
+def write(pair: Pair, folder: Path) -> None:
+    """The two scans as files."""
+    (folder / pair.name).mkdir(parents=True, exist_ok=True)
+    for role in ("fixed", "moving"):
+        io.write(getattr(pair, role), folder / pair.name / f"{role}.nii.gz")
 
 
 def found_by(registrar: Registrar, pair: Pair) -> tuple[torch.Tensor, float]:
@@ -197,6 +207,8 @@ def main() -> None:
     cases = chosen(args.data, args.part, args.most)
     refuse_seen(cases, args.run)
     pairs = [pair_of(case, number, settings, args.seed) for number, case in enumerate(cases)]
+    for pair in pairs if args.write else []:
+        write(pair, args.write)
     methods = [*args.bundles, *([SOLVER] if args.solver else []), START]
     results: dict[str, list[Result]] = {}
     start = measure(START, pairs, args)

@@ -52,7 +52,10 @@ def test_the_true_displacement_brings_the_moving_scan_back(vary):
         before = (made.moving - made.fixed)[inside].abs().mean()
         assert (back - made.fixed)[inside].abs().mean() < 0.1 * before
         labels = warp_labels(made.moving_label, made.displacement)
-        assert (labels != made.fixed_label)[inside[1:]].float().mean() < 0.02  # of nearest voxels, twice
+        wrong, at_first = (
+            (of != made.fixed_label)[inside[1:]].float().mean() for of in (labels, made.moving_label)
+        )
+        assert wrong < 0.25 * at_first  # the nearest voxel was taken twice
         assert endpoint_error(made.displacement, made) == 0
         assert endpoint_error(torch.zeros_like(made.displacement), made) > 0.5
 

@@ -36,16 +36,18 @@ def test_mind_agrees_with_its_twin(size, radius, dilation, factor):
     np.testing.assert_allclose(losses.mind_ssc(picture, radius, dilation, factor)[0], expected, atol=1e-4)
 
 
-def test_normalised_information_is_a_share():
-    picture = image((24, 25))
-    assert float(losses.normalised_mutual_information(picture, 1 - picture)) > 0.6  # neighbouring bins share
-    steps = (3 * picture).round() / 3
-    assert float(losses.normalised_mutual_information(steps, 1 - steps, bins=4)) > 0.95  # hardly any do
-    assert float(losses.normalised_mutual_information(picture, torch.rand(1, 1, 24, 25), bins=4)) < 0.1
+def test_normalised_information_is_a_share_whatever_the_contrast():
+    picture, unrelated = image((24, 25)), torch.rand(1, 1, 24, 25)
+    found = losses.normalised_mutual_information
+    of_itself, of_none = float(found(picture, picture)), float(found(picture, unrelated, bins=4))
+    assert 0.4 < of_itself < 1  # each voxel counts in some bins, and which ones no image can tell
+    assert float(found(picture, 1 - picture)) == pytest.approx(of_itself, rel=1e-4)
+    assert 0 <= of_none < 0.05
+    assert float(found(picture, unrelated)) == pytest.approx(float(found(unrelated, picture)), rel=1e-4)
     constant = torch.full((1, 1, 8, 8), 0.5, requires_grad=True)
-    found = losses.normalised_mutual_information(constant, constant, bins=3)
-    found.backward()
-    assert float(found.detach()) == pytest.approx(0, abs=1e-3)
+    nothing = found(constant, constant, bins=3)
+    nothing.backward()
+    assert float(nothing.detach()) == pytest.approx(0, abs=1e-3)
     assert constant.grad.isfinite().all()
 
 

@@ -53,7 +53,9 @@ class InnReg(Method):
         reading, barrier_level: See ``barrier``.
         bins: Of the mutual information.
         smoothness: Weight of the squared gradient of the displacement, in voxels per voxel.
-        alternate_after: Steps in which both networks learn; from then on they take turns. None: never.
+        translator_first: Steps in which the translator alone learns; a registration network that is taught
+            by a translator that knows nothing yet learns to shrink what is too bright.
+        alternate_after: The step from which the networks take turns; before, both learn. None: never.
         alternate_every: Steps of a turn; the translator has the first.
 
     Raises:
@@ -84,6 +86,7 @@ class InnReg(Method):
         barrier_level: float = 1.1,
         bins: int = 21,
         smoothness: float = 0.2,
+        translator_first: int = 0,
         alternate_after: int | None = None,
         alternate_every: int = 1,
     ) -> None:
@@ -105,14 +108,18 @@ class InnReg(Method):
         self.translation, self.inverse_weight, self.cycle = translation, inverse, cycle
         self.barrier, self.reading, self.barrier_level = barrier, reading, barrier_level
         self.bins, self.smoothness = bins, smoothness
+        self.translator_first = translator_first
         self.alternate_after, self.alternate_every = alternate_after, alternate_every
         self.translator = Translator(dims, blocks, subnetwork, width, kernel, reversible)
         self.registration = StridedNetwork(dims, encoder, decoder)
 
     def begin(self, step: int) -> None:
         """Both networks learn, or the one whose turn it is."""
-        after = self.alternate_after
-        turn = None if after is None or step < after else (step - after) // self.alternate_every % 2
+        after, turn = self.alternate_after, None
+        if step < self.translator_first:
+            turn = 0
+        elif after is not None and step >= after:
+            turn = (step - after) // self.alternate_every % 2
         self.translator.requires_grad_(turn != 1)
         self.registration.requires_grad_(turn != 0)
 
