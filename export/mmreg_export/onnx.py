@@ -13,7 +13,9 @@ import torch
 from .warps import name_warps, translations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from torch import nn
 
     from mmreg_train.methods import Method
 
@@ -29,19 +31,25 @@ def input_names(method: Method) -> tuple[str, ...]:
 def export_network(method: Method) -> bytes:
     """ONNX of ``method.network()``: inputs by ``input_names``, ``(1, 1, D, H, W)`` float32; one ``output``.
 
-    Names of layers and the paths of source files are left out: the same weights give the same bytes.
+    Raises:
+        torch.onnx.errors.OnnxExporterError: The network does what ONNX cannot say.
+    """
+    return export_module(method.network(), input_names(method), method.dims, method.multiple, method.name)
+
+
+def export_module(network: nn.Module, names: Sequence[str], dims: int, multiple: int, name: str) -> bytes:
+    """ONNX of a network of images ``(1, 1, D, H, W)`` or ``(1, 1, H, W)``, by ``names``; one ``output``.
+
+    Sizes are multiples of ``multiple``. Names of layers and the paths of source files are left out: the same
+    weights give the same bytes.
 
     Raises:
         torch.onnx.errors.OnnxExporterError: The network does what ONNX cannot say.
     """
-    names = input_names(method)
-    network = method.network().eval().cpu()
-    steps = {
-        axis + 2: method.multiple * torch.export.Dim(f"n{axis}", min=1, max=MOST_STEPS)
-        for axis in range(method.dims)
-    }
+    network = network.eval().cpu()
+    steps = {axis + 2: multiple * torch.export.Dim(f"n{axis}", min=1, max=MOST_STEPS) for axis in range(dims)}
     # sizes that differ, or two axes would be taken for one
-    size = [method.multiple * (2 + axis) for axis in range(method.dims)]
+    size = [multiple * (2 + axis) for axis in range(dims)]
     example = tuple(torch.zeros(1, 1, *size) for _ in names)
     with silence():
         program = torch.onnx.export(
@@ -57,7 +65,7 @@ def export_network(method: Method) -> bytes:
         )
     assert program is not None
     model = program.model_proto
-    model.graph.name = method.name
+    model.graph.name = name
     name_warps(model.graph)
     model.graph.ClearField("value_info")
     model.ClearField("metadata_props")

@@ -16,6 +16,7 @@ IMAGE_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": losses.mse,
     "ncc": losses.local_ncc,
     "mi": losses.mutual_information,
+    "nmi": lambda fixed, warped: -losses.normalised_mutual_information(fixed, warped),
     "mind": losses.mind,
 }
 
@@ -25,7 +26,7 @@ class Objective:
     """Terms and weights.
 
     Attributes:
-        image: "mse", "ncc", "mi", "mind" between fixed and warped moving, or None.
+        image: "mse", "ncc", "mi", "nmi", "mind" between fixed and warped moving, or None.
         dice: Weight of 1 - soft Dice between the label maps; 0 leaves labels alone.
         smoothness: Weight of the squared gradient of the field, in voxels per voxel.
         dice_labels: The labels that count; None takes all but 0 that a batch has.

@@ -21,6 +21,7 @@ from .card import Facts, card, machine
 from .config import CODE, Config, as_toml, named_config, read_config
 from .dataset import DataSet, Source, open_data_set, refuse_mixed_sizes
 from .description import Description, read_description
+from .known_warps import KnownWarps
 from .loop import Outcome, Training
 from .phases import Phase, planned
 from .prepare import Preparation, check_size, default_cache
@@ -244,6 +245,8 @@ def _source(
     _prepare(data_set, planned(config, method.phases), fabric)
     if description.kind == "labels":
         return Synthetic(config, method.dims, data_set, fabric.device), data_set
+    if config.warp.largest_vox[1] > 0:
+        return KnownWarps(data_set.source(), config.warp), data_set
     return data_set.source(), data_set
 
 

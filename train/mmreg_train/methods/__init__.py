@@ -21,6 +21,7 @@ __all__ = ["LEARNING", "Batch", "Method", "Output", "create", "names"]
 LEARNING = "learning"  # the kind of outputs before the last phase of a training
 
 _METHODS = {
+    "innreg": ("mmreg_train.methods.innreg", "InnReg"),
     "ldm_morph": ("mmreg_train.methods.ldm_morph", "LdmMorph"),
     "masr": ("mmreg_train.methods.masr", "Masr"),
     "transmorph": ("mmreg_train.methods.transmorph", "TransMorph"),

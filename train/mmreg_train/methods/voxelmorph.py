@@ -198,12 +198,12 @@ class MatchingNetwork(UNet):
 
 
 class ConvBlock(nn.Module):
-    """Convolution over 3 voxels and a leaky rectifier."""
+    """Convolution over 3 voxels, at every ``stride``-th, and a leaky rectifier."""
 
-    def __init__(self, dims: int, inputs: int, outputs: int) -> None:
+    def __init__(self, dims: int, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
         convolution = nn.Conv3d if dims == 3 else nn.Conv2d
-        self.convolution = convolution(inputs, outputs, 3, padding=1)
+        self.convolution = convolution(inputs, outputs, 3, stride=stride, padding=1)
         # torch's own start lets the signal fade from layer to layer (He et al., ICCV 2015)
         nn.init.kaiming_normal_(self.convolution.weight, SLOPE)
         nn.init.zeros_(self.convolution.bias)
