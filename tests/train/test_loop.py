@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.fabric import Fabric
-from train.small import Noise, Small
+from train.small import Noise, Small, stop_after
 
 from mmreg_rt.errors import InputError, TrainingError
 from mmreg_train.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
@@ -92,18 +92,6 @@ def test_it_learns_a_shift(tmp_path):
     rows = read_curves(tmp_path / "curves.csv")
     similarity = [value for _, part, term, value in rows if (part, term) == ("train", "similarity")]
     assert similarity[-1] < 0.5 * similarity[0]
-
-
-def stop_after(run, step):
-    """As SIGTERM does, once a step is done."""
-    after = run._after_step
-
-    def hooked(progress):
-        after(progress)
-        if run.step == step:
-            signal.raise_signal(signal.SIGTERM)
-
-    run._after_step = hooked
 
 
 def test_sigterm_ends_cleanly_with_a_checkpoint(tmp_path):

@@ -105,7 +105,7 @@ def _training(facts: Facts) -> str:
     stopped = f", stopped early ({outcome.stopped})" if outcome.stopped else ""
     rows = [
         f"- Command: `{facts.command}`",
-        f"- Steps: {outcome.step} of {settings.steps}{stopped}, {settings.batch} pair(s) each",
+        f"- Steps: {outcome.step} of {_steps(facts.config)}{stopped}",
         f"- Seed: {settings.seed}",
         f"- Time: {_time(outcome.seconds)}",
         f"- Machine: {facts.machine}",
@@ -116,6 +116,15 @@ def _training(facts: Facts) -> str:
         "- All settings: config.toml",
     ]
     return "\n".join(rows)
+
+
+def _steps(config: Config) -> str:
+    settings = config.training
+    if not config.phases:
+        return f"{settings.steps}, {settings.batch} pair(s) each"
+    given = [{"steps": settings.steps, "batch": settings.batch, **phase} for phase in config.phases]
+    parts = ", ".join(f"{phase['name']} {phase['steps']} of {phase['batch']} pair(s)" for phase in given)
+    return f"{sum(phase['steps'] for phase in given)}: {parts}"
 
 
 def _time(seconds: float) -> str:

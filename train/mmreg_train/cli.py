@@ -20,7 +20,11 @@ NEEDED = ("torch", "lightning", "pydantic", "safetensors", "tensorboard", "matpl
 )
 @click.option("--data", help="TOML that describes the data, its folder, or the word shapes.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder of the run.")
-@click.option("--steps", type=click.IntRange(1), help="Optimiser steps in all.")
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    help="Optimiser steps in all; of the last phase, where there are several.",
+)
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop after this time.")
 @click.option("--resume", type=click.Path(file_okay=False, path_type=Path), help="Go on with this run.")
 @click.option("--device", type=click.Choice(("cpu", "cuda")), default="cpu", show_default=True)

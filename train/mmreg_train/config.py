@@ -31,6 +31,8 @@
 ``validate_samples``  pairs in a validation, at most
 ``log_every``         steps that a point of the training curve is the mean of
 ``checkpoint_every``  steps between checkpoints ``last``
+``[[phases]]``        for methods that are trained in phases: ``name``, and what differs from
+                      ``[training]``; without them the last phase alone is trained
 ``[synthesis]``       settings of the generator of synthetic pairs, ``Synthesis`` in
                       ``mmreg_train/synth.py``
 ``[run]``             written into ``config.toml`` of a run: ``data``, ``synth``; leave it out
@@ -109,6 +111,7 @@ class Config:
     preprocess: dict[str, Any] = field(default_factory=dict)
     data: DataSettings = field(default_factory=DataSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    phases: tuple[dict[str, Any], ...] = ()
     synthesis: dict[str, Any] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
 
@@ -165,9 +168,16 @@ def as_toml(config: Config) -> str:
     """The configuration as it was used, for ``config.toml`` of the run."""
     tables = {**asdict(config), "preprocess": config.spec.as_dict()}
     lines = [f"method = {_value(tables.pop('method'))}"]
+    phases = tables.pop("phases")
     for name, table in tables.items():
-        lines += ["", f"[{name}]", *(f"{key} = {_value(of)}" for key, of in table.items() if of is not None)]
+        lines += _table(f"[{name}]", table)
+    for phase in phases:
+        lines += _table("[[phases]]", phase)
     return "\n".join(lines) + "\n"
+
+
+def _table(title: str, values: dict[str, Any]) -> list[str]:
+    return ["", title, *(f"{key} = {_value(of)}" for key, of in values.items() if of is not None)]
 
 
 def _value(value: Any) -> str:

@@ -22,7 +22,8 @@ from . import draws
 from .checkpoint import BEST, LAST, Checkpoint, read_checkpoint, write_checkpoint
 from .curves import Curves
 from .dataset import Share, Source, batches
-from .methods import Batch, Method, Output
+from .methods import LEARNING, Batch, Method, Output
+from .phases import Phase, planned
 from .progress import Progress
 from .schedule import learning_rate
 from .stop import Stop
@@ -31,7 +32,7 @@ from .validation import validate
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .config import Config
+    from .config import Config, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Values(nn.Module):
         super().__init__()
         self.method = method
 
-    def forward(self, fixed: Tensor, moving: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(self, fixed: Tensor, moving: Tensor) -> Tensor | tuple[Tensor, ...]:
         """``Output.value``."""
         output: Output = self.method(fixed, moving)
         return output.value
@@ -70,7 +71,7 @@ class Training:
     """One run of a method on a source of samples, writing to a folder.
 
     Args:
-        config: All settings; ``training.steps`` are the steps in total.
+        config: All settings; ``training.steps`` are the steps in total, or those of the phases are.
         method: Freshly made, or with any weights: a resumed run replaces them.
         source: Of samples.
         fabric: Launched; says devices and precision.
@@ -97,19 +98,17 @@ class Training:
             fabric,
             folder,
         )
-        self.settings = config.training
+        self.phases = planned(config, method.phases)
+        self.steps = self.phases[-1].end
         self.step, self.seconds = 0, 0.0
         self.best: dict[str, Any] = {}
         checkpoint = read_checkpoint(folder / LAST) if resume else None
         if checkpoint is not None:
             checkpoint.load_weights(method)
-        if self.settings.compile:
-            method.network().compile(dynamic=False)  # what it stores stays as it is
-        elif self.settings.precision != "32":
-            _channels_last(method)
-        self.model, self.optimiser = fabric.setup(Values(method), _optimiser(method, config))
-        if checkpoint is not None:
-            self._resume(checkpoint)
+            self.step, self.seconds = checkpoint.step, float(checkpoint.facts["seconds"])
+        self._enter(
+            next((phase for phase in self.phases if self.step < phase.end), self.phases[-1]), checkpoint
+        )
         self._minutes = minutes
         self._main = fabric.is_global_zero
         self._window: dict[str, Tensor] = {}
@@ -122,33 +121,60 @@ class Training:
         Raises:
             TrainingError: The loss is not finite; the last checkpoint is from before.
         """
-        begin, earlier, stopped = time.perf_counter(), self.seconds, ""
-        share = Share(self.fabric.global_rank, self.fabric.world_size, self.settings.batch)
-        steps = range(self.step, self.settings.steps)
+        self._begin, self._earlier = time.perf_counter(), self.seconds
         self.curves = Curves(self.folder / "curves.csv", self.step) if self._main else None
-        progress = Progress(self.settings.steps, self.step, self._minutes, self._main)
+        progress = Progress(self.steps, self.step, self._minutes, self._main)
+        stopped = ""
         with Stop(self._minutes, self.fabric) as stop:
-            for batch in batches(self.source, self.settings.seed, steps, share, self.config.data.workers):
-                self._train(batch.to(self.fabric.device))
-                self.seconds = earlier + time.perf_counter() - begin
-                self._after_step(progress)
-                if stop.asked():
-                    stopped = stop.reason()
+            for phase in self.phases[self.phases.index(self.phase) :]:
+                if phase is not self.phase:
+                    self._checkpoint(LAST)
+                    self._enter(phase, None)
+                if stopped := self._run_phase(progress, stop):
                     break
         self._finish(progress)
         figures = self.curves.last("val") if self.curves is not None else {}
         return Outcome(self.step, self.seconds, figures, self.best, stopped)
+
+    def _enter(self, phase: Phase, checkpoint: Checkpoint | None) -> None:
+        """Begin a phase, or go on with the one of a checkpoint."""
+        self.phase, self.settings = phase, phase.settings
+        method = self.method
+        if phase.name:
+            method.enter(phase.name)
+        if self.settings.compile:
+            method.network().compile(dynamic=False)  # what it stores stays as it is
+        elif self.settings.precision != "32":
+            _channels_last(method)
+        self.model, self.optimiser = self.fabric.setup(Values(method), _optimiser(method, self.settings))
+        self.best = {}
+        if checkpoint is not None and checkpoint.facts.get("phase", "") == phase.name:
+            self._resume(checkpoint)
+
+    def _run_phase(self, progress: Progress, stop: Stop) -> str:
+        """Its steps; why they ended early, or ""."""
+        share = Share(self.fabric.global_rank, self.fabric.world_size, self.settings.batch)
+        steps = range(self.step, self.phase.end)
+        for batch in batches(self.source, self.settings.seed, steps, share, self.config.data.workers):
+            self._train(batch.to(self.fabric.device))
+            self.seconds = self._earlier + time.perf_counter() - self._begin
+            self._after_step(progress)
+            if stop.asked():
+                return stop.reason()
+        return ""
 
     def _train(self, batch: Batch) -> None:
         """One optimiser step."""
         torch.manual_seed(
             draws.torch_seed(self.settings.seed, draws.STEP, self.step, self.fabric.global_rank)
         )
-        rate = learning_rate(self.step, self.settings)
+        self.method.begin(self.step - self.phase.first)
+        rate = learning_rate(self.step - self.phase.first, self.settings)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         value = self.model(batch.fixed, batch.moving)
-        terms = self.method.loss(batch, Output(self.method.output_kind, value))
+        kind = self.method.output_kind if self.phase.registers else LEARNING
+        terms = self.method.loss(batch, Output(kind, value))
         self.optimiser.zero_grad()
         self.fabric.backward(terms["total"])
         if self.settings.clip_norm > 0:
@@ -167,7 +193,7 @@ class Training:
         return norm
 
     def _after_step(self, progress: Progress) -> None:
-        settings, step = self.settings, self.step
+        settings, step = self.settings, self.step - self.phase.first
         ends = step == settings.steps
         if step % settings.log_every == 0 or ends:
             self._log()
@@ -176,7 +202,7 @@ class Training:
         if step % settings.checkpoint_every == 0:
             self._checkpoint(LAST)
         if self._main:
-            progress.update(step, self._shown)
+            progress.update(self.step, self._shown)
 
     def _log(self) -> None:
         """A point of the training curve: means since the last one, over all processes."""
@@ -187,7 +213,7 @@ class Training:
             means = {name: torch.as_tensor(self.fabric.all_reduce(term)) for name, term in means.items()}
         values = {name: float(term) for name, term in means.items()}
         self._refuse_not_finite(values)
-        values["learning_rate"] = learning_rate(self.step - 1, self.settings)
+        values["learning_rate"] = learning_rate(self.step - 1 - self.phase.first, self.settings)
         rate = self._window_steps / (time.perf_counter() - self._window_since)
         self._window, self._window_steps, self._window_since = {}, 0, time.perf_counter()
         self._shown = values
@@ -211,6 +237,8 @@ class Training:
         self._window_since = time.perf_counter()
 
     def _keep_best(self, found: Mapping[str, float]) -> None:
+        if not self.phase.registers:
+            return
         score = found["label_dice"] if "label_dice" in found else -found["total"]
         if math.isfinite(score) and score > self.best.get("score", -math.inf):
             self.best = {"step": self.step, "score": score, "figures": dict(found)}
@@ -224,6 +252,7 @@ class Training:
         facts = {
             "step": self.step,
             "seconds": self.seconds,
+            "phase": self.phase.name,
             "method": self.config.method,
             "settings": self.method.settings,
             "seed": self.settings.seed,
@@ -237,7 +266,6 @@ class Training:
 
     def _resume(self, checkpoint: Checkpoint) -> None:
         checkpoint.load_optimiser(self.optimiser, self.method)
-        self.step, self.seconds = checkpoint.step, float(checkpoint.facts["seconds"])
         self.best = dict(checkpoint.facts["best"])
         scaler = getattr(self.fabric.strategy.precision, "scaler", None)
         if scaler is not None and checkpoint.facts["scaler"]:
@@ -254,6 +282,8 @@ class Training:
         self.fabric.barrier()
 
     def _record(self, part: str, values: Mapping[str, float]) -> None:
+        if not self.phase.registers:  # panels of their own
+            values = {f"{self.phase.name}_{name}": value for name, value in values.items()}
         if self.curves is not None:
             self.curves.add(self.step, part, values)
         self.fabric.log_dict({f"{part}/{name}": value for name, value in values.items()}, self.step)
@@ -270,8 +300,7 @@ class Training:
             )
 
 
-def _optimiser(method: Method, config: Config) -> torch.optim.Optimizer:
-    settings = config.training
+def _optimiser(method: Method, settings: TrainingSettings) -> torch.optim.Optimizer:
     trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
     if settings.optimiser == "adamw":
         return torch.optim.AdamW(trained, settings.learning_rate, weight_decay=settings.weight_decay)

@@ -22,6 +22,7 @@ from .config import CODE, Config, as_toml, named_config, read_config
 from .dataset import DataSet, Source, open_data_set, refuse_mixed_sizes
 from .description import Description, read_description
 from .loop import Outcome, Training
+from .phases import Phase, planned
 from .prepare import Preparation, check_size, default_cache
 from .progress import Progress
 from .synthetic import Synthetic
@@ -127,7 +128,11 @@ def _settled(request: Request) -> Config:
         )
     data = data if data == SHAPES else str(Path(data).resolve())
     synth = request.synth or data == SHAPES or bool(config.run.get("synth"))
-    return replace(config, training=replace(config.training, **changed), run={"data": data, "synth": synth})
+    phases = config.phases
+    if request.steps is not None and phases:
+        phases = (*phases[:-1], {**phases[-1], "steps": request.steps})
+    training = replace(config.training, **changed)
+    return replace(config, training=training, phases=phases, run={"data": data, "synth": synth})
 
 
 def _fabric(request: Request, config: Config) -> Fabric:
@@ -180,12 +185,13 @@ def _check(config: Config, method: methods.Method, world: int) -> None:
             f"{config.method} needs sizes in multiples of {method.multiple}; preprocess.multiple is "
             f"{config.spec.multiple}. Give a multiple of it.",
         )
-    if config.training.batch % world:
-        raise InputError(
-            CODE,
-            f"A batch of {config.training.batch} cannot be shared by {world} processes. Make it a "
-            "multiple of them.",
-        )
+    for phase in planned(config, method.phases):
+        if phase.settings.batch % world:
+            raise InputError(
+                CODE,
+                f"A batch of {phase.settings.batch} cannot be shared by {world} processes. Make it a "
+                "multiple of them.",
+            )
 
 
 def _claim(request: Request, fabric: Fabric) -> None:
@@ -220,20 +226,20 @@ def _source(
         size, window = None, size
     preparation = Preparation(config.spec, size, description.align, description.labels, default_cache())
     data_set = open_data_set(description, folder, preparation, method.dims, window)
-    _prepare(data_set, config, fabric)
+    _prepare(data_set, planned(config, method.phases), fabric)
     if description.kind == "labels":
         return Synthetic(config, method.dims, data_set, fabric.device), data_set
     return data_set.source(), data_set
 
 
-def _prepare(data_set: DataSet, config: Config, fabric: Fabric) -> None:
+def _prepare(data_set: DataSet, phases: list[Phase], fabric: Fabric) -> None:
     """Everything onto the grid of the network, once; the first process fills the cache for all."""
     if fabric.is_global_zero:
         cases = len(data_set.train.cases) + len(data_set.val.cases)
         progress = Progress(cases, 0, None, True, "preparing scans", "case")
         shapes = data_set.train.shapes(progress.count) | data_set.val.shapes(progress.count)
         progress.close()
-        refuse_mixed_sizes(shapes, config.training.batch)
+        refuse_mixed_sizes(shapes, max(phase.settings.batch for phase in phases))
     fabric.barrier()
 
 

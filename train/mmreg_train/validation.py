@@ -87,4 +87,4 @@ def in_float32(output: Output) -> Output:
     value = output.value
     if isinstance(value, Tensor):
         return Output(output.kind, value.float())
-    return Output(output.kind, (value[0].float(), value[1].float()))
+    return Output(output.kind, tuple(part.float() for part in value))

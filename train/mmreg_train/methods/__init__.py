@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from mmreg_train.layers import integrate, upsample
 
-__all__ = ["Batch", "Method", "Output", "Window", "create", "names"]
+__all__ = ["LEARNING", "Batch", "Method", "Output", "Window", "create", "names"]
+
+LEARNING = "learning"  # the kind of outputs before the last phase of a training
 
 _METHODS = {
     "attention_reg": ("mmreg_train.methods.attention_reg", "AttentionReg"),
@@ -39,7 +41,7 @@ class Output:
     """
 
     kind: str
-    value: Tensor | tuple[Tensor, Tensor]
+    value: Tensor | tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from mmreg_train.layers.pose import matrices, moved
 from mmreg_train.losses import location_contrast
-from mmreg_train.methods import Batch, Method, Output, Window
+from mmreg_train.methods import LEARNING, Batch, Method, Output, Window
 
 SIZE = (32, 96, 96)
 WIDTH, INNER = 32, 16  # channels of the features, and of queries, keys and values
@@ -96,7 +96,7 @@ class AttentionReg(Method):
     def forward(self, fixed: Tensor, moving: Tensor) -> Output:
         """Six numbers ``(B, 6)``; in the contrastive phase the features of both images."""
         if self.phase == "contrastive":
-            return Output("learning", self.net.features(fixed, moving))
+            return Output(LEARNING, self.net.features(fixed, moving))
         return Output("rigid", self.net(fixed, moving))
 
     def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:

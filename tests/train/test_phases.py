@@ -1,0 +1,159 @@
+"""Trainings in phases: each with its own loss, weights, optimiser and settings; resumed to the bit."""
+
+import pytest
+import torch
+from lightning.fabric import Fabric
+from torch import nn
+from train.small import Noise, Small, stop_after
+
+from mmreg_rt.errors import InputError
+from mmreg_train.card import Facts, card
+from mmreg_train.checkpoint import BEST, LAST, read_checkpoint
+from mmreg_train.config import Config, TrainingSettings, as_toml, read_config
+from mmreg_train.curves import read_curves
+from mmreg_train.loop import Training
+from mmreg_train.methods import Output
+from mmreg_train.phases import planned
+
+PHASES = (
+    {"name": "features", "steps": 4, "batch": 1, "learning_rate": 1e-3},
+    {"name": "registration", "steps": 6},
+)
+
+
+class Phased(Small):
+    """First a layer that learns to halve the image, then the network of ``Small`` with that layer frozen."""
+
+    phases = ("features", "registration")
+
+    def __init__(self):
+        super().__init__()
+        self.feature = nn.Conv3d(1, 1, 1)
+        self.begun = []
+        self.enter("registration")
+
+    def enter(self, phase):
+        super().enter(phase)
+        self.phase = phase
+        self.feature.requires_grad_(phase == "features")
+        self.layers.requires_grad_(phase == "registration")
+
+    def begin(self, step):
+        self.begun.append((self.phase, step))
+
+    def forward(self, fixed, moving):
+        if self.phase == "features":
+            return Output("learning", (self.feature(fixed), self.feature(moving)))
+        return super().forward(self.feature(fixed), self.feature(moving))
+
+    def loss(self, batch, output):
+        assert (output.kind == "learning") == (self.phase == "features")
+        if output.kind == "learning":
+            value = (output.value[0] - batch.fixed / 2).square().mean()
+            return {"total": value}
+        return super().loss(batch, output)
+
+
+def training(folder, resume=False, phases=PHASES, **settings):
+    folder.mkdir(exist_ok=True)
+    torch.manual_seed(0)
+    settings = {"batch": 2, "learning_rate": 1e-2, "log_every": 2, "validate_every": 3, **settings}
+    config = Config("small", training=TrainingSettings(**settings), phases=phases)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    return Training(config, Phased(), Noise(), fabric, folder, resume=resume)
+
+
+def weights(run, part):
+    return torch.cat([p.flatten() for p in getattr(run.method, part).parameters()]).detach().clone()
+
+
+def test_each_phase_trains_its_own_weights(tmp_path):
+    run = training(tmp_path)
+    start = {part: weights(run, part) for part in ("feature", "layers")}
+    seen = {}
+    enter = run._enter
+
+    def entering(phase, checkpoint):
+        seen.update(feature=weights(run, "feature"), layers=weights(run, "layers"))
+        enter(phase, checkpoint)
+
+    run._enter = entering
+    outcome = run.run()
+    assert outcome.step == 10
+    assert not torch.equal(start["feature"], seen["feature"])
+    assert torch.equal(start["layers"], seen["layers"])
+    assert torch.equal(seen["feature"], weights(run, "feature"))
+    assert not torch.equal(seen["layers"], weights(run, "layers"))
+    expected = [("features", n) for n in range(4)] + [("registration", n) for n in range(6)]
+    assert run.method.begun == expected
+
+
+@pytest.mark.parametrize("stop", [2, 4, 7])
+def test_resumed_within_and_between_phases_it_is_the_whole_run_to_the_bit(tmp_path, stop):
+    whole = training(tmp_path / "whole")
+    whole.run()
+    first = training(tmp_path / "parts")
+    stop_after(first, stop)
+    assert first.run().step == stop
+    second = training(tmp_path / "parts", resume=True)
+    assert second.run().step == 10
+    for part in ("feature", "layers"):
+        assert torch.equal(weights(whole, part), weights(second, part))
+
+
+def test_curves_and_the_best_tell_the_phases_apart(tmp_path):
+    outcome = training(tmp_path).run()
+    rows = read_curves(tmp_path / "curves.csv")
+    assert {step for step, part, term, _ in rows if (part, term) == ("train", "features_total")} == {2, 3, 4}
+    assert {step for step, part, term, _ in rows if (part, term) == ("val", "total")} == {7, 10}
+    rates = {step: value for step, _, term, value in rows if term.endswith("learning_rate")}
+    assert rates[4] == 1e-3
+    assert rates[10] == 1e-2
+    assert outcome.best["step"] in (7, 10)
+    assert read_checkpoint(tmp_path / BEST).facts["phase"] == "registration"
+    assert read_checkpoint(tmp_path / LAST).step == 10
+
+
+def test_without_phases_the_last_one_is_trained():
+    config = Config("small", training=TrainingSettings(steps=7))
+    (phase,) = planned(config, ("features", "registration"))
+    assert (phase.name, phase.first, phase.end, phase.registers) == ("registration", 0, 7, True)
+    (phase,) = planned(config, ())
+    assert phase.name == ""
+
+
+@pytest.mark.parametrize(
+    ("phases", "found"),
+    [
+        ([{"name": "registration"}, {"name": "features"}], "found registration, features"),
+        ([{"name": "features"}], "found features"),
+        ([{"name": "tokens"}, {"name": "registration"}], "found tokens"),
+        ([{"steps": 3}], "found ."),
+        ([{"name": "registration"}, {"name": "registration"}], "found registration, registration"),
+        ([{"name": "registration", "seed": 3}], "seed"),
+        ([{"name": "registration", "steps": 0}], "steps too small"),
+        ([{"name": "registration", "pace": 2}], "pace: unknown name"),
+        ([{"name": "registration", "steps": "many"}], "steps: input should be a valid integer"),
+    ],
+)
+def test_phases_that_cannot_be_are_refused(phases, found):
+    with pytest.raises(InputError, match=found):
+        planned(Config("small", phases=tuple(phases)), ("features", "registration"))
+
+
+def test_a_method_without_phases_takes_none():
+    with pytest.raises(InputError, match="none"):
+        planned(Config("small", phases=({"name": "registration"},)), ())
+
+
+def test_a_configuration_keeps_its_phases(tmp_path):
+    path = tmp_path / "config.toml"
+    config = Config("small", phases=PHASES)
+    path.write_text(as_toml(config))
+    assert read_config(path).phases == PHASES
+
+
+def test_the_card_says_what_each_phase_was(tmp_path):
+    run = training(tmp_path)
+    facts = Facts(run.config, None, {}, 1, 3, "mmreg train", "a machine", run.run())
+    assert "10 of 10: features 4 of 1 pair(s), registration 6 of 2 pair(s)" in card(facts)
