@@ -1,4 +1,7 @@
-"""The network of a method as one ONNX file, opset 20, for any size that is a multiple of the method's."""
+"""The network of a method as one ONNX file, opset 20, for any size that is a multiple of the method's.
+
+A method with a window gets that one size.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,8 @@ def export_network(method: Method) -> bytes:
     }
     # sizes that differ, or two axes would be taken for one
     size = [method.multiple * (2 + axis) for axis in range(method.dims)]
+    if method.window is not None:
+        size, steps = list(method.window.size), {}
     example = tuple(torch.zeros(1, 1, *size) for _ in names)
     with silence():
         program = torch.onnx.export(
@@ -51,7 +56,7 @@ def export_network(method: Method) -> bytes:
             opset_version=OPSET,
             input_names=list(names),
             output_names=["output"],
-            dynamic_shapes=tuple(steps for _ in names),
+            dynamic_shapes=tuple(steps for _ in names) if steps else None,
             custom_translation_table=translations(),
             verbose=False,
         )

@@ -35,6 +35,8 @@
                       ``[training]``; without them the last phase alone is trained
 ``[synthesis]``       settings of the generator of synthetic pairs, ``Synthesis`` in
                       ``mmreg_train/synth.py``
+``[rigid]``           of methods that give rigid motions: how starts are drawn, ``Starts`` in
+                      ``mmreg_train/rigid_pairs.py``
 ``[run]``             written into ``config.toml`` of a run: ``data``, ``synth``; leave it out
 ====================  =================================================================================
 """
@@ -113,6 +115,7 @@ class Config:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     phases: tuple[dict[str, Any], ...] = ()
     synthesis: dict[str, Any] = field(default_factory=dict)
+    rigid: dict[str, Any] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
 
     @property

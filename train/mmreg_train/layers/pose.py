@@ -5,8 +5,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from mmreg_train.methods import Batch
 
 
 def matrices(numbers: Tensor) -> Tensor:
@@ -27,3 +32,15 @@ def matrices(numbers: Tensor) -> Tensor:
 def moved(matrix: Tensor, points: Tensor) -> Tensor:
     """Points ``(B, N, 3)`` under ``(B, 4, 4)``."""
     return points @ matrix[:, :3, :3].transpose(1, 2) + matrix[:, None, :3, 3]
+
+
+def surface_distance(numbers: Tensor, batch: Batch) -> Tensor:
+    """Mean distance in mm of the surface under ``numbers`` (B, 6) from that under the truth, of each pair.
+
+    Raises:
+        ValueError: The batch has no surface or no truth.
+    """
+    if batch.surface is None or batch.rigid is None:
+        raise ValueError("A distance of surfaces needs a batch with a surface and its true transform.")
+    found, truth = (matrices(each.float()) for each in (numbers, batch.rigid))
+    return (moved(found, batch.surface) - moved(truth, batch.surface)).norm(dim=2).mean(1)

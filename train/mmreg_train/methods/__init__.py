@@ -48,9 +48,9 @@ class Output:
 class Batch:
     """Pairs to learn from: images ``(B, 1, ...)`` float32 in [0, 1]; labels ``(B, ...)`` int64 or None.
 
-    ``displacement`` and ``rigid`` are the truth, where it is known: ``(B, dims, ...)`` in voxels and ``(B, 6)``
-    in mm and degrees, as methods give it. ``surface`` are points of an organ in the moving image, ``(B, points,
-    3)``: x, y, z in mm from the middle of the window, by which rigid motions are compared.
+    ``displacement`` and ``rigid`` are the truth, where it is known: ``(B, dims, ...)`` in voxels and
+    ``(B, 6)`` in mm and degrees, as methods give it. ``surface`` are points of an organ in the moving image,
+    ``(B, points, 3)``: x, y, z in mm from the middle of the window, by which rigid motions are compared.
     """
 
     fixed: Tensor

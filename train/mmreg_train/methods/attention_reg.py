@@ -1,16 +1,16 @@
-"""Attention-Reg: what moves an ultrasound scan rigidly onto an MR scan, from attention of each to the other.
+"""Attention-Reg: how an ultrasound scan moves rigidly onto an MR scan, from attention of each to the other.
 
-Song et al., "Cross-modal attention for MRI and ultrasound volume registration", MICCAI 2021, and its longer
-form with contrastive pre-training, "Cross-modal attention for multi-modal image registration", MedIA 82, 2022.
+Song et al., "Cross-modal attention for MRI and ultrasound volume registration", MICCAI 2021; with
+contrastive pre-training: "Cross-modal attention for multi-modal image registration", MedIA 82, 2022.
 Two convolutional branches look at one image each; in both, every place asks the *other* image where in this
-one it should look (a non-local block, Wang et al., CVPR 2018, without scaled logits); a small head gives three
-shifts and three angles. 1,248,777 weights; 1,244,393 without attention.
+one it should look (a non-local block, Wang et al., CVPR 2018, without scaled logits); a small head gives
+three shifts and three angles. 1,248,777 weights; 1,244,393 without attention.
 
-Three things differ, and none changes a weight. The attention is computed without its map of 9216 x 9216 numbers.
-The numbers are the motion of the moving image in the frame that both images are shown in (``Output``), where
-the authors' are in the space of the ultrasound scanner, which a network does not see. And contrastive learning
-compares places that the true transform puts on each other, where they may lie: it needs no second, aligned
-pair, and is the authors' at the true transform.
+Three things differ, and none changes a weight. The attention is computed without its map of 9216 x 9216
+numbers. The numbers are the motion of the moving image in the frame that both images are shown in
+(``Output``), where the authors' are in the space of the ultrasound scanner, which a network does not see. And
+contrastive learning compares places that the true transform puts on each other, where they may lie: it needs
+no second, aligned pair, and is the authors' at the true transform.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmreg_train.layers.pose import matrices, moved
+from mmreg_train.layers.pose import matrices, moved, surface_distance
 from mmreg_train.losses import location_contrast
 from mmreg_train.methods import LEARNING, Batch, Method, Output, Window
 
@@ -73,14 +73,19 @@ class AttentionReg(Method):
         super().__init__(3)
         if surface < 0 or numbers < 0 or surface + numbers == 0 or locations < 2 or not temperature > 0:
             raise ValueError(
-                "Attention-Reg needs weights from 0 that are not both 0, locations >= 2, temperature > 0; found "
-                f"surface={surface!r}, numbers={numbers!r}, locations={locations!r}, temperature={temperature!r}."
+                "Attention-Reg needs weights from 0 that are not both 0, locations >= 2, temperature > 0; "
+                f"found surface={surface!r}, numbers={numbers!r}, locations={locations!r}, "
+                f"temperature={temperature!r}."
             )
         if not 0 < momentum <= 1:
             raise ValueError(f"The momentum of statistics is above 0 and at most 1; found {momentum!r}.")
-        if len(pooled) != 3 or min(pooled) < 1 or any(n % p for n, p in zip((16, 24, 24), pooled, strict=True)):
+        if (
+            len(pooled) != 3
+            or min(pooled) < 1
+            or any(n % p for n, p in zip((16, 24, 24), pooled, strict=True))
+        ):
             raise ValueError(f"Keys are pooled by divisors of 16, 24, 24; found pooled={tuple(pooled)!r}.")
-        self.window = Window(SIZE, tuple(spacing_mm))
+        self.window: Window = Window(SIZE, tuple(spacing_mm))
         self.channels = 6
         self.surface, self.numbers = surface, numbers
         self.locations, self.temperature = locations, temperature
@@ -91,7 +96,9 @@ class AttentionReg(Method):
         super().enter(phase)
         self.phase = phase
         for name, weight in self.net.named_parameters():
-            weight.requires_grad = phase == "registration" or name.startswith(("fixed_branch", "moving_branch"))
+            weight.requires_grad = phase == "registration" or name.startswith(
+                ("fixed_branch", "moving_branch")
+            )
 
     def forward(self, fixed: Tensor, moving: Tensor) -> Output:
         """Six numbers ``(B, 6)``; in the contrastive phase the features of both images."""
@@ -147,9 +154,8 @@ class RigidNetwork(nn.Module):
     def __init__(self, attention: bool, pooled: tuple[int, ...], momentum: float) -> None:
         super().__init__()
         self.fixed_branch, self.moving_branch = Branch(), Branch()
-        self.to_fixed, self.to_moving = (
-            (CrossAttention(pooled), CrossAttention(pooled)) if attention else (None, None)
-        )
+        self.to_fixed = CrossAttention(pooled) if attention else None
+        self.to_moving = CrossAttention(pooled) if attention else None
         self.squeeze = nn.Sequential(
             nn.BatchNorm3d(2 * WIDTH),
             nn.Conv3d(2 * WIDTH, 16, 1),
@@ -235,7 +241,9 @@ class CrossAttention(nn.Module):
     def _asked(self, this: Tensor, other: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value as one head: (B, 1, cells, 16) each."""
         key, value = self.pool(self.theta(this)), self.pool(self.g(this))
-        query, key, value = (each.flatten(2).transpose(1, 2)[:, None] for each in (self.phi(other), key, value))
+        query, key, value = (
+            each.flatten(2).transpose(1, 2)[:, None] for each in (self.phi(other), key, value)
+        )
         return query, key, value
 
 
@@ -248,18 +256,6 @@ class Chunked(nn.Module):
 
     def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
         return cast("Tensor", self.net(fixed, moving, CHUNKS))
-
-
-def surface_distance(numbers: Tensor, batch: Batch) -> Tensor:
-    """Mean distance in mm of the surface under ``numbers`` (B, 6) to that under the truth, of each pair.
-
-    Raises:
-        ValueError: The batch has no surface or no truth.
-    """
-    if batch.surface is None or batch.rigid is None:
-        raise ValueError("A distance of surfaces needs a batch with a surface and its true transform.")
-    found, truth = (matrices(each.float()) for each in (numbers, batch.rigid))
-    return (moved(found, batch.surface) - moved(truth, batch.surface)).norm(dim=2).mean(1)
 
 
 def _at(features: Tensor, cells_xyz: Tensor, counts: Tensor) -> Tensor:
