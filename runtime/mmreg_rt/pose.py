@@ -5,9 +5,9 @@
 - **The frame of a window** has its origin in the middle of the grid; x, y, z run along axes 2, 1, 0 of the
   array, in mm. A network sees nothing but the window, so its numbers are about no other frame.
 - **What a network gives** is the motion ``D`` that brings what the moving image shows onto the fixed one:
-  what it shows at ``q`` belongs to the fixed point ``D q``. Attention-Reg multiplies such increments from the left
-  onto the map from moving to fixed. A transform of this package maps the other way (see ``geometry``), so the
-  map ``M`` from fixed to moving points becomes ``M F D^-1 F^-1``, ``F`` taking the frame to RAS+ mm.
+  what it shows at ``q`` belongs to the fixed point ``D q``. Attention-Reg multiplies such increments from the
+  left onto the map from moving to fixed. A transform of this package maps the other way (see ``geometry``),
+  so the map ``M`` from fixed to moving points becomes ``M F D^-1 F^-1``, ``F`` taking the frame to RAS+ mm.
 """
 
 from __future__ import annotations

@@ -190,8 +190,8 @@ def _finished(native: Native, pair: CheckedPair, matrix: Float64) -> Registratio
     quality = Quality(
         **after["quality"]
         | {
-            "similarity_before": before["quality"]["similarity_after"],
-            "mind_before": before["quality"]["mind_after"],
+            "similarity_before": before["quality"]["similarity_before"],
+            "mind_before": before["quality"]["mind_before"],
         }
     )
     transform, grid = Rigid(matrix), pair.fixed.grid
