@@ -85,7 +85,8 @@ def test_the_images_are_scaled_together_to_0_and_1(scans, manifest):
     asked = request(scans)
     Stages(network, asked.pair, np.eye(4)).run(Clock(asked))
     both = np.stack(network.shown[0])
-    assert (both.min(), both.max()) == (0, 1)
+    assert both.min() == 0
+    assert both.max() == pytest.approx(1, abs=1e-6)  # float32
 
 
 def test_steps_of_the_networks_add_up_to_the_transform(scans, bundle, backend):

@@ -249,3 +249,20 @@ def test_settings_and_weights_build_the_same_method_again(tmp_path):
         assert torch.equal(
             again(batch.fixed, batch.moving).value, method.eval()(batch.fixed, batch.moving).value
         )
+
+
+def test_attention_is_drawn_for_chosen_places(tmp_path):
+    picture = pytest.importorskip("mmreg_train.attention_picture")
+    pytest.importorskip("matplotlib")
+    from mmreg_rt.errors import InputError
+
+    method = methods.create("attention_reg", **FAST).eval()
+    batch = some_batch()
+    for image in picture.attention_maps(method, batch.fixed, batch.moving, (31, 0, 95)):
+        assert image.shape == (32, 96, 96)
+        assert image.max() == 1
+        assert image.min() >= 0
+    picture.draw(method, batch.fixed, batch.moving, [(16, 48, 48), (3, 10, 80)], tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+    with pytest.raises(InputError, match="lies in the window"):
+        picture.attention_maps(method, batch.fixed, batch.moving, (32, 0, 0))

@@ -70,16 +70,17 @@ def test_the_truth_is_the_fit_of_the_structures(case):
     assert truth.residual_mm < 0.3
     assert np.linalg.norm(truth.centre_mm) < 0.2
     radii = np.linalg.norm(truth.surface_mm, axis=1)
-    assert (14 - 0.1 < radii.min()) and radii.max() < 16
+    assert (radii.min() > 14 - 0.1) and radii.max() < 16
 
 
 def test_a_fit_is_that_of_scipy_where_the_points_decide():
     rng = np.random.default_rng(0)
-    points = rng.normal(0, 200, (6, 3))  # far apart: what keeps open turns weighs nothing
+    points = rng.normal(0, 200, (6, 3))
     onto = pose.moved(TRUTH, points) + rng.normal(0, 3, (6, 3))
     expected = Rotation.align_vectors(onto - onto.mean(0), points - points.mean(0))[0].as_matrix()
     found = rigid_truth.rigid_fit(points, onto)
-    np.testing.assert_allclose(found[:3, :3], expected, atol=1e-5)
+    # points far apart: 1 mm^2 against some 10^5 that the points weigh, of a turn of a sixth
+    np.testing.assert_allclose(found[:3, :3], expected, atol=5e-5)
     np.testing.assert_allclose(pose.moved(found, points.mean(0)[None]), onto.mean(0)[None], atol=1e-9)
 
 
@@ -87,7 +88,7 @@ def test_a_turn_that_is_left_open_is_not_made():
     points = np.array([[0.0, 0, 0], [30, 0, 0]])
     turn = pose.matrix_of([1.0, 2, 3, 0, 0, 20])
     found = rigid_truth.rigid_fit(points, pose.moved(turn, points))
-    assert np.degrees(Rotation.from_matrix(found[:3, :3]).magnitude()) == pytest.approx(20, abs=0.5)
+    assert np.degrees(Rotation.from_matrix(found[:3, :3]).magnitude()) == pytest.approx(20, abs=0.1)
     np.testing.assert_allclose(found[2, :3], [0, 0, 1], atol=1e-6)  # about z, and not about the line
 
 
@@ -154,7 +155,9 @@ def test_samples_depend_on_their_address_alone(case):
     assert torch.equal(one.moving, other.moving) and torch.equal(one.rigid, other.rigid)
     assert not torch.equal(one.rigid, elsewhere.rigid)
     assert one.fixed.shape == (1, 1, *WINDOW.size)
-    assert 0 == min(one.fixed.min(), one.moving.min()) and max(one.fixed.max(), one.moving.max()) == 1
+    both = torch.cat([one.fixed, one.moving])
+    assert float(both.min()) == 0
+    assert float(both.max()) == pytest.approx(1, abs=1e-6)  # float32
 
 
 def test_validation_varies_nothing_but_the_start(case):

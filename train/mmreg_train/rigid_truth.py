@@ -29,7 +29,7 @@ CODE = "MMREG_E_TRAINING_TRUTH"
 MARKED = 0.5  # a voxel above it belongs to a structure
 # A turn that the structures leave open, such as that about the line through two of them, is that of the
 # headers: this weight, in mm^2, decides nothing where the centroids say anything.
-KEPT_TURN_MM2 = 10.0
+KEPT_TURN_MM2 = 1.0
 
 
 @dataclass(frozen=True)
