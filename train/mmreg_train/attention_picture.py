@@ -58,11 +58,12 @@ def attention_maps(method: AttentionReg, fixed: Tensor, moving: Tensor, voxel: V
         raise InputError(CODE, "This network was trained without attention. Take one with it.")
     if not all(0 <= at < length for at, length in zip(voxel, size, strict=True)):
         raise InputError(CODE, f"A place lies in the window of {size} voxels; found {voxel}. Choose another.")
-    cell = tuple(at // step for at, step in zip(voxel, STEP_VOX, strict=True))
+    cell = voxel[0] // STEP_VOX[0], voxel[1] // STEP_VOX[1], voxel[2] // STEP_VOX[2]
     one, other = net.features(fixed, moving)
     maps = net.to_moving.weights(other, one, cell), net.to_fixed.weights(one, other, cell)
     made = [torch.nn.functional.interpolate(each[None], size, mode="trilinear")[0, 0] for each in maps]
-    return tuple((each / each.max()).numpy() for each in made)  # type: ignore[return-value]
+    there, back = ((each / each.max()).numpy() for each in made)
+    return there, back
 
 
 def draw(method: AttentionReg, fixed: Tensor, moving: Tensor, voxels: Sequence[Voxel], path: Path) -> None:
