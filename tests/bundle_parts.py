@@ -51,3 +51,33 @@ def files(dims=3, **changes):
         "card.md": b"# Tiny\n\nA difference.\n",
     }
     return {name: data for name, data in (made | changes).items() if data is not None}
+
+
+WINDOW, WINDOW_SPACING_MM = (8, 12, 12), (6.0, 4.0, 4.0)
+STEPS = ((3.0, -2.0, 4.0, 5.0, -4.0, 6.0), (-1.0, 2.0, 0.5, 1.0, 2.0, -3.0))  # of two networks
+
+
+def rigid_manifest(**changes):
+    """The manifest of a bundle with the two networks of ``rigid_files``."""
+    made = manifest(
+        output={"kind": "rigid", "factor": 1, "integration_steps": 0, "channels": 6},
+        preprocess=PreprocessSpec(multiple=4, intensity="minmax").as_dict(),
+        rigid={
+            "size": list(WINDOW),
+            "spacing_mm": list(WINDOW_SPACING_MM),
+            "stages": [{"fp32": "net.stage2.onnx"}],
+        },
+    )
+    made["intended_use"] |= {"modalities": None, "spacing_mm": [0.5, 20], "field_of_view_mm": [10, 500]}
+    return made | changes
+
+
+def rigid_files(**changes):
+    fixed, moving = np.random.default_rng(2).random((2, *WINDOW), np.float32)
+    made = {
+        "net.onnx": ox.rigid(STEPS[0], WINDOW),
+        "net.stage2.onnx": ox.rigid(STEPS[1], WINDOW),
+        "golden.npz": golden_bytes(fixed, moving, np.array(STEPS)),
+        "card.md": b"# Two steps\n",
+    }
+    return {name: data for name, data in (made | changes).items() if data is not None}

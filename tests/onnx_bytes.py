@@ -109,3 +109,22 @@ def run_net(inputs):
     """What ``net`` computes, with the signature of a session's ``infer``."""
     difference = inputs["fixed"] - inputs["moving"]
     return np.repeat(difference, difference.ndim - 2, 1)
+
+
+def rigid(numbers, size, slope=0.0, values=6):
+    """Two images in, the six numbers out, and with a slope that times the difference of the means."""
+    image = (1, 1, *size)
+    body = [
+        node("Sub", ["fixed", "moving"], ["difference"]),
+        node("GlobalAveragePool", ["difference"], ["mean"]),
+        node("Reshape", ["mean", "shape"], ["row"]),
+        node("Mul", ["row", "slope"], ["part"]),
+        node("Add", ["part", "numbers"], ["output"]),
+    ]
+    constants = [
+        tensor("shape", np.array([1, 1])),
+        tensor("slope", np.full((1, values), slope, np.float32)),
+        tensor("numbers", np.asarray(numbers, np.float32).reshape(1, -1)),
+    ]
+    images = [value("fixed", image), value("moving", image)]
+    return model(graph(body, images, [value("output", (1, values))], constants))

@@ -15,7 +15,9 @@ PRECISIONS = ("fp32", "fp16", "int8")
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument(
+    "checkpoints", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="CHECKPOINT..."
+)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True,
               help="The bundle, NAME.mmreg.")  # fmt: skip
 @click.option("--precision", default="fp32", show_default=True, help="Of fp32, fp16, int8; commas between.")
@@ -32,9 +34,15 @@ PRECISIONS = ("fp32", "fp16", "int8")
 @click.option("--field-of-view-mm", type=float, nargs=2, default=(1.0, 1000.0), show_default=True)
 @click.option("--threads", type=click.IntRange(1))
 def export(
-    checkpoint: Path, output: Path, precision: str, pairs: tuple[tuple[Path, Path], ...], **given: Any
+    checkpoints: tuple[Path, ...],
+    output: Path,
+    precision: str,
+    pairs: tuple[tuple[Path, Path], ...],
+    **given: Any,
 ) -> None:
     """Make a bundle of CHECKPOINT, a file of `mmreg train` or its run folder (the best checkpoint is taken).
+
+    Several are those of one rigid method, coarse ones first: each sees the pair as the one before leaves it.
 
     The network is compared with torch on every backend of this machine, in mm of displacement; where a limit
     is passed nothing is written.
@@ -47,24 +55,27 @@ def export(
             f"Precisions are {', '.join(PRECISIONS)}; found {', '.join(unknown)}. Ask for these; bf16 needs "
             "no file of its own.",
         )
-    _export(checkpoint, output, precisions, pairs, given)
+    _export(checkpoints, output, precisions, pairs, given)
 
 
-def _export(checkpoint: Path, output: Path, precisions: list[str], pairs: Any, given: dict[str, Any]) -> None:
+def _export(
+    checkpoints: tuple[Path, ...], output: Path, precisions: list[str], pairs: Any, given: dict[str, Any]
+) -> None:
     from .pack import Identity, Request, pack
     from .pairs import read_pair
-    from .trained import read_trained
+    from .trained import read_stages
 
-    trained = read_trained(checkpoint)
+    trained, *later = read_stages(checkpoints)
     threads, name, half_weights = (given.pop(key) for key in ("threads", "name", "half_weights"))
     request = Request(
         trained.method,
         trained.spec,
         Identity(name or output.name.removesuffix(".mmreg"), **given),
-        trained.card,
+        "\n".join(stage.card for stage in (trained, *later)),
         precisions,
         half_weights,
-        [read_pair(fixed, moving, trained.spec) for fixed, moving in pairs],
+        [read_pair(fixed, moving, trained.spec, trained.method.window) for fixed, moving in pairs],
         threads or 0,
+        [stage.method for stage in later],
     )
     pack(request, output, lambda line: click.echo(line, err=True))

@@ -1,4 +1,7 @@
-"""The network of a method as one ONNX file, opset 20, for any size that is a multiple of the method's."""
+"""The network of a method as one ONNX file, opset 20, for any size that is a multiple of the method's.
+
+A method with a window gets that one size.
+"""
 
 from __future__ import annotations
 
@@ -34,22 +37,33 @@ def export_network(method: Method) -> bytes:
     Raises:
         torch.onnx.errors.OnnxExporterError: The network does what ONNX cannot say.
     """
-    return export_module(method.network(), input_names(method), method.dims, method.multiple, method.name)
+    size = None if method.window is None else method.window.size
+    return export_module(
+        method.network(), input_names(method), method.dims, method.multiple, method.name, size
+    )
 
 
-def export_module(network: nn.Module, names: Sequence[str], dims: int, multiple: int, name: str) -> bytes:
+def export_module(
+    network: nn.Module,
+    names: Sequence[str],
+    dims: int,
+    multiple: int,
+    name: str,
+    size: Sequence[int] | None = None,
+) -> bytes:
     """ONNX of a network of images ``(1, 1, D, H, W)`` or ``(1, 1, H, W)``, by ``names``; one ``output``.
 
-    Sizes are multiples of ``multiple``. Names of layers and the paths of source files are left out: the same
-    weights give the same bytes.
+    Images have the one ``size``, or without it any in multiples of ``multiple``. Names of layers and the paths
+    of source files are left out: the same weights give the same bytes.
 
     Raises:
         torch.onnx.errors.OnnxExporterError: The network does what ONNX cannot say.
     """
     network = network.eval().cpu()
-    steps = {axis + 2: multiple * torch.export.Dim(f"n{axis}", min=1, max=MOST_STEPS) for axis in range(dims)}
-    # sizes that differ, or two axes would be taken for one
-    size = [multiple * (2 + axis) for axis in range(dims)]
+    steps = {}
+    if size is None:
+        steps = {n + 2: multiple * torch.export.Dim(f"n{n}", min=1, max=MOST_STEPS) for n in range(dims)}
+        size = [multiple * (2 + axis) for axis in range(dims)]  # if equal, two axes would be taken for one
     example = tuple(torch.zeros(1, 1, *size) for _ in names)
     with silence():
         program = torch.onnx.export(
@@ -59,7 +73,7 @@ def export_module(network: nn.Module, names: Sequence[str], dims: int, multiple:
             opset_version=OPSET,
             input_names=list(names),
             output_names=["output"],
-            dynamic_shapes=tuple(steps for _ in names),
+            dynamic_shapes=tuple(steps for _ in names) if steps else None,
             custom_translation_table=translations(),
             verbose=False,
         )

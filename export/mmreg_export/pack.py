@@ -19,6 +19,7 @@ from .parity import Parity, ParityError, as_numbers, compare, in_torch, network_
 from .precision import half, half_stored, quantised, rounded
 
 if TYPE_CHECKING:
+    from mmreg_rt.geometry import Array
     from mmreg_train.methods import Method
 
 FILES = {"fp32": "net.onnx", "fp16": "net.fp16.onnx", "int8": "net.int8.onnx"}
@@ -45,6 +46,7 @@ class Request:
 
     Args:
         method: With its weights.
+        later: Of a rigid method, those whose networks run after its own, on the pair as it leaves it.
         spec: What is done to scans before the network sees them.
         identity: For the manifest.
         card: Model card, Markdown.
@@ -63,6 +65,12 @@ class Request:
     half_weights: bool = False
     pairs: Sequence[Pair] = field(default_factory=list)
     threads: int = 0
+    later: Sequence[Method] = ()
+
+    @property
+    def stages(self) -> list[Method]:
+        """All methods, in the order in which they run."""
+        return [self.method, *self.later]
 
 
 def pack(request: Request, path: Path, say: Say = print) -> Bundle:
@@ -72,48 +80,73 @@ def pack(request: Request, path: Path, say: Say = print) -> Bundle:
         ParityError: A backend is further from torch than allowed.
         BundleError: What was exported is no bundle.
     """
-    method = request.method
-    if request.half_weights:
+    for method in request.stages if request.half_weights else ():
         rounded(method)
     golden = _golden_pair(request)
-    pairs = list(request.pairs) or generated_pairs(method.dims, request.spec.multiple, 3)
+    first = request.method
+    pairs = list(request.pairs) or generated_pairs(first.dims, request.spec.multiple, 3, first.window)
     say("exporting")
-    models = _models(request, pairs)
-    parity = _compared(request, models, pairs, say)
-    offered = [found.precision for found in parity if _holds(found, say)]
-    expected = in_torch(method, network_inputs(method, golden)[0])
-    if method.output_kind == "descriptor":  # parts of unit vectors: half precision is far within the limits
-        expected = expected.astype(np.float16)
-    files = {FILES[precision]: model for precision, model in models.items()}
+    models = [_models(request, method, pairs) for method in request.stages]
+    files = {_file(precision, n): model for n, made in enumerate(models) for precision, model in made.items()}
+    parity, offered = [], [*FILES, "bf16"]
+    for stage, (method, made) in enumerate(zip(request.stages, models, strict=True)):
+        if request.later:
+            say(f"network {stage + 1}")
+        found = _compared(request, method, made, pairs, say)
+        offered = [
+            name for name in offered if name in {each.precision for each in found if _holds(each, say)}
+        ]
+        parity.append(found)
     files |= {
         "card.md": request.card.encode(),
-        "golden.npz": golden_bytes(golden.fixed, golden.moving, expected),
+        "golden.npz": golden_bytes(golden.fixed, golden.moving, _expected(request, golden)),
     }
-    bundle = write_bundle(path, _manifest(request, models, parity, "bf16" in offered), files)
+    bundle = write_bundle(path, _manifest(request, models[0], parity, "bf16" in offered), files)
     say(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
     return bundle
 
 
+def _file(precision: str, stage: int) -> str:
+    """``net.onnx``, and of a later network ``net.stage2.onnx``."""
+    name = FILES[precision]
+    return name.replace("net", f"net.stage{stage + 1}", 1) if stage else name
+
+
+def _expected(request: Request, golden: Pair) -> Array:
+    """What the golden pair must come out as."""
+    found = [in_torch(method, network_inputs(method, golden)[0]) for method in request.stages]
+    if (
+        request.method.output_kind == "descriptor"
+    ):  # parts of unit vectors: half precision is far within limits
+        return found[0].astype(np.float16)
+    return np.concatenate(found) if request.method.window else found[0]
+
+
 def _golden_pair(request: Request) -> Pair:
     """As thin as the network takes it: the pair is a part of every bundle."""
-    pair = generated_pairs(request.method.dims, request.spec.multiple, 1)[0]
+    window = request.method.window
+    pair = generated_pairs(request.method.dims, request.spec.multiple, 1, window)[0]
+    if window is not None:
+        return pair
     thin = slice(request.spec.multiple)  # all of a slice along the first axis
     return replace(pair, fixed=pair.fixed[thin, thin], moving=pair.moving[thin, thin])
 
 
-def _models(request: Request, pairs: Sequence[Pair]) -> dict[str, bytes]:
-    models = {"fp32": export_network(request.method)}
+def _models(request: Request, method: Method, pairs: Sequence[Pair]) -> dict[str, bytes]:
+    models = {"fp32": export_network(method)}
     if "fp16" in request.precisions:
         models["fp16"] = half(models["fp32"])
     if "int8" in request.precisions:
-        inputs = [run for pair in pairs for run in network_inputs(request.method, pair)]
+        inputs = [run for pair in pairs for run in network_inputs(method, pair)]
         models["int8"] = quantised(models["fp32"], inputs)
     if request.half_weights:
         models["fp32"] = half_stored(models["fp32"])
     return models
 
 
-def _compared(request: Request, models: Mapping[str, bytes], pairs: Sequence[Pair], say: Say) -> list[Parity]:
+def _compared(
+    request: Request, method: Method, models: Mapping[str, bytes], pairs: Sequence[Pair], say: Say
+) -> list[Parity]:
     """On every backend of this machine, in every precision that it has."""
     made = []
     for name in ON_CPU:
@@ -125,7 +158,7 @@ def _compared(request: Request, models: Mapping[str, bytes], pairs: Sequence[Pai
             model = models.get(precision, models["fp32"])
             session = backend.load(model, precision=precision, threads=request.threads, device="cpu")
             try:
-                found = compare(request.method, session, pairs)
+                found = compare(method, session, pairs)
             finally:
                 session.close()
             say(f"{name:12} {precision}  {found}")
@@ -150,7 +183,7 @@ def _holds(found: Parity, say: Say) -> bool:
 
 
 def _manifest(
-    request: Request, models: Mapping[str, bytes], parity: Sequence[Parity], in_bf16: bool
+    request: Request, models: Mapping[str, bytes], parity: Sequence[Sequence[Parity]], in_bf16: bool
 ) -> dict[str, Any]:
     method, identity = request.method, request.identity
     limits = {name: GOLDEN_LIMIT_MM[name] for name in (*models, *(["bf16"] if in_bf16 else []))}
@@ -176,5 +209,23 @@ def _manifest(
         },
         "precisions": {name: FILES[name] for name in models},
         "golden": {"file": "golden.npz", "limit_mm": limits},
-        "parity": as_numbers(parity),
+        "parity": _figures(parity),
+        **_window(request, list(models)),
     }
+
+
+def _figures(parity: Sequence[Sequence[Parity]]) -> dict[str, Any]:
+    """Of every network; those of later ones under ``<backend>_stage2`` and so on."""
+    made = as_numbers(parity[0])
+    for stage, found in enumerate(parity[1:], 2):
+        made |= {f"{backend}_stage{stage}": figures for backend, figures in as_numbers(found).items()}
+    return made
+
+
+def _window(request: Request, precisions: Sequence[str]) -> dict[str, Any]:
+    """The key ``rigid`` of the manifest, where there is one."""
+    window = request.method.window
+    if window is None:
+        return {}
+    stages = [{name: _file(name, n) for name in precisions} for n in range(1, len(request.stages))]
+    return {"rigid": {"size": list(window.size), "spacing_mm": list(window.spacing_mm), "stages": stages}}

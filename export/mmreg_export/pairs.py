@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mmreg_rt import pose
 from mmreg_rt.preprocess import PreprocessSpec, network_grid, normalise
 
 if TYPE_CHECKING:
     from mmreg_rt.geometry import Float32, Grid, Volume
+    from mmreg_train.methods import Window
 
 SCALES_VOX = (4, 8)
 
@@ -25,11 +27,11 @@ class Pair:
     name: str
     fixed: Float32
     moving: Float32
-    spacing_mm: tuple[float, float, float]
+    spacing_mm: tuple[float, ...]
 
 
-def read_pair(fixed: Path, moving: Path, spec: PreprocessSpec) -> Pair:
-    """Two scans as a network sees them when their headers are trusted.
+def read_pair(fixed: Path, moving: Path, spec: PreprocessSpec, window: Window | None = None) -> Pair:
+    """Two scans as a network sees them when their headers are trusted; in a window, around the fixed centre.
 
     Raises:
         InputError: A file cannot be read or used.
@@ -37,8 +39,12 @@ def read_pair(fixed: Path, moving: Path, spec: PreprocessSpec) -> Pair:
     from mmreg_rt import read
 
     scans = read(fixed), read(moving)
-    grid = network_grid(scans[0].grid, spec)
-    images = [_onto(scan, grid, spec) for scan in scans]
+    if window is None:
+        grid = network_grid(scans[0].grid, spec)
+        images = [_onto(scan, grid, spec) for scan in scans]
+    else:
+        grid = pose.window(scans[0].grid, spec, scans[0].grid.center_mm, window.size, window.spacing_mm)
+        images = list(pose.scaled_jointly(*(_onto(scan, grid, spec) for scan in scans)))
     return Pair(f"{fixed.name} {moving.name}", images[0], images[1], grid.spacing_mm)
 
 
@@ -49,17 +55,24 @@ def _onto(scan: Volume, grid: Grid, spec: PreprocessSpec) -> Float32:
     return image
 
 
-def generated_pairs(dims: int, multiple: int, count: int, spacing_mm: float = 1.0) -> list[Pair]:
+def generated_pairs(dims: int, multiple: int, count: int, window: Window | None = None) -> list[Pair]:
     """Smooth noise at two scales, the second image of each pair shifted and darkened; always the same."""
     pairs = []
     for number in range(count):
+        if window is not None:
+            pairs.append(_pair(window.size, number, window.spacing_mm))
+            continue
         size = [multiple * max(2, 32 // multiple)] * 3
         size[2] += number * multiple
         shape = (1, *size[1:]) if dims == 2 else tuple(size)
-        fixed = _noise(shape, number)
-        moving = np.ascontiguousarray(np.roll(1 - fixed, (2, -3), (-1, -2)) * np.float32(0.8))
-        pairs.append(Pair(f"noise {number}", fixed, moving, (spacing_mm,) * 3))
+        pairs.append(_pair(shape, number, (1.0,) * 3))
     return pairs
+
+
+def _pair(shape: Sequence[int], number: int, spacing_mm: tuple[float, ...]) -> Pair:
+    fixed = _noise(shape, number)
+    moving = np.ascontiguousarray(np.roll(1 - fixed, (2, -3), (-1, -2)) * np.float32(0.8))
+    return Pair(f"noise {number}", fixed, moving, spacing_mm)
 
 
 def _noise(shape: Sequence[int], seed: int) -> Float32:

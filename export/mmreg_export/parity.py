@@ -1,6 +1,7 @@
 """How far what a backend makes of a network is from what torch makes of it, in mm of displacement.
 
-The displacement is the final one: integrated, on the full grid. A descriptor is compared number by number.
+The displacement is the final one: integrated, on the full grid; of a rigid motion that of the corners of the
+window. A descriptor is compared number by number.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 
 from mmreg_rt.errors import MmregError
+from mmreg_rt.pose import corners_mm, matrix_of, moved
 from mmreg_train.methods import Method, Output
 
 from .onnx import input_names
@@ -111,7 +113,12 @@ def compare(method: Method, session: Session, pairs: Sequence[Pair]) -> Parity:
 
 
 def final(method: Method, value: Float32, pair: Pair) -> Float64:
-    """The displacement in mm on the full grid, ``(dims, ...)``; of a descriptor the numbers themselves."""
+    """The displacement in mm on the full grid, ``(dims, ...)``, or of the window's corners, ``(3, 8)``; of a
+    descriptor the numbers themselves."""
+    if method.window is not None:
+        corners = corners_mm(method.window.size, method.window.spacing_mm)
+        motion: Float64 = (moved(matrix_of(value[0]), corners) - corners).T
+        return motion
     if method.output_kind not in ("displacement", "velocity"):
         return np.asarray(value[0], np.float64)
     with torch.no_grad():

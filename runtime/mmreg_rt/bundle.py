@@ -19,8 +19,12 @@ refused.
 ``card``               the file that describes training data, results and limits: ``"card.md"``
 ``output``             ``kind``: ``displacement``, ``velocity``, ``rigid``, ``affine`` or ``descriptor``;
                        ``factor``: 1, or 2 for an output grid of half the resolution; ``channels``, equal to
-                       ``dims`` for the first two kinds; ``integration_steps``: of scaling and squaring, 1 to
-                       12 for ``velocity``, else 0
+                       ``dims`` for the first two kinds and to 6 for ``rigid``; ``integration_steps``: of
+                       scaling and squaring, 1 to 12 for ``velocity``, else 0
+``rigid``              for the kind ``rigid`` alone, which needs ``dims`` 3 and ``factor`` 1: ``size``
+                       and ``spacing_mm`` of the window that its networks see, along axes 0, 1, 2;
+                       ``stages``: for each network that runs after that of ``precisions``, on the pair as
+                       the one before leaves it, its ONNX files as in ``precisions``; at most 7
 ``preprocess``         the settings of ``PreprocessSpec``
 ``intended_use``       ``modalities``: two lists of names, of the fixed and of the moving scan, or null;
                        ``anatomy``; ``spacing_mm`` and ``field_of_view_mm``: from and to, along any axis
@@ -36,12 +40,13 @@ refused.
 functions, no control flow, standard operators of opset 17 to 23. Inputs ``fixed`` and ``moving``, or
 ``image`` for a descriptor, ``(1, 1, D, H, W)`` float32, in 2-D ``(1, 1, H, W)``; D, H, W are symbols, or
 multiples of ``preprocess.multiple``. One output, ``output``, float32. Fields and descriptors are ``(1,
-channels, D, H, W)``; fields are in voxels of the input grid, channels ordered like the axes. Lower
-precisions keep float32 outside.
+channels, D, H, W)``; fields are in voxels of the input grid, channels ordered like the axes. Networks of the
+kind ``rigid`` take the size of their window and give ``(1, 6)``, as ``mmreg_rt.pose`` says. Lower precisions
+keep float32 outside.
 
 **golden.npz.** ``fixed`` and ``moving``, ``(D, H, W)`` float32 network inputs of at least one multiple, and
-``output``, float16 or float32, what the network makes of them (of ``fixed``, for a descriptor). At most
-64 MiB.
+``output``, float16 or float32, what the network makes of them (of ``fixed``, for a descriptor); for ``rigid``
+``(networks, 6)``, what each makes of them. At most 64 MiB.
 
 **manifest.sig.** Optional: the 64 bytes of the Ed25519 signature (RFC 8032) over the bytes of
 ``manifest.json``, which by its checksums covers the rest.
@@ -125,15 +130,15 @@ class Bundle:
             )
         return data
 
-    def model(self, precision: str = "fp32") -> tuple[bytes, ModelFacts]:
-        """The ONNX file of a precision, checked, and what is in it.
+    def model(self, precision: str = "fp32", stage: int = 0) -> tuple[bytes, ModelFacts]:
+        """The ONNX file of a precision, checked, and what is in it; of a bundle with stages, of that one.
 
         ``"bf16"`` is arithmetic, not a file: it runs that of ``"fp32"``.
 
         Raises:
             BundleError: There is none, it has changed, or it is not what the manifest says.
         """
-        name = self.manifest.precisions.get("fp32" if precision == "bf16" else precision)
+        name = self.manifest.stages[stage].get("fp32" if precision == "bf16" else precision)
         if name is None:
             raise BundleError(
                 "MMREG_E_BUNDLE_PRECISION",
@@ -145,9 +150,9 @@ class Bundle:
         _check_interface(self.manifest, facts, name)
         return data, facts
 
-    def model_bytes(self, precision: str = "fp32") -> bytes:
+    def model_bytes(self, precision: str = "fp32", stage: int = 0) -> bytes:
         """The ONNX file of a precision, as ``model`` gives it."""
-        return self.model(precision)[0]
+        return self.model(precision, stage)[0]
 
     def golden(self) -> GoldenPair:
         """The pair with a known result."""
@@ -287,17 +292,32 @@ def _check_listing(files: BundleFiles, manifest: Manifest) -> None:
 def _verify(bundle: Bundle) -> None:
     """Read everything once, the models and the golden pair as what they are."""
     manifest = bundle.manifest
-    for precision in manifest.precisions:
-        bundle.model(precision)
+    for stage, precisions in enumerate(manifest.stages):
+        for precision in precisions:
+            bundle.model(precision, stage)
     pair = bundle.golden()
+    if manifest.rigid is not None:
+        _check_rigid_golden(manifest, pair)
     if manifest.output.kind in FIELDS and pair.output.shape[0] != manifest.dims:
         raise BundleError(
             "MMREG_E_BUNDLE_GOLDEN",
             f"The golden output of a {manifest.output.kind} has {manifest.dims} channels first; found shape "
             f"{pair.output.shape}. Write it with golden_bytes.",
         )
-    for name in manifest.files.keys() - {*manifest.precisions.values(), manifest.golden.file}:
+    models = {file for stage in manifest.stages for file in stage.values()}
+    for name in manifest.files.keys() - {*models, manifest.golden.file}:
         bundle.file(name)
+
+
+def _check_rigid_golden(manifest: Manifest, pair: GoldenPair) -> None:
+    assert manifest.rigid is not None
+    wanted = manifest.rigid.size, (len(manifest.stages), 6)
+    if (pair.fixed.shape, pair.output.shape) != wanted:
+        raise BundleError(
+            "MMREG_E_BUNDLE_GOLDEN",
+            f"The golden pair of these networks has shape {wanted[0]} and an output of {wanted[1]}; found "
+            f"{pair.fixed.shape} and {pair.output.shape}. Write it with golden_bytes.",
+        )
 
 
 def _check_interface(manifest: Manifest, facts: ModelFacts, file: str) -> None:
@@ -319,6 +339,11 @@ def _check_interface(manifest: Manifest, facts: ModelFacts, file: str) -> None:
         if value.dims[:2] != (1, 1) or any(n < 1 or n % multiple for n in sizes):
             wanted = f"(1, 1, ...) with sizes that are symbols or multiples of {multiple}"
             raise _not_the_network(file, wanted, f"{value.name} with {value.dims}")
+    if manifest.rigid is not None:
+        dims = {value.name: value.dims for value in (*facts.inputs, *facts.outputs)}
+        image = (1, 1, *manifest.rigid.size)
+        if dims != {"fixed": image, "moving": image, "output": (1, 6)}:
+            raise _not_the_network(file, f"images of {image} and the output (1, 6)", str(dims))
     channels = [n for n in facts.outputs[0].dims[1:2] if isinstance(n, int)]
     if kind in (*FIELDS, "descriptor") and channels not in ([], [manifest.output.channels]):
         raise _not_the_network(file, f"{manifest.output.channels} output channels", str(channels[0]))

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .errors import BundleError
-from .manifest import FIELDS, MAX_GOLDEN_BYTES
+from .manifest import FIELDS, MAX_GOLDEN_BYTES, RIGID
+from .pose import corners_mm, distance_mm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,7 +39,8 @@ class GoldenPair:
     """Network inputs ``fixed`` and ``moving``, ``(D, H, W)`` float32 in [0, 1], and what the network gives.
 
     ``output`` is float32, without the leading axis of one batch: ``(channels, D, H, W)`` for fields, in
-    voxels; for a descriptor that of ``fixed``. In 2-D: ``(channels, H, W)``, and inputs with ``D = 1``.
+    voxels; for a descriptor that of ``fixed``; for rigid motions
+    ``(networks, 6)``. In 2-D: ``(channels, H, W)``, and inputs with ``D = 1``.
     """
 
     fixed: Float32
@@ -95,6 +97,7 @@ def self_test(
     bundle: TestedBundle,
     infer: Callable[[Mapping[str, Float32]], Array],
     precision: str = "fp32",
+    stage: int = 0,
 ) -> float:
     """How far what ``infer`` makes of the golden pair is from what it should be, at the worst voxel.
 
@@ -102,10 +105,12 @@ def self_test(
         bundle: Gives the manifest and the golden pair.
         infer: A session's ``infer``: inputs by name, ``(1, 1, D, H, W)`` float32, or ``(1, 1, H, W)`` in 2-D.
         precision: Which limit holds.
+        stage: Of a rigid bundle, which of its networks.
 
     Returns:
         mm for displacements and velocities: the length of the difference, times the spacing of the network's
-        grid, or 1 mm where that is the fixed scan's. For other outputs the largest difference of any number.
+        grid, or 1 mm where that is the fixed scan's. mm for rigid motions: how far a corner of the window
+        comes to lie. For other outputs the largest difference of any number.
 
     Raises:
         BundleError: The output has another shape, is not finite, or is further off than the limit.
@@ -118,12 +123,13 @@ def self_test(
             f"{manifest.name!r} has {', '.join(manifest.precisions)}; asked was {precision!r}. Choose "
             "one of these.",
         )
+    expected = pair.output if manifest.rigid is None else pair.output[stage]
     found = np.asarray(infer(_inputs(pair, manifest)))
     what = f"The self-test of {manifest.name!r} {manifest.version} in {precision}"
-    if found.shape != (1, *pair.output.shape):
+    if found.shape != (1, *expected.shape):
         raise BundleError(
             "MMREG_E_SELFTEST_SHAPE",
-            f"{what} gave an output of shape {found.shape}; it must be {(1, *pair.output.shape)}. Do "
+            f"{what} gave an output of shape {found.shape}; it must be {(1, *expected.shape)}. Do "
             "not use it with this backend.",
         )
     if not np.isfinite(found).all():
@@ -132,9 +138,9 @@ def self_test(
             f"{what} gave {int((~np.isfinite(found)).sum())} of {found.size} numbers that are not "
             "finite. Do not use it with this backend.",
         )
-    figure = _distance(found[0], pair.output, manifest)
+    figure = _distance(found[0], expected, manifest)
     if not figure <= limit:
-        unit = " mm" if manifest.output.kind in FIELDS else ""
+        unit = " mm" if manifest.output.kind in (*FIELDS, RIGID) else ""
         raise BundleError(
             "MMREG_E_SELFTEST_LIMIT",
             f"{what} is off by {figure:.3g}{unit}; allowed are {limit:.3g}{unit}. Do not use it with "
@@ -155,6 +161,9 @@ def _inputs(pair: GoldenPair, manifest: Manifest) -> dict[str, Float32]:
 
 
 def _distance(found: Array, expected: Array, manifest: Manifest) -> float:
+    if manifest.rigid is not None:
+        corners = corners_mm(manifest.rigid.size, manifest.rigid.spacing_mm)
+        return float(distance_mm(found, expected, corners).max())
     difference = found.astype(np.float64) - expected
     if manifest.output.kind not in FIELDS:
         return float(np.abs(difference).max())

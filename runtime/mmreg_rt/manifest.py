@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from .preprocess import PreprocessSpec
 FORMAT = "mmreg-bundle/1"
 KINDS = ("displacement", "velocity", "rigid", "affine", "descriptor")
 FIELDS = ("displacement", "velocity")  # kinds whose output is a vector at each voxel
+RIGID = "rigid"
 PRECISIONS = ("fp32", "fp16", "int8")
 MAX_MANIFEST_BYTES = 1 << 20
 MAX_GOLDEN_BYTES = 64 << 20
@@ -24,6 +26,10 @@ MAX_OTHER_BYTES = 16 << 20
 MAX_CHANNELS = 4096
 MAX_INTEGRATION_STEPS = 12
 MAX_MM = 1e4
+MAX_STAGES = 8
+MAX_WINDOW = 1024  # voxels along an axis
+MAX_WINDOW_VOXELS = 1 << 24
+WINDOW_SPACING_MM = (0.01, 100.0)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -35,6 +41,18 @@ class OutputSpec:
     factor: int
     integration_steps: int
     channels: int
+
+
+@dataclass(frozen=True)
+class RigidSpec:
+    """What the networks of a rigid bundle see, and those after the first: see ``mmreg_rt.bundle``.
+
+    ``stages``: for each further network the file of every precision.
+    """
+
+    size: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    stages: tuple[Mapping[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -80,10 +98,19 @@ class Manifest:
     golden: Golden
     parity: Mapping[str, Any]
     files: Mapping[str, FileFacts]
+    rigid: RigidSpec | None = None
+
+    @property
+    def stages(self) -> tuple[Mapping[str, str], ...]:
+        """For each network that runs, one after the other, the file of every precision."""
+        return (self.precisions, *(self.rigid.stages if self.rigid else ()))
 
     def as_dict(self) -> dict[str, Any]:
         """The manifest as plain data; ``parse_manifest`` reads its JSON."""
-        return {"format": FORMAT, **asdict(self)}
+        made = {"format": FORMAT, **asdict(self)}
+        if self.rigid is None:
+            del made["rigid"]
+        return made
 
 
 def parse_manifest(data: bytes) -> Manifest:
@@ -101,7 +128,8 @@ def parse_manifest(data: bytes) -> Manifest:
             "or update mmreg_rt.",
         )
     dims = top.whole("dims", 2, 3)
-    precisions = _precisions(top)
+    precisions = _precisions(top.value("precisions", dict), "'precisions'")
+    output = _output(top, dims)
     made = Manifest(
         name=top.name("name"),
         version=top.name("version"),
@@ -109,13 +137,14 @@ def parse_manifest(data: bytes) -> Manifest:
         dims=dims,
         licence=top.text("licence"),
         card=top.name("card"),
-        output=_output(top, dims),
+        output=output,
         preprocess=_preprocess(top),
         intended_use=_intended_use(top),
         precisions=precisions,
         golden=_golden(top, precisions),
         parity=_parity(top.value("parity", dict), "parity"),
         files=_files(top),
+        rigid=_rigid(top, precisions) if output.kind == RIGID else None,
     )
     top.done()
     _check_files(made)
@@ -230,9 +259,13 @@ def _output(top: Keys, dims: int) -> OutputSpec:
         keys.refuse("kind", f"one of {', '.join(KINDS)}", kind)
     steps = (1, MAX_INTEGRATION_STEPS) if kind == "velocity" else (0, 0)
     channels = (dims, dims) if kind in FIELDS else (1, MAX_CHANNELS)
+    if kind == RIGID:
+        channels = (6, 6)
+        if dims != 3:
+            keys.refuse("kind", "that of a field or descriptor in 2-D", kind)
     made = OutputSpec(
         kind=kind,
-        factor=keys.whole("factor", 1, 2),
+        factor=keys.whole("factor", 1, 1 if kind == RIGID else 2),
         integration_steps=keys.whole("integration_steps", *steps),
         channels=keys.whole("channels", *channels),
     )
@@ -273,13 +306,33 @@ def _modalities(keys: Keys, found: list[Any]) -> tuple[tuple[str, ...], tuple[st
     return tuple(found[0]), tuple(found[1])
 
 
-def _precisions(top: Keys) -> dict[str, str]:
-    keys = Keys(found := top.value("precisions", dict), "'precisions'")
+def _precisions(found: dict[str, Any], where: str) -> dict[str, str]:
+    keys = Keys(found, where)
     made = {name: keys.name(name) for name in PRECISIONS if name == "fp32" or name in found}
     keys.done()
     if len({*made.values()}) != len(made) or not all(file.endswith(".onnx") for file in made.values()):
-        top.refuse("precisions", "one .onnx file for each", made)
+        keys.refuse("precisions", "one .onnx file for each", made)
     return made
+
+
+def _rigid(top: Keys, precisions: Mapping[str, str]) -> RigidSpec:
+    keys = Keys(top.value("rigid", dict), "'rigid'")
+    size, spacing_mm = keys.value("size", list), keys.value("spacing_mm", list)
+    whole = len(size) == 3 and all(type(n) is int and 1 <= n <= MAX_WINDOW for n in size)
+    if not whole or math.prod(size) > MAX_WINDOW_VOXELS:
+        keys.refuse("size", f"three whole numbers of voxels, {MAX_WINDOW_VOXELS} in all at most", size)
+    low, high = WINDOW_SPACING_MM
+    if len(spacing_mm) != 3 or not all(is_number(mm) and low <= mm <= high for mm in spacing_mm):
+        keys.refuse("spacing_mm", f"three numbers from {low:g} to {high:g} mm", spacing_mm)
+    stages = keys.value("stages", list)
+    if len(stages) >= MAX_STAGES:
+        keys.refuse("stages", f"at most {MAX_STAGES - 1} further networks", stages)
+    made = tuple(_precisions(stage, "'stages' in 'rigid'") for stage in stages)
+    keys.done()
+    files = [file for stage in (precisions, *made) for file in stage.values()]
+    if len({*files}) != len(files) or any({*stage} != {*precisions} for stage in made):
+        keys.refuse("stages", "files of their own, in the precisions of the first network", stages)
+    return RigidSpec((size[0], size[1], size[2]), tuple(float(mm) for mm in spacing_mm), made)  # type: ignore[arg-type]
 
 
 def _golden(top: Keys, precisions: Mapping[str, str]) -> Golden:
@@ -325,7 +378,7 @@ def _files(top: Keys) -> dict[str, FileFacts]:
 
 def _check_files(manifest: Manifest) -> None:
     """Every file that is named must be declared, and no larger than its kind may be."""
-    models = {*manifest.precisions.values()}
+    models = {file for stage in manifest.stages for file in stage.values()}
     for name in (manifest.card, manifest.golden.file, *models):
         if name not in manifest.files:
             raise BundleError(

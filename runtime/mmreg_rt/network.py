@@ -20,11 +20,12 @@ from .preprocess import network_grid
 
 if TYPE_CHECKING:
     from ._native import DeviceQueue
-    from .geometry import Float32, Grid
+    from .geometry import Array, Float32, Float64, Grid
 
 BUNDLES = Path(__file__).parent / "bundles"  # those that come with the package, NAME.mmreg each
 SUFFIX = ".mmreg"
 FIELDS = ("displacement", "velocity")
+RIGID = "rigid"
 
 
 def built_in() -> list[str]:
@@ -83,18 +84,24 @@ class Network:
 
         bundle = open_bundle(find_bundle(model))
         self.manifest = bundle.manifest
-        if self.manifest.output.kind not in (*FIELDS, "descriptor"):
+        if self.manifest.output.kind not in (*FIELDS, RIGID, "descriptor"):
             raise BackendUnavailable(
                 "MMREG_E_MODEL",
-                f"This version serves fields and descriptors; the bundle {self.manifest.name!r} gives "
-                f"{self.manifest.output.kind!r}.",
+                "This version serves fields, descriptors and rigid motions; the bundle "
+                f"{self.manifest.name!r} gives {self.manifest.output.kind!r}.",
             )
         chosen, _ = choose(device, backend, precision)
-        self._session = chosen.load(
-            bundle.model_bytes(precision), precision=precision, threads=threads, device=device, queue=queue
-        )
+        if self.manifest.output.kind == RIGID:
+            queue = None  # its windows are made on the host
+        self._sessions = []
+        for stage in range(len(self.manifest.stages)):
+            data = bundle.model_bytes(precision, stage)
+            self._sessions.append(
+                chosen.load(data, precision=precision, threads=threads, device=device, queue=queue)
+            )
+            self_test(bundle, self._sessions[stage].infer, precision, stage)
+        self._session = self._sessions[0]
         self._lock = threading.Lock()  # a session is for one call at a time
-        self_test(bundle, self._session.infer, precision)
 
     @property
     def ran(self) -> Mapping[str, str]:
@@ -136,6 +143,19 @@ class Network:
         """From images ``(D, H, W)`` to a field ``(C, d, h, w)``, float32: arrays, or addresses and shapes."""
         self._run({"fixed": fixed, "moving": moving}, field)
 
+    def motion(self, stage: int, fixed: Float32, moving: Float32) -> Float64:
+        """The six numbers of ``pose`` that a rigid stage finds for the images of its window, ``(D, H, W)``.
+
+        Raises:
+            RegistrationError: They are not finite.
+        """
+        inputs = {"fixed": fixed[None, None], "moving": moving[None, None]}
+        with self._lock:
+            found = self._sessions[stage].infer(inputs)
+            numbers: Float64 = np.array(found, np.float64).reshape(-1)
+        self._refuse_unusable(numbers, 6)
+        return numbers
+
     def held(self, shape: tuple[int, ...]) -> object:
         """What the session keeps for images ``(D, H, W)`` of this shape."""
         return self._session.held(self._axes(shape))
@@ -161,15 +181,19 @@ class Network:
         """Images (D, H, W) through the session; ``into`` (C, d, h, w) is filled."""
         axes = self._axes(next(iter(images.values())).shape)
         found = self._session.infer({name: image.reshape(axes) for name, image in images.items()})
-        if found.size != into.size or not np.isfinite(found).all():
+        self._refuse_unusable(found, into.size)
+        into[...] = found.reshape(into.shape)
+
+    def _refuse_unusable(self, found: Array, wanted: int) -> None:
+        if found.size != wanted or not np.isfinite(found).all():
             raise RegistrationError(
                 "MMREG_E_MODEL_OUTPUT",
-                f"The network {self.manifest.name!r} must give {into.size} finite numbers here; it gave "
+                f"The network {self.manifest.name!r} must give {wanted} finite numbers here; it gave "
                 f"{found.size}, {np.count_nonzero(~np.isfinite(found))} of them not finite. Register "
                 "without a model, or export it again.",
             )
-        into[...] = found.reshape(into.shape)
 
     def close(self) -> None:
-        """Give the memory of the session back."""
-        self._session.close()
+        """Give the memory of the sessions back."""
+        for session in self._sessions:
+            session.close()

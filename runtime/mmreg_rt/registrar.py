@@ -7,6 +7,7 @@ what comes back. The stages, the clock and the deadline live in the pipeline.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import threading
 import time
@@ -42,13 +43,15 @@ class Registrar:
             which needs no weights.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``: where the solver and the network run. Nothing runs
             elsewhere instead.
-        align: The linear part to look for before the deformation. ``"none"`` trusts the headers.
-        deform: Look for a deformation too.
+        align: The linear part to look for before the deformation. ``"none"`` trusts the headers. A model that
+            gives a rigid transform takes its place.
+        deform: Look for a deformation too. With a model that gives a rigid transform there is none.
         threads: Threads of the native code; None is as many as this process may use. The result is the
             same to the bit for any number.
         same_space: The headers of both scans speak of one space, so fields of view that do not overlap
             are an error. False: their origins say nothing, and the alignment starts from the content.
-        refine: Let the solver go on from what the network found, within the deadline. A network that gives
+        refine: Let the solver go on from what the network found, within the deadline. None: it does after a
+            network that gives a field, and leaves a rigid transform as it is. A network that gives
             descriptors always feeds the solver.
         backend: What runs the network: ``"openvino"``, ``"onnxruntime"``, or None for the faster one that is
             installed. It is chosen here, once.
@@ -80,7 +83,7 @@ class Registrar:
         deform: bool = True,
         threads: int | None = None,
         same_space: bool = True,
-        refine: bool = True,
+        refine: bool | None = None,
         backend: str | None = None,
         precision: str = "fp32",
         memory_limit_bytes: int | None = None,
@@ -93,11 +96,14 @@ class Registrar:
         self._deform = deform
         self._threads = threads or 0
         self._same_space = same_space
-        self._refine = refine
+        self._refine = bool(refine)
         queue = None if self._device is None else self._device.queue
         self._network = (
             None if model is None else _load(model, device, backend, precision, self._threads, queue)
         )
+        self._rigid = self._network is not None and self._network.manifest.rigid is not None
+        if refine is None:
+            self._refine = not self._rigid
         self._plans: OrderedDict[object, Plan] = OrderedDict()
         self._planning = threading.Lock()
         self._progress = progress
@@ -118,8 +124,10 @@ class Registrar:
                 an array ``(D, H, W)`` or ``(H, W)`` and the affine of its indices to RAS+ mm. Its grid
                 is that of the result.
             moving: The scan to bring over. Grid and modality are free; the fields of view must overlap.
-            fixed_mask: Where the fixed scan counts: not 0. On the grid of the fixed scan.
-            moving_mask: The same for the moving scan.
+            fixed_mask: Where the fixed scan counts: not 0. On the grid of the fixed scan. A model that gives
+                a rigid transform looks around its centre; without a mask, around the centre of the scan.
+            moving_mask: The same for the moving scan. With both, such a model starts with their centres on
+                each other.
             deadline_ms: Time for the native stages, from their start, in ms. When it has passed the
                 best that is finished is returned, marked ``degraded``. None: as long as it takes.
 
@@ -141,6 +149,8 @@ class Registrar:
         warnings, engine = pair.warnings, None
         if self._network is not None:
             warnings += _fitness(self._network, pair.fixed.grid, pair.moving.grid)
+            if self._rigid:
+                return self._register_rigidly(pair, deadline_ms, seconds, warnings)
             engine = self._network.described(pair.fixed.grid)
         found = self._native(
             (pair.fixed.grid, pair.moving.grid),
@@ -150,6 +160,20 @@ class Registrar:
             engine,
         )
         return self._wrap(pair, found, seconds, warnings)
+
+    def _register_rigidly(
+        self,
+        pair: CheckedPair,
+        deadline_ms: float | None,
+        seconds: dict[str, float],
+        warnings: tuple[str, ...],
+    ) -> Registration:
+        from .rigid_registration import Request, register_rigidly
+
+        assert self._network is not None
+        request = Request(pair, self._same_space, self._refine, deadline_ms, self._progress)
+        found = register_rigidly(self._network, request, self._native)
+        return dataclasses.replace(found, seconds={**seconds, **found.seconds}, warnings=warnings)
 
     def register_on_device(
         self,
@@ -183,6 +207,11 @@ class Registrar:
             raise InputError(
                 "MMREG_E_DEVICE_ARRAY",
                 "Scans on a device need a registrar of that device: Registrar(device='cuda').",
+            )
+        if self._rigid:
+            raise InputError(
+                "MMREG_E_DEVICE_ARRAY",
+                "A model that gives a rigid transform takes scans of the host. Use register.",
             )
         _check_deadline(deadline_ms)
         seconds: dict[str, float] = {}
@@ -242,7 +271,9 @@ class Registrar:
 
         network = self._network
         if network is None or network.manifest.output.kind not in FIELDS:
-            found = "no model" if network is None else f"{network.manifest.name!r}, which gives descriptors"
+            found = "no model"
+            if network is not None:
+                found = f"{network.manifest.name!r}, which gives {network.manifest.output.kind!r}"
             raise InputError(
                 "MMREG_E_PLAN_MODEL",
                 f"A plan needs a model that gives a displacement; this registrar has {found}. Take another, "
@@ -260,7 +291,10 @@ class Registrar:
         deadline_ms: float | None,
         engine: dict[str, Any] | None,
         stay: bool = False,
+        align: str | None = None,
+        deform: bool | None = None,
     ) -> dict[str, Any]:
+        """The native pipeline; ``align`` and ``deform`` in place of what this object was told."""
         import mmreg_rt._native as _native
 
         progress, device = self._progress, self._device
@@ -274,8 +308,8 @@ class Registrar:
                 np.ascontiguousarray(grids[1].affine),
                 _bytes(masks[0]),
                 _bytes(masks[1]),
-                self._align,
-                self._deform,
+                self._align if align is None else align,
+                self._deform if deform is None else deform,
                 0.0 if deadline_ms is None else deadline_ms / 1e3,
                 None if progress is None else lambda stage, share: bool(progress(stage, share)),
                 self._threads,

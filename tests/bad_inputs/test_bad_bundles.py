@@ -192,6 +192,120 @@ def test_79_a_manifest_with_wrong_content(change, code, mention, folder):
         open_bundle(rewritten(folder, change), verify=False)
 
 
+RIGID_ERRORS = [
+    (lambda m: m.pop("rigid"), "MMREG_E_MANIFEST_KEY", "rigid"),
+    (lambda m: m["rigid"].update(code="x"), "MMREG_E_MANIFEST_KEY", "code"),
+    (lambda m: m["rigid"].pop("stages"), "MMREG_E_MANIFEST_KEY", "stages"),
+    (lambda m: m["rigid"].update(stages={}), "MMREG_E_MANIFEST_TYPE", "stages"),
+    (lambda m: m["rigid"].update(stages=["net.onnx"]), "MMREG_E_MANIFEST_TYPE", "stages"),
+    (lambda m: m["rigid"].update(size=[8, 12]), "MMREG_E_MANIFEST_VALUE", "size"),
+    (lambda m: m["rigid"].update(size=[8, 12, True]), "MMREG_E_MANIFEST_VALUE", "size"),
+    (lambda m: m["rigid"].update(size=[8, 12, 0]), "MMREG_E_MANIFEST_VALUE", "size"),
+    (lambda m: m["rigid"].update(size=[1024, 1024, 1024]), "MMREG_E_MANIFEST_VALUE", "size"),
+    (lambda m: m["rigid"].update(spacing_mm=[1, 1, "1"]), "MMREG_E_MANIFEST_VALUE", "spacing_mm"),
+    (lambda m: m["rigid"].update(spacing_mm=[1, 1, 0]), "MMREG_E_MANIFEST_VALUE", "spacing_mm"),
+    (lambda m: m["rigid"].update(stages=[{"fp32": "net.onnx"}]), "MMREG_E_MANIFEST_VALUE", "stages"),
+    (lambda m: m["rigid"].update(stages=[{"fp32": "../a.onnx"}]), "MMREG_E_MANIFEST_VALUE", "a.onnx"),
+    (lambda m: m["rigid"].update(stages=[{"fp32": "absent.onnx"}]), "MMREG_E_MANIFEST_VALUE", "absent.onnx"),
+    (lambda m: m["rigid"].update(stages=8 * [{"fp32": "a.onnx"}]), "MMREG_E_MANIFEST_VALUE", "7"),
+    (
+        lambda m: m["rigid"].update(stages=[{"fp32": "a.onnx", "fp16": "b.onnx"}]),
+        "MMREG_E_MANIFEST_VALUE",
+        "precisions",
+    ),
+    (lambda m: m["output"].update(channels=3), "MMREG_E_MANIFEST_VALUE", "channels"),
+    (lambda m: m["output"].update(factor=2), "MMREG_E_MANIFEST_VALUE", "factor"),
+    (lambda m: m.update(dims=2), "MMREG_E_MANIFEST_VALUE", "2-D"),
+    (lambda m: m["output"].update(kind="affine"), "MMREG_E_MANIFEST_KEY", "rigid"),
+]
+
+
+@pytest.mark.parametrize(("change", "code", "mention"), RIGID_ERRORS)
+@case(
+    79,
+    "manifest that is damaged, has unknown keys, or is of a newer format",
+    "MMREG_E_MANIFEST_KEY",
+    "MMREG_E_MANIFEST_TYPE",
+    "MMREG_E_MANIFEST_VALUE",
+)
+def test_79_a_manifest_of_rigid_networks_with_wrong_content(change, code, mention, tmp_path):
+    made = write_bundle(tmp_path / "a.mmreg", parts.rigid_manifest(), parts.rigid_files(), zip=False)
+    with refused(code, mention):
+        open_bundle(rewritten(made.path, change), verify=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "code"),
+    [
+        ("net.stage2.onnx", lambda data: data[:-1] + bytes([data[-1] ^ 1]), "MMREG_E_BUNDLE_HASH"),
+        ("net.stage2.onnx", lambda data: data + b"\0", "MMREG_E_BUNDLE_SIZE"),
+    ],
+)
+@case(77, "wrong checksum or size", "MMREG_E_BUNDLE_HASH", "MMREG_E_BUNDLE_SIZE")
+def test_77_a_later_network_other_than_declared(name, damage, code, tmp_path):
+    made = write_bundle(tmp_path / "a.mmreg", parts.rigid_manifest(), parts.rigid_files(), zip=False)
+    path = made.path / name
+    path.write_bytes(damage(path.read_bytes()))
+    with refused(code, name):
+        open_bundle(made.path)
+
+
+@case(76, "missing or surplus file in a bundle", "MMREG_E_BUNDLE_FILE_MISSING")
+def test_76_a_later_network_that_is_missing(tmp_path):
+    made = write_bundle(tmp_path / "a.mmreg", parts.rigid_manifest(), parts.rigid_files(), zip=False)
+    (made.path / "net.stage2.onnx").unlink()
+    with refused("MMREG_E_BUNDLE_FILE_MISSING", "net.stage2.onnx"):
+        open_bundle(made.path)
+
+
+@pytest.mark.parametrize("name", ["net.onnx", "net.stage2.onnx"])
+@case(80, "ONNX file that is damaged or has what is not run", "MMREG_E_ONNX_SUBGRAPH")
+def test_80_any_of_several_networks_is_refused(name, tmp_path):
+    loop = ox.net(nodes=[ox.node("Loop", ["both"], ["x"])])
+    with refused("MMREG_E_ONNX_SUBGRAPH"):
+        write_bundle(tmp_path / "a.mmreg", parts.rigid_manifest(), parts.rigid_files(**{name: loop}))
+
+
+@pytest.mark.parametrize(
+    ("data", "mention"),
+    [
+        (ox.rigid(parts.STEPS[1], (8, 12, 16)), "(1, 1, 8, 12, 12)"),
+        (ox.rigid((1.0, 2, 3), parts.WINDOW, values=3), "(1, 6)"),
+        (ox.net(), "(1, 6)"),
+    ],
+)
+@pytest.mark.parametrize("name", ["net.onnx", "net.stage2.onnx"])
+@case(81, "inputs or outputs of a network other than its manifest says", "MMREG_E_BUNDLE_MODEL")
+def test_81_a_rigid_network_of_another_size(data, mention, name, tmp_path):
+    with refused("MMREG_E_BUNDLE_MODEL", mention):
+        write_bundle(tmp_path / "a.mmreg", parts.rigid_manifest(), parts.rigid_files(**{name: data}))
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (2, 5), (6,), (3, 6)])
+@case(82, "network that gives NaN, a constant or a wrong field", "MMREG_E_BUNDLE_GOLDEN")
+def test_82_a_golden_pair_of_other_rigid_networks(shape, tmp_path):
+    images = np.zeros((2, *parts.WINDOW), np.float32)
+    golden = golden_bytes(*images, np.zeros(shape))
+    with refused("MMREG_E_BUNDLE_GOLDEN"):
+        files = parts.rigid_files(**{"golden.npz": golden})
+        write_bundle(tmp_path / "a.mmreg", parts.rigid_manifest(), files)
+
+
+@case(82, "network that gives NaN, a constant or a wrong field", "MMREG_E_SELFTEST_LIMIT")
+def test_82_a_rigid_network_is_compared_by_the_corners_of_its_window(tmp_path):
+    made = write_bundle(tmp_path / "a.mmreg", parts.rigid_manifest(), parts.rigid_files())
+
+    def turned(degrees):
+        return lambda _: np.float32(parts.STEPS[1] + degrees * np.array([0, 0, 0, 0, 0, 1]))[None]
+
+    radius_mm = np.hypot(5.5 * 4, 5.5 * 4)  # of the corners about z; the tilt before adds up to 4 %
+    assert self_test(made, turned(0.01), "fp32", stage=1) == pytest.approx(
+        np.radians(0.01) * radius_mm, rel=0.05
+    )
+    with refused("MMREG_E_SELFTEST_LIMIT", "0.01 mm"):
+        self_test(made, turned(0.02), "fp32", stage=1)
+
+
 def relu(*attributes, **named):
     return ox.net(nodes=[ox.node("Relu", ["both"], ["x"], *attributes, **named)])
 

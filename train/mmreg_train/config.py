@@ -35,6 +35,8 @@
                       ``[training]``; without them the last phase alone is trained
 ``[synthesis]``       settings of the generator of synthetic pairs, ``Synthesis`` in
                       ``mmreg_train/synth.py``
+``[rigid]``           of methods that give rigid motions: how starts are drawn, ``Starts`` in
+                      ``mmreg_train/rigid_pairs.py``
 ``[warp]``            of pairs that are aligned: each moving scan is deformed by a known warp, which scores
                       what is found (``known_warps.py``)
 ``largest_vox``       ``[least, most]``: its longest displacement, drawn for each sample; 0 leaves scans alone
@@ -135,6 +137,7 @@ class Config:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     phases: tuple[dict[str, Any], ...] = ()
     synthesis: dict[str, Any] = field(default_factory=dict)
+    rigid: dict[str, Any] = field(default_factory=dict)
     warp: WarpSettings = field(default_factory=WarpSettings)
     run: dict[str, Any] = field(default_factory=dict)
 

@@ -22,7 +22,9 @@
 ``labels``        label ids that are kept, all others become 0; by default all
 ``[files]``       patterns with ``{case}``, relative to ``folder``: ``fixed``, ``moving`` and, if there are
                   any, ``fixed_label``, ``moving_label`` for ``pairs``; ``scan`` and ``label`` for ``scans``;
-                  ``label`` for ``labels``; ``npz`` for the layouts of arrays; ``json`` for ``learn2reg``
+                  ``label`` for ``labels``; ``npz`` for the layouts of arrays; ``json`` for ``learn2reg``. Of
+                  rigid methods also ``fixed_structures`` and ``moving_structures``, maps of several frames,
+                  see ``mmreg_train/rigid_truth.py``
 ``[arrays]``      of the layout ``npz``, names of arrays: ``fixed``, ``moving``, ``fixed_label``,
                   ``moving_label``, ``spacing_mm`` and, where one file stacks many cases along its first
                   axis, ``case`` (their names)
@@ -55,6 +57,8 @@ FILE_NAME = "data.toml"  # looked for when a folder is given
 CODE = "MMREG_E_TRAINING_DATA"
 STRICT: dict[str, Any] = {"extra": "forbid"}
 
+STRUCTURES = ("fixed_structures", "moving_structures")
+
 _NEEDED: dict[tuple[str, str], tuple[str, ...]] = {
     ("pairs", "pattern"): ("fixed", "moving"),
     ("scans", "pattern"): ("scan",),
@@ -67,7 +71,7 @@ _NEEDED: dict[tuple[str, str], tuple[str, ...]] = {
 }
 _ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
     "pattern": {
-        "pairs": ("fixed", "moving", "fixed_label", "moving_label"),
+        "pairs": ("fixed", "moving", "fixed_label", "moving_label", *STRUCTURES),
         "scans": ("scan", "label"),
         "labels": ("label",),
     },
@@ -87,6 +91,8 @@ class Files:
     moving: str | None = None
     fixed_label: str | None = None
     moving_label: str | None = None
+    fixed_structures: str | None = None
+    moving_structures: str | None = None
     scan: str | None = None
     label: str | None = None
     npz: str | None = None
@@ -171,6 +177,8 @@ class Description:
             raise ValueError(f"[files] needs {_listed(missing)} for {self.kind} in the layout {self.layout}")
         if unused := [name for name in given if name not in allowed]:
             raise ValueError(f"[files] has {_listed(unused)}, unused by {self.kind} in {self.layout}")
+        if len(set(given) & set(STRUCTURES)) == 1:
+            raise ValueError(f"{_listed(STRUCTURES)} go together")
         if (self.layout == "npz") != (self.arrays is not None):
             raise ValueError("[arrays] goes with the layout npz, and it needs it")
         if self.pairing == "all" and (self.kind, self.layout) != ("pairs", "pattern"):

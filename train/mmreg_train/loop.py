@@ -239,7 +239,8 @@ class Training:
     def _keep_best(self, found: Mapping[str, float]) -> None:
         if not self.phase.registers:
             return
-        score = found["label_dice"] if "label_dice" in found else -found["total"]
+        error = found.get("surface_error_mm", found["total"])
+        score = found.get("label_dice", -error)
         if math.isfinite(score) and score > self.best.get("score", -math.inf):
             self.best = {"step": self.step, "score": score, "figures": dict(found)}
             self._checkpoint(BEST)

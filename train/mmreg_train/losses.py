@@ -122,6 +122,30 @@ def _label_codes(device: torch.device) -> Tensor:
     return codes.to(device)
 
 
+def location_contrast(one: Tensor, other: Tensor, seen: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Symmetric InfoNCE of places: row i of ``one`` belongs to row i of ``other``, and to no other row.
+
+    ``-log(exp(a_i . b_i / t) / sum_j exp(a_i . b_j / t))``, both ways, of unit vectors (van den Oord et al.,
+    "Representation learning with contrastive predictive coding", 2018).
+
+    Args:
+        one, other: ``(B, N, C)``.
+        seen: ``(B, N)`` bool: the rows that count.
+        temperature: ``t``.
+
+    Returns:
+        The loss, and the share of rows whose own partner is the nearest.
+    """
+    a, b = functional.normalize(one, dim=2), functional.normalize(other, dim=2)
+    scores = (a @ b.transpose(1, 2) / temperature).masked_fill(~seen[:, None, :], -1e4)
+    back = (b @ a.transpose(1, 2) / temperature).masked_fill(~seen[:, None, :], -1e4)
+    count = seen.sum().clamp(min=1)
+    own = scores.diagonal(dim1=1, dim2=2)
+    missed = (scores.logsumexp(2) - own + back.logsumexp(2) - own) / 2
+    found = (scores.argmax(2) == torch.arange(scores.shape[1], device=scores.device)) & seen
+    return missed.masked_fill(~seen, 0).sum() / count, found.sum() / count
+
+
 def one_hot(labels: Tensor, values: Tensor) -> Tensor:
     """``(B, values, ...)`` float32: 1 where ``labels`` (B, ...) has the value, else 0."""
     shape = (1, -1) + (1,) * (labels.dim() - 1)

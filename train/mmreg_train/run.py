@@ -6,6 +6,7 @@ import os
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,6 +27,7 @@ from .loop import Outcome, Training
 from .phases import Phase, planned
 from .prepare import Preparation, check_size, default_cache
 from .progress import Progress
+from .rigid_pairs import RigidPairs, Starts
 from .synthetic import Synthetic
 
 if TYPE_CHECKING:
@@ -240,6 +242,8 @@ def _source(
     size, window = config.data.size, None
     if config.data.crop == "random":
         size, window = None, size
+    if method.output_kind == "rigid":
+        return _rigid_source(config, method, description, folder)
     preparation = Preparation(config.spec, size, description.align, description.labels, default_cache())
     data_set = open_data_set(description, folder, preparation, method.dims, window)
     _prepare(data_set, planned(config, method.phases), fabric)
@@ -248,6 +252,29 @@ def _source(
     if config.warp.largest_vox[1] > 0:
         return KnownWarps(data_set.source(), config.warp), data_set
     return data_set.source(), data_set
+
+
+def _rigid_source(
+    config: Config, method: methods.Method, description: Description, folder: Path
+) -> tuple[Source, DataSet]:
+    if description.files.fixed_structures is None:
+        raise InputError(
+            CODE,
+            f"{config.method} learns from structures marked in both scans; {description.name} names none. "
+            "Give fixed_structures and moving_structures in [files].",
+        )
+    assert method.window is not None
+    preparation = Preparation(config.spec, None, description.align, description.labels, default_cache())
+    data_set = open_data_set(description, folder, preparation, method.dims)
+    cases = data_set.train.cases, data_set.val.cases
+    source = RigidPairs(*cases, config.spec, method.window, Starts.of(config.rigid))
+    residuals = [truth.residual_mm for truth in source.truths().values()]
+    click.echo(
+        f"true transforms of {len(residuals)} pairs: structures are off by {median(residuals):.1f} mm "
+        f"(median), {max(residuals):.1f} mm (worst)",
+        err=True,
+    )
+    return source, data_set
 
 
 def _prepare(data_set: DataSet, phases: list[Phase], fabric: Fabric) -> None:

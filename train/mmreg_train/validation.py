@@ -13,6 +13,7 @@ from mmreg_rt import fields
 from mmreg_rt.geometry import Grid
 
 from .layers import warp_labels
+from .layers.pose import surface_distance
 from .methods import Output
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def validate(method: Method, batches: Iterable[Batch]) -> dict[str, float]:
 
     Returns:
         By name: the terms of the loss, ``folded_percent``, ``label_dice`` and, before it,
-        ``label_dice_before``; where the truth is known ``endpoint_vox`` and ``endpoint_vox_before``.
+        ``label_dice_before``; where the truth is known ``endpoint_vox`` and ``endpoint_vox_before``; for rigid
+        motions ``surface_error_mm`` and ``surface_error_before_mm``.
     """
     sums: dict[str, float] = defaultdict(float)
     counts: dict[str, int] = defaultdict(int)
@@ -81,6 +83,8 @@ def endpoint_error(displacement: Tensor, batch: Batch) -> float:
 def _scores(method: Method, batch: Batch) -> dict[str, float]:
     output = in_float32(method(batch.fixed, batch.moving))
     found = {name: float(term) for name, term in method.loss(batch, output).items()}
+    if output.kind == "rigid" and batch.surface is not None:
+        found |= surface_errors(output, batch)
     if output.kind not in FIELDS:
         return found
     displacement = method.displacement(output)
@@ -95,6 +99,15 @@ def _scores(method: Method, batch: Batch) -> dict[str, float]:
         if before is not None and after is not None:
             found |= {"label_dice": after, "label_dice_before": before}
     return found
+
+
+def surface_errors(output: Output, batch: Batch) -> dict[str, float]:
+    """Mean distance of the organ's surface from where it belongs, in mm, after and before."""
+    assert isinstance(output.value, Tensor)
+    return {
+        "surface_error_mm": float(surface_distance(output.value, batch).mean()),
+        "surface_error_before_mm": float(surface_distance(torch.zeros_like(output.value), batch).mean()),
+    }
 
 
 def in_float32(output: Output) -> Output:

@@ -80,7 +80,9 @@ def benchmark(
     from .subject import open_subject
 
     where = {"device": device, "backend": backend, "precision": precision, "threads": threads}
-    subject = open_subject(model, where, sizes, pair, {"align": align, "refine": not no_refine})
+    subject = open_subject(
+        model, where, sizes, pair, {"align": align, "refine": False if no_refine else None}
+    )
     effort = Effort(runs, limit_s, idle_s, not no_contention)
     start = time.perf_counter()
     first = subject.load()  # also imports the library: the load timed later is the network's

@@ -30,7 +30,7 @@ class Job:
     device: str = "cpu"
     align: str = "affine"
     deform: bool = True
-    refine: bool = True
+    refine: bool | None = None
     backend: str | None = None
     precision: str = "fp32"
     labels: Path | None = None  # of the moving scan

@@ -24,7 +24,9 @@ from .options import FILE, FOLDER, json_option, threads_option
 @click.option("--align", type=click.Choice(("none", "rigid", "affine")), default="affine", show_default=True,
               help="Linear alignment before the deformation.")  # fmt: skip
 @click.option("--no-deform", is_flag=True, help="Stop after the alignment.")
-@click.option("--no-refine", is_flag=True, help="Leave what the model found as it is.")
+@click.option("--refine/--no-refine", default=None,
+              help="Let the solver go on from what the model found; by default from a field, not from a "
+              "rigid transform.")  # fmt: skip
 @click.option(
     "--backend", type=click.Choice(NAMES), help="What runs the model; by default the faster one here."
 )
@@ -44,9 +46,7 @@ from .options import FILE, FOLDER, json_option, threads_option
 @threads_option
 @json_option
 @click.pass_context
-def register(
-    ctx: click.Context, /, output: Path, no_deform: bool, no_refine: bool, as_json: bool, **given: Any
-) -> None:
+def register(ctx: click.Context, /, output: Path, no_deform: bool, as_json: bool, **given: Any) -> None:
     """Bring MOVING onto FIXED.
 
     Writes warped.nii.gz, transform.nii.gz (where each point of FIXED lies in MOVING: a displacement field
@@ -58,9 +58,7 @@ def register(
     from .progress import Progress
 
     try:
-        summary = carry_out(
-            Job(deform=not no_deform, refine=not no_refine, **given), output, Progress(quiet=as_json)
-        )
+        summary = carry_out(Job(deform=not no_deform, **given), output, Progress(quiet=as_json))
     except Failed as failed:
         if ctx.find_root().params["debug"]:
             raise

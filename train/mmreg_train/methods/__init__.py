@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from mmreg_train.layers import integrate, upsample
 
-__all__ = ["LEARNING", "Batch", "Method", "Output", "create", "names"]
+__all__ = ["LEARNING", "Batch", "Method", "Output", "Window", "create", "names"]
 
 LEARNING = "learning"  # the kind of outputs before the last phase of a training
 
 _METHODS = {
+    "attention_reg": ("mmreg_train.methods.attention_reg", "AttentionReg"),
     "innreg": ("mmreg_train.methods.innreg", "InnReg"),
     "ldm_morph": ("mmreg_train.methods.ldm_morph", "LdmMorph"),
     "masr": ("mmreg_train.methods.masr", "Masr"),
@@ -37,7 +38,8 @@ class Output:
     training, "learning". ``value`` of a field is
     ``(B, dims, ...)`` in voxels of the full grid on the output grid, channels in the order of the array axes,
     and pulls back: ``warped(p) = moving(p + u(p))``. A descriptor is a pair, of fixed and of moving,
-    ``(B, channels, ...)`` each.
+    ``(B, channels, ...)`` each. A rigid one is ``(B, 6)``, as ``mmreg_rt.pose`` says: the motion that brings
+    what the moving image shows onto the fixed one.
     """
 
     kind: str
@@ -48,7 +50,9 @@ class Output:
 class Batch:
     """Pairs to learn from: images ``(B, 1, ...)`` float32 in [0, 1]; labels ``(B, ...)`` int64 or None.
 
-    ``displacement`` is the truth, where it is known: ``(B, dims, ...)`` in voxels, as methods give it.
+    ``displacement`` and ``rigid`` are the truth, where it is known: ``(B, dims, ...)`` in voxels and
+    ``(B, 6)`` in mm and degrees, as methods give it. ``surface`` are points of an organ in the moving image,
+    ``(B, points, 3)``: x, y, z in mm from the middle of the window, by which rigid motions are compared.
     """
 
     fixed: Tensor
@@ -56,11 +60,32 @@ class Batch:
     fixed_label: Tensor | None = None
     moving_label: Tensor | None = None
     displacement: Tensor | None = None
+    rigid: Tensor | None = None
+    surface: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """The same pairs on ``device``."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return Batch(**{key: value if value is None else value.to(device) for key, value in values.items()})
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a network of one size sees: a grid around the organ.
+
+    Attributes:
+        size: ``(D, H, W)`` in voxels.
+        spacing_mm: Along axes 0, 1, 2.
+    """
+
+    size: tuple[int, int, int]
+    spacing_mm: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.spacing_mm) != 3 or not all(0 < step <= 100 for step in self.spacing_mm):
+            raise ValueError(
+                f"A window has three spacings above 0 and up to 100 mm; found spacing_mm={self.spacing_mm!r}."
+            )
 
 
 class Method(nn.Module):
@@ -75,6 +100,7 @@ class Method(nn.Module):
         factor: Factor of the output grid, 1 or 2.
         integration_steps: Squarings of a velocity; 0 for every other kind.
         multiple: Sizes of the input must be multiples of this.
+        window: The one grid that the network takes, around an organ; None takes any grid.
         phases: What is trained one after the other, each with its own steps, loss and optimiser, by the names
             that ``enter`` knows; without any, everything is trained at once. The last is the registration.
     """
@@ -85,6 +111,7 @@ class Method(nn.Module):
     factor: int = 1
     integration_steps: int = 0
     multiple: int = 16
+    window: Window | None = None
 
     def __init__(self, dims: int) -> None:
         super().__init__()

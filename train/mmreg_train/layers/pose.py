@@ -1,0 +1,46 @@
+"""Six numbers as rigid motions, differentiable: shifts along x, y, z in mm, angles about them in degrees.
+
+``R = Rz Ry Rx``; the float64 original, and what frame the numbers are in, stand in ``mmreg_rt.pose``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from mmreg_train.methods import Batch
+
+
+def matrices(numbers: Tensor) -> Tensor:
+    """``(B, 4, 4)`` of ``(B, 6)``."""
+    shift, radians = numbers[:, :3], torch.deg2rad(numbers[:, 3:])
+    (ca, cb, cc), (sa, sb, sc) = radians.cos().unbind(1), radians.sin().unbind(1)
+    rows = (
+        (cb * cc, sa * sb * cc - ca * sc, ca * sb * cc + sa * sc),
+        (cb * sc, sa * sb * sc + ca * cc, ca * sb * sc - sa * cc),
+        (-sb, sa * cb, ca * cb),
+    )
+    rotation = torch.stack([torch.stack(row, 1) for row in rows], 1)
+    upper = torch.cat([rotation, shift[:, :, None]], 2)
+    last = numbers.new_tensor([0.0, 0, 0, 1]).expand(len(numbers), 1, 4)
+    return torch.cat([upper, last], 1)
+
+
+def moved(matrix: Tensor, points: Tensor) -> Tensor:
+    """Points ``(B, N, 3)`` under ``(B, 4, 4)``."""
+    return points @ matrix[:, :3, :3].transpose(1, 2) + matrix[:, None, :3, 3]
+
+
+def surface_distance(numbers: Tensor, batch: Batch) -> Tensor:
+    """Mean distance in mm of the surface under ``numbers`` (B, 6) from that under the truth, of each pair.
+
+    Raises:
+        ValueError: The batch has no surface or no truth.
+    """
+    if batch.surface is None or batch.rigid is None:
+        raise ValueError("A distance of surfaces needs a batch with a surface and its true transform.")
+    found, truth = (matrices(each.float()) for each in (numbers, batch.rigid))
+    return (moved(found, batch.surface) - moved(truth, batch.surface)).norm(dim=2).mean(1)
