@@ -19,6 +19,7 @@ from mmreg_train.layers import integrate, upsample
 __all__ = ["Batch", "Method", "Output", "create", "names"]
 
 _METHODS = {
+    "llm_morph": ("mmreg_train.methods.llm_morph", "LlmMorph"),
     "masr": ("mmreg_train.methods.masr", "Masr"),
     "transmorph": ("mmreg_train.methods.transmorph", "TransMorph"),
     "voxelmorph": ("mmreg_train.methods.voxelmorph", "VoxelMorph"),
@@ -65,6 +66,7 @@ class Method(nn.Module):
     Attributes:
         name: The name that ``create`` knows.
         settings: The keyword arguments that ``create`` was given; with them it builds the same method again.
+        resolved: Settings that stand in place of those given, so that it does without the files they named.
         dims: 2 or 3.
         output_kind: The kind of every ``Output``.
         channels: Channels of the exported output.
@@ -89,6 +91,7 @@ class Method(nn.Module):
         self.dims = dims
         self.channels = dims
         self.settings: dict[str, Any] = {}
+        self.resolved: dict[str, Any] = {}
 
     def enter(self, phase: str) -> None:
         """Train ``phase`` from now on: what takes a gradient, what ``forward`` and ``loss`` give.
@@ -151,5 +154,5 @@ def create(name: str, **settings: Any) -> Method:
         raise ValueError(f"Method {name!r} was asked for; there are {', '.join(names())}.")
     module, attribute = _METHODS[name]
     method: Method = getattr(import_module(module), attribute)(**settings)
-    method.settings = dict(settings)
+    method.settings = {**settings, **method.resolved}
     return method
