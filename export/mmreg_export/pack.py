@@ -74,7 +74,7 @@ def pack(request: Request, path: Path, say: Say = print) -> Bundle:
     """
     method = request.method
     if request.half_weights:
-        rounded(method)
+        rounded(method.network())
     golden = _golden_pair(request)
     pairs = list(request.pairs) or generated_pairs(method.dims, request.spec.multiple, 3)
     say("exporting")

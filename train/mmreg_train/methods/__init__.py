@@ -113,7 +113,7 @@ class Method(nn.Module):
         raise NotImplementedError
 
     def network(self) -> nn.Module:
-        """The part that is exported, with this method's weights.
+        """The part that is exported, with this method's weights: the same module until the mode is set again.
 
         ``forward(fixed, moving) -> (B, dims, ...)`` of a field, ``forward(image) -> (B, channels, ...)`` of a
         descriptor.

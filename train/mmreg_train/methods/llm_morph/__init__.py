@@ -137,7 +137,7 @@ class LlmMorph(FieldMethod):
         return torch.stack(terms).sum()
 
     def network(self) -> nn.Module:
-        """The field's network; in evaluation mode a copy with LoRA merged, one until the mode is set again."""
+        """The network of the field; in evaluation mode a copy with LoRA merged, until the mode is set."""
         if self.training:
             return self.flow
         if not self._merged:

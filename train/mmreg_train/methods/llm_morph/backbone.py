@@ -30,7 +30,14 @@ SHAPE: Mapping[str, Any] = {
     "num_key_value_heads": 4,
 }
 # what a configuration says of words, files and versions; layers do not depend on it
-_NOT_OF_LAYERS = ("architectures", "bos_token_id", "dtype", "eos_token_id", "pad_token_id", "tie_word_embeddings")
+_NOT_OF_LAYERS = (
+    "architectures",
+    "bos_token_id",
+    "dtype",
+    "eos_token_id",
+    "pad_token_id",
+    "tie_word_embeddings",
+)
 _NO_DROPOUT = ("attention_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob")
 
 
@@ -77,14 +84,15 @@ class Positions(nn.Module):
         """
         if not torch.compiler.is_compiling() and tokens > self.most_tokens:
             raise ValueError(
-                f"Two images of this size are {tokens} tokens; most_tokens is {self.most_tokens}. Raise it, or "
-                "use a coarser spacing."
+                f"Two images of this size are {tokens} tokens; most_tokens is {self.most_tokens}. Raise it, "
+                "or use a coarser spacing."
             )
         places = torch.arange(tokens, device=self.cos.device)
         mask = (places[:, None] >= places)[None, None] if self.causal else None
         seen: Seen = {"attention_mask": mask}
         if self.rotary:
-            seen["position_embeddings"] = self.cos[:, places], self.sin[:, places]
+            tables = self.cos, self.sin
+            seen["position_embeddings"] = tuple(table.index_select(1, places) for table in tables)
         return seen
 
 
@@ -105,9 +113,10 @@ def language_layers(
     _refuse_missing_packages()
     with torch.random.fork_rng(devices=[]):
         resolved: dict[str, Any] = {}
+        kept: Sequence[int] = range(len(layers))
         with torch.random.fork_rng(devices=[]):  # LoRA starts the same, whatever the layers are
             if backbone == "random":
-                model, kept = _drawn(shape, len(layers)), range(len(layers))
+                model = _drawn(shape, len(layers))
             else:
                 model, kept = _read(Path(backbone), layers), layers
         own = nn.ModuleList(deepcopy(_layers_of(model)[index]) for index in kept)
@@ -130,6 +139,13 @@ def language_layers(
     halves = [nn.ModuleList(own[:middle]), nn.ModuleList(own[middle:])]
     width = int(model.config.hidden_size)
     return Language(halves, Positions(rotary, most_tokens, causal), width, resolved)
+
+
+def shape_of(folder: Path, layers: int) -> dict[str, Any]:
+    """``backbone_config`` of as many layers of the language model in a folder."""
+    from transformers import AutoConfig
+
+    return _plain(AutoConfig.from_pretrained(folder, local_files_only=True), layers)
 
 
 def merged(network: nn.Module) -> nn.Module:
@@ -202,8 +218,10 @@ def _add_lora(layers: nn.ModuleList, rank: int, alpha: float) -> None:
     names = {name.rpartition(".")[2] for name, _ in layers.named_modules()}
     targets = next((pair for pair in (("q_proj", "v_proj"), ("query", "value")) if names >= set(pair)), None)
     if targets is None:
-        raise ValueError("LoRA needs layers with maps to queries and to values; these have them under no "
-                         "known name. Set lora_rank=0.")  # fmt: skip
+        raise ValueError(
+            "LoRA needs layers with maps to queries and to values; these have them under no known name. Set "
+            "lora_rank=0."
+        )
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets)), layers)
 
 
@@ -230,6 +248,6 @@ def _refuse_missing_packages() -> None:
         import transformers  # noqa: F401
     except ImportError as reason:
         raise ValueError(
-            f"Layers of a language model need the packages transformers and peft: {reason}. Install them with "
+            f"Layers of language models need the packages transformers and peft: {reason}. Install them with "
             "pip install 'mmreg-rt[llm]', or take backbone = 'none'."
         ) from reason

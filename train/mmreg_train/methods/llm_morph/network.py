@@ -145,10 +145,10 @@ class OutOfLanguage(nn.Module):
         values = functional.leaky_relu(over_tokens(self.linear(tokens)), SLOPE)
         cell = (self.expansion,) * self.dims
         cells = values.view(values.shape[0], *size, self.channels, *cell)
-        inside = self.dims + 2  # of the first axis of a cell
-        order = [axis for pair in zip(range(1, inside - 1), range(inside, cells.dim())) for axis in pair]
+        channel = self.dims + 1  # this axis, and behind it those of a cell
+        order = [part for axis in range(1, channel) for part in (axis, channel + axis)]
         grid = [n * self.expansion for n in size]
-        return cells.permute(0, inside - 1, *order).reshape(values.shape[0], self.channels, *grid)
+        return cells.permute(0, channel, *order).reshape(values.shape[0], self.channels, *grid)
 
 
 class FieldStep(nn.Module):
@@ -165,7 +165,7 @@ class FieldStep(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, fixed: Tensor, moving: Tensor, field: Tensor | None, spacing: int) -> Tensor:
-        """``field`` is that of the coarser grid, in full-grid voxels; ``spacing``: of the grid of features."""
+        """``field`` is on the coarser grid, in full-grid voxels; ``spacing``: of the features' grid."""
         joined = [moving, fixed]
         if field is not None:
             field = upsample(field, 2)
