@@ -53,7 +53,7 @@ def export_module(
 ) -> bytes:
     """ONNX of a network of images ``(1, 1, D, H, W)`` or ``(1, 1, H, W)``, by ``names``; one ``output``.
 
-    Images have the one ``size``, or without it any in multiples of ``multiple``. Names of layers and the paths
+    Images have the one ``size``, or without it any in multiples of ``multiple``. Names of layers and paths
     of source files are left out: the same weights give the same bytes.
 
     Raises:

@@ -25,6 +25,7 @@ SMALL = {
     },
     "voxelmorph": {},
     "innreg": {"blocks": 2, "width": 2, "kernel": 3},
+    "llm_morph": {"backbone": "none"},
     "masr": {"locations": 64},
     "transmorph": {"width": 6, "heads": (2, 2, 4, 4), "window": (2, 2, 2), "drop_path": 0.0},
 }

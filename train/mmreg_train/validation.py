@@ -31,8 +31,8 @@ def validate(method: Method, batches: Iterable[Batch]) -> dict[str, float]:
 
     Returns:
         By name: the terms of the loss, ``folded_percent``, ``label_dice`` and, before it,
-        ``label_dice_before``; where the truth is known ``endpoint_vox`` and ``endpoint_vox_before``; for rigid
-        motions ``surface_error_mm`` and ``surface_error_before_mm``.
+        ``label_dice_before``; where the truth is known ``endpoint_vox`` and ``endpoint_vox_before``; for
+        rigid motions ``surface_error_mm`` and ``surface_error_before_mm``.
     """
     sums: dict[str, float] = defaultdict(float)
     counts: dict[str, int] = defaultdict(int)

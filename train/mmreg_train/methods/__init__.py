@@ -24,6 +24,7 @@ _METHODS = {
     "attention_reg": ("mmreg_train.methods.attention_reg", "AttentionReg"),
     "innreg": ("mmreg_train.methods.innreg", "InnReg"),
     "ldm_morph": ("mmreg_train.methods.ldm_morph", "LdmMorph"),
+    "llm_morph": ("mmreg_train.methods.llm_morph", "LlmMorph"),
     "masr": ("mmreg_train.methods.masr", "Masr"),
     "transmorph": ("mmreg_train.methods.transmorph", "TransMorph"),
     "voxelmorph": ("mmreg_train.methods.voxelmorph", "VoxelMorph"),
@@ -94,6 +95,7 @@ class Method(nn.Module):
     Attributes:
         name: The name that ``create`` knows.
         settings: The keyword arguments that ``create`` was given; with them it builds the same method again.
+        resolved: Settings that stand in place of those given, so that it does without the files they named.
         dims: 2 or 3.
         output_kind: The kind of every ``Output``.
         channels: Channels of the exported output.
@@ -120,6 +122,7 @@ class Method(nn.Module):
         self.dims = dims
         self.channels = dims
         self.settings: dict[str, Any] = {}
+        self.resolved: dict[str, Any] = {}
 
     def enter(self, phase: str) -> None:
         """Train ``phase`` from now on: what takes a gradient, what ``forward`` and ``loss`` give.
@@ -145,7 +148,7 @@ class Method(nn.Module):
         return frozenset()
 
     def network(self) -> nn.Module:
-        """The part that is exported, with this method's weights.
+        """The part that is exported, with this method's weights: the same module until the mode is set again.
 
         ``forward(fixed, moving) -> (B, dims, ...)`` of a field, ``forward(image) -> (B, channels, ...)`` of a
         descriptor.
@@ -186,5 +189,5 @@ def create(name: str, **settings: Any) -> Method:
         raise ValueError(f"Method {name!r} was asked for; there are {', '.join(names())}.")
     module, attribute = _METHODS[name]
     method: Method = getattr(import_module(module), attribute)(**settings)
-    method.settings = dict(settings)
+    method.settings = {**settings, **method.resolved}
     return method
