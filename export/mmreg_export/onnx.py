@@ -41,7 +41,7 @@ def export_network(method: Method) -> bytes:
         for axis in range(method.dims)
     }
     # sizes that differ, or two axes would be taken for one
-    size = [method.multiple * (2 + axis) for axis in range(method.dims)]
+    size = [method.multiple * (method.traced + axis) for axis in range(method.dims)]
     example = tuple(torch.zeros(1, 1, *size) for _ in names)
     with silence():
         program = torch.onnx.export(

@@ -74,6 +74,8 @@ class Method(nn.Module):
         factor: Factor of the output grid, 1 or 2.
         integration_steps: Squarings of a velocity; 0 for every other kind.
         multiple: Sizes of the input must be multiples of this.
+        traced: Multiples along the first axis of what an exporter follows, at least: of so many that the network
+            counts more than one of everything that it counts. An exporter takes a count of 1 for a constant.
         phases: What is trained one after the other, each with its own steps, loss and optimiser, by the names
             that ``enter`` knows; without any, everything is trained at once. The last is the registration.
     """
@@ -84,6 +86,7 @@ class Method(nn.Module):
     factor: int = 1
     integration_steps: int = 0
     multiple: int = 16
+    traced: int = 2
 
     def __init__(self, dims: int) -> None:
         super().__init__()
