@@ -74,8 +74,8 @@ class Method(nn.Module):
         factor: Factor of the output grid, 1 or 2.
         integration_steps: Squarings of a velocity; 0 for every other kind.
         multiple: Sizes of the input must be multiples of this.
-        traced: Of so many multiples is the first axis of what the exporter follows. A count of 1 that it finds
-            there, such as of windows, becomes a constant: it must find two or more.
+        traced: Of so many multiples is the first axis of what the exporter follows. A count of 1 that it
+            finds there, such as of windows, becomes a constant: it must find two or more.
         phases: What is trained one after the other, each with its own steps, loss and optimiser, by the names
             that ``enter`` knows; without any, everything is trained at once. The last is the registration.
     """
