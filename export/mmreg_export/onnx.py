@@ -38,8 +38,9 @@ def export_network(method: Method) -> bytes:
         torch.onnx.errors.OnnxExporterError: The network does what ONNX cannot say.
     """
     size = None if method.window is None else method.window.size
+    names = input_names(method)
     return export_module(
-        method.network(), input_names(method), method.dims, method.multiple, method.name, size
+        method.network(), names, method.dims, method.multiple, method.name, size, method.traced
     )
 
 
@@ -50,11 +51,12 @@ def export_module(
     multiple: int,
     name: str,
     size: Sequence[int] | None = None,
+    traced: int = 2,
 ) -> bytes:
     """ONNX of a network of images ``(1, 1, D, H, W)`` or ``(1, 1, H, W)``, by ``names``; one ``output``.
 
     Images have the one ``size``, or without it any in multiples of ``multiple``. Names of layers and paths
-    of source files are left out: the same weights give the same bytes.
+    of source files are left out: the same weights give the same bytes. ``traced`` is as in ``Method``.
 
     Raises:
         torch.onnx.errors.OnnxExporterError: The network does what ONNX cannot say.
@@ -63,7 +65,7 @@ def export_module(
     steps = {}
     if size is None:
         steps = {n + 2: multiple * torch.export.Dim(f"n{n}", min=1, max=MOST_STEPS) for n in range(dims)}
-        size = [multiple * (2 + axis) for axis in range(dims)]  # if equal, two axes would be taken for one
+        size = [multiple * (traced + axis) for axis in range(dims)]  # if equal, two axes would be taken for one
     example = tuple(torch.zeros(1, 1, *size) for _ in names)
     with silence():
         program = torch.onnx.export(

@@ -103,6 +103,8 @@ class Method(nn.Module):
         integration_steps: Squarings of a velocity; 0 for every other kind.
         multiple: Sizes of the input must be multiples of this.
         window: The one grid that the network takes, around an organ; None takes any grid.
+        traced: Of so many multiples is the first axis of what the exporter follows. A count of 1 that it
+            finds there, such as of windows, becomes a constant: it must find two or more.
         phases: What is trained one after the other, each with its own steps, loss and optimiser, by the names
             that ``enter`` knows; without any, everything is trained at once. The last is the registration.
     """
@@ -114,6 +116,7 @@ class Method(nn.Module):
     integration_steps: int = 0
     multiple: int = 16
     window: Window | None = None
+    traced: int = 2
 
     def __init__(self, dims: int) -> None:
         super().__init__()

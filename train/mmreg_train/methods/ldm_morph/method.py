@@ -84,6 +84,7 @@ class LdmMorph(Method):
         self.output_kind = output
         self.integration_steps = integration_steps if output == "velocity" else 0
         self.multiple = PATCH * 2 ** (len(depths) - 1)
+        self.traced = window + 1  # voxels of the coarsest grid: two windows
         self.beta, self.smoothness, self.edges = beta, smoothness, edges
         self.latent_gradient = latent_gradient
         coded = AutoencoderSize(
