@@ -41,7 +41,8 @@ class KnownWarps:
     def sample(self, seed: int, step: int, index: int) -> Batch:
         """See ``Source``."""
         generator = draws.torch_generator(seed, draws.TRAIN, step, index)
-        return deformed(self._aligned.sample(seed, step, index), self._settings, generator, vary=True)
+        made: Batch = deformed(self._aligned.sample(seed, step, index), self._settings, generator, vary=True)
+        return made
 
     def validation(self, count: int) -> Sequence[int]:
         """See ``Source``."""
@@ -50,7 +51,8 @@ class KnownWarps:
     def validation_sample(self, number: int) -> Batch:
         """See ``Source``. The fixed scan is left as it is."""
         generator = draws.torch_generator(VALIDATION_SEED, draws.VALIDATION, 0, number)
-        return deformed(self._aligned.validation_sample(number), self._settings, generator, vary=False)
+        made: Batch = deformed(self._aligned.validation_sample(number), self._settings, generator)
+        return made
 
 
 @torch.no_grad()

@@ -129,7 +129,7 @@ def subnetwork(name: str, dims: int, width: int, kernel: int) -> nn.Module:
         width: Features that a dense layer adds; other layers have four times as many channels.
         kernel: Voxels along an axis of the depth-wise kernels, odd.
     """
-    made = cast("nn.Module", SUBNETWORKS[name](dims, width, kernel))  # type: ignore[call-arg]
+    made = cast("nn.Module", SUBNETWORKS[name](dims, width, kernel))
     for layer in made.modules():
         if isinstance(layer, (nn.Conv2d, nn.Conv3d, nn.Linear)):
             nn.init.xavier_normal_(layer.weight)

@@ -49,9 +49,9 @@ class Translator(nn.Module):
         if self.reversible and torch.is_grad_enabled() and not torch.compiler.is_compiling():
             from mmreg_train.methods.innreg.reversible import through
 
-            return through(list(self.blocks), pair, back)  # type: ignore[arg-type]
+            return through(list(self.blocks), pair, back)
         for block in reversed(self.blocks) if back else self.blocks:
-            pair = block.inverse(pair) if back else block(pair)  # type: ignore[operator]
+            pair = block.inverse(pair) if back else block(pair)
         return pair
 
 
