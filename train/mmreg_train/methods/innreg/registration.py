@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmreg_train.layers import downsample
-from mmreg_train.methods.voxelmorph import ConvBlock
+from mmreg_train.layers.conv_block import ConvBlock
 
 ENCODER = (16, 32, 32, 64, 64, 64)
 DECODER = (64, 64, 64, 32, 32, 32, 16)
