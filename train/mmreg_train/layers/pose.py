@@ -31,7 +31,9 @@ def matrices(numbers: Tensor) -> Tensor:
 
 def moved(matrix: Tensor, points: Tensor) -> Tensor:
     """Points ``(B, N, 3)`` under ``(B, 4, 4)``."""
-    return points @ matrix[:, :3, :3].transpose(1, 2) + matrix[:, None, :3, 3]
+    # no matrix product: mixed precision would round millimetres to 8 bits
+    turned = (points[:, :, None, :] * matrix[:, None, :3, :3]).sum(-1)
+    return turned + matrix[:, None, :3, 3]
 
 
 def surface_distance(numbers: Tensor, batch: Batch) -> Tensor:

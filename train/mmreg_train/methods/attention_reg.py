@@ -138,9 +138,9 @@ class AttentionReg(Method):
         partner_mm = moved(torch.linalg.inv(matrices(rigid.float())), place_mm)
         second = (partner_mm / spacing + middle - centre) / step
         seen = ((second >= 0) & (second <= cells - 1)).all(2)
-        loss, found = location_contrast(
-            _at(fixed, first, cells), _at(moving, second, cells), seen, self.temperature
-        )
+        with torch.autocast(fixed.device.type, enabled=False):  # validation has it on
+            pairs = _at(fixed, first, cells), _at(moving, second, cells)
+            loss, found = location_contrast(*pairs, seen, self.temperature)
         return {"contrastive": loss, "retrieval": found, "total": loss}
 
     def network(self) -> nn.Module:
