@@ -35,7 +35,7 @@ def method():
     made = methods.create("llm_morph", **SETTINGS)
     for name, weights in made.named_parameters():
         if "lora_B" in name or "head.weight" in name:
-            weights.data.normal_(0, 0.05)
+            weights.data.normal_(0, 0.2 if "head" in name else 0.05)
         if "widen.weight" in name:
             weights.data *= 3000  # activations of large language models; their squares are no half floats
     return made.eval()
