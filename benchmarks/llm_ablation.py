@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 import torch
 from machine import description as machine
-from prepare_heldout import inverted, read, shared_structures, write
+from prepare_heldout import Scan, inverted, read, shared_structures, write
 from scoring import dice, hd95_mm
 
 from mmreg_train import byte_language_model as bytes_model
@@ -122,10 +122,20 @@ def numbers(text: str) -> list[int]:
     return [int(word) for word in words(text)]
 
 
+def centred(scan: Scan) -> Scan:
+    """The scan with the centre of its field of view at 0: origins of different people mean nothing."""
+    affine = scan[1].copy()
+    affine[:3, 3] = -affine[:3, :3] @ ((np.array(scan[0].shape) - 1) / 2)
+    return scan[0], affine
+
+
 def abdomen(data: Path, work: Path) -> tuple[str, list[list[str]]]:
     """The description, and the people who are left out together: one of CT, one of MR."""
-    del work
-    folder = (data / "abdomen_mr_ct").resolve()
+    folder = (work / "abdomens").resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted((data / "abdomen_mr_ct").glob("*.nii.gz")):
+        if not (folder / path.name).exists():
+            write(centred(read(path)), folder / path.name)
     sides = [sorted(path.name[:4] for path in folder.glob(f"{side}*_image.nii.gz")) for side in ("ct", "mr")]
     return ABDOMEN.format(folder=folder), [list(pair) for pair in zip(*sides)]
 
@@ -151,19 +161,23 @@ def brains(data: Path, work: Path) -> Path:
     """Scans and labels of the structures that people and template share; each person has the template too."""
     folder = (work / "brains").resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    template = [data / f"brain_ct_template/hh_{name}_2mm.nii.gz" for name in ("template", "structures")]
     for person in PEOPLE:
-        t1, labels = (read(data / f"brain_t1_labelled/{person}_{name}.nii.gz") for name in ("t1", "label"))
-        structures = shared_structures(labels[0]), labels[1]
-        images = {"t1": t1, "t2": (inverted(t1[0]), t1[1]), "ct": read(template[0])}
-        ct_labels = read(template[1])
-        for contrast, image in images.items():
-            shown = (shared_structures(ct_labels[0]), ct_labels[1]) if contrast == "ct" else structures
-            for scan, kind in ((image, "image"), (shown, "label")):
-                path = folder / f"{contrast}_{person}_{kind}.nii.gz"
-                if not path.exists():
-                    write(scan, path)
+        if not (folder / f"ct_{person}_label.nii.gz").exists():  # the last of a person's
+            write_person(person, data, folder)
     return folder
+
+
+def write_person(person: str, data: Path, folder: Path) -> None:
+    t1, labels = (read(data / f"brain_t1_labelled/{person}_{name}.nii.gz") for name in ("t1", "label"))
+    ct, ct_labels = (
+        read(data / f"brain_ct_template/hh_{name}_2mm.nii.gz") for name in ("template", "structures")
+    )
+    images = {"t1": t1, "t2": (inverted(t1[0]), t1[1]), "ct": ct}
+    for contrast, image in images.items():
+        shown = ct_labels if contrast == "ct" else labels
+        write(centred(image), folder / f"{contrast}_{person}_image.nii.gz")
+        structures = shared_structures(shown[0]), shown[1]
+        write(centred(structures), folder / f"{contrast}_{person}_label.nii.gz")
 
 
 def described(task: str, data: Path, work: Path, fold: int) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 for package in ("torch", "lightning", "pydantic", "nibabel", "scipy"):
@@ -42,7 +43,7 @@ def test_people_of_a_fold_are_in_no_training_pair(tmp_path):
     data.mkdir(parents=True)
     for name in ("ct00", "ct01", "ct03", "mr01", "mr02", "mr03"):
         for kind in ("image", "label"):
-            (data / f"{name}_{kind}.nii.gz").touch()
+            ablation.write((np.zeros((2, 2, 2)), np.eye(4)), data / f"{name}_{kind}.nii.gz")
     path = ablation.described("abdomen", tmp_path / "data", tmp_path / "work", 1)
     described, folder = read_description(path)
     splits = divide(find_cases(described, folder), described.split, folder)

@@ -35,7 +35,7 @@ def method():
     made = methods.create("llm_morph", **SETTINGS)
     for name, weights in made.named_parameters():
         if "lora_B" in name or "head.weight" in name:
-            weights.data.normal_(0, 0.05)
+            weights.data.normal_(0, 0.2 if "head" in name else 0.05)
         if "widen.weight" in name:
             weights.data *= 3000  # activations of large language models; their squares are no half floats
     return made.eval()
@@ -75,14 +75,18 @@ def test_one_graph_gives_what_torch_gives(method, model, backend):
 
 
 def test_half_precision_keeps_root_mean_squares_in_float32(method, model):
-    half = precision.half(model)
-    result = found(method, half, "onnxruntime", "fp16")
-    # 11 bits through some 20 layers, and fields of many voxels; squares that overflow would make it all wrong
-    assert result.mean < 0.05 * result.displacement_mean
-    assert len(precision._root_mean_squares(_nodes(model))) == 5 * 4  # two norms in each of two layers
-
-
-def _nodes(model):
     import onnx
 
-    return onnx.load_from_string(model).graph.node
+    half = precision.half(model)
+    graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(half)).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
+    steps = [node for node in graph.node if node.op_type in ("Pow", "ReduceMean", "Sqrt", "Reciprocal")]
+    assert len(steps) == 4 * 4  # two norms in each of two layers
+    # ONNX Runtime has no such operations in half floats on a CPU: the numbers below would not show it
+    assert {types[node.output[0]] for node in steps} == {onnx.TensorProto.FLOAT}
+    assert onnx.TensorProto.FLOAT16 in {
+        types[node.output[0]] for node in graph.node if node.op_type == "MatMul"
+    }
+    result = found(method, half, "onnxruntime", "fp16")
+    # 11 bits through some 20 layers, and fields of many voxels
+    assert result.mean < 0.05 * result.displacement_mean

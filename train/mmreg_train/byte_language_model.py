@@ -139,7 +139,7 @@ def _fit(model: Any, text: Tensor, settings: Settings) -> None:
         optimiser.step()
         schedule.step()
         if step % 50 == 0 or step == settings.steps - 1:
-            print(f"step {step + 1}: {float(loss) / math.log(2):.3f} bits per byte", flush=True)
+            print(f"step {step + 1}: {float(loss.detach()) / math.log(2):.3f} bits per byte", flush=True)
 
 
 def _loss(model: Any, sequences: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ and 1/4 of the resolution, a field at each of them.
 
 Decisions of this house, where the source is silent: the tokens of both images are one sequence, moving first,
 so that attention can compare them; an adapter into the language model is two linear maps with a bottleneck;
-widths; the field of the finest grid is put on the half grid, linearly, which is what the runtime serves.
+widths; every step finds what is added to the field in voxels of the full grid, so that no grid learns faster
+than another; the field of the finest grid is put on the half grid, linearly, which the runtime serves.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class LlmMorph(FieldMethod):
         output: "displacement", or "velocity" (a diffeomorphism).
         integration_steps: Squarings of the velocity, at the end and before each warp of features.
         half: One more step at half resolution, of convolutions alone. The published finest field is at 1/4.
-        backbone: Where the language layers are from: "none" leaves them out and keeps the adapters, "random"
-            draws them in the shape of ``backbone_config``, else the path of a folder that
+        backbone: Where the language layers are from: "none" or None leaves them out and keeps the adapters,
+            "random" draws them in the shape of ``backbone_config``, else the path of a folder that
             ``transformers.AutoModel`` reads, such as one of a causal language model. Any but "none" needs the
             packages transformers and peft.
         layers: Which layers of the folder; the first half is for the first block. Of "random" their number.
@@ -73,7 +74,7 @@ class LlmMorph(FieldMethod):
         output: str = "displacement",
         integration_steps: int = 7,
         half: bool = False,
-        backbone: str = "random",
+        backbone: str | None = "random",
         layers: Sequence[int] = (0, 1),
         backbone_config: Mapping[str, Any] | None = None,
         origin: str = "",  # noqa: ARG002 (kept in settings)
@@ -111,7 +112,7 @@ class LlmMorph(FieldMethod):
         self._merged: list[nn.Module] = []
         self.register_load_state_dict_post_hook(_forget_merged)
         shape, language = backbone_config or SHAPE, None
-        if backbone != "none":
+        if backbone not in (None, "none"):
             language = language_layers(backbone, layers, shape, causal, most_tokens, lora_rank, lora_alpha)
             self.resolved = language.resolved
         width = int(shape["hidden_size"]) if language is None else language.width

@@ -165,14 +165,14 @@ class FieldStep(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, fixed: Tensor, moving: Tensor, field: Tensor | None, spacing: int) -> Tensor:
-        """``field`` is on the coarser grid, in full-grid voxels; ``spacing``: of the features' grid."""
+        """``field`` is on the coarser grid, in full-grid voxels; ``spacing`` is that of the features."""
         joined = [moving, fixed]
         if field is not None:
             field = upsample(field, 2)
             moved = integrate(field, self.integration_steps, spacing) / spacing
             joined = [warp(moving, moved, padding="border"), fixed, field / spacing]
         features = self.blocks(torch.cat(joined, dim=1))
-        residual = spacing * convolve(self.head, features).float()
+        residual: Tensor = convolve(self.head, features).float()
         return residual if field is None else field + residual
 
 
