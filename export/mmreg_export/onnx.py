@@ -65,7 +65,9 @@ def export_module(
     steps = {}
     if size is None:
         steps = {n + 2: multiple * torch.export.Dim(f"n{n}", min=1, max=MOST_STEPS) for n in range(dims)}
-        size = [multiple * (traced + axis) for axis in range(dims)]  # if equal, two axes would be taken for one
+        size = [
+            multiple * (traced + axis) for axis in range(dims)
+        ]  # if equal, two axes would be taken for one
     example = tuple(torch.zeros(1, 1, *size) for _ in names)
     with silence():
         program = torch.onnx.export(
