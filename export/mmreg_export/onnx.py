@@ -16,7 +16,9 @@ import torch
 from .warps import name_warps, translations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from torch import nn
 
     from mmreg_train.methods import Method
 
@@ -32,21 +34,40 @@ def input_names(method: Method) -> tuple[str, ...]:
 def export_network(method: Method) -> bytes:
     """ONNX of ``method.network()``: inputs by ``input_names``, ``(1, 1, D, H, W)`` float32; one ``output``.
 
-    Names of layers and the paths of source files are left out: the same weights give the same bytes.
+    Raises:
+        torch.onnx.errors.OnnxExporterError: The network does what ONNX cannot say.
+    """
+    size = None if method.window is None else method.window.size
+    names = input_names(method)
+    return export_module(
+        method.network(), names, method.dims, method.multiple, method.name, size, method.traced
+    )
+
+
+def export_module(
+    network: nn.Module,
+    names: Sequence[str],
+    dims: int,
+    multiple: int,
+    name: str,
+    size: Sequence[int] | None = None,
+    traced: int = 2,
+) -> bytes:
+    """ONNX of a network of images ``(1, 1, D, H, W)`` or ``(1, 1, H, W)``, by ``names``; one ``output``.
+
+    Images have the one ``size``, or without it any in multiples of ``multiple``. Names of layers and paths
+    of source files are left out: the same weights give the same bytes. ``traced`` is as in ``Method``.
 
     Raises:
         torch.onnx.errors.OnnxExporterError: The network does what ONNX cannot say.
     """
-    names = input_names(method)
-    network = method.network().eval().cpu()
-    steps = {
-        axis + 2: method.multiple * torch.export.Dim(f"n{axis}", min=1, max=MOST_STEPS)
-        for axis in range(method.dims)
-    }
-    # sizes that differ, or two axes would be taken for one
-    size = [method.multiple * (2 + axis) for axis in range(method.dims)]
-    if method.window is not None:
-        size, steps = list(method.window.size), {}
+    network = network.eval().cpu()
+    steps = {}
+    if size is None:
+        steps = {n + 2: multiple * torch.export.Dim(f"n{n}", min=1, max=MOST_STEPS) for n in range(dims)}
+        size = [
+            multiple * (traced + axis) for axis in range(dims)
+        ]  # if equal, two axes would be taken for one
     example = tuple(torch.zeros(1, 1, *size) for _ in names)
     with silence():
         program = torch.onnx.export(
@@ -62,7 +83,7 @@ def export_network(method: Method) -> bytes:
         )
     assert program is not None
     model = program.model_proto
-    model.graph.name = method.name
+    model.graph.name = name
     name_warps(model.graph)
     model.graph.ClearField("value_info")
     model.ClearField("metadata_props")

@@ -81,7 +81,7 @@ def pack(request: Request, path: Path, say: Say = print) -> Bundle:
         BundleError: What was exported is no bundle.
     """
     for method in request.stages if request.half_weights else ():
-        rounded(method)
+        rounded(method.network())
     golden = _golden_pair(request)
     first = request.method
     pairs = list(request.pairs) or generated_pairs(first.dims, request.spec.multiple, 3, first.window)

@@ -15,10 +15,12 @@ import numpy as np
 from .onnx import silence
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from mmreg_rt.geometry import Float32
-    from mmreg_train.methods import Method
 
 Inputs = Mapping[str, "Float32"]
+_ROOT_MEAN_SQUARE = ("Reciprocal", "Sqrt", "Add", "ReduceMean", "Pow")  # from its end, by first inputs
 MULTIPLYING = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
@@ -27,7 +29,8 @@ def half(model: bytes) -> bytes:
 
     What comes before the first convolution stays in float32: descriptors are small differences of
     intensities and quotients of them, which half floats cannot hold. So do warps and the places that they
-    sample: half floats between 128 and 256 are an eighth apart.
+    sample: half floats between 128 and 256 are an eighth apart. And so do roots of mean squares: language
+    layers have activations above 256, whose squares are none of the half floats.
     """
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -36,7 +39,9 @@ def half(model: bytes) -> bytes:
     whole = onnx.load_from_string(model)
     before, behind = _split(whole.graph)
     part = convert_float_to_float16(
-        _part(whole, before, behind), keep_io_types=True, node_block_list=_warps(behind)
+        _part(whole, before, behind),
+        keep_io_types=True,
+        node_block_list=[*_warps(behind), *_root_mean_squares(behind)],
     )
     _join_casts(part)
     used = {name for node in before for name in node.input}
@@ -77,6 +82,22 @@ def _warps(nodes: Sequence[Any]) -> list[str]:
             found[node.name] = node
             left += node.input
     return list(found)
+
+
+def _root_mean_squares(nodes: Sequence[Any]) -> list[str]:
+    """Names of the squares that are averaged, and of what leads from there to one over their root."""
+    makers = {name: node for node in nodes for name in node.output}
+    found = []
+    for node in nodes:
+        chain = [node]
+        for op in _ROOT_MEAN_SQUARE[1:]:
+            before = makers.get(chain[-1].input[0]) if chain[-1].input else None
+            if before is None or before.op_type != op:
+                break
+            chain.append(before)
+        if tuple(each.op_type for each in chain) == _ROOT_MEAN_SQUARE:
+            found += [each.name for each in chain]
+    return found
 
 
 def _join_casts(model: Any) -> None:
@@ -160,12 +181,12 @@ def half_stored(model: bytes) -> bytes:
     return made
 
 
-def rounded(method: Method) -> None:
-    """Round the weights of ``method`` to half floats, in place; biases and other vectors stay."""
+def rounded(network: nn.Module) -> None:
+    """Round the weights of ``network`` to half floats, in place; biases and other vectors stay."""
     import torch
 
     with torch.no_grad():
-        for weight in method.parameters():
+        for weight in network.parameters():
             if weight.dim() >= 2:
                 weight.copy_(weight.half().float())
 

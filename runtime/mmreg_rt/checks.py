@@ -169,6 +169,21 @@ def check_intensities(volume: Volume, mask: Mask | None, name: str) -> tuple[Vol
     return volume.with_data(clean), remarks
 
 
+def check_extremes(smallest: float, largest: float, not_finite: int, voxels: int, name: str) -> None:
+    """Of a scan that is known by these numbers alone, as one that lies on a device.
+
+    Raises:
+        IntensityError: A voxel is not finite, or all are the same.
+    """
+    if not_finite:
+        raise IntensityError(
+            "MMREG_E_INTENSITY_NOT_FINITE",
+            f"The {name} scan must be finite; {not_finite} of {voxels} voxels are NaN or infinite. Replace "
+            "them (numpy.nan_to_num, torch.nan_to_num).",
+        )
+    _refuse_constant(smallest, largest, voxels, f"{name} scan")
+
+
 def check_points(points_mm: npt.ArrayLike, grid: Grid, name: str) -> list[str]:
     """Landmarks against the scan they belong to: what is odd about them.
 
@@ -262,15 +277,17 @@ def _range(data: Array, finite: Mask, mask: Mask | None, name: str) -> tuple[flo
     used = finite if mask is None else finite & mask
     counted = data if used.all() else data[used]
     low, high = float(counted.min()), float(counted.max())
+    _refuse_constant(low, high, counted.size, f"{name} scan", " inside its mask" if mask is not None else "")
+    return low, high
+
+
+def _refuse_constant(low: float, high: float, voxels: int, scan: str, where: str = "") -> None:
     if high - low <= CONSTANT * max(abs(low), abs(high)):
         raise IntensityError(
             "MMREG_E_INTENSITY_CONSTANT",
-            f"The {name} scan must show something{' inside its mask' if mask is not None else ''}; all "
-            f"{counted.size} voxels are {low:g}{f' to {high:g}' if high > low else ''}. Check the file and "
-            "its "
-            "intensity scaling.",
+            f"The {scan} must show something{where}; all {voxels} voxels are {low:g}"
+            f"{f' to {high:g}' if high > low else ''}. Check where it comes from and its intensity scaling.",
         )
-    return low, high
 
 
 def _without_padding(data: Float32, mask: Mask | None) -> tuple[Float32, int]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .checks import CONSTANT, PADDING_BELOW, check_grids, check_overlap
+from .checks import PADDING_BELOW, check_extremes, check_grids, check_overlap
 from .device_array import DeviceArray, is_on_device, located
-from .errors import InputError, IntensityError
+from .errors import InputError
 from .geometry import Grid
 from .registration import Outcome, Quality
 from .transform import Affine, Rigid
@@ -34,8 +34,8 @@ class DeviceRegistration(Outcome):
     deformation_mm: DeviceArray | None
     fixed_grid: Grid
     moving_grid: Grid
-    rigid: Rigid
-    affine: Affine
+    rigid: Rigid | None
+    affine: Affine | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,18 +80,7 @@ class DeviceScan:
 
         facts = _native.summary(self.image, target=self.queue)
         low, high = facts["smallest"], facts["largest"]
-        if facts["not_finite"]:
-            raise IntensityError(
-                "MMREG_E_INTENSITY_NOT_FINITE",
-                f"The {self.name} scan must be finite; {facts['not_finite']} of {self.grid.size} voxels are "
-                "NaN or infinite. Replace them (torch.nan_to_num).",
-            )
-        if high - low <= CONSTANT * max(abs(low), abs(high)):
-            raise IntensityError(
-                "MMREG_E_INTENSITY_CONSTANT",
-                f"The {self.name} scan must show something; all {self.grid.size} voxels are {low:g}. Check "
-                "where it comes from.",
-            )
+        check_extremes(low, high, facts["not_finite"], self.grid.size, self.name)
         if low < PADDING_BELOW:
             return (f"{self.name}: values down to {low:g}, below any tissue; padding is left as it is",)
         return ()
@@ -117,6 +106,7 @@ def finished(
     queue: DeviceQueue,
     seconds: Mapping[str, float],
     warnings: tuple[str, ...],
+    align: str,
 ) -> DeviceRegistration:
     """What the native pipeline left on the device."""
 
@@ -133,8 +123,8 @@ def finished(
         array("deformation_mm"),
         fixed,
         moving,
-        Rigid(found["rigid"]),
-        Affine(found["affine"]),
+        Rigid(found["rigid"]) if align != "none" else None,
+        Affine(found["affine"]) if align == "affine" else None,
         seconds={**seconds, **found["seconds"]},
         quality=Quality(**found["quality"]),
         degraded=found["degraded"],

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .checks import check_extremes
 from .collection import without_collection
 from .device_array import DeviceArray, address_of, is_on_device
-from .errors import DeviceError, InputError, IntensityError, RegistrationError
+from .errors import DeviceError, InputError, RegistrationError
 
 if TYPE_CHECKING:
     from ._native import DeviceQueue
@@ -261,8 +262,9 @@ class Plan:
 
     def _checked(self) -> Planned:
         facts = self._steps.facts()
-        for name in ("fixed", "moving"):
-            _check_intensities(name, *facts[name])
+        for name, grid in (("fixed", self.fixed_grid), ("moving", self.moving_grid)):
+            smallest, largest, not_finite = facts[name]
+            check_extremes(smallest, largest, not_finite, grid.size, name)
         if facts["folds"] and self._steps.mend():
             raise RegistrationError(
                 "MMREG_E_MODEL_OUTPUT",
@@ -305,17 +307,3 @@ class _Clock:
         self._wait()
         self.seconds[stage] = time.perf_counter() - start
         return found
-
-
-def _check_intensities(name: str, smallest: float, largest: float, not_finite: int) -> None:
-    if not_finite:
-        raise IntensityError(
-            "MMREG_E_INTENSITY_NOT_FINITE",
-            f"The {name} scan must be finite; {not_finite} of its voxels are NaN or infinite. Replace them "
-            "(numpy.nan_to_num).",
-        )
-    if not smallest < largest:
-        raise IntensityError(
-            "MMREG_E_INTENSITY_CONSTANT",
-            f"The {name} scan must show something; all voxels are {smallest:g}. Check where it comes from.",
-        )

@@ -229,7 +229,7 @@ class Registrar:
         found = self._native(
             grids, (pair[0].image, pair[1].image), (None, None), deadline_ms, engine, stay=True
         )
-        return finished(found, *grids, device.queue, seconds, warnings)
+        return finished(found, *grids, device.queue, seconds, warnings, self._align)
 
     def plan(self, fixed: Grid, moving: Grid, alignment: Float64 | None = None) -> Plan:
         """The network's way alone, prepared for scans on two grids: for those who register every few ms.

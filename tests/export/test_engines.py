@@ -12,7 +12,23 @@ from mmreg_export.onnx import export_network, input_names  # noqa: E402
 from mmreg_rt.backends.tensorrt_build import Profile, build  # noqa: E402
 from mmreg_train import methods  # noqa: E402
 
+LDM_MORPH = {
+    "autoencoder_width": 8,
+    "autoencoder_blocks": 1,
+    "codes": 16,
+    "diffusion_width": 8,
+    "diffusion_multipliers": [1, 2],
+    "diffusion_blocks": 1,
+    "head_channels": 8,
+    "groups": 4,
+    "width": 8,
+    "depths": [2, 1],
+    "heads": [2, 2],
+    "cross_heads": 2,
+    "window": 3,
+}
 CASES = [
+    ("ldm_morph", LDM_MORPH),
     ("voxelmorph", {"dims": 2, "encoder": [8, 8], "decoder": [8, 8, 8]}),
     ("voxelmorph", {"dims": 3, "encoder": [8, 8], "decoder": [8, 8, 8]}),
     ("transmorph", {"width": 8, "depths": [1, 1, 1, 1], "heads": [2, 2, 2, 2], "window": [3, 3, 3]}),

@@ -19,15 +19,29 @@ def local_ncc(fixed, warped, window=9):
     return -np.mean((f * w).sum(-1) ** 2 / ((f * f).sum(-1) * (w * w).sum(-1) + 1e-5))
 
 
-def mutual_information(fixed, warped, bins=32):
+def _joint_shares(fixed, warped, bins):
     centres, joint = np.arange(bins) / (bins - 1), np.zeros((bins, bins))
     for a, b in zip(np.ravel(fixed).astype(float), np.ravel(warped).astype(float), strict=True):
         weights = [np.exp(-0.5 * ((value - centres) * (bins - 1) / 0.5) ** 2) for value in (a, b)]
         joint += np.outer(weights[0] / weights[0].sum(), weights[1] / weights[1].sum())
-    joint /= np.size(fixed)
+    return joint / np.size(fixed)
+
+
+def mutual_information(fixed, warped, bins=32):
+    joint = _joint_shares(fixed, warped, bins)
     product = np.outer(joint.sum(1), joint.sum(0))
     some = joint > 0
     return -np.sum(joint[some] * np.log(joint[some] / product[some]))
+
+
+def normalised_mutual_information(fixed, warped, bins=32):
+    """From Studholme's quotient of entropies."""
+    joint = _joint_shares(fixed, warped, bins)
+    one, other, both = (
+        -np.sum(shares[shares > 0] * np.log(shares[shares > 0]))
+        for shares in (joint.sum(1), joint.sum(0), joint)
+    )
+    return 2 - 2 * both / (one + other)
 
 
 def mind(image, radius=1, dilation=2, factor=1):

@@ -200,6 +200,17 @@ def test_scans_on_the_device_are_registered_where_they_lie(pair, device):
     assert np.array_equal(kept.to_numpy(), here.warped.data)  # it is the caller's
 
 
+def test_on_the_device_too_a_part_that_was_not_wanted_is_none(pair, device):
+    queue = _native.DeviceQueue(device)
+    scans = [put(queue, volume) for volume in (pair.fixed, pair.moving)]
+    for align, parts in (("none", (True, True)), ("rigid", (False, True)), ("affine", (False, False))):
+        registrar = Registrar(device=device, align=align)
+        found = registrar.register_on_device(
+            scans[0], pair.fixed.grid.affine, scans[1], pair.moving.grid.affine
+        )
+        assert (found.rigid is None, found.affine is None) == parts
+
+
 def test_scans_on_the_device_that_cannot_be_used_are_refused_and_the_object_goes_on(pair, device):
     registrar, queue = Registrar(device=device, deform=False), _native.DeviceQueue(device)
     affine, moving = pair.fixed.grid.affine, put(queue, pair.moving)

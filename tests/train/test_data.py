@@ -9,10 +9,11 @@ import torch
 from train.small import blob, write_pairs
 
 from mmreg_rt import Volume, io
-from mmreg_rt.errors import InputError
+from mmreg_rt.errors import InputError, IntensityError
 from mmreg_rt.geometry import Grid
 from mmreg_rt.preprocess import PreprocessSpec
 from mmreg_train.adapters import find_cases
+from mmreg_train.cases import Scan
 from mmreg_train.dataset import Share, batches, open_data_set, window
 from mmreg_train.description import read_description
 from mmreg_train.prepare import Preparation, default_cache
@@ -225,13 +226,14 @@ def test_label_maps_can_be_laid_onto_the_first_one(tmp_path):
     assert apart.load(0)["label"].shape != apart.load(1)["label"].shape
 
 
-def test_the_descriptions_of_the_built_in_networks_can_be_read():
+def test_the_descriptions_that_come_with_it_can_be_read():
     folder = Path(__file__).parents[2] / "train" / "descriptions"
     found = {path.stem: read_description(path)[0] for path in sorted(folder.glob("*.toml"))}
-    assert set(found) == {"prostate_mr_us", "synthseg_brains", "synthseg_heads"}
-    maps = [each for each in found.values() if each.kind == "labels"]
-    assert len(maps) == 2
-    assert {each.licence for each in maps} == {"Apache-2.0"}
+    built_in = [
+        found["synthseg_brains"],
+        found["synthseg_heads"],
+    ]  # of the networks that come with the package
+    assert {(each.kind, each.licence) for each in built_in} == {("labels", "Apache-2.0")}
     assert found["synthseg_brains"].align == "affine"
 
 
@@ -329,7 +331,7 @@ def test_stacked_arrays_are_cases(tmp_path, planar):
 
 def test_arrays_with_other_names(tmp_path):
     for i in range(4):
-        np.savez(tmp_path / f"c{i}.npz", one=np.full((8, 8), i), other=np.eye(8))
+        np.savez(tmp_path / f"c{i}.npz", one=np.eye(8) + i, other=np.eye(8))
     text = HEAD + 'kind = "pairs"\nlayout = "npz"\n[files]\nnpz = "{case}.npz"\n[arrays]\nfixed = "one"\n'
     batch = opened(tmp_path, text + 'moving = "other"\n', size=None, dims=2).source().sample(0, 0, 0)
     assert torch.equal(batch.moving[0, 0], torch.eye(8))
@@ -373,5 +375,29 @@ def test_acdc_volumes_are_end_diastole_and_end_systole(tmp_path):
 
 
 def test_volumes_are_refused_by_a_method_of_slices(folder):
-    with pytest.raises(InputError, match="needs single slices"):
+    with pytest.raises(InputError, match="needs single slices; p[0-9]s[01]_fixed.nii.gz has the shape"):
         opened(folder, dims=2).source().sample(0, 0, 0)
+
+
+def test_one_slice_among_volumes_is_named_before_training(folder):
+    for role in ("fixed", "moving"):
+        image, label = blob((0, 8, 7), (1, 16, 14))
+        io.write(image, folder / f"p2s1_{role}.nii.gz")
+        io.write(label, folder / f"p2s1_{role}_label.nii.gz")
+    data = opened(folder)
+    with pytest.raises(InputError, match="needs volumes; p2s1_fixed.nii.gz has the shape"):
+        data.train.shapes(lambda: None) | data.val.shapes(lambda: None)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_scan_that_is_not_finite_is_named_before_training(folder, value):
+    image, _ = blob((6, 8, 7))
+    image.data[3, 4, 5] = value
+    io.write(image, folder / "p1s0_moving.nii.gz")
+    data = opened(folder)
+    with pytest.raises(IntensityError, match="The p1s0_moving.nii.gz scan must be finite; 1 of"):
+        data.train.shapes(lambda: None) | data.val.shapes(lambda: None)
+
+
+def test_a_stacked_case_is_called_by_its_entry(tmp_path):
+    assert Scan(tmp_path / "all.npz", "image", None, 7).title == "all.npz image entry 7"

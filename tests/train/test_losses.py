@@ -18,7 +18,7 @@ def image(size, batch=1):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", ["local_ncc", "mutual_information"])
+@pytest.mark.parametrize("name", ["local_ncc", "mutual_information", "normalised_mutual_information"])
 def test_image_terms_agree_with_their_twins(size, name):
     fixed, warped = image(size), image(size)
     expected = getattr(reference.losses, name)(fixed[0, 0].numpy(), warped[0, 0].numpy())
@@ -34,6 +34,21 @@ def test_mind_agrees_with_its_twin(size, radius, dilation, factor):
     picture = image(size) + 0.02 * torch.randn(1, 1, *size)
     expected = reference.losses.mind(picture[0, 0].numpy(), radius, dilation, factor)
     np.testing.assert_allclose(losses.mind_ssc(picture, radius, dilation, factor)[0], expected, atol=1e-4)
+
+
+def test_normalised_information_is_a_share_whatever_the_contrast():
+    picture, unrelated = image((24, 25)), torch.rand(1, 1, 24, 25)
+    found = losses.normalised_mutual_information
+    of_itself, of_none = float(found(picture, picture)), float(found(picture, unrelated, bins=4))
+    assert 0.4 < of_itself < 1  # each voxel counts in some bins, and which ones no image can tell
+    assert float(found(picture, 1 - picture)) == pytest.approx(of_itself, rel=1e-4)
+    assert 0 <= of_none < 0.05
+    assert float(found(picture, unrelated)) == pytest.approx(float(found(unrelated, picture)), rel=1e-4)
+    constant = torch.full((1, 1, 8, 8), 0.5, requires_grad=True)
+    nothing = found(constant, constant, bins=3)
+    nothing.backward()
+    assert float(nothing.detach()) == pytest.approx(0, abs=1e-3)
+    assert constant.grad.isfinite().all()
 
 
 def test_mind_ignores_brightness_contrast_and_inversion():

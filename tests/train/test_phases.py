@@ -155,5 +155,5 @@ def test_a_configuration_keeps_its_phases(tmp_path):
 
 def test_the_card_says_what_each_phase_was(tmp_path):
     run = training(tmp_path)
-    facts = Facts(run.config, None, {}, 1, 3, "mmreg train", "a machine", run.run())
+    facts = Facts(run.config, None, {}, 1, 3, ["mmreg train"], "a machine", run.run())
     assert "10 of 10: features 4 of 1 pair(s), registration 6 of 2 pair(s)" in card(facts)

@@ -93,10 +93,8 @@ def test_a_run_on_shapes_leaves_a_whole_folder(here):
     card = (here / "run" / "card.md").read_text()
     for fact in ("generated shapes", "10,087", "20 of 20", "label dice", "mmreg", "Limits", "Intended use"):
         assert fact in card
-    assert tomllib.loads((here / "run" / "config.toml").read_text())["run"] == {
-        "data": "shapes",
-        "synth": True,
-    }
+    kept = tomllib.loads((here / "run" / "config.toml").read_text())["run"]
+    assert (kept["data"], kept["synth"], len(kept["commands"])) == ("shapes", True, 1)
     assert list((here / "run" / "tensorboard").glob("events.*"))
 
 
@@ -130,6 +128,17 @@ def test_a_run_on_scans_writes_its_splits(here):
     run("train voxelmorph --resume run --threads 1 --steps 5")
     assert tomllib.loads((here / "run" / "config.toml").read_text())["training"]["steps"] == 5
     assert (here / "run" / "splits.json").read_text() == before
+    assert (here / "run" / "card.md").read_text().count("`, then `") == 1  # both commands
+
+
+def test_a_loss_of_labels_without_labels_is_refused_before_training(here):
+    (here / "scans").mkdir()
+    write_pairs(here / "scans", [f"p{i}" for i in range(4)])
+    unlabelled = "\n".join(line for line in DATA.splitlines() if "_label" not in line)
+    (here / "scans" / "data.toml").write_text(unlabelled)
+    said = run("train voxelmorph --config tiny.toml --data scans -o run --threads 1", 3)
+    assert "The loss of 'voxelmorph' needs fixed_label and moving_label" in said
+    assert not (here / "run").exists()
 
 
 def test_label_maps_are_a_source_of_pairs(here):
@@ -240,7 +249,12 @@ def test_help_costs_no_torch():
 
 
 CONFIGS = sorted(configs_folder().glob("*.toml"))
-WEIGHTS = {"voxelmorph": 327_331, "voxelmorph_synth": 443_107, "attention_reg": 1_248_777}
+WEIGHTS = {
+    "attention_reg": 1_248_777,
+    "innreg": 356_258 + 6_434_936,
+    "voxelmorph": 327_331,
+    "voxelmorph_synth": 443_107,
+}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -257,7 +271,9 @@ def test_the_configurations_that_come_with_it_can_be_used(path):
 
 
 def test_every_method_has_a_configuration_and_synthesis_too():
-    assert {path.stem for path in CONFIGS} >= {"masr_synth", "voxelmorph_synth", *methods.names()}
+    stems = {path.stem for path in CONFIGS}
+    assert stems >= {"masr_synth", "voxelmorph_synth", *methods.names()}
+    assert all(stem.startswith(tuple(methods.names())) for stem in stems)
 
 
 def test_two_processes_train_as_one(here):

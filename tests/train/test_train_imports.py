@@ -30,6 +30,8 @@ def test_methods_and_what_they_are_made_of_need_torch_alone(path):
         top = name.partition(".")[0]
         if path.name == "native.py" and name == "mmreg_rt":
             continue  # the warp that training and serving share
+        if path.name == "backbone.py" and name in ("transformers", "peft"):
+            continue  # an extra, imported when layers of a language model are asked for
         assert top in sys.stdlib_module_names or top in ("torch", "mmreg_train"), (
             f"{path.name} imports {name}"
         )
@@ -38,8 +40,9 @@ def test_methods_and_what_they_are_made_of_need_torch_alone(path):
 @pytest.mark.parametrize("path", files("methods"), ids=lambda path: path.name)
 def test_a_method_imports_no_other_method_and_no_data_or_loop(path):
     allowed = ("mmreg_train.methods", "mmreg_train.losses", "mmreg_train.objective", "mmreg_train.contrast")
+    own = f"mmreg_train.methods.{path.relative_to(TRAIN / 'methods').parts[0]}."  # a method may be a folder
     for name in imported(path):
-        if name.startswith("mmreg_train"):
+        if name.startswith("mmreg_train") and not name.startswith(own):
             assert name in allowed or name.startswith("mmreg_train.layers"), f"{path.name} imports {name}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ class Facts:
         people: People, or label maps, by part.
         parameters: Numbers in the network.
         dims: 2 or 3.
-        command: As typed.
+        commands: As typed: that began the run, and those that went on with it.
         machine: In words.
         outcome: What came out.
     """
@@ -34,7 +34,7 @@ class Facts:
     people: Mapping[str, int]
     parameters: int
     dims: int
-    command: str
+    commands: Sequence[str]
     machine: str
     outcome: Outcome
 
@@ -104,7 +104,7 @@ def _training(facts: Facts) -> str:
     settings, outcome = facts.config.training, facts.outcome
     stopped = f", stopped early ({outcome.stopped})" if outcome.stopped else ""
     rows = [
-        f"- Command: `{facts.command}`",
+        f"- Command: {', then '.join(f'`{command}`' for command in facts.commands)}",
         f"- Steps: {outcome.step} of {_steps(facts.config)}{stopped}",
         f"- Seed: {settings.seed}",
         f"- Time: {_time(outcome.seconds)}",

@@ -47,6 +47,12 @@ class Scan:
         """
         return io.read(self.path) if self.array is None else self._from_arrays()
 
+    @property
+    def title(self) -> str:
+        """What to call it in a sentence: file, array, entry."""
+        parts = (self.array, None if self.index is None else f"entry {self.index}")
+        return " ".join([self.path.name, *(part for part in parts if part is not None)])
+
     def fingerprint(self) -> str:
         """sha256 of the file, and which part of it."""
         return f"{_sha256(self.path)}:{self.array}:{self.spacing_mm}:{self.index}"

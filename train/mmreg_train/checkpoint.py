@@ -87,7 +87,7 @@ class Checkpoint:
     def load_optimiser(self, optimiser: Optimizer, model: nn.Module) -> None:
         """State of the optimiser, parameter by parameter."""
         state: dict[int, dict[str, Any]] = {}
-        for number, (name, parameter) in enumerate(_trained(model)):
+        for number, (name, parameter) in enumerate(_trained(model, optimiser)):
             found = self._under(f"optimiser/{name}/")
             # moments lie as their parameter does; Adam's count of steps stays where it was made
             state[number] = {
@@ -115,7 +115,7 @@ def write_checkpoint(path: Path, model: nn.Module, optimiser: Optimizer, facts: 
 
     tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
     state = optimiser.state_dict()["state"]
-    for number, (name, _) in enumerate(_trained(model)):
+    for number, (name, _) in enumerate(_trained(model, optimiser)):
         for key, value in state.get(number, {}).items():
             tensors[f"optimiser/{name}/{key}"] = torch.as_tensor(value)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -162,6 +162,9 @@ def chosen(path: Path) -> Path:
     return path / (BEST if (path / BEST).is_file() else LAST) if path.is_dir() else path
 
 
-def _trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """Parameters of the optimiser, in its order."""
-    return [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+def _trained(model: nn.Module, optimiser: Optimizer) -> list[tuple[str, nn.Parameter]]:
+    """Parameters of the optimiser, in its order; a method may be letting some of them rest just now."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return [
+        (names[parameter], parameter) for group in optimiser.param_groups for parameter in group["params"]
+    ]

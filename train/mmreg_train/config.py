@@ -37,7 +37,13 @@
                       ``mmreg_train/synth.py``
 ``[rigid]``           of methods that give rigid motions: how starts are drawn, ``Starts`` in
                       ``mmreg_train/rigid_pairs.py``
-``[run]``             written into ``config.toml`` of a run: ``data``, ``synth``; leave it out
+``[warp]``            of pairs that are aligned: each moving scan is deformed by a known warp, which scores
+                      what is found (``known_warps.py``)
+``largest_vox``       ``[least, most]``: its longest displacement, drawn for each sample; 0 leaves scans alone
+``scale_vox``         distance of the random values that it is interpolated from
+``both_vox``          the same of another warp, of both scans together: other anatomies; in training alone
+``flip``              mirror both scans together along the last axis, half of the time; in training alone
+``[run]``             written into ``config.toml`` of a run: ``data``, ``synth``, ``commands``; leave it out
 ====================  =================================================================================
 """
 
@@ -66,6 +72,22 @@ class DataSettings:
     size: tuple[int, int, int] | None = None
     crop: Literal["centre", "random"] = "centre"
     workers: int = 0
+
+
+@dataclass(frozen=True)
+class WarpSettings:
+    """``[warp]``"""
+
+    __pydantic_config__: ClassVar[Any] = STRICT
+    largest_vox: tuple[float, float] = (0.0, 0.0)
+    scale_vox: int = 32
+    both_vox: tuple[float, float] = (0.0, 0.0)
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        ranges = self.largest_vox, self.both_vox
+        if any(not 0 <= low <= high for low, high in ranges) or self.scale_vox < 1:
+            raise ValueError("ranges are [least, most] from 0 up, and scale_vox is at least 1")
 
 
 @dataclass(frozen=True)
@@ -116,6 +138,7 @@ class Config:
     phases: tuple[dict[str, Any], ...] = ()
     synthesis: dict[str, Any] = field(default_factory=dict)
     rigid: dict[str, Any] = field(default_factory=dict)
+    warp: WarpSettings = field(default_factory=WarpSettings)
     run: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -75,14 +75,7 @@ class Prepared:
 
     def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
         tensor = torch.from_numpy(array)
-        if self.dims == 2:
-            if array.shape[0] != 1:
-                raise InputError(
-                    CODE,
-                    f"A method of 2 dimensions needs single slices; found a volume {array.shape}. "
-                    "Use a method of 3 dimensions, or a data set of slices.",
-                )
-            tensor = tensor[0]
+        tensor = tensor[0] if self.dims == 2 else tensor
         return tensor[None, None] if tensor.is_floating_point() else tensor[None].long()
 
 
@@ -185,6 +178,7 @@ def open_data_set(
         InputError: Files are missing, or nobody is left to train on.
     """
     cases = find_cases(description, folder)
+    preparation = replace(preparation, dims=dims)
     splits = divide(cases, description.split, folder)
     if description.kind != "pairs" and description.align != "none":
         first = min(cases, key=lambda case: case.name).scans

@@ -43,11 +43,19 @@ def mutual_information(fixed: Tensor, warped: Tensor, bins: int = 32) -> Tensor:
     Each voxel counts in every bin by a Gaussian of half a bin's width, its weights summing to 1 (Viola and
     Wells, IJCV 1997). Memory: ``2 * bins`` floats for each voxel.
     """
-    weight_f, weight_w = _parzen(fixed, bins), _parzen(warped, bins)
-    joint = weight_f.transpose(1, 2) @ weight_w / weight_f.shape[1]  # (B, bins, bins)
-    product = weight_f.mean(1)[:, :, None] * weight_w.mean(1)[:, None, :]
-    information = joint * torch.log((joint + _TINY) / (product + _TINY))
-    return -information.sum((1, 2)).mean()
+    return -_information(*_shares(fixed, warped, bins)).mean()
+
+
+def normalised_mutual_information(fixed: Tensor, warped: Tensor, bins: int = 32) -> Tensor:
+    """The share of the two images' entropies that they have in common, to maximise; 0 to 1.
+
+    ``2 I / (H(fixed) + H(warped))`` of the same Parzen estimate, the mean over the batch (Press et al.,
+    "Numerical recipes", 14.7.4); with Studholme's ``S = (H(fixed) + H(warped)) / H(fixed, warped)`` it is
+    ``2 - 2 / S``. Two constant images have nothing in common.
+    """
+    joint, one, other = _shares(fixed, warped, bins)
+    entropies = sum(-(share * torch.log(share + _TINY)).sum(1) for share in (one, other))
+    return (2 * _information(joint, one, other) / torch.as_tensor(entropies).clamp(min=_TINY)).mean()
 
 
 def mind_ssc(image: Tensor, radius: int = 1, dilation: int = 2, factor: int = 1) -> Tensor:
@@ -172,6 +180,19 @@ def _box_mean(image: Tensor, window: int, padded: bool = True) -> Tensor:
         padding = [length // 2 if padded else 0 for length in kernel]
         image = pool(image, kernel, stride=1, padding=padding)
     return image
+
+
+def _shares(fixed: Tensor, warped: Tensor, bins: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the voxels: in each pair of bins ``(B, bins, bins)``, in each bin of the one, and of the other."""
+    weight_f, weight_w = _parzen(fixed, bins), _parzen(warped, bins)
+    joint = weight_f.transpose(1, 2) @ weight_w / weight_f.shape[1]
+    return joint, weight_f.mean(1), weight_w.mean(1)
+
+
+def _information(joint: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """Mutual information in nats, ``(B,)``."""
+    product = one[:, :, None] * other[:, None, :]
+    return (joint * torch.log((joint + _TINY) / (product + _TINY))).sum((1, 2))
 
 
 def _parzen(image: Tensor, bins: int) -> Tensor:

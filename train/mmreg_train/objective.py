@@ -16,6 +16,7 @@ IMAGE_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": losses.mse,
     "ncc": losses.local_ncc,
     "mi": losses.mutual_information,
+    "nmi": lambda fixed, warped: -losses.normalised_mutual_information(fixed, warped),
     "mind": losses.mind,
 }
 
@@ -25,7 +26,7 @@ class Objective:
     """Terms and weights.
 
     Attributes:
-        image: "mse", "ncc", "mi", "mind" between fixed and warped moving, or None.
+        image: "mse", "ncc", "mi", "nmi", "mind" between fixed and warped moving, or None.
         dice: Weight of 1 - soft Dice between the label maps; 0 leaves labels alone.
         smoothness: Weight of the squared gradient of the field, in voxels per voxel.
         dice_labels: The labels that count; None takes all but 0 that a batch has.
@@ -51,6 +52,11 @@ class Objective:
             raise ValueError(
                 "Nothing compares the pair: give an image term, or a weight of dice, labels or known."
             )
+
+    def needs(self) -> frozenset[str]:
+        """Fields of a ``Batch`` that its terms compare, besides the images."""
+        compares = self.dice > 0 or self.labels > 0
+        return frozenset(("fixed_label", "moving_label")) if compares else frozenset()
 
     def __call__(self, batch: Batch, displacement: Tensor, field: Tensor, factor: int) -> dict[str, Tensor]:
         """The terms by name and their weighted "total".
@@ -126,6 +132,9 @@ class FieldMethod(Method):
     def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
         assert isinstance(output.value, Tensor)
         return self.objective(batch, self.displacement(output), output.value, self.factor)
+
+    def needs(self) -> frozenset[str]:
+        return self.objective.needs()
 
     def network(self) -> nn.Module:
         return self.flow

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmreg_rt.checks import check_intensities
 from mmreg_rt.errors import InputError
 from mmreg_rt.geometry import Grid, Volume
 from mmreg_rt.io.files import replaced
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 CODE = "MMREG_E_TRAINING_DATA"
 MARGIN_MM = 10.0  # around the labels to keep: the same structures of others lie a little elsewhere
-VERSION = "2"  # of what is cached: a change of meaning makes every entry anew
+VERSION = "3"  # of what is cached: a change of meaning makes every entry anew
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Preparation:
         cache: Folder of the ``.npy`` files.
         onto: What single scans or label maps are aligned to, and whose grid they get; None is each its own.
             Of label maps it is cut to the box of the kept labels and ``MARGIN_MM`` around.
+        dims: Of the method: 3 takes volumes, 2 single slices.
     """
 
     spec: PreprocessSpec
@@ -52,6 +54,7 @@ class Preparation:
     labels: tuple[int, ...] | None
     cache: Path
     onto: Scan | None = None
+    dims: int = 3
 
     def pair(self, scans: Mapping[str, Scan]) -> dict[str, npt.NDArray[Any]]:
         """``fixed``, ``moving`` (float32, 0 to 1) and their labels (int32), on the grid of the fixed scan."""
@@ -72,7 +75,7 @@ class Preparation:
         return {role: np.load(path, allow_pickle=False) for role, path in paths.items()}
 
     def _made(self, scans: Mapping[str, Scan], images: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
-        volumes = {role: scan.read() for role, scan in scans.items()}
+        volumes = {role: self._read(scan, role in images) for role, scan in scans.items()}
         one = volumes[images[0] if images else "label"]
         reference = one if self.onto is None else self.onto.read()
         target = sized(self._grid(reference, bool(images)), self.size)
@@ -85,6 +88,23 @@ class Preparation:
             moves = self.onto is not None or role.startswith("moving")
             made[role] = make(volume, transform if moves else still, target)
         return made
+
+    def _read(self, scan: Scan, image: bool) -> Volume:
+        """A scan as the runtime would take it.
+
+        Raises:
+            InputError: It has other dimensions than the method.
+            IntensityError: An image is not finite, or constant.
+        """
+        volume = scan.read()
+        if volume.grid.dims != self.dims:
+            needed = "volumes" if self.dims == 3 else "single slices"
+            raise InputError(
+                CODE,
+                f"A method of {self.dims} dimensions needs {needed}; {scan.title} has the shape "
+                f"{volume.grid.shape}. Use a method of {volume.grid.dims} dimensions, or leave it out.",
+            )
+        return check_intensities(volume, None, scan.title)[0] if image else volume
 
     def _grid(self, reference: Volume, images: bool) -> Grid:
         """That of the network for ``reference``; of label maps on one grid, what holds the labels to keep."""
@@ -138,6 +158,7 @@ class Preparation:
             "align": self.align,
             "labels": self.labels,
             "onto": None if self.onto is None else self.onto.fingerprint(),
+            "dims": self.dims,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 

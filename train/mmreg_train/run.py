@@ -22,6 +22,7 @@ from .card import Facts, card, machine
 from .config import CODE, Config, as_toml, named_config, read_config
 from .dataset import DataSet, Source, open_data_set, refuse_mixed_sizes
 from .description import Description, read_description
+from .known_warps import KnownWarps
 from .loop import Outcome, Training
 from .phases import Phase, planned
 from .prepare import Preparation, check_size, default_cache
@@ -51,7 +52,7 @@ class Request:
         device: ``"cpu"`` or ``"cuda"``.
         devices: Processes, one per device.
         threads: Of each process.
-        command: As typed, for the card.
+        command: As typed; the card has those of the whole run.
     """
 
     method: str
@@ -88,6 +89,7 @@ def train(request: Request) -> Outcome:
     _claim(request, fabric)
     described = None if data == SHAPES else read_description(Path(data))
     source, data_set = _source(config, method, described, request, fabric)
+    _check_sample(config, method, source)
     _write_settings(request.folder, config, data_set, fabric)
     training = Training(
         config, method, source, fabric, request.folder, resume=request.resume, minutes=request.minutes
@@ -134,7 +136,9 @@ def _settled(request: Request) -> Config:
     if request.steps is not None and phases:
         phases = (*phases[:-1], {**phases[-1], "steps": request.steps})
     training = replace(config.training, **changed)
-    return replace(config, training=training, phases=phases, run={"data": data, "synth": synth})
+    commands = [*config.run.get("commands", []), shlex.join(request.command)]
+    run = {"data": data, "synth": synth, "commands": commands}
+    return replace(config, training=training, phases=phases, run=run)
 
 
 def _fabric(request: Request, config: Config) -> Fabric:
@@ -196,6 +200,18 @@ def _check(config: Config, method: methods.Method, world: int) -> None:
             )
 
 
+def _check_sample(config: Config, method: methods.Method, source: Source) -> None:
+    """The data have what the loss compares."""
+    sample = source.sample(config.training.seed, 0, 0)
+    missing = sorted(name for name in method.needs() if getattr(sample, name) is None)
+    if missing:
+        raise InputError(
+            CODE,
+            f"The loss of {config.method!r} needs {' and '.join(missing)}, which the data do not have. Name "
+            "them in the description of the data, or choose another loss in [settings].",
+        )
+
+
 def _claim(request: Request, fabric: Fabric) -> None:
     """The run folder is new, or holds the run to resume."""
     folder = request.folder
@@ -233,6 +249,8 @@ def _source(
     _prepare(data_set, planned(config, method.phases), fabric)
     if description.kind == "labels":
         return Synthetic(config, method.dims, data_set, fabric.device), data_set
+    if config.warp.largest_vox[1] > 0:
+        return KnownWarps(data_set.source(), config.warp), data_set
     return data_set.source(), data_set
 
 
@@ -296,7 +314,7 @@ def _facts(
         people=people,
         parameters=sum(parameter.numel() for parameter in method.parameters()),
         dims=method.dims,
-        command=shlex.join(request.command),
+        commands=config.run["commands"],
         machine=machine(request.device, request.devices, torch.get_num_threads()),
         outcome=outcome,
     )

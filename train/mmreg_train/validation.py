@@ -31,7 +31,8 @@ def validate(method: Method, batches: Iterable[Batch]) -> dict[str, float]:
 
     Returns:
         By name: the terms of the loss, ``folded_percent``, ``label_dice`` and, before it,
-        ``label_dice_before``; for rigid motions ``surface_error_mm`` and ``surface_error_before_mm``.
+        ``label_dice_before``; where the truth is known ``endpoint_vox`` and ``endpoint_vox_before``; for
+        rigid motions ``surface_error_mm`` and ``surface_error_before_mm``.
     """
     sums: dict[str, float] = defaultdict(float)
     counts: dict[str, int] = defaultdict(int)
@@ -67,6 +68,17 @@ def folded_percent(displacement: Tensor) -> float:
     return float(100 * max(counts) / (d * h * w))
 
 
+def endpoint_error(displacement: Tensor, batch: Batch) -> float:
+    """Mean distance in voxels to the true displacement, where the fixed scan has a label other than 0.
+
+    Without labels it is the mean over all voxels.
+    """
+    assert batch.displacement is not None
+    distance = (displacement - batch.displacement).float().norm(dim=1)
+    inside = torch.ones_like(distance) if batch.fixed_label is None else batch.fixed_label > 0
+    return float((distance * inside).sum() / inside.sum().clamp(min=1))
+
+
 @torch.no_grad()
 def _scores(method: Method, batch: Batch) -> dict[str, float]:
     output = in_float32(method(batch.fixed, batch.moving))
@@ -77,6 +89,10 @@ def _scores(method: Method, batch: Batch) -> dict[str, float]:
         return found
     displacement = method.displacement(output)
     found["folded_percent"] = folded_percent(displacement)
+    if batch.displacement is not None:
+        still = torch.zeros_like(displacement)
+        found["endpoint_vox"] = endpoint_error(displacement, batch)
+        found["endpoint_vox_before"] = endpoint_error(still, batch)
     if batch.fixed_label is not None and batch.moving_label is not None:
         before = mean_dice(batch.fixed_label, batch.moving_label)
         after = mean_dice(batch.fixed_label, warp_labels(batch.moving_label, displacement))

@@ -13,6 +13,9 @@ from torch.nn import functional
 class WindowBlock(nn.Module):
     """Window attention and a two-layer perceptron, each after a normalisation and added; (B, D, H, W, C).
 
+    With ``asking``, features of the same shape, the voxels of those ask and the voxels of ``features``
+    answer: cross attention, both through one normalisation and one projection.
+
     Args:
         channels: Width of the features.
         heads: Attention heads; they divide the channels.
@@ -32,24 +35,31 @@ class WindowBlock(nn.Module):
             nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels)
         )
 
-    def forward(self, features: Tensor) -> Tensor:
-        features = features + self._kept(self._attended(self.norm(features)))
+    def forward(self, features: Tensor, asking: Tensor | None = None) -> Tensor:
+        normal = self.norm(features), None if asking is None else self.norm(asking)
+        features = features + self._kept(self._attended(*normal))
         return features + self._kept(self.perceptron(self.perceptron_norm(features)))
 
-    def _attended(self, features: Tensor) -> Tensor:
+    def _attended(self, features: Tensor, asking: Tensor | None) -> Tensor:
         size = features.shape[1:4]
-        missing = [-n % w for n, w in zip(size, self.window, strict=True)]
-        padded = functional.pad(features, (0, 0, 0, missing[2], 0, missing[1], 0, missing[0]))
-        extent = padded.shape[1:4]
+        extent = whole(size, self.window)
         mask = None
         if any(self.shift):
-            padded = padded.roll([-s for s in self.shift], (1, 2, 3))
             mask = neighbourhood_mask(extent, self.window, self.shift, features.device)
-        windows = self.attention(partition(padded, self.window), mask)
-        joined = join(windows, self.window, extent)
+        asked = None if asking is None else self._windows(asking)
+        joined = join(self.attention(self._windows(features), mask, asked), self.window, extent)
         if any(self.shift):
             joined = joined.roll(self.shift, (1, 2, 3))
         return joined[:, : size[0], : size[1], : size[2]]
+
+    def _windows(self, features: Tensor) -> Tensor:
+        """Padded to whole windows, moved, and cut into them."""
+        size = features.shape[1:4]
+        missing = [padded - n for padded, n in zip(whole(size, self.window), size, strict=True)]
+        padded = functional.pad(features, (0, 0, 0, missing[2], 0, missing[1], 0, missing[0]))
+        if any(self.shift):
+            padded = padded.roll([-s for s in self.shift], (1, 2, 3))
+        return partition(padded, self.window)
 
     def _kept(self, branch: Tensor) -> Tensor:
         """Stochastic depth (Huang et al., ECCV 2016)."""
@@ -73,11 +83,17 @@ class WindowAttention(nn.Module):
         self.qkv = nn.Linear(channels, 3 * channels, bias=False)
         self.project = nn.Linear(channels, channels)
 
-    def forward(self, windows: Tensor, mask: Tensor | None) -> Tensor:
-        """``windows`` (B, windows, voxels, C); ``mask`` (windows, voxels, voxels), True: may look."""
-        batch, count, voxels, channels = windows.shape
-        qkv = self.qkv(windows).view(batch, count, voxels, 3, self.heads, channels // self.heads)
-        query, key, value = qkv.permute(3, 0, 1, 4, 2, 5).unbind(0)
+    def forward(self, windows: Tensor, mask: Tensor | None, asking: Tensor | None = None) -> Tensor:
+        """``windows`` (B, windows, voxels, C); ``mask`` (windows, voxels, voxels), True: may look.
+
+        ``asking``: windows of what asks, if it is not ``windows`` itself.
+        """
+        voxels, channels = windows.shape[2:]
+        if asking is None:
+            query, key, value = self._heads(self.qkv(windows), 3)
+        else:
+            (query,) = self._heads(functional.linear(asking, self.qkv.weight[:channels]), 1)
+            key, value = self._heads(functional.linear(windows, self.qkv.weight[channels:]), 2)
         bias = self.table[self.positions].view(voxels, voxels, self.heads).permute(2, 0, 1)[None, None]
         if mask is not None:
             bias = bias.masked_fill(~mask[None, :, None], -100.0)
@@ -85,6 +101,18 @@ class WindowAttention(nn.Module):
         mixed = (scores.softmax(-1) @ value).transpose(2, 3).flatten(3)
         result: Tensor = self.project(mixed)
         return result
+
+    def _heads(self, projected: Tensor, parts: int) -> tuple[Tensor, ...]:
+        """(B, windows, voxels, parts * C) as ``parts`` of (B, windows, heads, voxels, C of a head)."""
+        batch, count, voxels, channels = projected.shape
+        cut = projected.view(batch, count, voxels, parts, self.heads, channels // (parts * self.heads))
+        taken: tuple[Tensor, ...] = cut.permute(3, 0, 1, 4, 2, 5).unbind(0)
+        return taken
+
+
+def whole(size: Sequence[int], window: Sequence[int]) -> list[int]:
+    """The least size of whole windows; exporters follow this arithmetic, and not that of a remainder."""
+    return [(n + w - 1) // w * w for n, w in zip(size, window, strict=True)]
 
 
 def partition(features: Tensor, window: Sequence[int]) -> Tensor:

@@ -22,6 +22,9 @@ LEARNING = "learning"  # the kind of outputs before the last phase of a training
 
 _METHODS = {
     "attention_reg": ("mmreg_train.methods.attention_reg", "AttentionReg"),
+    "innreg": ("mmreg_train.methods.innreg", "InnReg"),
+    "ldm_morph": ("mmreg_train.methods.ldm_morph", "LdmMorph"),
+    "llm_morph": ("mmreg_train.methods.llm_morph", "LlmMorph"),
     "masr": ("mmreg_train.methods.masr", "Masr"),
     "transmorph": ("mmreg_train.methods.transmorph", "TransMorph"),
     "voxelmorph": ("mmreg_train.methods.voxelmorph", "VoxelMorph"),
@@ -92,6 +95,7 @@ class Method(nn.Module):
     Attributes:
         name: The name that ``create`` knows.
         settings: The keyword arguments that ``create`` was given; with them it builds the same method again.
+        resolved: Settings that stand in place of those given, so that it does without the files they named.
         dims: 2 or 3.
         output_kind: The kind of every ``Output``.
         channels: Channels of the exported output.
@@ -99,6 +103,8 @@ class Method(nn.Module):
         integration_steps: Squarings of a velocity; 0 for every other kind.
         multiple: Sizes of the input must be multiples of this.
         window: The one grid that the network takes, around an organ; None takes any grid.
+        traced: Of so many multiples is the first axis of what the exporter follows. A count of 1 that it
+            finds there, such as of windows, becomes a constant: it must find two or more.
         phases: What is trained one after the other, each with its own steps, loss and optimiser, by the names
             that ``enter`` knows; without any, everything is trained at once. The last is the registration.
     """
@@ -110,6 +116,7 @@ class Method(nn.Module):
     integration_steps: int = 0
     multiple: int = 16
     window: Window | None = None
+    traced: int = 2
 
     def __init__(self, dims: int) -> None:
         super().__init__()
@@ -118,6 +125,7 @@ class Method(nn.Module):
         self.dims = dims
         self.channels = dims
         self.settings: dict[str, Any] = {}
+        self.resolved: dict[str, Any] = {}
 
     def enter(self, phase: str) -> None:
         """Train ``phase`` from now on: what takes a gradient, what ``forward`` and ``loss`` give.
@@ -138,8 +146,12 @@ class Method(nn.Module):
         """Scalar terms by name, each before its weight; "total" is the weighted sum to minimise."""
         raise NotImplementedError
 
+    def needs(self) -> frozenset[str]:
+        """Fields of ``Batch`` that ``loss`` cannot do without, besides the images."""
+        return frozenset()
+
     def network(self) -> nn.Module:
-        """The part that is exported, with this method's weights.
+        """The part that is exported, with this method's weights: the same module until the mode is set again.
 
         ``forward(fixed, moving) -> (B, dims, ...)`` of a field, ``forward(image) -> (B, channels, ...)`` of a
         descriptor.
@@ -180,5 +192,5 @@ def create(name: str, **settings: Any) -> Method:
         raise ValueError(f"Method {name!r} was asked for; there are {', '.join(names())}.")
     module, attribute = _METHODS[name]
     method: Method = getattr(import_module(module), attribute)(**settings)
-    method.settings = dict(settings)
+    method.settings = {**settings, **method.resolved}
     return method

@@ -119,16 +119,20 @@ class FlowNetwork(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """Cells of two voxels along each axis to one of twice the channels; (B, D, H, W, C)."""
+    """Cells of two voxels along each axis to one of twice the channels; (B, D, H, W, C).
 
-    def __init__(self, channels: int) -> None:
+    In 2-D the first axis has one plane and keeps it.
+    """
+
+    def __init__(self, channels: int, dims: int = 3) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(8 * channels)
-        self.reduce = nn.Linear(8 * channels, 2 * channels, bias=False)
+        self.planes = 2 if dims == 3 else 1
+        self.norm = nn.LayerNorm(2**dims * channels)
+        self.reduce = nn.Linear(2**dims * channels, 2 * channels, bias=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        batch, depth, height, width, channels = features.shape
-        cells = features.view(batch, depth // 2, 2, height // 2, 2, width // 2, 2, channels)
+        (batch, depth, height, width, channels), planes = features.shape, self.planes
+        cells = features.view(batch, depth // planes, planes, height // 2, 2, width // 2, 2, channels)
         cells = cells.permute(0, 1, 3, 5, 6, 4, 2, 7).flatten(4)
         merged: Tensor = self.reduce(self.norm(cells))
         return merged
@@ -137,10 +141,11 @@ class PatchMerging(nn.Module):
 class ConvBlock(nn.Module):
     """Convolution over 3 voxels, instance normalisation, leaky rectifier."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, dims: int = 3) -> None:
         super().__init__()
-        self.convolution = nn.Conv3d(inputs, outputs, 3, padding=1, bias=False)
-        self.norm = nn.InstanceNorm3d(outputs)
+        convolution = nn.Conv3d if dims == 3 else nn.Conv2d
+        self.convolution = convolution(inputs, outputs, 3, padding=1, bias=False)
+        self.norm = nn.InstanceNorm3d(outputs) if dims == 3 else nn.InstanceNorm2d(outputs)
 
     def forward(self, features: Tensor) -> Tensor:
         return functional.leaky_relu(self.norm(convolve(self.convolution, features)), 0.01)

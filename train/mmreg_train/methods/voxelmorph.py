@@ -21,14 +21,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmreg_train.layers import downsample
-from mmreg_train.layers.convolve import convolve
+from mmreg_train.layers.conv_block import ConvBlock
 from mmreg_train.layers.cost_volume import cost_volume
 from mmreg_train.losses import mind_ssc
 from mmreg_train.objective import FieldMethod, Objective
 
 ENCODER = (16, 32, 32, 32)
 DECODER = (32, 32, 32, 32, 32, 16, 16)
-SLOPE = 0.2  # of the rectifiers below 0
 
 
 class VoxelMorph(FieldMethod):
@@ -195,21 +194,6 @@ class MatchingNetwork(UNet):
             costs = [cost_volume(features[0], features[1], reach) for reach in self.REACHES]
             volumes.append(self.SCALE * torch.cat(costs, dim=1))
         return super().forward(*volumes)
-
-
-class ConvBlock(nn.Module):
-    """Convolution over 3 voxels and a leaky rectifier."""
-
-    def __init__(self, dims: int, inputs: int, outputs: int) -> None:
-        super().__init__()
-        convolution = nn.Conv3d if dims == 3 else nn.Conv2d
-        self.convolution = convolution(inputs, outputs, 3, padding=1)
-        # torch's own start lets the signal fade from layer to layer (He et al., ICCV 2015)
-        nn.init.kaiming_normal_(self.convolution.weight, SLOPE)
-        nn.init.zeros_(self.convolution.bias)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return functional.leaky_relu(convolve(self.convolution, features), SLOPE)
 
 
 def _blocks(dims: int, inputs: int, widths: Sequence[int]) -> list[ConvBlock]:

@@ -1,0 +1,25 @@
+"""The step that U-Nets are made of."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmreg_train.layers.convolve import convolve
+
+SLOPE = 0.2  # of the rectifiers below 0
+
+
+class ConvBlock(nn.Module):
+    """Convolution over 3 voxels, at every ``stride``-th, and a leaky rectifier."""
+
+    def __init__(self, dims: int, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__()
+        convolution = nn.Conv3d if dims == 3 else nn.Conv2d
+        self.convolution = convolution(inputs, outputs, 3, stride=stride, padding=1)
+        # torch's own start lets the signal fade from layer to layer (He et al., ICCV 2015)
+        nn.init.kaiming_normal_(self.convolution.weight, SLOPE)
+        nn.init.zeros_(self.convolution.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return functional.leaky_relu(convolve(self.convolution, features), SLOPE)

@@ -1,0 +1,162 @@
+"""The second training: which noise was added to a latent.
+
+Denoising diffusion (Ho et al., NeurIPS 2020) with the U-Net of Dhariwal and Nichol, "Diffusion models beat
+GANs on image synthesis", NeurIPS 2021. Published size: 22,409,537 weights, of which the 6,067,392 of
+``UNetEncoder`` are needed for registration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmreg_train.methods.ldm_morph.blocks import Conv, ResBlock, SelfAttention, Up, sinusoids
+
+EPS = 1e-5  # of the normalisations
+STEPS = 1000
+BETAS = (0.0015, 0.0195)  # variances of the first and of the last step; their roots lie evenly between
+
+
+@dataclass(frozen=True)
+class DiffusionSize:
+    """Widths and depths.
+
+    Attributes:
+        width: Channels on the grid of the latent.
+        multipliers: Of the width on each grid.
+        blocks: Residual blocks on each grid on the way down; one more on the way up.
+        head_channels: Of an attention head. All grids but the finest have attention.
+        channels: Of the latent.
+        groups: Of the normalisations.
+    """
+
+    width: int = 64
+    multipliers: Sequence[int] = (1, 2, 3, 4)
+    blocks: int = 2
+    head_channels: int = 32
+    channels: int = 1
+    groups: int = 32
+
+    def __post_init__(self) -> None:
+        wrong = [n for n in self.widths if n % self.groups] + [
+            n for n in self.widths[1:] if n % self.head_channels
+        ]
+        if wrong or self.width % 2:
+            raise ValueError(
+                "The width of the U-Net is even, its groups divide every width, and head_channels all but "
+                f"the first; found widths={self.widths}, groups={self.groups}, "
+                f"head_channels={self.head_channels}."
+            )
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels on each grid."""
+        return [self.width * m for m in self.multipliers]
+
+    @property
+    def passed(self) -> list[int]:
+        """Channels of each of the features of ``UNetEncoder``."""
+        widths = self.widths
+        before = [self.width, *widths[:-1]]
+        return [
+            n for first, width in zip(before, widths, strict=True) for n in (first, *[width] * self.blocks)
+        ]
+
+
+class Step(nn.Module):
+    """A residual block with a shift, attention or none, and a resize or none."""
+
+    def __init__(
+        self, dims: int, inputs: int, outputs: int, size: DiffusionSize, attends: bool, up: bool = False
+    ) -> None:
+        super().__init__()
+        time = 4 * size.width
+        self.block = ResBlock(dims, inputs, outputs, size.groups, EPS, time, blank=True)
+        heads = outputs // size.head_channels
+        self.attention = (
+            SelfAttention(outputs, heads, size.groups, EPS, blank=True) if attends else nn.Identity()
+        )
+        self.up = Up(dims, outputs) if up else nn.Identity()
+
+    def forward(self, features: Tensor, shift: Tensor) -> Tensor:
+        result: Tensor = self.up(self.attention(self.block(features, shift)))
+        return result
+
+
+class UNetEncoder(nn.Module):
+    """The way down: a latent (B, channels, ...) to features on grids of factor 1, 2, 4 and so on."""
+
+    def __init__(self, dims: int, size: DiffusionSize) -> None:
+        super().__init__()
+        self.width = size.width
+        time = 4 * size.width
+        self.time = nn.Sequential(nn.Linear(size.width, time), nn.SiLU(), nn.Linear(time, time))
+        self.blocks = nn.ModuleList([Conv(dims, size.channels, size.width)])
+        inputs = size.width
+        for level, width in enumerate(size.widths):
+            if level:
+                self.blocks.append(Conv(dims, inputs, inputs, stride=2))
+            for _ in range(size.blocks):
+                self.blocks.append(Step(dims, inputs, width, size, attends=level > 0))
+                inputs = width
+
+    def embedding(self, steps: Tensor) -> Tensor:
+        """(B, 4 width) of time steps (B,), counted from 0."""
+        embedded: Tensor = self.time(sinusoids(steps, self.width))
+        return embedded
+
+    def shifts(self, embedding: Tensor) -> list[Tensor]:
+        """What the residual blocks add, in their order, (B, channels) each."""
+        return [block.block.shift(embedding) for block in self.blocks if isinstance(block, Step)]
+
+    def forward(self, latent: Tensor, shifts: Sequence[Tensor]) -> list[Tensor]:
+        """All features, in order; those of one grid after each other."""
+        features, found, left = latent, [], list(shifts)
+        for block in self.blocks:
+            features = block(features, left.pop(0)) if isinstance(block, Step) else block(features)
+            found.append(features)
+        return found
+
+
+class UNetDecoder(nn.Module):
+    """The way up: the features of the encoder to the noise in its input."""
+
+    def __init__(self, dims: int, size: DiffusionSize) -> None:
+        super().__init__()
+        widths, passed = size.widths, size.passed
+        inputs = widths[-1]
+        middle = [Step(dims, inputs, inputs, size, attends) for attends in (True, False)]
+        self.middle, self.up = nn.ModuleList(middle), nn.ModuleList()
+        for level in reversed(range(len(widths))):
+            for block in range(size.blocks + 1):
+                up = level > 0 and block == size.blocks
+                self.up.append(Step(dims, inputs + passed.pop(), widths[level], size, level > 0, up))
+                inputs = widths[level]
+        self.norm = nn.GroupNorm(size.groups, inputs, EPS)
+        self.head = Conv(dims, inputs, size.channels, blank=True)
+
+    def forward(self, features: Sequence[Tensor], embedding: Tensor) -> Tensor:
+        found, left = features[-1], list(features)
+        for step in self.middle:
+            found = step(found, step.block.shift(embedding))
+        for step in self.up:
+            found = step(torch.cat([found, left.pop()], dim=1), step.block.shift(embedding))
+        noise: Tensor = self.head(functional.silu(self.norm(found)))
+        return noise
+
+
+def kept_share() -> Tensor:
+    """(STEPS,) float64: how much of the variance of a latent is left at each step, "alpha bar"."""
+    first, last = BETAS
+    betas = torch.linspace(first**0.5, last**0.5, STEPS, dtype=torch.float64, device="cpu") ** 2
+    return torch.cumprod(1 - betas, dim=0)
+
+
+def noised(latent: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
+    """The latents (B, C, ...) at time steps (B,): ``sqrt(kept) latent + sqrt(1 - kept) noise``."""
+    kept = kept_share().to(latent.device)[steps].float().view(-1, *(1,) * (latent.dim() - 1))
+    return kept.sqrt() * latent + (1 - kept).sqrt() * noise

@@ -1,0 +1,207 @@
+"""LDM-Morph as a method: three trainings, their losses, and what is exported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmreg_train import losses
+from mmreg_train.layers import warp
+from mmreg_train.methods import LEARNING, Batch, Method, Output
+from mmreg_train.methods.ldm_morph.autoencoder import AutoencoderSize, Decoder, edge_difference
+from mmreg_train.methods.ldm_morph.diffusion import STEPS, DiffusionSize, UNetDecoder, noised
+from mmreg_train.methods.ldm_morph.features import FrozenFeatures
+from mmreg_train.methods.ldm_morph.registration import PATCH, RegistrationNetwork, RegistrationSize
+
+
+class LdmMorph(Method):
+    """The autoencoder, the denoising U-Net and the registration network, with their losses.
+
+    Args:
+        dims: 2, as published, or 3.
+        output: "displacement", as published, or "velocity": a diffeomorphism.
+        integration_steps: Squarings of the velocity.
+        beta: Weight of the mean squared difference of the images; 1 - beta is that of their latents.
+        smoothness: Weight of the squared gradient of the field, in voxels per voxel.
+        latent_gradient: The term of the latents moves the field. The released trainer cuts its gradient off.
+        noise_seed: Of the constant noise in the latents that the features are taken from; None is none.
+        edges: Weight of ``edge_difference`` in what the autoencoder learns from.
+        autoencoder_width, autoencoder_multipliers, autoencoder_blocks, autoencoder_attention,
+            latent_channels, codes: See ``AutoencoderSize``.
+        diffusion_width, diffusion_multipliers, diffusion_blocks, head_channels: See ``DiffusionSize``.
+        groups: Of all group normalisations.
+        width, depths, heads, cross_heads, window, drop_path: See ``RegistrationSize``. There are as many
+            grids as ``diffusion_multipliers``.
+
+    Raises:
+        ValueError: A setting has a value that is not among the above.
+    """
+
+    name = "ldm_morph"
+    phases = ("autoencoder", "diffusion", "registration")
+
+    def __init__(
+        self,
+        dims: int = 2,
+        output: str = "displacement",
+        integration_steps: int = 7,
+        beta: float = 0.6,
+        smoothness: float = 0.01,
+        latent_gradient: bool = True,
+        noise_seed: int | None = None,
+        edges: float = 1.0,
+        autoencoder_width: int = 128,
+        autoencoder_multipliers: Sequence[int] = (1, 2, 4),
+        autoencoder_blocks: int = 2,
+        autoencoder_attention: bool = True,
+        latent_channels: int = 1,
+        codes: int = 16_384,
+        diffusion_width: int = 64,
+        diffusion_multipliers: Sequence[int] = (1, 2, 3, 4),
+        diffusion_blocks: int = 2,
+        head_channels: int = 32,
+        groups: int = 32,
+        width: int = 64,
+        depths: Sequence[int] = (2, 2, 4, 2),
+        heads: Sequence[int] = (4, 4, 8, 8),
+        cross_heads: int = 4,
+        window: int = 7,
+        drop_path: float = 0.3,
+    ) -> None:
+        super().__init__(dims)
+        if output not in ("velocity", "displacement"):
+            raise ValueError(f"LDM-Morph gives a 'velocity' or a 'displacement'; found output={output!r}.")
+        if not 0 <= beta <= 1:
+            raise ValueError(f"beta is a share from 0 to 1; found beta={beta!r}.")
+        if len(diffusion_multipliers) != len(depths):
+            raise ValueError(
+                "The registration network has the grids of the U-Net; found "
+                f"diffusion_multipliers={tuple(diffusion_multipliers)}, depths={tuple(depths)}."
+            )
+        self.output_kind = output
+        self.integration_steps = integration_steps if output == "velocity" else 0
+        self.multiple = PATCH * 2 ** (len(depths) - 1)
+        self.traced = window + 1  # voxels of the coarsest grid: two windows
+        self.beta, self.smoothness, self.edges = beta, smoothness, edges
+        self.latent_gradient = latent_gradient
+        coded = AutoencoderSize(
+            autoencoder_width,
+            autoencoder_multipliers,
+            autoencoder_blocks,
+            autoencoder_attention,
+            latent_channels,
+            codes,
+            groups,
+        )
+        denoised = DiffusionSize(
+            diffusion_width, diffusion_multipliers, diffusion_blocks, head_channels, latent_channels, groups
+        )
+        size = RegistrationSize(width, depths, heads, cross_heads, window, drop_path)
+        features = FrozenFeatures(dims, coded, denoised, noise_seed)
+        self.flow = FlowNetwork(features, RegistrationNetwork(dims, size, features.channels))
+        self.decoder, self.unet_decoder = Decoder(dims, coded), UNetDecoder(dims, denoised)
+        self.phase = ""
+        self.enter(self.phases[-1])
+
+    def enter(self, phase: str) -> None:
+        super().enter(phase)
+        self.phase = phase
+        features = self.flow.features
+        trained: dict[str, tuple[nn.Module, ...]] = {
+            "autoencoder": (features.encoder, self.decoder),
+            "diffusion": (features.unet, self.unet_decoder),
+            "registration": (self.flow.registration,),
+        }
+        self.requires_grad_(False)
+        for module in trained[phase]:
+            module.requires_grad_(True)
+        features.fold()
+
+    def forward(self, fixed: Tensor, moving: Tensor) -> Output:
+        """The field; in the first phases pairs: images and the term of the codes, found and true noise."""
+        if self.phase == "autoencoder":
+            return Output(LEARNING, self._coded(torch.cat([fixed, moving])))
+        if self.phase == "diffusion":
+            return Output(LEARNING, self._denoised(torch.cat([fixed, moving])))
+        return Output(self.output_kind, self.flow(fixed, moving))
+
+    def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+        if self.phase == "registration":
+            return self._registration_loss(batch, output)
+        assert isinstance(output.value, tuple)
+        first, second = output.value
+        if self.phase == "diffusion":
+            noise = losses.mse(first, second)
+            return {"noise": noise, "total": noise}
+        images = torch.cat([batch.fixed, batch.moving])
+        terms = {
+            "image": functional.l1_loss(first, images),
+            "edges": edge_difference(first, images),
+            "codes": second,
+        }
+        return {**terms, "total": terms["image"] + self.edges * terms["edges"] + terms["codes"]}
+
+    def network(self) -> nn.Module:
+        """Both images to the field, the frozen model within."""
+        return self.flow
+
+    def _registration_loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+        """Equation of the paper's hierarchical loss: images, their latents, and the field's gradient."""
+        assert isinstance(output.value, Tensor)
+        warped = warp(batch.moving, self.displacement(output))
+        terms = {
+            "image": losses.mse(batch.fixed, warped),
+            "latent": self._latent_difference(batch.fixed, warped),
+            "smoothness": losses.squared_gradient(output.value),
+        }
+        total = self.beta * terms["image"] + (1 - self.beta) * terms["latent"]
+        return {**terms, "total": total + self.smoothness * terms["smoothness"]}
+
+    def _latent_difference(self, fixed: Tensor, warped: Tensor) -> Tensor:
+        encoder = self.flow.features.encoder
+        with torch.no_grad():
+            latent = encoder(fixed)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.latent_gradient):
+            return losses.mse(latent, encoder(warped))
+
+    def _coded(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images as the autoencoder gives them back, half of them mirrored on the way, and a scalar."""
+        mirrored = self._drawn(torch.rand, images.shape[:1], images) < (0.5 if self.training else 0)
+        mirrored = mirrored.view(-1, *(1,) * (images.dim() - 1))
+        latent = self.flow.features.encoder(torch.where(mirrored, images.flip(-1), images))
+        found, term = self.decoder(latent)
+        return torch.where(mirrored, found.flip(-1), found), term
+
+    def _denoised(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The noise that the U-Net finds in latents of any time step, and the true one."""
+        features = self.flow.features
+        latent = features.encoder(images).float()
+        steps = (self._drawn(torch.rand, images.shape[:1], images) * STEPS).long()
+        noise = self._drawn(torch.randn, latent.shape, images)
+        embedding = features.unet.embedding(steps)
+        passed = features.unet(noised(latent, noise, steps), features.unet.shifts(embedding))
+        return self.unet_decoder(passed, embedding), noise
+
+    def _drawn(self, draw: Callable[..., Tensor], shape: Sequence[int], like: Tensor) -> Tensor:
+        """Numbers of torch's generator; in evaluation the same ones every time."""
+        if self.training:
+            return draw(*shape, device=like.device)
+        return draw(*shape, generator=torch.Generator().manual_seed(0)).to(like.device)
+
+
+class FlowNetwork(nn.Module):
+    """Two images (B, 1, ...) to a field (B, dims, ...) in voxels, at most half the image along each axis."""
+
+    def __init__(self, features: FrozenFeatures, registration: RegistrationNetwork) -> None:
+        super().__init__()
+        self.features, self.registration = features, registration
+
+    def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
+        pair = torch.cat([moving, fixed], dim=1)
+        found = functional.softsign(self.registration(pair, self.features(fixed, moving)))
+        reach = [(n - 1) / 2 for n in fixed.shape[2:]]
+        parts = [part * half for part, half in zip(found.split(1, dim=1), reach, strict=True)]
+        return torch.cat(parts, dim=1)

@@ -1,0 +1,155 @@
+"""LLM-Morph: tokens of a convolutional pyramid go through frozen layers of a language model and come back as
+features, from which a field is refined from coarse to fine.
+
+Ma, Wang, Ning, He, Sebe, Lepri, "Large language models for multimodal deformable image registration", 2024
+(arXiv 2408.10703). There is no code of the authors; what the abstract and the feature figure of their
+repository show is kept: a convolutional encoder of five levels for both images, two encoding blocks (an
+adapter, then decoder layers of a language model, frozen, with LoRA), four more adapters to 1/32, 1/16, 1/8
+and 1/4 of the resolution, a field at each of them.
+
+Decisions of this house, where the source is silent: the tokens of both images are one sequence, moving first,
+so that attention can compare them; an adapter into the language model is two linear maps with a bottleneck;
+widths; every step finds what is added to the field in voxels of the full grid, so that no grid learns faster
+than another; the field of the finest grid is put on the half grid, linearly, which the runtime serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmreg_train.layers import downsample, integrate, upsample, warp
+from mmreg_train.methods import Batch, Output
+from mmreg_train.methods.llm_morph.backbone import SHAPE, language_layers, merged
+from mmreg_train.methods.llm_morph.network import ADAPTERS, DECODER, ENCODER, FlowNetwork
+from mmreg_train.objective import IMAGE_TERMS, FieldMethod, Objective
+
+
+class LlmMorph(FieldMethod):
+    """The network with the loss it learns from.
+
+    Weights of a language model are parameters without a gradient, and checkpoints have them: ``settings`` of
+    a method whose backbone was a folder say "random" with the shape that was read, so that the folder is not
+    needed again.
+
+    Args:
+        dims: 2 or 3.
+        output: "displacement", or "velocity" (a diffeomorphism).
+        integration_steps: Squarings of the velocity, at the end and before each warp of features.
+        half: One more step at half resolution, of convolutions alone. The published finest field is at 1/4.
+        backbone: Where the language layers are from: "none" or None leaves them out and keeps the adapters,
+            "random" draws them in the shape of ``backbone_config``, else the path of a folder that
+            ``transformers.AutoModel`` reads, such as one of a causal language model. Any but "none" needs the
+            packages transformers and peft.
+        layers: Which layers of the folder; the first half is for the first block. Of "random" their number.
+        backbone_config: Shape of "random" and "none", as in ``config.json`` of transformers with
+            ``model_type``; None is ``SHAPE``. A folder brings its own.
+        origin: Where the weights of "random" really came from: a note that reading a folder leaves in
+            settings; it changes nothing.
+        causal: A token sees those before it, as in the language model; else all see all.
+        lora_rank, lora_alpha: Of LoRA on the maps to queries and values; rank 0 leaves it out.
+        most_tokens: Longest sequence: twice the voxels at 1/32 of the resolution.
+        adapter_width: Of the bottleneck between features and language.
+        encoder: Channels of the five levels.
+        adapters: Channels that come back from the language at 1/32, 1/16, 1/8 and 1/4, for each image.
+        decoder: Channels of the convolutions at these, and at 1/2 with ``half``.
+        coarse: Weight of the image term of every coarser field, at half resolution; without image term none.
+        image, dice, smoothness, dice_labels, known, labels: See ``Objective``.
+
+    Raises:
+        ValueError: A setting has a value that is not among the above, or a needed package is not there.
+    """
+
+    name = "llm_morph"
+    factor = 2
+    multiple = 32
+    flow: FlowNetwork
+
+    def __init__(
+        self,
+        dims: int = 3,
+        output: str = "displacement",
+        integration_steps: int = 7,
+        half: bool = False,
+        backbone: str | None = "random",
+        layers: Sequence[int] = (0, 1),
+        backbone_config: Mapping[str, Any] | None = None,
+        origin: str = "",  # noqa: ARG002 (kept in settings)
+        causal: bool = True,
+        lora_rank: int = 8,
+        lora_alpha: float = 16,
+        most_tokens: int = 2048,
+        adapter_width: int = 256,
+        encoder: Sequence[int] = ENCODER,
+        adapters: Sequence[int] = ADAPTERS,
+        decoder: Sequence[int] = DECODER,
+        coarse: float = 1.0,
+        image: str | None = "mind",
+        dice: float = 0.0,
+        smoothness: float = 1.0,
+        dice_labels: Sequence[int] | None = None,
+        known: float = 0.0,
+        labels: float = 0.0,
+    ) -> None:
+        super().__init__(dims)
+        if output not in ("velocity", "displacement"):
+            raise ValueError(f"LLM-Morph gives a 'velocity' or a 'displacement'; found output={output!r}.")
+        if not layers or len(layers) % 2:
+            raise ValueError(f"LLM-Morph shares its layers between two blocks; found layers={list(layers)}.")
+        if lora_rank < 0 or most_tokens < 2 or adapter_width < 1 or coarse < 0:
+            raise ValueError(
+                "LLM-Morph needs lora_rank and coarse >= 0, most_tokens >= 2 and adapter_width >= 1; "
+                f"found {lora_rank}, {coarse}, {most_tokens} and {adapter_width}."
+            )
+        self.output_kind = output
+        self.integration_steps = integration_steps if output == "velocity" else 0
+        self.coarse = coarse
+        chosen = None if dice_labels is None else tuple(dice_labels)
+        self.objective = Objective(image, dice, smoothness, chosen, known, labels)
+        self._merged: list[nn.Module] = []
+        self.register_load_state_dict_post_hook(_forget_merged)
+        shape, language = backbone_config or SHAPE, None
+        if backbone not in (None, "none"):
+            language = language_layers(backbone, layers, shape, causal, most_tokens, lora_rank, lora_alpha)
+            self.resolved = language.resolved
+        width = int(shape["hidden_size"]) if language is None else language.width
+        widths = tuple(encoder), tuple(adapters), tuple(decoder)
+        self.flow = FlowNetwork(dims, *widths, adapter_width, width, self.integration_steps, half)
+        if language is not None:
+            self.flow.insert(language.blocks, language.positions)
+
+    def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+        """The terms of ``Objective``, and ``coarse``: the image terms of the coarser fields, added up."""
+        terms = super().loss(batch, output)
+        if self.flow.coarser and self.coarse > 0 and self.objective.image is not None:
+            terms["coarse"] = self._of_coarser(batch, IMAGE_TERMS[self.objective.image])
+            terms["total"] = terms["total"] + self.coarse * terms["coarse"]
+        return terms
+
+    def _of_coarser(self, batch: Batch, image_term: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        fixed, moving = downsample(batch.fixed, 2), downsample(batch.moving, 2)
+        terms = []
+        for field, spacing in self.flow.coarser:
+            moved = upsample(integrate(field, self.integration_steps, spacing), spacing // 2)
+            terms.append(image_term(fixed, warp(moving, moved / 2)))
+        return torch.stack(terms).sum()
+
+    def network(self) -> nn.Module:
+        """The network of the field; in evaluation mode a copy with LoRA merged, until the mode is set."""
+        if self.training:
+            return self.flow
+        if not self._merged:
+            self._merged.append(merged(self.flow))
+        return self._merged[0]
+
+    def train(self, mode: bool = True) -> LlmMorph:
+        self._merged.clear()
+        super().train(mode)
+        return self
+
+
+def _forget_merged(method: LlmMorph, _keys: object) -> None:
+    method._merged.clear()
