@@ -249,7 +249,12 @@ def test_help_costs_no_torch():
 
 
 CONFIGS = sorted(configs_folder().glob("*.toml"))
-WEIGHTS = {"voxelmorph": 327_331, "voxelmorph_synth": 443_107, "innreg": 356_258 + 6_434_936}
+WEIGHTS = {
+    "attention_reg": 1_248_777,
+    "innreg": 356_258 + 6_434_936,
+    "voxelmorph": 327_331,
+    "voxelmorph_synth": 443_107,
+}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
