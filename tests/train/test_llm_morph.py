@@ -214,6 +214,24 @@ def test_coarser_fields_are_compared_while_it_learns():
     assert "coarse" not in method.loss(batch, method(batch.fixed, batch.moving))
 
 
+@pytest.mark.parametrize("output", ["displacement", "velocity"])
+def test_the_half_grid_compares_the_same_pair(output):
+    terms = {"image": "mse", "dice": 1.0, "coarse": 0.0, "smoothness": 1.0, "output": output}
+    full, half = (tiny("none", compare=compare, **terms).eval() for compare in (1, 2))
+    # a block of 16 voxels that lies 4 further: a shift is the same on both grids
+    y, x = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    label = ((y // 16 == 1) & (x // 16 == 2)).long()[None]
+    image = upsample(label[:, None, ::8, ::8].float(), 8)
+    batch = methods.Batch(image, image.roll(4, 3), label, label.roll(4, 2))
+    shift = torch.zeros(1, 2, 32, 32)
+    shift[:, 1] = 4
+    for value, dice in ((shift, 0), (0 * shift, 0.25)):
+        found = [each.loss(batch, methods.Output(output, value)) for each in (full, half)]
+        assert all(float(terms["dice"]) == pytest.approx(dice, abs=1e-3) for terms in found)
+        assert float(found[1]["image"]) == pytest.approx(float(found[0]["image"]), rel=0.1, abs=1e-4)
+        assert torch.equal(found[0]["smoothness"], found[1]["smoothness"])
+
+
 @pytest.mark.parametrize("lora_rank", [0, 4])
 def test_merged_lora_gives_what_it_gives_beside_the_weights(lora_rank):
     method = stirred(tiny(lora_rank=lora_rank)).eval()
@@ -286,6 +304,7 @@ def test_settings_that_cannot_be_used_are_refused(language, monkeypatch):
         ({"backbone": str(language[0]), "layers": [2, 3]}, "0 to 2"),
         ({"backbone_config": {"hidden_size": 8}}, "model_type"),
         ({"lora_rank": -1}, "found -1"),
+        ({"compare": 2, "known": 1.0}, "known=1.0"),
     ):
         with pytest.raises(ValueError, match=message):
             tiny(**settings)
