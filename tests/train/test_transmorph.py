@@ -1,5 +1,6 @@
 """TransMorph: the published counts of weights, its windows, and its export."""
 
+import numpy as np
 import pytest
 from onnx_parity import runs_alike
 
@@ -84,3 +85,18 @@ def test_exports_with_dynamic_sizes():
     method.flow.head.weight.data.normal_(0, 0.1)  # else the output is too small to compare
     sizes = [(32, 32, 64), (96, 32, 32)]
     runs_alike(method.network(), ("fixed", "moving"), sizes, atol=2e-4, step=32)  # norms amplify rounding
+
+
+def test_the_exported_network_takes_one_window_and_several():
+    """The exporter must not take the number of windows that it sees for a constant."""
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the exported network needs something to run it")
+    export_network = pytest.importorskip("mmreg_export.onnx").export_network
+    method = methods.create("transmorph", **TINY | {"window": (2, 3, 2)}).eval()
+    method.flow.head.weight.data.normal_(0, 0.1)
+    session = onnxruntime.InferenceSession(export_network(method), providers=["CPUExecutionProvider"])
+    for size in ((32, 32, 64), (96, 128, 32)):
+        images = [torch.rand(1, 1, *size) for _ in range(2)]
+        (found,) = session.run(None, dict(zip(("fixed", "moving"), (each.numpy() for each in images))))
+        with torch.no_grad():
+            expected = method.network()(*images).numpy()
+        np.testing.assert_allclose(found, expected, atol=2e-4)  # norms amplify rounding

@@ -61,6 +61,7 @@ class TransMorph(FieldMethod):
             )
         if any(channels % count for channels, count in zip(widths, heads, strict=True)):
             raise ValueError(f"Heads divide the widths {widths} of their stages; found heads={heads}.")
+        self.traced = max(window) + 1  # voxels of the coarsest grid: two windows
         self.flow = FlowNetwork(widths, depths, heads, window, drop_path)
         chosen = None if dice_labels is None else tuple(dice_labels)
         self.objective = Objective(image, dice, smoothness, chosen, known)
