@@ -69,7 +69,7 @@ $(DONE)/package: $(DONE)/wheel constraints.txt
 	@touch $@
 
 $(DONE)/dev: $(DONE)/package pyproject.toml
-	$(PIP) torch==2.13.0 "$$(echo dist/*.whl)[dev,train,export]"
+	$(PIP) torch==2.13.0 "$$(echo dist/*.whl)[dev,train,export,llm]"
 	@touch $@
 
 $(DONE)/bench: $(DONE)/dev

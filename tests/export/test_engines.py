@@ -1,5 +1,7 @@
 """Every method that can be exported becomes a TensorRT engine, in 2-D and 3-D, built here without a GPU."""
 
+from importlib.util import find_spec
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="export needs PyTorch")
@@ -27,7 +29,25 @@ LDM_MORPH = {
     "cross_heads": 2,
     "window": 3,
 }
+LLM_MORPH = {
+    "dims": 2,
+    "encoder": [4, 4, 8, 8, 8],
+    "adapters": [8, 4, 4, 4],
+    "decoder": [8, 8, 8, 8, 8],
+    "adapter_width": 8,
+    "backbone_config": {
+        "model_type": "llama",
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+    },
+}
 CASES = [
+    ("attention_reg", {"pooled": [2, 4, 4]}),
+    ("innreg", {"encoder": [8, 8], "decoder": [8, 8, 8], "blocks": 1, "width": 2, "kernel": 3}),
+    ("llm_morph", {**LLM_MORPH, "backbone": "none"}),
+    ("llm_morph", {**LLM_MORPH, "backbone": "random"}),
     ("ldm_morph", LDM_MORPH),
     ("voxelmorph", {"dims": 2, "encoder": [8, 8], "decoder": [8, 8, 8]}),
     ("voxelmorph", {"dims": 3, "encoder": [8, 8], "decoder": [8, 8, 8]}),
@@ -43,10 +63,12 @@ def test_no_method_is_left_out():
 
 @pytest.mark.parametrize(("name", "settings"), CASES)
 def test_an_engine_is_built_of_every_method(name, settings):
+    if settings.get("backbone") == "random" and not (find_spec("transformers") and find_spec("peft")):
+        pytest.skip("layers of language models need the extra llm")
     torch.manual_seed(1)
     method = methods.create(name, **settings).eval()
     model = export_network(method)
-    extents = (2 * method.multiple,) * method.dims
+    extents = (2 * method.multiple,) * method.dims if method.window is None else method.window.size
     for kind, data in (("fp32", model), ("fp16", precision.half(model))):
         made = build("tensorrt-rtx", data, kind, Profile.fixed(extents))
         assert sum(made.multiplying.values()) >= 3
