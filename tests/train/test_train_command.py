@@ -261,6 +261,9 @@ WEIGHTS = {
 def test_the_configurations_that_come_with_it_can_be_used(path):
     config = read_config(path)
     pytest.importorskip(f"mmreg_train.methods.{config.method}")
+    if config.method == "llm_morph":
+        for package in ("transformers", "peft"):
+            pytest.importorskip(package, reason="layers of language models need the extra llm")
     method = methods.create(config.method, **config.method_settings)
     assert config.spec.multiple % method.multiple == 0
     if path.stem.endswith("_synth"):

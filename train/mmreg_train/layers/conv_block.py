@@ -1,4 +1,4 @@
-"""The step that U-Nets are made of."""
+"""The steps that U-Nets are made of."""
 
 from __future__ import annotations
 
@@ -23,3 +23,16 @@ class ConvBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return functional.leaky_relu(convolve(self.convolution, features), SLOPE)
+
+
+class NormalisedConvBlock(nn.Module):
+    """Convolution over 3 voxels, instance normalisation, leaky rectifier."""
+
+    def __init__(self, inputs: int, outputs: int, dims: int = 3) -> None:
+        super().__init__()
+        convolution = nn.Conv3d if dims == 3 else nn.Conv2d
+        self.convolution = convolution(inputs, outputs, 3, padding=1, bias=False)
+        self.norm = nn.InstanceNorm3d(outputs) if dims == 3 else nn.InstanceNorm2d(outputs)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return functional.leaky_relu(self.norm(convolve(self.convolution, features)), 0.01)

@@ -153,3 +153,23 @@ def neighbourhood_mask(
         region = 3 * region + part.view(*(-1 if a == axis + 1 else 1 for a in range(5)))
     parts = partition(region, window)[0, :, :, 0]
     return parts[:, :, None] == parts[:, None, :]
+
+
+class PatchMerging(nn.Module):
+    """Cells of two voxels along each axis to one of twice the channels; (B, D, H, W, C).
+
+    In 2-D the first axis has one plane and keeps it.
+    """
+
+    def __init__(self, channels: int, dims: int = 3) -> None:
+        super().__init__()
+        self.planes = 2 if dims == 3 else 1
+        self.norm = nn.LayerNorm(2**dims * channels)
+        self.reduce = nn.Linear(2**dims * channels, 2 * channels, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        (batch, depth, height, width, channels), planes = features.shape, self.planes
+        cells = features.view(batch, depth // planes, planes, height // 2, 2, width // 2, 2, channels)
+        cells = cells.permute(0, 1, 3, 5, 6, 4, 2, 7).flatten(4)
+        merged: Tensor = self.reduce(self.norm(cells))
+        return merged

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmreg_train.layers import upsample
-from mmreg_train.layers.convolve import convolve
-from mmreg_train.layers.windows import WindowBlock
+from mmreg_train.layers.conv_block import NormalisedConvBlock
+from mmreg_train.layers.windows import PatchMerging, WindowBlock
 from mmreg_train.objective import FieldMethod, Objective
 
 
@@ -92,7 +92,7 @@ class FlowNetwork(nn.Module):
             self.stages.append(_stage(width, heads[stage], window, taken))
             self.norms.append(nn.LayerNorm(width))
         self.merges = nn.ModuleList(PatchMerging(width) for width in widths[:-1])
-        self.half_skip, self.full_skip = ConvBlock(2, first // 2), ConvBlock(2, head)
+        self.half_skip, self.full_skip = NormalisedConvBlock(2, first // 2), NormalisedConvBlock(2, head)
         outputs = (*widths[-2::-1], first // 2, head)
         self.up = nn.ModuleList(Up(a, b) for a, b in zip((widths[-1], *outputs[:-1]), outputs, strict=True))
         self.head = nn.Conv3d(head, 3, 3, padding=1)
@@ -119,45 +119,15 @@ class FlowNetwork(nn.Module):
         return encoded
 
 
-class PatchMerging(nn.Module):
-    """Cells of two voxels along each axis to one of twice the channels; (B, D, H, W, C).
-
-    In 2-D the first axis has one plane and keeps it.
-    """
-
-    def __init__(self, channels: int, dims: int = 3) -> None:
-        super().__init__()
-        self.planes = 2 if dims == 3 else 1
-        self.norm = nn.LayerNorm(2**dims * channels)
-        self.reduce = nn.Linear(2**dims * channels, 2 * channels, bias=False)
-
-    def forward(self, features: Tensor) -> Tensor:
-        (batch, depth, height, width, channels), planes = features.shape, self.planes
-        cells = features.view(batch, depth // planes, planes, height // 2, 2, width // 2, 2, channels)
-        cells = cells.permute(0, 1, 3, 5, 6, 4, 2, 7).flatten(4)
-        merged: Tensor = self.reduce(self.norm(cells))
-        return merged
-
-
-class ConvBlock(nn.Module):
-    """Convolution over 3 voxels, instance normalisation, leaky rectifier."""
-
-    def __init__(self, inputs: int, outputs: int, dims: int = 3) -> None:
-        super().__init__()
-        convolution = nn.Conv3d if dims == 3 else nn.Conv2d
-        self.convolution = convolution(inputs, outputs, 3, padding=1, bias=False)
-        self.norm = nn.InstanceNorm3d(outputs) if dims == 3 else nn.InstanceNorm2d(outputs)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return functional.leaky_relu(self.norm(convolve(self.convolution, features)), 0.01)
-
-
 class Up(nn.Module):
     """Twice the resolution, joined with a skip of ``outputs`` channels."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.first, self.second = ConvBlock(inputs + outputs, outputs), ConvBlock(outputs, outputs)
+        self.first, self.second = (
+            NormalisedConvBlock(inputs + outputs, outputs),
+            NormalisedConvBlock(outputs, outputs),
+        )
 
     def forward(self, features: Tensor, skip: Tensor) -> Tensor:
         joined = torch.cat([upsample(features, 2), skip], dim=1)

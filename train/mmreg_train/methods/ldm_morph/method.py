@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmreg_train import losses
 from mmreg_train.layers import warp
+from mmreg_train.losses import mse, squared_gradient
 from mmreg_train.methods import LEARNING, Batch, Method, Output
 from mmreg_train.methods.ldm_morph.autoencoder import AutoencoderSize, Decoder, edge_difference
 from mmreg_train.methods.ldm_morph.diffusion import STEPS, DiffusionSize, UNetDecoder, noised
@@ -134,7 +134,7 @@ class LdmMorph(Method):
         assert isinstance(output.value, tuple)
         first, second = output.value
         if self.phase == "diffusion":
-            noise = losses.mse(first, second)
+            noise = mse(first, second)
             return {"noise": noise, "total": noise}
         images = torch.cat([batch.fixed, batch.moving])
         terms = {
@@ -153,9 +153,9 @@ class LdmMorph(Method):
         assert isinstance(output.value, Tensor)
         warped = warp(batch.moving, self.displacement(output))
         terms = {
-            "image": losses.mse(batch.fixed, warped),
+            "image": mse(batch.fixed, warped),
             "latent": self._latent_difference(batch.fixed, warped),
-            "smoothness": losses.squared_gradient(output.value),
+            "smoothness": squared_gradient(output.value),
         }
         total = self.beta * terms["image"] + (1 - self.beta) * terms["latent"]
         return {**terms, "total": total + self.smoothness * terms["smoothness"]}
@@ -165,7 +165,7 @@ class LdmMorph(Method):
         with torch.no_grad():
             latent = encoder(fixed)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.latent_gradient):
-            return losses.mse(latent, encoder(warped))
+            return mse(latent, encoder(warped))
 
     def _coded(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images as the autoencoder gives them back, half of them mirrored on the way, and a scalar."""

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmreg_train.layers import upsample
+from mmreg_train.layers.conv_block import NormalisedConvBlock
 from mmreg_train.layers.convolve import convolve
-from mmreg_train.layers.windows import WindowBlock
-from mmreg_train.methods.transmorph import ConvBlock, PatchMerging
+from mmreg_train.layers.windows import PatchMerging, WindowBlock
 
 PATCH = 4  # voxels along each axis of what the pyramids start with
 CROSS_BLOCKS = 2
@@ -87,11 +87,13 @@ class RegistrationNetwork(nn.Module):
             CrossAttention(dims, width, size.cross_heads, size.window, rates) for width in widths
         )
         half = size.width // 2
-        self.half_skip = ConvBlock(2, half, dims)
+        self.half_skip = NormalisedConvBlock(2, half, dims)
         outputs = [*widths[-2::-1], half]
         skips = [*(2 * width for width in widths[-2::-1]), half]
         self.up = nn.ModuleList(
-            nn.Sequential(ConvBlock(above + skip, width, dims), ConvBlock(width, width, dims))
+            nn.Sequential(
+                NormalisedConvBlock(above + skip, width, dims), NormalisedConvBlock(width, width, dims)
+            )
             for above, skip, width in zip([widths[-1], *outputs[:-1]], skips, outputs, strict=True)
         )
         self.head = _convolution(dims)(half, dims, 3, padding=1)
