@@ -249,7 +249,7 @@ def scored(folder: Path, config: Config, data: Path) -> list[Result]:
     preparation = Preparation(
         config.spec, config.data.size, described.align, described.labels, default_cache()
     )
-    prepared = Prepared(tested, preparation, method.dims)
+    prepared = Prepared(tested, preparation)
     return [pair_scores(case.name, method, prepared.load(n), config) for n, case in enumerate(tested)]
 
 

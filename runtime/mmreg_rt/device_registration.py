@@ -12,7 +12,7 @@ from .checks import PADDING_BELOW, check_extremes, check_grids, check_overlap
 from .device_array import DeviceArray, is_on_device, located
 from .errors import InputError
 from .geometry import Grid
-from .registration import Outcome, Quality
+from .registration import Outcome, told
 from .transform import Affine, Rigid
 
 if TYPE_CHECKING:
@@ -123,12 +123,5 @@ def finished(
         array("deformation_mm"),
         fixed,
         moving,
-        Rigid(found["rigid"]) if align != "none" else None,
-        Affine(found["affine"]) if align == "affine" else None,
-        seconds={**seconds, **found["seconds"]},
-        quality=Quality(**found["quality"]),
-        degraded=found["degraded"],
-        finished=found["finished"],
-        settings=found["settings"],
-        warnings=warnings,
+        **told(found, seconds, warnings, align),
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import BackendUnavailable, InputError, RegistrationError
+from .manifest import FIELDS, RIGID
 from .preprocess import network_grid
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 BUNDLES = Path(__file__).parent / "bundles"  # those that come with the package, NAME.mmreg each
 SUFFIX = ".mmreg"
-FIELDS = ("displacement", "velocity")
-RIGID = "rigid"
 
 
 def built_in() -> list[str]:

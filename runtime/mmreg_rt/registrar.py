@@ -21,8 +21,8 @@ from .checks import CheckedPair, check_pair
 from .device import Device
 from .errors import Cancelled, InputError
 from .geometry import Volume
-from .registration import Quality, Registration
-from .transform import Affine, DisplacementField, Rigid
+from .registration import Registration, told
+from .transform import DisplacementField
 
 if TYPE_CHECKING:
     from .device_registration import DeviceRegistration
@@ -267,7 +267,7 @@ class Registrar:
 
     def _field_network(self, fixed: Grid, moving: Grid) -> Network:
         from .checks import check_grids
-        from .network import FIELDS
+        from .manifest import FIELDS
 
         network = self._network
         if network is None or network.manifest.output.kind not in FIELDS:
@@ -331,21 +331,13 @@ class Registrar:
         seconds: dict[str, float],
         warnings: tuple[str, ...],
     ) -> Registration:
-        grid, aligned = pair.fixed.grid, self._align != "none"
-        deformation = found["deformation_mm"]
+        grid, deformation = pair.fixed.grid, found["deformation_mm"]
         return Registration(
             warped=Volume(found["warped"], grid, pair.fixed.source),
             transform=DisplacementField(found["displacement_mm"], grid),
             inverse=DisplacementField(found["inverse_mm"], pair.moving.grid),
-            rigid=Rigid(found["rigid"]) if aligned else None,
-            affine=Affine(found["affine"]) if self._align == "affine" else None,
             deformation=None if deformation is None else DisplacementField(deformation, grid),
-            seconds={**seconds, **found["seconds"]},
-            quality=Quality(**found["quality"]),
-            degraded=found["degraded"],
-            finished=found["finished"],
-            settings=found["settings"],
-            warnings=warnings,
+            **told(found, seconds, warnings, self._align),
         )
 
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .transform import Affine, Rigid
+
 if TYPE_CHECKING:
     from .geometry import Volume
-    from .transform import Affine, DisplacementField, Rigid
+    from .transform import DisplacementField
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,29 @@ class Outcome:
     finished: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+
+def told(
+    found: Mapping[str, Any], seconds: Mapping[str, float], warnings: tuple[str, ...], align: str
+) -> dict[str, Any]:
+    """Of what the native pipeline found, all that is no array: by the names of ``Registration``.
+
+    Args:
+        found: By the pipeline.
+        seconds: Spent before it.
+        warnings: So far.
+        align: The linear part that was looked for.
+    """
+    return {
+        "rigid": None if align == "none" else Rigid(found["rigid"]),
+        "affine": Affine(found["affine"]) if align == "affine" else None,
+        "seconds": {**seconds, **found["seconds"]},
+        "quality": Quality(**found["quality"]),
+        "degraded": found["degraded"],
+        "finished": found["finished"],
+        "settings": found["settings"],
+        "warnings": warnings,
+    }
 
 
 @dataclass(frozen=True, eq=False)

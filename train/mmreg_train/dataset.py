@@ -50,7 +50,6 @@ class Prepared:
 
     cases: Sequence[Case]
     preparation: Preparation
-    dims: int
     crop: tuple[int, int, int] | None = None
 
     def load(self, number: int, where: Place | None = None) -> dict[str, Tensor]:
@@ -75,7 +74,7 @@ class Prepared:
 
     def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
         tensor = torch.from_numpy(array)
-        tensor = tensor[0] if self.dims == 2 else tensor
+        tensor = tensor[0] if self.preparation.dims == 2 else tensor
         return tensor[None, None] if tensor.is_floating_point() else tensor[None].long()
 
 
@@ -184,7 +183,7 @@ def open_data_set(
         first = min(cases, key=lambda case: case.name).scans
         preparation = replace(preparation, onto=first.get("scan", first.get("label")))
     train, val = (
-        Prepared([case for case in cases if case.name in set(splits.cases[part])], preparation, dims, crop)
+        Prepared([case for case in cases if case.name in set(splits.cases[part])], preparation, crop)
         for part in ("train", "val")
     )
     return DataSet(train, val, splits, description)

@@ -17,6 +17,12 @@ from mmreg_train.layers.neighbours import offset_pairs, shifts
 _TINY = 1e-7  # keeps logarithms and quotients of probabilities finite
 
 
+def labelled_mean(values: Tensor, label: Tensor | None) -> Tensor:
+    """Mean of ``values`` (B, ...) where the label map is not 0; of all without one."""
+    inside = torch.ones_like(values) if label is None else label > 0
+    return (values * inside).sum() / inside.sum().clamp(min=1)
+
+
 def mse(fixed: Tensor, warped: Tensor) -> Tensor:
     """Mean squared difference."""
     return torch.mean((fixed - warped) ** 2)

@@ -110,9 +110,8 @@ def _label_maps(batch: Batch, term: str) -> tuple[Tensor, Tensor]:
 
 def _distance_vox(batch: Batch, displacement: Tensor) -> Tensor:
     assert batch.displacement is not None
-    inside = torch.ones_like(batch.fixed[:, 0]) if batch.fixed_label is None else batch.fixed_label > 0
     squares = ((displacement - batch.displacement) ** 2).sum(1)
-    return ((squares + 1e-6).sqrt() * inside).sum() / inside.sum().clamp(min=1)
+    return losses.labelled_mean((squares + 1e-6).sqrt(), batch.fixed_label)
 
 
 class FieldMethod(Method):

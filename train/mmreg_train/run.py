@@ -202,8 +202,11 @@ def _check(config: Config, method: methods.Method, world: int) -> None:
 
 def _check_sample(config: Config, method: methods.Method, source: Source) -> None:
     """The data have what the loss compares."""
+    needed = method.needs()
+    if not needed:
+        return
     sample = source.sample(config.training.seed, 0, 0)
-    missing = sorted(name for name in method.needs() if getattr(sample, name) is None)
+    missing = sorted(name for name in needed if getattr(sample, name) is None)
     if missing:
         raise InputError(
             CODE,

@@ -14,6 +14,7 @@ from mmreg_rt.geometry import Grid
 
 from .layers import warp_labels
 from .layers.pose import surface_distance
+from .losses import labelled_mean
 from .methods import Output
 
 if TYPE_CHECKING:
@@ -75,8 +76,7 @@ def endpoint_error(displacement: Tensor, batch: Batch) -> float:
     """
     assert batch.displacement is not None
     distance = (displacement - batch.displacement).float().norm(dim=1)
-    inside = torch.ones_like(distance) if batch.fixed_label is None else batch.fixed_label > 0
-    return float((distance * inside).sum() / inside.sum().clamp(min=1))
+    return float(labelled_mean(distance, batch.fixed_label))
 
 
 @torch.no_grad()

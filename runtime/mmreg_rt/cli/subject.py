@@ -53,7 +53,8 @@ def open_subject(
         UsageError: The sizes or the pair are not for this model.
     """
     from ..bundle import open_bundle
-    from ..network import FIELDS, find_bundle
+    from ..manifest import FIELDS
+    from ..network import find_bundle
     from ..registrar import Registrar
 
     path = Path(model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmreg_train.layers.convolve import convolve
+from mmreg_train.layers.convolve import convolution_of, convolve
 
 SLOPE = 0.2  # of the rectifiers below 0
 
@@ -15,8 +15,7 @@ class ConvBlock(nn.Module):
 
     def __init__(self, dims: int, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
-        convolution = nn.Conv3d if dims == 3 else nn.Conv2d
-        self.convolution = convolution(inputs, outputs, 3, stride=stride, padding=1)
+        self.convolution = convolution_of(dims)(inputs, outputs, 3, stride=stride, padding=1)
         # torch's own start lets the signal fade from layer to layer (He et al., ICCV 2015)
         nn.init.kaiming_normal_(self.convolution.weight, SLOPE)
         nn.init.zeros_(self.convolution.bias)
@@ -30,8 +29,7 @@ class NormalisedConvBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, dims: int = 3) -> None:
         super().__init__()
-        convolution = nn.Conv3d if dims == 3 else nn.Conv2d
-        self.convolution = convolution(inputs, outputs, 3, padding=1, bias=False)
+        self.convolution = convolution_of(dims)(inputs, outputs, 3, padding=1, bias=False)
         self.norm = nn.InstanceNorm3d(outputs) if dims == 3 else nn.InstanceNorm2d(outputs)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -7,19 +7,27 @@ input, are right. Such grids are the coarsest of a U-Net, so 32 bits cost nothin
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 NARROW = 2  # voxels in a row
 
 
-def convolve(convolution: nn.Module, features: Tensor) -> Tensor:
+def convolve(convolution: Callable[[Tensor], Tensor], features: Tensor) -> Tensor:
     """``convolution(features)``; in 32 bits where rows are ``NARROW`` on a CPU in mixed precision.
 
     Args:
         features: (B, channels, ...), floating.
     """
-    wrong = torch.is_autocast_enabled("cpu") and features.shape[-1] == NARROW
-    with torch.autocast("cpu", enabled=torch.is_autocast_enabled("cpu") and not wrong):
-        result: Tensor = convolution(features.float() if wrong else features)
-    return result
+    if torch.is_autocast_enabled("cpu") and features.shape[-1] == NARROW:
+        with torch.autocast("cpu", enabled=False):
+            return convolution(features.float())
+    return convolution(features)
+
+
+def convolution_of(dims: int) -> type[nn.Module]:
+    """``nn.Conv3d`` or ``nn.Conv2d``."""
+    kind: type[nn.Module] = nn.Conv3d if dims == 3 else nn.Conv2d
+    return kind

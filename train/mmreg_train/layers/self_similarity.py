@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmreg_train.layers import upsample
+from mmreg_train.layers.convolve import convolution_of
 from mmreg_train.layers.neighbours import offset_pairs, shifts
 
 WIDTHS = (8, 16, 32, 64)  # at 1, 1/2, 1/4 and 1/8 of the resolution
@@ -124,4 +125,4 @@ class BlurPool(nn.Module):
 
 
 def _convolution(dims: int, inputs: int, outputs: int) -> nn.Module:
-    return (nn.Conv3d if dims == 3 else nn.Conv2d)(inputs, outputs, 3, padding=1)
+    return convolution_of(dims)(inputs, outputs, 3, padding=1)

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from mmreg_train.layers import downsample
 from mmreg_train.layers.conv_block import ConvBlock
+from mmreg_train.layers.convolve import convolution_of
 from mmreg_train.layers.cost_volume import cost_volume
 from mmreg_train.losses import mind_ssc
 from mmreg_train.objective import FieldMethod, Objective
@@ -133,8 +134,7 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(ConvBlock(dims, a, b) for a, b in zip(joined[:levels], decoder, strict=False))
         after = decoder[levels - 1] if half else joined[levels]
         self.last = nn.Sequential(*_blocks(dims, after, decoder[levels:]))
-        convolution = nn.Conv3d if dims == 3 else nn.Conv2d
-        self.head = convolution((after, *decoder[levels:])[-1], dims, 3, padding=1)
+        self.head = convolution_of(dims)((after, *decoder[levels:])[-1], dims, 3, padding=1)
         nn.init.normal_(self.head.weight, 0, 1e-5)  # training starts at the identity
         nn.init.zeros_(self.head.bias)
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from mmreg_train.layers import downsample
 from mmreg_train.layers.conv_block import ConvBlock
+from mmreg_train.layers.convolve import convolution_of
 
 ENCODER = (16, 32, 32, 64, 64, 64)
 DECODER = (64, 64, 64, 32, 32, 32, 16)
@@ -45,8 +46,7 @@ class StridedNetwork(nn.Module):
         )
         last = (joined[levels], *decoder[levels:])
         self.last = nn.Sequential(*(ConvBlock(dims, a, b) for a, b in zip(last[:-1], last[1:], strict=True)))
-        convolution = nn.Conv3d if dims == 3 else nn.Conv2d
-        self.head = convolution(last[-1], dims, 3, padding=1)
+        self.head = convolution_of(dims)(last[-1], dims, 3, padding=1)
         nn.init.normal_(self.head.weight, 0, 1e-5)  # training starts at the identity
         nn.init.zeros_(self.head.bias)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmreg_train.layers.convolve import convolve
+from mmreg_train.layers.convolve import convolution_of, convolve
 
 SLOPE = 0.2  # of the rectifiers below 0
 
@@ -139,5 +139,4 @@ def subnetwork(name: str, dims: int, width: int, kernel: int) -> nn.Module:
 
 
 def _convolution(dims: int, inputs: int, outputs: int, kernel: int, bias: bool = True) -> nn.Module:
-    made = nn.Conv3d if dims == 3 else nn.Conv2d
-    return made(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
+    return convolution_of(dims)(inputs, outputs, kernel, padding=kernel // 2, bias=bias)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmreg_train.layers.convolve import convolve
+from mmreg_train.layers.convolve import convolution_of, convolve
 
 
 class Conv(nn.Module):
@@ -30,9 +30,10 @@ class Conv(nn.Module):
         blank: bool = False,
     ) -> None:
         super().__init__()
-        make = nn.Conv3d if dims == 3 else nn.Conv2d
         self.padding = (0, 1) * dims if one_sided else ()
-        self.convolution = make(inputs, outputs, kernel, stride, 0 if one_sided else kernel // 2)
+        self.convolution = convolution_of(dims)(
+            inputs, outputs, kernel, stride, 0 if one_sided else kernel // 2
+        )
         if blank:
             nn.init.zeros_(self.convolution.weight)
             nn.init.zeros_(self.convolution.bias)

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from mmreg_train.layers import upsample
 from mmreg_train.layers.conv_block import NormalisedConvBlock
-from mmreg_train.layers.convolve import convolve
+from mmreg_train.layers.convolve import convolution_of, convolve
 from mmreg_train.layers.windows import PatchMerging, WindowBlock
 
 PATCH = 4  # voxels along each axis of what the pyramids start with
@@ -79,7 +79,7 @@ class RegistrationNetwork(nn.Module):
         widths = size.widths
         self.pyramid = Pyramid(dims, size)
         self.scores = nn.ModuleList(
-            nn.Sequential(_convolution(dims)(inputs, width, 3, padding=1), nn.PReLU())
+            nn.Sequential(convolution_of(dims)(inputs, width, 3, padding=1), nn.PReLU())
             for inputs, width in zip(scores, widths, strict=True)
         )
         rates = size.rates[:CROSS_BLOCKS]
@@ -96,7 +96,7 @@ class RegistrationNetwork(nn.Module):
             )
             for above, skip, width in zip([widths[-1], *outputs[:-1]], skips, outputs, strict=True)
         )
-        self.head = _convolution(dims)(half, dims, 3, padding=1)
+        self.head = convolution_of(dims)(half, dims, 3, padding=1)
         nn.init.normal_(self.head.weight, 0, 1e-5)  # training starts at the identity
         nn.init.zeros_(self.head.bias)
 
@@ -130,7 +130,7 @@ class Pyramid(nn.Module):
     def __init__(self, dims: int, size: RegistrationSize) -> None:
         super().__init__()
         self.dims = dims
-        self.embed = _convolution(dims)(2, size.width, PATCH, stride=PATCH)
+        self.embed = convolution_of(dims)(2, size.width, PATCH, stride=PATCH)
         self.embed_norm = nn.LayerNorm(size.width)
         rates = iter(size.rates)
         self.stages = nn.ModuleList(
@@ -177,11 +177,6 @@ def _blocks(dims: int, width: int, heads: int, window: int, rates: Sequence[floa
         WindowBlock(width, heads, extent, [n // 2 if number % 2 else 0 for n in extent], rate)
         for number, rate in enumerate(rates)
     ]
-
-
-def _convolution(dims: int) -> type[nn.Module]:
-    kind: type[nn.Module] = nn.Conv3d if dims == 3 else nn.Conv2d
-    return kind
 
 
 def _channels_last(features: Tensor, dims: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmreg_train.layers import integrate, upsample, warp
-from mmreg_train.layers.convolve import convolve
+from mmreg_train.layers.convolve import convolution_of, convolve
 from mmreg_train.methods.llm_morph.backbone import Positions, Seen
 
 ENCODER = (16, 32, 64, 128, 256)  # at 1/2 to 1/32 of the resolution
@@ -160,7 +160,7 @@ class FieldStep(nn.Module):
         self.blocks = nn.Sequential(
             ConvBlock(dims, 2 * given + (0 if first else dims), width), ConvBlock(dims, width, width)
         )
-        self.head = _convolution(dims)(width, dims, 3, padding=1)
+        self.head = convolution_of(dims)(width, dims, 3, padding=1)
         nn.init.normal_(self.head.weight, 0, 1e-5)  # training starts at the identity
         nn.init.zeros_(self.head.bias)
 
@@ -181,7 +181,7 @@ class ConvBlock(nn.Module):
 
     def __init__(self, dims: int, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
-        self.convolution = _convolution(dims)(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+        self.convolution = convolution_of(dims)(inputs, outputs, 3, stride=stride, padding=1, bias=False)
 
     def forward(self, features: Tensor) -> Tensor:
         return functional.leaky_relu(normalised(convolve(self.convolution, features)), SLOPE)
@@ -195,8 +195,3 @@ def normalised(features: Tensor) -> Tensor:
 def over_tokens(tokens: Tensor) -> Tensor:
     """Instance normalisation of each channel of (B, N, C) over the tokens."""
     return normalised(tokens.transpose(1, 2)).transpose(1, 2)
-
-
-def _convolution(dims: int) -> type[nn.Module]:
-    kind: type[nn.Module] = nn.Conv3d if dims == 3 else nn.Conv2d
-    return kind
