@@ -67,6 +67,21 @@ def test_without_variation_the_fixed_scan_stays():
     assert torch.equal(made.fixed_label, given.fixed_label)
 
 
+def test_pairs_that_are_not_aligned_are_varied_together_and_have_no_truth():
+    settings = WarpSettings(both_vox=(4, 8), scale_vox=32, flip=True)
+    assert settings.changes
+    given = pair()
+    made = [known_warps.deformed(given, settings, seeded(seed), vary=True) for seed in range(4)]
+    for varied in made:
+        assert varied.displacement is None
+        assert torch.equal(varied.fixed, varied.moving)
+        assert not torch.equal(varied.fixed, given.fixed)
+    assert not torch.equal(made[0].fixed, made[1].fixed)
+    kept = known_warps.deformed(given, settings, seeded(0))
+    assert torch.equal(kept.moving, given.moving)
+    assert kept.displacement is None
+
+
 class Aligned:
     """The same pair whenever one is asked for."""
 

@@ -10,6 +10,7 @@ blocks = pytest.importorskip("mmreg_train.methods.ldm_morph.blocks")
 diffusion = pytest.importorskip("mmreg_train.methods.ldm_morph.diffusion")
 features = pytest.importorskip("mmreg_train.methods.ldm_morph.features")
 windows = pytest.importorskip("mmreg_train.layers.windows")
+from mmreg_train.objective import IMAGE_TERMS  # noqa: E402
 
 TINY = {
     "autoencoder_width": 8,
@@ -375,10 +376,23 @@ def test_cross_attention_in_windows_agrees_with_its_definition():
         assert torch.allclose(block(features, features), block(features), atol=1e-6)  # order of sums
 
 
+def test_images_are_compared_as_asked():
+    batch, terms = blobs((32, 32)), {}
+    for image in ("mse", "ncc"):
+        method = tiny(image=image).eval()
+        displacement = torch.zeros(len(batch.fixed), 2, 32, 32)
+        found = method.loss(batch, methods.Output(method.output_kind, displacement))
+        expected = IMAGE_TERMS[image](batch.fixed, batch.moving)
+        assert float(found["image"]) == pytest.approx(float(expected), rel=1e-4)
+        terms[image] = float(found["total"])
+    assert terms["mse"] != terms["ncc"]
+
+
 def test_settings_that_cannot_be_used_are_refused():
     for settings, message in (
         ({"output": "flow"}, "'flow'"),
         ({"beta": 1.5}, "beta=1.5"),
+        ({"image": "sad"}, "'sad'"),
         ({"heads": (3, 2)}, r"heads=\(3, 2\)"),
         ({"diffusion_multipliers": (1, 2, 3)}, "grids of the U-Net"),
         ({"groups": 3}, "groups=3"),

@@ -64,7 +64,11 @@ def training(folder, resume=False, phases=PHASES, **settings):
 
 
 def weights(run, part):
-    return torch.cat([p.flatten() for p in getattr(run.method, part).parameters()]).detach().clone()
+    return weights_of(run.method, part)
+
+
+def weights_of(method, part):
+    return torch.cat([p.flatten() for p in getattr(method, part).parameters()]).detach().clone()
 
 
 def test_each_phase_trains_its_own_weights(tmp_path):
@@ -112,6 +116,17 @@ def test_curves_and_the_best_tell_the_phases_apart(tmp_path):
     assert outcome.best["step"] in (7, 10)
     assert read_checkpoint(tmp_path / BEST).facts["phase"] == "registration"
     assert read_checkpoint(tmp_path / LAST).step == 10
+
+
+def test_earlier_phases_are_taken_from_another_run_and_nothing_else(tmp_path):
+    first = training(tmp_path / "first")
+    first.run()
+    torch.manual_seed(7)
+    method = Phased()
+    fresh = weights_of(method, "layers")
+    read_checkpoint(tmp_path / "first" / LAST).load_phases(method, ["features"])
+    assert torch.equal(weights_of(method, "feature"), weights(first, "feature"))
+    assert torch.equal(weights_of(method, "layers"), fresh)
 
 
 def test_without_phases_the_last_one_is_trained():

@@ -14,7 +14,7 @@ not at all, and reading one runs no code.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ from mmreg_rt.io.files import opened, replaced
 from .methods import Method, create
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch.optim import Optimizer
 
@@ -84,6 +84,19 @@ class Checkpoint:
             )
         model.load_state_dict(weights)
 
+    def load_phases(self, method: Method, phases: Sequence[str]) -> None:
+        """What was learned in ``phases`` into a method of the same settings; nothing else.
+
+        Raises:
+            InputError: Names or shapes are not those of the method.
+        """
+        learned = set()
+        for phase in phases:
+            method.enter(phase)
+            learned |= {name for name, parameter in method.named_parameters() if parameter.requires_grad}
+        kept = {name: tensor for name, tensor in method.state_dict().items() if name not in learned}
+        replace(self, tensors={**self.tensors, **_prefixed(kept)}).load_weights(method)
+
     def load_optimiser(self, optimiser: Optimizer, model: nn.Module) -> None:
         """State of the optimiser, parameter by parameter."""
         state: dict[int, dict[str, Any]] = {}
@@ -113,7 +126,7 @@ def write_checkpoint(path: Path, model: nn.Module, optimiser: Optimizer, facts: 
     """
     from safetensors.torch import save
 
-    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors = _prefixed(model.state_dict())
     state = optimiser.state_dict()["state"]
     for number, (name, _) in enumerate(_trained(model, optimiser)):
         for key, value in state.get(number, {}).items():
@@ -160,6 +173,10 @@ def load_method(path: Path) -> Method:
 def chosen(path: Path) -> Path:
     """A checkpoint itself; of a run's folder the best one, or the last where there is no best."""
     return path / (BEST if (path / BEST).is_file() else LAST) if path.is_dir() else path
+
+
+def _prefixed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"model/{name}": tensor for name, tensor in state.items()}
 
 
 def _trained(model: nn.Module, optimiser: Optimizer) -> list[tuple[str, nn.Parameter]]:

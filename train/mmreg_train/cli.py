@@ -27,6 +27,11 @@ NEEDED = ("torch", "lightning", "pydantic", "safetensors", "tensorboard", "matpl
 )
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop after this time.")
 @click.option("--resume", type=click.Path(file_okay=False, path_type=Path), help="Go on with this run.")
+@click.option(
+    "--phases-from",
+    type=click.Path(path_type=Path),
+    help="Run or checkpoint whose weights stand for the phases that the configuration leaves out.",
+)
 @click.option("--device", type=click.Choice(("cpu", "cuda")), default="cpu", show_default=True)
 @click.option(
     "--devices", type=click.IntRange(1), default=1, show_default=True, help="Processes, one a device."
@@ -43,9 +48,10 @@ def train(
     It ends after --steps or --minutes, or when told to (SIGTERM, Ctrl-C); a checkpoint is left in any case
     and --resume goes on from it to the last bit. With torchrun it trains on several machines.
     """
-    if resume is not None and (config is not None or output is not None or asked["seed"] is not None):
+    given = config, output, asked["seed"], asked["phases_from"]
+    if resume is not None and any(value is not None for value in given):
         raise click.UsageError(
-            "--resume takes configuration, seed and folder from the run; leave out the others."
+            "--resume takes configuration, seed, weights and folder from the run; leave out the others."
         )
     refuse_missing("Training", NEEDED, "train")
     from .run import Request

@@ -37,8 +37,8 @@
                       ``mmreg_train/synth.py``
 ``[rigid]``           of methods that give rigid motions: how starts are drawn, ``Starts`` in
                       ``mmreg_train/rigid_pairs.py``
-``[warp]``            of pairs that are aligned: each moving scan is deformed by a known warp, which scores
-                      what is found (``known_warps.py``)
+``[warp]``            how pairs are varied (``known_warps.py``). Of aligned pairs each moving scan can be
+                      deformed by a known warp, which scores what is found
 ``largest_vox``       ``[least, most]``: its longest displacement, drawn for each sample; 0 leaves scans alone
 ``scale_vox``         distance of the random values that it is interpolated from
 ``both_vox``          the same of another warp, of both scans together: other anatomies; in training alone
@@ -88,6 +88,16 @@ class WarpSettings:
         ranges = self.largest_vox, self.both_vox
         if any(not 0 <= low <= high for low, high in ranges) or self.scale_vox < 1:
             raise ValueError("ranges are [least, most] from 0 up, and scale_vox is at least 1")
+
+    @property
+    def deforms(self) -> bool:
+        """Moving scans are deformed, and the truth is known."""
+        return self.largest_vox[1] > 0
+
+    @property
+    def changes(self) -> bool:
+        """Anything is asked for."""
+        return self.deforms or self.both_vox[1] > 0 or self.flip
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 What is learned without supervision can so be scored without labels: the displacement that brings the moving
 scan back is in ``Batch.displacement``. Fields are exponentials of smooth velocities, so none folds, and the
 inverse of each is the exponential of minus its velocity.
+
+Both scans can be varied together as well; of pairs that are not aligned that is all, and no truth is known.
 """
 
 from __future__ import annotations
@@ -28,10 +30,11 @@ ROUNDS = 3  # of scaling a velocity until the longest displacement is as drawn
 
 
 class KnownWarps:
-    """A source of aligned pairs, whose moving scans it deforms.
+    """A source of pairs that it varies, and whose moving scans it deforms if they are aligned.
 
     Args:
-        aligned: Pairs on one grid, fixed and moving voxels of one place.
+        aligned: Pairs on one grid, fixed and moving voxels of one place; any pairs if ``settings`` deform
+            none.
         settings: How they are deformed.
     """
 
@@ -62,7 +65,8 @@ def deformed(aligned: Batch, settings: WarpSettings, generator: torch.Generator,
     Every scan is interpolated once, however many warps it goes through.
 
     Args:
-        aligned: Images ``(1, 1, ...)`` and label maps or None.
+        aligned: Images ``(1, 1, ...)`` and label maps or None. A pair that is not aligned if nothing is to be
+            deformed: its ``displacement`` is None.
         settings: See ``mmreg_train.config``.
         generator: That everything is drawn from, on the CPU.
         vary: Also flip both scans and deform them together, as the settings say.
@@ -80,7 +84,7 @@ def deformed(aligned: Batch, settings: WarpSettings, generator: torch.Generator,
         warp(aligned.moving, of_moving),
         None if aligned.fixed_label is None else warp_labels(aligned.fixed_label, together),
         None if aligned.moving_label is None else warp_labels(aligned.moving_label, of_moving),
-        truth,
+        truth if settings.deforms else None,
     )
 
 

@@ -19,6 +19,7 @@ from mmreg_rt.io.files import replaced
 
 from . import draws, methods
 from .card import Facts, card, machine
+from .checkpoint import chosen, read_checkpoint
 from .config import CODE, Config, as_toml, named_config, read_config
 from .dataset import DataSet, Source, open_data_set, refuse_mixed_sizes
 from .description import Description, read_description
@@ -52,6 +53,7 @@ class Request:
         device: ``"cpu"`` or ``"cuda"``.
         devices: Processes, one per device.
         threads: Of each process.
+        phases_from: A run, or a checkpoint, that the phases before those of the configuration come from.
         command: As typed; the card has those of the whole run.
     """
 
@@ -68,6 +70,7 @@ class Request:
     device: str
     devices: int
     threads: int | None
+    phases_from: Path | None
     command: tuple[str, ...]
 
 
@@ -87,6 +90,8 @@ def train(request: Request) -> Outcome:
     method = _method(config)
     _check(config, method, fabric.world_size)
     _claim(request, fabric)
+    if request.phases_from is not None:
+        _take_phases(request.phases_from, config, method)
     described = None if data == SHAPES else read_description(Path(data))
     source, data_set = _source(config, method, described, request, fabric)
     _check_sample(config, method, source)
@@ -183,6 +188,19 @@ def _method(config: Config) -> methods.Method:
         ) from reason
 
 
+def _take_phases(path: Path, config: Config, method: methods.Method) -> None:
+    """What another run has learned in the phases that this one leaves out."""
+    trained = [phase.name for phase in planned(config, method.phases)]
+    left_out = method.phases[: method.phases.index(trained[0])] if method.phases else ()
+    if not left_out:
+        raise InputError(
+            CODE,
+            f"{path} was to give earlier phases of {config.method!r}, and this run leaves none out. Remove "
+            "them from [[phases]], or leave out --phases-from.",
+        )
+    read_checkpoint(chosen(path)).load_phases(method, left_out)
+
+
 def _check(config: Config, method: methods.Method, world: int) -> None:
     check_size(config.data.size, method.dims, method.multiple)
     if config.spec.multiple % method.multiple:
@@ -252,7 +270,7 @@ def _source(
     _prepare(data_set, planned(config, method.phases), fabric)
     if description.kind == "labels":
         return Synthetic(config, method.dims, data_set, fabric.device), data_set
-    if config.warp.largest_vox[1] > 0:
+    if config.warp.changes:
         return KnownWarps(data_set.source(), config.warp), data_set
     return data_set.source(), data_set
 

@@ -15,6 +15,7 @@ from mmreg_train.methods.ldm_morph.autoencoder import AutoencoderSize, Decoder, 
 from mmreg_train.methods.ldm_morph.diffusion import STEPS, DiffusionSize, UNetDecoder, noised
 from mmreg_train.methods.ldm_morph.features import FrozenFeatures
 from mmreg_train.methods.ldm_morph.registration import PATCH, RegistrationNetwork, RegistrationSize
+from mmreg_train.objective import IMAGE_TERMS
 
 
 class LdmMorph(Method):
@@ -24,7 +25,8 @@ class LdmMorph(Method):
         dims: 2, as published, or 3.
         output: "displacement", as published, or "velocity": a diffeomorphism.
         integration_steps: Squarings of the velocity.
-        beta: Weight of the mean squared difference of the images; 1 - beta is that of their latents.
+        image: What compares the images: "mse", as published, "ncc" or another of ``objective.IMAGE_TERMS``.
+        beta: Weight of that; 1 - beta is that of the mean squared difference of their latents.
         smoothness: Weight of the squared gradient of the field, in voxels per voxel.
         latent_gradient: The term of the latents moves the field. The released trainer cuts its gradient off.
         noise_seed: Of the constant noise in the latents that the features are taken from; None is none.
@@ -48,6 +50,7 @@ class LdmMorph(Method):
         dims: int = 2,
         output: str = "displacement",
         integration_steps: int = 7,
+        image: str = "mse",
         beta: float = 0.6,
         smoothness: float = 0.01,
         latent_gradient: bool = True,
@@ -74,6 +77,8 @@ class LdmMorph(Method):
         super().__init__(dims)
         if output not in ("velocity", "displacement"):
             raise ValueError(f"LDM-Morph gives a 'velocity' or a 'displacement'; found output={output!r}.")
+        if image not in IMAGE_TERMS:
+            raise ValueError(f"The image term is one of {', '.join(IMAGE_TERMS)}; found {image!r}.")
         if not 0 <= beta <= 1:
             raise ValueError(f"beta is a share from 0 to 1; found beta={beta!r}.")
         if len(diffusion_multipliers) != len(depths):
@@ -85,7 +90,7 @@ class LdmMorph(Method):
         self.integration_steps = integration_steps if output == "velocity" else 0
         self.multiple = PATCH * 2 ** (len(depths) - 1)
         self.traced = window + 1  # voxels of the coarsest grid: two windows
-        self.beta, self.smoothness, self.edges = beta, smoothness, edges
+        self.image, self.beta, self.smoothness, self.edges = image, beta, smoothness, edges
         self.latent_gradient = latent_gradient
         coded = AutoencoderSize(
             autoencoder_width,
@@ -153,7 +158,7 @@ class LdmMorph(Method):
         assert isinstance(output.value, Tensor)
         warped = warp(batch.moving, self.displacement(output))
         terms = {
-            "image": mse(batch.fixed, warped),
+            "image": IMAGE_TERMS[self.image](batch.fixed, warped),
             "latent": self._latent_difference(batch.fixed, warped),
             "smoothness": squared_gradient(output.value),
         }
