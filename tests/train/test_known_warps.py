@@ -106,6 +106,24 @@ def test_samples_depend_on_their_address_alone():
     assert source.validation(9) == range(3)
 
 
+def test_validates_warped_pairs_in_mixed_precision(tmp_path):
+    """Samples are made outside of it: no kernel takes a field of 16 bits, and none should."""
+    from lightning.fabric import Fabric
+    from train.small import Small
+
+    from mmreg_train.config import Config, TrainingSettings
+    from mmreg_train.loop import Training
+
+    settings = WarpSettings(largest_vox=(2, 4), both_vox=(2, 4), scale_vox=16)
+    source = known_warps.KnownWarps(Aligned(), settings)
+    config = Config("small", training=TrainingSettings(steps=1, precision="bf16-mixed"))
+    fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+    found = Training(config, Small(dims=2), source, fabric, tmp_path).run().validation
+    truth = source.validation_sample(0).displacement
+    assert truth.dtype == torch.float32
+    assert found["endpoint_vox_before"] > 0.1
+
+
 def test_settings_that_cannot_be_used_are_refused():
     for settings in ({"largest_vox": (5, 4)}, {"both_vox": (-1, 4)}, {"scale_vox": 0}):
         with pytest.raises(ValueError, match="least, most"):

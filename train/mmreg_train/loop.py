@@ -226,8 +226,7 @@ class Training:
             numbers = self.source.validation(self.settings.validate_samples)
             samples = (self.source.validation_sample(n).to(self.fabric.device) for n in numbers)
             self.method.eval()
-            with self.fabric.autocast():
-                found = validate(self.method, samples)
+            found = validate(self.method, samples, self.fabric.autocast)
             self.method.train()
             if found:
                 self._record("val", found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,8 @@ from .losses import labelled_mean
 from .methods import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
     from .methods import Batch, Method
 
@@ -27,8 +29,17 @@ FIELDS = ("displacement", "velocity")
 VOXELS = np.array([[0.0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
 
 
-def validate(method: Method, batches: Iterable[Batch]) -> dict[str, float]:
+def validate(
+    method: Method,
+    batches: Iterable[Batch],
+    autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> dict[str, float]:
     """Means over the batches: every term of the loss; for fields also folds and, with labels, Dice.
+
+    Args:
+        method: In evaluation mode.
+        batches: Of one pair each.
+        autocast: Gives what the network, and nothing else, is evaluated in; as in training.
 
     Returns:
         By name: the terms of the loss, ``folded_percent``, ``label_dice`` and, before it,
@@ -38,7 +49,9 @@ def validate(method: Method, batches: Iterable[Batch]) -> dict[str, float]:
     sums: dict[str, float] = defaultdict(float)
     counts: dict[str, int] = defaultdict(int)
     for batch in batches:
-        for name, value in _scores(method, batch).items():
+        with torch.no_grad(), autocast():
+            output = method(batch.fixed, batch.moving)
+        for name, value in _scores(method, batch, in_float32(output)).items():
             sums[name] += value
             counts[name] += 1
     return {name: sums[name] / counts[name] for name in sums}
@@ -80,8 +93,7 @@ def endpoint_error(displacement: Tensor, batch: Batch) -> float:
 
 
 @torch.no_grad()
-def _scores(method: Method, batch: Batch) -> dict[str, float]:
-    output = in_float32(method(batch.fixed, batch.moving))
+def _scores(method: Method, batch: Batch, output: Output) -> dict[str, float]:
     found = {name: float(term) for name, term in method.loss(batch, output).items()}
     if output.kind == "rigid" and batch.surface is not None:
         found |= surface_errors(output, batch)
