@@ -29,10 +29,29 @@ def some_batch(pairs=1, seed=0):
 
 @pytest.mark.parametrize(
     ("settings", "weights"),
-    [({}, 1_248_777), ({"attention": False}, 1_244_393), ({"pooled": (1, 2, 2)}, 1_248_777)],
+    [
+        ({}, 1_248_777),
+        ({"attention": False}, 1_244_393),
+        ({"pooled": (1, 2, 2)}, 1_248_777),
+        ({"size": (24, 48, 48)}, 1_248_777 - (16 * 24 * 24 - 12**3) * 128),
+    ],
 )
 def test_has_the_published_number_of_weights(settings, weights):
     assert count(methods.create("attention_reg", **settings)) == weights
+
+
+def test_a_smaller_window_is_another_network():
+    method = methods.create("attention_reg", size=[24, 48, 48], spacing_mm=[4.0, 2.0, 2.0]).eval()
+    assert method.window == methods.Window((24, 48, 48), (4.0, 2.0, 2.0))
+    batch = some_batch(2)
+    images = [each[..., ::2, ::2][:, :, :24] for each in (batch.fixed, batch.moving)]
+    with torch.no_grad():
+        assert method(*images).value.shape == (2, 6)
+        whole, parts = method.net(*images), method.network()(*images)
+    assert torch.allclose(whole, parts, atol=1e-5)
+    method.enter("contrastive")
+    small = methods.Batch(*images, rigid=batch.rigid, surface=batch.surface)
+    assert method.loss(small, method(*images))["total"].isfinite()
 
 
 def test_attention_blocks_have_their_published_part():
@@ -225,6 +244,9 @@ def test_a_few_steps_bring_the_numbers_nearer():
         ({"temperature": 0}, "temperature"),
         ({"momentum": 0}, "momentum"),
         ({"pooled": (1, 5, 1)}, "divisors"),
+        ({"size": (32, 96, 90)}, "whole cells"),
+        ({"size": (96, 96)}, "whole cells"),
+        ({"size": (4, 8, 8)}, "9 cells or more"),
         ({"spacing_mm": (1, 1)}, "three spacings"),
         ({"spacing_mm": (1, 0, 1)}, "three spacings"),
     ],

@@ -44,11 +44,11 @@ def attention_maps(method: AttentionReg, fixed: Tensor, moving: Tensor, voxel: V
 
     Args:
         method: In evaluation mode, with attention.
-        fixed, moving: ``(1, 1, 32, 96, 96)``, as it registers them.
+        fixed, moving: ``(1, 1, *window.size)``, as it registers them.
         voxel: Indices into the window.
 
     Returns:
-        ``(32, 96, 96)`` each, weights of cells spread over their voxels, the largest 1.
+        ``window.size`` each, weights of cells spread over their voxels, the largest 1.
 
     Raises:
         InputError: The voxel is not in the window, or there is no attention.

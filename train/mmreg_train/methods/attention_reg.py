@@ -16,6 +16,7 @@ no second, aligned pair, and is the authors' at the true transform.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import cast
 
 import torch
@@ -26,7 +27,6 @@ from mmreg_train.layers.pose import matrices, moved, surface_distance
 from mmreg_train.losses import location_contrast
 from mmreg_train.methods import LEARNING, Batch, Method, Output, Window
 
-SIZE = (32, 96, 96)
 WIDTH, INNER = 32, 16  # channels of the features, and of queries, keys and values
 HEAD = (128, 32)
 CHUNKS = 9  # of the queries in the exported network: its largest tensor has a ninth of the attention map
@@ -38,7 +38,9 @@ class AttentionReg(Method):
     """The network with its two phases: contrastive pre-training of the branches, then registration.
 
     Args:
-        spacing_mm: Of the window of 32 x 96 x 96 voxels that it sees, along axes 0, 1, 2.
+        size: Voxels of the window that it sees, multiples of 2, 4 and 4. The head has a weight for each cell
+            of 2 x 4 x 4 voxels, so the published number of weights is that of the published size.
+        spacing_mm: Of the window, along axes 0, 1, 2.
         attention: False is the ablation, 1,244,393 weights.
         pooled: Keys and values are the largest of so many cells along each axis. 1, 1, 1 as published; with
             1, 4, 4 attention costs a sixteenth, and the network is another one with as many weights.
@@ -61,6 +63,7 @@ class AttentionReg(Method):
 
     def __init__(
         self,
+        size: Sequence[int] = (32, 96, 96),
         spacing_mm: Sequence[float] = (3.0, 1.0, 1.0),
         attention: bool = True,
         pooled: Sequence[int] = (1, 1, 1),
@@ -79,17 +82,17 @@ class AttentionReg(Method):
             )
         if not 0 < momentum <= 1:
             raise ValueError(f"The momentum of statistics is above 0 and at most 1; found {momentum!r}.")
-        if (
-            len(pooled) != 3
-            or min(pooled) < 1
-            or any(n % p for n, p in zip((16, 24, 24), pooled, strict=True))
-        ):
-            raise ValueError(f"Keys are pooled by divisors of 16, 24, 24; found pooled={tuple(pooled)!r}.")
-        self.window: Window = Window(SIZE, tuple(spacing_mm))
+        cells = cells_of(size)
+        if len(pooled) != 3 or min(pooled) < 1 or any(n % p for n, p in zip(cells, pooled, strict=True)):
+            raise ValueError(
+                f"Keys are pooled by divisors of {', '.join(map(str, cells))}; "
+                f"found pooled={tuple(pooled)!r}."
+            )
+        self.window: Window = Window((size[0], size[1], size[2]), tuple(spacing_mm))
         self.channels = 6
         self.surface, self.numbers = surface, numbers
         self.locations, self.temperature = locations, temperature
-        self.net = RigidNetwork(attention, tuple(pooled), momentum)
+        self.net = RigidNetwork(cells, attention, tuple(pooled), momentum)
         self.phase = self.phases[-1]
 
     def enter(self, phase: str) -> None:
@@ -133,7 +136,7 @@ class AttentionReg(Method):
         first = torch.floor(where * cells)  # whole cells of the fixed features
         centre = torch.tensor(CENTRE_VOX[::-1], device=fixed.device)
         step = torch.tensor(STEP_VOX[::-1], device=fixed.device)
-        middle = (torch.tensor(SIZE[::-1], device=fixed.device) - 1) / 2
+        middle = (torch.tensor(self.window.size[::-1], device=fixed.device) - 1) / 2
         place_mm = (first * step + centre - middle) * spacing
         partner_mm = moved(torch.linalg.inv(matrices(rigid.float())), place_mm)
         second = (partner_mm / spacing + middle - centre) / step
@@ -144,14 +147,21 @@ class AttentionReg(Method):
         return {"contrastive": loss, "retrieval": found, "total": loss}
 
     def network(self) -> nn.Module:
-        """``forward(fixed, moving) -> (B, 6)`` of images ``(B, 1, 32, 96, 96)``."""
+        """``forward(fixed, moving) -> (B, 6)`` of images ``(B, 1, *window.size)``."""
         return Chunked(self.net)
 
 
 class RigidNetwork(nn.Module):
-    """Two images (B, 1, 32, 96, 96) to (B, 6): shifts along x, y, z in mm, angles about them in degrees."""
+    """Two images (B, 1, D, H, W) to (B, 6): shifts along x, y, z in mm, angles about them in degrees.
 
-    def __init__(self, attention: bool, pooled: tuple[int, ...], momentum: float) -> None:
+    Args:
+        cells: Of the features along each axis, see ``cells_of``.
+        attention, pooled, momentum: See ``AttentionReg``.
+    """
+
+    def __init__(
+        self, cells: tuple[int, ...], attention: bool, pooled: tuple[int, ...], momentum: float
+    ) -> None:
         super().__init__()
         self.fixed_branch, self.moving_branch = Branch(), Branch()
         self.to_fixed = CrossAttention(pooled) if attention else None
@@ -165,8 +175,7 @@ class RigidNetwork(nn.Module):
             nn.Conv3d(4, 1, 3, padding=1),
             nn.BatchNorm3d(1),
         )
-        cells = 16 * 24 * 24
-        widths = (cells, *HEAD)
+        widths = (prod(cells), *HEAD)
         layers = [nn.Linear(a, b) for a, b in zip(widths, HEAD, strict=False)]
         self.head = nn.Sequential(
             nn.ReLU(), layers[0], nn.ReLU(), layers[1], nn.ReLU(), nn.Linear(HEAD[-1], 6)
@@ -178,7 +187,7 @@ class RigidNetwork(nn.Module):
                 module.momentum = momentum
 
     def features(self, fixed: Tensor, moving: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 32, 16, 24, 24) of each image, before any attention."""
+        """(B, 32, cells ...) of each image, before any attention."""
         return self.fixed_branch(fixed), self.moving_branch(moving)
 
     def forward(self, fixed: Tensor, moving: Tensor, chunks: int = 1) -> Tensor:
@@ -191,7 +200,7 @@ class RigidNetwork(nn.Module):
 
 
 class Branch(nn.Sequential):
-    """An image (B, 1, 32, 96, 96) to features (B, 32, 16, 24, 24)."""
+    """An image (B, 1, D, H, W) to features (B, 32, D / 2, H / 4, W / 4)."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -256,6 +265,23 @@ class Chunked(nn.Module):
 
     def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
         return cast("Tensor", self.net(fixed, moving, CHUNKS))
+
+
+def cells_of(size: Sequence[int]) -> tuple[int, ...]:
+    """Of the features of a window, along each axis.
+
+    Raises:
+        ValueError: The window is not made of whole cells, or has fewer than 9 of them in all.
+    """
+    if len(size) != 3 or any(n < 1 or n % step for n, step in zip(size, STEP_VOX, strict=False)):
+        raise ValueError(
+            f"A window has whole cells of {' x '.join(map(str, STEP_VOX))} voxels; "
+            f"found size={tuple(size)!r}."
+        )
+    cells = tuple(n // step for n, step in zip(size, STEP_VOX, strict=True))
+    if prod(cells) < CHUNKS:
+        raise ValueError(f"A window has {CHUNKS} cells or more; found size={tuple(size)!r}.")
+    return cells
 
 
 def _at(features: Tensor, cells_xyz: Tensor, counts: Tensor) -> Tensor:
