@@ -188,6 +188,19 @@ def test_the_velocity_lies_on_the_half_grid_and_has_an_inverse(dims, sees):
     assert torch.allclose(there.mean((0, *range(2, dims + 2))), torch.arange(1.0, dims + 1), atol=1e-5)
 
 
+@pytest.mark.parametrize("sees", innreg.method.SEES)
+def test_cost_volumes_are_what_another_registration_network_sees(sees):
+    made = methods.create("innreg", **TINY, sees=sees, blocks=1, cost_volumes=2).eval()
+    assert made.multiple == 8
+    pair = torch.rand(2, 1, 1, 24, 32, generator=torch.Generator().manual_seed(0))
+    velocity = made(*pair)
+    assert velocity.value.shape == (1, 2, 12, 16)
+    with torch.no_grad():
+        again = made(*(0.5 * each + 0.25 for each in pair))  # self-similarity does not see contrast
+    if sees == "original":
+        assert torch.allclose(velocity.value, again.value, atol=1e-6)
+
+
 def test_terms_are_named_and_weighted():
     weights = {"translation": 0.7, "inverse": 0.3, "cycle": 2.0, "barrier": 0.4, "smoothness": 0.1}
     method = methods.create("innreg", blocks=2, **weights, **TINY).eval()
@@ -312,6 +325,7 @@ def test_settings_that_cannot_be_used_are_refused():
         ({"blocks": 0}, "blocks"),
         ({"kernel": 4}, "odd kernel"),
         ({"decoder": (32,)}, "6 levels"),
+        ({"cost_volumes": 7}, "cost_volumes counts grids"),
         ({"dims": 4}, "dims=4"),
     ):
         with pytest.raises(ValueError, match=message):

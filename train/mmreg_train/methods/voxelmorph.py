@@ -14,17 +14,13 @@ grid; the published code multiplies the term by 2 at half resolution, so its lam
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mmreg_train.layers import downsample
-from mmreg_train.layers.conv_block import ConvBlock
-from mmreg_train.layers.convolve import convolution_of
-from mmreg_train.layers.cost_volume import cost_volume
-from mmreg_train.losses import mind_ssc
+from mmreg_train.layers.matching import MatchingNetwork
+from mmreg_train.layers.unet import UNet
 from mmreg_train.objective import FieldMethod, Objective
 
 ENCODER = (16, 32, 32, 32)
@@ -99,61 +95,6 @@ class VoxelMorph(FieldMethod):
         self.objective = Objective(image, dice, smoothness, chosen, known, labels)
 
 
-class UNet(nn.Module):
-    """Channels on one or more grids to a field (B, dims, ...); convolutions and resizes only.
-
-    Args:
-        inputs: Channels that come in on the finest grid, on the next coarser one, and so on.
-        half: End on the second grid.
-    """
-
-    def __init__(
-        self,
-        dims: int,
-        inputs: tuple[int, ...],
-        encoder: tuple[int, ...],
-        decoder: tuple[int, ...],
-        half: bool,
-    ) -> None:
-        super().__init__()
-        levels = len(encoder)
-        if levels < 1 or len(decoder) < levels:
-            raise ValueError(
-                f"A decoder needs a width for each of the encoder's {levels} levels; "
-                f"found encoder={encoder}, decoder={decoder}."
-            )
-        self.half = half
-        self.pool = nn.MaxPool3d(2) if dims == 3 else nn.MaxPool2d(2)
-        entering = (*inputs, *(0,) * (levels - len(inputs)))
-        before = (0, *encoder[:-1])
-        self.down = nn.ModuleList(
-            ConvBlock(dims, a + b, c) for a, b, c in zip(before, entering, encoder, strict=True)
-        )
-        skips = encoder[::-1]
-        joined = [encoder[-1]] + [decoder[i] + skips[i] for i in range(levels)]
-        self.up = nn.ModuleList(ConvBlock(dims, a, b) for a, b in zip(joined[:levels], decoder, strict=False))
-        after = decoder[levels - 1] if half else joined[levels]
-        self.last = nn.Sequential(*_blocks(dims, after, decoder[levels:]))
-        self.head = convolution_of(dims)((after, *decoder[levels:])[-1], dims, 3, padding=1)
-        nn.init.normal_(self.head.weight, 0, 1e-5)  # training starts at the identity
-        nn.init.zeros_(self.head.bias)
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """The field, from what comes in on each grid, finest first."""
-        skips: list[Tensor] = []
-        for level, block in enumerate(self.down):
-            entering = [self.pool(skips[-1])] if skips else []
-            entering += inputs[level : level + 1]
-            skips.append(block(torch.cat(entering, dim=1) if len(entering) > 1 else entering[0]))
-        features = self.pool(skips[-1])
-        for block in self.up:
-            features, skip = block(features), skips.pop()
-            if skips or not self.half:
-                features = functional.interpolate(features, scale_factor=2, mode="nearest")
-                features = torch.cat([features, skip], dim=1)
-        return cast("Tensor", self.head(self.last(features)))
-
-
 class FlowNetwork(UNet):
     """Two images (B, 1, ...) to a field (B, dims, ...) in full-grid voxels, as published."""
 
@@ -166,35 +107,3 @@ class FlowNetwork(UNet):
     def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
         """The field; the moving image is the first channel, as in the published weights."""
         return downsample(super().forward(torch.cat([moving, fixed], dim=1)), self.pooled)
-
-
-class MatchingNetwork(UNet):
-    """The same U-Net on the half grid, over cost volumes of MIND-SSC where the images were.
-
-    Which of two shifts matches better is what a contrast-blind network has to find out first. On images it
-    takes very many steps; here it is given, and the network learns what to make of it. Each grid brings the
-    costs of shifts by one and by two of its voxels. Cost volumes in a registration network: Heinrich,
-    "Closing the gap between deep and conventional image registration using probabilistic dense displacement
-    networks", MICCAI 2019.
-    """
-
-    REACHES = (1, 2)
-    SCALE = 20.0  # of the costs, which are some hundredths: the network's inputs are about 1
-
-    def __init__(self, dims: int, encoder: tuple[int, ...], decoder: tuple[int, ...], grids: int) -> None:
-        super().__init__(dims, (len(self.REACHES) * 3**dims,) * grids, encoder, decoder, half=False)
-        self.grids = grids
-
-    def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
-        """The field on the half grid, in full-grid voxels."""
-        features = [mind_ssc(image, factor=2) for image in (fixed, moving)]
-        volumes = []
-        for grid in range(self.grids):
-            features = [downsample(each, 2) for each in features] if grid else features
-            costs = [cost_volume(features[0], features[1], reach) for reach in self.REACHES]
-            volumes.append(self.SCALE * torch.cat(costs, dim=1))
-        return super().forward(*volumes)
-
-
-def _blocks(dims: int, inputs: int, widths: Sequence[int]) -> list[ConvBlock]:
-    return [ConvBlock(dims, a, b) for a, b in zip((inputs, *widths[:-1]), widths, strict=True)]

@@ -1,0 +1,72 @@
+"""The U-Net of VoxelMorph: convolutions and resizes only (Balakrishnan et al., IEEE TMI 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmreg_train.layers.conv_block import ConvBlock
+from mmreg_train.layers.convolve import convolution_of
+
+
+class UNet(nn.Module):
+    """Channels on one or more grids to a field (B, dims, ...); convolutions and resizes only.
+
+    Args:
+        inputs: Channels that come in on the finest grid, on the next coarser one, and so on.
+        half: End on the second grid.
+    """
+
+    def __init__(
+        self,
+        dims: int,
+        inputs: tuple[int, ...],
+        encoder: tuple[int, ...],
+        decoder: tuple[int, ...],
+        half: bool,
+    ) -> None:
+        super().__init__()
+        levels = len(encoder)
+        if levels < 1 or len(decoder) < levels:
+            raise ValueError(
+                f"A decoder needs a width for each of the encoder's {levels} levels; "
+                f"found encoder={encoder}, decoder={decoder}."
+            )
+        self.half = half
+        self.pool = nn.MaxPool3d(2) if dims == 3 else nn.MaxPool2d(2)
+        entering = (*inputs, *(0,) * (levels - len(inputs)))
+        before = (0, *encoder[:-1])
+        self.down = nn.ModuleList(
+            ConvBlock(dims, a + b, c) for a, b, c in zip(before, entering, encoder, strict=True)
+        )
+        skips = encoder[::-1]
+        joined = [encoder[-1]] + [decoder[i] + skips[i] for i in range(levels)]
+        self.up = nn.ModuleList(ConvBlock(dims, a, b) for a, b in zip(joined[:levels], decoder, strict=False))
+        after = decoder[levels - 1] if half else joined[levels]
+        self.last = nn.Sequential(*_blocks(dims, after, decoder[levels:]))
+        self.head = convolution_of(dims)((after, *decoder[levels:])[-1], dims, 3, padding=1)
+        nn.init.normal_(self.head.weight, 0, 1e-5)  # training starts at the identity
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """The field, from what comes in on each grid, finest first."""
+        skips: list[Tensor] = []
+        for level, block in enumerate(self.down):
+            entering = [self.pool(skips[-1])] if skips else []
+            entering += inputs[level : level + 1]
+            skips.append(block(torch.cat(entering, dim=1) if len(entering) > 1 else entering[0]))
+        features = self.pool(skips[-1])
+        for block in self.up:
+            features, skip = block(features), skips.pop()
+            if skips or not self.half:
+                features = functional.interpolate(features, scale_factor=2, mode="nearest")
+                features = torch.cat([features, skip], dim=1)
+        return cast("Tensor", self.head(self.last(features)))
+
+
+def _blocks(dims: int, inputs: int, widths: Sequence[int]) -> list[ConvBlock]:
+    return [ConvBlock(dims, a, b) for a, b in zip((inputs, *widths[:-1]), widths, strict=True)]
