@@ -240,12 +240,10 @@ def test_both_readings_of_the_barrier():
 
 
 def test_networks_take_turns():
-    method = methods.create(
-        "innreg", blocks=1, translator_first=1, alternate_after=3, alternate_every=2, **TINY
-    )
+    method = methods.create("innreg", blocks=1, translator_first=1, alternate_after=3, turns=(2, 3), **TINY)
     batch = methods.Batch(*torch.rand(2, 1, 1, 16, 16))
     learned = []
-    for step in range(9):
+    for step in range(10):
         method.begin(step)
         method.zero_grad()
         method.loss(batch, method(batch.fixed, batch.moving))["total"].backward()
@@ -255,7 +253,7 @@ def test_networks_take_turns():
         }
         assert all(len(set(got)) == 1 for got in by.values())
         learned.append("".join(name for name, got in by.items() if got[0]))
-    assert learned == ["t", "tr", "tr", "t", "t", "r", "r", "t", "t"]
+    assert learned == ["t", "tr", "tr", "t", "t", "r", "r", "r", "t", "t"]
 
 
 def test_a_checkpoint_taken_while_one_rests_keeps_the_moments_of_both(tmp_path):
@@ -323,6 +321,8 @@ def test_settings_that_cannot_be_used_are_refused():
         ({"barrier_level": 0.0}, "above 0"),
         ({"reading": "threshold", "barrier_level": 1.0}, "below 1"),
         ({"blocks": 0}, "blocks"),
+        ({"turns": (1, 0)}, "both turns"),
+        ({"turns": (1,)}, "both turns"),
         ({"kernel": 4}, "odd kernel"),
         ({"decoder": (32,)}, "6 levels"),
         ({"cost_volumes": 7}, "cost_volumes counts grids"),

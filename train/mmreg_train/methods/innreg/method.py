@@ -59,7 +59,7 @@ class InnReg(Method):
         translator_first: Steps in which the translator alone learns; a registration network that is taught
             by a translator that knows nothing yet learns to shrink what is too bright.
         alternate_after: The step from which the networks take turns; before, both learn. None: never.
-        alternate_every: Steps of a turn; the translator has the first.
+        turns: Steps of a turn of the translator, which has the first, and of one of the registration.
 
     Raises:
         ValueError: A setting has a value that is not among the above.
@@ -92,20 +92,20 @@ class InnReg(Method):
         smoothness: float = 0.2,
         translator_first: int = 0,
         alternate_after: int | None = None,
-        alternate_every: int = 1,
+        turns: Sequence[int] = (1, 1),
     ) -> None:
         super().__init__(dims)
         _check(sees, subnetwork, level_refused(reading, barrier_level))
         low = {
             "blocks": blocks,
-            "alternate_every": alternate_every,
+            "turns": min(turns, default=0) if len(turns) == 2 else 0,
             "width - 1": width - 1,
             "bins - 1": bins - 1,
         }
         if any(value < 1 for value in low.values()) or kernel < 1 or kernel % 2 == 0:
             raise ValueError(
-                "INNReg needs blocks and alternate_every >= 1, width and bins >= 2 and an odd kernel; found "
-                f"{blocks}, {alternate_every}, {width}, {bins} and {kernel}."
+                "INNReg needs blocks and both turns >= 1, width and bins >= 2 and an odd kernel; found "
+                f"{blocks}, {tuple(turns)}, {width}, {bins} and {kernel}."
             )
         if not 0 <= cost_volumes <= len(encoder):
             raise ValueError(
@@ -117,7 +117,7 @@ class InnReg(Method):
         self.barrier, self.reading, self.barrier_level = barrier, reading, barrier_level
         self.bins, self.smoothness = bins, smoothness
         self.translator_first = translator_first
-        self.alternate_after, self.alternate_every = alternate_after, alternate_every
+        self.alternate_after, self.turns = alternate_after, tuple(turns)
         self.translator = Translator(dims, blocks, subnetwork, width, kernel, reversible)
         if cost_volumes:
             widths = tuple(encoder), tuple(decoder)
@@ -132,7 +132,7 @@ class InnReg(Method):
         if step < self.translator_first:
             turn = 0
         elif after is not None and step >= after:
-            turn = (step - after) // self.alternate_every % 2
+            turn = int((step - after) % sum(self.turns) >= self.turns[0])
         self.translator.requires_grad_(turn != 1)
         self.registration.requires_grad_(turn != 0)
 
