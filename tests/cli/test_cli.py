@@ -93,7 +93,7 @@ def test_register_hands_every_option_on(folder, registrar):
     run(
         "register fixed.nii.gz moving.nii.gz -o out --align rigid --no-deform --model masr "
         "--no-refine --backend onnxruntime --precision fp16 --threads 3 --deadline-ms 500 "
-        "--fixed-mask fixed_labels.nii.gz --device cuda:1"
+        "--fixed-mask fixed_labels.nii.gz --device cuda:1 --no-same-space"
     )
     got = asked.asked
     assert (got.align, got.deform, got.threads, got.deadline_ms, got.moving_mask) == (
@@ -104,7 +104,7 @@ def test_register_hands_every_option_on(folder, registrar):
         None,
     )
     assert (got.model, got.refine, got.backend, got.precision) == ("masr", False, "onnxruntime", "fp16")
-    assert got.device == "cuda:1"
+    assert (got.device, got.same_space) == ("cuda:1", False)
     np.testing.assert_array_equal(got.fixed_mask.data, io.read(mask).data)
 
 

@@ -29,6 +29,7 @@ class Job:
     model: str | None = None
     device: str = "cpu"
     align: str = "affine"
+    same_space: bool = True
     deform: bool = True
     refine: bool | None = None
     backend: str | None = None
@@ -119,6 +120,7 @@ def _register(job: Job, case: report.Case, extras: _Extras, progress: Progress) 
         job.model,
         device=job.device,
         align=job.align,
+        same_space=job.same_space,
         deform=job.deform,
         refine=job.refine,
         backend=job.backend,

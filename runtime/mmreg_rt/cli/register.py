@@ -23,6 +23,11 @@ from .options import FILE, FOLDER, json_option, threads_option
               help="cpu, cuda or cuda:N: of the solver and of the model.")  # fmt: skip
 @click.option("--align", type=click.Choice(("none", "rigid", "affine")), default="affine", show_default=True,
               help="Linear alignment before the deformation.")  # fmt: skip
+@click.option(
+    "--same-space/--no-same-space",
+    default=True,
+    help="The headers of both scans speak of one space; without, alignment starts from what they show.",
+)
 @click.option("--no-deform", is_flag=True, help="Stop after the alignment.")
 @click.option("--refine/--no-refine", default=None,
               help="Let the solver go on from what the model found; by default from a field, not from a "
