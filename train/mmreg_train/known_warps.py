@@ -74,11 +74,12 @@ def deformed(aligned: Batch, settings: WarpSettings, generator: torch.Generator,
     size = aligned.fixed.shape[2:]
     if vary and settings.flip and float(torch.rand(1, generator=generator)) < 0.5:
         aligned = _flipped(aligned)
-    truth, deforming = warps(size, settings.largest_vox, settings.scale_vox, generator)
-    together = torch.zeros_like(truth)
+    truth = together = of_moving = torch.zeros(1, len(size), *size)
+    if settings.deforms:
+        truth, of_moving = warps(size, settings.largest_vox, settings.scale_vox, generator)
     if vary and settings.both_vox[1] > 0:
-        together, _ = warps(size, settings.both_vox, settings.scale_vox, generator)
-    of_moving = deforming + warp(together, deforming, padding="border")
+        _, together = warped_at_random(size, settings.both_vox, settings.scale_vox, generator)
+        of_moving = of_moving + warp(together, of_moving, padding="border")
     return Batch(
         warp(aligned.fixed, together),
         warp(aligned.moving, of_moving),
@@ -93,9 +94,20 @@ def warps(
 ) -> tuple[Tensor, Tensor]:
     """A smooth random displacement and its inverse, ``(1, dims, *size)`` in voxels each.
 
+    Args: See ``warped_at_random``.
+    """
+    velocity, displacement = warped_at_random(size, longest_vox, scale_vox, generator)
+    return displacement, integrate(-velocity, STEPS)
+
+
+def warped_at_random(
+    size: Sequence[int], longest_vox: tuple[float, float], scale_vox: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """A smooth random velocity and its displacement, ``(1, dims, *size)`` in voxels each.
+
     Args:
         size: Voxels along the axes.
-        longest_vox: Least and most of the first one's longest displacement, which is drawn evenly.
+        longest_vox: Least and most of the longest displacement, which is drawn evenly.
         scale_vox: Distance of the random velocities, between which cubic B-splines interpolate.
         generator: On the CPU.
     """
@@ -110,7 +122,7 @@ def warps(
     for _ in range(ROUNDS):
         velocity = velocity * (longest / displacement.norm(dim=1).max().clamp(min=1e-6))
         displacement = integrate(velocity, STEPS)
-    return displacement, integrate(-velocity, STEPS)
+    return velocity, displacement
 
 
 def cubic_splines(count: int, scale: int) -> Tensor:
