@@ -141,6 +141,7 @@ def measured(pairs: list[Pair], way: Any) -> Result:
         "error_mm_p50": float(middle),
         "error_mm_p75": float(high),
         "below_5_mm": float((np.array(errors) < 5).mean()),
+        "errors_mm": [round(error, 3) for error in errors],
         "registrations": len(errors),
         "wall_s_median": float(np.median(seconds)),
     }
@@ -175,7 +176,11 @@ def main() -> None:
         name: lambda pair, start, network=network: by_networks(network, pair, start)
         for name, network in networks.items()
     }
-    report = machine_description() | {"part": chosen.part, "starts": chosen.starts, "errors": {}}
+    report = (
+        {"benchmark": "rigid_learned"}
+        | machine_description()
+        | {"part": chosen.part, "starts": chosen.starts, "errors": {}}
+    )
     for error_mm in chosen.errors:
         pairs = [Pair(case, chosen.starts, error_mm, number) for number, case in enumerate(cases)]
         report["people"] = sorted({person for case in cases for person in case.people})
@@ -184,7 +189,8 @@ def main() -> None:
         for name, way in ways.items():
             found = measured(pairs, way)
             report["errors"][f"{error_mm:g}"][name] = found
-            print(f"from {error_mm:g} mm, {name}:", json.dumps(found), flush=True)
+            shown = {key: value for key, value in found.items() if key != "errors_mm"}
+            print(f"from {error_mm:g} mm, {name}:", json.dumps(shown), flush=True)
     if chosen.samples:
         report["samples"] = samples(chosen.samples, networks, chosen.threads)
         print(json.dumps(report["samples"], indent=1))
