@@ -247,7 +247,8 @@ def measured(name: str, bundles: list[str | None], tests: list[list[Pair]], args
         method = method_of(name, bundle, args.threads)
         method(held_out[0])  # warm
         people += [scored(method, pair, labels) for pair in held_out]
-    return {"name": name, "bundles": bundles, **summary(people), "per_person": people}
+    files = [bundle and Path(bundle).name for bundle in bundles]
+    return {"name": name, "bundles": files, **summary(people), "per_person": people}
 
 
 def row(cells: Sequence[object]) -> str:

@@ -213,14 +213,13 @@ def main() -> None:
     results: dict[str, list[Result]] = {}
     start = measure(START, pairs, args)
     for method in methods:
-        results[method] = start if method == START else measure(method, pairs, args)
-        print(line(method, summary(results[method], start)), flush=True)
+        found = start if method == START else measure(method, pairs, args)
+        results[Path(method).name] = found
+        print(line(method, summary(found, start)), flush=True)
     report = {"benchmark": "known_warps", **description(), "data": read_description(args.data)[0].name}
     report |= {key: getattr(args, key) for key in ("part", "longest_px", "scale_px", "seed", "threads")}
     report["pairs"] = [{"name": pair.name, "person": pair.person} for pair in pairs]
-    report["methods"] = {
-        Path(name).name: {"mean": summary(of, start), "pairs": of} for name, of in results.items()
-    }
+    report["methods"] = {name: {"mean": summary(of, start), "pairs": of} for name, of in results.items()}
     if len(methods) > 2:
         report["endpoint_difference"] = differences(results, args.bootstrap)
     if args.results:

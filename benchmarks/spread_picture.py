@@ -42,10 +42,11 @@ def cardiac(report: Result) -> list[Panel]:
 
 def known_warps(report: Result) -> list[Panel]:
     columns = {
-        Path(name).stem: [pair["endpoint_px"] for pair in of["pairs"]]
+        name.replace(".mmreg", ""): [pair["endpoint_px"] for pair in of["pairs"]]
         for name, of in report["methods"].items()
     }
-    title = f"{report['data']}:\n{len(report['pairs'])} slices of people never seen"
+    people = len({pair["person"] for pair in report["pairs"]})
+    title = f"{report['data']}:\n{len(report['pairs'])} slices, {people} people never seen"
     return [Panel(title, "endpoint error, px", columns)]
 
 
