@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -34,3 +36,26 @@ class NormalisedConvBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return functional.leaky_relu(self.norm(convolve(self.convolution, features)), 0.01)
+
+
+def field_head(dims: int, inputs: int) -> nn.Module:
+    """The convolution that gives a field (B, dims, ...): nearly 0 at first, the identity."""
+    head = convolution_of(dims)(inputs, dims, 3, padding=1)
+    nn.init.normal_(head.weight, 0, 1e-5)
+    nn.init.zeros_(head.bias)
+    return head
+
+
+def check_widths(encoder: Sequence[int], decoder: Sequence[int]) -> int:
+    """Levels of a U-Net.
+
+    Raises:
+        ValueError: There are none, or the decoder has fewer.
+    """
+    levels = len(encoder)
+    if levels < 1 or len(decoder) < levels:
+        raise ValueError(
+            f"A decoder needs a width for each of the encoder's {levels} levels; "
+            f"found encoder={tuple(encoder)}, decoder={tuple(decoder)}."
+        )
+    return levels

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmreg_train.layers.conv_block import ConvBlock
-from mmreg_train.layers.convolve import convolution_of
+from mmreg_train.layers.conv_block import ConvBlock, check_widths, field_head
 
 
 class UNet(nn.Module):
@@ -30,12 +29,7 @@ class UNet(nn.Module):
         half: bool,
     ) -> None:
         super().__init__()
-        levels = len(encoder)
-        if levels < 1 or len(decoder) < levels:
-            raise ValueError(
-                f"A decoder needs a width for each of the encoder's {levels} levels; "
-                f"found encoder={encoder}, decoder={decoder}."
-            )
+        levels = check_widths(encoder, decoder)
         self.half = half
         self.pool = nn.MaxPool3d(2) if dims == 3 else nn.MaxPool2d(2)
         entering = (*inputs, *(0,) * (levels - len(inputs)))
@@ -48,9 +42,7 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(ConvBlock(dims, a, b) for a, b in zip(joined[:levels], decoder, strict=False))
         after = decoder[levels - 1] if half else joined[levels]
         self.last = nn.Sequential(*_blocks(dims, after, decoder[levels:]))
-        self.head = convolution_of(dims)((after, *decoder[levels:])[-1], dims, 3, padding=1)
-        nn.init.normal_(self.head.weight, 0, 1e-5)  # training starts at the identity
-        nn.init.zeros_(self.head.bias)
+        self.head = field_head(dims, (after, *decoder[levels:])[-1])
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """The field, from what comes in on each grid, finest first."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmreg_train.layers import upsample
-from mmreg_train.layers.conv_block import NormalisedConvBlock
+from mmreg_train.layers.conv_block import NormalisedConvBlock, field_head
 from mmreg_train.layers.windows import PatchMerging, WindowBlock
 from mmreg_train.objective import FieldMethod, Objective
 
@@ -95,9 +95,7 @@ class FlowNetwork(nn.Module):
         self.half_skip, self.full_skip = NormalisedConvBlock(2, first // 2), NormalisedConvBlock(2, head)
         outputs = (*widths[-2::-1], first // 2, head)
         self.up = nn.ModuleList(Up(a, b) for a, b in zip((widths[-1], *outputs[:-1]), outputs, strict=True))
-        self.head = nn.Conv3d(head, 3, 3, padding=1)
-        nn.init.normal_(self.head.weight, 0, 1e-5)  # training starts at the identity
-        nn.init.zeros_(self.head.bias)
+        self.head = field_head(3, head)
 
     def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
         pair = torch.cat([moving, fixed], dim=1)

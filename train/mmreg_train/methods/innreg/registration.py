@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmreg_train.layers import downsample
-from mmreg_train.layers.conv_block import ConvBlock
-from mmreg_train.layers.convolve import convolution_of
+from mmreg_train.layers.conv_block import ConvBlock, check_widths, field_head
 
 ENCODER = (16, 32, 32, 64, 64, 64)
 DECODER = (64, 64, 64, 32, 32, 32, 16)
@@ -30,12 +29,7 @@ class StridedNetwork(nn.Module):
 
     def __init__(self, dims: int, encoder: Sequence[int], decoder: Sequence[int]) -> None:
         super().__init__()
-        levels = len(encoder)
-        if levels < 1 or len(decoder) < levels:
-            raise ValueError(
-                f"A decoder needs a width for each of the encoder's {levels} levels; "
-                f"found encoder={tuple(encoder)}, decoder={tuple(decoder)}."
-            )
+        levels = check_widths(encoder, decoder)
         entering = (2, *encoder[:-1])  # of each halving; also what is joined after each doubling
         self.down = nn.ModuleList(
             ConvBlock(dims, a, b, stride=2) for a, b in zip(entering, encoder, strict=True)
@@ -46,9 +40,7 @@ class StridedNetwork(nn.Module):
         )
         last = (joined[levels], *decoder[levels:])
         self.last = nn.Sequential(*(ConvBlock(dims, a, b) for a, b in zip(last[:-1], last[1:], strict=True)))
-        self.head = convolution_of(dims)(last[-1], dims, 3, padding=1)
-        nn.init.normal_(self.head.weight, 0, 1e-5)  # training starts at the identity
-        nn.init.zeros_(self.head.bias)
+        self.head = field_head(dims, last[-1])
 
     def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
         """The velocity; the moving image is the first channel."""

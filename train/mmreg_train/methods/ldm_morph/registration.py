@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmreg_train.layers import upsample
-from mmreg_train.layers.conv_block import NormalisedConvBlock
+from mmreg_train.layers.conv_block import NormalisedConvBlock, field_head
 from mmreg_train.layers.convolve import convolution_of, convolve
 from mmreg_train.layers.windows import PatchMerging, WindowBlock
 
@@ -96,9 +96,7 @@ class RegistrationNetwork(nn.Module):
             )
             for above, skip, width in zip([widths[-1], *outputs[:-1]], skips, outputs, strict=True)
         )
-        self.head = convolution_of(dims)(half, dims, 3, padding=1)
-        nn.init.normal_(self.head.weight, 0, 1e-5)  # training starts at the identity
-        nn.init.zeros_(self.head.bias)
+        self.head = field_head(dims, half)
 
     def forward(self, pair: Tensor, scores: Sequence[Tensor]) -> Tensor:
         """``pair`` (B, 2, ...), moving first; ``scores`` finest first."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmreg_train.layers import integrate, upsample, warp
+from mmreg_train.layers.conv_block import field_head
 from mmreg_train.layers.convolve import convolution_of, convolve
 from mmreg_train.methods.llm_morph.backbone import Positions, Seen
 
@@ -160,9 +161,7 @@ class FieldStep(nn.Module):
         self.blocks = nn.Sequential(
             ConvBlock(dims, 2 * given + (0 if first else dims), width), ConvBlock(dims, width, width)
         )
-        self.head = convolution_of(dims)(width, dims, 3, padding=1)
-        nn.init.normal_(self.head.weight, 0, 1e-5)  # training starts at the identity
-        nn.init.zeros_(self.head.bias)
+        self.head = field_head(dims, width)
 
     def forward(self, fixed: Tensor, moving: Tensor, field: Tensor | None, spacing: int) -> Tensor:
         """``field`` is on the coarser grid, in full-grid voxels; ``spacing`` is that of the features."""
