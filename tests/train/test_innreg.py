@@ -148,15 +148,14 @@ def test_memory_does_not_grow_with_the_number_of_blocks():
     assert of[False][2] > 3.5 * of[False][0] > 100 * of[True][0]
 
 
-def test_batch_statistics_are_counted_once_a_step():
-    one, other = translator("depthwise"), translator("depthwise", reversible=False)
-    other.load_state_dict(one.state_dict())
-    image = torch.rand(2, 1, 12, 12)
-    for made in (one, other):
-        made(image).sum().backward()
-    for (name, ours), theirs in zip(one.named_buffers(), other.buffers()):
-        assert torch.allclose(ours, theirs), name
-    assert int(one.blocks[0].add[1].num_batches_tracked) == 1
+@pytest.mark.parametrize("kind", KINDS)
+def test_translates_as_it_did_in_training_and_each_image_by_itself(kind):
+    made = translator(kind)
+    images = torch.rand(3, 1, 12, 12)
+    for back in (False, True):
+        learning = made.train()(images, back)
+        assert torch.equal(made.eval()(images, back), learning)
+        assert torch.allclose(made(images[1:2], back), learning[1:2], atol=1e-5)
 
 
 def test_weights_that_rest_get_no_gradient_and_change_none():

@@ -161,6 +161,17 @@ def test_the_loss_of_the_latents_moves_the_field_unless_its_gradient_is_cut():
     assert gradients[1] == 0
 
 
+def test_smoothness_is_per_voxel_of_the_full_grid_on_either():
+    """A velocity that grows by 1 voxel every 8: (1/8)^2 along one of two axes, the mean of both."""
+    batch = blobs()
+    for factor in (1, 2):
+        n = 32 // factor
+        ramp = torch.arange(n) * (factor / 8)
+        field = ramp.expand(1, 2, n, n)
+        terms = tiny(output="velocity", factor=factor).loss(batch, methods.Output("velocity", field))
+        assert float(terms["smoothness"]) == pytest.approx(1 / 128)
+
+
 def test_terms_are_weighted_as_in_the_paper():
     method, batch = tiny(), blobs()
     method.flow.registration.head.weight.data.normal_(0, 0.1)
@@ -178,12 +189,14 @@ def test_the_field_reaches_half_the_image_along_each_axis():
     assert torch.allclose(field[:, 1], torch.tensor(-15.5), atol=1e-3)
 
 
+@pytest.mark.parametrize("factor", [1, 2])
 @pytest.mark.parametrize("output", ["displacement", "velocity"])
-def test_a_new_network_is_close_to_the_identity(output):
-    method = tiny(output=output)
+def test_a_new_network_is_close_to_the_identity(output, factor):
+    method = tiny(output=output, factor=factor)
     assert (method.integration_steps > 0) == (output == "velocity")
     found = method(*torch.rand(2, 2, 1, 16, 24))
     assert found.kind == output
+    assert found.value.shape == (2, 2, 16 // factor, 24 // factor)
     assert method.displacement(found).shape == (2, 2, 16, 24)
     assert method.displacement(found).abs().max() < 0.05
 
@@ -399,18 +412,20 @@ def test_settings_that_cannot_be_used_are_refused():
         ({"head_channels": 5}, "head_channels=5"),
         ({"autoencoder_multipliers": (1, 2)}, "three multipliers"),
         ({"drop_path": 1.0}, "drop_path=1.0"),
+        ({"factor": 3}, "factor=3"),
     ):
         with pytest.raises(ValueError, match=message):
             tiny(**settings)
 
 
-def test_exports_as_one_graph_without_chance_or_time():
+@pytest.mark.parametrize("factor", [1, 2])
+def test_exports_as_one_graph_without_chance_or_time(factor):
     """Both backends, with one window on the coarsest grid and with several, which 3 voxels do not divide."""
     onnx = pytest.importorskip("onnx")
     export = pytest.importorskip("mmreg_export.onnx")
     from mmreg_rt.backends import ON_CPU, by_name
 
-    method = tiny(noise_seed=3, depths=(2, 1), autoencoder_attention=False).eval()
+    method = tiny(noise_seed=3, depths=(2, 1), autoencoder_attention=False, factor=factor).eval()
     method.flow.registration.head.weight.data.normal_(0, 0.1)
     model = export.export_network(method)
     graph = onnx.load_model_from_string(model).graph

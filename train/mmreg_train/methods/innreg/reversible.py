@@ -7,8 +7,7 @@ reversible residual network: backpropagation without storing activations", NeurI
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -48,8 +47,7 @@ class _Through(torch.autograd.Function):
         undo = _undo_inverse if ctx.back else _undo
         with torch.autocast(**ctx.autocast), torch.no_grad():
             for block in reversed(ctx.blocks):
-                with _statistics_kept(block):
-                    pair, slopes = undo(block, pair, (slopes[0], slopes[1]), found)
+                pair, slopes = undo(block, pair, (slopes[0], slopes[1]), found)
         return None, None, *slopes, *(found.get(parameter) for parameter in ctx.parameters)
 
 
@@ -117,20 +115,6 @@ def _matrix_slope(block: Block, slopes: Pair, inputs: Pair, found: Gradients) ->
         with torch.enable_grad():
             matrix = block.mixing.matrix()
         found.update(zip(weights, torch.autograd.grad(matrix, weights, by_entry), strict=True))
-
-
-@contextmanager
-def _statistics_kept(block: Block) -> Iterator[None]:
-    """Batch normalisations do not count a batch twice."""
-    counting = [layer for layer in block.modules() if getattr(layer, "track_running_stats", False)]
-    counting = counting if block.training else []  # else they are what is normalised by
-    for layer in counting:
-        layer.track_running_stats = False
-    try:
-        yield
-    finally:
-        for layer in counting:
-            layer.track_running_stats = True
 
 
 def _autocast(device: str) -> dict[str, Any]:

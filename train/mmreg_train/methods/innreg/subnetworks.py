@@ -6,6 +6,7 @@ With ``width=32`` and 2-D kernels of 7 x 7, as published, they have 57,738 (dens
 
 from __future__ import annotations
 
+from functools import partial
 from typing import cast
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn import functional
 from mmreg_train.layers.convolve import convolution_of, convolve
 
 SLOPE = 0.2  # of the rectifiers below 0
+STEADY = 0.1  # added to the variance that features are divided by
 
 
 class DenseLayers(nn.Module):
@@ -50,11 +52,17 @@ class Dense(nn.Sequential):
 
 
 class DepthWise(nn.Sequential):
-    """Voxel-wise layers around a dynamic depth-wise convolution, each normalised ("DWBlock")."""
+    """Voxel-wise layers around a dynamic depth-wise convolution, each normalised ("DWBlock").
+
+    The published batch normalisation sees one image at a time in training, so it is one of each image; here
+    it stays so afterwards. Running statistics would mix both directions, in which the same layers see
+    different values. ``STEADY`` is as large as it is for the inverse's sake: features of small variance would
+    be blown up, and with them the rounding of what they are computed from.
+    """
 
     def __init__(self, dims: int, width: int, kernel: int) -> None:
         channels = 4 * width
-        norm = nn.BatchNorm3d if dims == 3 else nn.BatchNorm2d
+        norm = partial(nn.InstanceNorm3d if dims == 3 else nn.InstanceNorm2d, eps=STEADY, affine=True)
         super().__init__(
             _convolution(dims, 1, channels, 1, bias=False),
             norm(channels),

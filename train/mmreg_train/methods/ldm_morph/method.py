@@ -27,7 +27,7 @@ class LdmMorph(Method):
         integration_steps: Squarings of the velocity.
         image: What compares the images: "mse", as published, "ncc" or another of ``objective.IMAGE_TERMS``.
         beta: Weight of that; 1 - beta is that of the mean squared difference of their latents.
-        smoothness: Weight of the squared gradient of the field, in voxels per voxel.
+        smoothness: Weight of the squared gradient of the field, in voxels per full-grid voxel.
         latent_gradient: The term of the latents moves the field. The released trainer cuts its gradient off.
         noise_seed: Of the constant noise in the latents that the features are taken from; None is none.
         edges: Weight of ``edge_difference`` in what the autoencoder learns from.
@@ -35,8 +35,8 @@ class LdmMorph(Method):
             latent_channels, codes: See ``AutoencoderSize``.
         diffusion_width, diffusion_multipliers, diffusion_blocks, head_channels: See ``DiffusionSize``.
         groups: Of all group normalisations.
-        width, depths, heads, cross_heads, window, drop_path: See ``RegistrationSize``. There are as many
-            grids as ``diffusion_multipliers``.
+        width, depths, heads, cross_heads, window, drop_path, factor: See ``RegistrationSize``. There are as
+            many grids as ``diffusion_multipliers``.
 
     Raises:
         ValueError: A setting has a value that is not among the above.
@@ -73,6 +73,7 @@ class LdmMorph(Method):
         cross_heads: int = 4,
         window: int = 7,
         drop_path: float = 0.3,
+        factor: int = 1,
     ) -> None:
         super().__init__(dims)
         if output not in ("velocity", "displacement"):
@@ -104,7 +105,8 @@ class LdmMorph(Method):
         denoised = DiffusionSize(
             diffusion_width, diffusion_multipliers, diffusion_blocks, head_channels, latent_channels, groups
         )
-        size = RegistrationSize(width, depths, heads, cross_heads, window, drop_path)
+        size = RegistrationSize(width, depths, heads, cross_heads, window, drop_path, factor)
+        self.factor = factor
         features = FrozenFeatures(dims, coded, denoised, noise_seed)
         self.flow = FlowNetwork(features, RegistrationNetwork(dims, size, features.channels))
         self.decoder, self.unet_decoder = Decoder(dims, coded), UNetDecoder(dims, denoised)
@@ -160,7 +162,7 @@ class LdmMorph(Method):
         terms = {
             "image": IMAGE_TERMS[self.image](batch.fixed, warped),
             "latent": self._latent_difference(batch.fixed, warped),
-            "smoothness": squared_gradient(output.value),
+            "smoothness": squared_gradient(output.value, self.factor),
         }
         total = self.beta * terms["image"] + (1 - self.beta) * terms["latent"]
         return {**terms, "total": total + self.smoothness * terms["smoothness"]}
@@ -198,7 +200,7 @@ class LdmMorph(Method):
 
 
 class FlowNetwork(nn.Module):
-    """Two images (B, 1, ...) to a field (B, dims, ...) in voxels, at most half the image along each axis."""
+    """Two images (B, 1, ...) to a field (B, dims, ...) in full-grid voxels, up to half the grid each axis."""
 
     def __init__(self, features: FrozenFeatures, registration: RegistrationNetwork) -> None:
         super().__init__()

@@ -33,6 +33,7 @@ class RegistrationSize:
         cross_heads: Of the attention between the pyramids, on every grid.
         window: Voxels of a window along each axis.
         drop_path: Largest probability that training skips a block; it grows from 0 with the depth.
+        factor: Grid of the field: 1 is the full one, as published, 2 the one of half as many voxels.
     """
 
     width: int = 64
@@ -41,6 +42,7 @@ class RegistrationSize:
     cross_heads: int = 4
     window: int = 7
     drop_path: float = 0.3
+    factor: int = 1
 
     def __post_init__(self) -> None:
         wrong = len(self.heads) != len(self.depths) or len(self.depths) < 2 or self.window < 2
@@ -53,6 +55,8 @@ class RegistrationSize:
                 f"heads={tuple(self.heads)}, cross_heads={self.cross_heads}, window={self.window}, "
                 f"drop_path={self.drop_path}."
             )
+        if self.factor not in (1, 2):
+            raise ValueError(f"The factor of the field is 1 or 2; found factor={self.factor!r}.")
 
     @property
     def widths(self) -> list[int]:
@@ -67,7 +71,7 @@ class RegistrationSize:
 
 
 class RegistrationNetwork(nn.Module):
-    """A pair and its scores to a field (B, dims, ...), of any number.
+    """A pair and its scores to a field (B, dims, ...) of any numbers, on the grid of ``size.factor``.
 
     Args:
         scores: Channels of the scores on each grid.
@@ -75,7 +79,7 @@ class RegistrationNetwork(nn.Module):
 
     def __init__(self, dims: int, size: RegistrationSize, scores: Sequence[int]) -> None:
         super().__init__()
-        self.dims = dims
+        self.dims, self.factor = dims, size.factor
         widths = size.widths
         self.pyramid = Pyramid(dims, size)
         self.scores = nn.ModuleList(
@@ -111,7 +115,7 @@ class RegistrationNetwork(nn.Module):
         features = skips.pop()
         for block in self.up:
             features = block(torch.cat([_doubled(features), skips.pop()], dim=1))
-        field: Tensor = self.head(_doubled(features))
+        field: Tensor = self.head(features if self.factor == 2 else _doubled(features))
         return field
 
     def _latent(self, scores: Sequence[Tensor]) -> list[Tensor]:
