@@ -2,10 +2,12 @@
 
 import json
 
+import bundle_parts as parts
 import pytest
 from click.testing import CliRunner
 
 from mmreg_rt import _native
+from mmreg_rt.bundle import write_bundle
 from mmreg_rt.cli import main
 
 pytest.importorskip("tensorrt_rtx")
@@ -46,3 +48,14 @@ def test_without_a_gpu_nothing_is_kept_and_the_reason_is_told(tmp_path, monkeypa
 def test_a_size_that_is_none_is_refused():
     run(*RTX, "--dry-run", "--sizes", "32xx32", code=2)
     run(*RTX, "--dry-run", "--sizes", "32x32", code=3)  # a slice, for a network of volumes
+
+
+def test_all_networks_of_a_rigid_bundle_are_built_for_their_window(tmp_path):
+    path = write_bundle(tmp_path / "two.mmreg", parts.rigid_manifest(), parts.rigid_files()).path
+    asked = ("compile", path, "--backend", "tensorrt-rtx", "--dry-run")
+    engines = json.loads(run(*asked, "--json").stdout)["engines"]
+    window = "x".join(map(str, parts.WINDOW))
+    assert [(engine["stage"], engine["size"]) for engine in engines] == [(0, window), (1, window)]
+    assert "network 2 of 2" in run(*asked).stdout
+    refused = run(*asked, "--sizes", "32x32x32", code=2)
+    assert window in refused.output

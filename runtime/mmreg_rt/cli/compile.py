@@ -13,7 +13,7 @@ from .options import DEFAULT_SIZES, Sizes, json_option
 
 if TYPE_CHECKING:
     from ..backends.tensorrt_build import Built
-    from ..bundle import Bundle
+    from ..manifest import Manifest
 
 BACKENDS = ("tensorrt", "tensorrt-rtx")
 
@@ -52,30 +52,51 @@ def compile_(
     bundle = open_bundle(find_bundle(model))
     name = backend or _first_installed()
     made = []
-    for extents in sizes or DEFAULT_SIZES[bundle.manifest.dims]:
+    for stage, extents in _engines(bundle.manifest, sizes):
         with_progress = _Line(not as_json)
-        profile = Profile.fixed(_seen(extents, bundle.manifest.preprocess.multiple))
+        model_bytes, profile = bundle.model_bytes(precision, stage), Profile.fixed(extents)
         if dry_run:
-            found = _described(bundle, name, precision, profile, with_progress)
+            found = _described(model_bytes, name, precision, profile, with_progress)
         else:
-            found = _kept(bundle, name, precision, profile, device, with_progress)
+            found = _kept(model_bytes, name, precision, profile, device, with_progress)
         with_progress.close()
-        made.append(found)
+        made.append({"stage": stage, **found})
         if not as_json:
-            click.echo(f"{name} {precision} {profile}: {found['words']}")
+            click.echo(f"{_title(bundle.manifest, stage)}{name} {precision} {profile}: {found['words']}")
     if as_json:
         click.echo(json.dumps({"model": bundle.manifest.name, "engines": made}, indent=2))
 
 
-def _seen(extents: tuple[int, ...], multiple: int) -> tuple[int, ...]:
-    """What the network works on: the grid, rounded up as ``preprocess.network_grid`` does."""
-    return tuple(-(-extent // multiple) * multiple for extent in extents)
+def _engines(
+    manifest: Manifest, sizes: tuple[tuple[int, ...], ...] | None
+) -> list[tuple[int, tuple[int, ...]]]:
+    """Which network of the bundle, and the size of what it works on.
+
+    Networks of rigid motions have one size, their window. Another one works on any grid, rounded up as
+    ``preprocess.network_grid`` does.
+    """
+    if manifest.rigid is None:
+        multiple = manifest.preprocess.multiple
+        asked = sizes or DEFAULT_SIZES[manifest.dims]
+        return [(0, tuple(-(-extent // multiple) * multiple for extent in extents)) for extents in asked]
+    if sizes:
+        raise click.BadParameter(
+            f"{manifest.name} finds rigid motions in a window of {'x'.join(map(str, manifest.rigid.size))} "
+            "voxels, whatever the size of the scans. Leave out --sizes.",
+            param_hint="--sizes",
+        )
+    return [(stage, tuple(manifest.rigid.size)) for stage in range(len(manifest.stages))]
 
 
-def _described(bundle: Bundle, name: str, precision: str, profile: Any, say: _Line) -> dict[str, Any]:
+def _title(manifest: Manifest, stage: int) -> str:
+    count = len(manifest.stages)
+    return f"network {stage + 1} of {count}, " if count > 1 else ""
+
+
+def _described(model: bytes, name: str, precision: str, profile: Any, say: _Line) -> dict[str, Any]:
     from ..backends.tensorrt_build import build
 
-    built = build(name, bundle.model_bytes(precision), precision, profile, say)
+    built = build(name, model, precision, profile, say)
     return {
         "backend": name,
         "precision": precision,
@@ -97,7 +118,7 @@ def _words(built: Built) -> str:
     )
 
 
-def _kept(bundle: Bundle, name: str, precision: str, profile: Any, device: str, say: _Line) -> dict[str, Any]:
+def _kept(model: bytes, name: str, precision: str, profile: Any, device: str, say: _Line) -> dict[str, Any]:
     from ..backends.engine_cache import EngineCache, default_folder
     from ..backends.tensorrt import Engines, TensorRt
     from ..errors import BackendUnavailable
@@ -110,7 +131,7 @@ def _kept(bundle: Bundle, name: str, precision: str, profile: Any, device: str, 
             "add --dry-run with --backend tensorrt-rtx.",
         )
     cache = EngineCache(default_folder())
-    engines = Engines(name, bundle.model_bytes(precision), precision, device, cache)
+    engines = Engines(name, model, precision, device, cache)
     plan, origin = engines.engine(profile, say)
     words = f"{len(plan) / 1e6:.1f} MB, {origin}"
     return {"backend": name, "precision": precision, "size": str(profile), "bytes": len(plan), "words": words}
