@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmreg_train.layers import warp
-from mmreg_train.losses import mse, squared_gradient
+from mmreg_train.losses import mse
 from mmreg_train.methods import LEARNING, Batch, Method, Output
 from mmreg_train.methods.ldm_morph.autoencoder import AutoencoderSize, Decoder, edge_difference
 from mmreg_train.methods.ldm_morph.diffusion import STEPS, DiffusionSize, UNetDecoder, noised
 from mmreg_train.methods.ldm_morph.features import FrozenFeatures
 from mmreg_train.methods.ldm_morph.registration import PATCH, RegistrationNetwork, RegistrationSize
-from mmreg_train.objective import IMAGE_TERMS
+from mmreg_train.objective import IMAGE_TERMS, Objective
 
 
 class LdmMorph(Method):
@@ -27,7 +27,7 @@ class LdmMorph(Method):
         integration_steps: Squarings of the velocity.
         image: What compares the images: "mse", as published, "ncc" or another of ``objective.IMAGE_TERMS``.
         beta: Weight of that; 1 - beta is that of the mean squared difference of their latents.
-        smoothness: Weight of the squared gradient of the field, in voxels per full-grid voxel.
+        smoothness, dice, dice_labels: See ``Objective``; the paper's learns without labels.
         latent_gradient: The term of the latents moves the field. The released trainer cuts its gradient off.
         noise_seed: Of the constant noise in the latents that the features are taken from; None is none.
         edges: Weight of ``edge_difference`` in what the autoencoder learns from.
@@ -53,6 +53,8 @@ class LdmMorph(Method):
         image: str = "mse",
         beta: float = 0.6,
         smoothness: float = 0.01,
+        dice: float = 0.0,
+        dice_labels: Sequence[int] | None = None,
         latent_gradient: bool = True,
         noise_seed: int | None = None,
         edges: float = 1.0,
@@ -91,7 +93,10 @@ class LdmMorph(Method):
         self.integration_steps = integration_steps if output == "velocity" else 0
         self.multiple = PATCH * 2 ** (len(depths) - 1)
         self.traced = window + 1  # voxels of the coarsest grid: two windows
-        self.image, self.beta, self.smoothness, self.edges = image, beta, smoothness, edges
+        self.beta, self.edges = beta, edges
+        self.objective = Objective(
+            image, dice, smoothness, None if dice_labels is None else tuple(dice_labels)
+        )
         self.latent_gradient = latent_gradient
         coded = AutoencoderSize(
             autoencoder_width,
@@ -151,21 +156,21 @@ class LdmMorph(Method):
         }
         return {**terms, "total": terms["image"] + self.edges * terms["edges"] + terms["codes"]}
 
+    def needs(self) -> frozenset[str]:
+        return self.objective.needs()
+
     def network(self) -> nn.Module:
         """Both images to the field, the frozen model within."""
         return self.flow
 
     def _registration_loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
-        """Equation of the paper's hierarchical loss: images, their latents, and the field's gradient."""
+        """The hierarchical loss: beta of the images, the rest of their latents, and the gradient."""
         assert isinstance(output.value, Tensor)
-        warped = warp(batch.moving, self.displacement(output))
-        terms = {
-            "image": IMAGE_TERMS[self.image](batch.fixed, warped),
-            "latent": self._latent_difference(batch.fixed, warped),
-            "smoothness": squared_gradient(output.value, self.factor),
-        }
-        total = self.beta * terms["image"] + (1 - self.beta) * terms["latent"]
-        return {**terms, "total": total + self.smoothness * terms["smoothness"]}
+        displacement = self.displacement(output)
+        terms = self.objective(batch, displacement, output.value, self.factor)
+        latent = self._latent_difference(batch.fixed, warp(batch.moving, displacement))
+        total = terms["total"] + (1 - self.beta) * (latent - terms["image"])
+        return {**terms, "latent": latent, "total": total}
 
     def _latent_difference(self, fixed: Tensor, warped: Tensor) -> Tensor:
         encoder = self.flow.features.encoder
