@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmreg_train.layers import warp
+from mmreg_train.layers.box_mean import box_mean
 from mmreg_train.layers.neighbours import offset_pairs, shifts
 
 _TINY = 1e-7  # keeps logarithms and quotients of probabilities finite
@@ -36,7 +37,7 @@ def local_ncc(fixed: Tensor, warped: Tensor, window: int = 9) -> Tensor:
     """
     count = window ** (fixed.dim() - 2)
     products = torch.cat([fixed, warped, fixed**2, warped**2, fixed * warped], dim=1)
-    f, w, ff, ww, fw = (_box_mean(products, window) * count).split(1, dim=1)
+    f, w, ff, ww, fw = (box_mean(products, window) * count).split(1, dim=1)
     cross = fw - f * w / count
     variance_f = (ff - f * f / count).clamp(min=0)
     variance_w = (ww - w * w / count).clamp(min=0)
@@ -171,21 +172,10 @@ def squared_gradient(field: Tensor, spacing: float = 1) -> Tensor:
 def _patch_mean(squares: Tensor, radius: int, factor: int) -> Tensor:
     """Means over patches of what reaches ``radius`` voxels beyond the image."""
     if factor == 1:
-        return _box_mean(squares, 2 * radius + 1, padded=False)
+        return box_mean(squares, 2 * radius + 1, padded=False)
     pool = functional.avg_pool3d if squares.dim() == 5 else functional.avg_pool2d
     pooled: Tensor = pool(squares, 2 * radius + factor, factor)
     return pooled
-
-
-def _box_mean(image: Tensor, window: int, padded: bool = True) -> Tensor:
-    """Means over cubes, one axis after the other; ``padded`` counts 0 outside and keeps the size."""
-    dims = image.dim() - 2
-    pool = functional.avg_pool3d if dims == 3 else functional.avg_pool2d
-    for axis in range(dims):
-        kernel = [window if axis == other else 1 for other in range(dims)]
-        padding = [length // 2 if padded else 0 for length in kernel]
-        image = pool(image, kernel, stride=1, padding=padding)
-    return image
 
 
 def _shares(fixed: Tensor, warped: Tensor, bins: int) -> tuple[Tensor, Tensor, Tensor]:
