@@ -1,5 +1,7 @@
 """Rigid starts: how far they lie off, that they know the way back, and where the truth comes from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scene
@@ -13,6 +15,7 @@ from mmreg_rt import Grid, Volume, io, pose  # noqa: E402
 from mmreg_rt.errors import InputError  # noqa: E402
 from mmreg_rt.preprocess import PreprocessSpec  # noqa: E402
 from mmreg_rt.transform import Rigid  # noqa: E402
+from mmreg_train import draws  # noqa: E402
 from mmreg_train.cases import Case, Scan  # noqa: E402
 from mmreg_train.layers.pose import surface_distance  # noqa: E402
 from mmreg_train.methods import Output, Window  # noqa: E402
@@ -69,6 +72,7 @@ def test_the_truth_is_the_fit_of_the_structures(case):
     assert truth.structures == 5
     assert truth.residual_mm < 0.3
     assert np.linalg.norm(truth.centre_mm) < 0.2
+    assert np.linalg.norm(truth.moving_centre_mm - TRUTH[:3, 3]) < 0.2
     radii = np.linalg.norm(truth.surface_mm, axis=1)
     assert (radii.min() > 14 - 0.1) and radii.max() < 16
 
@@ -160,6 +164,43 @@ def test_samples_depend_on_their_address_alone(case):
     assert float(both.max()) == pytest.approx(1, abs=1e-6)  # float32
 
 
+@pytest.fixture(scope="module")
+def inverted(case, tmp_path_factory):
+    """The same pair in the opposite contrast, as if of somebody else."""
+    folder = tmp_path_factory.mktemp("inverted")
+    scans = dict(case.scans)
+    for role in ("fixed", "moving"):
+        scan = scans[role].read()
+        io.write(Volume(scan.data.max() - scan.data, scan.grid), folder / f"{role}.nii.gz")
+        scans[role] = Scan(folder / f"{role}.nii.gz")
+    return Case("b", ("b",), scans)
+
+
+@pytest.mark.parametrize(("crossed", "alike"), [(0.0, True), (1.0, False)])
+def test_crossed_pairs_are_of_two_cases(case, inverted, crossed, alike):
+    pairs = RigidPairs([case, inverted], [case], SPEC, WINDOW, Starts(error_mm=(0.0, 0.0), crossed=crossed))
+    for step in range(8):
+        batch = pairs.sample(2, step, 0)
+        agreement = np.corrcoef(batch.fixed.flatten(), batch.moving.flatten())[0, 1]
+        assert (agreement > 0.5) if alike else (agreement < -0.5)
+    validated = pairs.validation_sample(0)
+    assert np.corrcoef(validated.fixed.flatten(), validated.moving.flatten())[0, 1] > 0.5
+
+
+def test_the_truth_of_two_cases_brings_organ_onto_organ(case):
+    one = source(case).known(draws.TRAIN, 0)
+    moved = pose.matrix_of([30.0, -20, 10, 0, 0, 25])
+    elsewhere = replace(
+        one.truth, matrix=moved @ one.truth.matrix,
+        moving_centre_mm=pose.moved(moved, one.truth.moving_centre_mm[None])[0],
+    )  # fmt: skip
+    onto = replace(one.truth, centre_mm=one.truth.centre_mm + 7)
+    both = rigid_pairs.of_two_cases(replace(one, truth=onto), replace(one, truth=elsewhere))
+    found = pose.moved(both.truth.matrix, onto.centre_mm[None])[0]
+    np.testing.assert_allclose(found, elsewhere.moving_centre_mm, atol=1e-9)
+    np.testing.assert_allclose(both.truth.matrix[:3, :3], elsewhere.matrix[:3, :3])
+
+
 def test_validation_varies_nothing_but_the_start(case):
     pairs = source(case, **VARIED)
     assert list(pairs.validation(3)) == [0, 1, 2]
@@ -184,6 +225,7 @@ def test_validation_tells_the_error_of_the_surface_before_and_after(case):
         ({"degrees": 0, "shift_mm": 0}, "error_mm"),
         ({"scale": 1.0}, "scale"),
         ({"points": 1}, "points"),
+        ({"crossed": 1.5}, "crossed"),
         ({"degrees": "5"}, "cannot be used"),
     ],
 )

@@ -53,6 +53,9 @@ class Starts:
         scale: Both scans are shown larger or smaller by up to this share; distances with them.
         mirror: Half of the pairs are shown left for right.
         gamma: Each image's intensities are raised to a power between ``exp`` of minus and plus this.
+        crossed: Share of training pairs whose moving scan is of another case than the fixed one: as many
+            pairs as the square of the cases, of a rougher truth, see ``of_two_cases``. What a network can
+            learn of them is where the organ lies in either scan, and not which scans belong together.
         points: Of the surface, in every sample.
     """
 
@@ -64,13 +67,17 @@ class Starts:
     scale: float = 0.0
     mirror: bool = False
     gamma: float = 0.0
+    crossed: float = 0.0
     points: int = 512
 
     def __post_init__(self) -> None:
         low, high = self.error_mm
         amounts = (self.degrees, self.shift_mm, self.turn_degrees, self.place_mm, self.gamma)
-        if min(amounts) < 0 or not 0 <= self.scale < 1 or self.points < 4:
-            raise ValueError("amounts are 0 or more, scale is below 1 and points are at least 4.")
+        shares = 0 <= self.scale < 1 and 0 <= self.crossed <= 1
+        if min(amounts) < 0 or not shares or self.points < 4:
+            raise ValueError(
+                "amounts are 0 or more, scale is below 1, crossed at most 1 and points are at least 4."
+            )
         if not 0 <= low <= high or (high > 0 and self.degrees + self.shift_mm == 0):
             raise ValueError(
                 f"error_mm goes from 0 or more up, and needs degrees or shift_mm; found {self.error_mm}."
@@ -156,8 +163,13 @@ class RigidPairs:
     def sample(self, seed: int, step: int, index: int) -> Batch:
         """See ``Source``."""
         draw = draws.generator(seed, draws.TRAIN, step, index)
-        number = int(draw.integers(len(self._parts[draws.TRAIN])))
-        return self._shown(self.known(draws.TRAIN, number), draw, self._starts)
+        count = len(self._parts[draws.TRAIN])
+        number = int(draw.integers(count))
+        known = self.known(draws.TRAIN, number)
+        if count > 1 and draw.random() < self._starts.crossed:
+            other = (number + int(draw.integers(1, count))) % count
+            known = of_two_cases(known, self.known(draws.TRAIN, other))
+        return self._shown(known, draw, self._starts)
 
     def validation(self, count: int) -> Sequence[int]:
         """As many starts as asked for, of one case after the other; nothing is varied but the start."""
@@ -194,6 +206,16 @@ class RigidPairs:
         fixed, moving = (torch.from_numpy(image)[None, None] for image in images)
         rigid, points = (torch.from_numpy(each).float()[None] for each in (numbers, as_shown))
         return Batch(fixed, moving, rigid=rigid, surface=points)
+
+
+def of_two_cases(fixed: Known, moving: Known) -> Known:
+    """The fixed scan of one pair, the moving scan of another: organ onto organ, turned as in the other pair.
+
+    That takes people to lie alike in scans of the fixed kind.
+    """
+    matrix = moving.truth.matrix.copy()
+    matrix[:3, 3] = moving.truth.moving_centre_mm - matrix[:3, :3] @ fixed.truth.centre_mm
+    return Known(fixed.fixed, moving.moving, replace(fixed.truth, matrix=matrix))
 
 
 def drawn(

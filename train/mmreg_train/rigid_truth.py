@@ -41,6 +41,7 @@ class Truth:
         residual_mm: Root mean square distance of the centroids under it.
         structures: How many centroids it rests on.
         centre_mm: Centroid of the organ in the fixed scan.
+        moving_centre_mm: The same in the moving scan.
         surface_mm: ``(N, 3)``, voxels of the fixed scan on the organ's surface.
     """
 
@@ -48,6 +49,7 @@ class Truth:
     residual_mm: float
     structures: int
     centre_mm: npt.NDArray[np.float64]
+    moving_centre_mm: npt.NDArray[np.float64]
     surface_mm: Points
 
 
@@ -69,7 +71,7 @@ def truth_of(case: Case) -> Truth:
     matrix = rigid_fit(fixed, moving)
     left = fixed @ matrix[:3, :3].T + matrix[:3, 3] - moving
     residual_mm = float(np.sqrt((left**2).sum(1).mean()))
-    return Truth(matrix, residual_mm, len(fixed), fixed[0], organ)
+    return Truth(matrix, residual_mm, len(fixed), fixed[0], moving[0], organ)
 
 
 def rigid_fit(points: Points, onto: Points) -> npt.NDArray[np.float64]:
