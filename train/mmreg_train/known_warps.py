@@ -113,16 +113,20 @@ def warped_at_random(
     """
     low, high = longest_vox
     longest = low + (high - low) * float(torch.rand(1, generator=generator))
-    knots = [(count - 1) // scale_vox + 4 for count in size]
-    velocity = torch.randn(1, len(size), *knots, generator=generator)
-    for axis, count in enumerate(size, 2):
-        spline = cubic_splines(count, scale_vox)
-        velocity = torch.tensordot(velocity, spline, ([axis], [1])).movedim(-1, axis)
-    displacement = velocity
+    displacement = velocity = smooth_at_random(size, scale_vox, generator)
     for _ in range(ROUNDS):
         velocity = velocity * (longest / displacement.norm(dim=1).max().clamp(min=1e-6))
         displacement = integrate(velocity, STEPS)
     return velocity, displacement
+
+
+def smooth_at_random(size: Sequence[int], scale_vox: int, generator: torch.Generator) -> Tensor:
+    """A random vector at every voxel, ``(1, dims, *size)``: normal at knots, cubic B-splines between them."""
+    knots = [(count - 1) // scale_vox + 4 for count in size]
+    field = torch.randn(1, len(size), *knots, generator=generator)
+    for axis, count in enumerate(size, 2):
+        field = torch.tensordot(field, cubic_splines(count, scale_vox), ([axis], [1])).movedim(-1, axis)
+    return field
 
 
 def cubic_splines(count: int, scale: int) -> Tensor:

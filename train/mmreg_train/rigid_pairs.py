@@ -23,6 +23,7 @@ from . import draws
 from .config import CODE
 from .methods import Batch
 from .rigid_truth import Truth, truth_of
+from .rigid_variation import cut, deformed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,6 +59,7 @@ class Starts:
             learn of them is where the organ lies in either scan, and not which scans belong together.
         cut_mm: The moving scan ends earlier on every side, each by up to this and at most a third of its
             extent. Of a few people, where a scan ends says where the organ lies; of others it does not.
+        deform_mm: The moving scan is deformed smoothly, by up to this, and the truth follows the organ in it.
         points: Of the surface, in every sample.
     """
 
@@ -71,12 +73,14 @@ class Starts:
     gamma: float = 0.0
     crossed: float = 0.0
     cut_mm: float = 0.0
+    deform_mm: float = 0.0
     points: int = 512
 
     def __post_init__(self) -> None:
         low, high = self.error_mm
-        amounts = (self.degrees, self.shift_mm, self.turn_degrees, self.place_mm, self.gamma, self.cut_mm)
+        amounts = (self.degrees, self.shift_mm, self.turn_degrees, self.place_mm, self.gamma)
         shares = 0 <= self.scale < 1 and 0 <= self.crossed <= 1
+        amounts += (self.cut_mm, self.deform_mm)
         if min(amounts) < 0 or not shares or self.points < 4:
             raise ValueError(
                 "amounts are 0 or more, scale is below 1, crossed at most 1 and points are at least 4."
@@ -155,7 +159,9 @@ class RigidPairs:
     ) -> None:
         self._parts = {draws.TRAIN: list(train), draws.VALIDATION: list(val)}
         self._spec, self._window, self._starts = spec, window, starts
-        self._plain = replace(starts, turn_degrees=0, place_mm=0, scale=0, mirror=False, gamma=0, cut_mm=0)
+        self._plain = replace(
+            starts, turn_degrees=0, place_mm=0, scale=0, mirror=False, gamma=0, cut_mm=0, deform_mm=0
+        )
         self.known = cache(self._known)
 
     def truths(self) -> dict[str, Truth]:
@@ -192,11 +198,11 @@ class RigidPairs:
 
     def _shown(self, known: Known, draw: np.random.Generator, starts: Starts) -> Batch:
         surface = spread(known.truth.surface_mm, starts.points)
+        known = varied(known, starts, draw, surface)
         start = drawn(known, self._spec, self._window, starts, draw, surface)
-        moving = cut(known.moving, starts.cut_mm, draw)
         images = [
             Rigid(matrix).warp(volume, start.grid).data
-            for matrix, volume in ((np.eye(4), known.fixed), (start.matrix, moving))
+            for matrix, volume in ((np.eye(4), known.fixed), (start.matrix, known.moving))
         ]
         images = [image ** np.float32(np.exp(draw.uniform(-starts.gamma, starts.gamma))) for image in images]
         images = list(pose.scaled_jointly(images[0], images[1]))
@@ -222,18 +228,17 @@ def of_two_cases(fixed: Known, moving: Known) -> Known:
     return Known(fixed.fixed, moving.moving, replace(fixed.truth, matrix=matrix))
 
 
-def cut(scan: Volume, most_mm: float, draw: np.random.Generator) -> Volume:
-    """The scan with 0 outside of a random part of it, see ``Starts.cut_mm``."""
-    if most_mm == 0:
-        return scan
-    most = np.minimum(most_mm / np.array(scan.grid.spacing_mm), np.array(scan.grid.shape) / 3)
-    before, after = (draw.uniform(0, 1, 3) * most for _ in range(2))
-    ends = np.array(scan.grid.shape) - after
-    limits = zip(before.round().astype(int), ends.round().astype(int), strict=True)
-    kept = tuple(slice(a, b) for a, b in limits)
-    data = np.zeros_like(scan.data)
-    data[kept] = scan.data[kept]
-    return Volume(data, scan.grid)
+def varied(
+    known: Known, starts: Starts, draw: np.random.Generator, surface_mm: npt.NDArray[np.float64]
+) -> Known:
+    """The pair with its moving scan deformed and cut, as ``starts`` say."""
+    moving, matrix = known.moving, known.truth.matrix
+    if starts.deform_mm > 0:
+        moving, change = deformed(moving, pose.moved(matrix, surface_mm), starts.deform_mm, draw)
+        matrix = change @ matrix
+    if starts.cut_mm > 0:
+        moving = cut(moving, starts.cut_mm, draw)
+    return Known(known.fixed, moving, replace(known.truth, matrix=matrix))
 
 
 def drawn(
