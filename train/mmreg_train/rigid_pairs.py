@@ -78,9 +78,9 @@ class Starts:
 
     def __post_init__(self) -> None:
         low, high = self.error_mm
-        amounts = (self.degrees, self.shift_mm, self.turn_degrees, self.place_mm, self.gamma)
+        amounts = [self.degrees, self.shift_mm, self.turn_degrees, self.place_mm, self.gamma]
+        amounts += [self.cut_mm, self.deform_mm]
         shares = 0 <= self.scale < 1 and 0 <= self.crossed <= 1
-        amounts += (self.cut_mm, self.deform_mm)
         if min(amounts) < 0 or not shares or self.points < 4:
             raise ValueError(
                 "amounts are 0 or more, scale is below 1, crossed at most 1 and points are at least 4."
