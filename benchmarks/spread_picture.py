@@ -96,7 +96,7 @@ def draw(panels: list[Panel], path: Path) -> None:
             axis.plot(place + aside, values, ".", color="0.6", markersize=4)
             mean = float(np.mean(values))
             axis.plot([place - 0.3, place + 0.3], [mean, mean], color="#c03020", linewidth=2)
-            axis.annotate(f"{mean:.3g}", (place + 0.32, mean), va="center", fontsize=8, color="#c03020")
+            axis.annotate(f"{mean:#.3g}", (place + 0.32, mean), va="center", fontsize=8, color="#c03020")
         axis.set_xticks(range(len(panel.columns)), list(panel.columns), fontsize=8)
         axis.set_xlim(-0.5, len(panel.columns) - 0.2)
         axis.set_ylabel(panel.unit, fontsize=8)
