@@ -169,7 +169,7 @@ class LdmMorph(Method):
         displacement = self.displacement(output)
         terms = self.objective(batch, displacement, output.value, self.factor)
         latent = self._latent_difference(batch.fixed, warp(batch.moving, displacement))
-        total = terms["total"] + (1 - self.beta) * (latent - terms["image"])
+        total = terms["total"] + (1 - self.beta) * (latent - terms["image"])  # where the images weigh 1
         return {**terms, "latent": latent, "total": total}
 
     def _latent_difference(self, fixed: Tensor, warped: Tensor) -> Tensor:
