@@ -58,13 +58,16 @@ class Objective:
         compares = self.dice > 0 or self.labels > 0
         return frozenset(("fixed_label", "moving_label")) if compares else frozenset()
 
-    def __call__(self, batch: Batch, displacement: Tensor, field: Tensor, factor: int) -> dict[str, Tensor]:
+    def __call__(
+        self, batch: Batch, displacement: Tensor, field: Tensor, factor: int, warped: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """The terms by name and their weighted "total".
 
         Args:
             batch: Images, and label maps if ``dice`` or ``labels`` is above 0.
             displacement: ``(B, dims, ...)`` in voxels, on the grid of the images.
             field: The field that is kept smooth, in full-grid voxels on the grid of ``factor``.
+            warped: The moving image after the displacement, where the caller has it already.
 
         Raises:
             ValueError: ``dice`` or ``labels`` is above 0 and the batch has no labels.
@@ -72,7 +75,8 @@ class Objective:
         terms = {"smoothness": losses.squared_gradient(field, factor)}
         total = self.smoothness * terms["smoothness"]
         if self.image is not None:
-            terms["image"] = IMAGE_TERMS[self.image](batch.fixed, warp(batch.moving, displacement))
+            warped = warp(batch.moving, displacement) if warped is None else warped
+            terms["image"] = IMAGE_TERMS[self.image](batch.fixed, warped)
             total = total + terms["image"]
         if self.dice > 0:
             terms["dice"] = self._dice(batch, displacement)

@@ -57,8 +57,7 @@ def deformed(
     velocity = _velocity_vox(scan.grid, draw.uniform(0, most_mm), int(draw.integers(2**62)))
     data = fields.warp(np.asarray(scan.data, np.float32), fields.integrate(velocity, STEPS), "linear")
     back = fields.integrate(-velocity, STEPS)  # what lay at i lies at i + back(i) now
-    inverse = np.linalg.inv(scan.grid.affine)
-    indices = points_mm @ inverse[:3, :3].T + inverse[:3, 3]
+    indices = scan.grid.map_points(points_mm)
     now = scan.grid.map_indices(indices + fields.sample_points(back, indices))
     return Volume(data, scan.grid), rigid_fit(points_mm, now)
 

@@ -167,8 +167,9 @@ class LdmMorph(Method):
         """The hierarchical loss: beta of the images, the rest of their latents, and the gradient."""
         assert isinstance(output.value, Tensor)
         displacement = self.displacement(output)
-        terms = self.objective(batch, displacement, output.value, self.factor)
-        latent = self._latent_difference(batch.fixed, warp(batch.moving, displacement))
+        warped = warp(batch.moving, displacement)
+        terms = self.objective(batch, displacement, output.value, self.factor, warped)
+        latent = self._latent_difference(batch.fixed, warped)
         total = terms["total"] + (1 - self.beta) * (latent - terms["image"])  # where the images weigh 1
         return {**terms, "latent": latent, "total": total}
 
