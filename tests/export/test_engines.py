@@ -46,7 +46,7 @@ LLM_MORPH = {
 CASES = [
     ("attention_reg", {"pooled": [2, 4, 4]}),
     ("innreg", {"encoder": [8, 8], "decoder": [8, 8, 8], "blocks": 1, "width": 2, "kernel": 3}),
-    ("llm_morph", {**LLM_MORPH, "backbone": "none"}),
+    ("llm_morph", {**LLM_MORPH, "backbone": "none", "cost_volumes": True}),
     ("llm_morph", {**LLM_MORPH, "backbone": "random"}),
     ("ldm_morph", LDM_MORPH),
     ("voxelmorph", {"dims": 2, "encoder": [8, 8], "decoder": [8, 8, 8]}),

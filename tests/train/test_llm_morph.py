@@ -114,7 +114,20 @@ def test_small_configuration_is_one_for_a_cpu():
     method = methods.create("llm_morph", **config.method_settings)
     scans = images(32, 64, 32)
     method.loss(methods.Batch(*scans, *(scans[0][0].long(),) * 2), method(*scans))["total"].backward()
-    assert count(w for w in method.parameters() if w.requires_grad) == 6_134_844
+    assert count(w for w in method.parameters() if w.requires_grad) == 6_461_439
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_cost_volumes_show_every_step_how_the_pair_matches(dims):
+    plain, matching = (tiny("none", dims=dims, half=True, cost_volumes=volumes) for volumes in (False, True))
+    fixed, moving = images(*(64, 32, 96)[:dims], batch=2)
+    weights = [[step.blocks[0].convolution.weight for step in made.flow.steps] for made in (plain, matching)]
+    assert [b.shape[1] - a.shape[1] for a, b in zip(*weights)] == [2 * 3**dims] * len(weights[0])
+    matching.flow.steps[-1].head.weight.data.normal_()
+    field = matching.flow(fixed, moving)
+    for weight, before in zip(weights[1], weights[0]):  # without what the costs say it is another field
+        weight.data[:, -2 * 3**dims :] = 0
+    assert (matching.flow(fixed, moving) - field).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("half", [False, True])

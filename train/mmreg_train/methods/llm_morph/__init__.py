@@ -56,6 +56,9 @@ class LlmMorph(FieldMethod):
         encoder: Channels of the five levels.
         adapters: Channels that come back from the language at 1/32, 1/16, 1/8 and 1/4, for each image.
         decoder: Channels of the convolutions at these, and at 1/2 with ``half``.
+        cost_volumes: Each step of the field also sees how well MIND-SSC matches at small shifts, see
+            ``layers.matching``: which shift is the better one is then given, and what is learned is what to
+            make of it. Not in the publication.
         compare: Grid on which images and labels of a pair are compared while it learns: 1 is the full one, 2
             the half one, where the comparison takes an eighth of the time. With ``known`` 1 alone.
         coarse: Weight of the image term of every coarser field, on the half grid; without image term none.
@@ -88,6 +91,7 @@ class LlmMorph(FieldMethod):
         encoder: Sequence[int] = ENCODER,
         adapters: Sequence[int] = ADAPTERS,
         decoder: Sequence[int] = DECODER,
+        cost_volumes: bool = False,
         compare: int = 1,
         coarse: float = 1.0,
         image: str | None = "mind",
@@ -125,7 +129,8 @@ class LlmMorph(FieldMethod):
             self.resolved = language.resolved
         width = int(shape["hidden_size"]) if language is None else language.width
         widths = tuple(encoder), tuple(adapters), tuple(decoder)
-        self.flow = FlowNetwork(dims, *widths, adapter_width, width, self.integration_steps, half)
+        steps = self.integration_steps
+        self.flow = FlowNetwork(dims, *widths, adapter_width, width, steps, half, cost_volumes)
         if language is not None:
             self.flow.insert(language.blocks, language.positions)
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 from mmreg_train.layers import integrate, upsample, warp
 from mmreg_train.layers.conv_block import field_head
 from mmreg_train.layers.convolve import convolution_of, convolve
+from mmreg_train.layers.matching import costs, costs_of, described
 from mmreg_train.methods.llm_morph.backbone import Positions, Seen
 
 ENCODER = (16, 32, 64, 128, 256)  # at 1/2 to 1/32 of the resolution
@@ -36,8 +37,10 @@ class FlowNetwork(nn.Module):
         width: int,
         integration_steps: int,
         half: bool,
+        cost_volumes: bool,
     ) -> None:
         super().__init__()
+        self.cost_volumes = cost_volumes
         steps = len(ADAPTERS) + int(half)
         if (len(encoder), len(adapters)) != (len(ENCODER), len(ADAPTERS)) or len(decoder) < steps:
             raise ValueError(
@@ -52,7 +55,8 @@ class FlowNetwork(nn.Module):
         )
         given = [a + b for a, b in zip(encoder[::-1], (*adapters, 0), strict=True)]  # of each image
         self.steps = nn.ModuleList(
-            FieldStep(dims, given[n], decoder[n], integration_steps, first=n == 0) for n in range(steps)
+            FieldStep(dims, given[n], decoder[n], integration_steps, n == 0, cost_volumes)
+            for n in range(steps)
         )
         self.coarser: list[tuple[Tensor, int]] = []
 
@@ -71,7 +75,9 @@ class FlowNetwork(nn.Module):
 
     def fields(self, fixed: Tensor, moving: Tensor) -> list[tuple[Tensor, int]]:
         """The field of every step in full-grid voxels, coarsest first, and the spacing of its grid."""
-        pyramid = self.encoder(torch.cat([moving, fixed]))
+        images = torch.cat([moving, fixed])
+        pyramid = self.encoder(images)
+        descriptors = described(images, len(pyramid)) if self.cost_volumes else []
         tokens, size = self.tokens(pyramid[-1]), pyramid[-1].shape[2:]
         found: list[tuple[Tensor, int]] = []
         for scale, step in enumerate(self.steps):
@@ -79,9 +85,9 @@ class FlowNetwork(nn.Module):
             if scale < len(self.out):
                 features = torch.cat([features, self.out[scale](tokens, size)], dim=1)
             spacing = 2 ** (len(pyramid) - scale)
-            of_moving, of_fixed = features.unflatten(0, (2, -1)).unbind(0)
             before = found[-1][0] if found else None
-            found.append((step(of_fixed, of_moving, before, spacing), spacing))
+            compared = descriptors[-1 - scale] if descriptors else None
+            found.append((step(features, before, spacing, compared), spacing))
         return found
 
     def tokens(self, deepest: Tensor) -> Tensor:
@@ -155,24 +161,40 @@ class OutOfLanguage(nn.Module):
 class FieldStep(nn.Module):
     """Features of both images, and the field so far, to a field of twice its resolution."""
 
-    def __init__(self, dims: int, given: int, width: int, integration_steps: int, first: bool) -> None:
+    def __init__(
+        self, dims: int, given: int, width: int, integration_steps: int, first: bool, cost_volumes: bool
+    ) -> None:
         super().__init__()
         self.integration_steps = integration_steps
-        self.blocks = nn.Sequential(
-            ConvBlock(dims, 2 * given + (0 if first else dims), width), ConvBlock(dims, width, width)
-        )
+        inputs = 2 * given + (0 if first else dims) + (costs_of(dims) if cost_volumes else 0)
+        self.blocks = nn.Sequential(ConvBlock(dims, inputs, width), ConvBlock(dims, width, width))
         self.head = field_head(dims, width)
 
-    def forward(self, fixed: Tensor, moving: Tensor, field: Tensor | None, spacing: int) -> Tensor:
-        """``field`` is on the coarser grid, in full-grid voxels; ``spacing`` is that of the features."""
-        joined = [moving, fixed]
+    def forward(
+        self, features: Tensor, field: Tensor | None, spacing: int, compared: Tensor | None = None
+    ) -> Tensor:
+        """Features and descriptors to compare are (2 B, C, ...), moving first.
+
+        ``field`` is on the coarser grid, in full-grid voxels; ``spacing`` is that of the features.
+        """
+        moved = None
         if field is not None:
             field = upsample(field, 2)
             moved = integrate(field, self.integration_steps, spacing) / spacing
-            joined = [warp(moving, moved, padding="border"), fixed, field / spacing]
-        features = self.blocks(torch.cat(joined, dim=1))
-        residual: Tensor = convolve(self.head, features).float()
+        moving, fixed = brought(features, moved)
+        joined = [moving, fixed] if field is None else [moving, fixed, field / spacing]
+        if compared is not None:
+            joined.append(costs(*reversed(brought(compared, moved))))
+        residual: Tensor = convolve(self.head, self.blocks(torch.cat(joined, dim=1))).float()
         return residual if field is None else field + residual
+
+
+def brought(both: Tensor, displacement: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Of the moving image, after a displacement in voxels of their grid, and of the fixed one."""
+    moving, fixed = both.unflatten(0, (2, -1)).unbind(0)
+    if displacement is not None:
+        moving = warp(moving, displacement, padding="border")
+    return moving, fixed
 
 
 class ConvBlock(nn.Module):
