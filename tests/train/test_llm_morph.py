@@ -125,7 +125,7 @@ def test_cost_volumes_show_every_step_how_the_pair_matches(dims):
     assert [b.shape[1] - a.shape[1] for a, b in zip(*weights)] == [2 * 3**dims] * len(weights[0])
     matching.flow.steps[-1].head.weight.data.normal_()
     field = matching.flow(fixed, moving)
-    for weight, before in zip(weights[1], weights[0]):  # without what the costs say it is another field
+    for weight in weights[1]:  # without what the costs say it is another field
         weight.data[:, -2 * 3**dims :] = 0
     assert (matching.flow(fixed, moving) - field).abs().max() > 0.01
 
