@@ -9,6 +9,7 @@ from mmreg_rt import Registrar, Volume, pose
 from mmreg_rt.bundle import write_bundle
 from mmreg_rt.checks import check_pair
 from mmreg_rt.errors import Cancelled, InputError, RegistrationError
+from mmreg_rt.geometry import Grid
 from mmreg_rt.manifest import parse_manifest
 from mmreg_rt.network import Network
 from mmreg_rt.rigid_registration import Clock, Request, Stages, start_of
@@ -119,6 +120,25 @@ def test_figures_before_are_those_of_the_headers(scans, bundle):
     assert found.mind_before == pytest.approx(plain.mind_before, rel=1e-6)
     assert found.similarity_after != pytest.approx(plain.similarity_after, rel=1e-3)
     assert found.folded_voxels == found.inverse_folded_voxels == 0
+
+
+def test_figures_after_are_those_of_a_header_that_the_transform_moves(scans, bundle):
+    found = Registrar(bundle, backend="onnxruntime", threads=1).register(*scans)
+    fixed, moving = scans
+    placed = Volume(
+        moving.data, Grid(moving.grid.shape, np.linalg.inv(found.rigid.matrix) @ moving.grid.affine)
+    )
+    plain = Registrar(align="none", deform=False, threads=1).register(fixed, placed)
+    for name in ("similarity_after", "mind_after", "overlap_fraction"):
+        assert getattr(found.quality, name) == pytest.approx(getattr(plain.quality, name), rel=1e-5)
+    np.testing.assert_allclose(found.warped.data, plain.warped.data, atol=0.02)  # places in float32
+
+
+def test_what_is_aligned_has_no_other_start(scans):
+    fixed, moving = scans
+    grids, images = (fixed.grid, moving.grid), (fixed.as_float32(), moving.as_float32())
+    with pytest.raises(ValueError, match="a start is for align none"):
+        Registrar()._native(grids, images, (None, None), None, None, align="rigid", start=np.eye(4))
 
 
 def right(matrix, grid):

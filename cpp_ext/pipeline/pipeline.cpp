@@ -49,7 +49,10 @@ struct Run {  // what every stage sees
   PipelineResult& result;
 
   void align_stage() const {
-    if (options.align == AlignKind::none) return;
+    if (options.align == AlignKind::none) {
+      result.affine = options.start;
+      return;
+    }
     AlignOptions wanted;
     wanted.kind = options.align;
     result.alignment = align(operations, queue, fixed, moving, wanted, [&] { return clock.stop(Stage::align, 0.5); });

@@ -16,6 +16,7 @@ const char* stage_name(Stage);
 
 struct PipelineOptions {
   AlignKind align = AlignKind::affine;
+  AffineMap start;  // fixed mm to moving mm, where nothing is aligned: the transform that stands already
   bool deform = true;
   const Engine* engine = nullptr;  // a network, for the deformation
   bool refine = true;              // what it finds, by the solver; a descriptor always feeds the solver

@@ -293,8 +293,12 @@ class Registrar:
         stay: bool = False,
         align: str | None = None,
         deform: bool | None = None,
+        start: Float64 | None = None,
     ) -> dict[str, Any]:
-        """The native pipeline; ``align`` and ``deform`` in place of what this object was told."""
+        """The native pipeline; ``align`` and ``deform`` in place of what this object was told.
+
+        ``start`` is a transform, fixed to moving points, that stands already; for ``align="none"``.
+        """
         import mmreg_rt._native as _native
 
         progress, device = self._progress, self._device
@@ -317,6 +321,7 @@ class Registrar:
                 refine=self._refine,
                 device=None if device is None else device.queue,
                 stay=stay,
+                start=start,
             )
         if found["cancelled"]:
             raise Cancelled("MMREG_E_CANCELLED", "The registration was cancelled by the progress callback.")

@@ -156,7 +156,12 @@ def _refined(
     if clock.up("align", 0.0):
         return False, matrix, "no time"
     left_ms = clock.left_ms()
-    found = _through_native(native, pair, matrix, "rigid", None if np.isinf(left_ms) else left_ms)
+    fixed, moving = pair.fixed, pair.moving
+    placed = Grid(moving.grid.shape, np.linalg.inv(matrix) @ moving.grid.affine)
+    found = native(
+        (fixed.grid, placed), *_arrays(pair), None if np.isinf(left_ms) else left_ms, None,
+        align="rigid", deform=False,
+    )  # fmt: skip
     if found["degraded"]:
         return False, matrix, "no time"
     better = matrix @ found["rigid"]
@@ -167,44 +172,27 @@ def _refined(
     return True, better, "accepted"
 
 
-def _through_native(
-    native: Native, pair: CheckedPair, matrix: Float64, align: str, deadline_ms: float | None
-) -> dict[str, Any]:
-    """The native pipeline on the pair as ``matrix`` leaves it: the header of the moving scan is moved."""
-    fixed, moving = pair.fixed, pair.moving
-    placed = Grid(moving.grid.shape, np.linalg.inv(matrix) @ moving.grid.affine)
-    return native(
-        (fixed.grid, placed),
-        (fixed.as_float32(), moving.as_float32()),
-        (pair.fixed_mask, pair.moving_mask),
-        deadline_ms,
-        None,
-        align=align,
-        deform=False,
-    )
+def _arrays(pair: CheckedPair) -> tuple[Any, Any]:
+    """Both scans, and both masks."""
+    scans = pair.fixed.as_float32(), pair.moving.as_float32()
+    return scans, (pair.fixed_mask, pair.moving_mask)
 
 
 def _finished(native: Native, pair: CheckedPair, matrix: Float64) -> Registration:
     """The fields, the warped scan and the figures of a rigid transform."""
-    before, after = (_through_native(native, pair, each, "none", None) for each in (np.eye(4), matrix))
-    quality = Quality(
-        **after["quality"]
-        | {
-            "similarity_before": before["quality"]["similarity_before"],
-            "mind_before": before["quality"]["mind_before"],
-        }
-    )
+    grids = pair.fixed.grid, pair.moving.grid
+    found = native(grids, *_arrays(pair), None, None, align="none", deform=False, start=matrix)
     transform, grid = Rigid(matrix), pair.fixed.grid
     return Registration(
-        warped=Volume(after["warped"], grid, pair.fixed.source),
+        warped=Volume(found["warped"], grid, pair.fixed.source),
         transform=transform.to_field(grid),
         inverse=transform.inverse().to_field(pair.moving.grid),
         rigid=transform,
         affine=None,
         deformation=None,
         seconds={},
-        quality=quality,
+        quality=Quality(**found["quality"]),
         degraded=False,
         finished="",
-        settings=after["settings"],
+        settings=found["settings"],
     )

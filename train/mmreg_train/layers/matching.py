@@ -35,7 +35,7 @@ def costs(fixed: Tensor, moving: Tensor) -> Tensor:
 
 def costs_of(dims: int) -> int:
     """How many costs a voxel has."""
-    return len(REACHES) * 3**dims
+    return len(REACHES) * int(3**dims)
 
 
 class MatchingNetwork(UNet):
