@@ -184,7 +184,8 @@ class FieldStep(nn.Module):
         moving, fixed = brought(features, moved)
         joined = [moving, fixed] if field is None else [moving, fixed, field / spacing]
         if compared is not None:
-            joined.append(costs(*reversed(brought(compared, moved))))
+            there, target = brought(compared, moved)
+            joined.append(costs(target, there))
         residual: Tensor = convolve(self.head, self.blocks(torch.cat(joined, dim=1))).float()
         return residual if field is None else field + residual
 
