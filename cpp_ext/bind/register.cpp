@@ -166,8 +166,7 @@ void bind_register(nb::module_& m) {
         "cancelled(stage, share) -> bool is called between steps; True stops. deadline_s 0: none. device: a "
         "DeviceQueue to run on, in place of target; its arrays are taken as they are. stay: results stay there, as "
         "(address, shape, owner). start: where align is none, the transform that stands already, fixed to moving mm; "
-        "what "
-        "the quality calls before is without it.");
+        "what the quality calls before is without it.");
 }
 
 }  // namespace mmreg::bind
