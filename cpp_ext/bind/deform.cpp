@@ -78,6 +78,7 @@ nb::tuple deform_images(HostIn<float, 3> fixed, HostIn<float, 3> moving, std::tu
   said["detail_fixed_vox"] = facts.fixed.detail_vox, said["detail_moving_vox"] = facts.moving.detail_vox;
   said["contrast_to_noise_fixed"] = facts.fixed.contrast_to_noise;
   said["contrast_to_noise_moving"] = facts.moving.contrast_to_noise;
+  said["correlation"] = facts.correlation;
   {
     nb::gil_scoped_release unlocked;
     double seconds = 0;

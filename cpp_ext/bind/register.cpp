@@ -83,6 +83,7 @@ nb::dict settings(const PipelineResult& r) {
   align["informative"] = r.alignment.informative, align["affine_accepted"] = r.alignment.affine_accepted;
   out["align"] = align;
   out["detail_vox"] = r.facts.detail_vox, out["contrast_to_noise"] = r.facts.contrast_to_noise;
+  out["correlation"] = r.facts.correlation;
   nb::dict search;
   search["wanted"] = r.settings.search.wanted, search["factor"] = r.settings.search.factor;
   search["radius"] = r.settings.search.radius, search["smoothing"] = r.settings.search.smoothing;

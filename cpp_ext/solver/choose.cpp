@@ -1,7 +1,8 @@
 // The settings follow from the images: a mixture of what suits three kinds of pairs. What is not in the blurrier of the
 // two images cannot be matched, so the displacement is smoothed more on the finer levels if their detail is large. In
 // noise a force is only to be believed where its neighbours agree: it is smoothed far more, and its steps no longer
-// shrink where the mean force is small.
+// shrink where the mean force is small. Less so if both images show one contrast: then it comes from differences of
+// intensity, which noise misleads less than the patterns that two contrasts have in common.
 #include <algorithm>
 #include <cmath>
 
@@ -22,7 +23,9 @@ constexpr Corner kBlurred{{30, 20, 8}, {0.4f, 0.4f, 0.6f}, {1, 1, 1}, {0.5f, 0.8
 constexpr Corner kNoisy{{30, 50, 15}, {0.4f, 0.4f, 0.4f}, {3, 8, 10}, {1, 2, 2}, {1, 1, 0.3f}, 0.02f};
 
 constexpr double kDetailOfSharp_vox = 2.9, kDetailOfBlurred_vox = 3.4;
-constexpr double kContrastOfQuiet = 2.6, kContrastOfNoisy = 2;  // over the noise
+constexpr double kContrastOfQuiet = 2.6, kContrastOfNoisy = 2;      // over the noise
+constexpr double kCorrelationOfTwo = 0.4, kCorrelationOfOne = 0.7;  // contrasts
+constexpr float kNoiseOfOne = 0.25f;                                // of what the noise of two contrasts asks for
 constexpr std::int64_t kMostVoxels = 12'000'000;  // of the finest level: beyond, it is half the resolution of the grid
 
 struct Mixture {
@@ -41,8 +44,10 @@ float share(double value, double none, double all) {
 }  // namespace
 
 DeformSettings choose(const DeformFacts& facts, const DeformInput& input) {
-  const Mixture mix{share(facts.detail_vox, kDetailOfSharp_vox, kDetailOfBlurred_vox),
-                    share(facts.contrast_to_noise, kContrastOfQuiet, kContrastOfNoisy)};
+  const float one_contrast = share(facts.correlation, kCorrelationOfTwo, kCorrelationOfOne);
+  const Mixture mix{
+      share(facts.detail_vox, kDetailOfSharp_vox, kDetailOfBlurred_vox),
+      share(facts.contrast_to_noise, kContrastOfQuiet, kContrastOfNoisy) * (1 - one_contrast * (1 - kNoiseOfOne))};
   const int first = voxels(input.n) > kMostVoxels ? 2 : 1;  // the finest level
   DeformSettings s;
   s.levels = kLevels;

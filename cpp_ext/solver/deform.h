@@ -77,6 +77,7 @@ struct DeformFacts {
   ImageFacts fixed, moving;
   double detail_vox;         // of the blurrier of the two
   double contrast_to_noise;  // of the noisier
+  double correlation;        // Pearson's, of the intensities where both show tissue: near 1 if they are of one contrast
 };
 
 DeformFacts look(const Operations&, Queue&, const DeformInput&);

@@ -29,4 +29,16 @@ Information information(const double* histogram, int fixed_bins, int moving_bins
           entropy(histogram, fixed_bins * moving_bins, total)};
 }
 
+double correlation(const double* histogram, int fixed_bins, int moving_bins) {
+  double total = 0, f1 = 0, m1 = 0, f2 = 0, m2 = 0, both = 0;
+  for (int f = 0; f < fixed_bins; ++f)
+    for (int m = 0; m < moving_bins; ++m) {
+      const double count = histogram[f * moving_bins + m];
+      total += count, f1 += count * f, m1 += count * m;
+      f2 += count * f * f, m2 += count * m * m, both += count * f * m;
+    }
+  const double fixed = total * f2 - f1 * f1, moving = total * m2 - m1 * m1;
+  return fixed > 0 && moving > 0 ? (total * both - f1 * m1) / std::sqrt(fixed * moving) : 0;
+}
+
 }  // namespace mmreg

@@ -1,4 +1,5 @@
-// Mutual information of a joint histogram, in nats. Rows are bins of the fixed image, columns of the moving one.
+// What a joint histogram tells: mutual information, in nats, and correlation. Rows are bins of the fixed image, columns
+// of the moving one.
 #pragma once
 
 namespace mmreg {
@@ -12,5 +13,8 @@ struct Information {
 };
 
 Information information(const double* histogram, int fixed_bins, int moving_bins);
+
+// Pearson's, of the numbers of the bins; 0 where one of the images has one bin only.
+double correlation(const double* histogram, int fixed_bins, int moving_bins);
 
 }  // namespace mmreg

@@ -1,7 +1,9 @@
 // What the images say about themselves before a setting is chosen.
 #include <cmath>
+#include <vector>
 
-#include "solver/level.h"
+#include "solver/information.h"
+#include "solver/settle.h"
 
 namespace mmreg {
 namespace {
@@ -13,6 +15,7 @@ constexpr float kTissue = 0.1f;    // share of the range of the foreground that 
 constexpr double kThick = 1.5;     // times the finest spacing: across such slices no detail is measured
 constexpr int kCoarsestGrain = 3;  // of the noise, in voxels
 constexpr double kQuiet = 1e6;     // contrast to noise of an image without noise
+constexpr int kBins = 64;          // of either image, for the correlation
 
 // What is noise and what is anatomy in the neighbourhood of a voxel of the body.
 double contrast_to_noise(const Operations& operations, Queue& queue, const float* image, const std::uint8_t* valid,
@@ -78,11 +81,29 @@ ImageFacts facts(const Operations& operations, Queue& queue, const DeformInput& 
   return f;
 }
 
+Binning bins(const Foreground& f) { return {f.background, f.high, kBins}; }
+
+// On half the resolution, where noise counts less.
+double correlation_of_tissue(const Operations& operations, Queue& queue, const DeformInput& input,
+                             const ImageFacts& fixed, const ImageFacts& moving) {
+  if (fixed.flat || moving.flat) return 0;
+  const Smaller half = smaller(operations, queue, input, 2);
+  const Extent n = half.input.n;
+  const DeformInput& seen = half.input;
+  const auto both = body(operations, queue, seen.moving, seen.moving_valid, n, moving.tissue);
+  const auto inside = body(operations, queue, seen.fixed, both.data(), n, fixed.tissue);
+  std::vector<double> histogram(kBins * kBins);
+  operations.joint_histogram(queue, seen.fixed, seen.moving, inside.data(), voxels(n), bins(fixed.foreground),
+                             bins(moving.foreground), Parzen::none, histogram.data());
+  return correlation(histogram.data(), kBins, kBins);
+}
+
 }  // namespace
 
 DeformFacts look(const Operations& operations, Queue& queue, const DeformInput& input) {
   DeformFacts f{facts(operations, queue, input, input.fixed, input.fixed_valid),
-                facts(operations, queue, input, input.moving, input.moving_valid), 0, 0};
+                facts(operations, queue, input, input.moving, input.moving_valid), 0, 0, 0};
+  f.correlation = correlation_of_tissue(operations, queue, input, f.fixed, f.moving);
   f.contrast_to_noise = std::fmin(f.fixed.contrast_to_noise, f.moving.contrast_to_noise);
   f.detail_vox = std::fmax(f.fixed.detail_vox, f.moving.detail_vox);
   return f;

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scene
 from scene import PLAIN
+from scipy import ndimage
 
 from mmreg_rt import _native
 
@@ -42,6 +43,49 @@ def test_noise_is_seen_and_makes_the_map_smoother(images, rng):
     )
     assert quiet_facts["contrast_to_noise_fixed"] > 4 > 2.5 > noisy_facts["contrast_to_noise_fixed"]
     assert steepness(noisy) < steepness(quiet)
+
+
+def test_noise_matters_less_if_both_images_show_one_contrast(images, rng):
+    """Noise as magnitudes of MR have it, and a shift of 6 mm that grows to 10 mm along an axis."""
+    fixed = images[0]
+    d, h, w = np.indices(fixed.shape)
+    moving = ndimage.map_coordinates(fixed, (d, h, w + 3 + 2 * h / fixed.shape[1]), order=1, mode="nearest")
+
+    def noisy(image):
+        parts = rng.normal(0, 15, (2, *image.shape))
+        return np.float32(np.hypot(image + parts[0], parts[1]))
+
+    tissue = moving > 0.1 * moving.max()
+    inverted = np.where(tissue, 1.1 * moving.max() - moving, 0)
+    of_one, of_two = (deform(noisy(fixed), noisy(second)) for second in (moving, inverted))
+    assert max(facts["contrast_to_noise_fixed"] for _, facts in (of_one, of_two)) < 2
+    assert of_one[1]["correlation"] > 0.4 > of_two[1]["correlation"]
+    assert steepness(of_two[0]) < 0.7 * steepness(of_one[0])
+
+
+def test_correlation_is_that_of_the_tissue(images):
+    """Of the intensities at half the resolution, told by 64 bins each, so to about 1 / 64."""
+    fixed, moving = images
+    nothing = {"search": {"wanted": False}, "levels": []}
+    for second, expected in ((fixed, 1), (3 * fixed + 10, 1), (np.full_like(fixed, 7), 0)):
+        _, facts = deform(fixed, second, overrides=nothing)
+        assert facts["correlation"] == pytest.approx(expected, abs=1e-6)
+    _, facts = deform(fixed, moving, overrides=nothing)
+    halves = [pooled(image) for image in images]
+    body = np.logical_and(*(smooth_above_a_tenth(half, image) for half, image in zip(halves, images)))
+    expected = np.corrcoef(*(half[body] for half in halves))[0, 1]
+    assert facts["correlation"] == pytest.approx(expected, abs=0.02)
+
+
+def pooled(image):
+    d, h, w = (n // 2 for n in image.shape)
+    return np.float64(image[: 2 * d, : 2 * h, : 2 * w]).reshape(d, 2, h, 2, w, 2).mean((1, 3, 5))
+
+
+def smooth_above_a_tenth(half, image):
+    foreground = image[image > image.min()]
+    threshold = image.min() + 0.1 * (np.quantile(foreground, 0.99) - image.min())
+    return ndimage.gaussian_filter(half, 1, mode="nearest") > threshold
 
 
 def steepness(u):
