@@ -6,7 +6,8 @@
 
 DATA and the splits are those of ``prepare_cardiac.py``. A method is ``start`` (no deformation), ``solver``
 (mmreg_rt without a network), ``syn`` (antspyx, cross-correlation) or NAME=BUNDLE; with several splits, the
-folds of a cross-validation, NAME=BUNDLE,BUNDLE,... has one for each. People of the test alone are registered.
+folds of a cross-validation, NAME=BUNDLE,BUNDLE,... has one for each. A NAME that ends in ``+solver`` is the
+network and then the solver. People of the test alone are registered.
 
 Dice is that of the left ventricle for CAMUS, and the mean of left ventricle and myocardium for ACDC, whose
 labels are warped to the nearest voxel. ``J<=0`` is the share of voxels inside of the border with a Jacobian
@@ -40,6 +41,7 @@ from mmreg_rt.preprocess import normalise
 Array = NDArray[Any]
 Result = dict[str, Any]
 SETS = {"camus": ("camus_4ch.npz", (1,)), "acdc": ("acdc_midslice.npz", (3, 2))}
+REFINED = "+solver"  # at the end of a method's name
 # Mean Dice, its standard deviation where printed, % J<=0, seconds on an A100: the paper's tables for
 # CAMUS-4CH and ACDC. Its people, its split of them and its direction of the pairs are not exactly ours.
 PAPER = {
@@ -121,10 +123,10 @@ def start(pair: Pair) -> Found:
     return Found(np.zeros((*pair.fixed.shape, 3)), 0.0)
 
 
-def ours(bundle: str | None, threads: int) -> Method:
-    """The solver or, with a bundle, its network alone."""
+def ours(bundle: str | None, threads: int, refine: bool = False) -> Method:
+    """The solver or, with a bundle, its network, alone or refined by the solver."""
     network = None if bundle is None else Network(bundle, threads=threads)
-    with_network = {} if bundle is None else {"refine": False}
+    with_network = {} if bundle is None else {"refine": refine}
     registrar = mmreg_rt.Registrar(bundle, align="none", threads=threads, **with_network)
 
     def go(pair: Pair) -> Found:
@@ -214,7 +216,7 @@ def scored(method: Method, pair: Pair, labels: Sequence[int]) -> Result:
 def method_of(name: str, bundle: str | None, threads: int) -> Method:
     """By its name on the command line."""
     if bundle is not None:
-        return ours(bundle, threads)
+        return ours(bundle, threads, refine=name.endswith(REFINED))
     if name not in ("start", "solver", "syn"):
         raise SystemExit(f"a method is start, solver, syn or NAME=BUNDLE; found {name!r}")
     return {"start": lambda: start, "solver": lambda: ours(None, threads), "syn": lambda: syn(threads)}[
