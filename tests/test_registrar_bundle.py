@@ -65,6 +65,13 @@ def test_the_solver_goes_on_from_the_network(tmp_path, backend, scans):
     assert left < start / 2
 
 
+def test_the_bundle_says_whether_the_solver_goes_on_by_default(tmp_path, backend, scans):
+    output = {"kind": "displacement", "factor": 1, "integration_steps": 0, "channels": 3, "refine": False}
+    path = bundle(tmp_path, output=output)
+    registrars = [Registrar(path, backend=backend, align="none", refine=asked) for asked in (None, True)]
+    assert [each.register(*scans).finished for each in registrars] == ["network", "deform"]
+
+
 def test_slices_run_through_a_network_for_slices(tmp_path, backend):
     pair = scene.pair(scene.FLAT, scene.FLAT, lambda p: scene.moved(p, plane=True))
     found = Registrar(bundle(tmp_path, 2), backend=backend, align="none", refine=False).register(*pair)

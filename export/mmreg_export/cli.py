@@ -32,6 +32,9 @@ PRECISIONS = ("fp32", "fp16", "int8")
 @click.option("--spacing-mm", type=float, nargs=2, default=(0.1, 10.0), show_default=True,
               help="Of scans that it is made for, from and to.")  # fmt: skip
 @click.option("--field-of-view-mm", type=float, nargs=2, default=(1.0, 1000.0), show_default=True)
+@click.option("--refine/--no-refine", default=None,
+              help="What registering with it does by default: the solver goes on from its field, or it does "
+              "not. Without this it does.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1))
 def export(
     checkpoints: tuple[Path, ...],

@@ -11,6 +11,8 @@ import numpy as np
 
 from mmreg_rt.backends import ON_CPU, by_name
 from mmreg_rt.bundle import Bundle, golden_bytes, write_bundle
+from mmreg_rt.errors import InputError
+from mmreg_rt.manifest import FIELDS
 from mmreg_rt.preprocess import PreprocessSpec
 
 from .onnx import export_network
@@ -38,6 +40,7 @@ class Identity:
     modalities: tuple[Sequence[str], Sequence[str]] | None = None
     spacing_mm: tuple[float, float] = (0.1, 10.0)
     field_of_view_mm: tuple[float, float] = (1.0, 1000.0)
+    refine: bool | None = None  # of a field: whether the solver goes on from it where nobody says otherwise
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,11 @@ def pack(request: Request, path: Path, say: Say = print) -> Bundle:
     """Export, compare and write; nothing is written where a limit is passed.
 
     Raises:
+        InputError: The identity says whether to refine a field, and the network gives none.
         ParityError: A backend is further from torch than allowed.
         BundleError: What was exported is no bundle.
     """
+    _check_refine(request)
     for method in request.stages if request.half_weights else ():
         rounded(method.network())
     golden = _golden_pair(request)
@@ -104,6 +109,16 @@ def pack(request: Request, path: Path, say: Say = print) -> Bundle:
     bundle = write_bundle(path, _manifest(request, models[0], parity, "bf16" in offered), files)
     say(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
     return bundle
+
+
+def _check_refine(request: Request) -> None:
+    kind = request.method.output_kind
+    if request.identity.refine is not None and kind not in FIELDS:
+        raise InputError(
+            "MMREG_E_REFINE",
+            f"Only of a network that gives a field a bundle says whether the solver goes on from it; that of "
+            f"{request.method.name!r} gives the kind {kind!r}. Leave --refine and --no-refine out.",
+        )
 
 
 def _file(precision: str, stage: int) -> str:
@@ -199,6 +214,7 @@ def _manifest(
             "factor": method.factor,
             "integration_steps": method.integration_steps,
             "channels": method.channels,
+            **({} if identity.refine is None else {"refine": identity.refine}),
         },
         "preprocess": request.spec.as_dict(),
         "intended_use": {

@@ -20,7 +20,9 @@ refused.
 ``output``             ``kind``: ``displacement``, ``velocity``, ``rigid``, ``affine`` or ``descriptor``;
                        ``factor``: 1, or 2 for an output grid of half the resolution; ``channels``, equal to
                        ``dims`` for the first two kinds and to 6 for ``rigid``; ``integration_steps``: of
-                       scaling and squaring, 1 to 12 for ``velocity``, else 0
+                       scaling and squaring, 1 to 12 for ``velocity``, else 0; ``refine``, of the first
+                       two kinds, may be left out: whether the solver goes on from the field where nobody
+                       says otherwise, true without it
 ``rigid``              for the kind ``rigid`` alone, which needs ``dims`` 3 and ``factor`` 1: ``size``
                        and ``spacing_mm`` of the window that its networks see, along axes 0, 1, 2;
                        ``stages``: for each network that runs after that of ``precisions``, on the pair as

@@ -39,6 +39,12 @@ class OutputSpec:
     factor: int
     integration_steps: int
     channels: int
+    refine: bool | None = None
+
+    @property
+    def refined(self) -> bool:
+        """Whether the solver goes on from it where nobody says otherwise."""
+        return self.kind != RIGID if self.refine is None else self.refine
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,8 @@ class Manifest:
         made = {"format": FORMAT, **asdict(self)}
         if self.rigid is None:
             del made["rigid"]
+        if self.output.refine is None:
+            del made["output"]["refine"]
         return made
 
 
@@ -150,7 +158,8 @@ def parse_manifest(data: bytes) -> Manifest:
 
 
 def _output(top: Keys, dims: int) -> OutputSpec:
-    keys = Keys(top.value("output", dict), "'output'")
+    found = top.value("output", dict)
+    keys = Keys(found, "'output'")
     kind = keys.text("kind")
     if kind not in KINDS:
         keys.refuse("kind", f"one of {', '.join(KINDS)}", kind)
@@ -165,8 +174,11 @@ def _output(top: Keys, dims: int) -> OutputSpec:
         factor=keys.whole("factor", 1, 1 if kind == RIGID else 2),
         integration_steps=keys.whole("integration_steps", *steps),
         channels=keys.whole("channels", *channels),
+        refine=keys.value("refine", bool) if "refine" in found else None,
     )
     keys.done()
+    if made.refine is not None and kind not in FIELDS:
+        keys.refuse("refine", f"left out for all but {' and '.join(FIELDS)}", made.refine)
     return made
 
 

@@ -51,8 +51,8 @@ class Registrar:
         same_space: The headers of both scans speak of one space, so fields of view that do not overlap
             are an error. False: their origins say nothing, and the alignment starts from the content.
         refine: Let the solver go on from what the network found, within the deadline. None: it does after a
-            network that gives a field, and leaves a rigid transform as it is. A network that gives
-            descriptors always feeds the solver.
+            network that gives a field, if the bundle does not say otherwise, and leaves a rigid transform as
+            it is. A network that gives descriptors always feeds the solver.
         backend: What runs the network: ``"openvino"``, ``"onnxruntime"``, or None for the faster one that is
             installed. It is chosen here, once.
         precision: Of the network: ``"fp32"``, ``"bf16"`` (OpenVINO on CPUs that have it), or one that the
@@ -96,14 +96,14 @@ class Registrar:
         self._deform = deform
         self._threads = threads or 0
         self._same_space = same_space
-        self._refine = bool(refine)
         queue = None if self._device is None else self._device.queue
         self._network = (
             None if model is None else _load(model, device, backend, precision, self._threads, queue)
         )
         self._rigid = self._network is not None and self._network.manifest.rigid is not None
         if refine is None:
-            self._refine = not self._rigid
+            refine = self._network is None or self._network.manifest.output.refined
+        self._refine = refine
         self._plans: OrderedDict[object, Plan] = OrderedDict()
         self._planning = threading.Lock()
         self._progress = progress

@@ -165,6 +165,7 @@ MANIFEST_ERRORS = [
     (lambda m: m["output"].update(factor=3), "MMREG_E_MANIFEST_VALUE", "factor"),
     (lambda m: m["output"].update(channels=2), "MMREG_E_MANIFEST_VALUE", "channels"),
     (lambda m: m["output"].update(integration_steps=5), "MMREG_E_MANIFEST_VALUE", "integration_steps"),
+    (lambda m: m["output"].update(refine="no"), "MMREG_E_MANIFEST_TYPE", "refine"),
     (lambda m: m["preprocess"].update(multiple=0), "MMREG_E_MANIFEST_VALUE", "multiple"),
     (lambda m: m["intended_use"].update(spacing_mm=[3, 1]), "MMREG_E_MANIFEST_VALUE", "spacing_mm"),
     (lambda m: m["intended_use"].update(modalities=["CT"]), "MMREG_E_MANIFEST_VALUE", "modalities"),
@@ -215,6 +216,7 @@ RIGID_ERRORS = [
     ),
     (lambda m: m["output"].update(channels=3), "MMREG_E_MANIFEST_VALUE", "channels"),
     (lambda m: m["output"].update(factor=2), "MMREG_E_MANIFEST_VALUE", "factor"),
+    (lambda m: m["output"].update(refine=False), "MMREG_E_MANIFEST_VALUE", "refine"),
     (lambda m: m.update(dims=2), "MMREG_E_MANIFEST_VALUE", "2-D"),
     (lambda m: m["output"].update(kind="affine"), "MMREG_E_MANIFEST_KEY", "rigid"),
 ]

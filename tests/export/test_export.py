@@ -120,3 +120,10 @@ def test_a_bundle_says_how_far_it_is_from_torch(method, tmp_path):
     assert figures["pairs"] == 3
     assert 0 <= figures["max"] < 0.02 < figures["displacement_mean"]
     np.testing.assert_equal(bundle.golden().output.shape[0], 2)
+    assert bundle.manifest.output.refine is None
+
+
+def test_a_bundle_says_whether_its_field_is_to_be_refined(method, tmp_path):
+    identity = pack.Identity("x", refine=False)
+    request = pack.Request(method, PreprocessSpec(multiple=method.multiple), identity, "# card")
+    assert pack.pack(request, tmp_path / "x.mmreg", lambda _: None).manifest.output.refine is False

@@ -30,8 +30,8 @@ from .options import FILE, FOLDER, json_option, threads_option
 )
 @click.option("--no-deform", is_flag=True, help="Stop after the alignment.")
 @click.option("--refine/--no-refine", default=None,
-              help="Let the solver go on from what the model found; by default from a field, not from a "
-              "rigid transform.")  # fmt: skip
+              help="Let the solver go on from what the model found; by default as the model says: from most "
+              "fields, not from a rigid transform.")  # fmt: skip
 @click.option(
     "--backend", type=click.Choice(NAMES), help="What runs the model; by default the faster one here."
 )
