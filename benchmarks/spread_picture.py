@@ -21,6 +21,7 @@ import numpy as np
 Result = dict[str, Any]
 Columns = dict[str, list[float]]
 JITTER = 0.16
+ACROSS = 10  # columns beside each other, at most
 
 
 @dataclass(frozen=True)
@@ -87,17 +88,20 @@ def draw(panels: list[Panel], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     widths = [max(3, len(panel.columns)) for panel in panels]
-    figure, axes = plt.subplots(
-        1, len(panels), figsize=(1.3 * sum(widths) + 1, 3.6), squeeze=False, width_ratios=widths
-    )
-    for axis, panel in zip(axes[0], panels):
+    if sum(widths) <= ACROSS:
+        size, layout = (1.3 * sum(widths) + 1, 3.6), {"ncols": len(panels), "width_ratios": widths}
+    else:  # one below the other
+        size, layout = (1.3 * max(widths) + 1, 3.6 * len(panels)), {"nrows": len(panels)}
+    figure, axes = plt.subplots(figsize=size, squeeze=False, **layout)
+    for axis, panel in zip(axes.flat, panels):
         for place, values in enumerate(panel.columns.values()):
             aside = np.random.default_rng(place).uniform(-JITTER, JITTER, len(values))
             axis.plot(place + aside, values, ".", color="0.6", markersize=4)
             mean = float(np.mean(values))
             axis.plot([place - 0.3, place + 0.3], [mean, mean], color="#c03020", linewidth=2)
             axis.annotate(f"{mean:#.3g}", (place + 0.32, mean), va="center", fontsize=8, color="#c03020")
-        axis.set_xticks(range(len(panel.columns)), list(panel.columns), fontsize=8)
+        names = [name.replace("_", " ").replace("+", "\n+ ") for name in panel.columns]
+        axis.set_xticks(range(len(names)), names, fontsize=8)
         axis.set_xlim(-0.5, len(panel.columns) - 0.2)
         axis.set_ylabel(panel.unit, fontsize=8)
         axis.set_title(panel.title, fontsize=8)
