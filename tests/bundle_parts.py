@@ -7,6 +7,7 @@ from mmreg_rt.bundle import golden_bytes
 from mmreg_rt.preprocess import PreprocessSpec
 
 SPACING_MM = 1.5
+WIDE = {"modalities": None, "anatomy": "any", "spacing_mm": [0.5, 20], "field_of_view_mm": [10, 500]}
 
 
 def manifest(dims=3, kind="displacement", **changes):

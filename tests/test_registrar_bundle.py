@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scene
-from bundle_parts import files, manifest
+from bundle_parts import WIDE, files, manifest
 
 from mmreg_rt import Registrar
 from mmreg_rt.bundle import write_bundle
@@ -11,7 +11,6 @@ from mmreg_rt.errors import BackendUnavailable, BundleError, InputError
 from mmreg_rt.preprocess import PreprocessSpec
 
 BACKENDS = ("openvino", "onnxruntime")
-WIDE = {"modalities": None, "anatomy": "any", "spacing_mm": [0.5, 20], "field_of_view_mm": [10, 500]}
 
 
 def bundle(folder, dims=3, kind="displacement", **changes):

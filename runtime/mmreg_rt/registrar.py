@@ -103,7 +103,7 @@ class Registrar:
         self._rigid = self._network is not None and self._network.manifest.rigid is not None
         if refine is None:
             refine = self._network is None or self._network.manifest.output.refined
-        self._refine = refine
+        self._refine = bool(refine)
         self._plans: OrderedDict[object, Plan] = OrderedDict()
         self._planning = threading.Lock()
         self._progress = progress

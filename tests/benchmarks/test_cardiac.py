@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("torch", reason="training needs PyTorch")
 import cardiac  # noqa: E402
 import prepare_cardiac  # noqa: E402
-from bundle_parts import files, manifest  # noqa: E402
+from bundle_parts import WIDE, files, manifest  # noqa: E402
 from machine import ROOT  # noqa: E402
 
 from mmreg_rt.bundle import write_bundle  # noqa: E402
@@ -91,17 +91,13 @@ def test_the_solver_brings_the_labels_together(folder):
 def test_a_network_may_be_followed_by_the_solver(folder, tmp_path):
     """The network of the tests is a difference of images, which brings nothing together; the solver does."""
     pytest.importorskip("onnxruntime")
-    wide = {"modalities": None, "anatomy": "any", "spacing_mm": [0.5, 20], "field_of_view_mm": [10, 500]}
-    made = manifest(2, preprocess=PreprocessSpec(None, 4).as_dict(), intended_use=wide)
+    made = manifest(2, preprocess=PreprocessSpec(None, 4).as_dict(), intended_use=WIDE)
     path = tmp_path / "tiny.mmreg"
     write_bundle(path, made, files(2))
     held_out = cardiac.pairs(folder / "acdc_midslice.npz", PEOPLE[:2])
     alone, followed = (
-        [
-            cardiac.scored(cardiac.method_of(name, tmp_path / "tiny.mmreg", 1), pair, (3, 2))["dice"]
-            for pair in held_out
-        ]
-        for name in ("tiny", "tiny+solver")
+        [cardiac.scored(method, pair, (3, 2))["dice"] for pair in held_out]
+        for method in (cardiac.method_of(name, path, 1) for name in ("tiny", "tiny+solver"))
     )
     assert max(alone) < 0.75
     assert min(followed) > 0.85
