@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ import numpy as np
 from bootstrap import paired_difference
 from cardiac import SETS, Pair, ours, pairs, scored, summary
 from machine import description
+from trainings import mmreg, train
 
 from mmreg_train.checkpoint import LAST
 from mmreg_train.config import Config, as_toml, configs_folder, read_config
@@ -63,17 +62,10 @@ def bundle(seed: int, variant: str, args: argparse.Namespace) -> Path:
         return made
     args.work.mkdir(parents=True, exist_ok=True)
     settings.write_text(as_toml(configured(VARIANTS[variant], args)))
-    asked = ["--config", settings, "--phases-from", args.frozen, "--seed", seed, "-o", run]
-    if (run / LAST).is_file():
-        asked = ["--resume", run]
-    asked += ["--data", args.splits.with_suffix(".toml"), "--threads", args.threads]
-    mmreg("train", "ldm_morph", *asked)
+    begin = ["--config", settings, "--phases-from", args.frozen, "--seed", seed]
+    train("ldm_morph", run, args.steps, args.splits.with_suffix(".toml"), args.threads, begin)
     mmreg("export", run / LAST, "-o", made)
     return made
-
-
-def mmreg(*words: object) -> None:
-    subprocess.run([sys.executable, "-m", "mmreg_rt", *map(str, words)], check=True)
 
 
 def measured(seed: int, variant: str, tests: list[Pair], args: argparse.Namespace) -> Result:

@@ -24,8 +24,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from collections import defaultdict
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -36,6 +34,7 @@ import torch
 from machine import description as machine
 from prepare_heldout import Scan, inverted, read, shared_structures, write
 from scoring import dice, hd95_mm
+from trainings import train
 
 from mmreg_train import byte_language_model as bytes_model
 from mmreg_train.adapters import find_cases
@@ -222,16 +221,11 @@ def configured(backbone: str, language: Path, args: argparse.Namespace) -> Confi
 def trained(run: Run, config: Config, data: Path, args: argparse.Namespace) -> Path:
     """The folder of a run, complete."""
     folder: Path = args.work / "runs" / run.name
-    if (folder / "card.md").exists():
-        return folder
     settings = args.work / "configs" / f"{run.name}.toml"
     settings.parent.mkdir(parents=True, exist_ok=True)
     settings.write_text(as_toml(config))
-    resumed = (folder / LAST).exists()
-    asked = ["--resume", folder] if resumed else ["--config", settings, "-o", folder, "--seed", run.seed]
-    asked += ["--data", data, "--threads", args.threads]
-    command = [sys.executable, "-m", "mmreg_rt", "train", "llm_morph", *map(str, asked)]
-    subprocess.run(command, check=True)
+    begin = ["--config", settings, "--seed", run.seed]
+    train("llm_morph", folder, config.training.steps, data, args.threads, begin)
     return folder
 
 

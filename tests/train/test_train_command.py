@@ -2,6 +2,7 @@
 
 import csv
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 from train.small import write_pairs
 
 from mmreg_rt.cli import main
-from mmreg_train import cli, methods
+from mmreg_train import cli, loop, methods
 from mmreg_train.checkpoint import load_method, read_checkpoint
 from mmreg_train.config import configs_folder, read_config
 from mmreg_train.dataset import open_data_set
@@ -105,6 +106,23 @@ def test_a_stopped_run_goes_on_to_the_bit(here):
     whole, parts = tensors(here / "whole"), tensors(here / "parts")
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_run_that_sigterm_stopped_is_no_success_and_goes_on(here, monkeypatch):
+    after = loop.Training._after_step
+
+    def terminated(training, progress):
+        after(training, progress)
+        if training.step == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop.Training, "_after_step", terminated)
+        said = run("train voxelmorph --config tiny.toml --data shapes -o run --threads 1 --steps 6", code=130)
+    assert "--resume run" in said
+    assert "3 of 6" in (here / "run" / "card.md").read_text()
+    run("train voxelmorph --resume run --threads 1 --steps 6")
+    assert "6 of 6" in (here / "run" / "card.md").read_text()
 
 
 def test_a_run_on_scans_writes_its_splits(here):

@@ -81,7 +81,7 @@ def train(request: Request) -> Outcome:
         InputError: The configuration, the data or the folder cannot be used.
         BackendUnavailable: The device is not there.
         TrainingError: The loss is not finite any more.
-        Cancelled: Interrupted; a checkpoint is there to resume from.
+        Cancelled: Interrupted or terminated; a checkpoint is there to resume from.
     """
     config = _settled(request)
     data = config.run["data"]
@@ -105,10 +105,10 @@ def train(request: Request) -> Outcome:
         _write(request.folder / "card.md", card(facts))
         end = f"stopped ({outcome.stopped})" if outcome.stopped else "done"
         click.echo(f"{end} after step {outcome.step}: {request.folder}", err=True)
-    if outcome.stopped == "interrupt":
+    if outcome.stopped in ("interrupt", "signal"):  # a shell's && must not go on to an export
         raise Cancelled(
             "MMREG_E_CANCELLED",
-            f"Interrupted after step {outcome.step}; go on with --resume {request.folder}.",
+            f"Stopped after step {outcome.step}; go on with --resume {request.folder}.",
         )
     return outcome
 
