@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 OURS, START = "mmreg_rt", "start"
 NAMES = {"start": "no deformation", "greedy": "greedy NMI", "convexadam": "convexAdam MIND"}
 NAMES |= {"ants": "ANTs SyN Mattes", "elastix": "elastix MI", "mmreg_rt": "**mmreg_rt**"}
 Result = dict[str, Any]
 
 
-def cell(result: Result | None, ours: bool) -> str:
-    """One method on one pair: Dice (or TRE), CPU seconds, and folds where the field has any."""
+def cell(result: Result | None, best: bool) -> str:
+    """One method on one pair: Dice (or TRE), CPU seconds, and folds where the field has any; bold if best."""
     if result is None:
         return "-"
     if "failed" in result:
@@ -19,9 +21,20 @@ def cell(result: Result | None, ours: bool) -> str:
     text = f"{result['dice']:.3f}" if "dice" in result else f"{result['tre_mm']:.2f} mm"
     if "cpu_s" in result:
         text += f", {result['cpu_s']:.1f} s"
-    if ours:
-        return f"**{text}**"
-    return text + (f", {result['folded_percent']:.2g} % folded" if result["folded_percent"] > 0 else "")
+    if best:
+        text = f"**{text}**"
+    return text + (f", {result['folded_percent']:.2g} % folded" if result.get("folded_percent", 0) > 0 else "")
+
+
+def rank(result: Result) -> float:
+    """Higher is better: Dice, or the landmark error with its sign changed; a failure comes last."""
+    return float(result["dice"]) if "dice" in result else -float(result.get("tre_mm", np.inf))
+
+
+def cells(results: dict[str, Result], order: list[str]) -> list[str]:
+    """Of one pair; what is best as it is shown is bold."""
+    shown = {name: round(rank(result), 3 if "dice" in result else 2) for name, result in results.items()}
+    return [cell(results.get(name), shown.get(name) == max(shown.values())) for name in order]
 
 
 def methods(tasks: list[Result]) -> list[str]:
@@ -33,7 +46,7 @@ def table(report: Result) -> list[str]:
     order = methods(report["tasks"])
     rows = [["pair", *(NAMES.get(name, name) for name in order)]]
     for task in report["tasks"]:
-        rows.append([task["name"], *(cell(task["results"].get(name), name == OURS) for name in order)])
+        rows.append([task["name"], *cells(task["results"], order)])
     return markdown(rows)
 
 
@@ -113,9 +126,9 @@ def measured(report: Result) -> str:
 def section(report: Result) -> str:
     if report.get("groups"):
         return bundle_section(report)
-    cells = (
-        "Cells: mean Dice over the labels (mm: mean landmark error), CPU seconds of the registration alone."
+    said = (
+        "Cells: mean Dice over the labels (mm: mean landmark error), CPU seconds of the registration alone; "
+        "the best of a row is bold."
     )
-    return "\n".join(
-        [f"{cells} {folds(report)}", "", *table(report), "", *differences(report), "", f"{measured(report)}."]
-    )
+    end = " ".join([f"{measured(report)}.", *([report["remark"]] if "remark" in report else [])])
+    return "\n".join([f"{said} {folds(report)}", "", *table(report), "", *differences(report), "", end])
