@@ -23,7 +23,9 @@ def cell(result: Result | None, best: bool) -> str:
         text += f", {result['cpu_s']:.1f} s"
     if best:
         text = f"**{text}**"
-    return text + (f", {result['folded_percent']:.2g} % folded" if result.get("folded_percent", 0) > 0 else "")
+    return text + (
+        f", {result['folded_percent']:.2g} % folded" if result.get("folded_percent", 0) > 0 else ""
+    )
 
 
 def rank(result: Result) -> float:

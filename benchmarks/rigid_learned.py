@@ -76,10 +76,8 @@ def chosen_cases(data: Path, splits: Path | None, part: str) -> list[Case]:
 
 
 def gland(case: Case) -> Volume:
-    path = case.scans["fixed_structures"].path
-    file = nifti.load(path)
-    grid = nifti.grid_of(file.header, path, None)
-    return Volume((file.array().reshape(-1, *grid.shape)[0] > MARKED).astype(np.uint8), grid)
+    organ = nifti.read_frames(case.scans["fixed_structures"].path)[0]
+    return Volume((organ.data > MARKED).astype(np.uint8), organ.grid)
 
 
 class Pair:

@@ -11,7 +11,7 @@ from test_registrar_bundle import WIDE, bundle
 from mmreg_rt import Registrar, _native
 from mmreg_rt.collection import without_collection
 from mmreg_rt.device_array import DeviceArray, is_on_device
-from mmreg_rt.errors import DeviceError, GeometryError, InputError, RegistrationError
+from mmreg_rt.errors import DeviceError, GeometryError, InputError, RegistrationError, TransformError
 from mmreg_rt.plan import Plan
 
 
@@ -52,6 +52,25 @@ def test_an_alignment_comes_before_the_network(registrar, scans):
     still[0, 0, 0] = 1  # the network gives fixed minus moving: here next to nothing
     found = plan(still, still)
     np.testing.assert_allclose(found.displacement_mm[:, 9, 9, 9], (4, -3, 2), atol=0.05)
+
+
+@pytest.mark.parametrize(
+    "alignment",
+    [np.zeros((4, 4)), np.eye(3), np.full((4, 4), np.nan), np.vstack([np.eye(4)[:3], [1, 2, 3, 9]])],
+    ids=["singular", "3x3", "nan", "projective"],
+)
+def test_an_alignment_that_is_no_affine_map_is_refused(registrar, scans, alignment):
+    with pytest.raises(TransformError):
+        registrar.plan(*(scan.grid for scan in scans), alignment)
+
+
+def test_a_plan_at_the_edge_of_the_intended_use_says_so(tmp_path, registrar, scans):
+    near = {**WIDE, "spacing_mm": [0.1, 1.6]}
+    path = bundle(tmp_path, kind="velocity", intended_use=near)
+    edge = Registrar(path, backend="onnxruntime", align="none", refine=False)
+    grids = [scan.grid for scan in scans]
+    assert "spacing" in edge.plan(*grids).warnings[0]
+    assert registrar.plan(*grids).warnings == ()
 
 
 def test_no_memory_is_taken_by_a_run(registrar, scans):

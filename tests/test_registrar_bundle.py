@@ -7,8 +7,8 @@ from bundle_parts import WIDE, files, manifest
 
 from mmreg_rt import Registrar
 from mmreg_rt.bundle import write_bundle
-from mmreg_rt.errors import BackendUnavailable, BundleError, InputError
-from mmreg_rt.preprocess import PreprocessSpec
+from mmreg_rt.errors import BackendUnavailable, BundleError, GeometryError, InputError
+from mmreg_rt.preprocess import PreprocessSpec, network_grid
 
 BACKENDS = ("openvino", "onnxruntime")
 
@@ -93,6 +93,17 @@ def test_a_scan_far_from_the_intended_use_is_refused_and_a_near_one_warned_of(tm
     path = bundle(tmp_path, kind="velocity", intended_use=near)
     found = Registrar(path, backend=backend, align="none", refine=False).register(*scans)
     assert any("spacing" in warning for warning in found.warnings)
+
+
+def test_a_grid_beyond_what_the_network_can_be_used_on_is_refused(tmp_path, backend, scans):
+    voxels = np.prod(network_grid(scans[0].grid, PreprocessSpec(None, 4)).shape).item()
+    small = Registrar(bundle(tmp_path, most_voxels=voxels - 1), backend=backend, align="none", refine=False)
+    for asked in (lambda: small.register(*scans), lambda: small.plan(scans[0].grid, scans[1].grid)):
+        with pytest.raises(GeometryError, match=str(voxels)) as caught:
+            asked()
+        assert caught.value.code == "MMREG_E_MODEL_GRID"
+    fits = bundle(tmp_path, kind="velocity", most_voxels=voxels)
+    assert Registrar(fits, backend=backend, align="none", refine=False).register(*scans).finished == "network"
 
 
 def test_a_network_that_fails_its_own_test_is_not_used(tmp_path, backend):

@@ -77,7 +77,10 @@ def _export(
         "\n".join(stage.card for stage in (trained, *later)),
         precisions,
         half_weights,
-        [read_pair(fixed, moving, trained.spec, trained.method.window) for fixed, moving in pairs],
+        [
+            read_pair(fixed, moving, trained.spec, trained.method.dims, trained.method.window)
+            for fixed, moving in pairs
+        ],
         threads or 0,
         [stage.method for stage in later],
     )

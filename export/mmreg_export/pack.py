@@ -227,6 +227,7 @@ def _manifest(
         "golden": {"file": "golden.npz", "limit_mm": limits},
         "parity": _figures(parity),
         **_window(request, list(models)),
+        **({} if method.most_voxels is None else {"most_voxels": method.most_voxels}),
     }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from mmreg_rt import pose
+from mmreg_rt.errors import InputError
 from mmreg_rt.preprocess import PreprocessSpec, network_grid, normalise
 
 if TYPE_CHECKING:
@@ -30,15 +31,16 @@ class Pair:
     spacing_mm: tuple[float, ...]
 
 
-def read_pair(fixed: Path, moving: Path, spec: PreprocessSpec, window: Window | None = None) -> Pair:
+def read_pair(
+    fixed: Path, moving: Path, spec: PreprocessSpec, dims: int, window: Window | None = None
+) -> Pair:
     """Two scans as a network sees them when their headers are trusted; in a window, around the fixed centre.
 
     Raises:
-        InputError: A file cannot be read or used.
+        InputError: A file cannot be read or used, or is no volume (``dims`` 3) or single slice (2).
+        IntensityError: A scan is not finite, or constant.
     """
-    from mmreg_rt import read
-
-    scans = read(fixed), read(moving)
+    scans = [_read(path, dims) for path in (fixed, moving)]
     if window is None:
         grid = network_grid(scans[0].grid, spec)
         images = [_onto(scan, grid, spec) for scan in scans]
@@ -46,6 +48,22 @@ def read_pair(fixed: Path, moving: Path, spec: PreprocessSpec, window: Window | 
         grid = pose.window(scans[0].grid, spec, scans[0].grid.center_mm, window.size, window.spacing_mm)
         images = list(pose.scaled_jointly(*(_onto(scan, grid, spec) for scan in scans)))
     return Pair(f"{fixed.name} {moving.name}", images[0], images[1], grid.spacing_mm)
+
+
+def _read(path: Path, dims: int) -> Volume:
+    """As the runtime takes it."""
+    from mmreg_rt import read
+    from mmreg_rt.checks import check_intensities
+
+    scan = read(path)
+    if scan.grid.dims != dims:
+        needed = "volumes" if dims == 3 else "single slices"
+        raise InputError(
+            "MMREG_E_EXPORT_PAIR",
+            f"A network of {dims} dimensions is compared on {needed}; {path} has the shape "
+            f"{scan.grid.shape}. Give other scans to --pair.",
+        )
+    return check_intensities(scan, None, str(path))[0]
 
 
 def _onto(scan: Volume, grid: Grid, spec: PreprocessSpec) -> Float32:

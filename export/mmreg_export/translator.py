@@ -109,7 +109,7 @@ def main(run: Path, output: Path, pair: tuple[Path, Path] | None) -> None:
     trained = read_trained(run)
     files = {FILES[back]: export_translator(trained.method, back) for back in FILES}
     if pair:
-        read = read_pair(*pair, trained.spec)
+        read = read_pair(*pair, trained.spec, trained.method.dims)
         made = [
             translated(trained.method, files[FILES[back]], back, image)
             for back, image in ((False, read.moving), (True, read.fixed))

@@ -27,6 +27,7 @@ refused.
                        and ``spacing_mm`` of the window that its networks see, along axes 0, 1, 2;
                        ``stages``: for each network that runs after that of ``precisions``, on the pair as
                        the one before leaves it, its ONNX files as in ``precisions``; at most 7
+``most_voxels``        of the network's grid, all axes multiplied; left out where any grid will do
 ``preprocess``         the settings of ``PreprocessSpec``
 ``intended_use``       ``modalities``: two lists of names, of the fixed and of the moving scan, or null;
                        ``anatomy``; ``spacing_mm`` and ``field_of_view_mm``: from and to, along any axis

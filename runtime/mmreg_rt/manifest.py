@@ -103,6 +103,7 @@ class Manifest:
     parity: Mapping[str, Any]
     files: Mapping[str, FileFacts]
     rigid: RigidSpec | None = None
+    most_voxels: int | None = None
 
     @property
     def stages(self) -> tuple[Mapping[str, str], ...]:
@@ -112,8 +113,9 @@ class Manifest:
     def as_dict(self) -> dict[str, Any]:
         """The manifest as plain data; ``parse_manifest`` reads its JSON."""
         made = {"format": FORMAT, **asdict(self)}
-        if self.rigid is None:
-            del made["rigid"]
+        for left_out in ("rigid", "most_voxels"):
+            if made[left_out] is None:
+                del made[left_out]
         if self.output.refine is None:
             del made["output"]["refine"]
         return made
@@ -151,6 +153,7 @@ def parse_manifest(data: bytes) -> Manifest:
         parity=_parity(top.value("parity", dict), "parity"),
         files=_files(top),
         rigid=_rigid(top, precisions) if output.kind == RIGID else None,
+        most_voxels=top.whole("most_voxels", 1, 1 << 53) if top.has("most_voxels") else None,
     )
     top.done()
     _check_files(made)
@@ -158,8 +161,7 @@ def parse_manifest(data: bytes) -> Manifest:
 
 
 def _output(top: Keys, dims: int) -> OutputSpec:
-    found = top.value("output", dict)
-    keys = Keys(found, "'output'")
+    keys = Keys(top.value("output", dict), "'output'")
     kind = keys.text("kind")
     if kind not in KINDS:
         keys.refuse("kind", f"one of {', '.join(KINDS)}", kind)
@@ -174,7 +176,7 @@ def _output(top: Keys, dims: int) -> OutputSpec:
         factor=keys.whole("factor", 1, 1 if kind == RIGID else 2),
         integration_steps=keys.whole("integration_steps", *steps),
         channels=keys.whole("channels", *channels),
-        refine=keys.value("refine", bool) if "refine" in found else None,
+        refine=keys.value("refine", bool) if keys.has("refine") else None,
     )
     keys.done()
     if made.refine is not None and kind not in FIELDS:

@@ -19,6 +19,10 @@ class Keys:
             self._refuse_type(where, "an object", values)
         self._left, self._where = dict(values), where
 
+    def has(self, key: str) -> bool:
+        """Whether a key that may be left out is there, and has not been taken."""
+        return key in self._left
+
     def value(self, key: str, *types: type) -> Any:
         """The value of a key; a bool is no number."""
         if key not in self._left:

@@ -7,6 +7,7 @@ network sees, how it wants their intensities, and the call that runs it.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import BackendUnavailable, InputError, RegistrationError
+from .errors import BackendUnavailable, GeometryError, InputError, RegistrationError
 from .manifest import FIELDS, RIGID
 from .preprocess import network_grid
 
@@ -121,10 +122,11 @@ class Network:
         """What the native pipeline is told about this network, for scans on this fixed grid.
 
         Raises:
-            GeometryError: The grid of the network would be too large.
+            GeometryError: The grid of the network would be too large, or larger than it can be used on.
         """
         output, spec = self.manifest.output, self.manifest.preprocess
         grid = network_grid(fixed, spec)
+        self._refuse_too_large(grid)
         return {
             "intensities": (spec.intensity, spec.low, spec.high),
             "shape": grid.shape,
@@ -137,6 +139,16 @@ class Network:
             "run": self.predict if output.kind in FIELDS else self._describe,
             "there": self._session.there,
         }
+
+    def _refuse_too_large(self, grid: Grid) -> None:
+        most = self.manifest.most_voxels
+        if most is not None and math.prod(grid.shape) > most:
+            raise GeometryError(
+                "MMREG_E_MODEL_GRID",
+                f"The network {self.manifest.name!r} takes at most {most} voxels; this fixed scan makes its "
+                f"grid {' x '.join(map(str, grid.shape))}, which is {math.prod(grid.shape)}. Crop the fixed "
+                "scan, or use a network for larger ones.",
+            )
 
     def predict(self, fixed: Any, moving: Any, field: Any) -> None:
         """From images ``(D, H, W)`` to a field ``(C, d, h, w)``, float32: arrays, or addresses and shapes."""

@@ -60,6 +60,7 @@ class Plan:
         alone: Held while the queue is worked on, by everyone who does: what another thread put on it
             meanwhile would become part of the graph.
         threads: Of the CPU; 0 is as many as this process may use.
+        warnings: About grids at the edge of what the network was made for.
 
     Example:
         >>> plan = Registrar("synth", align="none", refine=False).plan(fixed.grid, moving.grid)
@@ -75,9 +76,11 @@ class Plan:
         queue: DeviceQueue | None = None,
         alone: threading.Lock | None = None,
         threads: int = 0,
+        warnings: tuple[str, ...] = (),
     ) -> None:
         import mmreg_rt._native as _native
 
+        self.warnings = warnings
         self.fixed_grid, self.moving_grid = fixed, moving
         self._network, self._queue = network, queue
         self._whole: Work | None = None  # all in one graph

@@ -245,13 +245,15 @@ class Registrar:
 
         Raises:
             InputError: There is no model, it gives no field, or the grids are not what it was made for.
+            TransformError: The alignment is not affine, not finite or not invertible.
             GeometryError: The grids cannot be registered.
             DeviceError: There is not enough memory on the device.
         """
         from .plan import Plan
+        from .transform import Affine
 
-        network = self._field_network(fixed, moving)
-        matrix = None if alignment is None else np.ascontiguousarray(alignment, np.float64)
+        network, warnings = self._field_network(fixed, moving)
+        matrix = None if alignment is None else Affine(np.asarray(alignment, np.float64)).matrix
         key = fixed, moving, None if matrix is None else matrix.tobytes()
         with self._planning:
             if key not in self._plans:
@@ -261,11 +263,12 @@ class Registrar:
                 if device is not None:
                     device.check_room(fixed.shape, moving.shape, network.described(fixed))
                 queue, alone = (None, None) if device is None else (device.queue, device.alone)
-                self._plans[key] = Plan(network, fixed, moving, matrix, queue, alone, self._threads)
+                self._plans[key] = Plan(network, fixed, moving, matrix, queue, alone, self._threads, warnings)
             self._plans.move_to_end(key)
             return self._plans[key]
 
-    def _field_network(self, fixed: Grid, moving: Grid) -> Network:
+    def _field_network(self, fixed: Grid, moving: Grid) -> tuple[Network, tuple[str, ...]]:
+        """That of this object, and warnings about what it was made for."""
         from .checks import check_grids
         from .manifest import FIELDS
 
@@ -280,8 +283,7 @@ class Registrar:
                 "such as Registrar('synth').",
             )
         check_grids(fixed, moving)
-        _fitness(network, fixed, moving)
-        return network
+        return network, _fitness(network, fixed, moving)
 
     def _native(
         self,

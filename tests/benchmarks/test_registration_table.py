@@ -48,4 +48,6 @@ def test_what_is_level_as_shown_is_best_together():
 
 
 def test_a_remark_on_the_measurement_is_shown():
-    assert registration_table.section({**REPORT, "remark": "Beside other work."}).endswith("Beside other work.")
+    assert registration_table.section({**REPORT, "remark": "Beside other work."}).endswith(
+        "Beside other work."
+    )

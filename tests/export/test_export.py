@@ -121,6 +121,13 @@ def test_a_bundle_says_how_far_it_is_from_torch(method, tmp_path):
     assert 0 <= figures["max"] < 0.02 < figures["displacement_mean"]
     np.testing.assert_equal(bundle.golden().output.shape[0], 2)
     assert bundle.manifest.output.refine is None
+    assert bundle.manifest.most_voxels is None
+
+
+def test_a_bundle_says_how_large_a_grid_its_network_takes(method, tmp_path, monkeypatch):
+    monkeypatch.setattr(method, "most_voxels", 5000)
+    request = pack.Request(method, PreprocessSpec(multiple=method.multiple), pack.Identity("x"), "# card")
+    assert pack.pack(request, tmp_path / "x.mmreg", lambda _: None).manifest.most_voxels == 5000
 
 
 def test_a_bundle_says_whether_its_field_is_to_be_refined(method, tmp_path):

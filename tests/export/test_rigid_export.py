@@ -97,7 +97,8 @@ def test_networks_that_do_not_go_together_are_refused(tmp_path):
     paths = []
     for number, spacing in enumerate(([3.0, 1.0, 1.0], [2.0, 1.0, 1.0])):
         made = methods.create("attention_reg", spacing_mm=spacing)
-        facts = {"step": 1, "method": made.name, "settings": made.settings, "preprocess": SPEC.as_dict()}
+        facts = {"step": 1, "phase": "registration", "method": made.name, "settings": made.settings}
+        facts["preprocess"] = SPEC.as_dict()
         paths.append(tmp_path / f"{number}.safetensors")
         write_checkpoint(paths[-1], made, torch.optim.Adam(made.parameters()), facts)
     assert len(read_stages(paths[:1])) == 1

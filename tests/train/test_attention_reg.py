@@ -113,6 +113,15 @@ def test_the_two_attentions_both_look_at_features_from_before_them():
         assert torch.equal(found, expected)
 
 
+def test_what_is_compiled_is_what_a_step_runs():
+    method, ran = methods.create("attention_reg", **FAST), []
+    assert method.compiled("contrastive") is None
+    method.compiled("registration").register_forward_hook(lambda *_: ran.append(1))
+    batch = some_batch()
+    method(batch.fixed, batch.moving)
+    assert ran
+
+
 def test_gives_six_numbers_and_learns_them_as_they_are():
     method = methods.create("attention_reg", **FAST, surface=0.5)
     batch = some_batch(2)
@@ -270,7 +279,7 @@ def test_settings_and_weights_build_the_same_method_again(tmp_path):
     from mmreg_train.checkpoint import load_method, write_checkpoint
 
     method = methods.create("attention_reg", spacing_mm=[2.0, 1.0, 1.0], **FAST)
-    facts = {"step": 1, "method": method.name, "settings": method.settings}
+    facts = {"step": 1, "phase": method.phase, "method": method.name, "settings": method.settings}
     write_checkpoint(tmp_path / "a.safetensors", method, torch.optim.Adam(method.parameters()), facts)
     again = load_method(tmp_path / "a.safetensors")
     assert again.window == method.window

@@ -64,6 +64,11 @@ def opened(folder, text=PAIRS, size=(8, 8, 8), dims=3, crop=None, **preparation)
         ("[files]", "[person]\nregex = 'p[0-9]'\n[files]", "a regex needs a group"),
         ("[files]", "[person]\nregex = '('\n[files]", "not a regular expression"),
         ("[files]", "folder = 'elsewhere'\n[files]", "there is no folder"),
+        (
+            "[files]",
+            "pairing = 'all'\n[files]\nfixed_structures = 'a{case}'\nmoving_structures = 'b{case}'",
+            "fixed_structures, moving_structures are of two scans that go together",
+        ),
         ('"CC0"', '"CC0', "is not TOML"),
     ],
 )  # fmt: skip

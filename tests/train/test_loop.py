@@ -167,6 +167,34 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_spares_the_checkpoint(tmp_p
     assert all(torch.isfinite(tensor).all() for tensor in kept.tensors.values())
 
 
+@pytest.mark.parametrize("clip_norm", [0.0, 1.0])
+def test_a_gradient_that_is_not_finite_stops_the_run_and_spares_the_checkpoint(tmp_path, clip_norm):
+    """The loss of that step is finite still."""
+    run = training(tmp_path, checkpoint_every=4, clip_norm=clip_norm)
+    weight = next(run.method.parameters())
+    weight.register_hook(lambda gradient: gradient * (math.nan if run.step == 7 else 1))
+    with pytest.raises(TrainingError, match="after step 8") as caught:
+        run.run()
+    assert caught.value.code == "MMREG_E_TRAINING_DIVERGED"
+    kept = read_checkpoint(tmp_path / LAST)
+    assert kept.step == 4
+    assert all(torch.isfinite(tensor).all() for tensor in kept.tensors.values())
+
+
+def test_a_stop_that_comes_with_the_last_step_stops_nothing(tmp_path):
+    run = training(tmp_path, steps=3)
+    stop_after(run, 3)
+    outcome = run.run()
+    assert (outcome.step, outcome.stopped) == (3, "")
+
+
+@pytest.mark.parametrize("left", ["20,train,total,", "20,train,total,1.23e-", "20,train,total,1.2", "20,tr"])
+def test_a_last_row_of_the_curves_that_was_cut_short_is_left_out(tmp_path, left):
+    path = tmp_path / "curves.csv"
+    path.write_text(f"step,part,term,value\r\n10,train,total,0.5\r\n{left}")
+    assert read_curves(path) == [(10, "train", "total", 0.5)]
+
+
 def test_mixed_precision_trains(tmp_path):
     run = training(tmp_path, precision="bf16-mixed")
     assert math.isfinite(run.run().validation["total"])

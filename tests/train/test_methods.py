@@ -77,6 +77,33 @@ def test_a_descriptor_has_no_displacement():
         methods.create("voxelmorph").displacement(methods.Output("descriptor", (torch.zeros(1),) * 2))
 
 
+@pytest.mark.parametrize("name", SMALL)
+def test_what_is_compiled_is_what_a_step_runs(name):
+    method, ran = methods.create(name, **SMALL[name]), []
+    module = method.compiled((method.phases or ("",))[-1])
+    assert module is method.compiled((method.phases or ("",))[-1])
+    module.register_forward_hook(lambda *_: ran.append(name))
+    batch = pair((method.multiple,) * method.dims)
+    method(batch.fixed, batch.moving)
+    assert ran
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "needed"),
+    [
+        ("attention_reg", {}, {"rigid"}),
+        ("attention_reg", {"surface": 0.5}, {"rigid", "surface"}),
+        ("masr", {}, set()),
+        ("masr", {"labels": [1, 2]}, {"fixed_label"}),
+        ("voxelmorph", {"image": None, "known": 1.0}, {"displacement"}),
+        ("voxelmorph", {"image": "mse", "known": 1.0}, set()),  # where it is known
+        ("voxelmorph", {"image": "mse", "dice": 1.0, "known": 1.0}, {"fixed_label", "moving_label"}),
+    ],
+)
+def test_what_the_loss_cannot_do_without_is_known_before_the_training(name, settings, needed):
+    assert methods.create(name, **settings).needs() == needed
+
+
 def test_methods_load_when_they_are_created_and_need_torch_and_the_compiled_warp_alone():
     code = (
         "import sys, mmreg_train.methods as m\n"

@@ -7,8 +7,9 @@ from torch import nn
 from train.small import Noise, Small, stop_after
 
 from mmreg_rt.errors import InputError
+from mmreg_train import checkpoint
 from mmreg_train.card import Facts, card
-from mmreg_train.checkpoint import BEST, LAST, read_checkpoint
+from mmreg_train.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
 from mmreg_train.config import Config, TrainingSettings, as_toml, read_config
 from mmreg_train.curves import read_curves
 from mmreg_train.loop import Training
@@ -127,6 +128,41 @@ def test_earlier_phases_are_taken_from_another_run_and_nothing_else(tmp_path):
     read_checkpoint(tmp_path / "first" / LAST).load_phases(method, ["features"])
     assert torch.equal(weights_of(method, "feature"), weights(first, "feature"))
     assert torch.equal(weights_of(method, "layers"), fresh)
+
+
+def test_statistics_come_with_the_weights_that_they_belong_to(tmp_path):
+    learned, method = Phased(), Phased()
+    for each in (learned, method):
+        each.feature = nn.Sequential(nn.Conv3d(1, 1, 1), nn.BatchNorm3d(1))
+    learned.feature[1].running_mean.fill_(3)
+    optimiser = torch.optim.SGD(learned.parameters())
+    write_checkpoint(tmp_path / LAST, learned, optimiser, {"step": 5, "phase": "registration"})
+    read_checkpoint(tmp_path / LAST).load_phases(method, ["features"])
+    assert method.feature[1].running_mean.item() == 3
+
+
+def test_a_run_that_has_not_come_to_its_last_phase_gives_neither_phases_nor_a_network(tmp_path, monkeypatch):
+    run = training(tmp_path)
+    stop_after(run, 2)
+    assert run.run().step == 2
+    stopped = read_checkpoint(tmp_path / LAST)
+    with pytest.raises(InputError, match="in the phase 'features'.*--resume"):
+        stopped.load_phases(Phased(), ["features"])
+    monkeypatch.setattr(checkpoint, "create", lambda _, **__: Phased())
+    with pytest.raises(InputError, match="'features' of small; what registers is learned in 'registration'"):
+        stopped.method()
+    training(tmp_path, resume=True).run()
+    assert isinstance(read_checkpoint(tmp_path / LAST).method(), Phased)
+
+
+def test_a_checkpoint_of_a_method_that_cannot_be_made_here_says_so(tmp_path, monkeypatch):
+    def create(_, **__):
+        raise ValueError("it needs the package transformers")
+
+    training(tmp_path).run()
+    monkeypatch.setattr(checkpoint, "create", create)
+    with pytest.raises(InputError, match="'small', which cannot be made here: it needs"):
+        read_checkpoint(tmp_path / LAST).method()
 
 
 def test_without_phases_the_last_one_is_trained():

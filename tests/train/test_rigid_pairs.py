@@ -242,6 +242,36 @@ def test_settings_that_cannot_be_used_are_refused(table, mention):
     assert Starts.of({"error_mm": [0.0, 8.0]}).error_mm == (0.0, 8.0)
 
 
+def test_a_map_is_read_in_its_own_units(case, tmp_path):
+    """Probabilities in 8 bits: only what is above a half belongs to a structure."""
+    import nibabel
+
+    scans = dict(case.scans)
+    for role in ("fixed_structures", "moving_structures"):
+        image = nibabel.load(case.scans[role].path)
+        marked = np.asanyarray(image.dataobj)
+        around = np.roll(marked, 3, 0) * np.uint8(100)  # unlikely places beside the likely ones
+        made = nibabel.Nifti1Image(np.where(marked, np.uint8(255), around), image.affine)
+        made.header.set_slope_inter(1 / 255, 0)
+        nibabel.save(made, tmp_path / f"{role}.nii.gz")
+        scans[role] = Scan(tmp_path / f"{role}.nii.gz")
+    likely, plain = rigid_truth.truth_of(Case("b", ("b",), scans)), rigid_truth.truth_of(case)
+    np.testing.assert_array_equal(likely.matrix, plain.matrix)
+    np.testing.assert_array_equal(likely.centre_mm, plain.centre_mm)
+
+
+def test_scans_are_seen_as_the_runtime_sees_them(case, tmp_path):
+    """Padding far below any tissue, as of CT, is no tissue."""
+    image = io.read(case.scans["moving"].path)
+    padded = image.data.astype(np.float32) + 100
+    padded[:3] = -3024
+    io.write(Volume(padded, image.grid), tmp_path / "moving.nii.gz")
+    made = Case("b", ("b",), {**case.scans, "moving": Scan(tmp_path / "moving.nii.gz")})
+    seen = source(made)._known(draws.TRAIN, 0).moving.data
+    assert seen[:3].max() == 0
+    assert (seen[3:] < 0.2).any()  # of -3024 to 200, all tissue would lie above 0.9
+
+
 def test_maps_that_do_not_fit_together_are_refused(case, tmp_path):
     import nibabel
 

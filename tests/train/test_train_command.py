@@ -297,7 +297,28 @@ def test_every_method_has_a_configuration_and_synthesis_too():
     assert all(stem.startswith(tuple(methods.names())) for stem in stems)
 
 
-def test_two_processes_train_as_one(here):
+# A batch's loss is the mean of its pairs' with the labels named, of "all that a batch has" it is not; and not
+# with INNReg's barrier, a logarithm of the batch's mean.
+OF_PAIRS = CONFIG.replace("dice = 1.0", "dice = 1.0\ndice_labels = [1, 2, 3]")
+SETTINGS = OF_PAIRS[OF_PAIRS.index("[settings]") : OF_PAIRS.index("[preprocess]")]
+TURNS = """[settings]
+width = 2
+kernel = 3
+encoder = [4, 8]
+decoder = [8, 8, 8]
+blocks = 1
+dims = 3
+translator_first = 3
+alternate_after = 5
+turns = [1, 2]
+barrier = 0.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"), [("voxelmorph", SETTINGS), ("innreg", TURNS)], ids=["voxelmorph", "turns"]
+)
+def test_two_processes_train_as_one(here, method, settings):
     try:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -307,12 +328,10 @@ def test_two_processes_train_as_one(here):
     if not torch.distributed.is_available():
         pytest.skip("this torch has no torch.distributed")
     losses = []
-    # with the labels named a batch's loss is the mean of its pairs'; of "all that a batch has" it is not
-    (here / "tiny.toml").write_text(CONFIG.replace("dice = 1.0", "dice = 1.0\ndice_labels = [1, 2, 3]"))
+    made = OF_PAIRS.replace(SETTINGS, settings).replace('"voxelmorph"', f'"{method}"')
+    (here / "tiny.toml").write_text(made)
     for folder, devices in (("one", 1), ("two", 2)):
-        line = (
-            f"train voxelmorph --config tiny.toml --data shapes -o {folder} --threads 1 --devices {devices}"
-        )
+        line = f"train {method} --config tiny.toml --data shapes -o {folder} --threads 1 --devices {devices}"
         environment = {**os.environ, "MASTER_PORT": str(port), "PYTHONPATH": os.pathsep.join(sys.path)}
         subprocess.run(
             [sys.executable, "-m", "mmreg_rt", *line.split()], env=environment, check=True, timeout=120,

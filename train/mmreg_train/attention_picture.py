@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from mmreg_rt import pose, read
+from mmreg_rt.checks import check_intensities
 from mmreg_rt.errors import InputError
 from mmreg_rt.geometry import Volume
 from mmreg_rt.io.files import replaced
@@ -98,7 +99,7 @@ def _map(axis: Any, image: Image, weights: Image, title: str) -> None:
 
 
 def _images(paths: tuple[Path, Path], spec: PreprocessSpec, method: AttentionReg) -> list[Tensor]:
-    scans = [read(path) for path in paths]
+    scans = [check_intensities(read(path), None, str(path))[0] for path in paths]
     grid = scans[0].grid
     window = pose.window(grid, spec, grid.center_mm, method.window.size, method.window.spacing_mm)
     start = np.eye(4)

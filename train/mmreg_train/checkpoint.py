@@ -59,9 +59,22 @@ class Checkpoint:
         """The trained method, in evaluation mode.
 
         Raises:
-            InputError: The weights do not fit it.
+            InputError: The method cannot be made here, the weights do not fit it, or its last phase, in which
+                the registration is learned, had not begun.
         """
-        method: Method = create(str(self.facts["method"]), **self.facts["settings"])
+        name = str(self.facts["method"])
+        try:
+            method: Method = create(name, **self.facts["settings"])
+        except (TypeError, ValueError, ImportError) as reason:
+            raise InputError(
+                CODE, f"{self.path} is of the method {name!r}, which cannot be made here: {reason}"
+            ) from reason
+        if method.phases and self.facts["phase"] != method.phases[-1]:
+            raise InputError(
+                CODE,
+                f"{self.path} was written in the phase {self.facts['phase']!r} of {name}; what registers is "
+                f"learned in {method.phases[-1]!r}. Go on with --resume {self.path.parent}.",
+            )
         self.load_weights(method)
         method.eval()
         return method
@@ -88,12 +101,19 @@ class Checkpoint:
         """What was learned in ``phases`` into a method of the same settings; nothing else.
 
         Raises:
-            InputError: Names or shapes are not those of the method.
+            InputError: Names or shapes are not those of the method, or the run had not come to their end.
         """
-        learned = set()
+        found = self.facts["phase"]
+        if found not in method.phases or method.phases.index(found) <= method.phases.index(phases[-1]):
+            raise InputError(
+                CODE,
+                f"{self.path} was written in the phase {found!r}; {' and '.join(phases)} are taken from a "
+                f"run that is past them. Go on with --resume {self.path.parent}.",
+            )
+        learned: set[str] = set()
         for phase in phases:
             method.enter(phase)
-            learned |= {name for name, parameter in method.named_parameters() if parameter.requires_grad}
+            learned |= _learned(method)
         kept = {name: tensor for name, tensor in method.state_dict().items() if name not in learned}
         replace(self, tensors={**self.tensors, **_prefixed(kept)}).load_weights(method)
 
@@ -177,6 +197,17 @@ def chosen(path: Path) -> Path:
 
 def _prefixed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"model/{name}": tensor for name, tensor in state.items()}
+
+
+def _learned(method: Method) -> set[str]:
+    """Parameters with a gradient, and the statistics of modules that own one."""
+    names = set()
+    for prefix, module in method.named_modules():
+        own = dict(module.named_parameters(recurse=False))
+        if any(parameter.requires_grad for parameter in own.values()):
+            tensors = {**own, **dict(module.named_buffers(recurse=False))}
+            names |= {f"{prefix}.{name}".lstrip(".") for name in tensors}
+    return names
 
 
 def _trained(model: nn.Module, optimiser: Optimizer) -> list[tuple[str, nn.Parameter]]:

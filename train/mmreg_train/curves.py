@@ -63,12 +63,9 @@ def read_curves(path: Path) -> list[Row]:
     """The rows of a ``curves.csv``; none if there is no such file. A last row cut short is left out."""
     if not path.is_file():
         return []
-    rows: list[Row] = []
-    with open(path, newline="") as stream:
-        for row in list(csv.reader(stream))[1:]:
-            if len(row) == len(COLUMNS):
-                rows.append((int(row[0]), row[1], row[2], float(row[3])))
-    return rows
+    text = path.read_text()
+    whole = text[: text.rfind("\n") + 1].splitlines()
+    return [(int(step), part, term, float(value)) for step, part, term, value in list(csv.reader(whole))[1:]]
 
 
 def _panel(axes: Axes, term: str, rows: list[Row]) -> None:

@@ -183,6 +183,8 @@ class Description:
             raise ValueError("[arrays] goes with the layout npz, and it needs it")
         if self.pairing == "all" and (self.kind, self.layout) != ("pairs", "pattern"):
             raise ValueError("pairing all is for pairs in the layout pattern")
+        if self.pairing == "all" and set(given) & set(STRUCTURES):
+            raise ValueError(f"{_listed(STRUCTURES)} are of two scans that go together: pairing same")
 
 
 def read_description(path: Path) -> tuple[Description, Path]:

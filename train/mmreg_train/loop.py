@@ -132,6 +132,8 @@ class Training:
                     self._enter(phase, None)
                 if stopped := self._run_phase(progress, stop):
                     break
+        if self.step == self.steps:
+            stopped = ""  # whatever was asked for came too late to matter
         self._finish(progress)
         figures = self.curves.last("val") if self.curves is not None else {}
         return Outcome(self.step, self.seconds, figures, self.best, stopped)
@@ -142,8 +144,8 @@ class Training:
         method = self.method
         if phase.name:
             method.enter(phase.name)
-        if self.settings.compile:
-            method.network().compile(dynamic=False)  # what it stores stays as it is
+        if self.settings.compile and (module := method.compiled(phase.name)) is not None:
+            module.compile(dynamic=False)  # what it stores stays as it is
         elif self.settings.precision != "32":
             _channels_last(method)
         self.model, self.optimiser = self.fabric.setup(Values(method), _optimiser(method, self.settings))
@@ -169,6 +171,7 @@ class Training:
             draws.torch_seed(self.settings.seed, draws.STEP, self.step, self.fabric.global_rank)
         )
         self.method.begin(self.step - self.phase.first)
+        resting = self._resting()
         rate = learning_rate(self.step - self.phase.first, self.settings)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
@@ -177,6 +180,8 @@ class Training:
         terms = self.method.loss(batch, Output(kind, value))
         self.optimiser.zero_grad()
         self.fabric.backward(terms["total"])
+        for parameter in resting:
+            parameter.grad = None
         if self.settings.clip_norm > 0:
             terms["gradient_norm"] = self._clipped()
         self.optimiser.step()
@@ -184,6 +189,17 @@ class Training:
         for name, term in terms.items():
             self._window[name] = self._window.get(name, 0) + term.detach()
         self._window_steps += 1
+
+    def _resting(self) -> list[Tensor]:
+        """Parameters that sit this step out, of several processes: those wait for every gradient that there
+        may be, so the gradient is computed, and dropped."""
+        if self.fabric.world_size == 1:
+            return []
+        trained = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
+        resting = [parameter for parameter in trained if not parameter.requires_grad]
+        for parameter in resting:
+            parameter.requires_grad = True
+        return resting
 
     def _clipped(self) -> Tensor:
         norm = self.fabric.clip_gradients(
@@ -246,6 +262,7 @@ class Training:
 
     def _checkpoint(self, name: str) -> None:
         self._log()  # refuses a loss that is not finite
+        self._refuse_broken_weights()
         if not self._main:
             return
         scaler = getattr(self.fabric.strategy.precision, "scaler", None)
@@ -298,6 +315,16 @@ class Training:
                 f"The loss must stay finite; found {', '.join(wrong)} not so before step {self.step}. "
                 "Checkpoints are from before: lower the learning rate, clip the gradient, use precision 32.",
             )
+
+    def _refuse_broken_weights(self) -> None:
+        """A finite loss may have had a gradient that was not."""
+        for name, parameter in self.method.named_parameters():
+            if parameter.requires_grad and not bool(parameter.isfinite().all()):
+                raise TrainingError(
+                    "MMREG_E_TRAINING_DIVERGED",
+                    f"Weights must stay finite; {name} is not so after step {self.step}. Checkpoints are "
+                    "from before: lower the learning rate, use precision 32.",
+                )
 
 
 def _optimiser(method: Method, settings: TrainingSettings) -> torch.optim.Optimizer:

@@ -55,8 +55,12 @@ class Objective:
 
     def needs(self) -> frozenset[str]:
         """Fields of a ``Batch`` that its terms compare, besides the images."""
-        compares = self.dice > 0 or self.labels > 0
-        return frozenset(("fixed_label", "moving_label")) if compares else frozenset()
+        needed: set[str] = set()
+        if self.dice > 0 or self.labels > 0:
+            needed |= {"fixed_label", "moving_label"}
+        elif self.known > 0 and self.image is None:  # else where the truth is not known, the others compare
+            needed.add("displacement")
+        return frozenset(needed)
 
     def __call__(
         self, batch: Batch, displacement: Tensor, field: Tensor, factor: int, warped: Tensor | None = None

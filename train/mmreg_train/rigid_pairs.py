@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from mmreg_rt import pose
+from mmreg_rt.checks import check_intensities
 from mmreg_rt.errors import InputError
 from mmreg_rt.geometry import Grid, Volume
 from mmreg_rt.preprocess import normalise
@@ -192,8 +193,9 @@ class RigidPairs:
 
     def _known(self, part: int, number: int) -> Known:
         case = self._parts[part][number]
-        scans = [case.scans[role].read() for role in ("fixed", "moving")]
-        normal = [Volume(normalise(scan.as_float32(), self._spec), scan.grid) for scan in scans]
+        scans = [case.scans[role] for role in ("fixed", "moving")]
+        seen = [check_intensities(scan.read(), None, scan.title)[0] for scan in scans]
+        normal = [Volume(normalise(scan.as_float32(), self._spec), scan.grid) for scan in seen]
         return Known(normal[0], normal[1], truth_of(case))
 
     def _shown(self, known: Known, draw: np.random.Generator, starts: Starts) -> Batch:

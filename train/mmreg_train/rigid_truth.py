@@ -98,10 +98,8 @@ def surface_voxels(mask: Mask) -> npt.NDArray[np.int64]:
 
 def _structures(path: Path) -> tuple[Points, Points]:
     """Surface of the first structure; centroids of all."""
-    file = nifti.load(path)
-    grid = nifti.grid_of(file.header, path, None)
-    frames = file.array().reshape(-1, *grid.shape)
-    marked = [frame > MARKED for frame in frames]
+    frames = nifti.read_frames(path)
+    grid, marked = frames[0].grid, [frame.data > MARKED for frame in frames]
     if empty := [number for number, mask in enumerate(marked) if not mask.any()]:
         raise InputError(CODE, f"Structure {empty[0]} of {path} is empty. Take that frame out of both maps.")
     centroids = np.concatenate([grid.map_indices(np.argwhere(mask).mean(0)[None]) for mask in marked])

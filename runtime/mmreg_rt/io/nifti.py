@@ -72,6 +72,14 @@ def read(path: Path, frame: int | None, prefer: Form | None) -> Volume:
     return Volume(_scaled(data, file.header), grid, NiftiSource(file.header, file.extensions, grid))
 
 
+def read_frames(path: Path) -> list[Volume]:
+    """All frames of ``path``, on its one grid, in the units of the image."""
+    file = load(path)
+    grid = grid_of(file.header, path, None)
+    frames = _scaled(file.array(), file.header).reshape(-1, *grid.shape)
+    return [Volume(frame, grid) for frame in frames]
+
+
 def from_nibabel(image: Any) -> Volume:
     """The image that nibabel holds in memory, with its header if that is one of NIfTI."""
     data, affine = np.asanyarray(image.dataobj), image.affine

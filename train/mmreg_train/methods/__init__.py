@@ -103,6 +103,7 @@ class Method(nn.Module):
         integration_steps: Squarings of a velocity; 0 for every other kind.
         multiple: Sizes of the input must be multiples of this.
         window: The one grid that the network takes, around an organ; None takes any grid.
+        most_voxels: Of a grid that the network takes, all axes multiplied; None has no such limit.
         traced: Of so many multiples is the first axis of what the exporter follows. A count of 1 that it
             finds there, such as of windows, becomes a constant: it must find two or more.
         phases: What is trained one after the other, each with its own steps, loss and optimiser, by the names
@@ -116,6 +117,7 @@ class Method(nn.Module):
     integration_steps: int = 0
     multiple: int = 16
     window: Window | None = None
+    most_voxels: int | None = None
     traced: int = 2
 
     def __init__(self, dims: int) -> None:
@@ -157,6 +159,10 @@ class Method(nn.Module):
         descriptor.
         """
         raise NotImplementedError
+
+    def compiled(self, phase: str) -> nn.Module | None:
+        """What a step of ``phase`` spends its time in, to be compiled if asked for; None: nothing can be."""
+        return self.network() if phase == (self.phases or ("",))[-1] else None
 
     def displacement(self, output: Output) -> Tensor:
         """The displacement of a field method on the full grid, ``(B, dims, ...)`` in voxels.

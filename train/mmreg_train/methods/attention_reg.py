@@ -146,6 +146,12 @@ class AttentionReg(Method):
             loss, found = location_contrast(*pairs, seen, self.temperature)
         return {"contrastive": loss, "retrieval": found, "total": loss}
 
+    def needs(self) -> frozenset[str]:
+        return frozenset(("rigid", "surface") if self.surface > 0 else ("rigid",))
+
+    def compiled(self, phase: str) -> nn.Module | None:
+        return self.net if phase == self.phases[-1] else None
+
     def network(self) -> nn.Module:
         """``forward(fixed, moving) -> (B, 6)`` of images ``(B, 1, *window.size)``."""
         return Chunked(self.net)

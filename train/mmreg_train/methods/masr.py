@@ -143,6 +143,9 @@ class Masr(Method):
         total = sum(weight * terms[name] for name, weight in weights.items() if name in terms)
         return {**terms, "total": torch.as_tensor(total)}
 
+    def needs(self) -> frozenset[str]:
+        return frozenset(("fixed_label",)) if self.anatomy else frozenset()
+
     def network(self) -> nn.Module:
         return self.describe
 

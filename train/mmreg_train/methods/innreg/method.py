@@ -169,6 +169,9 @@ class InnReg(Method):
             return self.registration
         return SeesTranslated(self.translator, self.registration)
 
+    def compiled(self, _: str) -> nn.Module:
+        return self.registration
+
     def inverse_displacement(self, output: Output) -> Tensor:
         """The way back, of moving points to fixed ones: ``(B, dims, ...)`` in voxels, on the moving grid."""
         assert isinstance(output.value, Tensor)

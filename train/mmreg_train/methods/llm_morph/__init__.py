@@ -127,6 +127,7 @@ class LlmMorph(FieldMethod):
         if backbone not in (None, "none"):
             language = language_layers(backbone, layers, shape, causal, most_tokens, lora_rank, lora_alpha)
             self.resolved = language.resolved
+            self.most_voxels = most_tokens // 2 * self.multiple**dims
         width = int(shape["hidden_size"]) if language is None else language.width
         widths = tuple(encoder), tuple(adapters), tuple(decoder)
         steps = self.integration_steps
