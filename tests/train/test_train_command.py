@@ -201,6 +201,16 @@ def test_the_trained_method_comes_back_from_its_folder(here):
     assert not method.training
 
 
+@pytest.mark.parametrize("table", ["[rigid]\nerror = 8.0", "[synthesis]\nlabel = 4"])
+def test_a_misspelt_name_is_refused_in_a_table_that_the_run_does_not_read(here, table):
+    write_pairs(here, [f"p{i}" for i in range(6)])
+    (here / "data.toml").write_text(DATA)
+    made = CONFIG[: CONFIG.index("[synthesis]")].replace('"none"', '"mse"') + table
+    (here / "tiny.toml").write_text(made)
+    assert table.split()[1] in run("train voxelmorph --config tiny.toml --data data.toml -o run", code=3)
+    assert not (here / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("line", "code", "said"),
     [

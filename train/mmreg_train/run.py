@@ -30,6 +30,7 @@ from .prepare import Preparation, check_size, default_cache
 from .progress import Progress
 from .rigid_pairs import RigidPairs, Starts
 from .synthetic import Synthetic
+from .synthetic import settings as synthesis_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -203,6 +204,9 @@ def _take_phases(path: Path, config: Config, method: methods.Method) -> None:
 
 def _check(config: Config, method: methods.Method, world: int) -> None:
     check_size(config.data.size, method.dims, method.multiple)
+    Starts.of(config.rigid)  # names that nobody knows are refused in tables that this run does not read too
+    if config.data.size is not None:
+        synthesis_settings(config, method.dims, anatomical=False)
     if config.spec.multiple % method.multiple:
         raise InputError(
             CODE,
