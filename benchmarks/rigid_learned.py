@@ -37,6 +37,7 @@ from mmreg_rt.io import nifti
 from mmreg_rt.network import Network
 from mmreg_rt.preprocess import PreprocessSpec
 from mmreg_rt.rigid_registration import Clock, Request, Stages
+from mmreg_rt.transform import Rigid
 from mmreg_train import draws
 from mmreg_train.adapters import find_cases
 from mmreg_train.cases import Case
@@ -149,18 +150,26 @@ def degrees(rotation: Array) -> float:
     return float(np.degrees(np.arccos(np.clip((np.trace(rotation[:3, :3]) - 1) / 2, -1, 1))))
 
 
+def in_window(image: Volume, network: Network) -> Array:
+    """The image on the window of a network, around its middle."""
+    rigid, spec = network.manifest.rigid, network.manifest.preprocess
+    assert rigid is not None
+    window = pose.window(image.grid, spec, image.grid.center_mm, rigid.size, rigid.spacing_mm)
+    return Rigid(np.eye(4)).warp(image, window).data
+
+
 def samples(folder: Path, networks: dict[str, Network], threads: int) -> list[Result]:
     """Angle of what is missing, and of what the first network and the solver find."""
-    rows = []
+    rows, grid = [], Grid(BOX.size, np.diag([*BOX.spacing_mm, 1])[[2, 1, 0, 3]])
     for path in sorted(folder.glob("case*.npz")):
         arrays = np.load(path, allow_pickle=False)
         fixed, moving = (arrays[name].astype(np.float32) for name in ("mr", "us"))
         row: Result = {"case": path.stem, "missing": degrees(np.linalg.inv(arrays["gt"]) @ arrays["init"])}
-        images = pose.scaled_jointly(fixed, moving)
         for name, network in networks.items():
-            row[name] = degrees(pose.matrix_of(network.motion(0, *images)))
-        grid = np.ascontiguousarray(Grid((32, 96, 96), np.diag([3.0, 1, 1, 1])[[2, 1, 0, 3]]).affine)
-        found = _native.register(fixed, grid, moving, grid, align="rigid", deform=False, threads=threads)
+            seen = (in_window(Volume(image, grid), network) for image in (fixed, moving))
+            row[name] = degrees(pose.matrix_of(network.motion(0, *pose.scaled_jointly(*seen))))
+        where = np.ascontiguousarray(grid.affine)
+        found = _native.register(fixed, where, moving, where, align="rigid", deform=False, threads=threads)
         rows.append(row | {"solver": degrees(found["rigid"])})
     return rows
 
