@@ -120,7 +120,7 @@ class Checkpoint:
     def load_optimiser(self, optimiser: Optimizer, model: nn.Module) -> None:
         """State of the optimiser, parameter by parameter."""
         state: dict[int, dict[str, Any]] = {}
-        for number, (name, parameter) in enumerate(_trained(model, optimiser)):
+        for number, (name, parameter) in enumerate(trained_parameters(model, optimiser)):
             found = self._under(f"optimiser/{name}/")
             # moments lie as their parameter does; Adam's count of steps stays where it was made
             state[number] = {
@@ -148,7 +148,7 @@ def write_checkpoint(path: Path, model: nn.Module, optimiser: Optimizer, facts: 
 
     tensors = _prefixed(model.state_dict())
     state = optimiser.state_dict()["state"]
-    for number, (name, _) in enumerate(_trained(model, optimiser)):
+    for number, (name, _) in enumerate(trained_parameters(model, optimiser)):
         for key, value in state.get(number, {}).items():
             tensors[f"optimiser/{name}/{key}"] = torch.as_tensor(value)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -210,7 +210,7 @@ def _learned(method: Method) -> set[str]:
     return names
 
 
-def _trained(model: nn.Module, optimiser: Optimizer) -> list[tuple[str, nn.Parameter]]:
+def trained_parameters(model: nn.Module, optimiser: Optimizer) -> list[tuple[str, nn.Parameter]]:
     """Parameters of the optimiser, in its order; a method may be letting some of them rest just now."""
     names = {parameter: name for name, parameter in model.named_parameters()}
     return [

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mmreg_rt.errors import TrainingError
 
 from . import draws
-from .checkpoint import BEST, LAST, Checkpoint, read_checkpoint, write_checkpoint
+from .checkpoint import BEST, LAST, Checkpoint, read_checkpoint, trained_parameters, write_checkpoint
 from .curves import Curves
 from .dataset import Share, Source, batches
 from .methods import LEARNING, Batch, Method, Output
@@ -195,8 +195,7 @@ class Training:
         may be, so the gradient is computed, and dropped."""
         if self.fabric.world_size == 1:
             return []
-        trained = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
-        resting = [parameter for parameter in trained if not parameter.requires_grad]
+        resting = [p for _, p in trained_parameters(self.method, self.optimiser) if not p.requires_grad]
         for parameter in resting:
             parameter.requires_grad = True
         return resting
@@ -318,8 +317,8 @@ class Training:
 
     def _refuse_broken_weights(self) -> None:
         """A finite loss may have had a gradient that was not."""
-        for name, parameter in self.method.named_parameters():
-            if parameter.requires_grad and not bool(parameter.isfinite().all()):
+        for name, parameter in trained_parameters(self.method, self.optimiser):
+            if not bool(parameter.isfinite().all()):
                 raise TrainingError(
                     "MMREG_E_TRAINING_DIVERGED",
                     f"Weights must stay finite; {name} is not so after step {self.step}. Checkpoints are "
