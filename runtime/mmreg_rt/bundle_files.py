@@ -82,13 +82,10 @@ class FolderFiles:
         try:
             folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                # a pipe put in its place meanwhile must not block
-                file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+                stream = _opened(self.path / name, folder)
             finally:
                 os.close(folder)
-            with open(file, "rb") as stream:
-                if not stat.S_ISREG(os.fstat(file).st_mode):
-                    raise _not_plain(name, self.path)
+            with stream:
                 return _exactly(stream, self.sizes[name], name, self.path)
         except OSError as reason:
             raise _unreadable(self.path / name, reason) from reason
@@ -106,7 +103,7 @@ class ZipFiles:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with open(path, "rb") as stream:
+        with _opened(path) as stream:
             self._entries = _zip_entries(stream, path)
         self.sizes: Mapping[str, int] = {name: entry.size for name, entry in self._entries.items()}
 
@@ -114,7 +111,7 @@ class ZipFiles:
         """The whole file, of the size that was announced."""
         entry = self._entries[name]
         try:
-            with open(self.path, "rb") as stream:
+            with _opened(self.path) as stream:
                 stream.seek(entry.start)
                 data = stream.read(entry.size)
         except OSError as reason:
@@ -126,6 +123,18 @@ class ZipFiles:
                 "the bundle again.",
             )
         return data
+
+
+def _opened(path: Path, folder: int | None = None) -> BinaryIO:
+    """Open a regular file; a pipe or device that was put in its place is refused, and does not block."""
+    name = path if folder is None else path.name
+    follow = 0 if folder is None else os.O_NOFOLLOW
+    file = os.open(name, os.O_RDONLY | os.O_NONBLOCK | follow, dir_fd=folder)
+    stream = open(file, "rb")  # noqa: SIM115 (the caller closes it)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        stream.close()
+        raise _not_plain(path.name, path.parent)
+    return stream
 
 
 def _zip_entries(stream: BinaryIO, path: Path) -> dict[str, _Entry]:

@@ -167,8 +167,8 @@ class Rigid(Affine):
     def __post_init__(self) -> None:
         super().__post_init__()
         rotation = self.matrix[:3, :3]
-        error = float(np.abs(rotation.T @ rotation - np.eye(3)).max())
-        if error > ORTHOGONAL or np.linalg.det(rotation) < 0:
+        if not is_rotation(rotation):
+            error = _departure(rotation)
             raise TransformError(
                 "MMREG_E_TRANSFORM_NOT_RIGID",
                 f"A rigid transform needs a rotation; found a matrix off by {error:.2g} (limit "
@@ -281,7 +281,7 @@ class Composite(Transform):
 
     def map_points(self, points_mm: npt.ArrayLike) -> Float64:
         points = as_points(points_mm)
-        for part in self.parts:
+        for part in self._steps():
             points = part.map_points(points)
         return points
 
@@ -289,15 +289,28 @@ class Composite(Transform):
         return Composite(tuple(part.inverse() for part in reversed(self.parts)))
 
     def to_field(self, grid: Grid) -> DisplacementField:
-        field = self.parts[0].to_field(grid)
-        for part in self.parts[1:]:
+        first, *others = self._steps()
+        field = first.to_field(grid)
+        for part in others:
             field = part.after(field)
         return field
 
     def after(self, field: DisplacementField) -> DisplacementField:
-        for part in self.parts:
+        for part in self._steps():
             field = part.after(field)
         return field
+
+    def _steps(self) -> list[Transform]:
+        """Return the parts with neighbouring matrices multiplied: each step costs a pass over the grid."""
+        steps: list[Transform] = []
+        matrix: Float64 | None = None
+        for part in self.parts:
+            if isinstance(part, Affine):
+                matrix = part.matrix if matrix is None else part.matrix @ matrix
+                continue
+            steps += [part] if matrix is None else [Affine(matrix), part]
+            matrix = None
+        return steps if matrix is None else [*steps, Affine(matrix)]
 
 
 @dataclass(frozen=True)
@@ -320,6 +333,16 @@ class Folding:
     def min_jacobian(self) -> float:
         """Smallest determinant by any way."""
         return min(self.minima)
+
+
+def is_rotation(linear: Float64) -> bool:
+    """Whether a ``(3, 3)`` matrix is a rotation, to the rounding of numbers written as text."""
+    return _departure(linear) <= ORTHOGONAL and bool(np.linalg.det(linear) > 0)
+
+
+def _departure(linear: Float64) -> float:
+    """Return the largest entry of ``R^T R - I``, which is 0 for a rotation."""
+    return float(np.abs(linear.T @ linear - np.eye(3)).max())
 
 
 def _check_matrix(matrix: Float64) -> None:

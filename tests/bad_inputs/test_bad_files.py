@@ -1,6 +1,7 @@
 """Numbers 1 to 28: files and headers."""
 
 import gzip
+import itertools
 import os
 import socket
 import struct
@@ -329,11 +330,12 @@ def test_26_what_never_ends_is_not_opened(tmp_path, monkeypatch):
 @case(27, "file changed while it is read", "MMREG_E_FILE_CHANGED")
 def test_27_file_changed_while_it_is_read(tmp_path, monkeypatch):
     path = put(tmp_path / "a.nii", nifti((64, 64, 64)))
-    check = files._refuse_special
+    check, moments = files._refuse_special, itertools.count(1)
 
     def and_then_it_grows(path, status):
         check(path, status)
-        writer = threading.Thread(target=lambda: os.utime(path, ns=(1, 1)))
+        moment = next(moments)
+        writer = threading.Thread(target=lambda: os.utime(path, ns=(moment, moment)))
         writer.start()
         writer.join()
 

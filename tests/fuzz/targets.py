@@ -15,8 +15,8 @@ from mmreg_rt import read, read_points, read_transform
 from mmreg_rt.errors import MmregError
 
 # What a reader may allocate: a constant, and a multiple of what the file really holds when it is unpacked.
-# The worst is text, whose every two bytes may become a number in a list of a list.
-BOUND_BYTES, BOUND_TIMES = 4 << 20, 160
+# The worst are points, 24 bytes each from six of a file, and voxels that are scaled to float64.
+BOUND_BYTES, BOUND_TIMES = 4 << 20, 16
 UNPACKED_LIMIT = 1 << 24
 
 READERS = (

@@ -7,7 +7,6 @@ import errno
 import os
 import secrets
 import stat
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -22,21 +21,23 @@ if TYPE_CHECKING:
 
 
 CHUNK = 1 << 20
-DEFLATE_LIMIT = (
-    1032  # one compressed byte never stands for more (zlib technical details, "maximum expansion")
-)
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """A regular file for reading; refused afterwards if it changed meanwhile."""
+    """Open a regular file for reading, and refuse it afterwards if it changed meanwhile.
+
+    What was opened is checked, not what had the name a moment before: a pipe that takes the place of the
+    file neither blocks nor is read.
+    """
     try:
-        before = os.stat(path)
-        _refuse_special(path, before)
-        stream = open(path, "rb")  # noqa: SIM115 (closed below; only opening may turn into an InputError)
+        _refuse_special(path, os.stat(path))  # to open a device may already do something
+        stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 (closed below)
     except OSError as reason:
         raise _cannot_open(path, reason) from reason
     with stream:
+        before = os.fstat(stream.fileno())
+        _refuse_special(path, before)
         try:
             yield stream
         except OSError as reason:
@@ -44,11 +45,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
                 "MMREG_E_FILE_READ", f"Cannot read {path}: {reason.strerror}. Check the disk or the network."
             ) from reason
         after = os.fstat(stream.fileno())
-    if (before.st_ino, before.st_size, before.st_mtime_ns) != (
-        after.st_ino,
-        after.st_size,
-        after.st_mtime_ns,
-    ):
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise InputError(
             "MMREG_E_FILE_CHANGED",
             f"{path} changed while it was read ({before.st_size} bytes, then {after.st_size}). "
@@ -56,19 +53,37 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         )
 
 
+def size_of(stream: BinaryIO) -> int:
+    """Return the size of an open file in bytes."""
+    return os.fstat(stream.fileno()).st_size
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open without waiting for the other end of a pipe; to a regular file it makes no difference."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+
+
 def read_text(path: Path, limit: int) -> str:
-    """A small UTF-8 text file, without byte-order mark or NUL bytes, of at most ``limit`` bytes."""
+    """Return a small UTF-8 text file, without byte-order mark or NUL bytes, of at most ``limit`` bytes."""
     with opened(path) as stream:
-        raw = stream.read(
-            min(limit, os.fstat(stream.fileno()).st_size) + 1
-        )  # it allocates what it is asked for
-    if len(raw) > limit:
+        check_length(stream, path, limit)
+        raw = stream.read(size_of(stream) + 1)  # it allocates what it is asked for
+    return decoded(raw, path)
+
+
+def check_length(stream: BinaryIO, path: Path, limit: int) -> None:
+    """Refuse a text file of more than ``limit`` bytes before it is read."""
+    if size_of(stream) > limit:
         raise InputError(
             "MMREG_E_TEXT_TOO_LONG",
             f"{path} is longer than {limit} bytes, the limit for its kind. Check that it is the file you "
             "mean.",
         )
-    if raw.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+
+
+def decoded(raw: bytes, path: Path, at: int = 0) -> str:
+    """Return the bytes at place ``at`` of a UTF-8 text file as text."""
+    if at == 0 and raw.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         raise InputError(
             "MMREG_E_TEXT_BOM", f"{path} starts with a byte-order mark. Save it as UTF-8 without BOM."
         )
@@ -77,66 +92,16 @@ def read_text(path: Path, limit: int) -> str:
     except UnicodeDecodeError as reason:
         raise InputError(
             "MMREG_E_TEXT_ENCODING",
-            f"{path} is not UTF-8 text: byte {raw[reason.start]:#04x} at {reason.start}. Save it as UTF-8.",
+            f"{path} is not UTF-8 text: byte {raw[reason.start]:#04x} at {at + reason.start}. Save it as "
+            "UTF-8.",
         ) from reason
     if "\0" in text:
         raise InputError(
             "MMREG_E_TEXT_ENCODING",
-            f"{path} has a NUL byte at {text.index(chr(0))}, so it is not text. Check that it is the file "
+            f"{path} has a NUL byte at {at + raw.index(0)}, so it is not text. Check that it is the file "
             "you mean.",
         )
     return text
-
-
-class Gunzip:
-    """Reads a gzip stream a bounded piece at a time; length and checksum are verified at its end."""
-
-    def __init__(self, stream: BinaryIO, path: Path) -> None:
-        self._stream, self._path = stream, path
-        self._inflate = zlib.decompressobj(wbits=31)
-        self._pending = b""
-        self._ended = False
-
-    def read(self, count: int, /) -> bytes:
-        """Up to ``count`` bytes, fewer only at the end of the data."""
-        pieces: list[bytes] = []
-        while count > 0 and not self._at_end():
-            piece = self._inflated(min(count, CHUNK))
-            pieces.append(piece)
-            count -= len(piece)
-        return b"".join(pieces)
-
-    def _at_end(self) -> bool:
-        if self._ended or not self._inflate.eof:
-            return self._ended
-        rest = self._inflate.unused_data or self._stream.read(CHUNK)
-        while rest and not rest.strip(b"\0"):  # zeros may pad the end
-            rest = self._stream.read(CHUNK)
-        self._ended = not rest
-        if rest and not rest.startswith(b"\x1f\x8b"):
-            raise InputError(
-                "MMREG_E_FILE_TRAILING",
-                f"{self._path} goes on with other bytes after its compressed data. Compress it again.",
-            )
-        self._inflate, self._pending = zlib.decompressobj(wbits=31), rest  # a further member, if any
-        return self._ended
-
-    def _inflated(self, count: int) -> bytes:
-        feed = self._inflate.unconsumed_tail or self._pending or self._stream.read(CHUNK)
-        self._pending = b""
-        if not feed:
-            raise InputError(
-                "MMREG_E_GZIP_TRUNCATED",
-                f"The compressed data of {self._path} ends too early. Copy or download the file again.",
-            )
-        try:
-            return self._inflate.decompress(feed, count)
-        except zlib.error as reason:
-            raise InputError(
-                "MMREG_E_GZIP_CORRUPT",
-                f"The compressed data of {self._path} is damaged ({reason}). Copy or download the file "
-                "again.",
-            ) from reason
 
 
 @contextlib.contextmanager

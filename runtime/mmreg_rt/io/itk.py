@@ -1,7 +1,8 @@
 """Rigid and affine transforms as ITK keeps them: text (``.tfm``, ``.txt``) and the ``.mat`` files of ANTs.
 
 ITK maps fixed to moving points as this package does, but in LPS: ``y = A (x - c) + c + t``, with the centre
-``c`` in ``FixedParameters``. In a chain the *last* transform of the file is applied first.
+``c`` in ``FixedParameters``. In a chain the *last* transform of the file is applied first; it is read as one
+matrix.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import TransformError
-from ..transform import Affine, Composite, Rigid
+from ..transform import Affine, Composite, Rigid, is_rotation
 from . import files
+from .numbers import number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from ..geometry import Float64
@@ -30,16 +32,17 @@ MAX_MAT_BYTES = 1 << 16
 MAX_NUMBER = 1e9  # a million kilometres: whatever is larger is garbage, and its square may overflow
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _HEADING = "#Insight Transform File V1.0"
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_LINE = re.compile(r"[^\r\n]+")
+MAX_PARAMETERS = 64  # on one line; the kinds that are read have at most 12
 
 
-def read_tfm(path: Path) -> Transform:
-    """The transform in an ITK text file."""
+def read_tfm(path: Path) -> Affine:
+    """Return the transform in an ITK text file; a chain as one."""
     return _decoded(_blocks(files.read_text(path, MAX_TEXT_BYTES), path), path)
 
 
-def read_mat(path: Path) -> Transform:
-    """The transform in a MATLAB level 4 file, as ITK and ANTs write it, in either byte order."""
+def read_mat(path: Path) -> Affine:
+    """Return the transform in a MATLAB level 4 file, as ITK and ANTs write it, in either byte order."""
     with files.opened(path) as stream:
         raw = stream.read(MAX_MAT_BYTES + 1)
     arrays = _mat_arrays(raw, path)
@@ -87,41 +90,63 @@ def _collapsed(transform: Transform) -> Affine:
     return whole
 
 
-def _blocks(text: str, path: Path) -> list[_Block]:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines or lines[0] != _HEADING:
-        raise _refusal(path, f"the first line {_HEADING!r}", repr(lines[0][:60]) if lines else "no line")
-    blocks: list[_Block] = []
+def _blocks(text: str, path: Path) -> Iterator[_Block]:
+    """Yield the transforms one by one: a chain may have as many as fit into the file."""
+    lines = (line for match in _LINE.finditer(text) if (line := match[0].strip()))
+    first = next(lines, "")
+    if first != _HEADING:
+        raise _refusal(path, f"the first line {_HEADING!r}", repr(first[:60]) if first else "no line")
+    block: _Block | None = None
     for line in lines:
         key, colon, value = line.partition(":")
         if line.startswith("#"):
             continue
         if key == "Transform" and colon:
-            blocks.append(_Block(value.strip(), [], []))
-        elif key in ("Parameters", "FixedParameters") and colon and blocks:
-            target = blocks[-1].parameters if key == "Parameters" else blocks[-1].fixed
-            if target:
-                raise _refusal(path, f"one line {key} for each transform", "two")
-            target.extend(_number(word, path) for word in value.split())
+            if block:
+                yield block
+            block = _Block(value.strip(), [], [])
+        elif key in ("Parameters", "FixedParameters") and colon and block:
+            _fill(block.parameters if key == "Parameters" else block.fixed, key, value, path)
         else:
             raise _refusal(path, "lines Transform, Parameters and FixedParameters", repr(line[:60]))
-    return blocks
+    if block:
+        yield block
+
+
+def _fill(target: list[float], key: str, value: str, path: Path) -> None:
+    words = value.split(None, MAX_PARAMETERS)
+    if target:
+        raise _refusal(path, f"one line {key} for each transform", "two")
+    if len(words) > MAX_PARAMETERS:
+        raise _refusal(path, f"at most {MAX_PARAMETERS} numbers in a line {key}", "more")
+    target.extend(_number(word, path) for word in words)
 
 
 def _number(word: str, path: Path) -> float:
-    if not _NUMBER.fullmatch(word) or not abs(float(word)) <= MAX_NUMBER:
+    value = number(word)
+    if value is None or not abs(value) <= MAX_NUMBER:
         raise _refusal(path, f"numbers with a decimal point, up to {MAX_NUMBER:g}", repr(word[:40]))
-    return float(word)
+    return value
 
 
-def _decoded(blocks: list[_Block], path: Path) -> Transform:
-    parts = [_transform(block, path) for block in blocks if not block.kind.startswith("CompositeTransform_")]
-    if not parts:
+def _decoded(blocks: Iterable[_Block], path: Path) -> Affine:
+    """Return the product of a chain, whose last transform ITK applies first."""
+    matrix, rigid = None, True
+    for block in blocks:
+        if block.kind.startswith("CompositeTransform_"):
+            continue
+        part = _transform(block, path)
+        matrix = part.matrix if matrix is None else matrix @ part.matrix
+        rigid &= isinstance(part, Rigid)
+    if matrix is None:
         raise _refusal(path, "at least one transform", "none")
-    return parts[0] if len(parts) == 1 else Composite(parts[::-1])  # ITK applies the last first
+    try:
+        return Rigid(matrix) if rigid and is_rotation(matrix[:3, :3]) else Affine(matrix)
+    except TransformError as reason:
+        raise TransformError(reason.code, f"{path}: {reason.args[0]}") from reason
 
 
-def _transform(block: _Block, path: Path) -> Transform:
+def _transform(block: _Block, path: Path) -> Affine:
     match = re.fullmatch(r"(\w+)_(double|float)_([23])_\3", block.kind, re.ASCII)
     name, n = (match[1], int(match[3])) if match else ("", 0)
     if (name, n) not in _KINDS:

@@ -6,18 +6,21 @@ as they arrive, so a header that promises more than the file holds costs nothing
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 
 import numpy as np
 
 from ..errors import GeometryError, InputError
 from ..geometry import Grid, Volume
 from . import files
+from .gunzip import DEFLATE_LIMIT, Gunzip
 from .header import NiftiHeader, check_extensions, header_bytes, parse
 
 if TYPE_CHECKING:
@@ -130,13 +133,15 @@ def load(path: Path) -> NiftiFile:
         magic = stream.read(2)
         _check_compression(magic, compressed, path)
         stream.seek(0)
-        source: files.ByteStream = files.Gunzip(stream, path) if compressed else stream
+        source: files.ByteStream = Gunzip(stream, path) if compressed else stream
         first = source.read(4)
         version, _ = header_bytes(first, path)
         head = first + source.read({1: 348, 2: 540}[version])
         header = parse(head, path)
-        _check_room(header, path, path.stat().st_size, compressed)
+        _check_room(header, path, files.size_of(stream), compressed)
         extensions = source.read(header.vox_offset - header.start)
+        if not compressed:
+            _check_written(stream, header, path)
         check_extensions(header, head[-4:], extensions, path)
         return NiftiFile(header, extensions, _voxels(source, header, path))
 
@@ -217,11 +222,13 @@ def _check_compression(magic: bytes, compressed: bool, path: Path) -> None:
 
 
 def _check_room(header: NiftiHeader, path: Path, size: int, compressed: bool) -> None:
-    """Refuse a header that promises more than the file can hold, before anything is allocated for it."""
+    """Refuse a header that does not go with the size of its file, before anything is allocated for it."""
     needed = header.vox_offset + header.voxel_bytes
-    most = size * files.DEFLATE_LIMIT if compressed else size
+    most = size * DEFLATE_LIMIT if compressed else size
     if needed > most:
         raise _too_short(header, path, f"its {size} bytes can hold at most {most}")
+    if not compressed and needed < size:
+        raise _too_long(header, path)
 
 
 def _too_short(header: NiftiHeader, path: Path, found: str) -> InputError:
@@ -232,6 +239,34 @@ def _too_short(header: NiftiHeader, path: Path, found: str) -> InputError:
     )
 
 
+def _too_long(header: NiftiHeader, path: Path) -> InputError:
+    return InputError(
+        "MMREG_E_FILE_TRAILING",
+        f"{path} goes on after the {header.voxel_bytes} bytes of its voxels (dim {_numbers(header.dim)}, "
+        f"{header.dtype.name}). Repair the header, or write the file again.",
+    )
+
+
+def _check_written(stream: BinaryIO, header: NiftiHeader, path: Path) -> None:
+    """Refuse a file with room for its voxels that were never written, as a stopped download leaves it."""
+    if not hasattr(os, "SEEK_DATA") or header.voxel_bytes < files.CHUNK:
+        return
+    file = stream.fileno()
+    here = os.lseek(file, 0, os.SEEK_CUR)  # where the buffer of the stream believes it to be
+    block = os.fstat(file).st_blksize  # the header shares its last one with the first voxels
+    try:
+        os.lseek(file, -(-header.vox_offset // block) * block, os.SEEK_DATA)
+    except OSError as reason:
+        if reason.errno == errno.ENXIO:  # nothing but a hole from there to the end
+            raise InputError(
+                "MMREG_E_FILE_TRUNCATED",
+                f"The {header.voxel_bytes} bytes of voxels of {path} were never written: the file has room "
+                "for them and no content. Copy or download it again.",
+            ) from reason
+    finally:
+        os.lseek(file, here, os.SEEK_SET)
+
+
 def _voxels(source: files.ByteStream, header: NiftiHeader, path: Path) -> bytearray:
     voxels = bytearray()
     while len(voxels) < header.voxel_bytes:
@@ -240,11 +275,7 @@ def _voxels(source: files.ByteStream, header: NiftiHeader, path: Path) -> bytear
             raise _too_short(header, path, f"found {header.vox_offset + len(voxels)}")
         voxels += piece
     if source.read(1):  # in a compressed file this also verifies the checksum; and a bomb stops here
-        raise InputError(
-            "MMREG_E_FILE_TRAILING",
-            f"{path} goes on after the {header.voxel_bytes} bytes of its voxels (dim {_numbers(header.dim)}, "
-            f"{header.dtype.name}). Repair the header, or write the file again.",
-        )
+        raise _too_long(header, path)
     return voxels
 
 
