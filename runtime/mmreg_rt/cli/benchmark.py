@@ -200,13 +200,12 @@ def _machine(device: str) -> dict[str, Any]:
 
 
 def _write(found: dict[str, Any], samples: Samples, place: Output) -> dict[str, Any]:
-    from . import record
     from .latency_picture import svg
     from .latency_table import titled, what_ran
 
     rows = zip(map(titled, found["cases"]), samples, strict=True)
     picture = svg(what_ran(found), [(title, s.whole, s.contended) for title, s in rows])
     (place.partial / PICTURE).write_text(picture, "utf-8")
-    written = record.write(found, place.partial, RECORD)
+    written = place.write_record(found, RECORD)
     place.commit(RECORD)
     return written

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError, MmregError
 from . import record
@@ -83,6 +84,13 @@ class Output:
         """The error with the folder itself in place of where the files are written first."""
         return with_places(error, self.partial, self.folder)
 
+    def write_record(self, summary: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """Write ``summary`` as the record of what was written; return it with the list."""
+        return record.write(summary, self.partial / name, [self.partial / one for one in self._written()])
+
+    def _written(self) -> list[str]:
+        return sorted(set(os.listdir(self.partial)) - {MARKER, EARLIER})
+
     def clear(self) -> None:
         """Remove what was written so far."""
         for path in self.partial.iterdir():
@@ -97,8 +105,7 @@ class Output:
         Raises:
             InputError: It cannot be done; the folder is as it was.
         """
-        written = set(os.listdir(self.partial)) - {MARKER, EARLIER}
-        new = sorted(written, key=lambda name: (name == last, name))
+        new = sorted(self._written(), key=lambda name: name == last)
         going = self._going(last)
         moves = [(self._root / name, self.partial / EARLIER / name) for name in going]
         moves += [(self.partial / name, self._root / name) for name in new]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from .. import io, report
 from ..errors import InputError
-from . import record
 from .exits import DEADLINE, LOW_CONFIDENCE, OK, describe, message
 from .folder import ALWAYS, RESULT, Output, output
 from .privacy import Names
@@ -100,7 +99,7 @@ def register_into(place: Output, job: Job, progress: Progress, score: Score | No
     names, work = Names([*job.inputs, place.folder]), _Work(_case(job))
     try:
         result, extras = work.register(job, progress, score)
-        summary = _write(work.case, extras, _private(result, names), place.partial, progress)
+        summary = _write(work.case, extras, _private(result, names), place, progress)
         place.commit(RESULT[1])
     except Exception as error:
         progress.close()
@@ -192,9 +191,11 @@ def _register(job: Job, case: report.Case, extras: _Extras, progress: Progress) 
 
 
 def _write(
-    case: report.Case, extras: _Extras, result: Registration, folder: Path, progress: Progress
+    case: report.Case, extras: _Extras, result: Registration, place: Output, progress: Progress
 ) -> dict[str, Any]:
     from ..transform import Rigid
+
+    folder = place.partial
 
     assert case.fixed is not None
     assert case.moving is not None
@@ -211,7 +212,7 @@ def _write(
     if extras.points is not None:
         io.write_points(result.inverse.map_points(extras.points), folder / "points.csv")
     (folder / "report.html").write_text(report.result_page(case, result), "utf-8")
-    return record.write(report.result_summary(case, result), folder, RESULT[1])
+    return place.write_record(report.result_summary(case, result), RESULT[1])
 
 
 def _private(result: Registration, names: Names) -> Registration:
@@ -233,7 +234,7 @@ def _explain(
         place.clear()
         html = report.failure_page(case, error, seconds, names.text(message(error)))
         (place.partial / page).write_text(html, "utf-8")
-        written = record.write(summary, place.partial, data)
+        written = place.write_record(summary, data)
         place.commit(data)
     except (OSError, InputError) as unwritable:
         return {**summary, "report": names.text(f"could not be written: {describe(unwritable)}")}

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,14 +39,13 @@ class Record:
     files: Mapping[str, Facts] = field(default_factory=dict)
 
 
-def write(summary: Mapping[str, Any], folder: Path, name: str) -> dict[str, Any]:
-    """Write ``summary`` as ``folder/name`` with the list of the other files there; return what was "
-    "written."""
-    files = {path.name: facts(path)._asdict() for path in sorted(folder.iterdir()) if path.is_file()}
+def write(summary: Mapping[str, Any], path: Path, others: Iterable[Path]) -> dict[str, Any]:
+    """Write ``summary`` as ``path`` with the list of the other files; return what was written."""
+    files = {other.name: facts(other)._asdict() for other in others}
     text = as_json({**summary, "files": files, "sha256": _ZEROS}) + "\n"
     before, _, after = text.rpartition(_ZEROS)
     sealed = before + hashlib.sha256(text.encode()).hexdigest() + after
-    (folder / name).write_text(sealed, "utf-8")
+    path.write_text(sealed, "utf-8")
     return json.loads(sealed)  # type: ignore[no-any-return]
 
 
