@@ -370,7 +370,7 @@ def _write_zip(stream: BinaryIO, content: Mapping[str, bytes]) -> None:
 @contextlib.contextmanager
 def _new_folder(path: Path) -> Iterator[Path]:
     """A folder that appears under ``path`` when the block ends well, and not at all when it does not."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    partial = path.with_name(f".mmreg-{secrets.token_hex(4)}.partial")  # short: names may have 255 bytes
     try:
         if path.exists():
             raise FileExistsError(17, "it is there already", str(path))

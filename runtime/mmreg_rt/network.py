@@ -36,20 +36,39 @@ def built_in() -> list[str]:
 def find_bundle(model: str | os.PathLike[str]) -> Path:
     """The bundle at a path, or the built-in one of that name.
 
+    Text that is the name of a built-in bundle means that bundle, whatever lies in the working directory; what
+    lies there is ``./NAME``, or a ``pathlib.Path``.
+
     Raises:
-        InputError: There is neither.
+        InputError: There is neither, or a bundle of that name lies here as well.
     """
     path = Path(model)
-    if path.exists():
+    if isinstance(model, str) and model in built_in():
+        _refuse_namesake(path)
+    elif path.exists():
         return path
-    if str(model) in built_in():
-        return BUNDLES / f"{model}{SUFFIX}"
+    if os.fspath(model) in built_in():
+        return BUNDLES / f"{path.name}{SUFFIX}"
     names = ", ".join(built_in()) or "none in this version"
     raise InputError(
         "MMREG_E_MODEL",
         f"There is no bundle at {os.fspath(model)!r}, and no built-in one of that name (there are: {names}). "
         "Give the path of a .mmreg bundle, or leave the model out for the native solver.",
     )
+
+
+def _refuse_namesake(path: Path) -> None:
+    """Refuse to choose between a built-in bundle and one in the working directory."""
+    from .bundle import MANIFEST
+
+    if path.is_file() or (path / MANIFEST).is_file():
+        raise InputError(
+            "MMREG_E_MODEL_AMBIGUOUS",
+            f"{path.name!r} is a built-in bundle, and there is one of that name in the working directory. "
+            "Give "
+            f"{os.path.join(os.curdir, path.name)} for that one, {BUNDLES / f'{path.name}{SUFFIX}'} for "
+            "the built-in.",
+        )
 
 
 class Network:

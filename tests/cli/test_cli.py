@@ -163,10 +163,10 @@ def test_each_kind_of_error_has_its_exit_code_and_leaves_only_the_reason(folder,
     registrar(error=error)
     out = folder / "out"
     out.mkdir()
-    (out / "warped.nii.gz").write_text("of an earlier run")
+    (out / "labels.nii.gz").write_text("not ours, and this run writes no labels")
     (out / "mine.txt").write_text("not ours")
     done = run("register fixed.nii.gz moving.nii.gz -o out", code=code)
-    assert names(out) == {"mine.txt", "report.html", "result.json"}
+    assert names(out) == {"labels.nii.gz", "mine.txt", "report.html", "result.json"}
     assert json.loads((out / "result.json").read_text())["status"] == "error"
     page = (out / "report.html").read_text()
     assert "What went wrong" in page

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import platform
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,15 @@ import click
 from ..backends import NAMES, PRECISIONS, choose
 from .options import FILE, FOLDER, Sizes, json_option, threads_option
 from .progress import Progress
+from .terminal import give, give_json
 
 if TYPE_CHECKING:
+    from .folder import Output
     from .latency import Effort, Measured
     from .subject import MakeCase
     from .timed import Case
 
-FORMAT, RESULTS = "mmreg-benchmark/2", ("benchmark.json", "benchmark.svg")
+FORMAT, RECORD, PICTURE = "mmreg-benchmark/2", "benchmark.json", "benchmark.svg"
 Samples = tuple["Measured", ...]
 
 
@@ -75,38 +77,61 @@ def benchmark(
     of a plan wait after each stage. The cold start is the first load and run; a warm-up is not among the
     samples. Contention is as many busy processes as there are CPUs to use, and on a device filters beside it.
     """
+    from .folder import output
     from .latency import Effort
-    from .latency_table import table
+
+    asked = {"model": model, "device": device, "backend": backend, "precision": precision, "threads": threads}
+    effort = Effort(runs, limit_s, idle_s, not no_contention)
+    pipeline = {"align": align, "refine": False if no_refine else None}
+    inputs = [Path(model), *(pair or ())]
+    place = nullcontext() if folder is None else output(folder, (RECORD, PICTURE), inputs, (RECORD,))
+    with place as out:
+        found, samples = _benchmark(asked, sizes, pair, pipeline, effort, Progress(quiet=as_json))
+        if out is not None:
+            found = _write(found, samples, out)
+    if as_json:
+        give_json(found)
+    else:
+        from .latency_table import table
+
+        give("\n".join(table(found, samples)))
+
+
+def _benchmark(
+    asked: dict[str, Any],
+    sizes: tuple[tuple[int, ...], ...] | None,
+    pair: tuple[Path, Path] | None,
+    pipeline: dict[str, Any],
+    effort: Effort,
+    progress: Progress,
+) -> tuple[dict[str, Any], Samples]:
+    """What was measured, and the samples of each case."""
     from .subject import open_subject
 
-    where = {"device": device, "backend": backend, "precision": precision, "threads": threads}
-    subject = open_subject(
-        model, where, sizes, pair, {"align": align, "refine": False if no_refine else None}
-    )
-    effort = Effort(runs, limit_s, idle_s, not no_contention)
+    model, device, backend, precision = (asked[key] for key in ("model", "device", "backend", "precision"))
+    where = {key: value for key, value in asked.items() if key != "model"}
+    subject = open_subject(model, where, sizes, pair, pipeline)
     start = time.perf_counter()
     first = subject.load()  # also imports the library: the load timed later is the network's
     first_load_s = time.perf_counter() - start
     makers = subject.cases(first)
     del first
     machine = _machine(device)  # before it has anything to do
-    progress = Progress(quiet=as_json)
     cases, samples = zip(*(_measured(make, effort, device, progress) for make in makers), strict=True)
     found = {
         "format": FORMAT,
+        "status": "ok",
         "model": subject.name,
         "timed": subject.way,
         "passed_over": choose(device, backend, precision)[1],
         "import_and_first_load_ms": first_load_s * 1e3,
-        "runs_at_most": runs,
-        "limit_s": limit_s,
-        "idle_s": idle_s,
+        "runs_at_most": effort.runs,
+        "limit_s": effort.limit_s,
+        "idle_s": effort.idle_s,
         "machine": machine,
         "cases": list(cases),
     }
-    if folder is not None:
-        _write(found, samples, folder)
-    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(table(found, samples)))
+    return found, samples
 
 
 def _measured(
@@ -174,13 +199,13 @@ def _machine(device: str) -> dict[str, Any]:
     }
 
 
-def _write(found: dict[str, Any], samples: Samples, folder: Path) -> None:
-    from .folder import complete
+def _write(found: dict[str, Any], samples: Samples, place: Output) -> dict[str, Any]:
     from .latency_picture import svg
     from .latency_table import titled, what_ran
 
-    with complete(folder, RESULTS) as partial:
-        (partial / RESULTS[0]).write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", "utf-8")
-        rows = zip(map(titled, found["cases"]), samples, strict=True)
-        picture = svg(what_ran(found), [(title, s.whole, s.contended) for title, s in rows])
-        (partial / RESULTS[1]).write_text(picture, "utf-8")
+    rows = zip(map(titled, found["cases"]), samples, strict=True)
+    picture = svg(what_ran(found), [(title, s.whole, s.contended) for title, s in rows])
+    (place.partial / PICTURE).write_text(picture, "utf-8")
+    written = place.write_record(found, RECORD)
+    place.commit(RECORD)
+    return written

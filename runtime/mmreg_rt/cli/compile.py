@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import DEFAULT_SIZES, Sizes, json_option
+from .terminal import give, give_json, is_terminal, say
 
 if TYPE_CHECKING:
     from ..backends.tensorrt_build import Built
@@ -62,9 +62,9 @@ def compile_(
         with_progress.close()
         made.append({"stage": stage, **found})
         if not as_json:
-            click.echo(f"{_title(bundle.manifest, stage)}{name} {precision} {profile}: {found['words']}")
+            give(f"{_title(bundle.manifest, stage)}{name} {precision} {profile}: {found['words']}")
     if as_json:
-        click.echo(json.dumps({"model": bundle.manifest.name, "engines": made}, indent=2))
+        give_json({"model": bundle.manifest.name, "engines": made})
 
 
 def _engines(
@@ -156,16 +156,16 @@ class _Line:
     """How far a build is, and how long it may still take: one line on a terminal, nothing elsewhere."""
 
     def __init__(self, wanted: bool) -> None:
-        self._live, self._since = wanted and sys.stderr.isatty(), time.perf_counter()
+        self._live, self._since = wanted and is_terminal(sys.stderr), time.perf_counter()
 
     def __call__(self, phase: str, share: float) -> None:
         if not self._live:
             return
         took = time.perf_counter() - self._since
         left = f", {took * (1 - share) / share:.0f} s left" if share > 0.02 else ""
-        click.echo(f"\r\x1b[K{phase}: {share:4.0%}, {took:.0f} s{left}", err=True, nl=False)
+        say(f"\r\x1b[K{phase}: {share:4.0%}, {took:.0f} s{left}", err=True, nl=False)
 
     def close(self) -> None:
         """Wipe the line."""
         if self._live:
-            click.echo("\r\x1b[K", err=True, nl=False)
+            say("\r\x1b[K", err=True, nl=False)

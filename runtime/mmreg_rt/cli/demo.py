@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .options import FILE, FOLDER, json_option, threads_option
+from .terminal import give_json, say
 
 if TYPE_CHECKING:
     from ..registration import Registration
     from ..report import TruthScore
     from .job import Score
     from .progress import Progress
+
+PHANTOM = "phantom_mr.nii.gz", "phantom_ct.nii.gz", "phantom_mr_labels.nii.gz", "phantom_ct_labels.nii.gz"
 
 
 @click.command()
@@ -41,44 +43,62 @@ def demo(
     The solver gets the two files and nothing else. With --fixed and --moving it registers those instead.
     """
     from .exits import Refusal
-    from .job import Failed, Job, carry_out, exit_of, tell
+    from .job import Failed, exit_of, tell
     from .progress import Progress
 
     if (fixed is None) != (moving is None):
         raise click.UsageError("Give both --fixed and --moving, or neither for the phantom.")
     progress = Progress(quiet=as_json)
-    score = None
-    if fixed is None or moving is None:
-        progress("phantom", 0.0)
-        fixed, moving, score = _write_phantom(seed, output, progress)
     try:
-        summary = carry_out(Job(fixed, moving, threads=threads), output, progress, score)
+        if fixed is None or moving is None:
+            summary = _phantom(seed, output, progress, threads)
+        else:
+            summary = _scans(fixed, moving, output, progress, threads)
     except Failed as failed:
         if ctx.find_root().params["debug"]:
             raise
         raise Refusal(failed.error, as_json, failed.summary) from failed
-    click.echo(json.dumps(summary, indent=2) if as_json else "\n".join(tell(summary, output)))
+    if as_json:
+        give_json(summary)
+    else:
+        say("\n".join(tell(summary, output)))
     ctx.exit(exit_of(summary))
 
 
-def _write_phantom(seed: int, folder: Path, progress: Progress) -> tuple[Path, Path, Score]:
-    """The two scans as files, and the function that scores a result against the truth."""
+def _scans(
+    fixed: Path, moving: Path, folder: Path, progress: Progress, threads: int | None
+) -> dict[str, Any]:
+    from .job import Job, carry_out
+
+    return carry_out(Job(fixed, moving, threads=threads), folder, progress)
+
+
+def _phantom(seed: int, folder: Path, progress: Progress, threads: int | None) -> dict[str, Any]:
+    """The phantom's scans become files in the folder, and are registered from there."""
+    from .folder import ALWAYS, output
+    from .job import Job, register_into
+
+    with output(folder, (*ALWAYS, *PHANTOM)) as place:
+        progress("phantom", 0.0)
+        score = _write_phantom(seed, place.partial, progress)
+        fixed, moving = (place.partial / name for name in PHANTOM[:2])
+        return register_into(place, Job(fixed, moving, threads=threads), progress, score)
+
+
+def _write_phantom(seed: int, folder: Path, progress: Progress) -> Score:
+    """The two scans and their labels as files, and the function that scores a result against the truth."""
     from .. import io
     from ..phantom import phantom, score
-    from .folder import complete
 
     pair = phantom(seed)
     progress("phantom", 0.7)
-    names = "phantom_mr.nii.gz", "phantom_ct.nii.gz"
-    with complete(folder) as partial:
-        for name, volume in zip(names, (pair.fixed, pair.moving), strict=True):
-            io.write(volume, partial / name)
-        io.write(pair.fixed_labels, partial / "phantom_mr_labels.nii.gz")
-        io.write(pair.moving_labels, partial / "phantom_ct_labels.nii.gz")
+    volumes = pair.fixed, pair.moving, pair.fixed_labels, pair.moving_labels
+    for name, volume in zip(PHANTOM, volumes, strict=True):
+        io.write(volume, folder / name)
 
     def against_truth(result: Registration) -> TruthScore:
         from ..report import TruthScore
 
         return TruthScore(**score(pair, result.transform))
 
-    return folder / names[0], folder / names[1], against_truth
+    return against_truth

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +12,7 @@ import click
 
 from .exits import DEVICE
 from .options import json_option
+from .terminal import give, give_json
 
 if TYPE_CHECKING:
     from ..backends import Backend
@@ -42,12 +42,12 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     findings = [*_versions(), *_targets(), *_threads(), *_backends()]
     bad = any(finding.state == "bad" for finding in findings)
     if as_json:
-        click.echo(json.dumps({"ok": not bad, "findings": [f._asdict() for f in findings]}, indent=2))
+        give_json({"ok": not bad, "findings": [f._asdict() for f in findings]})
     else:
         width = max(len(finding.what) for finding in findings)
         for finding in findings:
             mark = {"ok": "ok ", "off": "-- ", "bad": "BAD"}[finding.state]
-            click.echo(f"{mark}  {finding.what:<{width}}  {finding.words}")
+            give(f"{mark}  {finding.what:<{width}}  {finding.words}")
     ctx.exit(DEVICE if bad else 0)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import FILE, json_option
+from .options import FILE, frame_option, json_option, prefer_option
+from .terminal import give, give_json
 
 if TYPE_CHECKING:
+    from ..geometry import Volume
     from ..transform import Transform
 
 
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
 @click.option("--moving-labels", type=FILE, help="Label map of the moving scan.")
 @click.option("--fixed-points", type=FILE, help="Landmarks in the fixed scan, CSV x,y,z in RAS+ mm.")
 @click.option("--moving-points", type=FILE, help="The same landmarks in the moving scan.")
+@frame_option
+@prefer_option
 @json_option
-def evaluate(transform: Path | None, as_json: bool, **given: Path | None) -> None:
+def evaluate(
+    transform: Path | None, frame: int | None, prefer: Any, as_json: bool, **given: Path | None
+) -> None:
     """Score a transform: Dice and HD95 of labels, error of landmarks (TRE), folding.
 
     Labels of the moving scan are warped onto the fixed grid first; landmarks of the fixed scan are mapped
@@ -36,21 +41,43 @@ def evaluate(transform: Path | None, as_json: bool, **given: Path | None) -> Non
         raise click.UsageError(
             "Nothing to evaluate: give a transform, two label maps or two lists of points."
         )
-    found = _scores(transform, given)
-    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found)))
+    found = _scores(transform, given, _Reader(frame, prefer))
+    if as_json:
+        give_json(found)
+    else:
+        give("\n".join(_lines(found)))
 
 
-def _scores(path: Path | None, given: dict[str, Path | None]) -> dict[str, Any]:
-    import numpy as np
+class _Reader:
+    """Reads files as the options of the command want it."""
 
-    from .. import io
+    def __init__(self, frame: int | None, prefer: Any) -> None:
+        self._frame, self._prefer = frame, prefer
+
+    def scan(self, path: Path) -> Volume:
+        from .scans import read_scan
+
+        return read_scan(path, self._frame, self._prefer)
+
+    def transform(self, path: Path | None) -> Transform:
+        """That of the file, or none at all."""
+        import numpy as np
+
+        from ..transform import Rigid
+        from .scans import read_transform
+
+        return Rigid(np.eye(4)) if path is None else read_transform(path, self._prefer)
+
+
+def _scores(path: Path | None, given: dict[str, Path | None], read: _Reader) -> dict[str, Any]:
     from ..report import plain
-    from ..transform import Rigid
 
-    transform: Transform = Rigid(np.eye(4)) if path is None else io.read_transform(path)
+    transform = read.transform(path)
     found: dict[str, Any] = {}
     if given["fixed_labels"] is not None and given["moving_labels"] is not None:
-        found["labels"] = _labels(transform, given["fixed_labels"], given["moving_labels"])
+        found["labels"] = _labels(
+            transform, read.scan(given["fixed_labels"]), read.scan(given["moving_labels"])
+        )
     if given["fixed_points"] is not None and given["moving_points"] is not None:
         found["landmarks"] = _landmarks(transform, given["fixed_points"], given["moving_points"])
     if path is not None and transform.default_grid() is not None:
@@ -59,13 +86,12 @@ def _scores(path: Path | None, given: dict[str, Path | None]) -> dict[str, Any]:
     return plain(found)  # type: ignore[no-any-return]
 
 
-def _labels(transform: Transform, fixed: Path, moving: Path) -> dict[str, Any]:
+def _labels(transform: Transform, reference: Volume, moving: Volume) -> dict[str, Any]:
     import numpy as np
 
-    from .. import io, metrics
+    from .. import metrics
 
-    reference = io.read(fixed)
-    warped = transform.warp_labels(io.read(moving), reference)
+    warped = transform.warp_labels(moving, reference)
     dice, hd95 = metrics.dice(reference, warped), metrics.hd95_mm(reference, warped)
     each = {label: {"dice": dice[label], "hd95_mm": hd95.get(label)} for label in dice}
     distances = list(hd95.values())

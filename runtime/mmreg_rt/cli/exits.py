@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from typing import IO, Any
 
 import click
@@ -18,6 +18,10 @@ from ..errors import (
     TrainingError,
     TransformError,
 )
+from ..printable import printable
+from .terminal import as_json as to_json
+from .terminal import say
+from .words import for_shell
 
 OK, BUG, USAGE, INPUT, MODEL, DEVICE, DEADLINE, LOW_CONFIDENCE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 7, 130
 
@@ -43,14 +47,25 @@ def exit_code(error: BaseException) -> int:
 
 
 def describe(error: BaseException) -> str:
-    """The error in words."""
+    """The error in words of the shell, on one line that a terminal shows as it is."""
     if isinstance(error, MmregError):
-        return str(error)
+        return f"{message(error)} [{error.code}]"
+    return message(error)
+
+
+def message(error: BaseException) -> str:
+    """The same without its code."""
+    if isinstance(error, MmregError):
+        return printable(for_shell(error.args[0]))
     if isinstance(error, OSError):
-        return f"{error.filename or 'a file'}: {error.strerror or error}"
-    return (
+        return printable(f"{_name(error.filename)}: {error.strerror or error}")
+    return printable(
         f"a bug in mmreg, {type(error).__name__}: {error}. Run it again as `mmreg --debug ...` and report it."
     )
+
+
+def _name(path: object) -> str:
+    return os.fsdecode(path) if isinstance(path, str | bytes) else "a file"
 
 
 class Refusal(click.ClickException):
@@ -61,14 +76,14 @@ class Refusal(click.ClickException):
         self.exit_code = exit_code(error)  # type: ignore[misc]
         self._json = (summary or _summary(error)) if as_json else None
 
-    def show(self, file: IO[Any] | None = None) -> None:
-        """One line on standard error, as click does."""
+    def show(self, file: IO[Any] | None = None) -> None:  # noqa: ARG002
+        """One line on standard error."""
         if self._json is not None:
-            click.echo(json.dumps(self._json, indent=2))
-        super().show(file)
+            say(to_json(self._json))
+        say(f"Error: {self.message}", err=True)
 
 
 def _summary(error: BaseException) -> dict[str, Any]:
     code = error.code if isinstance(error, MmregError) else "MMREG_E_INTERNAL"
-    message = error.args[0] if isinstance(error, MmregError) else describe(error)
-    return {"status": "error", "error": {"code": code, "kind": type(error).__name__, "message": message}}
+    found = {"code": code, "kind": type(error).__name__, "message": message(error)}
+    return {"status": "error", "error": found}

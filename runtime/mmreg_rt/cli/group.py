@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-from .exits import Refusal
+from ..printable import printable
+from . import signals, terminal
+from .exits import INTERRUPTED, Refusal
 
 COMMANDS = {
     "register": "Bring a moving scan onto a fixed one.",
@@ -35,7 +37,7 @@ Exit codes:
   5    the device, CPU target or extra asked for is not there
   6    deadline reached: the best finished stage is written
   7    low confidence: the verdict is fail, or there is no result
-  130  interrupted"""
+  130  interrupted; by SIGTERM 143, by SIGHUP 129"""
 
 
 class Group(click.Group):
@@ -59,14 +61,28 @@ class Group(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run as a program: with streams that can be written to, and signals that end it in order."""
+        terminal.prepare()
+        with signals.listening() as heard:
+            try:
+                return super().main(*args, **options)
+            except SystemExit as end:
+                if end.code == 1 and heard.received is not None:  # before a command had begun
+                    raise SystemExit(128 + heard.received) from None
+                raise
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what it refuses or fails at leaves as one line, unless ``--debug``."""
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except click.ClickException as refusal:
+            refusal.message = printable(refusal.message)  # type: ignore[misc]
             raise
-        except KeyboardInterrupt:
-            ctx.exit(130)
+        except (click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt as interrupt:
+            ctx.exit(getattr(interrupt, "exit_code", INTERRUPTED))
         except Exception as error:
             if ctx.params["debug"]:
                 raise

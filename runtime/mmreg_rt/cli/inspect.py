@@ -2,49 +2,93 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import FILE, json_option
+from ..printable import printable
+from .options import FILE, frame_option, json_option, prefer_option
 
 if TYPE_CHECKING:
+    from ..errors import MmregError
     from ..geometry import Grid, Volume
     from ..transform import Transform
 
 
 @click.command()
 @click.argument("path", type=FILE)
+@frame_option
+@prefer_option
 @json_option
-def inspect(path: Path, as_json: bool) -> None:
+@click.pass_context
+def inspect(ctx: click.Context, path: Path, frame: int | None, prefer: Any, as_json: bool) -> None:
     """Say in words what PATH is: an image, a transform or a list of points.
 
-    Of a transform it says which space it maps to which, with one point worked out.
+    Of a transform it says which space it maps to which, with one point worked out. A file that the other
+    commands refuse is described all the same, with the reason; the exit code is 3 if it is damaged.
     """
-    from ..report import plain
+    from ..plain import plain
+    from .exits import INPUT, describe
+    from .terminal import give, give_json, is_terminal, say
 
-    facts, words = _explain(path)
-    click.echo(json.dumps(plain(facts), indent=2) if as_json else f"{path.name}\n" + "\n".join(words))
+    facts, words, refusal, whole = _explain(path, frame, prefer)
+    if refusal is not None:
+        facts = {**facts, "refused": {"code": refusal.code, "message": describe(refusal)}}
+        if not (is_terminal(sys.stdout) and is_terminal(sys.stderr)):  # there it would be read twice
+            words = [*words, f"  Refused  {describe(refusal)}"]
+    if as_json:
+        give_json(plain(facts))
+    else:
+        give("\n".join([printable(path.name), *words]))
+    if refusal is not None:
+        say(f"Refused as it is: {describe(refusal)}", err=True)
+    ctx.exit(0 if whole else INPUT)
 
 
-def _explain(path: Path) -> tuple[dict[str, Any], list[str]]:
+Told = tuple[dict[str, Any], list[str]]
+
+
+def _explain(path: Path, frame: int | None, prefer: Any) -> tuple[Any, list[str], MmregError | None, bool]:
+    """Facts, words, why other commands refuse the file, and whether it could be read to its end."""
     from .. import io
-    from ..errors import InputError, TransformError
+    from .scans import read_transform
 
     name = path.name.lower()
     if name.endswith(".csv"):
-        return _points(io.read_points(path))
+        return *_points(io.read_points(path)), None, True
     if name.endswith((".tfm", ".txt", ".mat")):
-        return _transform(io.read_transform(path))
+        return *_transform(read_transform(path)), None, True
+    return _nifti(path, frame, prefer)
+
+
+def _nifti(path: Path, frame: int | None, prefer: Any) -> tuple[Any, list[str], MmregError | None, bool]:
+    from ..errors import InputError, MmregError
+    from .described import described
+    from .scans import read_scan, read_transform
+
     try:
-        return _image(io.read(path))
-    except InputError as not_an_image:
-        try:  # a field is a NIfTI file too
-            return _transform(io.read_transform(path))
-        except (InputError, TransformError):
-            raise not_an_image from None
+        try:
+            return *_image(read_scan(path, frame, prefer)), None, True
+        except InputError as refusal:
+            if refusal.code == "MMREG_E_NIFTI_FRAMES" and frame is None:
+                return _series(path, prefer, refusal)
+            if refusal.code != "MMREG_E_NIFTI_IS_FIELD":
+                raise
+        return *_transform(read_transform(path, prefer)), None, True
+    except MmregError as refusal:
+        return described(path, refusal)
+
+
+def _series(path: Path, prefer: Any, refusal: MmregError) -> tuple[Any, list[str], MmregError | None, bool]:
+    from .scans import read_series
+
+    series = read_series(path, prefer)
+    facts, words = _image(next(series.frames()))
+    facts |= {"kind": "series", "frames": series.count}
+    words[:1] = [f"A series of {series.count} images; of the first:"]
+    return facts, words, refusal, True
 
 
 def _grid(grid: Grid) -> tuple[dict[str, Any], list[str]]:

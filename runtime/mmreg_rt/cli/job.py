@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import io, report
-from .exits import DEADLINE, LOW_CONFIDENCE, OK, describe
-from .folder import complete
+from ..errors import InputError
+from .exits import DEADLINE, LOW_CONFIDENCE, OK, describe, message
+from .folder import ALWAYS, RESULT, Output, output
+from .privacy import Names
 from .progress import Progress
+from .scans import read_scan
+from .words import for_shell
 
 if TYPE_CHECKING:
     from ..geometry import Float64, Volume
+    from ..io.nifti import Form
     from ..registration import Registration
 
 Score = Callable[["Registration"], report.TruthScore]
@@ -38,8 +42,22 @@ class Job:
     points: Path | None = None  # of the moving scan
     fixed_mask: Path | None = None
     moving_mask: Path | None = None
+    fixed_frame: int | None = None  # of the fixed scan and its mask, where they are series
+    moving_frame: int | None = None  # of the moving scan, its mask and labels
+    prefer: Form | None = None
     deadline_ms: float | None = None
     threads: int | None = None
+
+    @property
+    def inputs(self) -> list[Path]:
+        """All that is read."""
+        model = [] if self.model is None else [Path(self.model)]
+        return [path for path in asdict(self).values() if isinstance(path, Path)] + model
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """Names of the files that are written."""
+        return (*ALWAYS, *["labels.nii.gz"] * bool(self.labels), *["points.csv"] * bool(self.points))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -51,37 +69,67 @@ class Job:
 
 
 class Failed(Exception):
-    """The registration failed; the folder holds the reason. Carries what ``--json`` prints."""
+    """The registration failed. Carries what ``--json`` prints."""
 
     def __init__(self, error: Exception, summary: dict[str, Any]) -> None:
         super().__init__(describe(error))
         self.error, self.summary = error, summary
 
 
-def carry_out(job: Job, folder: Path, progress: Progress, score: Score | None = None) -> dict[str, Any]:
+def carry_out(job: Job, folder: Path, progress: Progress) -> dict[str, Any]:
     """Register, write everything into ``folder``, and return what ``result.json`` says.
 
     Raises:
-        Failed: There is no result; ``folder`` holds ``result.json`` and ``report.html`` with the reason
-        alone.
+        Failed: There is no result. Results of an earlier run are as they were, and the reason is in the
+            folder, unless it is the folder that cannot be used.
     """
-    case = report.Case(None, None, job.fixed.name, job.moving.name, job.options)
     try:
-        with complete(folder) as partial:  # before the work: is there a place for it?
-            progress("read", 0.0)
-            case = replace(case, fixed=io.read(job.fixed))  # one by one: a failure shows what was read
-            case = replace(case, moving=io.read(job.moving))
-            extras = _read_extras(job)
-            result = _register(job, case, extras, progress)
-            if score is not None:
-                progress("score", 0.0)
-                case = replace(case, truth=score(result))
-            summary = _write(case, extras, result, partial, progress)
+        with output(folder, job.results, job.inputs) as place:  # before the work: is there a place for it?
+            return register_into(place, job, progress)
+    except InputError as error:
+        raise Failed(error, _failure(_case(job), error, Names([*job.inputs, folder]))) from error
+
+
+def register_into(place: Output, job: Job, progress: Progress, score: Score | None = None) -> dict[str, Any]:
+    """The same in a folder that is this run's already.
+
+    Raises:
+        Failed: As above.
+    """
+    names, work = Names([*job.inputs, place.folder]), _Work(_case(job))
+    try:
+        result, extras = work.register(job, progress, score)
+        summary = _write(work.case, extras, _private(result, names), place, progress)
+        place.commit(RESULT[1])
     except Exception as error:
         progress.close()
-        raise Failed(error, _write_failure(case, error, folder, progress.seconds)) from error
+        shown = place.named(error)
+        raise Failed(shown, _explain(work.case, shown, place, names, progress.seconds)) from error
     progress.close()
     return summary
+
+
+def _case(job: Job) -> report.Case:
+    return report.Case(None, None, job.fixed.name, job.moving.name, job.options)
+
+
+class _Work:
+    """Reading and registering; ``case`` shows how far it came."""
+
+    def __init__(self, case: report.Case) -> None:
+        self.case = case
+
+    def register(self, job: Job, progress: Progress, score: Score | None) -> tuple[Registration, _Extras]:
+        progress("read", 0.0)
+        fixed = read_scan(job.fixed, job.fixed_frame, job.prefer)
+        self.case = replace(self.case, fixed=fixed)  # one by one: a failure shows what was read
+        self.case = replace(self.case, moving=read_scan(job.moving, job.moving_frame, job.prefer))
+        extras = _read_extras(job)
+        result = _register(job, self.case, extras, progress)
+        if score is not None:
+            progress("score", 0.0)
+            self.case = replace(self.case, truth=score(result))
+        return result, extras
 
 
 def exit_of(summary: dict[str, Any]) -> int:
@@ -101,10 +149,17 @@ class _Extras:
 
 
 def _read_extras(job: Job) -> _Extras:
-    masks = {"fixed_mask": job.fixed_mask, "moving_mask": job.moving_mask}
+    masks = {
+        "fixed_mask": (job.fixed_mask, job.fixed_frame),
+        "moving_mask": (job.moving_mask, job.moving_frame),
+    }
     return _Extras(
-        {name: io.read(path) for name, path in masks.items() if path is not None},
-        None if job.labels is None else io.read(job.labels),
+        {
+            name: read_scan(path, frame, job.prefer)
+            for name, (path, frame) in masks.items()
+            if path is not None
+        },
+        None if job.labels is None else read_scan(job.labels, job.moving_frame, job.prefer),
         None if job.points is None else io.read_points(job.points),
     )
 
@@ -136,9 +191,11 @@ def _register(job: Job, case: report.Case, extras: _Extras, progress: Progress) 
 
 
 def _write(
-    case: report.Case, extras: _Extras, result: Registration, folder: Path, progress: Progress
+    case: report.Case, extras: _Extras, result: Registration, place: Output, progress: Progress
 ) -> dict[str, Any]:
     from ..transform import Rigid
+
+    folder = place.partial
 
     assert case.fixed is not None
     assert case.moving is not None
@@ -154,28 +211,34 @@ def _write(
         io.write(result.transform.warp_labels(extras.labels, case.fixed), folder / "labels.nii.gz")
     if extras.points is not None:
         io.write_points(result.inverse.map_points(extras.points), folder / "points.csv")
-    summary = report.result_summary(case, result)
     (folder / "report.html").write_text(report.result_page(case, result), "utf-8")
-    _write_json(summary, folder)
-    return summary
+    return place.write_record(report.result_summary(case, result), RESULT[1])
 
 
-def _write_failure(
-    case: report.Case, error: Exception, folder: Path, seconds: dict[str, float]
+def _private(result: Registration, names: Names) -> Registration:
+    """The warnings in words of the shell, and without folders."""
+    warnings = [names.text(for_shell(warning)) for warning in result.warnings]
+    return replace(result, warnings=type(result.warnings)(warnings), settings=names.all(result.settings))
+
+
+def _failure(case: report.Case, error: Exception, names: Names) -> dict[str, Any]:
+    return report.failure_summary(case, error, names.text(message(error)))
+
+
+def _explain(
+    case: report.Case, error: Exception, place: Output, names: Names, seconds: dict[str, float]
 ) -> dict[str, Any]:
     """Leave the reason, and nothing else of this run, in the folder; never hide the error behind another."""
-    summary = report.failure_summary(case, error)
+    summary, (page, data) = _failure(case, error, names), place.explains_in
     try:
-        with complete(folder) as partial:
-            _write_json(summary, partial)
-            (partial / "report.html").write_text(report.failure_page(case, error, seconds), "utf-8")
-    except OSError as unwritable:
-        summary["report"] = f"could not be written: {describe(unwritable)}"
-    return summary
-
-
-def _write_json(summary: dict[str, Any], folder: Path) -> None:
-    (folder / "result.json").write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", "utf-8")
+        place.clear()
+        html = report.failure_page(case, error, seconds, names.text(message(error)))
+        (place.partial / page).write_text(html, "utf-8")
+        written = place.write_record(summary, data)
+        place.commit(data)
+    except (OSError, InputError) as unwritable:
+        return {**summary, "report": names.text(f"could not be written: {describe(unwritable)}")}
+    return written
 
 
 def _identity() -> Any:

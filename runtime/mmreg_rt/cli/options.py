@@ -49,3 +49,21 @@ def threads_option(command: Command) -> Command:
     return click.option(
         "--threads", type=click.IntRange(1, 4096), help="Threads to use; by default all this process may."
     )(command)
+
+
+def frame_option(command: Command) -> Command:
+    """``--frame``: of every file that is a series; others have one image and no choice."""
+    return click.option(
+        "--frame",
+        type=click.IntRange(min=0),
+        help="Which image of a series (4-D), from 0; of each file that is one.",
+    )(command)
+
+
+def prefer_option(command: Command) -> Command:
+    """``--prefer``: of every file whose two forms disagree."""
+    return click.option(
+        "--prefer",
+        type=click.Choice(("sform", "qform")),
+        help="Which one to believe where the sform and the qform of a header disagree.",
+    )(command)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..backends import NAMES, PRECISIONS
-from .options import FILE, FOLDER, json_option, threads_option
+from .options import FILE, FOLDER, frame_option, json_option, prefer_option, threads_option
+from .terminal import give_json, say
 
 
 @click.command()
@@ -48,25 +48,46 @@ from .options import FILE, FOLDER, json_option, threads_option
 @click.option(
     "--deadline-ms", type=click.FloatRange(min=1), help="Return the best finished stage after this time."
 )
+@frame_option
+@click.option("--fixed-frame", type=click.IntRange(min=0), help="In place of --frame, of the fixed scan.")
+@click.option("--moving-frame", type=click.IntRange(min=0), help="In place of --frame, of the moving scan.")
+@prefer_option
 @threads_option
 @json_option
 @click.pass_context
-def register(ctx: click.Context, /, output: Path, no_deform: bool, as_json: bool, **given: Any) -> None:
+def register(
+    ctx: click.Context, /, output: Path, no_deform: bool, frame: int | None, as_json: bool, **given: Any
+) -> None:
     """Bring MOVING onto FIXED.
 
     Writes warped.nii.gz, transform.nii.gz (where each point of FIXED lies in MOVING: a displacement field
     as ITK and ANTs read it, alignment included), inverse.nii.gz, affine.tfm, result.json and report.html. A
-    failed run leaves result.json and report.html with the reason, and nothing else.
+    failed run leaves result.json and report.html with the reason, and nothing else; where results of an
+    earlier run lie, these stay and the reason is in failure.json and failure.html.
+
+    Nothing is replaced that an earlier run did not write: result.json lists its files with their hashes.
     """
     from .exits import Refusal
     from .job import Failed, Job, carry_out, exit_of, tell
     from .progress import Progress
 
     try:
-        summary = carry_out(Job(deform=not no_deform, **given), output, Progress(quiet=as_json))
+        job = Job(deform=not no_deform, **given)
+        summary = carry_out(_with_frames(job, frame), output, Progress(quiet=as_json))
     except Failed as failed:
         if ctx.find_root().params["debug"]:
             raise
         raise Refusal(failed.error, as_json, failed.summary) from failed
-    click.echo(json.dumps(summary, indent=2) if as_json else "\n".join(tell(summary, output)))
+    if as_json:
+        give_json(summary)
+    else:
+        say("\n".join(tell(summary, output)))
     ctx.exit(exit_of(summary))
+
+
+def _with_frames(job: Any, frame: int | None) -> Any:
+    """``--frame`` stands for both scans, unless one has its own."""
+    from dataclasses import replace
+
+    own = {"fixed_frame": job.fixed_frame, "moving_frame": job.moving_frame}
+    return replace(job, **{name: frame if chosen is None else chosen for name, chosen in own.items()})

@@ -43,13 +43,13 @@ _NIFTI = (".nii", ".nii.gz")
 _MATRIX = (".tfm", ".txt", ".mat")
 _ADVICE = {
     (".nrrd", ".nhdr", ".mha", ".mhd"): "Convert the image to NIfTI with SimpleITK or 3D Slicer.",
-    (".hdr", ".img", ".hdr.gz", ".img.gz"): "Convert the pair to one .nii.gz file with nibabel.",
+    (".hdr", ".img", ".hdr.gz", ".img.gz"): "Convert the pair to one .nii.gz file (mri_convert).",
     (".dcm", ".ima", ".dicom"): "Convert the series to NIfTI with dcm2niix.",
     (".mgz", ".mgh"): "Convert the image to NIfTI with mri_convert.",
     (".h5", ".hdf5", ".x5"): "Convert it: a field to NIfTI with vectors (ITK), a matrix to .tfm.",
     (".lta", ".xfm"): "Convert it to an ITK .tfm with lta_convert.",
-    (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy", ".npz"): "Read it as an array and give it an "
-    "affine: Volume.from_array.",
+    (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy", ".npz"): "A picture does not say how it "
+    "lies in space. Write it as NIfTI with its affine (Volume.from_array).",
     (".fcsv", ".vtk", ".json", ".xlsx"): "Save the points as CSV: x,y,z in RAS+ mm.",
 }  # fmt: skip
 
@@ -84,17 +84,22 @@ def write(volume: Volume, path: AnyPath) -> None:
     nifti.write(volume, _known(path, _NIFTI, "an image"))
 
 
-def read_transform(path: AnyPath) -> Transform:
+def read_transform(path: AnyPath, *, prefer: Form | None = None) -> Transform:
     """A transform of fixed to moving points, from a displacement field or a matrix file.
+
+    Args:
+        path: Of a displacement field (``.nii``, ``.nii.gz``) or a matrix (``.tfm``, ``.txt``, ``.mat``).
+        prefer: ``"sform"`` or ``"qform"``, for the header of a field in which they disagree.
 
     Raises:
         InputError, TransformError: The file cannot be read as one.
     """
-    from . import field, itk
+    from . import field, foreign, itk
 
     known = _known(path, (*_NIFTI, *_MATRIX), "a transform")
     if known.name.lower().endswith(_NIFTI):
-        return field.read(known)
+        return field.read(known, prefer)
+    foreign.refuse_matrix(known)
     return itk.read_mat(known) if known.suffix.lower() == ".mat" else itk.read_tfm(known)
 
 
@@ -167,9 +172,13 @@ def write_points(points_mm: npt.ArrayLike, path: AnyPath) -> None:
 
 
 def _known(path: AnyPath, suffixes: tuple[str, ...], what: str) -> Path:
+    from .foreign import refuse_dicom
+
     known = Path(path)
     name = known.name.lower()
-    if name.endswith(suffixes) or known.is_dir():
+    if known.is_dir() or not name.endswith(suffixes):
+        refuse_dicom(known)
+    if known.is_dir() or name.endswith(suffixes):
         return known
     advice = next((advice for kinds, advice in _ADVICE.items() if name.endswith(kinds)), "Convert the file.")
     raise InputError(

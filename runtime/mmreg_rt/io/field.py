@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
     from ..geometry import Float32
     from ..transform import Transform
+    from .nifti import Form
 
 PLANAR_MM = 1e-3
 _LPS = np.array([-1, -1, 1], np.float32).reshape(3, 1, 1, 1)
 
 
-def read(path: Path) -> DisplacementField:
-    """The displacement field in ``path``."""
+def read(path: Path, prefer: Form | None = None) -> DisplacementField:
+    """The displacement field in ``path``; ``prefer`` settles which form is right."""
     file = load(path)
     _check_is_field(file, path)
-    grid = grid_of(file.header, path, None)
+    grid = grid_of(file.header, path, prefer)
     stored = file.array().reshape(-1, *grid.shape)
     u = np.zeros((3, *grid.shape), np.float32)
     with np.errstate(all="ignore"):  # DisplacementField refuses what is not finite

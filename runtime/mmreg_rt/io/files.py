@@ -107,7 +107,7 @@ def decoded(raw: bytes, path: Path, at: int = 0) -> str:
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[BinaryIO]:
     """A new file that appears under ``path`` when the block ends well, and not at all when it does not."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    partial = path.with_name(f".mmreg-{secrets.token_hex(4)}.partial")  # short: names may have 255 bytes
     try:
         _refuse_case_clash(path)
         stream = open(partial, "xb")  # noqa: SIM115 (closed below; only opening may turn into an InputError)

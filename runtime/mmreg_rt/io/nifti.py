@@ -65,21 +65,27 @@ class NiftiFile:
 def read(path: Path, frame: int | None, prefer: Form | None) -> Volume:
     """The image of ``path``; of a series, frame number ``frame``. ``prefer`` settles which form is right."""
     file = load(path)
-    if file.header.intent_code in (VECTOR, DISPVECT) and len(file.header.dim) == 5:
-        raise InputError(
-            "MMREG_E_NIFTI_IS_FIELD",
-            f"{path} holds vectors (intent {file.header.intent_code}), not an image. Use read_transform.",
-        )
+    refuse_field(file.header, path)
     grid = grid_of(file.header, path, prefer)
     data = _one_frame(file, path, frame).reshape(grid.shape)
-    return Volume(_scaled(data, file.header), grid, NiftiSource(file.header, file.extensions, grid))
+    return Volume(scaled(data, file.header), grid, NiftiSource(file.header, file.extensions, grid))
+
+
+def refuse_field(header: NiftiHeader, path: Path) -> None:
+    """Refuse vectors where an image is wanted."""
+    if header.intent_code in (VECTOR, DISPVECT) and len(header.dim) == 5:
+        raise InputError(
+            "MMREG_E_NIFTI_IS_FIELD",
+            f"{path} holds vectors (intent {header.intent_code}), not an image. Give it as a transform "
+            "(read_transform).",
+        )
 
 
 def read_frames(path: Path) -> list[Volume]:
     """All frames of ``path``, on its one grid, in the units of the image."""
     file = load(path)
     grid = grid_of(file.header, path, None)
-    frames = _scaled(file.array(), file.header).reshape(-1, *grid.shape)
+    frames = scaled(file.array(), file.header).reshape(-1, *grid.shape)
     return [Volume(frame, grid) for frame in frames]
 
 
@@ -114,7 +120,7 @@ def _source_of(header: Any, grid: Grid) -> NiftiSource:
 def write(volume: Volume, path: Path) -> None:
     """The image with the header it was read with, or with a new one; geometry is that of its grid."""
     source = volume.source if isinstance(volume.source, NiftiSource) else None
-    data = _storable(volume.data, source.header.byte_order if source else "<")
+    data = storable(volume.data, source.header.byte_order if source else "<")
     header = _source_header(volume.grid, source) if source else new_header(volume.grid.shape)
     if source is None or source.grid != volume.grid:
         set_grid(header, volume.grid)
@@ -285,9 +291,8 @@ def _one_frame(file: NiftiFile, path: Path, frame: int | None) -> Array:
     if frame is None and frames > 1:
         raise InputError(
             "MMREG_E_NIFTI_FRAMES",
-            f"{path} holds {frames} frames or channels (dim {_numbers(dim)}); one is registered at a time. "
-            "Choose "
-            f"with frame=0 to frame={frames - 1}, or save one with nibabel's image.slicer.",
+            f"{path} holds {frames} frames or channels (dim {_numbers(dim)}); one is taken at a time. "
+            f"Choose with frame=0 to frame={frames - 1}.",
         )
     if frame is not None and not 0 <= frame < frames:
         raise InputError(
@@ -297,13 +302,13 @@ def _one_frame(file: NiftiFile, path: Path, frame: int | None) -> Array:
     return chosen
 
 
-def _scaled(data: Array, header: NiftiHeader) -> Array:
+def scaled(data: Array, header: NiftiHeader) -> Array:
     if (header.slope, header.inter) == (1.0, 0.0):
         return data
     exact = np.float32 if data.dtype.itemsize <= 2 or data.dtype == np.float32 else np.float64
     with np.errstate(all="ignore"):  # what overflows is infinite, and found by whoever needs finite voxels
-        scaled: Array = data.astype(exact) * exact(header.slope) + exact(header.inter)
-    return scaled
+        values: Array = data.astype(exact) * exact(header.slope) + exact(header.inter)
+    return values
 
 
 def _chosen_form(header: NiftiHeader, path: Path, prefer: Form | None) -> Float64:
@@ -314,7 +319,8 @@ def _chosen_form(header: NiftiHeader, path: Path, prefer: Form | None) -> Float6
             "MMREG_E_NIFTI_NO_ORIENTATION",
             f"The header of {path} does not say how the image lies ({prefer or 'sform and qform'} code 0), "
             "and "
-            "programs differ in what they then assume. Set it, for instance with nibabel's set_sform.",
+            "programs differ in what they then assume. Write the file again with its orientation, from the "
+            "scanner's own data if you can.",
         )
     if len(there) == 2:
         _check_forms_agree(there[0], there[1], header, path)
@@ -359,7 +365,7 @@ def _source_header(grid: Grid, source: NiftiSource) -> Any:
     return header
 
 
-def _storable(data: Array, order: str) -> Array:
+def storable(data: Array, order: str) -> Array:
     """The data in a type that NIfTI has: bool, half and long double have none of their own."""
     kind = {"?": "u1", "e": "f4", "g": "f8"}.get(data.dtype.char, data.dtype.str[1:])
     return data.astype(order + kind, copy=False)

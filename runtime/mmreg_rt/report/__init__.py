@@ -1,10 +1,11 @@
 """What a registration did, for people (``report.html``) and for programs (``result.json``)."""
 
+from ..plain import plain
 from .case import Case, TruthScore, versions
 from .page import failure_page, result_page
 from .planes import orientation
 from .quality import figures, verdict
-from .summary import error_summary, failure_summary, plain, result_summary
+from .summary import error_summary, failure_summary, result_summary
 
 __all__ = [
     "Case",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
+from ..printable import printable
+
 VOID = frozenset(("br", "hr", "img", "input", "link", "meta"))
 
 
@@ -14,8 +16,8 @@ class Html(str):
 
 
 def text(value: object) -> Html:
-    """``value`` as text, escaped, unless it is markup."""
-    return value if isinstance(value, Html) else Html(escape(str(value), quote=True))
+    """``value`` as text, escaped, unless it is markup; what a page would obey is shown, not done."""
+    return value if isinstance(value, Html) else Html(escape(printable(str(value)), quote=True))
 
 
 def join(*parts: object) -> Html:

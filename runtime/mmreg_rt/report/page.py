@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import MmregError
 from . import panels
 from .case import Case, TruthScore, versions
 from .facts import map_in_words, pair_facts, setting_facts
 from .markup import Html, join, tag
 from .quality import NOTE, Figure, figures, verdict
+from .summary import error_summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,11 +61,22 @@ def result_page(case: Case, result: Registration) -> str:
     )
 
 
-def failure_page(case: Case, error: BaseException, seconds: Mapping[str, float] | None = None) -> str:
-    """The page of a registration that ended in an error: what happened, and what was given."""
+def failure_page(
+    case: Case,
+    error: BaseException,
+    seconds: Mapping[str, float] | None = None,
+    message: str | None = None,
+) -> str:
+    """The page of a registration that ended in an error: what happened, and what was given.
+
+    Args:
+        case: What was given.
+        error: What happened.
+        seconds: Of the stages that were reached.
+        message: In place of the words of the error.
+    """
     seen = case.fixed is not None or case.moving is not None
-    code = error.code if isinstance(error, MmregError) else "MMREG_E_INTERNAL"
-    message = str(error.args[0]) if error.args else type(error).__name__
+    said = error_summary(error, message)
     return _document(
         case,
         "error",
@@ -73,8 +84,8 @@ def failure_page(case: Case, error: BaseException, seconds: Mapping[str, float] 
         tag(
             "section",
             tag("h2", "What went wrong"),
-            tag("p", message, class_="what"),
-            tag("p", tag("code", code)),
+            tag("p", said["message"] or said["kind"], class_="what"),
+            tag("p", tag("code", said["code"])),
             class_="error",
         ),
         _section("The scans", panels.scans(case, None)) if seen else None,

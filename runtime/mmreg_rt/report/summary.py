@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..errors import MmregError
+from ..plain import plain
 from .case import Case, versions
 from .planes import orientation
 from .quality import figures, verdict
@@ -45,28 +42,16 @@ def result_summary(case: Case, result: Registration) -> dict[str, Any]:
     return plain(found)  # type: ignore[no-any-return]
 
 
-def failure_summary(case: Case, error: BaseException) -> dict[str, Any]:
-    """A registration that ended in an error."""
-    return plain({**_given("error", case), "error": error_summary(error)})  # type: ignore[no-any-return]
+def failure_summary(case: Case, error: BaseException, message: str | None = None) -> dict[str, Any]:
+    """A registration that ended in an error; ``message`` in place of its own words."""
+    return plain({**_given("error", case), "error": error_summary(error, message)})  # type: ignore[no-any-return]
 
 
-def error_summary(error: BaseException) -> dict[str, str]:
+def error_summary(error: BaseException, message: str | None = None) -> dict[str, str]:
     """Code and message of an error; any but ours is a bug and has the code of one."""
     code = error.code if isinstance(error, MmregError) else "MMREG_E_INTERNAL"
-    return {"code": code, "kind": type(error).__name__, "message": str(error.args[0]) if error.args else ""}
-
-
-def plain(value: Any) -> Any:
-    """``value`` in the types of JSON; numbers that JSON lacks become ``None``."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
+    words = str(error.args[0]) if error.args else ""
+    return {"code": code, "kind": type(error).__name__, "message": words if message is None else message}
 
 
 def _given(status: str, case: Case) -> dict[str, Any]:

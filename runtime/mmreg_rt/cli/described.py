@@ -1,0 +1,119 @@
+"""What a NIfTI file says that the other commands refuse: its header as it stands, without judging it."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import MmregError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FIELDS = {
+    1006: "a displacement field, RAS (intent 1006)",
+    1007: "vectors, of ITK a displacement field (intent 1007)",
+}
+
+
+def described(path: Path, refusal: MmregError) -> tuple[dict[str, Any], list[str], MmregError, bool]:
+    """Facts and words about the file that was refused, the refusal, and whether it can be read to its end.
+
+    Raises:
+        MmregError: The refusal itself, where there is no header to speak of.
+    """
+    try:
+        header = _header(path)
+    except (MmregError, OSError):
+        raise refusal from None
+    facts, words = _geometry(header)
+    values, lines = _values(path)
+    return {**facts, **values}, [*words, *lines], refusal, bool(values)
+
+
+def _header(path: Path) -> Any:
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.nifti2 import Nifti2Header
+
+    from ..io.header import header_bytes
+    from ..io.series import first_bytes
+
+    raw = first_bytes(path)
+    version, order = header_bytes(raw[:4], path)
+    kind, size = (Nifti1Header, 348) if version == 1 else (Nifti2Header, 540)
+    return kind(raw[:size].ljust(size, b"\0"), endianness=order, check=False)
+
+
+def _geometry(header: Any) -> tuple[dict[str, Any], list[str]]:
+    count = min(max(int(header["dim"][0]), 0), 7)
+    shape = [int(n) for n in header["dim"][1 : 1 + count]]
+    spacing = [float(s) for s in header["pixdim"][1 : 1 + min(count, 3)]]
+    intent, kind = int(header["intent_code"]), _datatype(header)
+    what = FIELDS.get(intent, "an image") if count == 5 else "an image"
+    facts: dict[str, Any] = {
+        "kind": "field" if what != "an image" else "image",
+        "dim": shape,
+        "pixdim": spacing,
+        "dtype": kind,
+        "intent_code": intent,
+    }
+    words = [
+        f"A NIfTI file that is {what}, as its header says:",
+        f"  Voxels   {' x '.join(map(str, shape))} along the axes of the file, {kind}",
+        f"  Spacing  {' x '.join(f'{s:g}' for s in spacing)} (pixdim)",
+    ]
+    for form in ("sform", "qform"):
+        code, affine = int(header[f"{form}_code"]), _affine(header, form)
+        facts |= {f"{form}_code": code, form: affine}
+        words.append(f"  {form.title():<9}{_form_in_words(code, affine)}")
+    return facts, words
+
+
+def _datatype(header: Any) -> str:
+    from nibabel.nifti1 import data_type_codes
+
+    code = int(header["datatype"])
+    try:
+        return str(data_type_codes.label[code])
+    except KeyError:
+        return f"unknown datatype {code}"
+
+
+def _affine(header: Any, form: str) -> NDArray[np.float64] | None:
+    with contextlib.suppress(Exception), np.errstate(all="ignore"):  # of a header that may hold anything
+        found: NDArray[np.float64] = header.get_sform() if form == "sform" else header.get_qform()
+        return found
+    return None
+
+
+def _form_in_words(code: int, affine: NDArray[np.float64] | None) -> str:
+    if code <= 0:
+        return f"code {code}: not set"
+    if affine is None:
+        return f"code {code}, but its numbers make no affine"
+    origin = ", ".join(f"{v:.1f}" for v in affine[:3, 3])
+    from nibabel.orientations import aff2axcodes
+
+    with contextlib.suppress(Exception), np.errstate(all="ignore"):
+        axes = ", ".join(str(code) for code in aff2axcodes(affine))
+        return f"code {code}: voxel (0, 0, 0) at ({origin}) mm, axes run to {axes}"
+    return f"code {code}: voxel (0, 0, 0) at ({origin}) mm"
+
+
+def _values(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Range of what is stored; nothing where the file cannot be read to its end."""
+    from ..io import nifti
+
+    try:
+        data = nifti.load(path).array()
+    except (MmregError, MemoryError):
+        return {}, []
+    finite = np.isfinite(data)
+    wrong = int(data.size - finite.sum())
+    low, high = (float(data[finite].min()), float(data[finite].max())) if finite.any() else (None, None)
+    values = "none finite" if low is None else f"{low:g} to {high:g} as stored"
+    line = f"  Values   {values}" + (f"; {wrong} not finite" if wrong else "")
+    return {"min": low, "max": high, "not_finite": wrong}, [line]

@@ -1,0 +1,68 @@
+"""Words of Python in the words of the shell.
+
+Errors name arguments as a caller from Python knows them (``frame=0``, ``same_space=False``) and may add an
+expression for Python in parentheses. Here, and only here, they become options and commands.
+"""
+
+from __future__ import annotations
+
+import re
+
+# argument: option; None has no option of its own, and its advice is written so that it can be left out
+OPTIONS: dict[str, str] = {
+    "align": "--align",
+    "backend": "--backend",
+    "deadline_ms": "--deadline-ms",
+    "device": "--device",
+    "fixed_mask": "--fixed-mask",
+    "frame": "--frame",
+    "grid": "--like",
+    "interpolation": "--interpolation",
+    "model": "--model",
+    "moving_mask": "--moving-mask",
+    "outside": "--outside",
+    "precision": "--precision",
+    "prefer": "--prefer",
+    "refine": "--refine",
+    "threads": "--threads",
+}
+FLAGS: dict[str, str] = {
+    "deform=False": "--no-deform",
+    "refine=False": "--no-refine",
+    "refine=True": "--refine",
+    "same_space=False": "--no-same-space",
+    "same_space=True": "--same-space",
+}
+# an expression for Python, and the command that does the same; any other in parentheses is left out
+COMMANDS: dict[str, str] = {
+    "Rigid(numpy.eye(4)).warp_labels(mask, scan)": "mmreg warp MASK --labels --like SCAN -o NEW_MASK",
+    "transform.folding()": "mmreg evaluate --transform FILE",
+    "warp_labels": "mmreg warp --labels",
+}
+_VALUE = r"""(?P<value>'[^']*'|"[^"]*"|-?[\w.:]+)"""
+_ARGUMENT = re.compile(rf"(?<![\w.-])(?P<name>{'|'.join(OPTIONS)})=(?:{_VALUE})?(?<![.:])")
+_FLAG = re.compile(rf"(?<![\w.-])(?:{'|'.join(map(re.escape, FLAGS))})\b")
+# what an expression for Python begins with: libraries, names of this package, and of its objects
+_HEADS = (
+    "numpy", "torch", "nibabel", "cupy", "Volume", "Grid", "Rigid", "Affine", "Composite",
+    "DisplacementField", "Registrar", "plan", "transform", "image", "io", "read_transform", "read_points",
+    "write_transform", "warp", "warp_labels", "to_field",
+)  # fmt: skip
+_BRACKETS = r"\((?:[^()]|\([^()]*\))*\)"
+_CALL = rf"(?:{'|'.join(_HEADS)})(?:\.\w+|{_BRACKETS})*(?: [<>=]+ [\d.]+)?"
+_EXPRESSION = re.compile(rf"\s*\((?P<inside>{_CALL}(?:, {_CALL})*)\)")
+
+
+def for_shell(text: str) -> str:
+    """``text`` with options in place of arguments, and without what only Python has."""
+    text = text.replace(" (--no-same-space)", "")
+    for expression, command in COMMANDS.items():
+        text = text.replace(f"({expression})", f"(`{command}`)")
+    text = _EXPRESSION.sub("", text)
+    text = _FLAG.sub(lambda found: FLAGS[found[0]], text)
+    return _ARGUMENT.sub(_option, text)
+
+
+def _option(found: re.Match[str]) -> str:
+    value = (found["value"] or "").strip("'\"")
+    return f"{OPTIONS[found['name']]} {value}".rstrip()

@@ -1,0 +1,121 @@
+"""Files of other programs that are recognised, so that the refusal says what they are and what to do.
+
+Matrices are the worst of them: FLIRT, reg_aladin and others write sixteen bare numbers and mean different
+maps by them, in different coordinates. None is guessed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+from typing import TYPE_CHECKING
+
+from ..errors import InputError, TransformError
+from . import files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOOKED_AT_BYTES = 1 << 16
+LOOKED_AT_FILES = 200
+_DICOM_NAMES = (".dcm", ".ima", ".dicom")
+_WORD = re.compile(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?", re.ASCII)
+_ELASTIX = re.compile(r'^\s*(?:\(Transform\s+"(\w+)"|Transform\s*=\s*"(\w+)")', re.MULTILINE | re.ASCII)
+
+
+def refuse_matrix(path: Path) -> None:
+    """Refuse a text file that holds the transform of another program, by that program's name.
+
+    Raises:
+        TransformError: It is a bare matrix (FLIRT, reg_aladin, AFNI), or one of elastix or FreeSurfer.
+        InputError: It cannot be opened.
+    """
+    with files.opened(path) as stream:
+        text = stream.read(LOOKED_AT_BYTES).decode("latin-1")
+    if found := _ELASTIX.search(text):
+        raise _refusal(
+            path,
+            f"is a parameter file of elastix ({found[1] or found[2]})",
+            f"Let transformix write its field (transformix -def all -tp {path.name} -out FOLDER) and give "
+            "deformationField.nii.gz, as it maps fixed to moving points too.",
+        )
+    if re.match(r"\s*(?:#.*\n\s*)*type\s*=\s*[01]\b", text):
+        raise _refusal(
+            path, "is a transform of FreeSurfer (.lta)", "Convert it with lta_convert --outitk NAME.txt."
+        )
+    _refuse_numbers(text, path)
+
+
+def _refuse_numbers(text: str, path: Path) -> None:
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("#", "%"))]
+    rows = [line.replace(",", " ").split() for line in lines[:5]]
+    if not all(_WORD.fullmatch(word) for row in rows for word in row):
+        return
+    shape = tuple(map(len, rows))
+    if shape == (4, 4, 4, 4):
+        raise _refusal(
+            path,
+            "is a bare 4x4 matrix: FLIRT of FSL and reg_aladin of NiftyReg write such files, mean "
+            "different maps by "
+            "them, and nothing in the file says which it is",
+            f"From FLIRT: c3d_affine_tool -ref FIXED -src MOVING {path.name} -fsl2ras -oitk NAME.tfm. From "
+            f"reg_aladin: c3d_affine_tool {path.name} -oitk NAME.tfm. Give NAME.tfm.",
+        )
+    if shape in ((12,), (4, 4, 4)):
+        raise _refusal(
+            path,
+            "is a bare matrix of twelve numbers, as AFNI writes it (.aff12.1D), and nothing in the file "
+            "says which "
+            "way it maps",
+            "Convert it to the text format of ITK (.tfm), fixed to moving points, and give that.",
+        )
+
+
+def refuse_dicom(path: Path) -> None:
+    """Refuse a folder with DICOM files in it, and a DICOM file whatever its name.
+
+    Raises:
+        InputError: It is one.
+    """
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            if _has_dicom(path):
+                raise InputError(
+                    "MMREG_E_DICOM_FOLDER",
+                    f"{path} is a folder of DICOM files, and scans are read from NIfTI. Convert the series: "
+                    f"dcm2niix -z y -o OUT {path.name or path}, and give the .nii.gz file that it writes.",
+                )
+        elif _is_dicom(path):
+            raise InputError(
+                "MMREG_E_DICOM_FILE",
+                f"{path} is a DICOM file, one slice of a series as a rule, and scans are read from NIfTI. "
+                "Convert "
+                "the folder that it is in: dcm2niix -z y -o OUT FOLDER, and give the .nii.gz file that it "
+                "writes.",
+            )
+
+
+def _has_dicom(folder: Path) -> bool:
+    """Whether one of its first files is DICOM; series often lie one or two folders down."""
+    walk = ((base, name) for base, _, names in os.walk(folder) for name in sorted(names))
+    for base, name in itertools.islice(walk, LOOKED_AT_FILES):
+        if name.upper() == "DICOMDIR" or name.lower().endswith(_DICOM_NAMES):
+            return True
+        with contextlib.suppress(OSError):
+            if _is_dicom(os.path.join(base, name)):
+                return True
+    return False
+
+
+def _is_dicom(path: str | os.PathLike[str]) -> bool:
+    """Whether it is a regular file with the mark of DICOM (PS3.10) after 128 bytes."""
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
+
+
+def _refusal(path: Path, what: str, advice: str) -> TransformError:
+    return TransformError("MMREG_E_TRANSFORM_FOREIGN", f"{path} {what}. {advice}")
