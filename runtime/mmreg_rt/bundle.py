@@ -75,11 +75,14 @@ from .golden import GoldenPair, golden_bytes, read_golden, self_test
 from .intended_use import Finding, check_intended_use
 from .io.files import replaced
 from .manifest import FIELDS, FORMAT, MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from .network_size import check_sizes
 from .onnx_check import ModelFacts, check_model
 from .signature import SIGNATURE_BYTES, is_signed, sign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from .onnx_graph.footprint import Footprint
 
     AnyPath = str | os.PathLike[str]
 
@@ -101,10 +104,12 @@ MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 class Bundle:
     """An opened bundle. What it hands out has been compared with the manifest, each time it is read."""
 
-    def __init__(self, files: BundleFiles, manifest: Manifest, signed: bool) -> None:
+    def __init__(self, files: BundleFiles, manifest: Manifest, signed: bool, raw: bytes) -> None:
         self._files = files
         self.manifest = manifest
+        self.manifest_bytes = raw
         self.signed = signed  # whether a signature was asked for and is right
+        self._facts: dict[str, tuple[ModelFacts, Footprint]] = {}  # of models, whose checksums are known
 
     @property
     def path(self) -> Path:
@@ -141,6 +146,22 @@ class Bundle:
         Raises:
             BundleError: There is none, it has changed, or it is not what the manifest says.
         """
+        name = self._model_file(precision, stage)
+        data = self.file(name)
+        if name not in self._facts:
+            facts = check_model(data)
+            _check_interface(self.manifest, facts, name)
+            self._facts[name] = facts, check_sizes(self.manifest, facts, self.golden().fixed.shape)
+        return data, self._facts[name][0]
+
+    def golden_footprint(self, precision: str = "fp32", stage: int = 0) -> Footprint:
+        """What the network of ``model`` takes for the golden pair."""
+        name = self._model_file(precision, stage)
+        if name not in self._facts:
+            self.model(precision, stage)
+        return self._facts[name][1]
+
+    def _model_file(self, precision: str, stage: int) -> str:
         name = self.manifest.stages[stage].get("fp32" if precision == "bf16" else precision)
         if name is None:
             raise BundleError(
@@ -148,10 +169,7 @@ class Bundle:
                 f"{self.path} has {', '.join(self.manifest.precisions)}; asked was {precision!r}. Choose one "
                 "of these.",
             )
-        data = self.file(name)
-        facts = check_model(data)
-        _check_interface(self.manifest, facts, name)
-        return data, facts
+        return name
 
     def model_bytes(self, precision: str = "fp32", stage: int = 0) -> bytes:
         """The ONNX file of a precision, as ``model`` gives it."""
@@ -185,7 +203,7 @@ def open_bundle(path: AnyPath, verify: bool = True, public_key: bytes | None = N
         _check_signature(files, raw, public_key)
     manifest = parse_manifest(raw)
     _check_listing(files, manifest)
-    bundle = Bundle(files, manifest, signed=public_key is not None)
+    bundle = Bundle(files, manifest, public_key is not None, raw)
     if verify:
         _verify(bundle)
     return bundle

@@ -14,6 +14,7 @@ import numpy as np
 
 from .errors import BundleError
 from .manifest import FIELDS, MAX_GOLDEN_BYTES, RIGID
+from .network_output import what_is_wrong
 from .pose import corners_mm, distance_mm
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 ARRAYS = ("fixed", "moving", "output")
 _HEADER_BYTES = 1024
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,12 @@ def self_test(
             f"{what} gave {int((~np.isfinite(found)).sum())} of {found.size} numbers that are not "
             "finite. Do not use it with this backend.",
         )
+    for of, numbers in (("its golden pair", expected), ("the network", found)):
+        if wrong := what_is_wrong(numbers, numbers.size, manifest.output.kind):
+            raise BundleError(
+                "MMREG_E_SELFTEST_LIMIT",
+                f"{what} found {of} at fault: it {wrong}. Do not use the bundle; ask the one who made it.",
+            )
     figure = _distance(found[0], expected, manifest)
     if not figure <= limit:
         unit = " mm" if manifest.output.kind in (*FIELDS, RIGID) else ""
@@ -185,6 +193,9 @@ def _arrays(data: bytes) -> dict[str, Float32]:
             raise ValueError(f"the files {sorted(members)}")
         if sum(info.file_size for info in members.values()) > MAX_GOLDEN_BYTES:
             raise ValueError(f"more than {MAX_GOLDEN_BYTES} bytes unpacked")
+        # other methods take memory and time by what their own headers say, and raise errors of their own
+        if odd := [info.filename for info in members.values() if info.compress_type not in _METHODS]:
+            raise ValueError(f"{odd[0]} packed by a method other than none and deflate")
         return {name: _array(file, members[f"{name}.npy"], name) for name in ARRAYS}
 
 
@@ -192,6 +203,8 @@ def _array(file: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Float32:
     """One ``.npy`` (NEP 1, version 1.0), read without trusting its header."""
     with file.open(info) as stream:
         content = stream.read(info.file_size)
+        if len(content) != info.file_size or stream.read(1):
+            raise ValueError(f"{name} of another size than its list says")
     begin = 10 + int.from_bytes(content[8:10], "little")
     if content[:8] != b"\x93NUMPY\1\0" or begin > _HEADER_BYTES:
         raise ValueError(f"{name} in no .npy of version 1.0")

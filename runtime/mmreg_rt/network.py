@@ -1,8 +1,9 @@
 """A bundle, loaded: the network of a registration, ready for the native pipeline.
 
 ``Network`` opens and verifies the bundle, chooses a backend once, loads the model and proves it on the
-bundle's golden pair. For each pair of scans ``described`` says what the pipeline needs: the grid that the
-network sees, how it wants their intensities, and the call that runs it.
+bundle's golden pair: one that does not come with the package, and is not signed by a key of the caller's, in
+a process of its own first (``bundle_trial``). For each pair of scans ``described`` says what the pipeline
+needs: the grid that the network sees, how it wants their intensities, and the call that runs it.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ import numpy as np
 
 from .errors import BackendUnavailable, GeometryError, InputError, RegistrationError
 from .manifest import FIELDS, RIGID
+from .network_output import what_is_wrong
+from .network_size import check_asked
 from .preprocess import network_grid
 
 if TYPE_CHECKING:
     from ._native import DeviceQueue
+    from .bundle import Bundle
     from .geometry import Array, Float32, Float64, Grid
 
 BUNDLES = Path(__file__).parent / "bundles"  # those that come with the package, NAME.mmreg each
@@ -71,6 +75,35 @@ def _refuse_namesake(path: Path) -> None:
         )
 
 
+def _comes_with_the_package(path: Path) -> bool:
+    """Whether a bundle is a part of what was installed, like the code."""
+    return path.resolve().parent == BUNDLES.resolve()
+
+
+def _try(
+    bundle: Bundle, model: bytes, stage: int, backend: str, precision: str, threads: int, device: str
+) -> None:
+    """Prove a network in a process of its own, before this one loads it."""
+    from .backends import version_of
+    from .backends.session import usable_threads
+    from .bundle_trial import Limits, Trial, prove
+
+    limits = Limits.of(bundle.golden_footprint(precision, stage), len(model), device, usable_threads(threads))
+    trial = Trial(
+        name=bundle.manifest.name,
+        manifest=bundle.manifest_bytes,
+        golden=bundle.file(bundle.manifest.golden.file),
+        model=model,
+        stage=stage,
+        backend=backend,
+        version=version_of(backend),
+        precision=precision,
+        threads=threads,
+        device=device,
+    )
+    prove(trial, limits)
+
+
 class Network:
     """The network of a bundle, on the backend that runs it.
 
@@ -81,6 +114,8 @@ class Network:
         precision: ``"fp32"``, ``"bf16"`` (OpenVINO), or a precision that the bundle has a file for.
         threads: 0 is as many as this process may use.
         queue: Of the device, on whose stream and memory the network runs.
+        public_key: Of Ed25519, 32 raw bytes or PEM: the bundle must be signed with its private key, and is
+            then trusted like one that comes with the package.
 
     Raises:
         BundleError: The bundle cannot be trusted or used, or its golden pair comes out wrong.
@@ -97,11 +132,14 @@ class Network:
         precision: str = "fp32",
         threads: int = 0,
         queue: DeviceQueue | None = None,
+        public_key: bytes | None = None,
     ) -> None:
         from .backends import choose
         from .bundle import open_bundle, self_test
 
-        bundle = open_bundle(find_bundle(model))
+        path = find_bundle(model)
+        bundle = open_bundle(path, public_key=public_key)
+        trusted = bundle.signed or _comes_with_the_package(path)
         self.manifest = bundle.manifest
         if self.manifest.output.kind not in (*FIELDS, RIGID, "descriptor"):
             raise BackendUnavailable(
@@ -112,9 +150,12 @@ class Network:
         chosen, _ = choose(device, backend, precision)
         if self.manifest.output.kind == RIGID:
             queue = None  # its windows are made on the host
-        self._sessions = []
+        self._sessions, self._facts = [], bundle.model(precision)[1]
+        self._grids: set[tuple[int, ...]] = set()  # for which the network is known to be small enough
         for stage in range(len(self.manifest.stages)):
             data = bundle.model_bytes(precision, stage)
+            if not trusted:
+                _try(bundle, data, stage, chosen.name, precision, threads, device)
             self._sessions.append(
                 chosen.load(data, precision=precision, threads=threads, device=device, queue=queue)
             )
@@ -160,6 +201,9 @@ class Network:
         }
 
     def _refuse_too_large(self, grid: Grid) -> None:
+        if grid.shape not in self._grids:
+            check_asked(self.manifest, self._facts, grid.shape, here=not self._session.there)
+            self._grids.add(grid.shape)
         most = self.manifest.most_voxels
         if most is not None and math.prod(grid.shape) > most:
             raise GeometryError(
@@ -215,12 +259,13 @@ class Network:
         into[...] = found.reshape(into.shape)
 
     def _refuse_unusable(self, found: Array, wanted: int) -> None:
-        if found.size != wanted or not np.isfinite(found).all():
+        wrong = what_is_wrong(found, wanted, self.manifest.output.kind)
+        if wrong is not None:
             raise RegistrationError(
                 "MMREG_E_MODEL_OUTPUT",
-                f"The network {self.manifest.name!r} must give {wanted} finite numbers here; it gave "
-                f"{found.size}, {np.count_nonzero(~np.isfinite(found))} of them not finite. Register "
-                "without a model, or export it again.",
+                f"The network {self.manifest.name!r} is at fault: it {wrong}. Register without a model, or "
+                "export "
+                "it again.",
             )
 
     def close(self) -> None:

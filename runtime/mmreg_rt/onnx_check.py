@@ -1,54 +1,39 @@
 """What is in an ONNX file, and whether it may be run: known before any library loads it.
 
 A network for this package is one file of plain operators of the standard domain: no weights elsewhere, no
-functions, no control flow, no operator that is not on the list below. The file is read by ``onnx_wire``, the
-``onnx`` package is not needed. What a graph asks for while it runs, such as the size of an ``Expand``, is not
-computed here.
+functions, no control flow, no operator that is not in the table of ``onnx_graph.schema``, which also says how
+many inputs, outputs and which attributes each may have. The file is read by ``onnx_wire``, the ``onnx``
+package is not needed. What a graph asks for while it runs, such as the size of an ``Expand``, is worked out
+for one size by ``ModelFacts.footprint``.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from .errors import BundleError
-from .onnx_wire import Message, Span, Wire
+from .onnx_graph.footprint import Bounds, Footprint, Graph, footprint
+from .onnx_graph.schema import ELEMENTS, OPERATORS, check_attributes, check_node, refuse
+from .onnx_graph.values import Node, Stored
+from .onnx_wire import KEPT_NUMBERS, Message, Span, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from .geometry import Array
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}
-# What convolutional, windowed-attention and transformer networks in 2-D and 3-D become on export, quantised
-# or not. None of them draws random numbers or handles sequences or strings.
-_NAMES = """
-    Abs Add And ArgMax ArgMin Atan Attention AveragePool BatchNormalization BitShift Cast CastLike Ceil
-    Celu Clip Concat Constant ConstantOfShape Conv ConvTranspose Cos CumSum DepthToSpace
-    DequantizeLinear Div Einsum Elu Equal Erf Exp Expand Flatten Floor Gather GatherElements GatherND
-    Gelu Gemm GlobalAveragePool GlobalMaxPool Greater GreaterOrEqual GridSample GroupNormalization
-    HardSigmoid HardSwish Identity InstanceNormalization IsInf IsNaN LayerNormalization LeakyRelu Less
-    LessOrEqual Log LogSoftmax LpNormalization MatMul Max MaxPool Mean MeanVarianceNormalization Min
-    Mish Mod Mul Neg Not Or Pad Pow PRelu QuantizeLinear Range Reciprocal ReduceL1 ReduceL2
-    ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape
-    Resize RMSNormalization RotaryEmbedding Round ScatterElements ScatterND Selu Shape Sigmoid Sign Sin
-    Size Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt Squeeze Sub Sum Tan Tanh
-    ThresholdedRelu Tile TopK Transpose Trilu Unsqueeze Where Xor
-"""
-OPERATORS = frozenset(_NAMES.split())
-# TensorProto.DataType -> name, bytes of an element in raw data, field that holds the elements otherwise
-ELEMENTS = {
-    1: ("float32", 4, "float_data"),
-    2: ("uint8", 1, "int32_data"),
-    3: ("int8", 1, "int32_data"),
-    6: ("int32", 4, "int32_data"),
-    7: ("int64", 8, "int64_data"),
-    9: ("bool", 1, "int32_data"),
-    10: ("float16", 2, "int32_data"),
-    11: ("float64", 8, "double_data"),
-    16: ("bfloat16", 2, "int32_data"),
-}
+# AttributeProto.type, and the field that holds what it says
+_REAL, _WHOLE, _TEXT, _TENSOR, _REALS = 1, 2, 3, 4, 6
+_HOLDERS = {_REAL: "float", _WHOLE: "int", _TEXT: "string", _TENSOR: "tensor", _REALS: "floats", 7: "ints"}
 _DATA_FIELDS = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data")
 
 
@@ -90,6 +75,19 @@ class ModelFacts:
     parameters: int
     bytes: int
     sha256: str
+    graph: Graph = field(repr=False, compare=False)
+
+    def footprint(self, shape: tuple[int, ...], bounds: Bounds) -> Footprint:
+        """What the network takes for inputs of one shape: it is refused where it does not fit them.
+
+        Args:
+            shape: Of each input, with batch and channels.
+            bounds: What it may take at most.
+
+        Raises:
+            BundleError: A node does not fit what goes into it, or more is needed than ``bounds``.
+        """
+        return footprint(self.graph, {value.name: shape for value in self.inputs}, bounds)
 
 
 LIMITS = Limits()
@@ -142,25 +140,26 @@ def _graph_facts(wire: Wire, graph: Message, limits: Limits, opset: int, produce
     known = {""}  # an input that is left out
     for value in inputs:
         _define(known, value.name)
-    parameters = 0
+    constants = {}
     for span in parts.get("initialisers", ()):
-        name, elements = _tensor(wire, span, limits)
-        _define(known, name)
-        parameters += elements
-    ops = Counter(_node(wire, span, known, limits) for span in parts.get("nodes", ()))
+        stored = _tensor(wire, span, limits)
+        _define(known, stored.name)
+        constants[stored.name] = stored
+    nodes = tuple(_node(wire, span, known, limits, opset) for span in parts.get("nodes", ()))
     for value in outputs:
         if value.name not in known or not value.name:
             raise _graph_error(f"an output {value.name[:80]!r} that nothing computes")
     return ModelFacts(
         opset=opset,
         producer=producer[:80],
-        ops=dict(ops),
-        nodes=len(parts.get("nodes", ())),
+        ops=dict(Counter(node.op for node in nodes)),
+        nodes=len(nodes),
         inputs=tuple(inputs),
         outputs=tuple(outputs),
-        parameters=parameters,
+        parameters=sum(math.prod(stored.shape) for stored in constants.values()),
         bytes=len(wire.data),
         sha256=hashlib.sha256(wire.data).hexdigest(),
+        graph=Graph(opset, tuple(v.name for v in inputs), tuple(v.name for v in outputs), nodes, constants),
     )
 
 
@@ -188,8 +187,8 @@ def _opset(wire: Wire, model: Message, limits: Limits) -> int:
     return versions[0]
 
 
-def _node(wire: Wire, span: Span, known: set[str], limits: Limits) -> str:
-    """The operator of a node that may be run, once its attributes and its place in the graph are checked."""
+def _node(wire: Wire, span: Span, known: set[str], limits: Limits, opset: int) -> Node:
+    """A node that may be run, once its attributes and its place in the graph are checked."""
     node = wire.message("node", span)
     op = node.text("op")
     if op in CONTROL_FLOW:
@@ -205,20 +204,59 @@ def _node(wire: Wire, span: Span, known: set[str], limits: Limits) -> str:
             "(mmreg_rt.onnx_check.OPERATORS). Export the network without it.",
         )
     _read_remarks(wire, node)
-    for attribute in node.parts.get("attributes", ()):
-        for tensor in wire.message("attribute", attribute).parts.get("tensor", ()):
-            _tensor(wire, tensor, limits)
-    for name in node.texts.get("inputs", ()):
+    attributes = _attributes(wire, node, op, opset, limits)
+    inputs, outputs = node.texts.get("inputs", []), node.texts.get("outputs", [])
+    check_node(op, opset, inputs, outputs)
+    for name in inputs:
         if name not in known:
             raise _graph_error(f"a node {op} that uses {name[:80]!r} before it is computed")
-    for name in node.texts.get("outputs", ()):
-        if name:
-            _define(known, name)
-    return op
+    for name in outputs:
+        _define(known, name)
+    return Node(op, node.text("name"), tuple(inputs), tuple(outputs), attributes)
 
 
-def _tensor(wire: Wire, span: Span, limits: Limits) -> tuple[str, int]:
-    """Name and number of elements of a tensor whose data are all there."""
+def _attributes(wire: Wire, node: Message, op: str, opset: int, limits: Limits) -> dict[str, Any]:
+    """What the attributes of a node hold, by name."""
+    found: dict[str, tuple[int, Any]] = {}
+    for span in node.parts.get("attributes", ()):
+        message = wire.message("attribute", span)
+        name = message.text("name")
+        if name in found:
+            refuse(op, f"with the attribute {name[:80]!r} twice")
+        found[name] = message.numbers.get("type", 0), _held(wire, message, op, name, limits)
+    check_attributes(op, opset, found)
+    return {name: held for name, (_, held) in found.items()}
+
+
+def _held(wire: Wire, message: Message, op: str, name: str, limits: Limits) -> Any:
+    """What an attribute holds: that of the one field which its type names."""
+    kind = message.numbers.get("type", 0)
+    holders: list[dict[str, Any]] = [
+        message.numbers,
+        message.texts,
+        message.parts,
+        message.reals,
+        message.ints,
+    ]
+    there = {each for held in holders for each in held} - {"name", "remark", "type"}
+    wanted = _HOLDERS.get(kind, "")
+    if not there <= {wanted} or any(n > KEPT_NUMBERS for n in message.counts.values()):
+        refuse(op, f"with the attribute {name[:80]!r} of type {kind} that holds {_listed(there)}")
+    if kind == _TENSOR:
+        if wanted not in there:
+            refuse(op, f"with the attribute {name[:80]!r} without its tensor")
+        return _tensor(wire, message.parts["tensor"][0], limits)
+    if kind == _TEXT:
+        return message.text("string")
+    if kind == _REAL:
+        return message.reals.get("float", [0.0])[0]
+    if kind == _WHOLE:
+        return message.numbers.get("int", 0)
+    return tuple((message.reals if kind == _REALS else message.ints).get(wanted, ()))
+
+
+def _tensor(wire: Wire, span: Span, limits: Limits) -> Stored:
+    """A constant whose data are all there."""
     tensor = wire.message("tensor", span)
     name = tensor.text("name")
     if tensor.numbers.get("location", 0):
@@ -228,7 +266,8 @@ def _tensor(wire: Wire, span: Span, limits: Limits) -> tuple[str, int]:
             "in the one file.",
         )
     dtype, size, where = _element(tensor.numbers.get("type", 0), name)
-    elements = _elements(tensor.ints.get("dims", []), name, limits)
+    dims = tuple(tensor.ints.get("dims", []))
+    elements = _elements(dims, name, limits, tensor.counts.get("dims", 0))
     raw = tensor.parts.get("raw_data")
     present = {f for f in _DATA_FIELDS if f in tensor.parts or tensor.counts.get(f)}
     found = len(raw[0]) / size if raw else float(tensor.counts.get(where, 0))
@@ -238,7 +277,26 @@ def _tensor(wire: Wire, span: Span, limits: Limits) -> tuple[str, int]:
             f"Tensor {name[:80]!r} has data for {found:g} elements of {dtype} in {_listed(present)}; its "
             f"dimensions need {elements}. Export it again.",
         )
-    return name, elements
+    if raw:
+        return Stored(name, dtype, dims, partial(_from_raw, wire.data, raw[0], dtype, dims))
+    numbers = tensor.reals.get(where, tensor.ints.get(where, []))
+    return Stored(name, dtype, dims, partial(_from_numbers, numbers, dtype, dims))
+
+
+def _from_raw(data: bytes, span: Span, dtype: str, dims: tuple[int, ...]) -> Array | None:
+    """The elements of raw data, where they lie; None of bfloat16, which numpy lacks."""
+    if dtype == "bfloat16":
+        return None
+    flat: Array = np.frombuffer(data[span.start : span.end], np.dtype(dtype).newbyteorder("<"))
+    return flat.reshape(dims)
+
+
+def _from_numbers(numbers: list[Any], dtype: str, dims: tuple[int, ...]) -> Array | None:
+    """The elements of data that are not raw; None of half floats, which are kept as bits, and of many."""
+    if dtype in ("bfloat16", "float16") or len(numbers) != math.prod(dims):
+        return None
+    wide = np.asarray(numbers, np.float64 if dtype.startswith("float") else np.int64)
+    return wide.astype(dtype).reshape(dims)
 
 
 def _value(wire: Wire, span: Span, limits: Limits, declared: bool = True) -> TensorFacts:
@@ -251,7 +309,7 @@ def _value(wire: Wire, span: Span, limits: Limits, declared: bool = True) -> Ten
     if declared and not shapes:
         raise _graph_error(f"an input or output {name[:80]!r} without type and shape")
     dims = tuple(_dim(wire, s) for shape in shapes for s in shape.parts.get("dims", ()))
-    _elements([d if isinstance(d, int) else 1 for d in dims], name, limits)
+    _elements([d if isinstance(d, int) else 1 for d in dims], name, limits, len(dims))
     dtype = _element(types[0].numbers.get("element", 0), name)[0] if types else ""
     return TensorFacts(name, dims, dtype)
 
@@ -271,9 +329,9 @@ def _element(code: int, name: str) -> tuple[str, int, str]:
     return ELEMENTS[code]
 
 
-def _elements(dims: list[int], name: str, limits: Limits) -> int:
+def _elements(dims: Sequence[int], name: str, limits: Limits, rank: int) -> int:
     """The product of the dimensions, within the limit."""
-    _within("dimensions of a tensor", len(dims), limits.rank)
+    _within("dimensions of a tensor", rank, limits.rank)
     elements = 1
     for size in dims:
         if size < 0:

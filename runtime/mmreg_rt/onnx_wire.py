@@ -10,6 +10,7 @@ Field numbers: onnx.proto of ONNX 1.23, IR version 13. Encoding: protobuf.dev, "
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 
 from .errors import BundleError
@@ -17,6 +18,7 @@ from .errors import BundleError
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 MAX_FIELDS = 500_000  # a second of work; a network of 1000 nodes has about 20 000
 TEXT_BYTES = 1 << 20  # of a name or remark: exporters keep stack traces in remarks
+KEPT_NUMBERS = 4096  # of one field: lists of axes, and small constants; larger ones are raw data
 
 # kinds: "int" a number; "ints", "floats", "doubles" many of them, packed or not; "text" a string; "bytes" and
 # names of tables: where it lies. A trailing * allows many. In capitals: the code to refuse the field with.
@@ -93,6 +95,7 @@ MESSAGES: dict[str, dict[int, tuple[str, str]]] = {
 }
 
 _PACKED_BYTES = {"floats": 4, "doubles": 8}
+_REAL = {4: struct.Struct("<f"), 8: struct.Struct("<d")}
 _WIRES = {
     "int": (VARINT,),
     "float": (FIXED32,),
@@ -126,7 +129,9 @@ class Message:
     texts: dict[str, list[str]] = field(default_factory=dict)
     parts: dict[str, list[Span]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)  # of "ints", "floats", "doubles"
-    ints: dict[str, list[int]] = field(default_factory=dict)  # those of "dims", the others are only counted
+    # their values, the first KEPT_NUMBERS of them
+    ints: dict[str, list[int]] = field(default_factory=dict)
+    reals: dict[str, list[float]] = field(default_factory=dict)  # and of "float"
 
     def text(self, name: str) -> str:
         """The text of a field, empty if it is not there."""
@@ -179,8 +184,11 @@ class Wire:
             made.numbers[name], at = self._signed(at, end)
             return at
         if meaning == "float":
-            made.numbers[name] = 0  # that it is there; its value does not matter here
-            return self._inside(at, 4, end)
+            if name in made.reals:
+                raise _malformed(f"field '{name}' of a {kind} twice", at)
+            after = self._inside(at, 4, end)
+            made.reals[name] = [_REAL[4].unpack_from(self.data, at)[0]]
+            return after
         value, at = self._sized(at, end)
         if meaning == "text":
             made.texts.setdefault(name, []).append(self._text(value))
@@ -189,30 +197,36 @@ class Wire:
         return at
 
     def _numbers(self, made: Message, name: str, meaning: str, wire: int, at: int, end: int) -> int:
-        """Numbers of a repeated field, packed or one: counted; dimensions are also kept."""
+        """Numbers of a repeated field, packed or one: counted, and the first ones kept."""
         packed, after = self._sized(at, end) if wire == BYTES else (Span(at, end), at)
         size = _PACKED_BYTES.get(meaning)
         if size:
             if wire == BYTES and len(packed) % size:
                 raise _malformed(f"{len(packed)} bytes of packed {meaning}", at)
             count, after = (len(packed) // size, after) if wire == BYTES else (1, self._inside(at, size, end))
-        elif name == "dims" or wire == VARINT:
+            kept = made.reals.setdefault(name, [])
+            kept += self._reals(packed.start, size, min(count, KEPT_NUMBERS - len(kept)))
+        elif len(packed) <= KEPT_NUMBERS or wire == VARINT:
             count, after = self._whole_numbers(made, name, packed, wire)
         else:
             count = self._count_varints(packed)
         made.counts[name] = made.counts.get(name, 0) + count
         return after
 
+    def _reals(self, at: int, size: int, count: int) -> list[float]:
+        return [_REAL[size].unpack_from(self.data, at + size * place)[0] for place in range(count)]
+
     def _whole_numbers(self, made: Message, name: str, span: Span, wire: int) -> tuple[int, int]:
-        at, values = span.start, made.ints.setdefault(name, []) if name == "dims" else []
-        before = len(values)
+        at, kept, count = span.start, made.ints.setdefault(name, []), 0
         while at < span.end:
             self._count_field()
             value, at = self._signed(at, span.end)
-            values.append(value)
+            count += 1
+            if len(kept) < KEPT_NUMBERS:
+                kept.append(value)
             if wire == VARINT:
                 break
-        return len(values) - before, at
+        return count, at
 
     def _count_varints(self, span: Span) -> int:
         """How many numbers are packed there: as many as bytes without the bit that says more follow."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import BackendUnavailable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ..geometry import Float32
     from .session import Port
 
-__all__ = ["NAMES", "ON_CPU", "PRECISIONS", "Backend", "Session", "by_name", "choose"]
+__all__ = ["NAMES", "ON_CPU", "PRECISIONS", "Backend", "Session", "by_name", "choose", "version_of"]
 
 # in the order in which they are tried: OpenVINO is 2 to 5 times faster than ONNX Runtime on a CPU, with less
 # memory (benchmarks/backends.py)
@@ -27,6 +28,12 @@ _HOMES = {
     "tensorrt": ("tensorrt", "TensorRt"),
     "tensorrt-rtx": ("tensorrt", "TensorRt"),
     "onnxruntime": ("onnxruntime", "OnnxRuntime"),
+}
+_DISTRIBUTIONS = {
+    "openvino": ("openvino",),
+    "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
+    "tensorrt-rtx": ("tensorrt-rtx", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12"),
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
 }
 NAMES = tuple(_HOMES)
 ON_CPU = ("openvino", "onnxruntime")
@@ -129,6 +136,16 @@ def by_name(name: str) -> Backend:
     made = getattr(import_module(f"{__name__}.{module}"), kind)
     backend: Backend = made(name) if module == "tensorrt" else made()
     return backend
+
+
+def version_of(name: str) -> str:
+    """The version of the library behind a backend; empty where no distribution says it."""
+    for distribution in _DISTRIBUTIONS[name]:
+        try:
+            return version(distribution)
+        except PackageNotFoundError:
+            continue
+    return ""
 
 
 def choose(
