@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "bind/device_queue.h"
+#include "bind/interpreter.h"
 #include "cpu/memory.h"
 #include "solver/operations.h"
 
@@ -126,7 +127,7 @@ class Call {
   const Place* place_;
   int number_;  // of the device
   std::vector<Staged> staged_;
-  nb::gil_scoped_release unlocked_;
+  Unlocked unlocked_;
 };
 
 inline const Half* half(const std::uint16_t* bits) { return reinterpret_cast<const Half*>(bits); }

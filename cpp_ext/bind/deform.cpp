@@ -80,12 +80,12 @@ nb::tuple deform_images(HostIn<float, 3> fixed, HostIn<float, 3> moving, std::tu
   said["contrast_to_noise_moving"] = facts.moving.contrast_to_noise;
   said["correlation"] = facts.correlation;
   {
-    nb::gil_scoped_release unlocked;
+    Unlocked unlocked;
     double seconds = 0;
     const Prior prior = planes > 0 ? describing(operations, *queue, engine, scan, seconds) : Prior{};
     const Deformation d = deform(operations, *queue, input, facts, s, [](double) { return false; }, prior);
     d.u.download(u.data());
-    nb::gil_scoped_acquire locked;
+    Locked locked;
     said["search_inconsistency_vox"] = d.search_inconsistency_vox;
   }
   return nb::make_tuple(u, said);

@@ -30,7 +30,7 @@ nb::tuple device_view(nb::ndarray<nb::ro, nb::c_contig> array) {
 void warp(DeviceQueue& queue, std::uintptr_t image, const Shape& image_shape, std::uintptr_t displacement,
           const Shape& displacement_shape, const std::string& border, std::uintptr_t warped, std::uintptr_t workspace) {
   const Border edge = border_of(border);
-  const nb::gil_scoped_release unlocked;
+  const Unlocked unlocked;
   batch_warp(*queue.place().operations, *queue.place().queue, reinterpret_cast<const float*>(image), image_shape,
              reinterpret_cast<const float*>(displacement), displacement_shape, edge, reinterpret_cast<float*>(warped),
              reinterpret_cast<float*>(workspace));

@@ -11,6 +11,7 @@
 
 #include "bind/devices.h"
 #include "bind/half.h"
+#include "bind/interpreter.h"
 
 namespace mmreg::bind {
 
@@ -42,7 +43,7 @@ class DeviceQueue {
         place_(open_place(target, 0, stream ? handle(*stream) : nullptr)),
         number_(device_number(target)) {}
   ~DeviceQueue() {
-    nb::gil_scoped_release unlocked;  // it waits
+    Unlocked unlocked;  // it waits
     place_.queue.reset();
   }
 
@@ -50,16 +51,16 @@ class DeviceQueue {
   int number() const { return number_; }
   const std::string& target() const { return target_; }
   std::uintptr_t allocate(std::size_t bytes) {
-    nb::gil_scoped_release unlocked;
+    Unlocked unlocked;
     return reinterpret_cast<std::uintptr_t>(place_.operations->allocate(*place_.queue, bytes));
   }
   void release(std::uintptr_t memory) { place_.operations->release(*place_.queue, reinterpret_cast<void*>(memory)); }
   void upload(std::uintptr_t to, Anything from) {
-    nb::gil_scoped_release unlocked;
+    Unlocked unlocked;
     place_.operations->upload(*place_.queue, reinterpret_cast<void*>(to), from.data(), from.nbytes());
   }
   void download(Bytes to, std::uintptr_t from) {
-    nb::gil_scoped_release unlocked;
+    Unlocked unlocked;
     place_.operations->download(*place_.queue, to.data(), reinterpret_cast<const void*>(from), to.nbytes());
   }
   void copy(std::uintptr_t to, std::uintptr_t from, std::size_t bytes) {
@@ -71,7 +72,7 @@ class DeviceQueue {
   std::unique_ptr<DeviceGraph> graph(nb::callable work) {
     library_->begin_graph(*place_.queue);
     try {
-      work();
+      called(work);
     } catch (...) {
       library_->drop_graph(*place_.queue);
       throw;
@@ -95,7 +96,7 @@ class DeviceQueue {
   int device_of(std::uintptr_t memory) { return library_->device_of(reinterpret_cast<const void*>(memory)); }
   std::size_t peak_bytes() { return library_->peak_bytes(*place_.queue); }
   void trim() {
-    nb::gil_scoped_release unlocked;
+    Unlocked unlocked;
     place_.operations->trim(*place_.queue);
   }
 

@@ -63,12 +63,13 @@ Engine engine(nb::dict d) {
   require(e.dims <= 3, "dims must be 2 or 3");
   e.integration_steps = at_least(0, d, "integration_steps");
   e.planes = at_least(e.output == EngineOutput::descriptor, d, "planes");
+  if (d.contains("expected_s")) e.expected_s = nb::cast<double>(d["expected_s"]);
   const nb::object run = d["run"];
   const Extent n = e.extent, coarse = extent_of(n, e.field_factor());
   const bool there = is_there(d);
   e.field = [run, n, coarse, there, dims = e.dims](const float* fixed, const float* moving, float* field) {
-    nb::gil_scoped_acquire locked;
-    run(view(fixed, n, there), view(moving, n, there), room(field, dims, coarse, there));
+    Locked locked;
+    called(run, view(fixed, n, there), view(moving, n, there), room(field, dims, coarse, there));
   };
   e.describe = describer(run, n, e.planes, there);
   return e;
@@ -78,8 +79,8 @@ bool is_there(nb::dict d) { return nb::cast<bool>(d["there"]); }
 
 std::function<void(Side, const float*, float*)> describer(nb::object run, Extent n, int planes, bool there) {
   return [run, n, planes, there](Side side, const float* image, float* out) {
-    nb::gil_scoped_acquire locked;
-    run(side == Side::fixed ? "fixed" : "moving", view(image, n, there), room(out, planes, n, there));
+    Locked locked;
+    called(run, side == Side::fixed ? "fixed" : "moving", view(image, n, there), room(out, planes, n, there));
   };
 }
 

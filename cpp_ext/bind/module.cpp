@@ -2,6 +2,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <exception>
+#include <new>
 
 #include "bind/arrays.h"
 #include "solver/device_error.h"
@@ -18,7 +19,7 @@ Call::Call(const Target& target, int threads)
 bool Call::on_device(int device_type, int device_id) const {
   const bool cuda = device_type == nb::device::cuda::value || device_type == nb::device::cuda_managed::value;
   if (place_->operations->on_device && cuda && device_id == number_) return true;
-  nb::gil_scoped_acquire locked;
+  Locked locked;
   throw nb::type_error("an array of a CUDA device needs a target on that device, and no other arrays are taken");
 }
 
@@ -71,6 +72,8 @@ static void translate(const std::exception_ptr& thrown, void*) {
   } catch (const DeviceError& error) {
     const nb::object made = nb::module_::import_("mmreg_rt.errors").attr("device_error")(error.code, error.what());
     PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made.ptr())), made.ptr());
+  } catch (const std::bad_alloc&) {
+    PyErr_SetNone(nb::module_::import_("mmreg_rt.errors").attr("OutOfMemory").ptr());
   }
 }
 

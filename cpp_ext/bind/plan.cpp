@@ -27,21 +27,21 @@ class PreparedPlan {
               grid(moving, moving_affine), affine_map(alignment)) {}
 
   void see() {
-    nb::gil_scoped_release unlocked;
+    Unlocked unlocked;
     plan_.see();
   }
   void follow() {
-    nb::gil_scoped_release unlocked;
+    Unlocked unlocked;
     plan_.follow();
   }
   std::int64_t mend() {
-    nb::gil_scoped_release unlocked;
+    Unlocked unlocked;
     return plan_.mend();
   }
   nb::dict facts() {
     PlanFacts found;
     {
-      nb::gil_scoped_release unlocked;
+      Unlocked unlocked;
       found = plan_.facts();
     }
     nb::dict out;

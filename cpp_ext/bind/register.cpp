@@ -1,9 +1,13 @@
 // The pipeline: two scans in, everything out. The caller's flag and Ctrl-C are looked at between steps.
 #include <nanobind/stl/optional.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "bind/arrays.h"
 #include "bind/engine.h"
 #include "bind/scans.h"
+#include "cpu/queue.h"
 #include "pipeline/pipeline.h"
 
 namespace mmreg::bind {
@@ -30,7 +34,7 @@ class Results {
     Place place;
     void* memory;
     ~Kept() {
-      nb::gil_scoped_release unlocked;  // it waits
+      Unlocked unlocked;  // it waits
       place.operations->release(*place.queue, memory);
       place.queue.reset();
     }
@@ -48,23 +52,28 @@ class Results {
   DeviceQueue* device_;
 };
 
+nb::object measured(double figure) { return std::isnan(figure) ? nb::none() : nb::cast(figure); }
+
+// The most voxels that fold by any way of taking differences, and the least determinant.
+std::pair<nb::object, nb::object> described(const std::optional<Folding>& f) {
+  if (!f) return {nb::none(), nb::none()};
+  return {nb::cast(*std::max_element(f->count, f->count + 9)),
+          nb::cast(*std::min_element(f->smallest, f->smallest + 9))};
+}
+
 nb::dict described(const Quality& q) {
   nb::dict out;
-  out["similarity_before"] = q.similarity_before, out["similarity_after"] = q.similarity_after;
-  out["mind_before"] = q.mind_before, out["mind_after"] = q.mind_after;
-  std::int64_t folded = 0, inverse_folded = 0;
-  float least = q.folding.smallest[0];
-  for (int k = 0; k < 9; ++k) {
-    folded = std::max(folded, q.folding.count[k]),
-    inverse_folded = std::max(inverse_folded, q.inverse_folding.count[k]);
-    least = std::min(least, q.folding.smallest[k]);
-  }
-  out["folded_voxels"] = folded, out["inverse_folded_voxels"] = inverse_folded, out["min_jacobian"] = least;
-  out["inverse_consistency_mean_mm"] = q.inverse_consistency_mean_mm;
-  out["inverse_consistency_p95_mm"] = q.inverse_consistency_p95_mm;
-  out["inverse_consistency_max_mm"] = q.inverse_consistency_max_mm;
-  out["displacement_p50_mm"] = q.displacement_p50_mm, out["displacement_p95_mm"] = q.displacement_p95_mm;
-  out["displacement_max_mm"] = q.displacement_max_mm, out["overlap_fraction"] = q.overlap;
+  out["similarity_before"] = measured(q.similarity_before), out["similarity_after"] = measured(q.similarity_after);
+  out["mind_before"] = measured(q.mind_before), out["mind_after"] = measured(q.mind_after);
+  const auto [folded, least] = described(q.folding);
+  out["folded_voxels"] = folded, out["min_jacobian"] = least;
+  out["inverse_folded_voxels"] = described(q.inverse_folding).first;
+  out["inverse_consistency_mean_mm"] = measured(q.inverse_consistency_mean_mm);
+  out["inverse_consistency_p95_mm"] = measured(q.inverse_consistency_p95_mm);
+  out["inverse_consistency_max_mm"] = measured(q.inverse_consistency_max_mm);
+  out["displacement_p50_mm"] = measured(q.displacement_p50_mm);
+  out["displacement_p95_mm"] = measured(q.displacement_p95_mm);
+  out["displacement_max_mm"] = measured(q.displacement_max_mm), out["overlap_fraction"] = measured(q.overlap);
   return out;
 }
 
@@ -121,7 +130,7 @@ nb::dict register_scans(In<float, 3> fixed, Matrix fixed_affine, In<float, 3> mo
                         HostMask fixed_mask, HostMask moving_mask, const std::string& align, bool deform,
                         double deadline_s, std::optional<nb::callable> cancelled, int threads,
                         const std::string& target, std::optional<nb::dict> network, bool refine, DeviceQueue* device,
-                        bool stay, std::optional<Matrix> start) {
+                        bool stay, std::optional<Matrix> start, std::optional<nb::callable> now) {
   const bool fixed_there = on_device(fixed, device), moving_there = on_device(moving, device);
   const Scan f = scan(fixed, fixed_affine, fixed_mask), m = scan(moving, moving_affine, moving_mask);
   std::optional<Engine> given;
@@ -134,10 +143,15 @@ nb::dict register_scans(In<float, 3> fixed, Matrix fixed_affine, In<float, 3> mo
   if (start) options.start = affine_map(*start);
   bool interrupted = false;
   options.cancelled = [&](Stage stage, double share) {
-    nb::gil_scoped_acquire locked;
+    Locked locked;
     if (PyErr_CheckSignals() != 0) return interrupted = true;
-    return cancelled && nb::cast<bool>((*cancelled)(stage_name(stage), share));
+    return cancelled && nb::cast<bool>(called(*cancelled, stage_name(stage), share));
   };
+  if (now)
+    options.now = [&] {
+      Locked locked;
+      return nb::cast<double>(called(*now));
+    };
   Place own;
   if (!device) own = open_place(target, threads);
   const Place& place = device ? device->place() : own;
@@ -145,14 +159,15 @@ nb::dict register_scans(In<float, 3> fixed, Matrix fixed_affine, In<float, 3> mo
   if (given && operations.on_device && !there) given = placed(operations, *place.queue, *given);
   PipelineResult result;
   {
-    nb::gil_scoped_release unlocked;
+    Unlocked unlocked;
     const Placed placed_fixed(operations, *place.queue, f, fixed_there),
         placed_moving(operations, *place.queue, m, moving_there);
     if (given) options.engine = &*given;
     result = run(operations, *place.queue, *placed_fixed, *placed_moving, options);
   }
   if (interrupted) throw nb::python_error();
-  const nb::dict out = described(result, f.extent, m.extent, network.has_value(), Results(stay ? device : nullptr));
+  nb::dict out = described(result, f.extent, m.extent, network.has_value(), Results(stay ? device : nullptr));
+  out["threads"] = operations.on_device ? nb::none() : nb::cast(workers(*place.queue));
   if (stay && device) operations.trim(*place.queue);  // waits: what stays is complete
   return out;
 }
@@ -164,7 +179,10 @@ void bind_register(nb::module_& m) {
         "fixed_mask"_a = nb::none(), "moving_mask"_a = nb::none(), "align"_a = "affine", "deform"_a = true,
         "deadline_s"_a = 0.0, "cancelled"_a = nb::none(), "threads"_a = 0, "target"_a = "", "network"_a = nb::none(),
         "refine"_a = true, "device"_a.none() = nb::none(), "stay"_a = false, "start"_a = nb::none(),
-        "cancelled(stage, share) -> bool is called between steps; True stops. deadline_s 0: none. device: a "
+        "now"_a = nb::none(),
+        "cancelled(stage, share) -> bool is called between steps; True stops. deadline_s, until it returns, 0: none; "
+        "now() "
+        "-> float is the clock in place of that of the machine. device: a "
         "DeviceQueue to run on, in place of target; its arrays are taken as they are. stay: results stay there, as "
         "(address, shape, owner). start: where align is none, the transform that stands already, fixed to moving mm; "
         "what the quality calls before is without it.");

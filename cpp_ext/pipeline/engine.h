@@ -19,6 +19,7 @@ struct Engine {
   int factor = 1;             // voxels of that grid in one of the field, along each axis that has more than one
   int integration_steps = 0;  // squarings, of a velocity
   int planes = 0;             // of a descriptor
+  double expected_s = 0;      // how long a run takes; 0: not known
 
   Factor field_factor() const {
     const auto along = [this](int length) { return length > 1 ? factor : 1; };

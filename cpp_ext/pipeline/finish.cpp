@@ -1,5 +1,6 @@
 #include "pipeline/finish.h"
 
+#include "cpu/alarm.h"
 #include "pipeline/quality.h"
 
 namespace mmreg {
@@ -38,29 +39,72 @@ void render(const Operations& operations, Queue& queue, const Frames& frames, co
   operations.warp(queue, moving.data, 1, moving.extent, sample, n, Interpolation::linear, Border::zero, warped, valid);
 }
 
+namespace {
+
+struct Finish {  // what each part of it sees
+  const Operations& operations;
+  Queue& queue;
+  const Scan &fixed, &moving;
+  const Frames frames;
+  const float* u;
+  const Clock& clock;
+  PipelineResult& result;
+
+  TableMemory<float> rendered() const {
+    const std::size_t count = std::size_t(voxels(fixed.extent));
+    result.displacement_mm = field(operations, queue, fixed.extent);
+    result.warped = TableMemory<float>(operations, queue, count);
+    result.valid = TableMemory<std::uint8_t>(operations, queue, count);
+    TableMemory<float> sample = field(operations, queue, fixed.extent);
+    render(operations, queue, frames, fixed, moving, u, result.displacement_mm.data(), sample.data(),
+           result.warped.data(), result.valid.data());
+    if (result.deformation_mm.data())
+      add(operations, queue, u, fixed.extent, change(frames.fixed_mm, nothing(), nothing()),
+          result.deformation_mm.data());
+    return sample;
+  }
+
+  // In moving voxels, which is where its folds are looked for.
+  TableMemory<float> inverse() const {
+    const Extent n = fixed.extent, m = moving.extent;
+    const AffineMap to_fixed = invert(frames.to_moving());
+    const bool deformed = result.deformation_mm.data();
+    TableMemory<float> back =
+        deformed ? inverted(operations, queue, u, n, m, to_fixed) : constant(operations, queue, 3 * voxels(m), 0);
+    const AffineMap grids = compose(invert(frames.moving_mm), frames.fixed_mm);
+    add(operations, queue, back.data(), m, change(grids, compose(grids, to_fixed), AffineMap()), back.data());
+    if (deformed) operations.unfold(queue, back.data(), m, kLeastDeterminant, most_unfold_rounds);
+    result.inverse_mm = field(operations, queue, m);
+    add(operations, queue, back.data(), m, change(frames.moving_mm, nothing(), nothing()), result.inverse_mm.data());
+    return back;
+  }
+
+  bool affords(double seconds) const { return !clock.limited() || clock.left() > seconds; }
+
+  // True if there was time for all of `work`, which is left where it stands if not.
+  template <class Work>
+  bool in_time(double seconds, const Work& work) const {
+    try {
+      const Alarm alarm(operations, queue, clock.alarm(clock.costs().handing_out));
+      if (affords(seconds)) return work(), true;
+    } catch (const GivenUp&) {
+    }
+    result.degraded = true;
+    return false;
+  }
+};
+
+}  // namespace
+
 void finish(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const float* u,
-            PipelineResult& r) {
-  const Extent n = fixed.extent, m = moving.extent;
-  const Frames frames(fixed, moving, r.affine);
-  const AffineMap to_fixed = invert(frames.to_moving());
-  const std::size_t count = std::size_t(voxels(n));
-  r.displacement_mm = field(operations, queue, n), r.inverse_mm = field(operations, queue, m);
-  r.warped = TableMemory<float>(operations, queue, count);
-  r.valid = TableMemory<std::uint8_t>(operations, queue, count);
-  const TableMemory<float> sample = field(operations, queue, n);
-  render(operations, queue, frames, fixed, moving, u, r.displacement_mm.data(), sample.data(), r.warped.data(),
-         r.valid.data());
-
-  // The inverse in moving voxels, which is where its folds are looked for.
-  TableMemory<float> back = inverted(operations, queue, u, n, m, to_fixed);
-  const AffineMap grids = compose(invert(frames.moving_mm), frames.fixed_mm);
-  add(operations, queue, back.data(), m, change(grids, compose(grids, to_fixed), AffineMap()), back.data());
-  operations.unfold(queue, back.data(), m, kLeastDeterminant, most_unfold_rounds);
-  add(operations, queue, back.data(), m, change(frames.moving_mm, nothing(), nothing()), r.inverse_mm.data());
-
-  if (r.deformation_mm.data())
-    add(operations, queue, u, n, change(frames.fixed_mm, nothing(), nothing()), r.deformation_mm.data());
-  measure(operations, queue, fixed, moving, {frames, u, sample.data(), back.data()}, r);
+            const Clock& clock, PipelineResult& r) {
+  const Finish part{operations, queue, fixed, moving, Frames(fixed, moving, r.affine), u, clock, r};
+  const TableMemory<float> sample = part.rendered();
+  const Costs& costs = clock.costs();
+  TableMemory<float> back;
+  if (!part.in_time(costs.handing_out + costs.inverse, [&] { back = part.inverse(); })) r.inverse_mm = {};
+  part.in_time(costs.handing_out,
+               [&] { measure(operations, queue, fixed, moving, {part.frames, u, sample.data(), back.data()}, r); });
 }
 
 }  // namespace mmreg

@@ -1,7 +1,7 @@
 // What is returned: the fields in mm, the warped scan, and the figures that say how good they are.
 #pragma once
+#include "pipeline/clock.h"
 #include "pipeline/frames.h"
-#include "pipeline/pipeline.h"
 #include "pipeline/prepare.h"
 
 namespace mmreg {
@@ -11,7 +11,9 @@ namespace mmreg {
 void render(const Operations&, Queue&, const Frames&, const Scan& fixed, const Scan& moving, const float* u,
             float* displacement_mm, float* sample, float* warped, std::uint8_t* valid);
 
-// `u` (3, fixed), in voxels of the fixed grid: the deformation.
-void finish(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const float* u, PipelineResult&);
+// `u` (3, fixed), in voxels of the fixed grid: the deformation. Where there is no time for the inverse or for figures,
+// they are left out and the result is degraded.
+void finish(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const float* u, const Clock&,
+            PipelineResult&);
 
 }  // namespace mmreg

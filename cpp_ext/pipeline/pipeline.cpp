@@ -1,5 +1,7 @@
 #include "pipeline/pipeline.h"
 
+#include "cpu/alarm.h"
+#include "pipeline/costs.h"
 #include "pipeline/finish.h"
 #include "pipeline/network.h"
 #include "pipeline/prepare.h"
@@ -9,36 +11,6 @@
 
 namespace mmreg {
 namespace {
-
-// What the last stage costs, in passes of resampling the moving scan: kept back from the budget of the others.
-constexpr double kFinishInPasses = 25;
-
-class Clock {
- public:
-  explicit Clock(const PipelineOptions& options) : options_(options) {}
-
-  void keep(double seconds) { kept_ = seconds; }
-
-  // True if the work should stop: out of time, or nobody wants it any more.
-  bool stop(Stage stage, double share) {
-    if (!cancelled_ && options_.cancelled && options_.cancelled(stage, share)) cancelled_ = true;
-    return cancelled_ || (options_.deadline_s > 0 && watch_.seconds() + kept_ >= options_.deadline_s);
-  }
-
-  bool cancelled() const { return cancelled_; }
-
-  double lap() {
-    const double at = watch_.seconds(), took = at - lap_;
-    lap_ = at;
-    return took;
-  }
-
- private:
-  const PipelineOptions& options_;
-  const Stopwatch watch_;
-  double lap_ = 0, kept_ = 0;
-  bool cancelled_ = false;
-};
 
 struct Run {  // what every stage sees
   const Operations& operations;
@@ -55,9 +27,14 @@ struct Run {  // what every stage sees
     }
     AlignOptions wanted;
     wanted.kind = options.align;
-    result.alignment = align(operations, queue, fixed, moving, wanted, [&] { return clock.stop(Stage::align, 0.5); });
-    result.alignment = second_look(operations, queue, fixed, moving, result.alignment, options.align,
-                                   [&] { return clock.stop(Stage::align, 0.8); });
+    try {
+      const Alarm alarm(operations, queue, clock.alarm(clock.least()));
+      result.alignment = align(operations, queue, fixed, moving, wanted, [&] { return clock.stop(Stage::align, 0.5); });
+      result.alignment = second_look(operations, queue, fixed, moving, result.alignment, options.align,
+                                     [&] { return clock.stop(Stage::align, 0.8); });
+    } catch (const GivenUp&) {
+      result.alignment.complete = false;
+    }
     result.rigid = result.alignment.rigid, result.affine = result.alignment.affine;
     if (result.alignment.complete) result.finished = stage_name(Stage::align);
     result.degraded |= !result.alignment.complete;
@@ -86,12 +63,10 @@ struct Run {  // what every stage sees
   }
 
   TableMemory<float> solved_on_fixed(const float* fixed_data, const float* moving_data, const Prior& prior) const {
-    const Stopwatch pass;
     Scan seen_fixed = fixed, seen_moving = moving;
     seen_fixed.data = fixed_data, seen_moving.data = moving_data;
     const Prepared prepared =
         prepare(operations, queue, seen_fixed, seen_moving, Frames(fixed, moving, result.affine).to_moving());
-    clock.keep(kFinishInPasses * pass.seconds());
     return solved(input_of(seen_fixed, prepared.moving.data(), prepared.valid.data()), prior);
   }
 
@@ -113,19 +88,40 @@ struct Run {  // what every stage sees
     return u;
   }
 
+  // What `find` finds; empty where there was not even time to end the step that it was in.
+  template <class Find>
+  TableMemory<float> in_time(const Find& find) const {
+    try {
+      const Alarm alarm(operations, queue, clock.alarm(clock.least()));
+      return find();
+    } catch (const GivenUp&) {
+      result.degraded = true;
+      return {};
+    }
+  }
+
   TableMemory<float> deformation() const {
-    if (!options.engine) return solved_on_fixed(fixed.data, moving.data, {});
-    if (options.engine->output == EngineOutput::descriptor) return described();
-    TableMemory<float> u = predicted();
-    if (!options.refine || time_is_up(Stage::deform)) return u;
+    const auto solve = [&](const Prior& prior) { return solved_on_fixed(fixed.data, moving.data, prior); };
+    if (!options.engine) return in_time([&] { return solve({}); });
+    if (options.engine->output == EngineOutput::descriptor) return in_time([&] { return described(); });
+    TableMemory<float> u = in_time([&] { return predicted(); });
+    if (!u.data() || !options.refine || time_is_up(Stage::deform)) return u;
     Prior prior;
     prior.u = u.data();
-    TableMemory<float> refined = solved_on_fixed(fixed.data, moving.data, prior);
+    TableMemory<float> refined = in_time([&] { return solve(prior); });
     return refined.data() ? std::move(refined) : std::move(u);
+  }
+
+  // A network cannot be stopped where one likes: it is not begun if it would end too late.
+  bool too_late_for_network() const {
+    const bool late = options.engine && clock.limited() && clock.left() < clock.least() + options.engine->expected_s;
+    result.degraded |= late;
+    return late;
   }
 
   TableMemory<float> deform_stage() const {
     if (!options.deform || time_is_up(options.engine ? Stage::network : Stage::deform)) return no_deformation();
+    if (too_late_for_network()) return no_deformation();
     TableMemory<float> u = deformation();
     if (!u.data()) return no_deformation();
     result.deformation_mm = TableMemory<float>(operations, queue, u.size());
@@ -144,6 +140,7 @@ PipelineResult run(const Operations& operations, Queue& queue, const Scan& fixed
                    const PipelineOptions& options) {
   PipelineResult result;
   Clock clock(options);
+  if (clock.limited()) clock.keep(costs_of_finish(operations, queue, fixed, moving, clock));
   const Run stages{operations, queue, fixed, moving, options, clock, result};
   stages.align_stage();
   result.seconds[int(Stage::align)] = clock.lap();
@@ -153,7 +150,7 @@ PipelineResult run(const Operations& operations, Queue& queue, const Scan& fixed
   clock.stop(Stage::finish, 0);
   result.cancelled = clock.cancelled();
   if (result.cancelled) return result;
-  finish(operations, queue, fixed, moving, u.data(), result);
+  finish(operations, queue, fixed, moving, u.data(), clock, result);
   u = {};
   operations.trim(queue);  // who takes the result needs room for it
   result.seconds[int(Stage::finish)] = clock.lap();

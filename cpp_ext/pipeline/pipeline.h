@@ -2,6 +2,8 @@
 // under a C host; nothing here knows of either.
 #pragma once
 #include <functional>
+#include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,25 +22,32 @@ struct PipelineOptions {
   bool deform = true;
   const Engine* engine = nullptr;  // a network, for the deformation
   bool refine = true;              // what it finds, by the solver; a descriptor always feeds the solver
-  double deadline_s = 0;           // from the start of run(); 0: none
+  double deadline_s = 0;           // from the start of run(), until it returns; 0: none
+  std::function<double()> now;     // seconds, of a clock that never goes back; empty: that of the machine
   // Asked between and inside stages with the share of the stage that is done; true: stop, nothing is wanted any more.
   std::function<bool(Stage, double)> cancelled;
 };
 
-struct Quality {
-  double similarity_before = 0, similarity_after = 0;  // normalised mutual information over the common field of view
-  double mind_before = 0, mind_after = 0;              // mean squared difference of MIND-SSC features, half resolution
-  Folding folding{}, inverse_folding{};                // of the transform and of its inverse, as they are returned
-  double inverse_consistency_mean_mm = 0, inverse_consistency_p95_mm = 0, inverse_consistency_max_mm = 0;
-  double displacement_p50_mm = 0, displacement_p95_mm = 0, displacement_max_mm = 0;  // of the deformation alone
-  double overlap = 0;  // share of the fixed grid that the moving scan covers
+constexpr double not_measured = std::numeric_limits<double>::quiet_NaN();
+
+struct Quality {                            // `not_measured`, or empty: there was no time for it
+  double similarity_before = not_measured;  // normalised mutual information over the common field of view
+  double similarity_after = not_measured;
+  double mind_before = not_measured;  // mean squared difference of MIND-SSC features, half resolution
+  double mind_after = not_measured;
+  std::optional<Folding> folding, inverse_folding;  // of the transform and of its inverse, as they are returned
+  double inverse_consistency_mean_mm = not_measured, inverse_consistency_p95_mm = not_measured;
+  double inverse_consistency_max_mm = not_measured;
+  double displacement_p50_mm = not_measured, displacement_p95_mm = not_measured;  // of the deformation alone
+  double displacement_max_mm = not_measured;
+  double overlap = not_measured;  // share of the fixed grid that the moving scan covers
 };
 
 struct PipelineResult {
   AffineMap rigid, affine;            // fixed mm to moving mm; the identity where not wanted
   TableMemory<float> deformation_mm;  // (3, fixed), RAS+: affine(p + deformation(p)) is the moving point; empty if none
   TableMemory<float> displacement_mm;  // (3, fixed), RAS+: p + displacement(p) is the moving point
-  TableMemory<float> inverse_mm;       // (3, moving), RAS+: q + inverse(q) is the fixed point
+  TableMemory<float> inverse_mm;       // (3, moving), RAS+: q + inverse(q) is the fixed point; empty: no time for it
   TableMemory<float> warped;           // the moving scan on the fixed grid; 0 outside of it
   TableMemory<std::uint8_t> valid;     // (fixed): 1 where the moving scan was sampled
   double seconds[int(Stage::count)] = {};

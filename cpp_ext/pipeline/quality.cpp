@@ -77,15 +77,16 @@ void measure(const Operations& operations, Queue& queue, const Scan& fixed, cons
   q.mind_before = difference(before.moving.data(), before.valid.data());
   q.mind_after = difference(r.warped.data(), r.valid.data());
   q.folding = operations.folding(queue, fields.u, fixed.extent);
-  q.inverse_folding = operations.folding(queue, fields.back, moving.extent);
   q.overlap = covered(operations, queue, r.valid);
+  const bool deformed = r.deformation_mm.data();
+  const Spread moved = deformed ? spread(operations, queue, r.deformation_mm.data(), fixed.extent, nullptr) : Spread{};
+  q.displacement_p50_mm = moved.p50, q.displacement_p95_mm = moved.p95, q.displacement_max_mm = moved.largest;
+  if (!fields.back) return;
+  q.inverse_folding = operations.folding(queue, fields.back, moving.extent);
   const TableMemory<float> error = there_and_back(operations, queue, fixed, moving, fields);
   const Spread consistency = spread(operations, queue, error.data(), fixed.extent, r.valid.data());
   q.inverse_consistency_mean_mm = consistency.mean, q.inverse_consistency_p95_mm = consistency.p95;
   q.inverse_consistency_max_mm = consistency.largest;
-  if (!r.deformation_mm.data()) return;
-  const Spread moved = spread(operations, queue, r.deformation_mm.data(), fixed.extent, nullptr);
-  q.displacement_p50_mm = moved.p50, q.displacement_p95_mm = moved.p95, q.displacement_max_mm = moved.largest;
 }
 
 }  // namespace mmreg

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <new>
 
 namespace mmreg {
 namespace {
@@ -27,6 +28,7 @@ void Blocks::clear() {
 
 void* Blocks::take(std::size_t bytes) {
   const std::lock_guard<std::mutex> hold(mutex_);
+  used_.reserve(used_.size() + 1), kept_.reserve(used_.size() + kept_.size() + 1);  // giving back must not fail
   if (kKeep) bytes = (bytes + kPage - 1) / kPage * kPage;
   Block* best = nullptr;
   for (Block& block : kept_)
@@ -38,11 +40,21 @@ void* Blocks::take(std::size_t bytes) {
     const std::size_t wanted = used_bytes_ + bytes;
     const std::size_t most = most_used_bytes_ + most_used_bytes_ / kSlack;
     if (!heap_.keeps_all) shrink(most > wanted ? most - wanted : 0);
-    used_.push_back({heap_.allocate(bytes), bytes});
+    used_.push_back({fresh(bytes), bytes});
   }
   used_bytes_ += used_.back().bytes;
   most_used_bytes_ = std::max(most_used_bytes_, used_bytes_);
   return used_.back().memory;
+}
+
+void* Blocks::fresh(std::size_t bytes) {
+  try {
+    return heap_.allocate(bytes);
+  } catch (const std::bad_alloc&) {
+    if (kept_.empty()) throw;
+    shrink(0);
+    return heap_.allocate(bytes);
+  }
 }
 
 void Blocks::give_back(void* memory) {

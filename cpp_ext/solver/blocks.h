@@ -37,6 +37,7 @@ class Blocks {
     std::size_t bytes;
   };
 
+  void* fresh(std::size_t bytes);  // what is kept goes before memory is said to be out
   void shrink(std::size_t most_kept);
 
   std::mutex mutex_;  // memory may be given back by another thread than that which works on the queue

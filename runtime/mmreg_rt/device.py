@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from . import arguments
 from .errors import BackendUnavailable, DeviceError, InputError
 
 KINDS = ("cuda", "cuda_on_host")  # the second: the same operations, compiled for the host, for tests
@@ -39,9 +40,9 @@ class Device:
             raise BackendUnavailable(
                 "MMREG_E_DEVICE", f"device must be 'cpu', 'cuda' or 'cuda:N'; got {name!r}. Use device='cpu'."
             )
-        if limit_bytes is not None and not limit_bytes > 0:
-            raise InputError(
-                "MMREG_E_MEMORY_LIMIT", f"memory_limit_bytes must be positive or None; got {limit_bytes!r}."
+        if limit_bytes is not None:
+            limit_bytes = arguments.whole(
+                limit_bytes, "memory_limit_bytes", 1, 1 << 63, "MMREG_E_MEMORY_LIMIT"
             )
         self.name, self.limit_bytes = name, limit_bytes
         handle = None if stream is None else stream_handle(stream)

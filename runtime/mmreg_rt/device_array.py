@@ -62,6 +62,13 @@ class DeviceArray:
         capsule: object = ours.__dlpack__(**options)
         return capsule
 
+    def __reduce__(self) -> str:
+        raise InputError(
+            "MMREG_E_PICKLE",
+            "An array of a device cannot be pickled: its memory belongs to this process. Pickle "
+            "array.to_numpy().",
+        )
+
     def to_numpy(self) -> Array:
         """A copy on the host."""
         host = np.empty(self.shape, self.dtype)

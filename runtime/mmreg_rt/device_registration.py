@@ -25,12 +25,13 @@ class DeviceRegistration(Outcome):
     """What ``Registrar.register_on_device`` returns: as a ``Registration``, with arrays of the device.
 
     ``warped`` ``(D, H, W)``, ``displacement_mm`` ``(3, D, H, W)`` and ``deformation_mm`` lie on the fixed
-    grid, ``inverse_mm`` on the moving one; float32, RAS+ mm. They are yours, and complete.
+    grid, ``inverse_mm`` on the moving one; float32, RAS+ mm. They are yours, and complete. ``inverse_mm``
+    is None where the deadline left no time for it.
     """
 
     warped: DeviceArray
     displacement_mm: DeviceArray
-    inverse_mm: DeviceArray
+    inverse_mm: DeviceArray | None
     deformation_mm: DeviceArray | None
     fixed_grid: Grid
     moving_grid: Grid
@@ -67,7 +68,7 @@ class DeviceScan:
             raise InputError(
                 "MMREG_E_DEVICE_ARRAY", f"The {name} scan must be (D, H, W); found shape {shape}. Reshape it."
             )
-        grid = Grid((shape[0], shape[1], shape[2]), np.asarray(affine, np.float64))
+        grid = Grid((shape[0], shape[1], shape[2]), affine)
         return cls(queue.array(address, list(shape), array), grid, queue, name)
 
     def check_intensities(self) -> tuple[str, ...]:

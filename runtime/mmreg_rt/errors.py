@@ -8,6 +8,7 @@
     ├── TransformError        a transform or displacement field cannot be used
     ├── BackendUnavailable    the device, CPU target or backend asked for cannot run here
     ├── DeviceError           a device ran out of memory, was lost, or did not do what it was asked
+    ├── OutOfMemory           the memory of this process or machine does not suffice; also a MemoryError
     ├── RegistrationError     the registration itself could not produce a result
     ├── TrainingError         a training run cannot go on
     └── Cancelled             the caller asked to stop
@@ -59,6 +60,17 @@ class BackendUnavailable(MmregError):
 
 class DeviceError(MmregError):
     """A device ran out of memory, was lost, or did not do what it was asked."""
+
+
+class OutOfMemory(MmregError, MemoryError):
+    """The memory of this process or machine does not suffice."""
+
+    def __init__(self, code: str = "MMREG_E_MEMORY", message: str = "") -> None:
+        super().__init__(
+            code,
+            message
+            or "There is not enough memory for this. Crop the scans, or resample them to a coarser grid.",
+        )
 
 
 class RegistrationError(MmregError):

@@ -16,11 +16,13 @@ LPS, axis order of files, flips and vector intents exist in ``mmreg_rt.io`` and 
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import arguments
 from .errors import GeometryError, InputError, IntensityError
 
 if TYPE_CHECKING:
@@ -138,6 +140,7 @@ class Grid:
         """RAS+ mm of every voxel centre, ``(D * H * W, 3)``, in the order of the array."""
         return self.map_indices(np.indices(self.shape).reshape(3, -1).T)
 
+    @arguments.checked(other=arguments.a("Grid"))
     def same_as(self, other: Grid, tolerance_mm: float = 1e-3) -> bool:
         """Whether both have one shape and no voxel centre is further than this from its twin."""
         if self.shape != other.shape:
@@ -150,11 +153,13 @@ class Grid:
         The shape is rounded to whole voxels and the centre of the field of view is kept. The thickness of a
         single slice is kept too.
         """
-        asked = np.broadcast_to(np.asarray(spacing_mm, np.float64), 3)
+        given = arguments.float64(spacing_mm, "spacing_mm", "MMREG_E_GRID_SPACING")
+        asked = np.broadcast_to(given, 3) if given.shape in ((), (1,), (3,)) else np.zeros(3)
         if not (np.isfinite(asked).all() and (asked > 0).all()):
             raise GeometryError(
                 "MMREG_E_GRID_SPACING",
-                f"A resampled grid needs a spacing above 0 mm; found {spacing_mm}. Give a number, or three.",
+                f"A resampled grid needs a spacing above 0 mm; found {reprlib.repr(spacing_mm)}. Give a "
+                "number, or three.",
             )
         have = np.array(self.spacing_mm)
         asked = np.where([self.dims == 2, False, False], have, asked)
@@ -195,13 +200,8 @@ class Volume:
     source: object | None = None
 
     def __post_init__(self) -> None:
-        data = np.asanyarray(self.data)
-        if data.dtype.kind not in "biuf":
-            raise InputError(
-                "MMREG_E_VOLUME_DTYPE",
-                f"A volume needs real numbers; found dtype {data.dtype}. Take one real channel first, "
-                "such as the magnitude or the luminance.",
-            )
+        data = arguments.array(self.data, "The data of a volume", "MMREG_E_VOLUME_DTYPE")
+        arguments.a("Grid")(self.grid, "The grid of a volume")
         if data.shape != self.grid.shape:
             raise InputError(
                 "MMREG_E_VOLUME_SHAPE",
@@ -216,8 +216,8 @@ class Volume:
         For ``(H, W)`` the affine is either ``(4, 4)``, of the array ``(1, H, W)``, or ``(3, 3)``, which maps
         ``(i1, i2)`` to x and y; the slice then lies at z = 0 and is 1 mm thick.
         """
-        data = np.asanyarray(array)
-        matrix = np.asarray(affine, np.float64)
+        data = arguments.array(array, "The array of a volume", "MMREG_E_VOLUME_DTYPE")
+        matrix = _matrix(affine, "The affine of a volume")
         if data.ndim == 2:
             data = data[None]
             matrix = _slice_affine(matrix) if matrix.shape == (3, 3) else matrix
@@ -272,7 +272,7 @@ class Volume:
 
 def as_points(points: npt.ArrayLike) -> Float64:
     """``points`` as ``(N, 3)`` float64."""
-    array = np.asarray(points, np.float64)
+    array = arguments.float64(points, "Points", "MMREG_E_POINTS_SHAPE")
     if array.ndim != 2 or array.shape[1] != 3:
         raise InputError(
             "MMREG_E_POINTS_SHAPE", f"Points are an array (N, 3), one point a row; found shape {array.shape}."
@@ -281,13 +281,13 @@ def as_points(points: npt.ArrayLike) -> Float64:
 
 
 def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
-    whole = tuple(int(n) for n in shape)
-    if len(whole) != 3 or any(a != b for a, b in zip(whole, shape, strict=True)) or min(whole) < 1:
+    try:
+        d, h, w = whole = tuple(_count(n) for n in shape)
+    except (TypeError, ValueError, OverflowError):
         raise GeometryError(
             "MMREG_E_GRID_SHAPE",
-            f"A grid needs three whole numbers of voxels, each at least 1; found {shape}.",
-        )
-    d, h, w = whole
+            f"A grid needs three whole numbers of voxels, each at least 1; found {reprlib.repr(shape)}.",
+        ) from None
     if d * h * w > MAX_VOXELS:
         raise GeometryError(
             "MMREG_E_GRID_SHAPE",
@@ -296,8 +296,22 @@ def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     return d, h, w
 
 
+def _count(voxels: Any) -> int:
+    count = int(voxels)
+    if count != voxels or count < 1 or isinstance(voxels, str | bytes | bool | np.bool_):
+        raise ValueError
+    return count
+
+
+def _matrix(affine: npt.ArrayLike, name: str) -> Float64:
+    try:
+        return arguments.float64(affine, name, "MMREG_E_GRID_AFFINE")
+    except InputError as reason:
+        raise GeometryError(reason.code, str(reason.args[0])) from reason
+
+
 def _checked_affine(affine: npt.ArrayLike) -> Float64:
-    matrix = np.array(affine, np.float64)
+    matrix = _matrix(affine, "An affine")
     if matrix.shape != (4, 4) or not np.array_equal(matrix[3], (0, 0, 0, 1)):
         raise GeometryError(
             "MMREG_E_GRID_AFFINE",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import arguments
 from .errors import InputError
 from .geometry import as_points
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     Mask = npt.NDArray[np.bool_]
 
 
+@arguments.checked(fixed=arguments.a("Volume"), warped=arguments.a("Volume"))
 def dice(fixed: Volume, warped: Volume) -> dict[int, float]:
     """Dice overlap ``2 |A and B| / (|A| + |B|)`` of each label other than 0 that either map has.
 
@@ -34,6 +36,7 @@ def dice(fixed: Volume, warped: Volume) -> dict[int, float]:
     return {int(v): float(overlap) for v, overlap in zip(labels, overlaps, strict=True) if v != 0}
 
 
+@arguments.checked(fixed=arguments.a("Volume"), warped=arguments.a("Volume"))
 def hd95_mm(fixed: Volume, warped: Volume) -> dict[int, float]:
     """Hausdorff distance without its worst twentieth, for each label other than 0 that both maps have.
 
@@ -48,6 +51,7 @@ def hd95_mm(fixed: Volume, warped: Volume) -> dict[int, float]:
     return {int(v): _hd95(a == v, b == v, fixed.grid.spacing_mm) for v in both if v != 0}
 
 
+@arguments.checked(transform=arguments.a("Transform"))
 def tre_mm(transform: Transform, fixed_mm: npt.ArrayLike, moving_mm: npt.ArrayLike) -> Float64:
     """Target registration error ``|transform(fixed) - moving|`` of each pair of landmarks, ``(N,)``.
 

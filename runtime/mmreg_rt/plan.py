@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import arguments
 from .checks import check_extremes
 from .collection import without_collection
 from .device_array import DeviceArray, address_of, is_on_device
@@ -100,6 +101,13 @@ class Plan:
                 threads,
             )
             self._warm_up()
+
+    def __reduce__(self) -> str:
+        raise InputError(
+            "MMREG_E_PICKLE",
+            "A plan cannot be pickled: it is memory and a loaded model of this process. Pickle its "
+            "Registrar, and make the plan in the other process.",
+        )
 
     @property
     def graphs(self) -> int:
@@ -189,7 +197,7 @@ class Plan:
                 )
             self._queue.copy(own[0], address_of(scan, shape, self._queue, name), 4 * int(np.prod(shape)))
             return
-        array = np.asarray(scan)
+        array = arguments.array(scan, f"The {name} scan", "MMREG_E_PLAN_SCAN")
         if array.shape != shape or array.dtype != np.float32:
             raise InputError(
                 "MMREG_E_PLAN_SCAN",

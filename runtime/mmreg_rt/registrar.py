@@ -9,19 +9,22 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import pickle
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import arguments, forks, memory
 from .checks import CheckedPair, check_pair
+from .deadline import Deadline
 from .device import Device
-from .errors import Cancelled, InputError
+from .errors import BackendUnavailable, Cancelled, InputError, OutOfMemory
 from .geometry import Volume
-from .registration import Registration, told
+from .registration import Registration, inverse_of, told
 from .transform import DisplacementField
 
 if TYPE_CHECKING:
@@ -32,11 +35,15 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, float], bool | None]
 KEPT_PLANS = 2  # each holds the memory of a pair
+MOST_THREADS = 1024
 ScanLike = Any  # a path, a nibabel image, a Volume, or (array, affine)
 
 
 class Registrar:
     """Brings moving scans onto fixed ones; one object registers as many pairs as you like, from any thread.
+
+    It can be pickled, and so sent to pools of processes: the other process makes one of the same
+    arguments, and loads the model again. After a fork the copy does so by itself.
 
     Args:
         model: A bundle with a network: its path, or the name of a built-in one. None is the native solver,
@@ -47,7 +54,7 @@ class Registrar:
             gives a rigid transform takes its place.
         deform: Look for a deformation too. With a model that gives a rigid transform there is none.
         threads: Threads of the native code; None is as many as this process may use. The result is the
-            same to the bit for any number.
+            same to the bit for any number. Where the system gives fewer, fewer are used, with a warning.
         same_space: The headers of both scans speak of one space, so fields of view that do not overlap
             are an error. False: their origins say nothing, and the alignment starts from the content.
         refine: Let the solver go on from what the network found, within the deadline. None: it does after a
@@ -67,7 +74,7 @@ class Registrar:
         BackendUnavailable: The device cannot be used, or no backend can run the model here.
         DeviceError: The device has no memory left, or was lost.
         BundleError: The model cannot be trusted, or does not pass its own test.
-        InputError: ``align`` or ``threads`` is none of the values above, or there is no such model.
+        InputError: An argument is none of the values above, or there is no such model.
 
     Example:
         >>> result = Registrar().register("ct.nii.gz", "mr.nii.gz")
@@ -90,16 +97,20 @@ class Registrar:
         stream: object = None,
         progress: Progress | None = None,
     ) -> None:
-        _check_choice(align, threads)
+        _check_options(align, deform, same_space, refine, progress)
+        threads = _threads(threads)
+        arguments.text(device, "device")
+        self._arguments: dict[str, Any] = {
+            "model": model, "device": device, "align": align, "deform": deform, "threads": threads,
+            "same_space": same_space, "refine": refine, "backend": backend, "precision": precision,
+            "memory_limit_bytes": memory_limit_bytes, "stream": stream, "progress": progress,
+        }  # fmt: skip
         self._device = None if device == "cpu" else Device(device, memory_limit_bytes, stream)
         self._align = align
-        self._deform = deform
+        self._deform = bool(deform)
         self._threads = threads or 0
-        self._same_space = same_space
-        queue = None if self._device is None else self._device.queue
-        self._network = (
-            None if model is None else _load(model, device, backend, precision, self._threads, queue)
-        )
+        self._same_space = bool(same_space)
+        self._network = self._loaded()
         self._rigid = self._network is not None and self._network.manifest.rigid is not None
         if refine is None:
             refine = self._network is None or self._network.manifest.output.refined
@@ -107,6 +118,63 @@ class Registrar:
         self._plans: OrderedDict[object, Plan] = OrderedDict()
         self._planning = threading.Lock()
         self._progress = progress
+        self._clock: Callable[[], float] | None = None  # for tests: what deadlines are measured by
+        self._forked = False
+        forks.watch(self)
+
+    def _loaded(self) -> Network | None:
+        """The model of the arguments, loaded and tested."""
+        given = self._arguments
+        if given["model"] is None:
+            return None
+        from .network import Network
+
+        return Network(
+            arguments.path(given["model"], "model", "MMREG_E_MODEL"),
+            device=given["device"],
+            backend=arguments.or_none(arguments.text)(given["backend"], "backend"),
+            precision=arguments.text(given["precision"], "precision"),
+            threads=self._threads,
+            queue=None if self._device is None else self._device.queue,
+        )
+
+    def after_fork(self) -> None:
+        """Leave to the other process what is its own; the model is loaded again when it is wanted."""
+        self._forked = True
+        self._planning = threading.Lock()
+        forks.abandon((self._network, self._device, dict(self._plans)))
+        self._plans = OrderedDict()
+
+    def _set_up_after_fork(self) -> None:
+        if not self._forked:
+            return
+        if self._device is not None:
+            raise BackendUnavailable(
+                "MMREG_E_DEVICE",
+                f"{self._device.name} cannot be used by a process that was forked from one that used it. "
+                "Start processes by multiprocessing.get_context('spawn').",
+            )
+        with self._planning:
+            if self._forked:
+                self._network, self._forked = self._loaded(), False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        given = dict(self._arguments)
+        if given["stream"] is not None:
+            raise _not_picklable("a stream, which belongs to this process")
+        try:
+            pickle.dumps(given["progress"])
+        except Exception as reason:
+            raise _not_picklable(f"a progress callback that cannot be ({reason})") from reason
+        if given["model"] is not None and os.path.exists(given["model"]):
+            given["model"] = os.path.abspath(given["model"])
+        return _of_arguments, (type(self), given)
+
+    def __copy__(self) -> Registrar:
+        return type(self)(**self._arguments)
+
+    def __deepcopy__(self, _: object) -> Registrar:
+        return type(self)(**self._arguments)
 
     def register(
         self,
@@ -128,35 +196,59 @@ class Registrar:
                 a rigid transform looks around its centre; without a mask, around the centre of the scan.
             moving_mask: The same for the moving scan. With both, such a model starts with their centres on
                 each other.
-            deadline_ms: Time for the native stages, from their start, in ms. When it has passed the
-                best that is finished is returned, marked ``degraded``. None: as long as it takes.
+            deadline_ms: Time for the whole call, reading and checking included, in ms. The best that is
+                finished by then is returned, marked ``degraded``; figures of quality for which there was no
+                time are None, and an inverse is then computed when it is first used. Reading, checking and
+                sampling the moving scan once are always done, whatever they take. None: as long as it takes.
 
         Raises:
             InputError: A file, an array or a mask cannot be used.
             GeometryError: An affine is singular, or the fields of view do not overlap.
             IntensityError: A scan is constant or has voxels that are no numbers.
+            OutOfMemory: The memory of this process does not suffice; the scans can be smaller.
             Cancelled: ``progress`` returned True.
         """
-        _check_deadline(deadline_ms)
+        deadline = Deadline(deadline_ms, self._clock)
+        self._set_up_after_fork()
+        try:
+            return self._register(fixed, moving, fixed_mask, moving_mask, deadline)
+        except OutOfMemory:
+            raise
+        except MemoryError as error:
+            raise OutOfMemory() from error
+
+    def _register(
+        self,
+        fixed: ScanLike,
+        moving: ScanLike,
+        fixed_mask: ScanLike | None,
+        moving_mask: ScanLike | None,
+        deadline: Deadline,
+    ) -> Registration:
         from .io import as_volume
 
         seconds: dict[str, float] = {}
         with _Lap(seconds, "read"):
-            scans = [as_volume(scan) for scan in (fixed, moving)]
-            masks = [None if mask is None else as_volume(mask) for mask in (fixed_mask, moving_mask)]
+            scans = [as_volume(scan, name) for scan, name in ((fixed, "fixed"), (moving, "moving"))]
+            masks = [
+                None if mask is None else as_volume(mask, name)
+                for mask, name in ((fixed_mask, "fixed_mask"), (moving_mask, "moving_mask"))
+            ]
+            if self._device is None:
+                memory.check_room(scans[0].grid.shape, scans[1].grid.shape, self._deform)
         with _Lap(seconds, "check"):
             pair = check_pair(scans[0], scans[1], masks[0], masks[1], same_space=self._same_space)
         warnings, engine = pair.warnings, None
         if self._network is not None:
             warnings += _fitness(self._network, pair.fixed.grid, pair.moving.grid)
             if self._rigid:
-                return self._register_rigidly(pair, deadline_ms, seconds, warnings)
+                return self._register_rigidly(pair, deadline, seconds, warnings)
             engine = self._network.described(pair.fixed.grid)
         found = self._native(
             (pair.fixed.grid, pair.moving.grid),
             (pair.fixed.as_float32(), pair.moving.as_float32()),
             (pair.fixed_mask, pair.moving_mask),
-            deadline_ms,
+            deadline,
             engine,
         )
         return self._wrap(pair, found, seconds, warnings)
@@ -164,16 +256,18 @@ class Registrar:
     def _register_rigidly(
         self,
         pair: CheckedPair,
-        deadline_ms: float | None,
+        deadline: Deadline,
         seconds: dict[str, float],
         warnings: tuple[str, ...],
     ) -> Registration:
         from .rigid_registration import Request, register_rigidly
 
         assert self._network is not None
-        request = Request(pair, self._same_space, self._refine, deadline_ms, self._progress)
+        request = Request(pair, self._same_space, self._refine, deadline, self._progress)
         found = register_rigidly(self._network, request, self._native)
-        return dataclasses.replace(found, seconds={**seconds, **found.seconds}, warnings=warnings)
+        return dataclasses.replace(
+            found, seconds={**seconds, **found.seconds}, warnings=(*warnings, *found.warnings)
+        )
 
     def register_on_device(
         self,
@@ -213,7 +307,8 @@ class Registrar:
                 "MMREG_E_DEVICE_ARRAY",
                 "A model that gives a rigid transform takes scans of the host. Use register.",
             )
-        _check_deadline(deadline_ms)
+        deadline = Deadline(deadline_ms, self._clock)
+        self._set_up_after_fork()
         seconds: dict[str, float] = {}
         with device.alone, _Lap(seconds, "check"):
             pair = (
@@ -226,9 +321,7 @@ class Registrar:
         if self._network is not None:
             warnings += _fitness(self._network, *grids)
             engine = self._network.described(grids[0])
-        found = self._native(
-            grids, (pair[0].image, pair[1].image), (None, None), deadline_ms, engine, stay=True
-        )
+        found = self._native(grids, (pair[0].image, pair[1].image), (None, None), deadline, engine, stay=True)
         return finished(found, *grids, device.queue, seconds, warnings, self._align)
 
     def plan(self, fixed: Grid, moving: Grid, alignment: Float64 | None = None) -> Plan:
@@ -252,8 +345,10 @@ class Registrar:
         from .plan import Plan
         from .transform import Affine
 
+        arguments.a("Grid")(fixed, "fixed"), arguments.a("Grid")(moving, "moving")
+        self._set_up_after_fork()
         network, warnings = self._field_network(fixed, moving)
-        matrix = None if alignment is None else Affine(np.asarray(alignment, np.float64)).matrix
+        matrix = None if alignment is None else Affine(alignment).matrix
         key = fixed, moving, None if matrix is None else matrix.tobytes()
         with self._planning:
             if key not in self._plans:
@@ -290,7 +385,7 @@ class Registrar:
         grids: tuple[Grid, Grid],
         scans: tuple[Any, Any],
         masks: tuple[Array | None, Array | None],
-        deadline_ms: float | None,
+        deadline: Deadline,
         engine: dict[str, Any] | None,
         stay: bool = False,
         align: str | None = None,
@@ -306,7 +401,7 @@ class Registrar:
         progress, device = self._progress, self._device
         if device is not None:
             device.check_room(grids[0].shape, grids[1].shape, engine)
-        with contextlib.nullcontext() if device is None else device.alone:
+        with contextlib.nullcontext() if device is None else device.alone, self._told_of_memory(grids):
             found: dict[str, Any] = _native.register(
                 scans[0],
                 np.ascontiguousarray(grids[0].affine),
@@ -316,7 +411,7 @@ class Registrar:
                 _bytes(masks[1]),
                 self._align if align is None else align,
                 self._deform if deform is None else deform,
-                0.0 if deadline_ms is None else deadline_ms / 1e3,
+                deadline.native_s(),
                 None if progress is None else lambda stage, share: bool(progress(stage, share)),
                 self._threads,
                 network=engine,
@@ -324,12 +419,20 @@ class Registrar:
                 device=None if device is None else device.queue,
                 stay=stay,
                 start=start,
+                now=deadline.clock,
             )
         if found["cancelled"]:
             raise Cancelled("MMREG_E_CANCELLED", "The registration was cancelled by the progress callback.")
         if self._network is not None:
             found["settings"]["network"] = self._network.about()
         return found
+
+    @contextlib.contextmanager
+    def _told_of_memory(self, grids: tuple[Grid, Grid]) -> Iterator[None]:
+        try:
+            yield
+        except MemoryError as error:
+            raise memory.shortage(grids[0].shape, grids[1].shape, self._deform) from error
 
     def _wrap(
         self,
@@ -338,13 +441,23 @@ class Registrar:
         seconds: dict[str, float],
         warnings: tuple[str, ...],
     ) -> Registration:
-        grid, deformation = pair.fixed.grid, found["deformation_mm"]
+        grid, u = pair.fixed.grid, found["deformation_mm"]
+        deformation = None if u is None else DisplacementField(u, grid)
         return Registration(
             warped=Volume(found["warped"], grid, pair.fixed.source),
             transform=DisplacementField(found["displacement_mm"], grid),
-            inverse=DisplacementField(found["inverse_mm"], pair.moving.grid),
-            deformation=None if deformation is None else DisplacementField(deformation, grid),
-            **told(found, seconds, warnings, self._align),
+            inverse=inverse_of(found, deformation, pair.moving.grid),
+            deformation=deformation,
+            **told(found, seconds, (*warnings, *self._missing_threads(found)), self._align),
+        )
+
+    def _missing_threads(self, found: dict[str, Any]) -> tuple[str, ...]:
+        wanted = self._threads or len(os.sched_getaffinity(0))
+        if found["threads"] is None or found["threads"] >= wanted:
+            return ()
+        return (
+            f"{found['threads']} of {wanted} threads were used: the system gives no more (limits of "
+            "processes, of address space or of the container)",
         )
 
 
@@ -359,19 +472,6 @@ class _Lap:
         self._seconds[self._stage] = time.perf_counter() - self._start
 
 
-def _load(
-    model: str | os.PathLike[str],
-    device: str,
-    backend: str | None,
-    precision: str,
-    threads: int,
-    queue: Any,
-) -> Network:
-    from .network import Network
-
-    return Network(model, device=device, backend=backend, precision=precision, threads=threads, queue=queue)
-
-
 def _fitness(network: Network, fixed: Grid, moving: Grid) -> tuple[str, ...]:
     """Warnings about scans at the edge of what the network was made for; beyond it they are refused."""
     from .bundle import check_intended_use
@@ -383,16 +483,32 @@ def _fitness(network: Network, fixed: Grid, moving: Grid) -> tuple[str, ...]:
     return tuple(message for level, message in found if level == "warn")
 
 
-def _check_deadline(deadline_ms: float | None) -> None:
-    if deadline_ms is not None and not deadline_ms > 0:
-        raise InputError("MMREG_E_DEADLINE", f"deadline_ms must be positive or None; got {deadline_ms!r}.")
-
-
-def _check_choice(align: str, threads: int | None) -> None:
-    if align not in ("none", "rigid", "affine"):
+def _check_options(align: Any, deform: Any, same_space: Any, refine: Any, progress: Any) -> None:
+    if not isinstance(align, str) or align not in ("none", "rigid", "affine"):
         raise InputError("MMREG_E_ALIGN", f"align must be 'none', 'rigid' or 'affine'; got {align!r}.")
-    if threads is not None and (not isinstance(threads, int) or not 1 <= threads <= 1024):
-        raise InputError("MMREG_E_THREADS", f"threads must be None or from 1 to 1024; got {threads!r}.")
+    arguments.flag(deform, "deform")
+    arguments.flag(same_space, "same_space")
+    arguments.or_none(arguments.flag)(refine, "refine")
+    if progress is not None and not callable(progress):
+        raise arguments.refused("progress", "a function of a stage and its share", progress)
+
+
+def _threads(threads: Any) -> int | None:
+    if threads is None:
+        return None
+    return arguments.whole(threads, "threads", 1, MOST_THREADS, "MMREG_E_THREADS")
+
+
+def _not_picklable(what: str) -> InputError:
+    return InputError(
+        "MMREG_E_PICKLE",
+        f"A Registrar can be pickled by its arguments; this one was given {what}. Make one without it in the "
+        "other process.",
+    )
+
+
+def _of_arguments(kind: type[Registrar], given: dict[str, Any]) -> Registrar:
+    return kind(**given)
 
 
 def _bytes(mask: Array | None) -> Array | None:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .transform import Affine, Rigid
+from .transform import Affine, Composite, DisplacementField, Rigid, Transform
 
 if TYPE_CHECKING:
-    from .geometry import Volume
-    from .transform import DisplacementField
+    from collections.abc import Callable
+
+    from .geometry import Float32, Grid, Volume
 
 
 @dataclass(frozen=True)
@@ -23,23 +24,24 @@ class Quality:
     the voxels of the transform whose Jacobian determinant is not positive, for the worst of central and
     all eight one-sided differences; ``min_jacobian`` is the least of them. ``inverse_consistency_*_mm``
     is how far a fixed point lands from itself after the transform and then its inverse.
-    ``displacement_*_mm`` is the length of the deformation, without the affine part.
+    ``displacement_*_mm`` is the length of the deformation, without the affine part. None: the deadline
+    left no time to measure it.
     """
 
-    similarity_before: float
-    similarity_after: float
-    mind_before: float
-    mind_after: float
-    folded_voxels: int
-    inverse_folded_voxels: int
-    min_jacobian: float
-    inverse_consistency_mean_mm: float
-    inverse_consistency_p95_mm: float
-    inverse_consistency_max_mm: float
-    displacement_p50_mm: float
-    displacement_p95_mm: float
-    displacement_max_mm: float
-    overlap_fraction: float
+    similarity_before: float | None
+    similarity_after: float | None
+    mind_before: float | None
+    mind_after: float | None
+    folded_voxels: int | None
+    inverse_folded_voxels: int | None
+    min_jacobian: float | None
+    inverse_consistency_mean_mm: float | None
+    inverse_consistency_p95_mm: float | None
+    inverse_consistency_max_mm: float | None
+    displacement_p50_mm: float | None
+    displacement_p95_mm: float | None
+    displacement_max_mm: float | None
+    overlap_fraction: float | None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -65,6 +67,9 @@ def told(
         warnings: So far.
         align: The linear part that was looked for.
     """
+    left_out = [name for name, figure in found["quality"].items() if figure is None]
+    if left_out:
+        warnings = (*warnings, f"the deadline left no time to measure {', '.join(left_out)}")
     return {
         "rigid": None if align == "none" else Rigid(found["rigid"]),
         "affine": Affine(found["affine"]) if align == "affine" else None,
@@ -86,7 +91,8 @@ class Registration(Outcome):
     mm. ``inverse``: on the moving grid, moving points to fixed points, mm. ``rigid``, ``affine``,
     ``deformation``: its parts, None where not wanted or not reached; ``affine(p + deformation(p))`` is
     ``transform(p)``. ``seconds``: wall time of each stage. ``degraded``: the deadline cut a stage
-    short; ``finished`` is the last that was completed.
+    short; ``finished`` is the last that was completed. Where the deadline left no time for the inverse, it is
+    computed when it is first used.
     """
 
     warped: Volume
@@ -95,3 +101,48 @@ class Registration(Outcome):
     rigid: Rigid | None
     affine: Affine | None
     deformation: DisplacementField | None
+
+
+class LateField(DisplacementField):
+    """A field that is computed when its displacement is first asked for.
+
+    Args:
+        grid: Where its voxels lie.
+        make: The field, on that grid.
+    """
+
+    def __init__(self, grid: Grid, make: Callable[[], DisplacementField]) -> None:
+        object.__setattr__(self, "grid", grid)
+        object.__setattr__(self, "_make", make)
+
+    def __getattr__(self, name: str) -> Float32:
+        if name != "displacement":
+            raise AttributeError(name)
+        u: Float32 = object.__getattribute__(self, "_make")().displacement
+        object.__setattr__(self, "displacement", u)
+        return u
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DisplacementField, (self.displacement, self.grid)
+
+
+def inverse_of(
+    found: Mapping[str, Any], deformation: DisplacementField | None, moving: Grid
+) -> DisplacementField:
+    """The inverse that the native pipeline found; else one that is computed when it is wanted.
+
+    Args:
+        found: By the pipeline: ``affine(p + deformation(p))`` is the moving point.
+        deformation: The same as a field.
+        moving: The grid of the moving scan.
+    """
+    if found["inverse_mm"] is not None:
+        return DisplacementField(found["inverse_mm"], moving)
+
+    def make() -> DisplacementField:
+        back: Transform = Affine(found["affine"]).inverse()
+        if deformation is not None:
+            back = Composite((back, deformation.inverse()))
+        return back.to_field(moving)
+
+    return LateField(moving, make)

@@ -17,11 +17,12 @@ from . import pose
 from .errors import Cancelled
 from .geometry import Grid, Volume
 from .preprocess import normalise
-from .registration import Quality, Registration
-from .transform import Rigid
+from .registration import Registration, inverse_of, told
+from .transform import DisplacementField, Rigid
 
 if TYPE_CHECKING:
     from .checks import CheckedPair, Mask
+    from .deadline import Deadline
     from .geometry import Float64
     from .network import Network
 
@@ -38,15 +39,21 @@ class Request:
     pair: CheckedPair
     same_space: bool
     refine: bool
-    deadline_ms: float | None
+    deadline: Deadline
     progress: Callable[[str, float], bool | None] | None
 
 
 class Clock:
-    """Asks, between steps, whether time is up or nobody wants the result any more."""
+    """Asks, between steps, whether time is up or nobody wants the result any more.
+
+    Attributes:
+        kept_s: What must still be done at the end takes about this long.
+        step_s: So does the next step.
+    """
 
     def __init__(self, request: Request) -> None:
-        self._start, self._request = time.perf_counter(), request
+        self._request = request
+        self.kept_s = self.step_s = 0.0
 
     def up(self, stage: str, share: float) -> bool:
         """Raises:
@@ -55,12 +62,11 @@ class Clock:
         progress = self._request.progress
         if progress is not None and progress(stage, share):
             raise Cancelled("MMREG_E_CANCELLED", "The registration was cancelled by the progress callback.")
-        return self.left_ms() <= 0
+        return self._request.deadline.left_s() <= self.kept_s + self.step_s
 
-    def left_ms(self) -> float:
-        """Until the deadline."""
-        wanted = self._request.deadline_ms
-        return float("inf") if wanted is None else wanted - 1e3 * (time.perf_counter() - self._start)
+    def remaining(self) -> Deadline:
+        """For a step that looks at the time by itself."""
+        return self._request.deadline.earlier(self.kept_s)
 
 
 def register_rigidly(network: Network, request: Request, native: Native) -> Registration:
@@ -78,6 +84,9 @@ def register_rigidly(network: Network, request: Request, native: Native) -> Regi
     clock, pair = Clock(request), request.pair
     began = time.perf_counter()
     stages = Stages(network, pair, start_of(pair, request.same_space))
+    clock.kept_s = (
+        time.perf_counter() - began
+    )  # both scans were gone through there, as they will be at the end
     finished = stages.run(clock)
     seconds = {"network": time.perf_counter() - began}
     complete, matrix, refinement = finished == len(network.manifest.stages), stages.matrix, "not wanted"
@@ -87,13 +96,13 @@ def register_rigidly(network: Network, request: Request, native: Native) -> Regi
         seconds["align"] = time.perf_counter() - began
     clock.up("finish", 0.0)
     began = time.perf_counter()
-    made = _finished(native, pair, matrix)
+    made = _finished(native, pair, matrix, request.deadline)
     facts = {"stages_run": finished, "refinement": refinement, "window_centre_mm": stages.grid.center_mm}
     last = "align" if refinement == "accepted" else "network" if finished else ""
     return replace(
         made,
         seconds={**seconds, "finish": time.perf_counter() - began},
-        degraded=not complete,
+        degraded=made.degraded or not complete,
         finished=last,
         settings={**made.settings, "rigid": facts},
     )
@@ -125,9 +134,12 @@ class Stages:
         for stage in range(count):
             if clock.up("network", stage / count):
                 return stage
+            began = time.perf_counter()
             moving = Rigid(self.matrix).warp(self._moving, self.grid).data
             images = pose.scaled_jointly(self._fixed, moving)
             self.matrix = pose.updated(self.matrix, self._network.motion(stage, *images), self.grid)
+            clock.step_s = time.perf_counter() - began
+        clock.step_s = 0.0
         return count
 
 
@@ -155,14 +167,13 @@ def _refined(
     """Whether there was time, the transform, and what became of the solver's rigid stage."""
     if clock.up("align", 0.0):
         return False, matrix, "no time"
-    left_ms = clock.left_ms()
     fixed, moving = pair.fixed, pair.moving
     placed = Grid(moving.grid.shape, np.linalg.inv(matrix) @ moving.grid.affine)
     found = native(
-        (fixed.grid, placed), *_arrays(pair), None if np.isinf(left_ms) else left_ms, None,
+        (fixed.grid, placed), *_arrays(pair), clock.remaining(), None,
         align="rigid", deform=False,
     )  # fmt: skip
-    if found["degraded"]:
+    if found["finished"] != "align":
         return False, matrix, "no time"
     better = matrix @ found["rigid"]
     apart = pose.moved(better, window.corners_mm) - pose.moved(matrix, window.corners_mm)
@@ -178,21 +189,14 @@ def _arrays(pair: CheckedPair) -> tuple[Any, Any]:
     return scans, (pair.fixed_mask, pair.moving_mask)
 
 
-def _finished(native: Native, pair: CheckedPair, matrix: Float64) -> Registration:
+def _finished(native: Native, pair: CheckedPair, matrix: Float64, deadline: Deadline) -> Registration:
     """The fields, the warped scan and the figures of a rigid transform."""
-    grids = pair.fixed.grid, pair.moving.grid
-    found = native(grids, *_arrays(pair), None, None, align="none", deform=False, start=matrix)
-    transform, grid = Rigid(matrix), pair.fixed.grid
+    fixed, moving = pair.fixed.grid, pair.moving.grid
+    found = native((fixed, moving), *_arrays(pair), deadline, None, align="none", deform=False, start=matrix)
     return Registration(
-        warped=Volume(found["warped"], grid, pair.fixed.source),
-        transform=transform.to_field(grid),
-        inverse=transform.inverse().to_field(pair.moving.grid),
-        rigid=transform,
-        affine=None,
+        warped=Volume(found["warped"], fixed, pair.fixed.source),
+        transform=DisplacementField(found["displacement_mm"], fixed),
+        inverse=inverse_of(found, None, pair.moving.grid),
         deformation=None,
-        seconds={},
-        quality=Quality(**found["quality"]),
-        degraded=False,
-        finished="",
-        settings=found["settings"],
+        **{**told(found, {}, (), "none"), "rigid": Rigid(matrix)},
     )

@@ -8,13 +8,14 @@ A transform maps points of the fixed scan to points of the moving scan, in RAS+ 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import fields
-from .errors import TransformError
+from . import arguments, fields
+from .errors import InputError, TransformError
 from .geometry import Grid, Volume, as_points
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from .fields import Interpolation
     from .geometry import Float32, Float64
 
+_VOLUME, _GRID, _FIELD = arguments.a("Volume"), arguments.a("Grid"), arguments.a("DisplacementField")
+_TARGET = arguments.or_none(arguments.a("Grid", "Volume"))
+_INTERPOLATION = arguments.one_of("linear", "nearest", "cubic")
 MAX_DISPLACEMENT_MM = 1e5  # far beyond any scanner: such a field is in another unit or not a field
 ORTHOGONAL = 1e-4  # largest entry of R^T R - I that a rotation read from text of 5 digits may have
 MAX_INVERSE_ERROR_VOX = 0.5  # an inverse that misses by more, anywhere, is none
@@ -49,15 +53,18 @@ class Transform(ABC):
         """The grid that the transform itself is defined on, if it has one."""
         return None
 
+    @arguments.checked(following=arguments.a("Transform"))
     def then(self, following: Transform) -> Transform:
         """``p -> following(self(p))``: this one first."""
         return Composite((self, following))
 
+    @arguments.checked(grid=_GRID)
     def to_field(self, grid: Grid) -> DisplacementField:
         """The displacement ``u(p) = self(p) - p`` at every voxel of ``grid``."""
         zero = np.zeros((3, *grid.shape), np.float32)
         return self.after(DisplacementField(zero, grid))
 
+    @arguments.checked(volume=_VOLUME, grid=_TARGET, interpolation=_INTERPOLATION)
     def warp(
         self, volume: Volume, grid: Grid | Volume | None = None, interpolation: Interpolation = "linear"
     ) -> Volume:
@@ -75,6 +82,7 @@ class Transform(ABC):
         target, source = self._target(volume, grid)
         return Volume(self._pull(volume, target, interpolation), target, source)
 
+    @arguments.checked(volume=_VOLUME, grid=_TARGET)
     def warp_labels(self, volume: Volume, grid: Grid | Volume | None = None) -> Volume:
         """The moving label map on a grid of the fixed scan: nearest label, dtype kept, 0 outside.
 
@@ -85,11 +93,13 @@ class Transform(ABC):
         u_vox = fields.to_voxels(self.to_field(target).displacement, target, volume.grid)
         return Volume(fields.warp_labels(volume.as_labels(), u_vox).astype(volume.data.dtype), target, source)
 
+    @arguments.checked(grid=arguments.or_none(_GRID))
     def jacobian_determinant(self, grid: Grid | None = None) -> Volume:
         """``det(d self(p) / dp)`` on ``grid``, float32: local change of volume; 1 keeps it, <= 0 folds."""
         field = self.to_field(self._grid_or(grid))
         return Volume(fields.jacobian(field.displacement, field.grid), field.grid)
 
+    @arguments.checked(grid=arguments.or_none(_GRID))
     def folding(self, grid: Grid | None = None) -> Folding:
         """Where the transform folds on ``grid``, by each way of taking differences."""
         field = self.to_field(self._grid_or(grid))
@@ -128,7 +138,9 @@ class Affine(Transform):
     matrix: Float64
 
     def __post_init__(self) -> None:
-        matrix = np.array(self.matrix, np.float64)
+        matrix = _numbers(self.matrix, "The matrix of a transform", "MMREG_E_TRANSFORM_MATRIX").astype(
+            np.float64
+        )
         _check_matrix(matrix)
         matrix.flags.writeable = False
         object.__setattr__(self, "matrix", matrix)
@@ -140,12 +152,14 @@ class Affine(Transform):
     def inverse(self) -> Affine:
         return type(self)(np.asarray(np.linalg.inv(self.matrix), np.float64))
 
+    @arguments.checked(following=arguments.a("Transform"))
     def then(self, following: Transform) -> Transform:
         if not isinstance(following, Affine):
             return super().then(following)
         kind = Rigid if isinstance(self, Rigid) and isinstance(following, Rigid) else Affine
         return kind(following.matrix @ self.matrix)
 
+    @arguments.checked(field=_FIELD)
     def after(self, field: DisplacementField) -> DisplacementField:
         beyond: Float64 = (self.matrix - np.eye(4)) @ field.grid.affine
         u = fields.add_affine(field.displacement, self.matrix[:3, :3], beyond[:3])
@@ -193,7 +207,10 @@ class DisplacementField(Transform):
     grid: Grid
 
     def __post_init__(self) -> None:
-        u = np.ascontiguousarray(self.displacement, np.float32)
+        _GRID(self.grid, "The grid of a displacement")
+        found = _numbers(self.displacement, "A displacement", "MMREG_E_TRANSFORM_GRID")
+        with np.errstate(over="ignore"):  # what overflows is not finite, and refused as that
+            u = np.ascontiguousarray(found, np.float32)
         _check_displacement(u, self.grid)
         object.__setattr__(self, "displacement", u)
 
@@ -205,16 +222,19 @@ class DisplacementField(Transform):
         moved: Float64 = points + fields.sample_points(self.displacement, self.grid.map_points(points))
         return moved
 
+    @arguments.checked(grid=_GRID)
     def to_field(self, grid: Grid) -> DisplacementField:
         if grid == self.grid:
             return self
         index_map: Float64 = np.linalg.inv(self.grid.affine) @ grid.affine
         return DisplacementField(fields.resample_field(self.displacement, index_map[:3], grid.shape), grid)
 
+    @arguments.checked(field=_FIELD)
     def after(self, field: DisplacementField) -> DisplacementField:
         u_vox = fields.to_voxels(field.displacement, field.grid, self.grid)
         return DisplacementField(field.displacement + fields.sample(self.displacement, u_vox), field.grid)
 
+    @arguments.checked(grid=arguments.or_none(_GRID))
     def inverse(self, grid: Grid | None = None) -> DisplacementField:
         """The inverse as a displacement on ``grid``, by default on this field's own.
 
@@ -267,7 +287,7 @@ class Composite(Transform):
 
     def __post_init__(self) -> None:
         flat: list[Transform] = []
-        for part in self.parts:
+        for part in _each(self.parts):
             flat.extend(part.parts if isinstance(part, Composite) else (part,))
         if not flat:
             raise TransformError(
@@ -288,6 +308,7 @@ class Composite(Transform):
     def inverse(self) -> Composite:
         return Composite(tuple(part.inverse() for part in reversed(self.parts)))
 
+    @arguments.checked(grid=_GRID)
     def to_field(self, grid: Grid) -> DisplacementField:
         first, *others = self._steps()
         field = first.to_field(grid)
@@ -295,6 +316,7 @@ class Composite(Transform):
             field = part.after(field)
         return field
 
+    @arguments.checked(field=_FIELD)
     def after(self, field: DisplacementField) -> DisplacementField:
         for part in self._steps():
             field = part.after(field)
@@ -343,6 +365,19 @@ def is_rotation(linear: Float64) -> bool:
 def _departure(linear: Float64) -> float:
     """Return the largest entry of ``R^T R - I``, which is 0 for a rotation."""
     return float(np.abs(linear.T @ linear - np.eye(3)).max())
+
+
+def _numbers(given: npt.ArrayLike, name: str, code: str) -> npt.NDArray[Any]:
+    try:
+        return arguments.array(given, name, code)
+    except InputError as reason:
+        raise TransformError(reason.code, str(reason.args[0])) from reason
+
+
+def _each(parts: Any) -> Iterable[Transform]:
+    if not isinstance(parts, Iterable):
+        raise arguments.refused("The parts of a composite", "transforms, one after the other", parts)
+    return (arguments.a("Transform")(part, "Each part of a composite") for part in parts)
 
 
 def _check_matrix(matrix: Float64) -> None:

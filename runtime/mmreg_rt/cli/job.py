@@ -184,10 +184,15 @@ def _register(job: Job, case: report.Case, extras: _Extras, progress: Progress) 
         progress=progress,
     )
     reading = progress.running("read")
-    result = registrar.register(case.fixed, case.moving, **extras.masks, deadline_ms=job.deadline_ms)
+    result = registrar.register(case.fixed, case.moving, **extras.masks, deadline_ms=_left_ms(job, reading))
     seconds = {"read": 0.0, **result.seconds}  # reading is this program's part, and comes first
     seconds["read"] += reading
     return replace(result, seconds=seconds, warnings=type(result.warnings)([*result.warnings, *odd]))
+
+
+def _left_ms(job: Job, reading_s: float) -> float | None:
+    """The deadline counts from when the scans are read; to load a model is no part of it."""
+    return None if job.deadline_ms is None else max(job.deadline_ms - 1e3 * reading_s, 1e-6)
 
 
 def _write(
@@ -247,16 +252,21 @@ def _identity() -> Any:
     return np.eye(4)
 
 
+def _shown(figure: float | None, form: str = ".3f", unit: str = "") -> str:
+    return "not measured" if figure is None else f"{figure:{form}}{unit}"
+
+
 def tell(summary: dict[str, Any], folder: Path) -> list[str]:
     """The outcome in a few lines for people."""
-    quality = summary["quality"]
-    folds = f"{quality['folded_voxels']} forward, {quality['inverse_folded_voxels']} inverse"
+    q = summary["quality"]
+    folds = f"{_shown(q['folded_voxels'], 'd')} forward, {_shown(q['inverse_folded_voxels'], 'd')} inverse"
+    before, after = _shown(q["similarity_before"]), _shown(q["similarity_after"])
     lines = [
         f"Verdict: {summary['verdict']}" + (" (stopped at the deadline)" if summary["degraded"] else ""),
         f"  time                 {summary['seconds']['total']:.2f} s",
-        f"  mutual information   {quality['similarity_before']:.3f} -> {quality['similarity_after']:.3f}",
+        f"  mutual information   {before} -> {after}",
         f"  folded voxels        {folds}",
-        f"  inverse consistency  {quality['inverse_consistency_p95_mm']:.3f} mm (95 %)",
+        f"  inverse consistency  {_shown(q['inverse_consistency_p95_mm'], '.3f', ' mm (95 %)')}",
     ]
     if "mean_error_mm" in summary:
         lines.append(

@@ -11,14 +11,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import arguments
 from ..errors import InputError
 from ..geometry import Volume
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -54,6 +55,10 @@ _ADVICE = {
 }  # fmt: skip
 
 
+@arguments.checked(
+    frame=arguments.or_none(lambda value, name: arguments.whole(value, name, 0, 2**31)),
+    prefer=arguments.or_none(arguments.one_of("sform", "qform")),
+)
 def read(path: AnyPath, *, frame: int | None = None, prefer: Form | None = None) -> Volume:
     """The image in ``path``, as it lies in space.
 
@@ -73,6 +78,7 @@ def read(path: AnyPath, *, frame: int | None = None, prefer: Form | None = None)
     return nifti.read(_known(path, _NIFTI, "an image"), frame, prefer)
 
 
+@arguments.checked(volume=arguments.a("Volume"))
 def write(volume: Volume, path: AnyPath) -> None:
     """Write an image as ``.nii`` or ``.nii.gz``, in its own dtype, with the header it was read with.
 
@@ -103,6 +109,7 @@ def read_transform(path: AnyPath, *, prefer: Form | None = None) -> Transform:
     return itk.read_mat(known) if known.suffix.lower() == ".mat" else itk.read_tfm(known)
 
 
+@arguments.checked(transform=arguments.a("Transform"), planar=arguments.flag)
 def write_transform(transform: Transform, path: AnyPath, *, planar: bool = False) -> None:
     """Write a displacement field as ``.nii.gz`` (or ``.nii``), a rigid or affine transform as ``.tfm``.
 
@@ -125,9 +132,11 @@ def write_transform(transform: Transform, path: AnyPath, *, planar: bool = False
         itk.write_tfm(transform, known)
 
 
-def as_volume(image: AnyPath | Volume | tuple[npt.ArrayLike, npt.ArrayLike] | object) -> Volume:
+def as_volume(
+    image: AnyPath | Volume | tuple[npt.ArrayLike, npt.ArrayLike] | object, name: str = "An image"
+) -> Volume:
     """An image in any of the forms that one may have: a ``Volume``, a path, an image of nibabel, or an array
-    ``(D, H, W)`` or ``(H, W)`` with its affine (see ``geometry``).
+    ``(D, H, W)`` or ``(H, W)`` with its affine (see ``geometry``). ``name`` is that of the argument.
 
     Raises:
         InputError: It is none of these, or cannot be read.
@@ -136,7 +145,7 @@ def as_volume(image: AnyPath | Volume | tuple[npt.ArrayLike, npt.ArrayLike] | ob
 
     if isinstance(image, Volume):
         return image
-    if isinstance(image, (str, Path)) or hasattr(image, "__fspath__"):
+    if isinstance(image, (str, bytes)) or hasattr(image, "__fspath__"):
         return read(image)
     if hasattr(image, "dataobj") and hasattr(image, "affine"):
         return nifti.from_nibabel(image)
@@ -144,12 +153,12 @@ def as_volume(image: AnyPath | Volume | tuple[npt.ArrayLike, npt.ArrayLike] | ob
         return Volume.from_array(*image)
     raise InputError(
         "MMREG_E_IMAGE_KIND",
-        "An image is a path, a Volume, a nibabel image or a pair (array, affine); found "
-        f"{type(image).__name__}. "
-        "Give an array together with its affine.",
+        f"{name} must be a path, a Volume, a nibabel image or a pair (array, affine); found "
+        f"{type(image).__name__}. Give an array together with its affine.",
     )
 
 
+@arguments.checked(volume=arguments.a("Volume"))
 def is_planar(volume: Volume) -> bool:
     """Whether the image was read from a file of two dimensions, which ITK and ANTs open as 2-D."""
     from . import nifti
@@ -174,7 +183,7 @@ def write_points(points_mm: npt.ArrayLike, path: AnyPath) -> None:
 def _known(path: AnyPath, suffixes: tuple[str, ...], what: str) -> Path:
     from .foreign import refuse_dicom
 
-    known = Path(path)
+    known = arguments.path(path, f"The path of {what}", "MMREG_E_PATH")
     name = known.name.lower()
     if known.is_dir() or not name.endswith(suffixes):
         refuse_dicom(known)

@@ -11,7 +11,7 @@ from . import panels
 from .case import Case, TruthScore, versions
 from .facts import map_in_words, pair_facts, setting_facts
 from .markup import Html, join, tag
-from .quality import NOTE, Figure, figures, verdict
+from .quality import NOTE, Figure, figures, known, verdict
 from .summary import error_summary
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _rotation_degrees(matrix: np.ndarray[tuple[int, ...], np.dtype[np.float64]])
 
 
 def _tiles(case: Case, result: Registration) -> Html:
-    q = result.quality
+    q = known(result.quality)
     shown = [
         (f"{sum(result.seconds.values()):.1f} s", "total time"),
         (f"{q.similarity_before:.2f} → {q.similarity_after:.2f}", "mutual information"),
@@ -160,6 +160,7 @@ def _tiles(case: Case, result: Registration) -> Html:
         (f"{q.inverse_consistency_p95_mm:.2f} mm", "inverse consistency p95"),
         (f"{q.displacement_p95_mm:.1f} mm", "deformation p95"),
     ]
+    shown = [(value, name) for value, name in shown if "nan" not in value]  # there was no time to measure it
     if case.truth is not None:
         truth = f"{case.truth.start_error_mm:.1f} → {case.truth.mean_error_mm:.2f} mm"
         shown.insert(0, (truth, "mean error to the truth"))

@@ -236,7 +236,7 @@ def _displacement_column(look: Look, result: Registration) -> Column:
 
 def _consistency_column(look: Look, result: Registration) -> Column:
     forward, back = result.transform, result.inverse
-    top = max(0.5, _nice(result.quality.inverse_consistency_p95_mm))
+    top = max(0.5, _nice(result.quality.inverse_consistency_p95_mm or 0.0))
 
     def error(plane: Plane) -> Array:
         there = sample_vectors(forward.displacement, forward.grid, plane.points)

@@ -7,13 +7,13 @@ deserves a look, not that it is right: no figure without a ground truth can say 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..registration import Registration
+    from ..registration import Quality, Registration
 
 PASS, REVIEW, FAIL, NOTE = "pass", "review", "fail", "note"
 ORDER = (NOTE, PASS, REVIEW, FAIL)
@@ -39,13 +39,24 @@ def verdict(figures: list[Figure]) -> str:
 
 def figures(result: Registration) -> list[Figure]:
     """All figures of a result, in the order in which to read them."""
-    return [
+    found = [
         *_content(result),
         *_smoothness(result),
         *_consistency(result),
         *_motion(result),
         *_course(result),
     ]
+    return [_unmeasured(figure) if "nan" in figure.value else figure for figure in found]
+
+
+def known(quality: Quality) -> Any:
+    """The same figures, NaN where there was no time to measure one."""
+    missing = {name: math.nan for name, value in vars(quality).items() if value is None}
+    return replace(quality, **missing)  # type: ignore[arg-type]
+
+
+def _unmeasured(figure: Figure) -> Figure:
+    return replace(figure, value="not measured", state=NOTE, rule="the deadline left no time")
 
 
 def _grade(value: float, good: Callable[[float], bool], bearable: Callable[[float], bool]) -> str:
@@ -55,7 +66,7 @@ def _grade(value: float, good: Callable[[float], bool], bearable: Callable[[floa
 
 
 def _content(result: Registration) -> list[Figure]:
-    q = result.quality
+    q = known(result.quality)
     gain = q.similarity_after - q.similarity_before
     mind = q.mind_before - q.mind_after
     return [
@@ -87,7 +98,7 @@ def _content(result: Registration) -> list[Figure]:
 
 
 def _smoothness(result: Registration) -> list[Figure]:
-    q = result.quality
+    q = known(result.quality)
     folds = [
         Figure(
             key,
@@ -114,7 +125,7 @@ def _smoothness(result: Registration) -> list[Figure]:
 
 
 def _consistency(result: Registration) -> list[Figure]:
-    q = result.quality
+    q = known(result.quality)
     voxel = max(result.transform.grid.spacing_mm[3 - result.transform.grid.dims :])
     good, bearable = 0.5 * voxel, 2 * voxel
     return [
@@ -131,7 +142,7 @@ def _consistency(result: Registration) -> list[Figure]:
 
 
 def _motion(result: Registration) -> list[Figure]:
-    q = result.quality
+    q = known(result.quality)
     return [
         Figure(
             "displacement",
