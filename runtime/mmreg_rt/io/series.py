@@ -9,6 +9,7 @@ import numpy as np
 
 from ..geometry import Volume
 from . import files, nifti
+from .gunzip import Gunzip
 from .header import header_bytes, parse
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def frames_in(path: Path) -> int:
 def first_bytes(path: Path) -> bytes:
     """The header of the file and the four bytes after it, as far as they are there."""
     with files.opened(path) as stream:
-        source: files.ByteStream = files.Gunzip(stream, path) if path.name.lower().endswith(".gz") else stream
+        source: files.ByteStream = Gunzip(stream, path) if path.name.lower().endswith(".gz") else stream
         raw = source.read(4)
         version, _ = header_bytes(raw, path)
         return raw + source.read({1: 348, 2: 540}[version])
