@@ -30,16 +30,17 @@ TableMemory<float> inverted(const Operations& operations, Queue& queue, const fl
 }  // namespace
 
 void render(const Operations& operations, Queue& queue, const Frames& frames, const Scan& fixed, const Scan& moving,
-            const float* u, float* displacement_mm, float* sample, float* warped, std::uint8_t* valid) {
+            const float* u, const Outside& outside, float* displacement_mm, float* sample, float* warped,
+            std::uint8_t* valid) {
   const Extent n = fixed.extent;
   const AffineMap to_moving = frames.to_moving(), to_moving_mm = compose(frames.affine, frames.fixed_mm);
   add(operations, queue, u, n, change(to_moving_mm, to_moving_mm, frames.fixed_mm), displacement_mm);
   add(operations, queue, u, n, change(to_moving, to_moving, AffineMap()), sample);
-  operations.warp(queue, moving.data, 1, moving.extent, sample, n, Interpolation::linear, Border::zero, warped, valid);
+  operations.warp(queue, moving.data, 1, moving.extent, sample, n, Interpolation::linear, outside, warped, valid);
 }
 
 void finish(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const float* u,
-            PipelineResult& r) {
+            std::optional<float> outside, PipelineResult& r) {
   const Extent n = fixed.extent, m = moving.extent;
   const Frames frames(fixed, moving, r.affine);
   const AffineMap to_fixed = invert(frames.to_moving());
@@ -48,7 +49,8 @@ void finish(const Operations& operations, Queue& queue, const Scan& fixed, const
   r.warped = TableMemory<float>(operations, queue, count);
   r.valid = TableMemory<std::uint8_t>(operations, queue, count);
   const TableMemory<float> sample = field(operations, queue, n);
-  render(operations, queue, frames, fixed, moving, u, r.displacement_mm.data(), sample.data(), r.warped.data(),
+  const Outside lowest(float(operations.summary(queue, moving.data, voxels(m)).smallest));
+  render(operations, queue, frames, fixed, moving, u, lowest, r.displacement_mm.data(), sample.data(), r.warped.data(),
          r.valid.data());
 
   // The inverse in moving voxels, which is where its folds are looked for.
@@ -61,6 +63,9 @@ void finish(const Operations& operations, Queue& queue, const Scan& fixed, const
   if (r.deformation_mm.data())
     add(operations, queue, u, n, change(frames.fixed_mm, nothing(), nothing()), r.deformation_mm.data());
   measure(operations, queue, fixed, moving, {frames, u, sample.data(), back.data()}, r);
+  if (outside)
+    operations.warp(queue, moving.data, 1, m, sample.data(), n, Interpolation::linear, Outside(*outside),
+                    r.warped.data(), nullptr);
 }
 
 }  // namespace mmreg

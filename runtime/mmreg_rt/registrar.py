@@ -20,7 +20,7 @@ import numpy as np
 from .checks import CheckedPair, check_pair
 from .device import Device
 from .errors import Cancelled, InputError
-from .geometry import Volume
+from .geometry import Volume, checked_outside
 from .registration import Registration, told
 from .transform import DisplacementField
 
@@ -116,6 +116,7 @@ class Registrar:
         fixed_mask: ScanLike | None = None,
         moving_mask: ScanLike | None = None,
         deadline_ms: float | None = None,
+        outside: float | None = None,
     ) -> Registration:
         """Find the transform that brings ``moving`` onto ``fixed``: ``warped(p) = moving(p + u(p))``.
 
@@ -130,14 +131,18 @@ class Registrar:
                 each other.
             deadline_ms: Time for the native stages, from their start, in ms. When it has passed the
                 best that is finished is returned, marked ``degraded``. None: as long as it takes.
+            outside: The value of ``warped`` where it would come from outside of the moving scan; NaN is one.
+                None is the lowest value of the moving scan, the air of a CT. The transform and the figures of
+                quality do not depend on it.
 
         Raises:
-            InputError: A file, an array or a mask cannot be used.
+            InputError: A file, an array or a mask cannot be used; ``outside`` is infinite or no number.
             GeometryError: An affine is singular, or the fields of view do not overlap.
             IntensityError: A scan is constant or has voxels that are no numbers.
             Cancelled: ``progress`` returned True.
         """
         _check_deadline(deadline_ms)
+        outside = checked_outside(outside)
         from .io import as_volume
 
         seconds: dict[str, float] = {}
@@ -150,7 +155,7 @@ class Registrar:
         if self._network is not None:
             warnings += _fitness(self._network, pair.fixed.grid, pair.moving.grid)
             if self._rigid:
-                return self._register_rigidly(pair, deadline_ms, seconds, warnings)
+                return self._register_rigidly(pair, deadline_ms, outside, seconds, warnings)
             engine = self._network.described(pair.fixed.grid)
         found = self._native(
             (pair.fixed.grid, pair.moving.grid),
@@ -158,6 +163,7 @@ class Registrar:
             (pair.fixed_mask, pair.moving_mask),
             deadline_ms,
             engine,
+            outside=outside,
         )
         return self._wrap(pair, found, seconds, warnings)
 
@@ -165,13 +171,14 @@ class Registrar:
         self,
         pair: CheckedPair,
         deadline_ms: float | None,
+        outside: float | None,
         seconds: dict[str, float],
         warnings: tuple[str, ...],
     ) -> Registration:
         from .rigid_registration import Request, register_rigidly
 
         assert self._network is not None
-        request = Request(pair, self._same_space, self._refine, deadline_ms, self._progress)
+        request = Request(pair, self._same_space, self._refine, deadline_ms, self._progress, outside)
         found = register_rigidly(self._network, request, self._native)
         return dataclasses.replace(found, seconds={**seconds, **found.seconds}, warnings=warnings)
 
@@ -183,6 +190,7 @@ class Registrar:
         moving_affine: Array,
         *,
         deadline_ms: float | None = None,
+        outside: float | None = None,
     ) -> DeviceRegistration:
         """The same for scans in the memory of this registrar's device; what is found stays there.
 
@@ -193,6 +201,7 @@ class Registrar:
             moving: The same of the moving scan.
             moving_affine: The same of the moving scan.
             deadline_ms: As in ``register``.
+            outside: As in ``register``.
 
         Raises:
             InputError: An array is not as above; this registrar has no device.
@@ -214,6 +223,7 @@ class Registrar:
                 "A model that gives a rigid transform takes scans of the host. Use register.",
             )
         _check_deadline(deadline_ms)
+        outside = checked_outside(outside)
         seconds: dict[str, float] = {}
         with device.alone, _Lap(seconds, "check"):
             pair = (
@@ -227,11 +237,23 @@ class Registrar:
             warnings += _fitness(self._network, *grids)
             engine = self._network.described(grids[0])
         found = self._native(
-            grids, (pair[0].image, pair[1].image), (None, None), deadline_ms, engine, stay=True
+            grids,
+            (pair[0].image, pair[1].image),
+            (None, None),
+            deadline_ms,
+            engine,
+            stay=True,
+            outside=outside,
         )
         return finished(found, *grids, device.queue, seconds, warnings, self._align)
 
-    def plan(self, fixed: Grid, moving: Grid, alignment: Float64 | None = None) -> Plan:
+    def plan(
+        self,
+        fixed: Grid,
+        moving: Grid,
+        alignment: Float64 | None = None,
+        outside: float | None = None,
+    ) -> Plan:
         """The network's way alone, prepared for scans on two grids: for those who register every few ms.
 
         No alignment is looked for and nothing is refined, whatever this object was told; the figures of
@@ -242,6 +264,7 @@ class Registrar:
             moving: Grid of the moving scans.
             alignment: ``(4, 4)``, fixed mm to moving mm, that holds before the network; None trusts the
                 headers.
+            outside: As in ``register``; None is the lowest value of each moving scan.
 
         Raises:
             InputError: There is no model, it gives no field, or the grids are not what it was made for.
@@ -252,9 +275,10 @@ class Registrar:
         from .plan import Plan
         from .transform import Affine
 
+        outside = checked_outside(outside)
         network, warnings = self._field_network(fixed, moving)
         matrix = None if alignment is None else Affine(np.asarray(alignment, np.float64)).matrix
-        key = fixed, moving, None if matrix is None else matrix.tobytes()
+        key = fixed, moving, None if matrix is None else matrix.tobytes(), repr(outside)  # NaN is not NaN
         with self._planning:
             if key not in self._plans:
                 while len(self._plans) >= KEPT_PLANS:
@@ -263,7 +287,9 @@ class Registrar:
                 if device is not None:
                     device.check_room(fixed.shape, moving.shape, network.described(fixed))
                 queue, alone = (None, None) if device is None else (device.queue, device.alone)
-                self._plans[key] = Plan(network, fixed, moving, matrix, queue, alone, self._threads, warnings)
+                self._plans[key] = Plan(
+                    network, fixed, moving, matrix, queue, alone, self._threads, warnings, outside
+                )
             self._plans.move_to_end(key)
             return self._plans[key]
 
@@ -296,6 +322,7 @@ class Registrar:
         align: str | None = None,
         deform: bool | None = None,
         start: Float64 | None = None,
+        outside: float | None = None,
     ) -> dict[str, Any]:
         """The native pipeline; ``align`` and ``deform`` in place of what this object was told.
 
@@ -324,6 +351,7 @@ class Registrar:
                 device=None if device is None else device.queue,
                 stay=stay,
                 start=start,
+                outside=outside,
             )
         if found["cancelled"]:
             raise Cancelled("MMREG_E_CANCELLED", "The registration was cancelled by the progress callback.")

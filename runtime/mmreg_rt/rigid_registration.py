@@ -40,6 +40,7 @@ class Request:
     refine: bool
     deadline_ms: float | None
     progress: Callable[[str, float], bool | None] | None
+    outside: float | None
 
 
 class Clock:
@@ -87,7 +88,7 @@ def register_rigidly(network: Network, request: Request, native: Native) -> Regi
         seconds["align"] = time.perf_counter() - began
     clock.up("finish", 0.0)
     began = time.perf_counter()
-    made = _finished(native, pair, matrix)
+    made = _finished(native, pair, matrix, request.outside)
     facts = {"stages_run": finished, "refinement": refinement, "window_centre_mm": stages.grid.center_mm}
     last = "align" if refinement == "accepted" else "network" if finished else ""
     return replace(
@@ -117,7 +118,7 @@ class Stages:
         fixed, self._moving = (
             Volume(normalise(scan.as_float32(), spec), scan.grid) for scan in (pair.fixed, pair.moving)
         )
-        self._fixed = Rigid(np.eye(4)).warp(fixed, self.grid).data
+        self._fixed = Rigid(np.eye(4)).warp(fixed, self.grid, outside=0).data
 
     def run(self, clock: Clock) -> int:
         """All of them, or as many as there is time for; how many."""
@@ -125,7 +126,7 @@ class Stages:
         for stage in range(count):
             if clock.up("network", stage / count):
                 return stage
-            moving = Rigid(self.matrix).warp(self._moving, self.grid).data
+            moving = Rigid(self.matrix).warp(self._moving, self.grid, outside=0).data
             images = pose.scaled_jointly(self._fixed, moving)
             self.matrix = pose.updated(self.matrix, self._network.motion(stage, *images), self.grid)
         return count
@@ -178,10 +179,12 @@ def _arrays(pair: CheckedPair) -> tuple[Any, Any]:
     return scans, (pair.fixed_mask, pair.moving_mask)
 
 
-def _finished(native: Native, pair: CheckedPair, matrix: Float64) -> Registration:
+def _finished(native: Native, pair: CheckedPair, matrix: Float64, outside: float | None) -> Registration:
     """The fields, the warped scan and the figures of a rigid transform."""
     grids = pair.fixed.grid, pair.moving.grid
-    found = native(grids, *_arrays(pair), None, None, align="none", deform=False, start=matrix)
+    found = native(
+        grids, *_arrays(pair), None, None, align="none", deform=False, start=matrix, outside=outside
+    )
     transform, grid = Rigid(matrix), pair.fixed.grid
     return Registration(
         warped=Volume(found["warped"], grid, pair.fixed.source),

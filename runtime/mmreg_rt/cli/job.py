@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import io, report
 from .exits import DEADLINE, LOW_CONFIDENCE, OK, describe
 from .folder import complete
+from .outside import heard
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -40,11 +42,14 @@ class Job:
     moving_mask: Path | None = None
     deadline_ms: float | None = None
     threads: int | None = None
+    outside: float | None = None  # of the warped scan
 
     @property
     def options(self) -> dict[str, Any]:
         """What was asked for, without paths: they may name a patient."""
         given = asdict(self) | {"model": self.model and Path(self.model).name}
+        if self.outside is not None and isnan(self.outside):
+            given["outside"] = "nan"  # JSON has no such number
         return {
             k: v.name if isinstance(v, Path) else v for k, v in given.items() if k not in ("fixed", "moving")
         }
@@ -129,7 +134,9 @@ def _register(job: Job, case: report.Case, extras: _Extras, progress: Progress) 
         progress=progress,
     )
     reading = progress.running("read")
-    result = registrar.register(case.fixed, case.moving, **extras.masks, deadline_ms=job.deadline_ms)
+    result = registrar.register(
+        case.fixed, case.moving, **extras.masks, deadline_ms=job.deadline_ms, outside=job.outside
+    )
     seconds = {"read": 0.0, **result.seconds}  # reading is this program's part, and comes first
     seconds["read"] += reading
     return replace(result, seconds=seconds, warnings=type(result.warnings)([*result.warnings, *odd]))
@@ -150,10 +157,12 @@ def _write(
     io.write_transform(result.inverse, folder / "inverse.nii.gz", planar=flat)
     io.write_transform(result.affine or result.rigid or Rigid(_identity()), folder / "affine.tfm")
     progress("write", 0.8)
-    if extras.labels is not None:
-        io.write(result.transform.warp_labels(extras.labels, case.fixed), folder / "labels.nii.gz")
-    if extras.points is not None:
-        io.write_points(result.inverse.map_points(extras.points), folder / "points.csv")
+    with heard() as outside:
+        if extras.labels is not None:
+            io.write(result.transform.warp_labels(extras.labels, case.fixed), folder / "labels.nii.gz")
+        if extras.points is not None:
+            io.write_points(result.inverse.map_points(extras.points), folder / "points.csv")
+    result = replace(result, warnings=type(result.warnings)([*result.warnings, *outside]))
     summary = report.result_summary(case, result)
     (folder / "report.html").write_text(report.result_page(case, result), "utf-8")
     _write_json(summary, folder)

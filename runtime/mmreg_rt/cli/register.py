@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..backends import NAMES, PRECISIONS
-from .options import FILE, FOLDER, json_option, threads_option
+from .options import FILE, FOLDER, json_option, outside_option, threads_option
 
 
 @click.command()
@@ -48,6 +48,7 @@ from .options import FILE, FOLDER, json_option, threads_option
 @click.option(
     "--deadline-ms", type=click.FloatRange(min=1), help="Return the best finished stage after this time."
 )
+@outside_option
 @threads_option
 @json_option
 @click.pass_context

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import FILE, json_option
+from .options import FILE, json_option, outside_option
+from .outside import heard
 
 if TYPE_CHECKING:
     from ..geometry import Volume
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--interpolation", type=click.Choice(("linear", "nearest", "cubic")), default="linear", show_default=True
 )
+@outside_option
 @json_option
 def warp(
     source: Path,
@@ -44,6 +46,7 @@ def warp(
     inverse: bool,
     labels: bool,
     interpolation: Any,
+    outside: float | None,
     as_json: bool,
 ) -> None:
     """Take SOURCE through a transform of fixed to moving points.
@@ -51,19 +54,28 @@ def warp(
     An image or label map (.nii, .nii.gz) of the MOVING scan comes out on the fixed grid: out(p) =
     SOURCE(T(p)). Points (.csv, x,y,z in RAS+ mm) of the FIXED scan come out where they lie in the moving
     scan: T(p). With --inverse an image of the fixed scan comes out on the moving grid (give it as --like),
-    and points of the moving scan in the fixed one.
+    and points of the moving scan in the fixed one. What comes from outside is told, with its share.
     """
     from .. import io
 
-    reference = io.read(like) if like is not None else None
-    transform = _chain(transforms, inverse, reference)
-    if source.name.lower().endswith(".csv"):
-        io.write_points(transform.map_points(io.read_points(source)), output)
-    elif labels:
-        io.write(transform.warp_labels(io.read(source), reference), output)
-    else:
-        io.write(transform.warp(io.read(source), reference, interpolation), output)
-    click.echo(json.dumps({"status": "ok", "written": str(output)}) if as_json else f"Wrote {output}")
+    points = source.name.lower().endswith(".csv")
+    if outside is not None and (points or labels):
+        raise click.UsageError("--outside is for images; outside of a label map is 0, and points have none.")
+    with heard() as warnings:
+        reference = io.read(like) if like is not None else None
+        transform = _chain(transforms, inverse, reference)
+        if points:
+            io.write_points(transform.map_points(io.read_points(source)), output)
+        elif labels:
+            io.write(transform.warp_labels(io.read(source), reference), output)
+        else:
+            io.write(transform.warp(io.read(source), reference, interpolation, outside), output)
+    if as_json:
+        click.echo(json.dumps({"status": "ok", "written": str(output), "warnings": warnings}))
+        return
+    click.echo(f"Wrote {output}")
+    for warning in warnings:
+        click.echo(f"Warning: {warning}", err=True)
 
 
 def _chain(paths: tuple[Path, ...], inverse: bool, reference: Volume | None) -> Transform:
