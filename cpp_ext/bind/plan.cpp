@@ -1,6 +1,7 @@
 // The way of a pair of scans through a network, prepared for their grids.
 #include "pipeline/plan.h"
 
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/tuple.h>
 
 #include "bind/arrays.h"
@@ -21,10 +22,11 @@ Scan grid(const Shape& shape, const Matrix& affine) {
 class PreparedPlan {
  public:
   PreparedPlan(nb::dict network, const Shape& fixed, const Matrix& fixed_affine, const Shape& moving,
-               const Matrix& moving_affine, const Matrix& alignment, DeviceQueue* device, int threads)
+               const Matrix& moving_affine, const Matrix& alignment, DeviceQueue* device, int threads,
+               std::optional<float> outside)
       : place_(device ? device->beside() : open_place("", threads)),
         plan_(*place_.operations, *place_.queue, engine(network), grid(fixed, fixed_affine),
-              grid(moving, moving_affine), affine_map(alignment)) {}
+              grid(moving, moving_affine), affine_map(alignment), outside) {}
 
   void see() {
     Unlocked unlocked;
@@ -77,9 +79,9 @@ PreparedPlan& of(nb::handle self) { return nb::cast<PreparedPlan&>(self); }
 void bind_plan(nb::module_& m) {
   nb::class_<PreparedPlan> plan(m, "Plan", "The way of a pair of scans through a network, prepared for their grids.");
   plan.def(nb::init<nb::dict, const Shape&, const Matrix&, const Shape&, const Matrix&, const Matrix&, DeviceQueue*,
-                    int>(),
+                    int, std::optional<float>>(),
            "network"_a, "fixed_shape"_a, "fixed_affine"_a, "moving_shape"_a, "moving_affine"_a, "alignment"_a,
-           "device"_a.none() = nb::none(), "threads"_a = 0, nb::keep_alive<1, 8>())
+           "device"_a.none() = nb::none(), "threads"_a = 0, "outside"_a = nb::none(), nb::keep_alive<1, 8>())
       .def("see", &PreparedPlan::see, "From fixed and moving to seen_fixed and seen_moving.")
       .def("follow", &PreparedPlan::follow, "From field to displacement_mm, warped and valid.")
       .def("facts", &PreparedPlan::facts, "Waits.")

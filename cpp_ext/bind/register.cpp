@@ -130,7 +130,8 @@ nb::dict register_scans(In<float, 3> fixed, Matrix fixed_affine, In<float, 3> mo
                         HostMask fixed_mask, HostMask moving_mask, const std::string& align, bool deform,
                         double deadline_s, std::optional<nb::callable> cancelled, int threads,
                         const std::string& target, std::optional<nb::dict> network, bool refine, DeviceQueue* device,
-                        bool stay, std::optional<Matrix> start, std::optional<nb::callable> now) {
+                        bool stay, std::optional<Matrix> start, std::optional<float> outside,
+                        std::optional<nb::callable> now) {
   const bool fixed_there = on_device(fixed, device), moving_there = on_device(moving, device);
   const Scan f = scan(fixed, fixed_affine, fixed_mask), m = scan(moving, moving_affine, moving_mask);
   std::optional<Engine> given;
@@ -138,7 +139,7 @@ nb::dict register_scans(In<float, 3> fixed, Matrix fixed_affine, In<float, 3> mo
   const bool there = network && is_there(*network);
   PipelineOptions options;
   options.align = align_kind(align), options.deform = deform, options.deadline_s = deadline_s;
-  options.refine = refine;
+  options.refine = refine, options.outside = outside;
   require(!start || options.align == AlignKind::none, "a start is for align none");
   if (start) options.start = affine_map(*start);
   bool interrupted = false;
@@ -179,13 +180,13 @@ void bind_register(nb::module_& m) {
         "fixed_mask"_a = nb::none(), "moving_mask"_a = nb::none(), "align"_a = "affine", "deform"_a = true,
         "deadline_s"_a = 0.0, "cancelled"_a = nb::none(), "threads"_a = 0, "target"_a = "", "network"_a = nb::none(),
         "refine"_a = true, "device"_a.none() = nb::none(), "stay"_a = false, "start"_a = nb::none(),
-        "now"_a = nb::none(),
+        "outside"_a = nb::none(), "now"_a = nb::none(),
         "cancelled(stage, share) -> bool is called between steps; True stops. deadline_s, until it returns, 0: none; "
         "now() "
         "-> float is the clock in place of that of the machine. device: a "
         "DeviceQueue to run on, in place of target; its arrays are taken as they are. stay: results stay there, as "
         "(address, shape, owner). start: where align is none, the transform that stands already, fixed to moving mm; "
-        "what the quality calls before is without it.");
+        "what the quality calls before is without it. outside: of the warped scan; None: its lowest value.");
 }
 
 }  // namespace mmreg::bind

@@ -22,6 +22,10 @@ Border border_of(const std::string& name) {
   return Border::extend;
 }
 
+static Outside outside_of(const std::string& border, float value) {
+  return border_of(border) == Border::extend ? Outside(Border::extend) : Outside(value);
+}
+
 static void require_indexable(std::size_t size, const char* message) {
   require(size > 0 && size <= std::size_t(INT_MAX), message);
 }
@@ -82,12 +86,12 @@ static auto warp_of(const Operations& operations, const Half*) { return operatio
 template <class T>
 static Out<T> warp(const Volumes<T>& moving, const Volumes<float>& u, const std::string& interpolation,
                    const std::string& border, const Into<std::uint8_t>& valid, const Into<T>& into, int threads,
-                   const Target& target) {
+                   const Target& target, float outside) {
   const Layout to = displacement_of(u), from = layout_of(moving, "moving");
   require_same_batch(from, to);
   require_mask(valid, to.grid());
   const Interpolation kind = interpolation_of(interpolation);
-  const Border edge = border_of(border);
+  const Outside edge = outside_of(border, outside);
   Out<T> out = make<T>(to.with(from.channels), into);
   Call call(target, threads);
   const T* const image = call.in(moving);
@@ -156,7 +160,7 @@ static Out<float> warp_adjoint(const Volumes<float>& upstream, const Volumes<flo
 static Out<float> resample_affine(In<float, 4> moving, HostIn<double, 2> map, std::tuple<int, int, int> shape,
                                   const std::string& interpolation, const std::string& border,
                                   const Into<std::uint8_t>& valid, const Into<float>& into, int threads,
-                                  const Target& target) {
+                                  const Target& target, float outside) {
   require(map.shape(0) == 3 && map.shape(1) == 4, "index_map must have shape (3, 4): output index to moving index");
   for (int i = 0; i < 12; ++i) require(std::isfinite(map.data()[i]), "index_map must be finite");
   require_indexable(moving.shape(1) * moving.shape(2) * moving.shape(3), "moving must have 1 to 2**31 - 1 voxels");
@@ -164,7 +168,7 @@ static Out<float> resample_affine(In<float, 4> moving, HostIn<double, 2> map, st
   require(n.d > 0 && n.h > 0 && n.w > 0, "shape must be three positive numbers");
   const int channels = int(moving.shape(0));
   const Interpolation kind = interpolation_of(interpolation);
-  const Border edge = border_of(border);
+  const Outside edge = outside_of(border, outside);
   require_mask(valid, {n.d, n.h, n.w});
   Out<float> out = make<float>({channels, n.d, n.h, n.w}, into);
   Call call(target, threads);
@@ -185,9 +189,10 @@ void bind_sampling(nb::module_& m) {
   const auto def_warp = [&](auto f, const char* about) {
     m.def("warp", f, "moving"_a.noconvert(), "displacement"_a.noconvert(), "interpolation"_a = "linear",
           "border"_a = "zero", "valid"_a.noconvert() = nb::none(), "out"_a.noconvert() = nb::none(), "threads"_a = 0,
-          "target"_a = "", about);
+          "target"_a = "", "outside"_a = 0.0f, about);
   };
-  def_warp(&warp<float>, "moving(p + u(p)); all arrays with or without a leading batch axis.");
+  def_warp(&warp<float>,
+           "moving(p + u(p)); all arrays with or without a leading batch axis. outside: what border zero fades into.");
   def_warp(&warp<Half>, "The same of float16, computed in float32.");
   m.def("warp_slope", &warp_slope, "moving"_a.noconvert(), "displacement"_a.noconvert(), "upstream"_a.noconvert(),
         "border"_a = "zero", "out"_a.noconvert() = nb::none(), "threads"_a = 0, "target"_a = "",
@@ -199,7 +204,7 @@ void bind_sampling(nb::module_& m) {
         "target"_a = "");
   m.def("resample_affine", &resample_affine, "moving"_a.noconvert(), "index_map"_a.noconvert(), "shape"_a,
         "interpolation"_a = "linear", "border"_a = "zero", "valid"_a.noconvert() = nb::none(),
-        "out"_a.noconvert() = nb::none(), "threads"_a = 0, "target"_a = "");
+        "out"_a.noconvert() = nb::none(), "threads"_a = 0, "target"_a = "", "outside"_a = 0.0f);
   m.def("prefilter", &prefilter, "image"_a.noconvert(), "threads"_a = 0, "target"_a = "");
 }
 

@@ -1,6 +1,6 @@
 // An image on a grid, sampled at points(voxel): how channels, interpolations and storage become loops of a processor.
 // Include its sampling.h before this one, cpu/target/ or cuda/, which gives
-//   sample_grid<kind, C>(queue, volume, m, border, n, points, out): C channels of a volume on grid m, onto grid n;
+//   sample_grid<kind, C>(queue, volume, m, outside, n, points, out): C channels of a volume on grid m, onto grid n;
 //   mark_inside(queue, m, n, points, valid): which points lie in the footprint of grid m.
 #pragma once
 #include "core/options.h"
@@ -10,25 +10,25 @@ namespace mmreg::MMREG_TARGET {
 
 // By threes, as displacements come, and ones: what several channels share is computed once for them.
 template <Interpolation kind, class Queue, class T, class PointsOf>
-void sample_channels(Queue& queue, const T* volume, int channels, Extent m, Border border, Extent n,
+void sample_channels(Queue& queue, const T* volume, int channels, Extent m, const Outside& outside, Extent n,
                      const PointsOf& points, T* out) {
   int k = 0;
   for (; k + 3 <= channels; k += 3)
-    sample_grid<kind, 3>(queue, volume + k * voxels(m), m, border, n, points, out + k * voxels(n));
+    sample_grid<kind, 3>(queue, volume + k * voxels(m), m, outside, n, points, out + k * voxels(n));
   for (; k < channels; ++k)
-    sample_grid<kind, 1>(queue, volume + k * voxels(m), m, border, n, points, out + k * voxels(n));
+    sample_grid<kind, 1>(queue, volume + k * voxels(m), m, outside, n, points, out + k * voxels(n));
 }
 
 // `valid` may be nullptr.
 template <class Queue, class T, class PointsOf>
-void sample_image(Queue& queue, const T* volume, int channels, Extent m, Interpolation kind, Border border, Extent n,
-                  const PointsOf& points, T* out, std::uint8_t* valid) {
+void sample_image(Queue& queue, const T* volume, int channels, Extent m, Interpolation kind, const Outside& outside,
+                  Extent n, const PointsOf& points, T* out, std::uint8_t* valid) {
   if (kind == Interpolation::nearest)
-    sample_channels<Interpolation::nearest>(queue, volume, channels, m, border, n, points, out);
+    sample_channels<Interpolation::nearest>(queue, volume, channels, m, outside, n, points, out);
   else if (kind == Interpolation::linear)
-    sample_channels<Interpolation::linear>(queue, volume, channels, m, border, n, points, out);
+    sample_channels<Interpolation::linear>(queue, volume, channels, m, outside, n, points, out);
   else
-    sample_channels<Interpolation::cubic>(queue, volume, channels, m, border, n, points, out);
+    sample_channels<Interpolation::cubic>(queue, volume, channels, m, outside, n, points, out);
   if (valid) mark_inside(queue, m, n, points, valid);
 }
 

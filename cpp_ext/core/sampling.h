@@ -1,16 +1,21 @@
 // Values of a volume at points, from the voxels around each. Floats and Ints are what the processor works on at a time:
 // include the header that defines them before this one, cpu/target/simd.h (vectors) or cuda/lane.h (one point).
 //
-// One definition for every interpolation and border: the value at the nearest point of the volume's box, times a fade
-// that is 1 for `Border::extend`. For `Border::zero` the fade falls from 1 to 0 within one voxel outside the box, which
-// for linear interpolation is what zeros around the volume give; nearest has a sharp edge half a voxel outside. A point
-// that is not finite gives NaN.
+// One definition for every interpolation and border: the value at the nearest point of the volume's box, which where
+// nothing extends fades into the outside value within one voxel outside the box. For linear interpolation that is what
+// voxels of this value around the volume give; nearest has a sharp edge half a voxel outside. A point that is not
+// finite gives NaN.
+//
+// Voxels that are not finite, and such an outside value, count where they weigh at least `least_weight` by linear
+// interpolation: there the result is not finite, and nowhere else. A smaller weight is rounding of the position.
 #pragma once
 #include "core/interpolation.h"
 #include "core/options.h"
 #include "core/types.h"
 
 namespace mmreg::MMREG_TARGET {
+
+constexpr float least_weight = 1e-3f;
 
 struct Points {  // in voxels of the sampled volume
   Floats z, y, x;
@@ -71,6 +76,35 @@ MMREG_INLINE void gather_linear(const Source<T>& s, const Points& c, Floats (&va
   }
 }
 
+// The same where a product of a weight and a voxel that is not finite may have made the value: without those that weigh
+// too little to count.
+template <class T>
+MMREG_FUNCTION Floats counted_linear(const T* volume, Extent n, const Points& c) {
+  const Ints z = truncate(c.z), y = truncate(c.y), x = truncate(c.x);
+  const Floats wz = c.z - to_floats(z), wy = c.y - to_floats(y), wx = c.x - to_floats(x);
+  Floats sum = Floats{}, total = Floats{};
+  for (int corner = 0; corner < 8; ++corner) {
+    const bool high_z = corner & 4, high_y = corner & 2, high_x = corner & 1;
+    const Ints at = row_start(high_z ? min(z + 1, splat(n.d - 1)) : z, high_y ? min(y + 1, splat(n.h - 1)) : y, n) +
+                    (high_x ? min(x + 1, splat(n.w - 1)) : x);
+    const Floats weight = (high_z ? wz : 1.0f - wz) * (high_y ? wy : 1.0f - wy) * (high_x ? wx : 1.0f - wx);
+    const Floats voxel = gather(volume, at);
+    const auto counts = (voxel - voxel == Floats{}) | (weight >= least_weight);
+    sum += counts ? weight * voxel : Floats{}, total += counts ? weight : Floats{};
+  }
+  return sum / total;
+}
+
+template <int C, class T>
+MMREG_INLINE void settle_linear(const Source<T>& s, const Points& c, Floats (&value)[C]) {
+  const T* volume = s.data;
+  for (int k = 0; k < C; ++k, volume += s.size) {
+    const Floats known = value[k] - value[k];
+    if (__builtin_expect(differ(known, Floats{}), 0))
+      value[k] = known == Floats{} ? value[k] : counted_linear(volume, s.n, c);
+  }
+}
+
 struct CubicAxis {  // indices and weights of the four coefficients along an axis
   Ints index[4];
   Floats weight[4];
@@ -111,13 +145,21 @@ MMREG_INLINE void gather_values(const Source<T>& s, const Points& p, const Point
   if constexpr (kind == Interpolation::cubic) gather_cubic(s, c, value);
 }
 
+// A share of `value`, and what is left of `outside`.
+MMREG_INLINE Floats blended(Floats value, Floats outside, Floats share) {
+  const Floats blend = share * value + (1.0f - share) * outside;
+  const Floats counted = share < least_weight ? outside : (share > 1.0f - least_weight ? value : blend);
+  return blend - blend == Floats{} ? blend : counted;
+}
+
 // What lies outside of the box, and NaN.
 template <Interpolation kind, int C, class T>
-MMREG_INLINE void apply_border(const Source<T>& s, Border border, const Points& p, Floats (&value)[C]) {
+MMREG_INLINE void apply_border(const Source<T>& s, const Outside& outside, const Points& p, Floats (&value)[C]) {
   const Floats nan = poison(p);
+  const Floats beyond = splat(outside.there ? *outside.there : outside.value);
   for (int k = 0; k < C; ++k) {
-    if (border == Border::zero && kind == Interpolation::nearest) value[k] = inside(p, s.n) ? value[k] : Floats{};
-    if (border == Border::zero && kind != Interpolation::nearest) value[k] *= fade(p, s.n);
+    if (!outside.extends && kind == Interpolation::nearest) value[k] = inside(p, s.n) ? value[k] : beyond;
+    if (!outside.extends && kind != Interpolation::nearest) value[k] = blended(value[k], beyond, fade(p, s.n));
     value[k] += nan;
   }
 }

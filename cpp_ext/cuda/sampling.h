@@ -10,20 +10,22 @@ namespace mmreg::MMREG_TARGET {
 
 // C channels at point p.
 template <Interpolation kind, class T, int C>
-MMREG_INLINE void sample(const Source<T>& s, Border border, const Points& p, Floats (&value)[C]) {
+MMREG_INLINE void sample(const Source<T>& s, const Outside& outside, const Points& p, Floats (&value)[C]) {
   const Points c = clamp(p, s);
   gather_values<kind>(s, p, c, value);
-  if (differ(p.z, c.z) || differ(p.y, c.y) || differ(p.x, c.x)) apply_border<kind>(s, border, p, value);
+  if constexpr (kind == Interpolation::linear) settle_linear(s, c, value);
+  if (differ(p.z, c.z) || differ(p.y, c.y) || differ(p.x, c.x)) apply_border<kind>(s, outside, p, value);
 }
 
 // out[channel][voxel] = volume(points(voxel)) over a grid.
 template <Interpolation kind, int C, class T, class PointsOf>
-void sample_grid(Queue& queue, const T* volume, Extent m, Border border, Extent n, const PointsOf& points, T* out) {
+void sample_grid(Queue& queue, const T* volume, Extent m, const Outside& outside, Extent n, const PointsOf& points,
+                 T* out) {
   const Source<T> s = source(volume, m);
   const std::int64_t size = voxels(n);
   for_voxels(queue, n, [=] MMREG_DEVICE(const Voxel& v) {
     Floats value[C];
-    sample<kind>(s, border, points(v, One{}), value);
+    sample<kind>(s, outside, points(v, One{}), value);
     for (int k = 0; k < C; ++k) store(out + k * size + v.index, value[k]);
   });
 }

@@ -31,12 +31,13 @@ TableMemory<float> inverted(const Operations& operations, Queue& queue, const fl
 }  // namespace
 
 void render(const Operations& operations, Queue& queue, const Frames& frames, const Scan& fixed, const Scan& moving,
-            const float* u, float* displacement_mm, float* sample, float* warped, std::uint8_t* valid) {
+            const float* u, const Outside& outside, float* displacement_mm, float* sample, float* warped,
+            std::uint8_t* valid) {
   const Extent n = fixed.extent;
   const AffineMap to_moving = frames.to_moving(), to_moving_mm = compose(frames.affine, frames.fixed_mm);
   add(operations, queue, u, n, change(to_moving_mm, to_moving_mm, frames.fixed_mm), displacement_mm);
   add(operations, queue, u, n, change(to_moving, to_moving, AffineMap()), sample);
-  operations.warp(queue, moving.data, 1, moving.extent, sample, n, Interpolation::linear, Border::zero, warped, valid);
+  operations.warp(queue, moving.data, 1, moving.extent, sample, n, Interpolation::linear, outside, warped, valid);
 }
 
 namespace {
@@ -56,7 +57,8 @@ struct Finish {  // what each part of it sees
     result.warped = TableMemory<float>(operations, queue, count);
     result.valid = TableMemory<std::uint8_t>(operations, queue, count);
     TableMemory<float> sample = field(operations, queue, fixed.extent);
-    render(operations, queue, frames, fixed, moving, u, result.displacement_mm.data(), sample.data(),
+    const Outside lowest(float(operations.summary(queue, moving.data, voxels(moving.extent)).smallest));
+    render(operations, queue, frames, fixed, moving, u, lowest, result.displacement_mm.data(), sample.data(),
            result.warped.data(), result.valid.data());
     if (result.deformation_mm.data())
       add(operations, queue, u, fixed.extent, change(frames.fixed_mm, nothing(), nothing()),
@@ -97,7 +99,7 @@ struct Finish {  // what each part of it sees
 }  // namespace
 
 void finish(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const float* u,
-            const Clock& clock, PipelineResult& r) {
+            std::optional<float> outside, const Clock& clock, PipelineResult& r) {
   const Finish part{operations, queue, fixed, moving, Frames(fixed, moving, r.affine), u, clock, r};
   const TableMemory<float> sample = part.rendered();
   const Costs& costs = clock.costs();
@@ -105,6 +107,9 @@ void finish(const Operations& operations, Queue& queue, const Scan& fixed, const
   if (!part.in_time(costs.handing_out + costs.inverse, [&] { back = part.inverse(); })) r.inverse_mm = {};
   part.in_time(costs.handing_out,
                [&] { measure(operations, queue, fixed, moving, {part.frames, u, sample.data(), back.data()}, r); });
+  if (outside)
+    operations.warp(queue, moving.data, 1, moving.extent, sample.data(), fixed.extent, Interpolation::linear,
+                    Outside(*outside), r.warped.data(), nullptr);
 }
 
 }  // namespace mmreg

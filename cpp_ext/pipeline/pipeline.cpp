@@ -150,7 +150,7 @@ PipelineResult run(const Operations& operations, Queue& queue, const Scan& fixed
   clock.stop(Stage::finish, 0);
   result.cancelled = clock.cancelled();
   if (result.cancelled) return result;
-  finish(operations, queue, fixed, moving, u.data(), clock, result);
+  finish(operations, queue, fixed, moving, u.data(), options.outside, clock, result);
   u = {};
   operations.trim(queue);  // who takes the result needs room for it
   result.seconds[int(Stage::finish)] = clock.lap();

@@ -22,6 +22,7 @@ struct PipelineOptions {
   bool deform = true;
   const Engine* engine = nullptr;  // a network, for the deformation
   bool refine = true;              // what it finds, by the solver; a descriptor always feeds the solver
+  std::optional<float> outside;    // of the warped scan; none: the lowest value of the moving scan
   double deadline_s = 0;           // from the start of run(), until it returns; 0: none
   std::function<double()> now;     // seconds, of a clock that never goes back; empty: that of the machine
   // Asked between and inside stages with the share of the stage that is done; true: stop, nothing is wanted any more.
@@ -48,7 +49,7 @@ struct PipelineResult {
   TableMemory<float> deformation_mm;  // (3, fixed), RAS+: affine(p + deformation(p)) is the moving point; empty if none
   TableMemory<float> displacement_mm;  // (3, fixed), RAS+: p + displacement(p) is the moving point
   TableMemory<float> inverse_mm;       // (3, moving), RAS+: q + inverse(q) is the fixed point; empty: no time for it
-  TableMemory<float> warped;           // the moving scan on the fixed grid; 0 outside of it
+  TableMemory<float> warped;           // the moving scan on the fixed grid
   TableMemory<std::uint8_t> valid;     // (fixed): 1 where the moving scan was sampled
   double seconds[int(Stage::count)] = {};
   Quality quality;

@@ -18,7 +18,7 @@ T* part(const TableMemory<PlanFacts>& facts, std::size_t offset) {
 }  // namespace
 
 Plan::Plan(const Operations& operations, Queue& queue, const Engine& engine, const Scan& fixed_scan,
-           const Scan& moving_scan, const AffineMap& alignment)
+           const Scan& moving_scan, const AffineMap& alignment, std::optional<float> outside)
     : fixed(operations, queue, count_of(fixed_scan.extent)),
       moving(operations, queue, count_of(moving_scan.extent)),
       seen_fixed(operations, queue, count_of(engine.extent)),
@@ -36,7 +36,10 @@ Plan::Plan(const Operations& operations, Queue& queue, const Engine& engine, con
       used_field_(operations, queue, field_.size()),
       sample_(operations, queue, displacement_mm.size()),
       u_(operations, queue, displacement_mm.size()),
-      facts_(operations, queue, 1) {
+      facts_(operations, queue, 1),
+      outside_(outside
+                   ? Outside(*outside)
+                   : Outside(part<const float>(facts_, offsetof(PlanFacts, moving) + offsetof(Extremes, smallest)))) {
   fixed_scan_.data = fixed.data(), moving_scan_.data = moving.data();
 }
 
@@ -56,7 +59,7 @@ void Plan::follow() {
 }
 
 void Plan::render() {
-  mmreg::render(operations_, queue_, frames_, fixed_scan_, moving_scan_, u_.data(), displacement_mm.data(),
+  mmreg::render(operations_, queue_, frames_, fixed_scan_, moving_scan_, u_.data(), outside_, displacement_mm.data(),
                 sample_.data(), warped.data(), valid.data());
 }
 

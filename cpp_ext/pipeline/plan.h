@@ -5,6 +5,8 @@
 // `field`; follow() makes displacement and warped scan of what it gives. Folds are counted there, and removed by
 // mend(), which is seldom wanted.
 #pragma once
+#include <optional>
+
 #include "pipeline/engine.h"
 #include "pipeline/frames.h"
 
@@ -17,8 +19,10 @@ struct PlanFacts {
 
 class Plan {
  public:
-  // `alignment`: fixed mm to moving mm. The scans are grids without data.
-  Plan(const Operations&, Queue&, const Engine&, const Scan& fixed, const Scan& moving, const AffineMap& alignment);
+  // `alignment`: fixed mm to moving mm. The scans are grids without data. `outside`: of the warped scan; none: the
+  // lowest value of each moving scan.
+  Plan(const Operations&, Queue&, const Engine&, const Scan& fixed, const Scan& moving, const AffineMap& alignment,
+       std::optional<float> outside = {});
 
   void see();
   void follow();
@@ -34,7 +38,7 @@ class Plan {
   const TableMemory<float> fixed, moving;            // the scans: written by the caller
   const TableMemory<float> seen_fixed, seen_moving;  // on the network's grid
   const TableMemory<float> displacement_mm;          // (3, fixed), RAS+
-  const TableMemory<float> warped;                   // the moving scan on the fixed grid; 0 outside of it
+  const TableMemory<float> warped;                   // the moving scan on the fixed grid
   const TableMemory<std::uint8_t> valid;             // 1 where the moving scan was sampled
   float* field() const { return field_.data() + (3 - engine_.dims) * voxels(field_extent()); }
 
@@ -48,6 +52,7 @@ class Plan {
   const Frames frames_;
   const TableMemory<float> field_, used_field_, sample_, u_;  // u_: what mend() works on, whichever graph wrote it
   const TableMemory<PlanFacts> facts_;
+  const Outside outside_;
 };
 
 }  // namespace mmreg

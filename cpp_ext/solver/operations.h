@@ -62,17 +62,18 @@ struct Operations {
   void (*upload)(Queue&, void* to, const void* from, std::size_t bytes);
   void (*download)(Queue&, void* to, const void* from, std::size_t bytes);  // waits for the queue
 
-  // Sampling. Border::zero fades an image to 0 within one voxel outside the box of its voxel centres; Border::extend
-  // gives the value at the nearest point of the box. A point that is not finite gives NaN (label 0); a voxel that is
-  // not finite gives NaN or infinity to points near it. warped(p) = moving(p + u(p)) on u's grid n. For cubic, `moving`
-  // holds coefficients made by `prefilter`. `valid`, if not null, gets 1 where p + u(p) lies within half a voxel of the
-  // moving box, else 0.
-  void (*warp)(Queue&, const float* moving, int channels, Extent m, const float* u, Extent n, Interpolation, Border,
-               float* warped, std::uint8_t* valid);
+  // Sampling. An image fades into the outside value within one voxel outside the box of its voxel centres
+  // (Border::zero: into 0); Border::extend gives the value at the nearest point of the box. A point that is not finite
+  // gives NaN (label 0); a voxel that is not finite gives NaN or infinity where it weighs something by linear
+  // interpolation or is the nearest, and nowhere else (core/sampling.h). warped(p) = moving(p + u(p)) on u's grid n.
+  // For cubic, `moving` holds coefficients made by `prefilter`, of finite voxels. `valid`, if not null, gets 1 where p
+  // + u(p) lies within half a voxel of the moving box, else 0.
+  void (*warp)(Queue&, const float* moving, int channels, Extent m, const float* u, Extent n, Interpolation,
+               const Outside&, float* warped, std::uint8_t* valid);
   // The same of an image in half precision: points and sums in float32, the result narrowed to the nearest half, ties
   // to even. Means of halves are within their range, so nothing finite overflows.
-  void (*warp_half)(Queue&, const Half* moving, int channels, Extent m, const float* u, Extent n, Interpolation, Border,
-                    Half* warped, std::uint8_t* valid);
+  void (*warp_half)(Queue&, const Half* moving, int channels, Extent m, const float* u, Extent n, Interpolation,
+                    const Outside&, Half* warped, std::uint8_t* valid);
   void (*warp_labels)(Queue&, const std::int32_t* moving, Extent m, const float* u, Extent n, std::int32_t* warped);
   // Derivatives of the linear warp, for training. gradient (3, n): of the sum over channels of upstream (channels, n)
   // times warped, by u. And by moving: (channels, m).
@@ -82,8 +83,9 @@ struct Operations {
                        float* gradient);
   // out(i) = moving(A i + b) on grid n; map is [A b], 3 x 4, row by row, from output to moving indices (axes 0, 1, 2).
   void (*resample_affine)(Queue&, const float* moving, int channels, Extent m, const double* map, Extent n,
-                          Interpolation, Border, float* out, std::uint8_t* valid);
-  void (*prefilter)(Queue&, const float* image, int channels, Extent n, float* coefficients);  // may be in place
+                          Interpolation, const Outside&, float* out, std::uint8_t* valid);
+  // May be in place. Its recursions would carry a voxel that is not finite along whole lines.
+  void (*prefilter)(Queue&, const float* image, int channels, Extent n, float* coefficients);
 
   // Displacements. Sampled linearly, Border::extend.
   // out(p) = first(p) + second(p + first(p)): the map of `first`, then that of `second`, all on grid n; so a cascade

@@ -12,17 +12,17 @@ void trim(Queue&);
 void upload(Queue&, void* to, const void* from, std::size_t bytes);
 void download(Queue&, void* to, const void* from, std::size_t bytes);
 
-void warp(Queue&, const float* moving, int channels, Extent m, const float* u, Extent n, Interpolation, Border,
+void warp(Queue&, const float* moving, int channels, Extent m, const float* u, Extent n, Interpolation, const Outside&,
           float* warped, std::uint8_t* valid);
-void warp_half(Queue&, const Half* moving, int channels, Extent m, const float* u, Extent n, Interpolation, Border,
-               Half* warped, std::uint8_t* valid);
+void warp_half(Queue&, const Half* moving, int channels, Extent m, const float* u, Extent n, Interpolation,
+               const Outside&, Half* warped, std::uint8_t* valid);
 void warp_labels(Queue&, const std::int32_t* moving, Extent m, const float* u, Extent n, std::int32_t* warped);
 void warp_slope(Queue&, const float* moving, int channels, Extent m, const float* u, Extent n, Border,
                 const float* upstream, float* gradient);
 void warp_adjoint(Queue&, const float* upstream, int channels, const float* u, Extent n, Border, Extent m,
                   float* gradient);
 void resample_affine(Queue&, const float* moving, int channels, Extent m, const double* map, Extent n, Interpolation,
-                     Border, float* out, std::uint8_t* valid);
+                     const Outside&, float* out, std::uint8_t* valid);
 void prefilter(Queue&, const float* image, int channels, Extent n, float* coefficients);
 
 void compose(Queue&, const float* first, const float* second, Extent n, float* out);

@@ -69,7 +69,9 @@ def _read(path: Path, dims: int) -> Volume:
 def _onto(scan: Volume, grid: Grid, spec: PreprocessSpec) -> Float32:
     from mmreg_rt import Affine, Volume
 
-    image: Float32 = Affine(np.eye(4)).warp(Volume(normalise(scan.data, spec), scan.grid), grid).data
+    image: Float32 = (
+        Affine(np.eye(4)).warp(Volume(normalise(scan.data, spec), scan.grid), grid, outside=0).data
+    )
     return image
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .errors import GeometryError, InputError, IntensityError
-from .geometry import Volume, as_points
+from .geometry import MAX_SHEAR_VOX, Volume, as_points
 from .io.nifti import NiftiSource
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     Mask = npt.NDArray[np.bool_]
 
-MAX_SHEAR = (
-    0.01  # cosine between two axes: half a degree; ITK reads no grid beyond it, and spacing means little
-)
 MIN_OVERLAP = 0.02  # of the smaller field of view: below, the header of one of the two is not about the other
 OVERLAP_SAMPLES = 24  # points along each axis of a field of view
 CONSTANT = 1e-6  # relative: a range below is rounding of float32, not an image
@@ -83,12 +80,12 @@ def check_pair(
 def check_grids(fixed: Grid, moving: Grid) -> None:
     """Refuse sheared grids, and a slice with a volume."""
     for name, grid in (("fixed", fixed), ("moving", moving)):
-        if grid.shear > MAX_SHEAR:
+        if (off_vox := grid.shear_vox) > MAX_SHEAR_VOX:
             raise GeometryError(
                 "MMREG_E_GRID_SHEAR",
                 f"The axes of the {name} scan must be orthogonal; the cosine between two is "
-                f"{grid.shear:.3g} (limit "
-                f"{MAX_SHEAR:g}). Resample it to an orthogonal grid first.",
+                f"{grid.shear:.3g}, which puts a corner off by {off_vox:.2g} voxels (limit "
+                f"{MAX_SHEAR_VOX:g}). Resample it to an orthogonal grid first.",
             )
     if fixed.dims != moving.dims:
         raise GeometryError(

@@ -85,6 +85,10 @@ class Cancelled(MmregError):
     """The caller asked to stop."""
 
 
+class OutsideWarning(UserWarning):
+    """Points or voxels lie outside of the field that moves them, or of the image that they are taken from."""
+
+
 WHAT_TO_DO = {
     "MMREG_E_DEVICE": "Take device='cpu', or see what `mmreg doctor` says of the driver.",
     "MMREG_E_DEVICE_MEMORY": "Take a coarser grid or a smaller scan, or free memory of the device.",

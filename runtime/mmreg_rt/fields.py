@@ -6,6 +6,7 @@ Here ``u`` is a displacement ``(3, D, H, W)`` float32. In mm its components are 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -13,9 +14,17 @@ import numpy as np
 import mmreg_rt._native as _native
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from .geometry import Float32, Float64, Grid, Int32
 
+    Flags = npt.NDArray[np.bool_]
     Interpolation = Literal["nearest", "linear", "cubic"]
+
+
+LARGEST_CUBIC = 1e36  # the gain of the prefilter, 6 along each axis, would take more out of float32
+FILL_VOX = 1.5  # sigma of the continuation into voxels that are not finite
+FILL_LEAST = 1e-3  # weight of the mean: it takes over where no finite voxel is near
 
 
 def add_affine(u: Float32, linear: Float64, matrix: Float64) -> Float32:
@@ -80,27 +89,51 @@ def invert(u_vox: Float32) -> tuple[Float32, float]:
     return v_vox, float(missed["largest"])
 
 
-def warp(moving: Float32, u_vox: Float32, interpolation: Interpolation) -> Float32:
-    """``moving(i + u(i))``, 0 outside ``moving``."""
-    warped: Float32 = _native.warp(_sampled(moving, interpolation), u_vox, interpolation)[0]
-    return warped
+def warp(
+    moving: Float32,
+    u_vox: Float32,
+    interpolation: Interpolation,
+    outside: float = 0.0,
+    valid: Flags | None = None,
+) -> Float32:
+    """``moving(i + u(i))``; it fades into ``outside`` within one voxel around ``moving``.
+
+    ``valid``, if given, gets whether ``i + u(i)`` lies in a voxel of ``moving``.
+    """
+
+    def sampled(source: Float32, how: Interpolation) -> Float32:
+        warped: Float32 = _native.warp(source[None], u_vox, how, valid=_bytes(valid), outside=outside)[0]
+        return warped
+
+    return _interpolated(moving, interpolation, sampled)
 
 
-def warp_labels(labels: Int32, u_vox: Float32) -> Int32:
-    """The label of ``labels`` nearest to ``i + u(i)``, 0 outside."""
+def warp_labels(labels: Int32, u_vox: Float32, valid: Flags | None = None) -> Int32:
+    """The label of ``labels`` nearest to ``i + u(i)``, 0 outside; ``valid`` as of ``warp``."""
     warped: Int32 = _native.warp_labels(labels, u_vox)
+    if valid is not None:
+        warp(labels.view(np.float32), u_vox, "nearest", valid=valid)  # for its flags alone
     return warped
 
 
 def resample(
-    moving: Float32, index_map: Float64, shape: tuple[int, int, int], interpolation: Interpolation
+    moving: Float32,
+    index_map: Float64,
+    shape: tuple[int, int, int],
+    interpolation: Interpolation,
+    outside: float = 0.0,
+    valid: Flags | None = None,
 ) -> Float32:
-    """``moving(index_map @ (i, 1))``, ``index_map`` ``(3, 4)``; 0 outside ``moving``."""
-    source = _sampled(moving, interpolation)
-    resampled: Float32 = _native.resample_affine(
-        source, np.ascontiguousarray(index_map), shape, interpolation
-    )[0]
-    return resampled
+    """``moving(index_map @ (i, 1))``, ``index_map`` ``(3, 4)``; ``outside`` and ``valid`` as of ``warp``."""
+    contiguous = np.ascontiguousarray(index_map)
+
+    def sampled(source: Float32, how: Interpolation) -> Float32:
+        resampled: Float32 = _native.resample_affine(
+            source[None], contiguous, shape, how, valid=_bytes(valid), outside=outside
+        )[0]
+        return resampled
+
+    return _interpolated(moving, interpolation, sampled)
 
 
 def sample(field: Float32, u_vox: Float32) -> Float32:
@@ -131,7 +164,34 @@ def sample_points(field: Float32, indices: Float64) -> Float64:
     return out
 
 
-def _sampled(moving: Float32, interpolation: Interpolation) -> Float32:
-    """What the native operations sample: the image as one channel; for cubic its B-spline coefficients."""
-    coefficients: Float32 = _native.prefilter(moving[None]) if interpolation == "cubic" else moving[None]
-    return coefficients
+def _bytes(flags: Flags | None) -> npt.NDArray[np.uint8] | None:
+    return None if flags is None else flags.view(np.uint8)
+
+
+def _interpolated(
+    moving: Float32, interpolation: Interpolation, sampled: Callable[[Float32, Interpolation], Float32]
+) -> Float32:
+    """``sampled(source, how)`` of what the native operations sample: for cubic the B-spline coefficients.
+
+    Their recursions would carry a voxel that is not finite along whole lines, so for them the image goes on
+    from its other voxels; and where such a voxel counts, the result is that of linear interpolation.
+    """
+    if interpolation != "cubic":
+        return sampled(moving, interpolation)
+    usable = np.abs(moving) < LARGEST_CUBIC  # NaN is not
+    if usable.all():
+        return sampled(_native.prefilter(moving[None])[0], "cubic")
+    smooth = sampled(_native.prefilter(_continued(moving, usable)[None])[0], "cubic")
+    unusable = np.where(usable, np.float32(0), np.float32(np.nan))
+    return np.where(np.isnan(sampled(unusable, "linear")), sampled(moving, "linear"), smooth)
+
+
+def _continued(image: Float32, usable: Flags) -> Float32:
+    """The image, with what is not usable filled from near it by normalised convolution."""
+    if not usable.any():
+        return np.zeros_like(image)
+    mean = np.float32(image[usable].mean(dtype=np.float64))
+    weight = usable.astype(np.float32)
+    rest = np.where(usable, image - mean, np.float32(0))
+    near = [_native.gaussian(part[None], (FILL_VOX,) * 3)[0] for part in (rest, weight)]
+    return np.where(usable, image, mean + near[0] / (near[1] + np.float32(FILL_LEAST)))

@@ -8,8 +8,8 @@
   pull-back: ``warped(p) = moving(p + u(p))``. Public displacements ``u`` are ``(3, D, H, W)`` float32, in mm,
   components x, y, z along RAS+. Inside the native operations they are in voxels of the sampled grid,
   components ordered like the axes.
-- **Outside** the moving scan images are 0; displacements, velocities and features go on with their border
-  value.
+- **Outside** the moving scan images have its lowest value, or what the caller says, and label maps 0;
+  displacements, velocities and features go on with their border value.
 
 LPS, axis order of files, flips and vector intents exist in ``mmreg_rt.io`` and nowhere else.
 """
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 MAX_VOXELS = 2**31 - 1  # the native operations count voxels of one grid in 31 bits
 SPACING_LIMITS_MM = (1e-6, 1e4)  # a nanometre to ten metres: outside, a unit or a header is wrong
 MAX_ORIGIN_MM = 1e6  # a kilometre from the scanner's centre
+MAX_SHEAR_VOX = 0.1  # of a corner voxel from where orthogonal axes would put it
 # Axes nearer to one plane than this lose three digits of every coordinate.
 MIN_AXES_VOLUME = 1e-3  # |det| of the three unit axes; 1 when orthogonal
 
@@ -106,6 +107,28 @@ class Grid:
         """Largest cosine between two axes: 0 for a scan, whose axes are orthogonal."""
         directions = self.affine[:3, :3] / self.spacing_mm
         return float(np.abs((directions.T @ directions)[np.triu_indices(3, 1)]).max())
+
+    @property
+    def shear_vox(self) -> float:
+        """How far the axes are from orthogonal: by how much a corner voxel of ``orthogonal()`` lies off.
+
+        In voxels, each axis by its own spacing.
+        """
+        apart = np.linalg.inv(self.affine[:3, :3]) @ (self.orthogonal().corners_mm - self.corners_mm).T
+        return float(np.linalg.norm(apart, axis=0).max())
+
+    def orthogonal(self) -> Grid:
+        """The nearest grid with orthogonal axes: spacing and centre of the field of view are kept."""
+        spacing = np.array(self.spacing_mm)
+        affine = self.affine.copy()
+        affine[:3, :3] = nearest_orthogonal(self.affine[:3, :3] / spacing) * spacing
+        affine[:3, 3] = self.center_mm - affine[:3, :3] @ ((np.array(self.shape) - 1) / 2)
+        return Grid(self.shape, affine)
+
+    def lattice(self, planes: int) -> npt.NDArray[np.int64]:
+        """Array indices ``(N, 3)`` spread evenly: at most ``planes`` along each axis, its ends included."""
+        lines = [np.unique(np.linspace(0, n - 1, min(n, planes)).astype(np.int64)) for n in self.shape]
+        return np.stack(np.meshgrid(*lines, indexing="ij"), -1).reshape(-1, 3)
 
     @property
     def center_mm(self) -> Float64:
@@ -270,6 +293,13 @@ class Volume:
         return np.ascontiguousarray(data, np.int32)
 
 
+def nearest_orthogonal(matrix: Float64) -> Float64:
+    """The orthogonal matrix nearest to ``matrix`` ``(3, 3)``; it mirrors where that does."""
+    left, _, right = np.linalg.svd(matrix)
+    nearest: Float64 = left @ right
+    return nearest
+
+
 def as_points(points: npt.ArrayLike) -> Float64:
     """``points`` as ``(N, 3)`` float64."""
     array = arguments.float64(points, "Points", "MMREG_E_POINTS_SHAPE")
@@ -278,6 +308,39 @@ def as_points(points: npt.ArrayLike) -> Float64:
             "MMREG_E_POINTS_SHAPE", f"Points are an array (N, 3), one point a row; found shape {array.shape}."
         )
     return array
+
+
+def outside_value(image: Float32, asked: object) -> float:
+    """The value outside of an image: the one asked for, or if that is None the lowest finite one.
+
+    NaN where no voxel is finite.
+
+    Raises:
+        InputError: It is infinite, too large for float32, or no number.
+    """
+    known = checked_outside(asked)
+    if known is not None:
+        return known
+    finite = np.isfinite(image)
+    return float(np.min(image, where=finite, initial=np.inf)) if finite.any() else float("nan")
+
+
+def checked_outside(asked: object) -> float | None:
+    """``asked`` if it can be the value outside of an image.
+
+    Raises:
+        InputError: It is infinite, too large for float32, or no number.
+    """
+    if asked is None:
+        return None
+    number = isinstance(asked, (int, float, np.integer, np.floating)) and not isinstance(asked, bool)
+    if not number or abs(asked) > float(np.finfo(np.float32).max):  # type: ignore[arg-type]
+        raise InputError(
+            "MMREG_E_OUTSIDE",
+            f"The value outside of a scan is a number that float32 holds, NaN, or None for the lowest value "
+            f"of the scan; found {asked!r}.",
+        )
+    return float(asked)  # type: ignore[arg-type]
 
 
 def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:

@@ -37,7 +37,7 @@ class Planned:
     Copy what must stay; give each thread a plan of its own.
 
     ``displacement_mm``: ``(3, D, H, W)`` float32 on the fixed grid, RAS+, in mm: ``p + displacement(p)`` is
-    the moving point. ``warped``: ``(D, H, W)`` float32, the moving scan there, 0 outside of it; ``valid``:
+    the moving point. ``warped``: ``(D, H, W)`` float32, the moving scan there; ``valid``:
     uint8, 1 where it was sampled. NumPy arrays; of a plan on a device ``DeviceArray``. ``mended_voxels``: how
     many voxels of the network's field would have folded, and were smoothed until none did.
     """
@@ -62,6 +62,7 @@ class Plan:
             meanwhile would become part of the graph.
         threads: Of the CPU; 0 is as many as this process may use.
         warnings: About grids at the edge of what the network was made for.
+        outside: The value of ``warped`` outside of the moving scan; None is the lowest value of each scan.
 
     Example:
         >>> plan = Registrar("synth", align="none", refine=False).plan(fixed.grid, moving.grid)
@@ -78,6 +79,7 @@ class Plan:
         alone: threading.Lock | None = None,
         threads: int = 0,
         warnings: tuple[str, ...] = (),
+        outside: float | None = None,
     ) -> None:
         import mmreg_rt._native as _native
 
@@ -99,6 +101,7 @@ class Plan:
                 np.eye(4) if alignment is None else np.ascontiguousarray(alignment, np.float64),
                 queue,
                 threads,
+                outside,
             )
             self._warm_up()
 

@@ -23,7 +23,7 @@ from .checks import CheckedPair, check_pair
 from .deadline import Deadline
 from .device import Device
 from .errors import BackendUnavailable, Cancelled, InputError, OutOfMemory
-from .geometry import Volume
+from .geometry import Volume, checked_outside
 from .registration import Registration, inverse_of, told
 from .transform import DisplacementField
 
@@ -184,6 +184,7 @@ class Registrar:
         fixed_mask: ScanLike | None = None,
         moving_mask: ScanLike | None = None,
         deadline_ms: float | None = None,
+        outside: float | None = None,
     ) -> Registration:
         """Find the transform that brings ``moving`` onto ``fixed``: ``warped(p) = moving(p + u(p))``.
 
@@ -200,18 +201,22 @@ class Registrar:
                 finished by then is returned, marked ``degraded``; figures of quality for which there was no
                 time are None, and an inverse is then computed when it is first used. Reading, checking and
                 sampling the moving scan once are always done, whatever they take. None: as long as it takes.
+            outside: The value of ``warped`` where it would come from outside of the moving scan; NaN is one.
+                None is the lowest value of the moving scan, the air of a CT. The transform and the figures of
+                quality do not depend on it.
 
         Raises:
-            InputError: A file, an array or a mask cannot be used.
+            InputError: A file, an array or a mask cannot be used; ``outside`` is infinite or no number.
             GeometryError: An affine is singular, or the fields of view do not overlap.
             IntensityError: A scan is constant or has voxels that are no numbers.
             OutOfMemory: The memory of this process does not suffice; the scans can be smaller.
             Cancelled: ``progress`` returned True.
         """
         deadline = Deadline(deadline_ms, self._clock)
+        outside = checked_outside(outside)
         self._set_up_after_fork()
         try:
-            return self._register(fixed, moving, fixed_mask, moving_mask, deadline)
+            return self._register(fixed, moving, fixed_mask, moving_mask, deadline, outside)
         except OutOfMemory:
             raise
         except MemoryError as error:
@@ -224,6 +229,7 @@ class Registrar:
         fixed_mask: ScanLike | None,
         moving_mask: ScanLike | None,
         deadline: Deadline,
+        outside: float | None,
     ) -> Registration:
         from .io import as_volume
 
@@ -242,7 +248,7 @@ class Registrar:
         if self._network is not None:
             warnings += _fitness(self._network, pair.fixed.grid, pair.moving.grid)
             if self._rigid:
-                return self._register_rigidly(pair, deadline, seconds, warnings)
+                return self._register_rigidly(pair, deadline, outside, seconds, warnings)
             engine = self._network.described(pair.fixed.grid)
         found = self._native(
             (pair.fixed.grid, pair.moving.grid),
@@ -250,6 +256,7 @@ class Registrar:
             (pair.fixed_mask, pair.moving_mask),
             deadline,
             engine,
+            outside=outside,
         )
         return self._wrap(pair, found, seconds, warnings)
 
@@ -257,13 +264,14 @@ class Registrar:
         self,
         pair: CheckedPair,
         deadline: Deadline,
+        outside: float | None,
         seconds: dict[str, float],
         warnings: tuple[str, ...],
     ) -> Registration:
         from .rigid_registration import Request, register_rigidly
 
         assert self._network is not None
-        request = Request(pair, self._same_space, self._refine, deadline, self._progress)
+        request = Request(pair, self._same_space, self._refine, deadline, self._progress, outside)
         found = register_rigidly(self._network, request, self._native)
         return dataclasses.replace(
             found, seconds={**seconds, **found.seconds}, warnings=(*warnings, *found.warnings)
@@ -277,6 +285,7 @@ class Registrar:
         moving_affine: Array,
         *,
         deadline_ms: float | None = None,
+        outside: float | None = None,
     ) -> DeviceRegistration:
         """The same for scans in the memory of this registrar's device; what is found stays there.
 
@@ -287,6 +296,7 @@ class Registrar:
             moving: The same of the moving scan.
             moving_affine: The same of the moving scan.
             deadline_ms: As in ``register``.
+            outside: As in ``register``.
 
         Raises:
             InputError: An array is not as above; this registrar has no device.
@@ -308,6 +318,7 @@ class Registrar:
                 "A model that gives a rigid transform takes scans of the host. Use register.",
             )
         deadline = Deadline(deadline_ms, self._clock)
+        outside = checked_outside(outside)
         self._set_up_after_fork()
         seconds: dict[str, float] = {}
         with device.alone, _Lap(seconds, "check"):
@@ -321,10 +332,24 @@ class Registrar:
         if self._network is not None:
             warnings += _fitness(self._network, *grids)
             engine = self._network.described(grids[0])
-        found = self._native(grids, (pair[0].image, pair[1].image), (None, None), deadline, engine, stay=True)
+        found = self._native(
+            grids,
+            (pair[0].image, pair[1].image),
+            (None, None),
+            deadline,
+            engine,
+            stay=True,
+            outside=outside,
+        )
         return finished(found, *grids, device.queue, seconds, warnings, self._align)
 
-    def plan(self, fixed: Grid, moving: Grid, alignment: Float64 | None = None) -> Plan:
+    def plan(
+        self,
+        fixed: Grid,
+        moving: Grid,
+        alignment: Float64 | None = None,
+        outside: float | None = None,
+    ) -> Plan:
         """The network's way alone, prepared for scans on two grids: for those who register every few ms.
 
         No alignment is looked for and nothing is refined, whatever this object was told; the figures of
@@ -335,6 +360,7 @@ class Registrar:
             moving: Grid of the moving scans.
             alignment: ``(4, 4)``, fixed mm to moving mm, that holds before the network; None trusts the
                 headers.
+            outside: As in ``register``; None is the lowest value of each moving scan.
 
         Raises:
             InputError: There is no model, it gives no field, or the grids are not what it was made for.
@@ -346,10 +372,11 @@ class Registrar:
         from .transform import Affine
 
         arguments.a("Grid")(fixed, "fixed"), arguments.a("Grid")(moving, "moving")
+        outside = checked_outside(outside)
         self._set_up_after_fork()
         network, warnings = self._field_network(fixed, moving)
         matrix = None if alignment is None else Affine(alignment).matrix
-        key = fixed, moving, None if matrix is None else matrix.tobytes()
+        key = fixed, moving, None if matrix is None else matrix.tobytes(), repr(outside)  # NaN is not NaN
         with self._planning:
             if key not in self._plans:
                 while len(self._plans) >= KEPT_PLANS:
@@ -358,7 +385,9 @@ class Registrar:
                 if device is not None:
                     device.check_room(fixed.shape, moving.shape, network.described(fixed))
                 queue, alone = (None, None) if device is None else (device.queue, device.alone)
-                self._plans[key] = Plan(network, fixed, moving, matrix, queue, alone, self._threads, warnings)
+                self._plans[key] = Plan(
+                    network, fixed, moving, matrix, queue, alone, self._threads, warnings, outside
+                )
             self._plans.move_to_end(key)
             return self._plans[key]
 
@@ -391,6 +420,7 @@ class Registrar:
         align: str | None = None,
         deform: bool | None = None,
         start: Float64 | None = None,
+        outside: float | None = None,
     ) -> dict[str, Any]:
         """The native pipeline; ``align`` and ``deform`` in place of what this object was told.
 
@@ -420,6 +450,7 @@ class Registrar:
                 stay=stay,
                 start=start,
                 now=deadline.clock,
+                outside=outside,
             )
         if found["cancelled"]:
             raise Cancelled("MMREG_E_CANCELLED", "The registration was cancelled by the progress callback.")

@@ -86,13 +86,13 @@ def told(
 class Registration(Outcome):
     """What ``Registrar.register`` returns.
 
-    ``warped``: the moving scan on the grid of the fixed one, ``(D, H, W)`` float32, 0 outside the
-    moving scan. ``transform``: the whole pull-back on the fixed grid, fixed points to moving points,
-    mm. ``inverse``: on the moving grid, moving points to fixed points, mm. ``rigid``, ``affine``,
-    ``deformation``: its parts, None where not wanted or not reached; ``affine(p + deformation(p))`` is
-    ``transform(p)``. ``seconds``: wall time of each stage. ``degraded``: the deadline cut a stage
-    short; ``finished`` is the last that was completed. Where the deadline left no time for the inverse, it is
-    computed when it is first used.
+    ``warped``: the moving scan on the grid of the fixed one, ``(D, H, W)`` float32; outside of the moving
+    scan its lowest value, or what was asked for. ``transform``: the whole pull-back on the fixed grid, fixed
+    points to moving points, mm. ``inverse``: on the moving grid, moving points to fixed points, mm.
+    ``rigid``, ``affine``, ``deformation``: its parts, None where not wanted or not reached;
+    ``affine(p + deformation(p))`` is ``transform(p)``. ``seconds``: wall time of each stage. ``degraded``:
+    the deadline cut a stage short; ``finished`` is the last that was completed. Where the deadline left no
+    time for the inverse, it is computed when it is first used.
     """
 
     warped: Volume

@@ -41,6 +41,7 @@ class Request:
     refine: bool
     deadline: Deadline
     progress: Callable[[str, float], bool | None] | None
+    outside: float | None
 
 
 class Clock:
@@ -96,7 +97,7 @@ def register_rigidly(network: Network, request: Request, native: Native) -> Regi
         seconds["align"] = time.perf_counter() - began
     clock.up("finish", 0.0)
     began = time.perf_counter()
-    made = _finished(native, pair, matrix, request.deadline)
+    made = _finished(native, pair, matrix, request.deadline, request.outside)
     facts = {"stages_run": finished, "refinement": refinement, "window_centre_mm": stages.grid.center_mm}
     last = "align" if refinement == "accepted" else "network" if finished else ""
     return replace(
@@ -126,7 +127,7 @@ class Stages:
         fixed, self._moving = (
             Volume(normalise(scan.as_float32(), spec), scan.grid) for scan in (pair.fixed, pair.moving)
         )
-        self._fixed = Rigid(np.eye(4)).warp(fixed, self.grid).data
+        self._fixed = Rigid(np.eye(4)).warp(fixed, self.grid, outside=0).data
 
     def run(self, clock: Clock) -> int:
         """All of them, or as many as there is time for; how many."""
@@ -135,7 +136,7 @@ class Stages:
             if clock.up("network", stage / count):
                 return stage
             began = time.perf_counter()
-            moving = Rigid(self.matrix).warp(self._moving, self.grid).data
+            moving = Rigid(self.matrix).warp(self._moving, self.grid, outside=0).data
             images = pose.scaled_jointly(self._fixed, moving)
             self.matrix = pose.updated(self.matrix, self._network.motion(stage, *images), self.grid)
             clock.step_s = time.perf_counter() - began
@@ -189,10 +190,21 @@ def _arrays(pair: CheckedPair) -> tuple[Any, Any]:
     return scans, (pair.fixed_mask, pair.moving_mask)
 
 
-def _finished(native: Native, pair: CheckedPair, matrix: Float64, deadline: Deadline) -> Registration:
+def _finished(
+    native: Native, pair: CheckedPair, matrix: Float64, deadline: Deadline, outside: float | None
+) -> Registration:
     """The fields, the warped scan and the figures of a rigid transform."""
     fixed, moving = pair.fixed.grid, pair.moving.grid
-    found = native((fixed, moving), *_arrays(pair), deadline, None, align="none", deform=False, start=matrix)
+    found = native(
+        (fixed, moving),
+        *_arrays(pair),
+        deadline,
+        None,
+        align="none",
+        deform=False,
+        start=matrix,
+        outside=outside,
+    )
     return Registration(
         warped=Volume(found["warped"], fixed, pair.fixed.source),
         transform=DisplacementField(found["displacement_mm"], fixed),

@@ -7,6 +7,7 @@ A transform maps points of the fixed scan to points of the moving scan, in RAS+ 
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import arguments, fields
-from .errors import InputError, TransformError
-from .geometry import Grid, Volume, as_points
+from .errors import InputError, OutsideWarning, TransformError
+from .geometry import Grid, Volume, as_points, outside_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,20 +27,39 @@ if TYPE_CHECKING:
     from .fields import Interpolation
     from .geometry import Float32, Float64
 
+    Flags = npt.NDArray[np.bool_]
+
 _VOLUME, _GRID, _FIELD = arguments.a("Volume"), arguments.a("Grid"), arguments.a("DisplacementField")
 _TARGET = arguments.or_none(arguments.a("Grid", "Volume"))
 _INTERPOLATION = arguments.one_of("linear", "nearest", "cubic")
 MAX_DISPLACEMENT_MM = 1e5  # far beyond any scanner: such a field is in another unit or not a field
 ORTHOGONAL = 1e-4  # largest entry of R^T R - I that a rotation read from text of 5 digits may have
-MAX_INVERSE_ERROR_VOX = 0.5  # an inverse that misses by more, anywhere, is none
+COVER_PLANES = 40  # along each axis of a grid, of the voxels that are looked up in a field
+MOSTLY = 0.5  # share of a warped image from outside of the scan that is worth a word
+UNCOVERED = 0.01  # share of a grid outside of the field that moves it, likewise
 
 
 class Transform(ABC):
     """A map of fixed points to moving points, in RAS+ mm."""
 
-    @abstractmethod
     def map_points(self, points_mm: npt.ArrayLike) -> Float64:
-        """The moving points, ``(N, 3)``, of fixed points ``(N, 3)``, both in RAS+ mm."""
+        """The moving points, ``(N, 3)``, of fixed points ``(N, 3)``, both in RAS+ mm.
+
+        Warns with ``OutsideWarning`` of points that no field covers: they move as its border does.
+        """
+        points = as_points(points_mm)
+        inside = self.covers(points)
+        if not inside.all():
+            _warn(
+                f"{int((~inside).sum())} of {len(points)} points ({(~inside).mean():.1%}) lie outside of the "
+                "field that moves them and go on with its border value. Check that they belong to the scan "
+                "that the transform starts from, and its direction."
+            )
+        return self._moved(points)
+
+    def covers(self, points_mm: npt.ArrayLike) -> Flags:
+        """Whether each of ``(N, 3)`` points, RAS+ mm, lies in the field that moves it; always for affines."""
+        return np.ones(len(as_points(points_mm)), bool)
 
     @abstractmethod
     def inverse(self) -> Transform:
@@ -48,6 +68,10 @@ class Transform(ABC):
     @abstractmethod
     def after(self, field: DisplacementField) -> DisplacementField:
         """``p -> self(field(p))`` as a displacement on the field's grid."""
+
+    @abstractmethod
+    def _moved(self, points: Float64) -> Float64:
+        """``map_points`` of ``(N, 3)`` float64, without a word."""
 
     def default_grid(self) -> Grid | None:
         """The grid that the transform itself is defined on, if it has one."""
@@ -66,32 +90,58 @@ class Transform(ABC):
 
     @arguments.checked(volume=_VOLUME, grid=_TARGET, interpolation=_INTERPOLATION)
     def warp(
-        self, volume: Volume, grid: Grid | Volume | None = None, interpolation: Interpolation = "linear"
+        self,
+        volume: Volume,
+        grid: Grid | Volume | None = None,
+        interpolation: Interpolation = "linear",
+        outside: float | None = None,
     ) -> Volume:
         """``warped(p) = volume(self(p))``: the moving image on a grid of the fixed scan.
+
+        Voxels that are NaN or infinite count where they weigh at least 0.001 by linear interpolation, or for
+        ``"nearest"`` are the nearest: there the result is not finite either, and nowhere else. That holds for
+        ``"cubic"`` too, which goes on from the voxels around as if those were not there.
+
+        Warns with ``OutsideWarning`` where most of the result comes from outside of the image, or the grid
+        lies outside of the field.
 
         Args:
             volume: The moving image, ``(D, H, W)``.
             grid: Where to sample: a grid, or a volume whose grid and file header the result shall have. By
                 default the grid of this transform; for a rigid or affine one the grid of ``volume``.
             interpolation: ``"linear"``, ``"nearest"`` or ``"cubic"`` (B-spline).
+            outside: The value where it would come from outside of ``volume``, into which it fades within one
+                voxel around its outermost centres; NaN is one. None is the lowest finite value of ``volume``.
 
         Returns:
-            float32, in the intensities of ``volume``; 0 where it would come from outside.
+            float32, in the intensities of ``volume``.
+
+        Raises:
+            InputError: ``outside`` is infinite, or no number.
         """
         target, source = self._target(volume, grid)
-        return Volume(self._pull(volume, target, interpolation), target, source)
+        image = volume.as_float32()
+        value = outside_value(image, outside)
+        valid = np.zeros(target.shape, bool)
+        warped = self._pull(image, volume.grid, target, interpolation, value, valid)
+        self._warn_outside(target, valid)
+        return Volume(warped, target, source)
 
     @arguments.checked(volume=_VOLUME, grid=_TARGET)
     def warp_labels(self, volume: Volume, grid: Grid | Volume | None = None) -> Volume:
         """The moving label map on a grid of the fixed scan: nearest label, dtype kept, 0 outside.
+
+        Warns as ``warp`` does.
 
         Raises:
             InputError: A label is not a whole number, or takes more than 32 bits.
         """
         target, source = self._target(volume, grid)
         u_vox = fields.to_voxels(self.to_field(target).displacement, target, volume.grid)
-        return Volume(fields.warp_labels(volume.as_labels(), u_vox).astype(volume.data.dtype), target, source)
+        valid = np.zeros(target.shape, bool)
+        labels = fields.warp_labels(volume.as_labels(), u_vox, valid)
+        self._warn_outside(target, valid)
+        return Volume(labels.astype(volume.data.dtype), target, source)
 
     @arguments.checked(grid=arguments.or_none(_GRID))
     def jacobian_determinant(self, grid: Grid | None = None) -> Volume:
@@ -119,9 +169,35 @@ class Transform(ABC):
             return grid.grid, grid.source
         return grid or self.default_grid() or volume.grid, None
 
-    def _pull(self, volume: Volume, target: Grid, interpolation: Interpolation) -> Float32:
-        u_vox = fields.to_voxels(self.to_field(target).displacement, target, volume.grid)
-        return fields.warp(volume.as_float32(), u_vox, interpolation)
+    def _pull(
+        self,
+        image: Float32,
+        lies: Grid,
+        target: Grid,
+        interpolation: Interpolation,
+        outside: float,
+        valid: Flags,
+    ) -> Float32:
+        """The image on the target; ``valid`` gets where it was sampled."""
+        u_vox = fields.to_voxels(self.to_field(target).displacement, target, lies)
+        return fields.warp(image, u_vox, interpolation, outside, valid)
+
+    def _warn_outside(self, target: Grid, valid: Flags) -> None:
+        outside = 1 - float(valid.mean())
+        if outside > MOSTLY:
+            share = "All" if outside == 1 else f"{outside:.1%}"
+            _warn(
+                f"{share} of the {target.size} voxels come from outside of the image. Check that the "
+                "transform belongs to it, its direction (inverse), and the grid.",
+                4,
+            )
+        uncovered = 1 - float(self.covers(target.map_indices(target.lattice(COVER_PLANES))).mean())
+        if uncovered > UNCOVERED:
+            _warn(
+                f"{uncovered:.1%} of the grid lies outside of the field that moves it, which goes on there "
+                "with its border value. Give a grid of the scan that the transform starts from.",
+                4,
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,9 +221,9 @@ class Affine(Transform):
         matrix.flags.writeable = False
         object.__setattr__(self, "matrix", matrix)
 
-    def map_points(self, points_mm: npt.ArrayLike) -> Float64:
-        mapped: Float64 = as_points(points_mm) @ self.matrix[:3, :3].T + self.matrix[:3, 3]
-        return mapped
+    def _moved(self, points: Float64) -> Float64:
+        moved: Float64 = points @ self.matrix[:3, :3].T + self.matrix[:3, 3]
+        return moved
 
     def inverse(self) -> Affine:
         return type(self)(np.asarray(np.linalg.inv(self.matrix), np.float64))
@@ -165,9 +241,17 @@ class Affine(Transform):
         u = fields.add_affine(field.displacement, self.matrix[:3, :3], beyond[:3])
         return DisplacementField(u, field.grid)
 
-    def _pull(self, volume: Volume, target: Grid, interpolation: Interpolation) -> Float32:
-        index_map: Float64 = np.linalg.inv(volume.grid.affine) @ self.matrix @ target.affine
-        return fields.resample(volume.as_float32(), index_map[:3], target.shape, interpolation)
+    def _pull(
+        self,
+        image: Float32,
+        lies: Grid,
+        target: Grid,
+        interpolation: Interpolation,
+        outside: float,
+        valid: Flags,
+    ) -> Float32:
+        index_map: Float64 = np.linalg.inv(lies.affine) @ self.matrix @ target.affine
+        return fields.resample(image, index_map[:3], target.shape, interpolation, outside, valid)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,8 +301,10 @@ class DisplacementField(Transform):
     def default_grid(self) -> Grid:
         return self.grid
 
-    def map_points(self, points_mm: npt.ArrayLike) -> Float64:
-        points = as_points(points_mm)
+    def covers(self, points_mm: npt.ArrayLike) -> Flags:
+        return self.grid.contains(points_mm)
+
+    def _moved(self, points: Float64) -> Float64:
         moved: Float64 = points + fields.sample_points(self.displacement, self.grid.map_points(points))
         return moved
 
@@ -236,43 +322,16 @@ class DisplacementField(Transform):
 
     @arguments.checked(grid=arguments.or_none(_GRID))
     def inverse(self, grid: Grid | None = None) -> DisplacementField:
-        """The inverse as a displacement on ``grid``, by default on this field's own.
+        """The inverse: exact for points, and a displacement on ``grid``.
 
-        The affine part of the field is inverted exactly and what remains by fixed-point iteration (Chen et
-        al., "A simple fixed-point approach to invert a deformation field", Med. Phys. 35, 2008), which
-        converges where the remainder does not fold.
+        By default on a grid in the space of the moving scan that holds all this field leads to.
 
         Raises:
             TransformError: The field folds, so it has no inverse.
         """
-        back = self._affine_part().inverse()
-        remainder = back.after(self)
-        v_vox, missed_vox = fields.invert(fields.to_voxels(remainder.displacement, self.grid, self.grid))
-        if not missed_vox <= MAX_INVERSE_ERROR_VOX:
-            raise TransformError(
-                "MMREG_E_TRANSFORM_NOT_INVERTIBLE",
-                f"An inverse needs a field that does not fold; this one's misses by {missed_vox:.3g} voxels "
-                f"somewhere (limit {MAX_INVERSE_ERROR_VOX}). Look at folding(), and smooth the field or "
-                "register "
-                "again.",
-            )
-        undone = DisplacementField(fields.to_mm(v_vox, self.grid), self.grid)
-        return Composite((back, undone)).to_field(grid or self.grid)
+        from .inversion import inverse_of
 
-    def _affine_part(self) -> Affine:
-        """The affine nearest to the field, in least squares over at most 20 planes along each axis."""
-        lattice = [np.unique(np.linspace(0, n - 1, min(n, 20)).astype(int)) for n in self.grid.shape]
-        index = np.stack(np.meshgrid(*lattice, indexing="ij"), -1).reshape(-1, 3)
-        points = self.grid.map_indices(index)
-        i0, i1, i2 = index.T
-        u = self.displacement[:, i0, i1, i2].T.astype(np.float64)
-        middle = points.mean(axis=0)
-        # least squares of smallest norm: along an axis of one voxel the affine stays the identity
-        slope = np.linalg.lstsq(points - middle, u - u.mean(axis=0), rcond=1e-9)[0].T
-        matrix = np.eye(4)
-        matrix[:3, :3] += slope
-        matrix[:3, 3] = u.mean(axis=0) - slope @ middle
-        return Affine(matrix if np.linalg.det(matrix) > 1e-3 else np.eye(4))
+        return inverse_of(self, grid)
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,12 +356,29 @@ class Composite(Transform):
         object.__setattr__(self, "parts", tuple(flat))
 
     def default_grid(self) -> Grid | None:
-        return self.parts[0].default_grid()
+        """That of the first part that has one, brought back through the affine ones before it."""
+        from .inversion import grid_under
 
-    def map_points(self, points_mm: npt.ArrayLike) -> Float64:
+        before = np.eye(4)
+        for part in self.parts:
+            grid = part.default_grid()
+            if grid is not None:
+                back = Affine(np.asarray(np.linalg.inv(before), np.float64))
+                return grid if part is self.parts[0] else grid_under(back, grid, back.matrix[:3, :3])
+            before = part.matrix @ before if isinstance(part, Affine) else before
+        return None
+
+    def covers(self, points_mm: npt.ArrayLike) -> Flags:
         points = as_points(points_mm)
+        inside = np.ones(len(points), bool)
         for part in self._steps():
-            points = part.map_points(points)
+            inside &= part.covers(points)
+            points = part._moved(points)
+        return inside
+
+    def _moved(self, points: Float64) -> Float64:
+        for part in self._steps():
+            points = part._moved(points)
         return points
 
     def inverse(self) -> Composite:
@@ -378,6 +454,10 @@ def _each(parts: Any) -> Iterable[Transform]:
     if not isinstance(parts, Iterable):
         raise arguments.refused("The parts of a composite", "transforms, one after the other", parts)
     return (arguments.a("Transform")(part, "Each part of a composite") for part in parts)
+
+
+def _warn(message: str, stacklevel: int = 3) -> None:
+    warnings.warn(message, OutsideWarning, stacklevel=stacklevel)
 
 
 def _check_matrix(matrix: Float64) -> None:

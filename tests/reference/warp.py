@@ -17,15 +17,22 @@ def footprint(position, shape):
     return np.all([(x >= -0.5) & (x <= n - 0.5) for x, n in zip(position, shape, strict=True)], axis=0)
 
 
+LEAST_WEIGHT = 1e-3  # of what is not finite: below, it does not count
+
+
 def linear(volume, position):
     low = np.floor(position).astype(int)
     t = position - low
-    value = np.zeros(position.shape[1:])
+    value, counted, total = (np.zeros(position.shape[1:]) for _ in range(3))
     for corner in np.ndindex(2, 2, 2):
         weight = np.prod([t[a] if corner[a] else 1 - t[a] for a in range(3)], axis=0)
         index = [np.clip(low[a] + corner[a], 0, volume.shape[a] - 1) for a in range(3)]
-        value += weight * volume[tuple(index)]
-    return value
+        voxel = volume[tuple(index)]
+        value += weight * voxel
+        counts = np.isfinite(voxel) | (weight >= LEAST_WEIGHT)
+        counted[counts] += (weight * voxel)[counts]
+        total[counts] += weight[counts]
+    return np.where(np.isfinite(value), value, counted / total)
 
 
 def nearest(volume, position):
@@ -58,8 +65,8 @@ def cubic(coefficients, position):
     return value
 
 
-def sample(volume, position, interpolation="linear", border="zero"):
-    """One channel at positions (3, ...): the value at the nearest point of the box, times the fade."""
+def sample(volume, position, interpolation="linear", border="zero", outside=0.0):
+    """One channel at positions (3, ...): that at the nearest point of the box, faded into the outside."""
     volume, position = np.asarray(volume), np.asarray(position, np.float64)
     last = np.reshape(volume.shape, (3,) + (1,) * (position.ndim - 1)) - 1
     formula = {"nearest": nearest, "linear": linear, "cubic": cubic}[interpolation]
@@ -67,8 +74,11 @@ def sample(volume, position, interpolation="linear", border="zero"):
     if border == "extend":
         return value
     if interpolation == "nearest":
-        return np.where(footprint(position, volume.shape), value, 0)
-    return value * fade(position, volume.shape)
+        return np.where(footprint(position, volume.shape), value, outside)
+    share = fade(position, volume.shape)
+    blend = share * value + (1 - share) * outside
+    alone = np.where(share < LEAST_WEIGHT, outside, np.where(share > 1 - LEAST_WEIGHT, value, blend))
+    return np.where(np.isfinite(blend), blend, alone)
 
 
 def points(displacement):
@@ -76,10 +86,12 @@ def points(displacement):
     return np.indices(u.shape[1:]) + u
 
 
-def warp(moving, displacement, interpolation="linear", border="zero"):
+def warp(moving, displacement, interpolation="linear", border="zero", outside=0.0):
     """out[c, p] = moving[c](p + u(p))."""
     where = points(displacement)
-    return np.stack([sample(np.asarray(m, np.float64), where, interpolation, border) for m in moving])
+    return np.stack(
+        [sample(np.asarray(m, np.float64), where, interpolation, border, outside) for m in moving]
+    )
 
 
 def warp_labels(moving, displacement):
@@ -92,10 +104,12 @@ def index_points(index_map, shape):
     )
 
 
-def resample_affine(moving, index_map, shape, interpolation="linear", border="zero"):
+def resample_affine(moving, index_map, shape, interpolation="linear", border="zero", outside=0.0):
     """out[c, i] = moving[c](A i + b)."""
     where = index_points(index_map, shape)
-    return np.stack([sample(np.asarray(m, np.float64), where, interpolation, border) for m in moving])
+    return np.stack(
+        [sample(np.asarray(m, np.float64), where, interpolation, border, outside) for m in moving]
+    )
 
 
 def prefilter(image):

@@ -105,7 +105,7 @@ def _images(paths: tuple[Path, Path], spec: PreprocessSpec, method: AttentionReg
     start = np.eye(4)
     start[:3, 3] = scans[1].grid.center_mm - grid.center_mm
     seen = [
-        Rigid(matrix).warp(Volume(normalise(scan.as_float32(), spec), scan.grid), window).data
+        Rigid(matrix).warp(Volume(normalise(scan.as_float32(), spec), scan.grid), window, outside=0).data
         for matrix, scan in zip((np.eye(4), start), scans, strict=True)
     ]
     return [torch.from_numpy(image)[None, None] for image in pose.scaled_jointly(seen[0], seen[1])]

@@ -120,7 +120,7 @@ class Preparation:
         normal = Volume(
             normalise(volume.as_float32(), self.spec), volume.grid
         )  # first: outside is 0 = darkest
-        return transform.warp(normal, target).data
+        return transform.warp(normal, target, outside=0).data
 
     def _label(self, volume: Volume, transform: Transform, target: Grid) -> npt.NDArray[Any]:
         labels: npt.NDArray[Any] = transform.warp_labels(Volume(volume.as_labels(), volume.grid), target).data

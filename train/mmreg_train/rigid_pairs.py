@@ -203,7 +203,7 @@ class RigidPairs:
         known = varied(known, starts, draw, surface)
         start = drawn(known, self._spec, self._window, starts, draw, surface)
         images = [
-            Rigid(matrix).warp(volume, start.grid).data
+            Rigid(matrix).warp(volume, start.grid, outside=0).data
             for matrix, volume in ((np.eye(4), known.fixed), (start.matrix, known.moving))
         ]
         images = [image ** np.float32(np.exp(draw.uniform(-starts.gamma, starts.gamma))) for image in images]

@@ -10,26 +10,27 @@ namespace mmreg::MMREG_TARGET {
 
 // C channels at points p.
 template <Interpolation kind, class T, int C>
-MMREG_INLINE void sample(const Source<T>& s, Border border, const Points& p, Floats (&value)[C]) {
+MMREG_INLINE void sample(const Source<T>& s, const Outside& outside, const Points& p, Floats (&value)[C]) {
   const Points c = clamp(p, s);
   using Rows = std::conditional_t<kind == Interpolation::linear, LinearRows, CubicRows>;
   bool found = false;
   if constexpr (kind != Interpolation::nearest) found = sample_rows<Rows>(s, c, value);
   if (!found) gather_values<kind>(s, p, c, value);
+  if constexpr (kind == Interpolation::linear) settle_linear(s, c, value);
   if (__builtin_expect(!differ(p.z, c.z) && !differ(p.y, c.y) && !differ(p.x, c.x), 1)) return;
-  apply_border<kind>(s, border, p, value);
+  apply_border<kind>(s, outside, p, value);
 }
 
 // out[channel][voxel] = volume(points(voxel)) over a grid; `points(voxel, count)` gives the points of one vector.
 template <Interpolation kind, int C, class T, class PointsOf>
-inline void sample_grid(Queue& queue, const T* volume, Extent m, Border border, Extent n, const PointsOf& points,
-                        T* out) {
+inline void sample_grid(Queue& queue, const T* volume, Extent m, const Outside& outside, Extent n,
+                        const PointsOf& points, T* out) {
   const std::int64_t size = voxels(n);
   parallel_rows(queue, n, [=](std::int64_t begin, std::int64_t end) {
     const Source<T> s = source(volume, m);
     for_vectors_of_rows(n, begin, end, [&](Voxel v, auto count) MMREG_INLINE_LAMBDA {
       Floats value[C];
-      sample<kind>(s, border, points(v, count), value);
+      sample<kind>(s, outside, points(v, count), value);
       for (int k = 0; k < C; ++k) store(out + k * size + v.index, value[k], count);
     });
   });

@@ -8,13 +8,13 @@
 namespace mmreg::MMREG_TARGET {
 
 void warp(Queue& queue, const float* moving, int channels, Extent m, const float* u, Extent n, Interpolation kind,
-          Border border, float* warped, std::uint8_t* valid) {
-  sample_image(queue, moving, channels, m, kind, border, n, Displaced{u, voxels(n)}, warped, valid);
+          const Outside& outside, float* warped, std::uint8_t* valid) {
+  sample_image(queue, moving, channels, m, kind, outside, n, Displaced{u, voxels(n)}, warped, valid);
 }
 
 void warp_half(Queue& queue, const Half* moving, int channels, Extent m, const float* u, Extent n, Interpolation kind,
-               Border border, Half* warped, std::uint8_t* valid) {
-  sample_image(queue, moving, channels, m, kind, border, n, Displaced{u, voxels(n)}, warped, valid);
+               const Outside& outside, Half* warped, std::uint8_t* valid) {
+  sample_image(queue, moving, channels, m, kind, outside, n, Displaced{u, voxels(n)}, warped, valid);
 }
 
 void warp_labels(Queue& queue, const std::int32_t* moving, Extent m, const float* u, Extent n, std::int32_t* warped) {

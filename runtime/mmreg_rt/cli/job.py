@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from .. import io, report
 from ..errors import InputError
 from .exits import DEADLINE, LOW_CONFIDENCE, OK, describe, message
 from .folder import ALWAYS, RESULT, Output, output
+from .outside import heard
 from .privacy import Names
 from .progress import Progress
 from .scans import read_scan
@@ -47,6 +49,7 @@ class Job:
     prefer: Form | None = None
     deadline_ms: float | None = None
     threads: int | None = None
+    outside: float | None = None  # of the warped scan
 
     @property
     def inputs(self) -> list[Path]:
@@ -63,6 +66,8 @@ class Job:
     def options(self) -> dict[str, Any]:
         """What was asked for, without paths: they may name a patient."""
         given = asdict(self) | {"model": self.model and Path(self.model).name}
+        if self.outside is not None and isnan(self.outside):
+            given["outside"] = "nan"  # JSON has no such number
         return {
             k: v.name if isinstance(v, Path) else v for k, v in given.items() if k not in ("fixed", "moving")
         }
@@ -184,7 +189,13 @@ def _register(job: Job, case: report.Case, extras: _Extras, progress: Progress) 
         progress=progress,
     )
     reading = progress.running("read")
-    result = registrar.register(case.fixed, case.moving, **extras.masks, deadline_ms=_left_ms(job, reading))
+    result = registrar.register(
+        case.fixed,
+        case.moving,
+        **extras.masks,
+        deadline_ms=_left_ms(job, reading),
+        outside=job.outside,
+    )
     seconds = {"read": 0.0, **result.seconds}  # reading is this program's part, and comes first
     seconds["read"] += reading
     return replace(result, seconds=seconds, warnings=type(result.warnings)([*result.warnings, *odd]))
@@ -212,10 +223,12 @@ def _write(
     io.write_transform(result.inverse, folder / "inverse.nii.gz", planar=flat)
     io.write_transform(result.affine or result.rigid or Rigid(_identity()), folder / "affine.tfm")
     progress("write", 0.8)
-    if extras.labels is not None:
-        io.write(result.transform.warp_labels(extras.labels, case.fixed), folder / "labels.nii.gz")
-    if extras.points is not None:
-        io.write_points(result.inverse.map_points(extras.points), folder / "points.csv")
+    with heard() as outside:
+        if extras.labels is not None:
+            io.write(result.transform.warp_labels(extras.labels, case.fixed), folder / "labels.nii.gz")
+        if extras.points is not None:
+            io.write_points(result.inverse.map_points(extras.points), folder / "points.csv")
+    result = replace(result, warnings=type(result.warnings)([*result.warnings, *outside]))
     (folder / "report.html").write_text(report.result_page(case, result), "utf-8")
     return place.write_record(report.result_summary(case, result), RESULT[1])
 

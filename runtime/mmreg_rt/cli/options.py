@@ -32,6 +32,32 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]  # generic in new versio
         return sizes
 
 
+class Outside(click.ParamType):  # type: ignore[type-arg]
+    """A number, or ``nan``."""
+
+    name = "value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        from ..errors import InputError
+        from ..geometry import checked_outside
+
+        try:
+            return checked_outside(float(value))
+        except (ValueError, InputError):
+            self.fail(f"{value!r} is no number that float32 holds, nor nan.", param, ctx)
+
+
+def outside_option(command: Command) -> Command:
+    """``--outside``: of a warped image."""
+    return click.option(
+        "--outside",
+        type=Outside(),
+        help="Value where an image would come from outside of the scan: a number or nan; by default the "
+        "lowest of the scan, the air of a CT.",
+    )(command)
+
+
 def _remember(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
     ctx.meta["json"] = value
     return value

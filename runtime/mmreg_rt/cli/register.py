@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..backends import NAMES, PRECISIONS
-from .options import FILE, FOLDER, frame_option, json_option, prefer_option, threads_option
+from .options import FILE, FOLDER, frame_option, json_option, outside_option, prefer_option, threads_option
 from .terminal import give_json, say
 
 
@@ -52,6 +52,7 @@ from .terminal import give_json, say
 @click.option("--fixed-frame", type=click.IntRange(min=0), help="In place of --frame, of the fixed scan.")
 @click.option("--moving-frame", type=click.IntRange(min=0), help="In place of --frame, of the moving scan.")
 @prefer_option
+@outside_option
 @threads_option
 @json_option
 @click.pass_context

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,21 @@ import click
 
 from ..errors import MmregError
 from ..printable import printable
-from .options import FILE, frame_option, json_option, prefer_option
+from .options import FILE, frame_option, json_option, outside_option, prefer_option
+from .outside import heard
 from .terminal import give_json, say
 
 if TYPE_CHECKING:
     from ..geometry import Volume
     from ..transform import Transform
+
+
+@dataclass(frozen=True)
+class Way:
+    """How images are sampled: an interpolation, or ``"labels"``; and the value outside of them."""
+
+    interpolation: Any
+    outside: float | None
 
 
 @click.command()
@@ -40,6 +50,7 @@ if TYPE_CHECKING:
 )
 @frame_option
 @prefer_option
+@outside_option
 @click.option("--overwrite", is_flag=True, help="Replace the file -o whoever wrote it.")
 @json_option
 def warp(
@@ -50,6 +61,7 @@ def warp(
     inverse: bool,
     labels: bool,
     interpolation: Any,
+    outside: float | None,
     frame: int | None,
     prefer: Any,
     overwrite: bool,
@@ -61,7 +73,7 @@ def warp(
     SOURCE(T(p)). Of a series (4-D) every image comes out, or the one that --frame names. Points (.csv, x,y,z
     in RAS+ mm) of the FIXED scan come out where they lie in the moving scan: T(p). With --inverse an image of
     the fixed scan comes out on the moving grid (give it as --like), and points of the moving scan in the
-    fixed one.
+    fixed one. A warning says which share comes from outside.
 
     A file that another program wrote, or that was changed since, is not replaced without --overwrite.
     """
@@ -71,21 +83,25 @@ def warp(
 
     points = source.name.lower().endswith(".csv")
     _check_name(output, points)
+    if outside is not None and (points or labels):
+        raise click.UsageError("--outside is for images; outside of a label map is 0, and points have none.")
     if not transforms and (like is None or points):
         raise click.UsageError("Give a transform (-t), or for an image --like to sample it on that grid.")
     inputs = [source, *transforms, *([] if like is None else [like])]
-    with output_file(output, inputs, overwrite) as partial:
+    with output_file(output, inputs, overwrite) as partial, heard() as warnings:
         reference = None if like is None else read_scan(like, frame, prefer)
         transform = _chain(transforms, inverse, reference, prefer)
         if points:
             io.write_points(transform.map_points(io.read_points(source)), partial)
         else:
-            way = "labels" if labels else interpolation
+            way = Way("labels" if labels else interpolation, outside)
             _write_images(source, partial, transform, reference, way, frame, prefer)
     if as_json:
-        give_json({"status": "ok", "written": str(output)})
-    else:
-        say(f"Wrote {printable(str(output))}")
+        give_json({"status": "ok", "written": str(output), "warnings": warnings})
+        return
+    say(f"Wrote {printable(str(output))}")
+    for warning in warnings:
+        say(f"Warning: {warning}", err=True)
 
 
 def _check_name(output: Path, points: bool) -> None:
@@ -105,11 +121,11 @@ def _write_images(
     target: Path,
     transform: Transform,
     reference: Volume | None,
-    way: Any,
+    way: Way,
     frame: int | None,
     prefer: Any,
 ) -> None:
-    """One image, or all of a series, through the transform; ``way`` is an interpolation or ``"labels"``."""
+    """One image, or all of a series, through the transform."""
     import numpy as np
 
     from .. import io
@@ -117,9 +133,9 @@ def _write_images(
     from .scans import read_scan, read_series
 
     def moved(volume: Volume) -> Volume:
-        if way == "labels":
+        if way.interpolation == "labels":
             return transform.warp_labels(volume, reference)
-        return transform.warp(volume, reference, way)
+        return transform.warp(volume, reference, way.interpolation, way.outside)
 
     count = 1
     with suppress(MmregError):  # what is wrong with it is said by who reads it

@@ -1,7 +1,6 @@
-"""Displacement fields as ITK and ANTs keep them: NIfTI of dim [5, X, Y, Z, 1, 3], in mm.
+"""Displacement fields in NIfTI of dim [5, X, Y, Z, 1, 3], in mm; of a slice [5, X, Y, 1, 1, 2] too.
 
-The intent says what the components are: VECTOR (1007, what ANTs writes, and what is written here) means LPS,
-DISPVECT (1006, the NIfTI standard) means RAS. A field for 2-D ITK has two components: [5, X, Y, 1, 1, 2].
+Written as ITK and ANTs keep them, and read as ``field_meaning`` understands them.
 """
 
 from __future__ import annotations
@@ -10,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import fields
 from ..errors import TransformError
 from ..transform import DisplacementField
-from .nifti import DISPVECT, VECTOR, NiftiFile, grid_of, load, new_header, save, set_grid
+from .field_meaning import check_displacement, check_positions, meaning_of
+from .nifti import VECTOR, NiftiFile, grid_of, load, new_header, save, set_grid, writable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,14 +29,22 @@ _LPS = np.array([-1, -1, 1], np.float32).reshape(3, 1, 1, 1)
 def read(path: Path, prefer: Form | None = None) -> DisplacementField:
     """The displacement field in ``path``; ``prefer`` settles which form is right."""
     file = load(path)
-    _check_is_field(file, path)
+    meaning = meaning_of(file.header, path)
+    _check_layout(file, path, meaning is not None)
     grid = grid_of(file.header, path, prefer)
     stored = file.array().reshape(-1, *grid.shape)
     u = np.zeros((3, *grid.shape), np.float32)
     with np.errstate(all="ignore"):  # DisplacementField refuses what is not finite
         u[: len(stored)] = stored * file.header.slope + file.header.inter
-    if file.header.intent_code == VECTOR:
+    if meaning == "LPS displacement":
         u *= _LPS
+    if meaning == "RAS positions":
+        origin = -grid.affine[:3]
+        origin[len(stored) :] = 0
+        u = fields.add_affine(u, np.eye(3), origin)
+        check_positions(u, grid, path)
+    else:
+        check_displacement(u, grid, path)
     try:
         return DisplacementField(u, grid)
     except TransformError as reason:
@@ -50,13 +59,14 @@ def write(transform: Transform, path: Path, planar: bool) -> None:
             f"{path.name} holds a displacement field; found a {type(transform).__name__}. Write "
             "transform.to_field(fixed.grid), or a rigid or affine transform as .tfm.",
         )
-    u: Float32 = transform.displacement * _LPS
+    field = transform.to_field(writable(transform.grid))
+    u: Float32 = field.displacement * _LPS
     if planar:
-        _check_planar(transform, path)
+        _check_planar(field, path)
         u = u[:2]
     data = u[:, None]  # (3, 1, Z, Y, X): the file's [X, Y, Z, 1, 3]
-    header = new_header(transform.grid.shape)
-    set_grid(header, transform.grid)
+    header = new_header(field.grid.shape)
+    set_grid(header, field.grid)
     header.set_data_shape(data.shape[::-1])
     header.set_intent(VECTOR)
     header.set_data_dtype("<f4")
@@ -78,11 +88,11 @@ def _check_planar(field: DisplacementField, path: Path) -> None:
         )
 
 
-def _check_is_field(file: NiftiFile, path: Path) -> None:
+def _check_layout(file: NiftiFile, path: Path, is_field: bool) -> None:
     header = file.header
     intent, dim = header.intent_code, header.dim
     components = {3: (3,), 2: (2, 3)}[2 if dim[2:3] == (1,) else 3]
-    if intent not in (VECTOR, DISPVECT) or len(dim) != 5 or dim[3] != 1 or dim[4] not in components:
+    if not is_field or len(dim) != 5 or dim[3] != 1 or dim[4] not in components:
         raise TransformError(
             "MMREG_E_FIELD_LAYOUT",
             f"A displacement field has dim X Y Z 1 3 and intent 1007 (LPS) or 1006 (RAS); {path} has dim "

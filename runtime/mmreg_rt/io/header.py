@@ -29,6 +29,7 @@ _HEADER_BYTES = {1: 348, 2: 540}
 _LAYOUT: dict[int, dict[str, tuple[int, str]]] = {
     1: {
         "dim": (40, "8h"),
+        "intent_p1": (56, "f"),
         "intent_code": (68, "h"),
         "datatype": (70, "h"),
         "bitpix": (72, "h"),
@@ -42,6 +43,7 @@ _LAYOUT: dict[int, dict[str, tuple[int, str]]] = {
         "quatern": (256, "3f"),
         "qoffset": (268, "3f"),
         "srow": (280, "12f"),
+        "intent_name": (328, "16s"),
         "magic": (344, "4s"),
     },
     2: {
@@ -49,6 +51,7 @@ _LAYOUT: dict[int, dict[str, tuple[int, str]]] = {
         "datatype": (12, "h"),
         "bitpix": (14, "h"),
         "dim": (16, "8q"),
+        "intent_p1": (80, "d"),
         "pixdim": (104, "8d"),
         "vox_offset": (168, "q"),
         "scl_slope": (176, "d"),
@@ -60,6 +63,7 @@ _LAYOUT: dict[int, dict[str, tuple[int, str]]] = {
         "srow": (400, "12d"),
         "xyzt_units": (500, "i"),
         "intent_code": (504, "i"),
+        "intent_name": (508, "16s"),
     },
 }
 _DTYPES = {
@@ -86,6 +90,8 @@ class NiftiHeader:
     slope: float  # 1 and 0 where the header asks for no scaling
     inter: float
     intent_code: int
+    intent_name: str
+    intent_p1: float
     mm_per_unit: float
     spacing_mm: tuple[float, ...]  # along the first three axes, or two
     sform_code: int
@@ -151,6 +157,8 @@ def parse(raw: bytes, path: Path) -> NiftiHeader:
         slope,
         inter,
         field["intent_code"],
+        field["intent_name"].split(b"\0")[0].decode("latin-1").strip(),
+        field["intent_p1"],
         unit,
         spacing,
         field["sform_code"],

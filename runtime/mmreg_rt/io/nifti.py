@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 import numpy as np
 
 from ..errors import GeometryError, InputError
-from ..geometry import Grid, Volume
+from ..geometry import MAX_SHEAR_VOX, Grid, Volume
 from . import files
 from .gunzip import DEFLATE_LIMIT, Gunzip
 from .header import NiftiHeader, check_extensions, header_bytes, parse
@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
 VECTOR, DISPVECT = 1007, 1006  # NIFTI_INTENT_VECTOR, NIFTI_INTENT_DISPVECT
 FORMS_AGREE_VOX = 0.1  # sform and qform may differ by rounding, not by more of a voxel than this
-SPACING_AGREES = 0.01  # relative: pixdim, which ITK uses, against the columns of the affine
+# Of pixdim, which ITK uses, against the columns of the affine: in voxels at the far end of an axis, which is
+# taken to be at least so many voxels away.
+SPACING_AGREES_VOX, SHORTEST_AXIS_VOX = 0.1, 10
+ITK_SHEAR = 5e-5  # cosine between two axes: ITK reads 1e-4 and refuses 3e-4
 _ZYX = [2, 1, 0, 3]
 
 
@@ -100,30 +103,36 @@ def from_nibabel(image: Any) -> Volume:
             "frame with image.slicer, or give an array and its affine.",
         )
     sizes = (*data.shape, 1)[:3]
-    is_nifti = hasattr(image.header, "get_xyzt_units")
-    unit = {"meter": 1000.0, "micron": 0.001}.get(image.header.get_xyzt_units()[0], 1.0) if is_nifti else 1.0
-    in_mm = np.diag([unit, unit, unit, 1.0]) @ affine
-    grid = Grid((sizes[2], sizes[1], sizes[0]), in_mm[:, _ZYX])
-    source = _source_of(image.header, grid) if is_nifti and data.ndim < 4 else None
-    return Volume(data.reshape(sizes).T, grid, source)
+    if hasattr(image.header, "get_xyzt_units"):
+        source = _source_of(image, affine)
+        return Volume(data.reshape(sizes).T, source.grid, source if data.ndim < 4 else None)
+    return Volume(data.reshape(sizes).T, Grid((sizes[2], sizes[1], sizes[0]), affine[:, _ZYX]))
 
 
-def _source_of(header: Any, grid: Grid) -> NiftiSource:
-    kept = header.copy()
+def _source_of(image: Any, affine: Float64) -> NiftiSource:
+    """The header that nibabel would save, with an affine changed in memory; checked as that of a file."""
+    from nibabel.nifti1 import Nifti1Image
+    from nibabel.nifti2 import Nifti2Image
+
+    second = int(image.header["sizeof_hdr"]) == 540
+    kept = (Nifti2Image if second else Nifti1Image)(image.dataobj, affine, image.header).header
     kept["vox_offset"] = len(kept.binaryblock) + 4
     kept["magic"] = kept.single_magic
     extensions = io.BytesIO()
     kept.extensions.write_to(extensions, kept.endianness != np.dtype("i2").newbyteorder("=").str[0])
-    return NiftiSource(parse(kept.binaryblock + bytes(4), Path("the image")), extensions.getvalue(), grid)
+    path = Path("the nibabel image")
+    header = parse(kept.binaryblock + bytes(4), path)
+    return NiftiSource(header, extensions.getvalue(), grid_of(header, path, None))
 
 
 def write(volume: Volume, path: Path) -> None:
     """The image with the header it was read with, or with a new one; geometry is that of its grid."""
     source = volume.source if isinstance(volume.source, NiftiSource) else None
+    grid = writable(volume.grid)
     data = storable(volume.data, source.header.byte_order if source else "<")
-    header = _source_header(volume.grid, source) if source else new_header(volume.grid.shape)
-    if source is None or source.grid != volume.grid:
-        set_grid(header, volume.grid)
+    header = _source_header(grid, source) if source else new_header(grid.shape)
+    if source is None or source.grid != grid:
+        set_grid(header, grid)
         for name in ("dim_info", "slice_code", "slice_start", "slice_end", "slice_duration"):
             header[name] = 0  # how another grid was scanned
     if header.get_data_dtype() != data.dtype:
@@ -161,12 +170,14 @@ def grid_of(header: NiftiHeader, path: Path, prefer: Form | None) -> Grid:
     except GeometryError as reason:
         raise GeometryError(reason.code, f"{path}: {reason.args[0]}") from reason
     found = grid.spacing_mm[::-1][: len(header.spacing_mm)]
-    if not np.allclose(found, header.spacing_mm, rtol=SPACING_AGREES):
+    length_vox = np.maximum(np.array(header.dim[: len(found)]) - 1, SHORTEST_AXIS_VOX)
+    if not (np.abs(np.divide(found, header.spacing_mm) - 1) * length_vox <= SPACING_AGREES_VOX).all():
         raise GeometryError(
             "MMREG_E_NIFTI_SPACING_DISAGREES",
             f"The header of {path} contradicts itself: pixdim says {_numbers(header.spacing_mm)} mm, its "
             "affine "
-            f"{_numbers(found)} mm, and programs differ in which they use. Repair the header.",
+            f"{_numbers(found)} mm, more than {SPACING_AGREES_VOX:g} voxels apart at the end of an axis, and "
+            "programs differ in which they use. Repair the header.",
         )
     return grid
 
@@ -182,14 +193,26 @@ def new_header(shape: tuple[int, ...]) -> Any:
     return header
 
 
-def set_grid(header: Any, grid: Grid) -> None:
-    """Write the affine as sform and qform, in mm, with the codes that were there or 1, "scanner"."""
-    if grid.shear > SPACING_AGREES:
+def writable(grid: Grid) -> Grid:
+    """The grid, or if ITK would not read its axes the nearest orthogonal one.
+
+    Raises:
+        GeometryError: A corner would lie elsewhere than it did.
+    """
+    if grid.shear <= ITK_SHEAR:
+        return grid
+    if (off_vox := grid.shear_vox) > MAX_SHEAR_VOX:
         raise GeometryError(
             "MMREG_E_GRID_SHEAR",
             f"A NIfTI file needs orthogonal axes, as ITK reads no others; the cosine between two is "
-            f"{grid.shear:.3g} (limit {SPACING_AGREES:g}). Resample to an orthogonal grid first.",
+            f"{grid.shear:.3g}, which puts a corner off by {off_vox:.2g} voxels (limit {MAX_SHEAR_VOX:g}). "
+            "Resample to an orthogonal grid first.",
         )
+    return grid.orthogonal()
+
+
+def set_grid(header: Any, grid: Grid) -> None:
+    """Write the affine as sform and qform, in mm, with the codes that were there or 1, "scanner"."""
     affine = grid.affine[:, _ZYX]
     header.set_sform(affine, int(header["sform_code"]) or 1)
     header.set_qform(affine, int(header["qform_code"]) or 1)
