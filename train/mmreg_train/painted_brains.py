@@ -26,6 +26,7 @@ from mmreg_train.synth import noise
 Range = tuple[float, float]
 PERCENTILES = (0.005, 0.995)  # as PreprocessSpec has them
 REACH_SD = 3  # where a Gaussian ends
+SLICE_SD = 0.42  # of a Gaussian that is as wide at half its height as a slice is thick
 
 
 @dataclass(frozen=True)
@@ -203,8 +204,10 @@ def acquired(generator: torch.Generator, settings: Painting, image: Tensor) -> T
     """As a scanner would have it: blurred, in thick slices, shaded by its coils, and noisy."""
     sd_vox = _uniform(3, settings.blur_vox, generator)
     axis = int(torch.randint(3, (), generator=generator))
-    thick = float(_uniform(1, settings.thick, generator)) if _chance(settings.thick_share, generator) else 1.0
-    sd_vox[axis] = max(float(sd_vox[axis]), 0.42 * thick)
+    thick = 1.0
+    if _chance(settings.thick_share, generator):
+        thick = float(_uniform(1, settings.thick, generator))
+        sd_vox[axis] = max(float(sd_vox[axis]), SLICE_SD * thick)
     image = blurred(image, sd_vox.tolist())
     bias = noise((1, 1), image.shape, (settings.bias_scale_vox,), settings.bias_sd, generator)[0, 0]
     slices = [math.ceil(n / thick) if a == axis else n for a, n in enumerate(image.shape)]
