@@ -86,7 +86,7 @@ nb::tuple deform_images(HostIn<float, 3> fixed, HostIn<float, 3> moving, std::tu
     const Deformation d = deform(operations, *queue, input, facts, s, [](double) { return false; }, prior);
     d.u.download(u.data());
     Locked locked;
-    said["search_inconsistency_vox"] = d.search_inconsistency_vox;
+    said["search_inconsistency_vox"] = d.search_inconsistency_vox, said["affine"] = matrix(d.affine);
   }
   return nb::make_tuple(u, said);
 }

@@ -111,3 +111,22 @@ def test_a_body_that_is_turned_stretched_and_shifted_is_found_without_an_alignme
     index = np.rint(grid.map_points(scene.INSIDE)).astype(int)
     found = scene.INSIDE + u[:, index[:, 0], index[:, 1], index[:, 2]].T @ grid.affine[:3, :3].T
     assert scene.distance_mm(found, wanted) < 0.25 * scene.distance_mm(scene.INSIDE, wanted)
+
+
+@pytest.mark.parametrize("shift_vox", [0, 4, -6])
+def test_who_describes_sees_the_moving_image_through_the_affine_part_that_is_said(images, shift_vox):
+    fixed, moving, seen = images[0], np.roll(images[0], shift_vox, 2), {}
+
+    def describe(side, image, planes):
+        seen[side] = image.copy()
+        planes[:] = image
+
+    said = deform(fixed, moving, describe=describe, planes=1)[1]
+    assert np.array_equal(said["affine"], np.eye(4)) == (shift_vox == 0)
+    onto = said["affine"][:3].copy()
+    pulled = _native.resample_affine(moving[None], onto, moving.shape, border="extend")[0]
+    across = np.indices(moving.shape)[2] + 2 * shift_vox
+    inside = (across > 2) & (across < moving.shape[2] - 3)  # elsewhere the solver fills in what is not there
+    # but for the level of the background, which is 0 to who describes
+    assert np.ptp(seen["fixed"] - fixed) < 1e-5
+    assert np.ptp((seen["moving"] - pulled)[inside]) < 1e-5

@@ -23,6 +23,7 @@ SMALL = {
         "cross_heads": 2,
         "window": 3,
     },
+    "brain": {"width": 4},
     "voxelmorph": {},
     "innreg": {"blocks": 2, "width": 2, "kernel": 3},
     "llm_morph": {"backbone": "none"},
@@ -93,6 +94,7 @@ def test_what_is_compiled_is_what_a_step_runs(name):
     [
         ("attention_reg", {}, {"rigid"}),
         ("attention_reg", {"surface": 0.5}, {"rigid", "surface"}),
+        ("brain", {}, {"fixed_label"}),
         ("masr", {}, set()),
         ("masr", {"labels": [1, 2]}, {"fixed_label"}),
         ("voxelmorph", {"image": None, "known": 1.0}, {"displacement"}),

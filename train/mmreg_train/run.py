@@ -17,7 +17,7 @@ from lightning.fabric.loggers import TensorBoardLogger
 from mmreg_rt.errors import BackendUnavailable, Cancelled, InputError
 from mmreg_rt.io.files import replaced
 
-from . import draws, methods
+from . import brain_samples, draws, methods
 from .card import Facts, card, machine
 from .checkpoint import chosen, read_checkpoint
 from .config import CODE, Config, as_toml, named_config, read_config
@@ -205,7 +205,9 @@ def _take_phases(path: Path, config: Config, method: methods.Method) -> None:
 def _check(config: Config, method: methods.Method, world: int) -> None:
     check_size(config.data.size, method.dims, method.multiple)
     Starts.of(config.rigid)  # names that nobody knows are refused in tables that this run does not read too
-    if config.data.size is not None:
+    if method.painted:
+        brain_samples.settings(config)
+    elif config.data.size is not None:
         synthesis_settings(config, method.dims, anatomical=False)
     if config.spec.multiple % method.multiple:
         raise InputError(
@@ -254,6 +256,10 @@ def _source(
     request: Request,
     fabric: Fabric,
 ) -> tuple[Source, DataSet | None]:
+    if method.painted and (described is None or described[0].kind != "labels"):
+        raise InputError(
+            CODE, f"{config.method} learns from label maps of brains. Give --data of kind labels."
+        )
     if described is None:
         return Synthetic(config, method.dims, None, fabric.device), None
     description, folder = described
@@ -269,9 +275,14 @@ def _source(
         size, window = None, size
     if method.output_kind == "rigid":
         return _rigid_source(config, method, description, folder)
-    preparation = Preparation(config.spec, size, description.align, description.labels, default_cache())
+    if method.painted:
+        preparation, window = brain_samples.preparation(config), None
+    else:
+        preparation = Preparation(config.spec, size, description.align, description.labels, default_cache())
     data_set = open_data_set(description, folder, preparation, method.dims, window)
-    _prepare(data_set, planned(config, method.phases), fabric)
+    _prepare(data_set, planned(config, method.phases), fabric, method.painted)
+    if method.painted:
+        return brain_samples.PaintedBrains(config, data_set), data_set
     if description.kind == "labels":
         return Synthetic(config, method.dims, data_set, fabric.device), data_set
     if config.warp.changes:
@@ -302,14 +313,15 @@ def _rigid_source(
     return source, data_set
 
 
-def _prepare(data_set: DataSet, phases: list[Phase], fabric: Fabric) -> None:
+def _prepare(data_set: DataSet, phases: list[Phase], fabric: Fabric, painted: bool) -> None:
     """Everything onto the grid of the network, once; the first process fills the cache for all."""
     if fabric.is_global_zero:
         cases = len(data_set.train.cases) + len(data_set.val.cases)
         progress = Progress(cases, 0, None, True, "preparing scans", "case")
         shapes = data_set.train.shapes(progress.count) | data_set.val.shapes(progress.count)
         progress.close()
-        refuse_mixed_sizes(shapes, max(phase.settings.batch for phase in phases))
+        if not painted:  # painted images have one size, whatever that of the maps
+            refuse_mixed_sizes(shapes, max(phase.settings.batch for phase in phases))
     fabric.barrier()
 
 

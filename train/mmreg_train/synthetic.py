@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -14,7 +14,7 @@ from .config import CODE
 from .synth import Synthesis, pair
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.random import Generator
     from torch import Tensor
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .config import Config
     from .dataset import DataSet, Prepared
     from .methods import Batch
+
+Settings = TypeVar("Settings")
 
 SHAPES_FROM = 10_000  # label ids of shapes among anatomical maps start here, so as not to be taken for those
 VALIDATION_SEED = 0  # every run of every seed is validated on the same pairs
@@ -105,17 +107,28 @@ def settings(config: Config, dims: int, anatomical: bool) -> Synthesis:
     size = config.data.size
     if size is None:
         raise InputError(CODE, "Synthesis needs a size. Give [data] size = [D, H, W].")
+    make = Synthesis.brains if anatomical else Synthesis.shapes
+    return changed(Synthesis, config, make, size=size[1:] if dims == 2 else size)
+
+
+def changed(
+    kind: type[Settings], config: Config, make: Callable[..., Settings] | None = None, **fixed: Any
+) -> Settings:
+    """The dataclass ``kind`` made of ``fixed`` and of ``[synthesis]``, which cannot change those.
+
+    Raises:
+        InputError: A setting is unknown or cannot be used.
+    """
     changes: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in config.synthesis.items()
     }
-    known = {field.name for field in fields(Synthesis)} - {"size"}
+    known = {field.name for field in fields(kind)} - set(fixed)  # type: ignore[arg-type]
     if unknown := sorted(set(changes) - known):
         raise InputError(
             CODE,
             f"[synthesis] has no {', '.join(unknown)}; it has {', '.join(sorted(known))}. Mend the names.",
         )
-    make = Synthesis.brains if anatomical else Synthesis.shapes
     try:
-        return make(size[1:] if dims == 2 else size, **changes)
+        return (make or kind)(**fixed, **changes)
     except (TypeError, ValueError) as reason:
         raise InputError(CODE, f"[synthesis] cannot be used: {reason} Mend the value.") from reason

@@ -22,6 +22,7 @@ LEARNING = "learning"  # the kind of outputs before the last phase of a training
 
 _METHODS = {
     "attention_reg": ("mmreg_train.methods.attention_reg", "AttentionReg"),
+    "brain": ("mmreg_train.methods.brain", "Brain"),
     "innreg": ("mmreg_train.methods.innreg", "InnReg"),
     "ldm_morph": ("mmreg_train.methods.ldm_morph", "LdmMorph"),
     "llm_morph": ("mmreg_train.methods.llm_morph", "LlmMorph"),
@@ -106,6 +107,7 @@ class Method(nn.Module):
         most_voxels: Of a grid that the network takes, all axes multiplied; None has no such limit.
         traced: Of so many multiples is the first axis of what the exporter follows. A count of 1 that it
             finds there, such as of windows, becomes a constant: it must find two or more.
+        painted: It learns from single images that are painted from label maps of brains (``brain_samples``).
         phases: What is trained one after the other, each with its own steps, loss and optimiser, by the names
             that ``enter`` knows; without any, everything is trained at once. The last is the registration.
     """
@@ -119,6 +121,7 @@ class Method(nn.Module):
     window: Window | None = None
     most_voxels: int | None = None
     traced: int = 2
+    painted: bool = False
 
     def __init__(self, dims: int) -> None:
         super().__init__()
