@@ -40,7 +40,7 @@ class Request:
     refine: bool
     deadline_ms: float | None
     progress: Callable[[str, float], bool | None] | None
-    outside: float | None
+    outside: float | None = None
 
 
 class Clock:
