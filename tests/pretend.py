@@ -89,8 +89,12 @@ def registrar_module(error=None, **changes):
             self.progress = progress
             type(self).asked = SimpleNamespace(model=model, **options)
 
-        def register(self, fixed, moving, *, fixed_mask=None, moving_mask=None, deadline_ms=None):
-            vars(self.asked).update(fixed_mask=fixed_mask, moving_mask=moving_mask, deadline_ms=deadline_ms)
+        def register(
+            self, fixed, moving, *, fixed_mask=None, moving_mask=None, deadline_ms=None, outside=None
+        ):
+            vars(self.asked).update(
+                fixed_mask=fixed_mask, moving_mask=moving_mask, deadline_ms=deadline_ms, outside=outside
+            )
             for stage in ("preprocess", "align_affine", "deform"):
                 self.progress(stage, 0.0)
             if error is not None:

@@ -130,12 +130,15 @@ def test_an_image_of_the_fixed_scan_comes_out_where_the_moving_scan_lies(field):
             continue
         warped = inverse.warp(image, target, outside=np.nan)
         there = warped.grid.points_mm()
-        back = inverse.map_points(there[inverse.covers(there)])
-        expected = back @ slope + 300
-        found = warped.data.ravel()[inverse.covers(there)]
-        known = np.isfinite(found)
-        assert known.mean() > 0.8
-        np.testing.assert_allclose(found[known], expected[known], atol=SAMPLED_MM * 0.6 + 64 * 2**-20)
+        covered = np.flatnonzero(inverse.covers(there))[::7]
+        back = inverse.map_points(there[covered])
+        index = fixed.map_points(back)
+        inner = ((index > 0.2) & (index < np.array(fixed.shape) - 1.2) | (np.array(fixed.shape) == 1)).all(
+            axis=1
+        )
+        assert inner.mean() > 0.5
+        found, expected = warped.data.ravel()[covered], back @ slope + 300
+        np.testing.assert_allclose(found[inner], expected[inner], atol=SAMPLED_MM * 0.6 + 64 * 2**-20)
 
 
 def test_the_inverse_is_that_of_strong_affine_parts_too():
@@ -230,7 +233,7 @@ def test_warps_that_land_mostly_or_wholly_outside_are_told_with_their_share():
 
 
 def test_a_grid_beyond_the_field_is_told_with_its_share():
-    field = waves(FIXED["plain"])
+    field = DisplacementField(np.zeros((3, *FIXED["plain"].shape), np.float32), FIXED["plain"])
     wide = grid((22, 24, 52), (2.0, 2.0, 2.0), 0, origin_mm=(-25, -23, -21))
     image = Volume(np.ones(wide.shape, np.float32), wide)
     with pytest.warns(OutsideWarning, match=r"50\.0% of the grid lies outside of the field"):

@@ -45,7 +45,7 @@ class InverseField(DisplacementField):
     chain: Composite
 
     def covers(self, points_mm: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        return self.forward.grid.contains(self._moved(as_points(points_mm)))
+        return self.forward.grid.contains(self.chain._moved(as_points(points_mm)))
 
     def to_field(self, grid: Grid) -> DisplacementField:
         return self if grid == self.grid else self.chain.to_field(grid)
@@ -62,15 +62,16 @@ class InverseField(DisplacementField):
         slope = self.back.matrix[:3, :3].T
         limit_mm = POLISH_VOX * min(self.forward.grid.spacing_mm)
         miss = self.forward._moved(found) - points
+        active = np.arange(len(points))
         for _ in range(POLISH_STEPS):
-            if not (np.abs(miss) > limit_mm).any():
+            active = active[(np.abs(miss[active]) > limit_mm).any(axis=1)]
+            if not len(active):
                 break
-            tried = found - miss @ slope
-            left = self.forward._moved(tried) - points
-            better = np.linalg.norm(left, axis=1) < np.linalg.norm(miss, axis=1)
-            if not better.any():
-                break
-            found, miss = np.where(better[:, None], tried, found), np.where(better[:, None], left, miss)
+            tried = found[active] - miss[active] @ slope
+            left = self.forward._moved(tried) - points[active]
+            better = np.linalg.norm(left, axis=1) < np.linalg.norm(miss[active], axis=1)
+            active = active[better]  # what no field covers does not come closer
+            found[active], miss[active] = tried[better], left[better]
         return found
 
 

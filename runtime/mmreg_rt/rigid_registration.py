@@ -41,7 +41,7 @@ class Request:
     refine: bool
     deadline: Deadline
     progress: Callable[[str, float], bool | None] | None
-    outside: float | None
+    outside: float | None = None
 
 
 class Clock:

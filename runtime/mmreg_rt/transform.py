@@ -36,7 +36,7 @@ MAX_DISPLACEMENT_MM = 1e5  # far beyond any scanner: such a field is in another 
 ORTHOGONAL = 1e-4  # largest entry of R^T R - I that a rotation read from text of 5 digits may have
 COVER_PLANES = 40  # along each axis of a grid, of the voxels that are looked up in a field
 MOSTLY = 0.5  # share of a warped image from outside of the scan that is worth a word
-UNCOVERED = 0.01  # share of a grid outside of the field that moves it, likewise
+UNCOVERED = 0.01  # share of a grid that gets an image though no field covers it, likewise
 
 
 class Transform(ABC):
@@ -191,10 +191,14 @@ class Transform(ABC):
                 "transform belongs to it, its direction (inverse), and the grid.",
                 4,
             )
-        uncovered = 1 - float(self.covers(target.map_indices(target.lattice(COVER_PLANES))).mean())
-        if uncovered > UNCOVERED:
+        steps = [-(-n // COVER_PLANES) for n in target.shape]
+        lines = [np.arange(step // 2, n, step) for n, step in zip(target.shape, steps, strict=True)]
+        index = np.stack(np.meshgrid(*lines, indexing="ij"), -1).reshape(-1, 3)
+        covered = self.covers(target.map_indices(index))
+        beyond = float((valid[np.ix_(*lines)].ravel() & ~covered).mean())
+        if beyond > UNCOVERED:
             _warn(
-                f"{uncovered:.1%} of the grid lies outside of the field that moves it, which goes on there "
+                f"{beyond:.1%} of the grid lies outside of the field that moves it, which goes on there "
                 "with its border value. Give a grid of the scan that the transform starts from.",
                 4,
             )

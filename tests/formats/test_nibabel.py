@@ -41,6 +41,7 @@ def edit_forms(image):
 def edit_sform_alone(image):
     image.set_qform(None, 0)
     image.set_sform(MOVED, 4)
+    image.header.set_zooms((1.5, 2, 3))
 
 
 def edit_qform_alone(image):
@@ -98,13 +99,18 @@ def spacing_apart(image):
     image.header["qform_code"] = 0
 
 
+def sform_without_spacing(image):  # as nibabel leaves pixdim behind
+    image.set_qform(None, 0)
+    image.set_sform(MOVED, 4)
+
+
 def no_forms(image):
     image.header["sform_code"] = image.header["qform_code"] = 0
     image._affine = image.header.get_best_affine()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("spoil", [forms_apart, spacing_apart, no_forms])
+@pytest.mark.parametrize("spoil", [forms_apart, spacing_apart, sform_without_spacing, no_forms])
 def test_a_header_that_is_refused_in_a_file_is_refused_in_an_image(spoil, kind, tmp_path):
     image = stored(tmp_path / "in.nii.gz", kind)
     spoil(image)

@@ -62,7 +62,10 @@ def test_no_displacement_is_the_identity(target, shape, kind, rng):
         ((2**-24, 3 * 2**-24), 2 * 2**-24),
         ((LARGEST, LARGEST), LARGEST),
         ((-LARGEST, LARGEST), 0),
-        ((np.inf, 1), np.nan),  # 0 times infinity: planes that the point lies on weigh nothing
+        (
+            (np.inf, 1),
+            np.inf,
+        ),  # though planes that the point lies on weigh nothing, and 0 times infinity is NaN
         ((np.nan, 1), np.nan),
     ],
 )
