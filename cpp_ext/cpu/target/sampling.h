@@ -14,7 +14,7 @@ MMREG_INLINE void sample(const Source<T>& s, Border border, const Points& p, Flo
   const Points c = clamp(p, s);
   using Rows = std::conditional_t<kind == Interpolation::linear, LinearRows, CubicRows>;
   bool found = false;
-  if constexpr (kind != Interpolation::nearest) found = sample_rows<Rows>(s, c, value);
+  if constexpr (kind != Interpolation::nearest && has_permute) found = sample_rows<Rows>(s, c, value);
   if (!found) gather_values<kind>(s, p, c, value);
   if (__builtin_expect(!differ(p.z, c.z) && !differ(p.y, c.y) && !differ(p.x, c.x), 1)) return;
   apply_border<kind>(s, border, p, value);
