@@ -3,12 +3,15 @@
 #
 #   make demo    register a generated head phantom and score it, then read demo/report.html
 #   make demo FIXED=a.nii.gz MOVING=b.nii.gz    the same with your scans
+#   make cuda    the same package with the CUDA operations, which takes nvcc some minutes; MMREG_CUDA=ON does it, too
 #   make test    C++ tests under sanitizers, then the Python tests on the wheel as users get it
+#   make test-long    the tests that `make test` leaves out because they take minutes each
 #   make lint    style and types
 #   make bench   measure, and rewrite the tables of the README
 #   make fuzz    feed the readers of files with broken ones for FUZZ_SECONDS=600
 #   make setup   everything for work on the project
 #   make cross   compile and run the C++ tests for AArch64, where its compiler and qemu-user are installed
+#   make ptx     run the CUDA tests on what nvcc makes of the kernels, without a GPU, where nvcc and the tool for it are
 
 PYTHON ?= python3
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
@@ -28,13 +31,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 DONE := $(VENV)/done
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
+STEP := @$(PYTHON) .ci/step
 # cmake and ninja of the environment come first, then the machine's
 export PATH := $(abspath $(BIN)):$(PATH)
 
 NATIVE := CMakeLists.txt $(shell find cpp_ext cmake -name '*.h' -o -name '*.c*' -o -name 'CMakeLists.txt')
 PACKAGE := $(shell find runtime train export -type f ! -name '*.so' ! -path '*__pycache__*') $(filter-out cpp_ext/tests/%,$(NATIVE))
 
-.PHONY: help setup demo bench fuzz test test-cpp lint format cross clean
+# Without it CUDA is left as the build folder has it, and off in a new one.
+ifdef MMREG_CUDA
+export MMREG_CUDA
+ifneq ($(shell sed -n 's/^MMREG_CUDA:BOOL=//p' build/wheel/CMakeCache.txt 2>/dev/null),$(MMREG_CUDA))
+$(DONE)/wheel: FORCE
+endif
+endif
+
+.PHONY: FORCE help setup demo cuda bench fuzz test test-long test-cpp lint format cross ptx clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -45,31 +57,33 @@ setup: $(DONE)/package $(DONE)/dev $(DONE)/bench
 $(DONE)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo 'mmreg_rt needs Python >= 3.10: make PYTHON=/path/to/python3'; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(STEP) 'Making an environment in $(VENV)' $(PYTHON) -m venv $(VENV)
 	@mkdir -p $(DONE) && touch $@
 
 $(DONE)/build-tools: $(DONE)/python constraints.txt
-	$(PIP) scikit-build-core nanobind cmake ninja
+	$(STEP) 'Installing build tools' $(PIP) scikit-build-core nanobind cmake ninja
 	@touch $@
 
 $(DONE)/lint-tools: $(DONE)/python constraints.txt
-	$(PIP) ruff mypy clang-format numpy nibabel click
+	$(STEP) 'Installing ruff, mypy and clang-format' $(PIP) ruff mypy clang-format numpy nibabel click
 	@touch $@
 
 # The wheel is built with the flags that users get; only the build folder is kept, so a change costs little.
 $(DONE)/wheel: $(DONE)/build-tools $(PACKAGE) pyproject.toml
 	@rm -rf dist
-	SKBUILD_BUILD_DIR=build/wheel CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) \
-	  $(BIN)/python -m pip --disable-pip-version-check wheel -q . -w dist --no-deps --no-build-isolation
-	@ls -l dist/*.whl && touch $@
+	$(STEP) 'Compiling the package, $(JOBS) files at a time' \
+	  env SKBUILD_BUILD_DIR=build/wheel CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) \
+	  $(BIN)/python -m pip --disable-pip-version-check wheel -v . -w dist --no-deps --no-build-isolation
+	@touch $@
 
 $(DONE)/package: $(DONE)/wheel constraints.txt
-	$(PIP) --force-reinstall --no-deps dist/*.whl
-	$(PIP) dist/*.whl
+	$(STEP) 'Installing it' $(PIP) --force-reinstall --no-deps dist/*.whl
+	$(STEP) 'Installing what it needs: numpy, nibabel, click' $(PIP) dist/*.whl
 	@touch $@
 
 $(DONE)/dev: $(DONE)/package pyproject.toml
-	$(PIP) torch==2.13.0 "$$(echo dist/*.whl)[dev,train,export,llm]"
+	$(STEP) 'Installing what tests and training need: PyTorch, ONNX Runtime, OpenVINO and others' \
+	  $(PIP) torch==2.13.0 "$$(echo dist/*.whl)[dev,train,export,llm]"
 	@touch $@
 
 $(DONE)/bench: $(DONE)/dev
@@ -80,11 +94,15 @@ $(DONE)/bench: $(DONE)/dev
 demo: $(DONE)/package
 	$(BIN)/mmreg demo -o demo $(if $(FIXED),--fixed "$(FIXED)") $(if $(MOVING),--moving "$(MOVING)")
 
+cuda:
+	@command -v nvcc > /dev/null || { echo 'make cuda needs nvcc on the PATH'; exit 1; }
+	@MMREG_CUDA=ON $(MAKE) --no-print-directory $(DONE)/package
+
 # All that the README's tables are made of, which wants an idle machine: digital heads always; the pairs of
 # heldout_pairs.toml where MMREG_DATA has the scans; those of TASKS=DIR (benchmarks/registration.py documents the
-# folder). Peers that are installed run beside: hours. `PEERS=` leaves them out: minutes.
-PEERS ?= $(shell $(BIN)/python -c "import sys; sys.path.insert(0, 'benchmarks'); from peers import PEERS, \
-  installed_version; print(','.join(filter(installed_version, PEERS)))" 2>/dev/null)
+# folder). Peers that are installed run beside: hours; one that is not is a row that says so. `PEERS=` leaves them
+# out: minutes.
+PEERS ?= greedy,convexadam,ants,elastix
 REGISTRATION = $(BIN)/python benchmarks/registration.py --peers "$(PEERS)"
 RESULTS := benchmarks/results/registration
 
@@ -98,7 +116,8 @@ ifdef TASKS
 endif
 ifneq ($(MMREG_DATA),)
 	$(BIN)/python benchmarks/prepare_heldout.py $(MMREG_DATA) build/tasks/heldout
-	$(REGISTRATION) --tasks build/tasks/heldout --results $(RESULTS)_heldout.json
+	@if ls build/tasks/heldout/*/fixed.nii.gz > /dev/null 2>&1; then set -x; \
+	  $(REGISTRATION) --tasks build/tasks/heldout --results $(RESULTS)_heldout.json; fi
 endif
 	$(BIN)/python benchmarks/readme_table.py
 
@@ -135,7 +154,7 @@ format: $(DONE)/lint-tools
 
 # ---- C++ ---------------------------------------------------------------------------------------------
 
-CMAKE = $(BIN)/cmake -G Ninja -S . -DMMREG_PYTHON=OFF -DMMREG_CUDA=OFF
+CMAKE = env -u MMREG_CUDA $(BIN)/cmake -G Ninja -S . -DMMREG_PYTHON=OFF -DMMREG_CUDA=OFF
 
 test-cpp: $(DONE)/build-tools
 	$(CMAKE) -B build/asan -DMMREG_CPP_TESTS=ON -DMMREG_SANITIZE=address,undefined
@@ -160,6 +179,26 @@ ifeq ($(shell command -v qemu-aarch64),)
 else
 	qemu-aarch64 build/aarch64/cpp_ext/tests/mmreg_tests
 endif
+endif
+
+# The CUDA tests on what nvcc's front end makes of the kernels: its PTX, translated to C++ and run on the host, where races,
+# accesses out of bounds and missing waits are found. The tool lies beside the repository, as scans do. A capability takes
+# some ten minutes of a core to build, and as long to run; MODES=races and TESTS=... take less.
+MMREG_PTX_TOOL ?= $(abspath ../shared/tools/ptx)
+PTX_CAPABILITIES ?= 75 90 120
+ifeq ($(shell command -v nvcc),)
+ptx:
+	@echo 'SKIPPED ptx: nvcc is not on the PATH'
+else ifeq ($(wildcard $(MMREG_PTX_TOOL)/run.sh),)
+ptx:
+	@echo 'SKIPPED ptx: MMREG_PTX_TOOL=$(MMREG_PTX_TOOL) has no run.sh'
+else
+NVCC = $(shell nvcc --dryrun -x cu /dev/null 2>&1 | sed -n 's/^\#\$$ TOP=//p')/bin/nvcc
+ptx: $(DONE)/dev
+	@for capability in $(PTX_CAPABILITIES); do \
+	  echo "PTX $$capability, in build/ptx/$$capability"; \
+	  env -u PYTHONPATH sh "$(MMREG_PTX_TOOL)/run.sh" . build/ptx/$$capability $(abspath $(BIN)/python) "$(NVCC)" $$capability \
+	    || { echo "PTX $$capability failed"; exit 1; }; done
 endif
 
 clean:

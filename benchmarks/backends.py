@@ -18,6 +18,7 @@ import tempfile
 import time
 import warnings
 from dataclasses import asdict
+from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,9 @@ def main() -> None:
     reasons = {contender: by_name(contender[0]).why_not("cpu", contender[1]) for contender in CONTENDERS}
     if reasons[REFERENCE]:
         raise SystemExit(f"onnxruntime is what the others are compared with: {reasons[REFERENCE]}")
+    for package in ("torch", "onnxscript"):
+        if find_spec(package) is None:
+            raise SystemExit(f"{package}, which makes the network, is not installed: pip install '.[export]'")
     skipped = {" ".join(contender): reason for contender, reason in reasons.items() if reason}
     for contender, reason in skipped.items():
         print(f"skipped: {contender}: {reason}")

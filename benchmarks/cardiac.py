@@ -31,6 +31,7 @@ from bootstrap import paired_difference
 from folding import determinant
 from machine import description, versions
 from numpy.typing import NDArray
+from peers import why_missing
 from scoring import Scan, dice, warp_labels
 
 import mmreg_rt
@@ -315,7 +316,9 @@ def bundles_of(text: str, splits: int) -> tuple[str, list[str | None]]:
 
 def main() -> None:
     args = arguments()
-    chosen = [bundles_of(text, len(args.splits)) for text in args.methods]
+    missing = {"syn": why_missing("ants")} if "syn" in args.methods else {}
+    absent = {name: why for name, why in missing.items() if why}
+    chosen = [bundles_of(text, len(args.splits)) for text in args.methods if text not in absent]
     people = [json.loads(path.read_text())["people"]["test"] for path in args.splits]
     tests = [pairs(args.data / SETS[args.set][0], names) for names in people]
     report: Result = {
@@ -326,6 +329,7 @@ def main() -> None:
         "threads": args.threads,
         "splits": [path.name for path in args.splits],
         "labels": SETS[args.set][1],
+        "missing": absent,
         "methods": [measured(name, bundles, tests, args) for name, bundles in chosen],
     }
     if args.against:
@@ -334,6 +338,8 @@ def main() -> None:
         args.results.parent.mkdir(parents=True, exist_ok=True)
         args.results.write_text(json.dumps(report, indent=1) + "\n")
     print(table(report))
+    for name, why in absent.items():
+        print(f"{name}: {why}")
     for name, d in report.get("against", {}).items():
         if name != "name":
             print(f"{name} minus {args.against}: {d['mean']:+.4f} [{d['low']:+.4f}, {d['high']:+.4f}]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ Shape = tuple[int, int, int]
 Floats = NDArray[np.float32]
 Native = Callable[[str, int], object]  # (target, threads) -> answer
 Library = Callable[[], object]  # runs on the number of threads that `limit_threads` set
+Maker = Callable[[], Library]  # raises ImportError where the library is not installed
 
 
 @dataclass(frozen=True)
@@ -20,14 +22,15 @@ class Case:
     """One operation on one kind of input.
 
     ``bytes`` is what must move at least: every input read once, every output written once. ``check`` gives
-    the greatest error of an answer and the error that is allowed.
+    the greatest error of an answer and the error that is allowed: compared with what is always there, NumPy,
+    SciPy or the twins of the tests. No library is needed.
     """
 
     run: Native
     voxels: int
     bytes: int
     check: Callable[[object], tuple[float, float]]
-    libraries: dict[str, Library] = field(default_factory=dict)
+    libraries: dict[str, Maker] = field(default_factory=dict)
 
 
 Builder = Callable[[Shape], Case]
@@ -42,6 +45,28 @@ def case(name: str) -> Callable[[Builder], Builder]:
         return build
 
     return register
+
+
+def needing(module: str, library: Library) -> Maker:
+    """Return the maker of a library that imports a module when it runs."""
+
+    def make() -> Library:
+        import_module(module)
+        return library
+
+    return make
+
+
+def made(case: Case) -> tuple[dict[str, Library], dict[str, str]]:
+    """Return the libraries of a row that are installed, and why the others are not there."""
+    found: dict[str, Library] = {}
+    missing: dict[str, str] = {}
+    for name, make in case.libraries.items():
+        try:
+            found[name] = make()
+        except ImportError as error:
+            missing[name] = f"not installed: {error}"
+    return found, missing
 
 
 def worst(found: object, expected: object, inner: tuple[slice, ...] = ()) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from kernel_case import Builder, Case, Floats, Library, Shape, case, random_image, worst
+from kernel_case import Builder, Case, Floats, Library, Maker, Shape, case, needing, random_image, worst
 from scipy import ndimage
 
 from mmreg_rt import _native
@@ -80,14 +80,12 @@ def warp_case(channels: int, roughness: str) -> Builder:
     def build(shape: Shape) -> Case:
         moving, u = random_image(shape, channels), displacement(shape, roughness)
         out = np.empty((channels, *shape), np.float32)
-        libraries = {
-            "torch": torch_grid_sample(moving, u),
-            "scipy": scipy_warp(moving, u, 1, "grid-constant"),
-        }
+        scipy = scipy_warp(moving, u, 1, "grid-constant")
+        libraries: dict[str, Maker] = {"torch": lambda: torch_grid_sample(moving, u), "scipy": lambda: scipy}
         if channels == 1:
-            libraries["SimpleITK"] = simpleitk_warp(moving, u)
+            libraries["SimpleITK"] = lambda: simpleitk_warp(moving, u)
         # positions of up to 224 in single precision, times differences of up to 1 per axis
-        check = answer(libraries["scipy"], 2e-4)
+        check = answer(scipy, 2e-4)
         return Case(
             run=lambda target, threads: _native.warp(moving, u, out=out, threads=threads, target=target),
             voxels=u[0].size,
@@ -108,14 +106,18 @@ case("warp/3 channels, smooth")(warp_case(3, "smooth"))
 def warp_half(shape: Shape) -> Case:
     moving, u = random_image(shape).astype(np.float16), displacement(shape, "smooth")
     out = np.empty((1, *shape), np.float16)
-    wide = torch_grid_sample(moving.astype(np.float32), u)
-    library = {"torch": lambda: np.asarray(wide()).astype(np.float16)}
+
+    def torch_half() -> Library:
+        wide = torch_grid_sample(moving.astype(np.float32), u)
+        return lambda: np.asarray(wide()).astype(np.float16)
+
     return Case(
         run=lambda target, threads: _native.warp(moving, u, out=out, threads=threads, target=target),
         voxels=u[0].size,
         bytes=16 * u[0].size,
-        check=answer(library["torch"], 2e-3),  # a half below 1, and positions as above
-        libraries=library,
+        # a half below 1, and positions as above
+        check=answer(scipy_warp(moving.astype(np.float32), u, 1, "grid-constant"), 2e-3),
+        libraries={"torch": torch_half},
     )
 
 
@@ -132,7 +134,7 @@ def warp_cubic(shape: Shape) -> Case:
         voxels=u[0].size,
         bytes=20 * u[0].size,
         check=answer(library, 2e-3, inner),
-        libraries={"scipy": library},
+        libraries={"scipy": lambda: library},
     )  # coefficients reach 10 on noise
 
 
@@ -141,27 +143,33 @@ def warp_labels(shape: Shape) -> Case:
     labels = np.random.default_rng(3).integers(0, 100, shape).astype(np.int32)
     u = displacement(shape, "smooth")
     points = np.indices(shape, dtype=np.float32)
-    library = {"scipy": lambda: ndimage.map_coordinates(labels, points + u, order=0, mode="grid-constant")}
-    expected = library["scipy"]()
+
+    def scipy_labels() -> object:
+        return ndimage.map_coordinates(labels, points + u, order=0, mode="grid-constant")
+
+    expected = scipy_labels()
     return Case(
         run=lambda target, threads: _native.warp_labels(labels, u, threads=threads, target=target),
         voxels=labels.size,
         bytes=20 * labels.size,
         check=lambda found: (float(np.mean(found != expected)), 1e-4),  # ties round differently
-        libraries=library,
+        libraries={"scipy": lambda: scipy_labels},
     )
 
 
 @case("prefilter")
 def prefilter(shape: Shape) -> Case:
     image = random_image(shape)
-    library = {"scipy": lambda: ndimage.spline_filter(image[0], 3, output=np.float32, mode="mirror")[None]}
+
+    def scipy_prefilter() -> object:
+        return ndimage.spline_filter(image[0], 3, output=np.float32, mode="mirror")[None]
+
     return Case(
         run=lambda target, threads: _native.prefilter(image, threads=threads, target=target),
         voxels=image.size,
         bytes=8 * image.size,
-        check=answer(library["scipy"], 1e-4),
-        libraries=library,
+        check=answer(scipy_prefilter, 1e-4),
+        libraries={"scipy": lambda: scipy_prefilter},
     )
 
 
@@ -196,7 +204,7 @@ def affine_case(index_map: Floats) -> Builder:
             voxels=out.size,
             bytes=8 * out.size,
             check=answer(scipy_affine, 2e-4),
-            libraries={"scipy": scipy_affine, "torch": torch_affine},
+            libraries={"scipy": lambda: scipy_affine, "torch": needing("torch", torch_affine)},
         )
 
     return build
@@ -214,14 +222,18 @@ case("resample_affine/scale and offset")(affine_case(rotation(0)))
 @case("compose/smooth")
 def compose(shape: Shape) -> Case:
     u = displacement(shape, "smooth")
-    torch_warp = torch_grid_sample(u, u)
+
+    def torch_compose() -> Library:
+        warp = torch_grid_sample(u, u)
+        return lambda: u + warp()
+
     expected = u + scipy_warp(u, u, 1, "nearest")()
     return Case(
         run=lambda target, threads: _native.compose(u, u, threads=threads, target=target),
         voxels=u[0].size,
         bytes=36 * u[0].size,
         check=lambda found: (worst(found, expected), 1e-3),
-        libraries={"torch": lambda: u + torch_warp()},
+        libraries={"torch": torch_compose},
     )
 
 
@@ -246,7 +258,7 @@ def integrate(shape: Shape) -> Case:
         voxels=velocity[0].size,
         bytes=STEPS * 24 * velocity[0].size,
         check=lambda found: (worst(found, expected), 1e-2),
-        libraries={"torch": torch_exponential(velocity)},
+        libraries={"torch": needing("torch", torch_exponential(velocity))},
     )
 
 
@@ -285,7 +297,7 @@ def jacobian(shape: Shape) -> Case:
         voxels=out.size,
         bytes=16 * out.size,
         check=answer(library, 1e-4),
-        libraries={"numpy": library},
+        libraries={"numpy": lambda: library},
     )
 
 
@@ -321,7 +333,7 @@ def reach(shape: Shape) -> Case:
         voxels=u[0].size,
         bytes=12 * u[0].size,
         check=lambda found: (abs(found["longest"] - expected), 1e-4),
-        libraries={"numpy": numpy_reach},
+        libraries={"numpy": lambda: numpy_reach},
     )
 
 
@@ -338,5 +350,5 @@ def summary(shape: Shape) -> Case:
         voxels=values.size,
         bytes=4 * values.size,
         check=lambda found: (abs(found["mean"] - expected), 1e-9),
-        libraries={"numpy": numpy_summary},
+        libraries={"numpy": lambda: numpy_summary},
     )

@@ -24,7 +24,8 @@ def line(operation: str, rows: list[Row], targets: list[str]) -> str:
 
 
 def section(report: dict[str, Any]) -> str:
-    rows: list[Row] = report["rows"]
+    rows: list[Row] = [row for row in report["rows"] if "missing" not in row]
+    absent = dict.fromkeys(row["contender"] for row in report["rows"] if "missing" in row)
     targets = list(dict.fromkeys(row["contender"] for row in rows if row["native"]))
     head = ["operation", *targets, "best library", "faster by", "copy bound times"]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
@@ -32,6 +33,7 @@ def section(report: dict[str, Any]) -> str:
         lines.append(line(operation, [row for row in rows if row["operation"] == operation], targets))
     size, machine = " x ".join(str(n) for n in report["shape"]), report["machine"]
     where = f"{machine['cpu']}; commit {report['commit']}, {report['date']}"
+    where += f". Not installed there: {', '.join(absent)}" if absent else ""
     return "\n".join(
         [f"ns per voxel, {size}, one thread, median of interleaved rounds; {where}.", "", *lines]
     )

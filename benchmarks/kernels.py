@@ -2,6 +2,7 @@
 
     python benchmarks/kernels.py [--shape 160 192 224] [--only warp ...] [--threads 1 2] [--rounds 7]
 
+Needs SciPy; of the other libraries those that are installed take part, and a row says which are not.
 A row gives ns per voxel, the time of copying the same bytes as a fraction of it (1 is the limit of the
 memory), and how many times faster than the best library of the same run. Every answer is checked first: a
 fast wrong one stops the run. Rows are registered in ``kernel_cases_*.py``.
@@ -12,13 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from dataclasses import asdict
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from kernel_case import CASES, Case, Shape, limit_threads
+from kernel_case import CASES, Case, Library, Shape, limit_threads, made
 from machine import ROOT, description, versions
 from timer import COPY, Timing, copy_bandwidth, race
 
@@ -30,6 +32,7 @@ HEADER = "operation                        target     thr  ns/voxel    iqr  of c
 
 
 def load_cases() -> None:
+    sys.path.append(str(ROOT / "tests"))  # which have slow twins of the operations
     for path in sorted(Path(__file__).parent.glob("kernel_cases_*.py")):
         import_module(path.stem)
 
@@ -44,13 +47,20 @@ def check(name: str, case: Case, targets: list[str]) -> dict[str, float]:
     return errors
 
 
-def row(name: str, case: Case, contender: str, threads: int, times: dict[str, Timing]) -> Row:
-    time, best = times[contender], min(case.libraries, key=lambda k: times[k].median_s, default=None)
+def row(
+    name: str,
+    case: Case,
+    libraries: dict[str, Library],
+    contender: str,
+    threads: int,
+    times: dict[str, Timing],
+) -> Row:
+    time, best = times[contender], min(libraries, key=lambda k: times[k].median_s, default=None)
     copy_s = case.bytes / copy_bandwidth(times[COPY])
     return {
         "operation": name,
         "contender": contender,
-        "native": contender not in case.libraries,
+        "native": contender not in libraries,
         "threads": threads,
         "ns_per_voxel": time.median_s / case.voxels * 1e9,
         "iqr_ns_per_voxel": time.iqr_s / case.voxels * 1e9,
@@ -64,6 +74,8 @@ def row(name: str, case: Case, contender: str, threads: int, times: dict[str, Ti
 
 
 def line(r: Row) -> str:
+    if "missing" in r:
+        return f"{r['operation']:32} {r['contender']:10} {r['missing']}"
     ratio = f"{r['times_best_library']:7.1f}" if r["times_best_library"] else "      -"
     return (
         f"{r['operation']:32} {r['contender']:10} {r['threads']:3} {r['ns_per_voxel']:9.2f} "
@@ -74,14 +86,17 @@ def line(r: Row) -> str:
 def measure(name: str, shape: Shape, threads: list[int], targets: list[str], rounds: int) -> list[Row]:
     case = CASES[name](shape)
     errors = check(name, case, targets)
-    rows = []
+    libraries, missing = made(case)
+    rows: list[Row] = []
     for count in threads:
         limit_threads(count)
         tasks = {target: partial(case.run, target, count) for target in targets}
-        times = race({**tasks, **case.libraries}, count, rounds)
-        rows += [row(name, case, contender, count, times) for contender in (*tasks, *case.libraries)]
+        times = race({**tasks, **libraries}, count, rounds)
+        rows += [row(name, case, libraries, contender, count, times) for contender in (*tasks, *libraries)]
     for r in rows:
         r["largest_error"] = errors.get(r["contender"])
+    rows += [{"operation": name, "contender": peer, "missing": why} for peer, why in missing.items()]
+    for r in rows:
         print(line(r), flush=True)
     return rows
 

@@ -2,7 +2,7 @@
 
 Only ``go`` is timed. A field is ``u`` (X, Y, Z, 3), in voxels of the fixed grid in RAS+ axis order. Settings
 are those of the peer study, one generic setting per program, never changed per task. None of these programs
-is a dependency: an adapter whose program is not installed says so when it is asked for.
+is a dependency: ``why_missing`` says which are not installed, and what installs them.
 """
 
 from __future__ import annotations
@@ -196,3 +196,11 @@ def installed_version(peer: str) -> str | None:
         return version(PACKAGES[peer])
     except PackageNotFoundError:
         return None
+
+
+def why_missing(peer: str) -> str | None:
+    """Return what installs a peer that is not installed, else None."""
+    if installed_version(peer):
+        return None
+    how = "the package elastix of Debian or Ubuntu" if peer == "elastix" else f"pip install {PACKAGES[peer]}"
+    return f"not installed: {how}"

@@ -38,7 +38,7 @@ import numpy as np
 from bootstrap import paired_difference
 from folding import count, read_field
 from machine import description
-from peers import PEERS, installed_version
+from peers import PEERS, installed_version, why_missing
 from scoring import read, score
 
 OURS = "mmreg_rt"
@@ -62,7 +62,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("--tasks", type=Path, required=True)
     parser.add_argument("--only", type=split, default=[], help="names of tasks; default: all")
-    parser.add_argument("--peers", type=split, default=[p for p in PEERS if installed_version(p)])
+    parser.add_argument("--peers", type=split, default=list(PEERS), help="those not installed are a row too")
     parser.add_argument("--bundles", type=split, default=[], help="bundles, each maybe with :alone")
     parser.add_argument("--backend", help="that runs the networks of bundles")
     parser.add_argument("--precision", default="fp32", help="of the networks of bundles")
@@ -156,14 +156,18 @@ def folder_of(method: str) -> str:
 def interleaved(task: Path, work: Path, args: argparse.Namespace) -> dict[str, Result]:
     """Every method once per round, so that a disturbance of the machine does not fall on one of them."""
     ours = [OURS, *(f"{OURS}+{bundle}" for bundle in args.bundles)]
-    methods = ([] if args.without_ours else ours) + args.peers
+    reasons = {peer: why_missing(peer) for peer in args.peers}
+    absent: dict[str, Result] = {
+        peer: {"failed": why, "missing": True} for peer, why in reasons.items() if why
+    }
+    methods = ([] if args.without_ours else ours) + [peer for peer in args.peers if peer not in absent]
     runs: dict[str, list[Result]] = {method: [] for method in methods}
     for repeat in range(args.repeats):
         for method, done in runs.items():
             failed = any("failed" in r for r in done)
             if not failed and (repeat == 0 or method not in args.once):
                 done.append(run(method, task, work / task.name / folder_of(method), args, done))
-    return {method: combined(done) for method, done in runs.items()}
+    return absent | {method: combined(done) for method, done in runs.items()}
 
 
 def measure(task: Path, work: Path, args: argparse.Namespace) -> Result:
@@ -196,7 +200,7 @@ def of_group(prefix: str, tasks: list[Result], args: argparse.Namespace) -> Resu
 
 def line(task: str, method: str, r: Result) -> str:
     if "failed" in r:
-        return f"{task:28} {method:12} failed: {r['failed']}"
+        return f"{task:28} {method:12} {'' if r.get('missing') else 'failed: '}{r['failed']}"
     names = {
         "dice": "Dice",
         "hd95_mm": "HD95",

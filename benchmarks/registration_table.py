@@ -17,7 +17,7 @@ def cell(result: Result | None, best: bool) -> str:
     if result is None:
         return "-"
     if "failed" in result:
-        return "fails"
+        return "not installed" if result.get("missing") else "fails"
     text = f"{result['dice']:.3f}" if "dice" in result else f"{result['tre_mm']:.2f} mm"
     if "cpu_s" in result:
         text += f", {result['cpu_s']:.1f} s"

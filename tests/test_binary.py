@@ -52,7 +52,8 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel):
     assert {name for name in names if name.startswith("mmreg_train/configs/")} == {
         f"mmreg_train/configs/{path.name}" for path in (ROOT / "train" / "configs").glob("*.toml")
     }
-    cuda = {"mmreg_rt/libmmreg_cuda.so", "mmreg_rt/warp_ahead.ptx"} if shutil.which("nvcc") else set()
+    asked_for = "MMREG_CUDA:BOOL=ON" in (ROOT / "build" / "wheel" / "CMakeCache.txt").read_text().splitlines()
+    cuda = {"mmreg_rt/libmmreg_cuda.so", "mmreg_rt/warp_ahead.ptx"} if asked_for else set()
     built = {name for name in names if name.endswith(BUILT)}
     assert {name for name in built if not name.startswith("mmreg_rt/_native")} == cuda
     packaged = {name for name in names if name.startswith("mmreg_rt/") and not name.endswith(BUILT)}

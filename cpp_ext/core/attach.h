@@ -4,11 +4,11 @@
 
 namespace mmreg::MMREG_TARGET {
 
-// In bins, clamped so that a Parzen window there stays in the histogram; NaN gives the lowest place.
+// In bins, clamped so that a Parzen window there stays in the histogram; NaN stays NaN.
 MMREG_INLINE float in_bins(float intensity, float scale, float offset) {
   const float low = float(histogram_padding), high = float(histogram_bins - 1 - histogram_padding);
   const float bins = intensity * scale + offset;
-  return bins > low ? (bins < high ? bins : high) : low;
+  return bins < low ? low : bins > high ? high : bins;
 }
 
 }  // namespace mmreg::MMREG_TARGET

@@ -9,6 +9,9 @@ struct Bins {
   Floats t;  // position inside of the bin
 };
 
+// Voxels that are NaN or infinite in either image are in no bin.
+MMREG_INLINE Ints countable(Floats fixed, Floats moving) { return (fixed - fixed == 0.0f) & (moving - moving == 0.0f); }
+
 MMREG_INLINE Bins bins_of(Floats values, const Scale& s) {
   const Floats first = splat(float(s.first)), end = splat(float(s.last + 1));
   const Floats position = min(max((values - s.low) * s.factor + first, first), end);

@@ -33,6 +33,9 @@ MMREG_INLINE void corners(float x, int n, Border border, Corner (&c)[2]) {
   }
 }
 
+// A weight of 0 leaves a value out, whatever it is: 0 times NaN or infinity would not.
+MMREG_INLINE float weighed(float weight, float value) { return weight != 0 ? weight * value : 0.0f; }
+
 struct Corners {
   Corner z[2], y[2], x[2];
 };

@@ -12,12 +12,12 @@ struct Moments {  // sums of differences to an origin, and of their squares
 };
 
 struct Statistics {
-  float mean, variance;
+  float mean, variance;  // NaN, if a voxel is not finite
 };
 
 MMREG_INLINE Statistics statistics_of(Moments m, float origin, double count) {
-  const double a = m.sum / count, b = m.square / count;
-  return {float(origin + a), float(b - a * a > 0 ? b - a * a : 0)};
+  const double a = m.sum / count, variance = m.square / count - a * a;
+  return {float(origin + a), float(variance <= 0 ? 0 : variance)};
 }
 
 // m: means of f, g, f^2, g^2, f g. The variances are raised by a small part of those of the whole images, so that

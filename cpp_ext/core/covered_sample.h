@@ -1,6 +1,7 @@
 // Trilinear value of an image, its slope and how far a point is covered by it, one point. An image covers its voxels
 // whole, so half a voxel beyond the outermost centres; the cover falls to 0 over the last half voxel, which keeps sums
-// over an overlap continuous. A voxel that holds NaN covers nothing around it.
+// over an overlap continuous. A voxel that is NaN or infinite covers no point that takes a part of its value: one that
+// it would have weight 0 for is known, with a slope of 0 along the axes that lead to it.
 #pragma once
 #include "core/types.h"
 
@@ -23,6 +24,12 @@ MMREG_INLINE CoveredAxis covered_axis(float x, int n) {
   return {at, n > 1 ? 1 : 0, inside - float(at), cover, x > 0 && x < last ? 1.0f : 0.0f, fade};
 }
 
+// A weight of 0 leaves a value out, whatever it is.
+MMREG_INLINE float interpolated(float a, float b, float t) {
+  const float value = a + t * (b - a);
+  return t > 0 ? (t < 1 ? value : b) : a;
+}
+
 struct CoveredSample {
   float value, cover;
   float slope[3], fade[3];  // of the value and of the cover, per voxel along axes 0, 1, 2
@@ -36,18 +43,18 @@ MMREG_INLINE CoveredSample covered_sample(const float* image, Extent n, float z,
   const float v000 = image[first], v001 = image[next], v010 = image[first + row], v011 = image[next + row];
   const float v100 = image[first + plane], v101 = image[next + plane];
   const float v110 = image[first + row + plane], v111 = image[next + row + plane];
-  const float x00 = v000 + c.t * (v001 - v000), x01 = v010 + c.t * (v011 - v010);
-  const float x10 = v100 + c.t * (v101 - v100), x11 = v110 + c.t * (v111 - v110);
-  const float y0 = x00 + b.t * (x01 - x00), y1 = x10 + b.t * (x11 - x10);
-  const float value = y0 + a.t * (y1 - y0);
-  const bool known = value == value;
-  const float dx0 = (v001 - v000) + b.t * ((v011 - v010) - (v001 - v000));
-  const float dx1 = (v101 - v100) + b.t * ((v111 - v110) - (v101 - v100));
-  const float dy = (x01 - x00) + a.t * ((x11 - x10) - (x01 - x00));
+  const float x00 = interpolated(v000, v001, c.t), x01 = interpolated(v010, v011, c.t);
+  const float x10 = interpolated(v100, v101, c.t), x11 = interpolated(v110, v111, c.t);
+  const float y0 = interpolated(x00, x01, b.t), y1 = interpolated(x10, x11, b.t);
+  const float value = interpolated(y0, y1, a.t);
+  const bool known = value - value == 0;
+  const float dz = y1 - y0, dy = interpolated(x01 - x00, x11 - x10, a.t);
+  const float dx =
+      interpolated(interpolated(v001 - v000, v011 - v010, b.t), interpolated(v101 - v100, v111 - v110, b.t), a.t);
   return {known ? value : 0.0f,
           known ? a.cover * b.cover * c.cover : 0.0f,
-          {known ? a.moves * (y1 - y0) : 0.0f, known ? b.moves * dy : 0.0f,
-           known ? c.moves * (dx0 + a.t * (dx1 - dx0)) : 0.0f},
+          {known && dz - dz == 0 ? a.moves * dz : 0.0f, known && dy - dy == 0 ? b.moves * dy : 0.0f,
+           known && dx - dx == 0 ? c.moves * dx : 0.0f},
           {known ? a.fade * b.cover * c.cover : 0.0f, known ? a.cover * b.fade * c.cover : 0.0f,
            known ? a.cover * b.cover * c.fade : 0.0f}};
 }

@@ -22,6 +22,8 @@ MMREG_INLINE void add_detail(const float* p, const Neighbour around[3], const Ne
   if (!(*p > f.background)) return;
   for (int a = 0; a < 3; ++a)
     if (!(p[far[a].back] > f.background) || !(p[far[a].ahead] > f.background)) return;
+  for (int a = 0; a < 3; ++a)
+    if (p[around[a].back] != p[around[a].back] || p[around[a].ahead] != p[around[a].ahead]) return;  // NaN
   double slope[3];
   for (int a = 0; a < 3; ++a) {
     const double half = 0.5 * (double(clipped(p[around[a].ahead], f)) - double(clipped(p[around[a].back], f)));

@@ -18,7 +18,13 @@ MMREG_INLINE void add(Real difference, const Slope<Real>& s, Pull<Real>& pull) {
   for (int k = 0; k < 3; ++k) pull.along[k] += difference * s.along[k];
 }
 
-// Of the joint histogram, the first of the four bins of a sample.
+// Whether a voxel is compared: all that it is compared by is finite, and so is where it goes.
+MMREG_INLINE bool is_compared(float energy, float fixed, float moving, float valid, float moved) {
+  const float all = energy + fixed + moving + valid + moved;
+  return all - all == 0;
+}
+
+// Of the joint histogram, the first of the four bins of a sample; both intensities within the padding.
 MMREG_INLINE int joint_bin(float fixed, Bin moving) { return int(fixed + 0.5f) * histogram_bins + moving.first; }
 
 // How fast the gain of a sample falls with its intensity; `slope` is that of the window over the four bins.

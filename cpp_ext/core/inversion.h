@@ -17,7 +17,7 @@ MMREG_INLINE Floats residual(const Floats v[3], const Floats value[3]) {
 }
 
 // look(v, value) gives u(p + v). Keeps the best iterate; stops when all points are good, or when the slowest no longer
-// halves its residual.
+// halves its residual. Where no iterate meets a finite u, v and the residual are NaN.
 template <class Look>
 MMREG_INLINE Inverse fixed_point(const Look& look, int iterations, float tolerance) {
   Floats v[3] = {}, value[3];
@@ -33,8 +33,14 @@ MMREG_INLINE Inverse fixed_point(const Look& look, int iterations, float toleran
     best.residual = min(now, before);
     if (!any((now < 0.25f * before) & (before > enough))) break;
   }
+  const Floats unknown = 0.0f * best.residual;  // 0, or NaN
+  for (int k = 0; k < 3; ++k) best.v[k] += unknown;
+  best.residual += unknown;
   return best;
 }
+
+// Of two residuals the larger, or NaN if either is.
+MMREG_INLINE float worse(float a, float b) { return a > b || !(a == a) ? a : b; }
 
 struct Slope {  // u at a point and its derivative there
   double u[3], du[3][3];
@@ -70,7 +76,10 @@ MMREG_FUNCTION Slope slope(const float* u, Extent n, const double p[3]) {
                  wy = weight[0][i] * edge[1][j] * weight[2][k], wx = weight[0][i] * weight[1][j] * edge[2][k];
     for (int c = 0; c < 3; ++c) {
       const double value = at[c * voxels(n)];
-      s.u[c] += w * value, s.du[c][0] += wz * value, s.du[c][1] += wy * value, s.du[c][2] += wx * value;
+      const double from[4] = {w, wz, wy, wx};
+      double* const to[4] = {&s.u[c], &s.du[c][0], &s.du[c][1], &s.du[c][2]};
+      for (int k = 0; k < 4; ++k)
+        if (from[k] != 0) *to[k] += from[k] * value;  // 0 times NaN would be NaN
     }
   }
   return s;

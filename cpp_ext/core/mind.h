@@ -65,12 +65,14 @@ MMREG_INLINE Real contrast(Real distance[mind_channels]) {
 }
 
 // exp(-distance / variance) as 2^(distance * factor): the factor is -log2(e) / variance, with the variance clamped
-// to [0.001, 1000] of its mean over the image; 0 where the image is constant.
+// to [0.001, 1000] of its mean over the image; 0 where the image is constant. NaN if the variance or
+// the mean is not finite.
 template <class Real>
 MMREG_INLINE Real decay_factor(Real variance, float mean) {
+  const Real unknown = (variance - variance) + (mean - mean);  // 0, or NaN
   const Real low = Real{} + 1e-3f * mean, high = Real{} + 1e3f * mean;
-  const Real raised = variance > low ? variance : low, clamped = lesser(raised, high);
-  return clamped > Real{} ? -1.44269504f / clamped : Real{};
+  const Real raised = variance < low ? low : variance, clamped = (raised > high ? high : raised) + unknown;
+  return clamped == Real{} ? Real{} : -1.44269504f / clamped;
 }
 
 }  // namespace mmreg::MMREG_TARGET

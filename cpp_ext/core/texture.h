@@ -65,7 +65,7 @@ MMREG_INLINE Texture texture_at(const NineRows& rows, const Stencil& along_x, co
     mean += along_x.mean[i] * s.mean, square += along_x.mean[i] * s.square;
   }
   const float variance = square - mean * mean;
-  return {fabsf(difference), sqrtf(variance > 0 ? variance : 0)};
+  return {fabsf(difference), sqrtf(variance < 0 ? 0 : variance)};
 }
 
 }  // namespace mmreg::MMREG_TARGET

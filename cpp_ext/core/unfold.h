@@ -13,6 +13,8 @@ MMREG_INLINE Axes axes(int z, int y, int x, Extent n) {
   return {{axis(z, n.d, std::int64_t(n.h) * n.w), axis(y, n.h, n.w), axis(x, n.w, 1)}};
 }
 
+MMREG_INLINE float steeper(float a, float b) { return a > b || !(a == a) ? a : b; }  // NaN is the steepest
+
 // The sum over the axes of the |difference| of a component at its voxel *c, forward or backward, whichever is longer.
 // The largest of the components' bounds the eigenvalues of all nine matrices: where it is below 1 - t, every
 // determinant is above t^3 (Gershgorin).
@@ -20,17 +22,15 @@ MMREG_INLINE float steepness(const float* c, const Axes& axes) {
   float sum = 0;
   for (int a = 0; a < 3; ++a) {
     const float b = __builtin_fabsf(c[0] - c[axes.along[a].back]), f = __builtin_fabsf(c[axes.along[a].ahead] - c[0]);
-    sum += b > f ? b : f;
+    sum += steeper(b, f);
   }
   return sum;
 }
 
-MMREG_INLINE float steeper(float a, float b) { return a > b || !(a == a) ? a : b; }  // NaN is the steepest
-
 // Where the steepness is below this, every determinant is above `floor`.
 inline float gentle(float floor) { return 1 - __builtin_cbrtf(floor > 0 ? floor : 0) - 1e-3f; }
 
-// Of the nine determinants at voxel *p of u; at a border both sides are the one that there is.
+// Of the nine determinants at voxel *p of u, or NaN if one is; at a border both sides are the one that there is.
 MMREG_INLINE float smallest_determinant(const float* p, std::int64_t size, const Axes& axes) {
   float side[2][3][3], middle[3][3];
   for (int a = 0; a < 3; ++a) {
@@ -48,7 +48,7 @@ MMREG_INLINE float smallest_determinant(const float* p, std::int64_t size, const
     for (int k = 0; k < 3; ++k)
       for (int a = 0; a < 3; ++a) g[k][a] = side[s >> a & 1][k][a];
     const float d = determinant(g);
-    least = d < least ? d : least;
+    least = d < least || !(d == d) ? d : least;
   }
   return least;
 }

@@ -30,7 +30,18 @@ MMREG_INLINE void window_slopes(float t, float w[4]) {  // by the place in bins
   w[1] = t * (1.5f * t - 2), w[2] = r * (2 - 1.5f * r);
 }
 
-MMREG_INLINE int nearest_bin(float intensity, int bins) { return int(intensity * float(bins - 1) + 0.5f); }
+MMREG_INLINE int nearest_bin(float intensity, int bins) {  // NaN is in the first
+  const float inside = intensity > 0 ? (intensity < 1 ? intensity : 1.0f) : 0.0f;
+  return int(inside * float(bins - 1) + 0.5f);
+}
+
+// The place of a sample that is nowhere counts 0 times: a number will do. `Real` is a float, or a vector of samples.
+template <class Real>
+MMREG_INLINE Real number_or_zero(Real v) {
+  return v - v == Real{} ? v : Real{};
+}
+
+MMREG_INLINE float share(float fixed) { return fixed - fixed == 0 ? 1.0f : 0.0f; }  // of a sample: its value is known
 
 // Of the joint histogram, the first of the four bins of a sample.
 MMREG_INLINE int joint_bin(float fixed, const WindowPlace& moving, int bins) {

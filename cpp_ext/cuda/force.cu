@@ -34,6 +34,7 @@ MMREG_DEVICE ForceSums joined(const ForceSums& a, const ForceSums& b) {
 
 struct Place {
   Cell z, y, x;
+  float moved;  // the sum of its displacements
 };
 
 struct Sums {  // of the voxels of one thread
@@ -92,6 +93,10 @@ struct Pass {
     add_channels<0, group - extra_channels>(corner, t, own, pull);
     const Slope<float> s = slope_of<group + intensity_channel>(corner, t);
     const float valid = slope_of<group + validity_channel>(corner, t).value * own[group + validity_channel];
+    if (!is_compared(pull.energy, own[group + intensity_channel], s.value, valid, p.moved)) {
+      for (int k = 0; k < 3; ++k) a.force[i + k * count] = 0;
+      return;
+    }
     const float intensity = compare(own[group + intensity_channel], s.value, valid, memory);
     const float inside[3] = {p.z.inside * valid, p.y.inside * valid, p.x.inside * valid};
     for (int k = 0; k < 3; ++k) {
@@ -109,7 +114,7 @@ struct Pass {
       const std::int64_t i = r * a.n.w + x;
       if (x >= begin && x < end) {
         const Place p{cell(float(z) + a.u[i], a.n.d, plane), cell(float(y) + a.u[i + count], a.n.h, a.n.w),
-                      cell(float(x) + a.u[i + 2 * count], a.n.w, 1)};
+                      cell(float(x) + a.u[i + 2 * count], a.n.w, 1), a.u[i] + a.u[i + count] + a.u[i + 2 * count]};
         voxel(i, p, memory, sums);
       } else {
         for (int k = 0; k < 3; ++k) a.force[i + k * count] = 0;

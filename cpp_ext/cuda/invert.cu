@@ -54,7 +54,7 @@ Inversion invert(Queue& queue, const float* u, Extent n, int iterations, float t
         return Partial{length, length};
       },
       [=] MMREG_DEVICE(const Partial& a, const Partial& b) {
-        return Partial{a.sum + b.sum, max(b.largest, a.largest)};
+        return Partial{a.sum + b.sum, worse(a.largest, b.largest)};
       });
   return {all.largest, all.sum / double(voxels(n))};
 }

@@ -75,7 +75,7 @@ MMREG_DEVICE void count_voxels(const Samples& s, std::int64_t first, const Table
     fixed[k] = exists ? s.fixed[first + k] : 0, moving[k] = exists ? s.moving[first + k] : 0;
   }
   for (int k = 0; k < side_by_side; ++k)
-    if (counts[k]) count_voxel(s, fixed[k], moving[k], tables, run);
+    if (counts[k] && countable(fixed[k], moving[k])) count_voxel(s, fixed[k], moving[k], tables, run);
 }
 
 template <int Moments, class Count>

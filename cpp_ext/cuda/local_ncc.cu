@@ -74,7 +74,7 @@ void correlate(Queue& queue, const float* means, const Statistics* of, Extent sl
       const float* const line = means + p * voxels(slab) + at;
       weigh(w, [&](int k) { return four_of_line(line, slab.h, slab.w, first - w.radius + k); }, mean[p]);
     }
-    const bool contrast = of[0].variance > 0 && of[1].variance > 0;
+    const bool contrast = of[0].variance != 0 && of[1].variance != 0;
     for (int s = 0; s < outputs && first + s < slab.h; ++s) {
       const float m[correlated_products] = {mean[0][s], mean[1][s], mean[2][s], mean[3][s], mean[4][s]};
       const float c = squared_correlation(m, raised_by * of[0].variance, raised_by * of[1].variance);

@@ -26,10 +26,10 @@ struct Features {
   }
 };
 
-// Cut off at 2^-125.5, so that a similarity is never 0, as on other processors.
+// Cut off at 2^-125.5, so that a similarity is never 0, as on other processors; NaN stays.
 MMREG_INLINE void turn_to_similarities(float (&distance)[mind_channels], float mean) {
   const float factor = decay_factor(contrast(distance), mean);
-  for (int c = 0; c < mind_channels; ++c) distance[c] = exp2f(max(distance[c] * factor, -125.5f));
+  for (int c = 0; c < mind_channels; ++c) distance[c] = exp2f(max(-125.5f, distance[c] * factor));
 }
 
 template <int R>

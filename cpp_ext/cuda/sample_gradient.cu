@@ -36,11 +36,14 @@ MMREG_DEVICE void add_sample(const Differentiation& d, std::int64_t i, float (&b
   float w[4], r[4];
   window_weights(at.t, w);
   window_slopes(at.t, r);
-  const float* const gain = d.gain + joint_bin(d.fixed.values[i], at, d.bins);
-  const float rise = by_window(gain, r[0], r[1], r[2], r[3]), level = by_window(gain, w[0], w[1], w[2], w[3]);
+  const float fixed = d.fixed.values[i], known = share(fixed);
+  const float* const gain = d.gain + joint_bin(fixed, at, d.bins);
+  const float rise = known * by_window(gain, r[0], r[1], r[2], r[3]);
+  const float level = known * by_window(gain, w[0], w[1], w[2], w[3]);
   for (int axis = 0; axis < 3; ++axis) {
     const float f = by_place(rise, covered_slope(m.slope[axis], m.cover, d.bins), level, m.fade[axis]);
-    by[4 * axis] += f * z, by[4 * axis + 1] += f * y, by[4 * axis + 2] += f * x, by[4 * axis + 3] += f;
+    by[4 * axis] += f * number_or_zero(z), by[4 * axis + 1] += f * number_or_zero(y);
+    by[4 * axis + 2] += f * number_or_zero(x), by[4 * axis + 3] += f;
   }
 }
 

@@ -36,12 +36,13 @@ Counting counting_of(const SampleList& fixed, const float* moving, Extent n, int
 MMREG_DEVICE void count_sample(const Counting& c, const float* map, std::int64_t i, std::uint32_t* histogram) {
   const float* const z = c.fixed.points + i;
   const CoveredSample m = covered_sample(c.moving, c.n, map, z[0], z[c.fixed.count], z[2 * c.fixed.count]);
-  if (!(m.cover > 0)) return;
+  const float fixed = c.fixed.values[i], cover = m.cover * share(fixed);
+  if (!(cover > 0)) return;
   const WindowPlace at = window_place(m.value, c.bins);
   float w[4];
   window_weights(at.t, w);
-  std::uint32_t* const bin = histogram + joint_bin(c.fixed.values[i], at, c.bins);
-  for (int k = 0; k < 4; ++k) atomic_add(bin + k, std::uint32_t(w[k] * m.cover * c.scale + 0.5f));
+  std::uint32_t* const bin = histogram + joint_bin(fixed, at, c.bins);
+  for (int k = 0; k < 4; ++k) atomic_add(bin + k, std::uint32_t(w[k] * cover * c.scale + 0.5f));
 }
 
 MMREG_DEVICE void count_piece(const Counting& c, const float* map, int piece, int thread, std::uint32_t* histogram) {

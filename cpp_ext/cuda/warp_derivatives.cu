@@ -7,6 +7,8 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
+typedef unsigned long long Word;
+
 MMREG_DEVICE inline Corners corners_at(const float* u, std::int64_t size, const Voxel& v, Extent m, Border border) {
   return corners(float(v.z) + u[v.index], float(v.y) + u[size + v.index], float(v.x) + u[2 * size + v.index], m,
                  border);
@@ -15,8 +17,68 @@ MMREG_DEVICE inline Corners corners_at(const float* u, std::int64_t size, const 
 // Sums are kept as whole numbers, so that their order does not matter: 2^62 is the largest that any can become, were
 // all of the `count` values as large as the largest and met in one voxel.
 MMREG_DEVICE inline double unit(float largest, double count) {
-  return largest > 0 && largest < INFINITY ? double(largest) * count / double(1ll << 62) : 1.0;
+  return largest > 0 ? double(largest) * count / double(1ll << 62) : 1.0;
 }
+
+struct Range {          // of the values of a channel
+  float largest;        // the greatest |value| that is finite
+  std::uint32_t other;  // 1 if a value is not finite
+};
+
+MMREG_DEVICE inline Range range_of(float value) { return value - value == 0 ? Range{fabsf(value), 0} : Range{0, 1}; }
+MMREG_DEVICE inline Range joined(const Range& a, const Range& b) {
+  return {a.largest > b.largest ? a.largest : b.largest, a.other | b.other};
+}
+
+// Values that are not finite have no whole number: of those, it is counted how many a voxel takes. NaN is both.
+constexpr Word positive = 1, negative = 1ull << 32;
+
+MMREG_DEVICE inline Word other_of(float value) { return (value < 0 ? 0 : positive) | (value > 0 ? 0 : negative); }
+MMREG_DEVICE inline float value_of(Word others) {
+  const bool up = others % negative != 0, down = others >= negative;
+  return up && down ? __builtin_nanf("") : up ? __builtin_inff() : -__builtin_inff();
+}
+
+// Of one channel; `sums` are as many as the moving image has voxels.
+struct Adjoint {
+  const float *upstream, *u;
+  Extent n, m;
+  Border border;
+  Range* range;  // of the upstream values
+  Word* sums;
+  float* out;
+
+  MMREG_DEVICE double unit_of_sums() const { return unit(range->largest, double(voxels(n))); }
+
+  // at(index, weight) for the voxels of the moving image that take a part of a voxel's upstream value.
+  template <class At>
+  MMREG_DEVICE void for_parts(const Voxel& v, const At& at) const {
+    for_corners(corners_at(u, voxels(n), v, m, border), m, [&](std::int64_t index, float weight, const float (&)[3]) {
+      if (weight != 0) at(index, weight);
+    });
+  }
+
+  MMREG_DEVICE void add_finite(const Voxel& v) const {
+    const float value = upstream[v.index];
+    if (!(value - value == 0) || value == 0) return;
+    const double per_unit = 1.0 / unit_of_sums();
+    for_parts(v, [&](std::int64_t at, float weight) {
+      atomic_add(sums + at, Word((long long)(double(weight * value) * per_unit)));
+    });
+  }
+  MMREG_DEVICE void write_finite(std::int64_t i) const {
+    out[i] = float(double((long long)(sums[i])) * unit_of_sums());
+    sums[i] = 0;
+  }
+  MMREG_DEVICE void add_others(const Voxel& v) const {
+    const float value = upstream[v.index];
+    if (!range->other || value - value == 0) return;
+    for_parts(v, [&](std::int64_t at, float) { atomic_add(sums + at, other_of(value)); });
+  }
+  MMREG_DEVICE void write_others(std::int64_t i) const {
+    if (range->other && sums[i]) out[i] = value_of(sums[i]);
+  }
+};
 
 }  // namespace
 
@@ -28,7 +90,7 @@ void warp_slope(Queue& queue, const float* moving, int channels, Extent m, const
     for_corners(corners_at(u, size, v, m, border), m, [&](std::int64_t at, float, const float (&slope)[3]) {
       float value = 0;
       for (int k = 0; k < channels; ++k) value += upstream[k * size + v.index] * moving[k * volume + at];
-      for (int a = 0; a < 3; ++a) along[a] += slope[a] * value;
+      for (int a = 0; a < 3; ++a) along[a] += weighed(slope[a], value);
     });
     for (int a = 0; a < 3; ++a) gradient[a * size + v.index] = along[a];
   });
@@ -37,27 +99,18 @@ void warp_slope(Queue& queue, const float* moving, int channels, Extent m, const
 void warp_adjoint(Queue& queue, const float* upstream, int channels, const float* u, Extent n, Border border, Extent m,
                   float* gradient) {
   const std::int64_t size = voxels(n), volume = voxels(m);
-  const Scratch<unsigned long long> sums(queue, volume);
-  const Scratch<float> most(queue, 1);
-  unsigned long long* const to = sums.data();
-  const float* const largest = most.data();
-  for (int k = 0; k < channels; ++k, upstream += size, gradient += volume) {
-    const float* const from = upstream;
-    float* const out = gradient;
+  const Scratch<Word> sums(queue, volume);
+  const Scratch<Range> range(queue, 1);
+  for (int k = 0; k < channels; ++k) {
+    const Adjoint a{upstream + k * size, u, n, m, border, range.data(), sums.data(), gradient + k * volume};
     fold_on_device(
-        queue, size, 0.0f, [=] MMREG_DEVICE(std::int64_t i) { return fabsf(from[i]); },
-        [] MMREG_DEVICE(float a, float b) { return a > b ? a : b; }, most.data());
-    for_each(queue, volume, [=] MMREG_DEVICE(std::int64_t i) { to[i] = 0; });
-    for_voxels(queue, n, [=] MMREG_DEVICE(const Voxel& v) {
-      const double per_unit = 1.0 / unit(*largest, double(size));
-      for_corners(corners_at(u, size, v, m, border), m, [=](std::int64_t at, float weight, const float (&)[3]) {
-        const double value = double(weight * from[v.index]) * per_unit;
-        if (value != 0) atomic_add(to + at, (unsigned long long)(long long)(value));
-      });
-    });
-    for_each(queue, volume, [=] MMREG_DEVICE(std::int64_t i) {
-      out[i] = float(double((long long)(to[i])) * unit(*largest, double(size)));
-    });
+        queue, size, Range{0, 0}, [=] MMREG_DEVICE(std::int64_t i) { return range_of(a.upstream[i]); },
+        [] MMREG_DEVICE(const Range& x, const Range& y) { return joined(x, y); }, a.range);
+    for_each(queue, volume, [=] MMREG_DEVICE(std::int64_t i) { a.sums[i] = 0; });
+    for_voxels(queue, n, [=] MMREG_DEVICE(const Voxel& v) { a.add_finite(v); });
+    for_each(queue, volume, [=] MMREG_DEVICE(std::int64_t i) { a.write_finite(i); });
+    for_voxels(queue, n, [=] MMREG_DEVICE(const Voxel& v) { a.add_others(v); });
+    for_each(queue, volume, [=] MMREG_DEVICE(std::int64_t i) { a.write_others(i); });
   }
 }
 

@@ -13,6 +13,10 @@
 //   depend on the threads, and partial sums are added in the order of the pieces.
 // - Scratch memory belongs to the queue: it grows on first use and is reused afterwards.
 // - Extents of 1 along any axis are ordinary input.
+// - NaN and infinity are never lost: what depends on a number that is not finite is not finite either, on every
+//   processor, unless the operation says that it leaves such numbers out. A weight of 0 leaves a number out, whatever
+//   it is. Where an operation wants finite voxels, one that is not spoils at least what it weighs in, and perhaps more:
+//   sums that run along an axis carry it on.
 #pragma once
 #include "core/alignment_data.h"
 #include "core/descent_data.h"
@@ -76,7 +80,8 @@ struct Operations {
                     const Outside&, Half* warped, std::uint8_t* valid);
   void (*warp_labels)(Queue&, const std::int32_t* moving, Extent m, const float* u, Extent n, std::int32_t* warped);
   // Derivatives of the linear warp, for training. gradient (3, n): of the sum over channels of upstream (channels, n)
-  // times warped, by u. And by moving: (channels, m).
+  // times warped, by u. And by moving: (channels, m): a value that is not finite comes out at each voxel that it weighs
+  // in, NaN where infinities of both signs meet. Points that are not finite, or outside, pass nothing back.
   void (*warp_slope)(Queue&, const float* moving, int channels, Extent m, const float* u, Extent n, Border,
                      const float* upstream, float* gradient);
   void (*warp_adjoint)(Queue&, const float* upstream, int channels, const float* u, Extent n, Border, Extent m,
@@ -94,7 +99,8 @@ struct Operations {
   // The flow of a stationary velocity for unit time: velocity / 2^steps, composed with itself `steps` times. Not in
   // place.
   void (*integrate)(Queue&, const float* velocity, Extent n, int steps, float* u);
-  // v with v(p) + u(p + v(p)) = 0, to `tolerance` voxels where at most `iterations` steps per voxel reach it.
+  // v with v(p) + u(p + v(p)) = 0, to `tolerance` voxels where at most `iterations` steps per voxel reach it. v is NaN
+  // where u(p) is not finite, and then so are both residuals.
   Inversion (*invert)(Queue&, const float* u, Extent n, int iterations, float tolerance, float* v);
   void (*jacobian)(Queue&, const float* u, Extent n, float* determinant);
   Folding (*folding)(Queue&, const float* u, Extent n);
@@ -117,8 +123,8 @@ struct Operations {
   // `extremes`, which belongs to the table's memory. Waits for nothing.
   void (*normalise)(Queue&, const float* image, std::int64_t count, const Stretch&, float* out, Extremes* extremes);
 
-  // Filters and features. Outside of the image is its border value; voxels must be finite. radius, factor and
-  // sigma_vox are per axis. gaussian: weights cut at ceil(4 sigma); box: mean of 2 radius + 1; both also in place.
+  // Filters and features. Outside of the image is its border value; voxels must be finite, see above. radius, factor
+  // and sigma_vox are per axis. gaussian: weights cut at ceil(4 sigma); box: mean of 2 radius + 1; both also in place.
   void (*gaussian)(Queue&, const float* image, int channels, Extent n, const float sigma_vox[3], float* out);
   void (*box)(Queue&, const float* image, int channels, Extent n, const int radius[3], float* out);
   // Mean of blocks of factor voxels, n / factor rounded up of them; a block at the border takes what exists.
@@ -138,15 +144,17 @@ struct Operations {
   void (*smooth_cost)(Queue&, const float* cost, Extent n, int count, int radius, float* out);
   void (*smooth_cost_half)(Queue&, const Half* cost, Extent n, int count, int radius, Half* out);
   // out(cell) = the displacement with the least cost + weight |displacement - u(cell)|^2; in a tie the centre, then
-  // the first. out may be u.
+  // the first. A cost that is NaN is left out; the centre if no cost is finite. out may be u.
   void (*coupled_convex)(Queue&, const float* cost, const float* u, Extent n, const int radius[3], float weight,
                          float* out);
   void (*coupled_convex_half)(Queue&, const Half* cost, const float* u, Extent n, const int radius[3], float weight,
                               float* out);
 
   // Similarity. The mean over all voxels of the squared correlation in windows of 2 radius + 1; map may be nullptr.
+  // Both are NaN if a voxel of either image is not finite.
   double (*local_ncc)(Queue&, const float* fixed, const float* moving, Extent n, int radius, float* map);
-  // Counts, (fixed bins, moving bins); voxels with mask 0 are left out, mask may be nullptr. Voxels must be finite.
+  // Counts, (fixed bins, moving bins). Voxels with mask 0 are left out, and those that are not finite in either image;
+  // mask may be nullptr.
   void (*joint_histogram)(Queue&, const float* fixed, const float* moving, const std::uint8_t* mask, std::int64_t count,
                           Binning fixed_bins, Binning moving_bins, Parzen parzen, double* histogram);
   // The values below which the given fractions (in [0, 1], at most 16) of the finite voxels inside of the mask lie,
@@ -160,26 +168,28 @@ struct Operations {
   // most. `out` has n / factor voxels along each axis, rounded down; factors from 1 to min(n, 256).
   void (*condense)(Queue&, const float* image, const std::uint8_t* mask, Extent n, Extent factor, const Tone& tone,
                    float* out);
-  // Trilinear values at `points` (3, count), in voxels; NaN from half a voxel beyond the outermost centres on, near
-  // NaN, and where the nearest voxel of `mask` (may be null) is 0.
+  // Trilinear values at `points` (3, count), in voxels; NaN from half a voxel beyond the outermost centres on, where a
+  // voxel that is not finite has a weight, and where the nearest voxel of `mask` (may be null) is 0.
   void (*sample_points)(Queue&, const float* image, const std::uint8_t* mask, Extent n, const float* points,
                         std::int64_t count, float* values);
   // histograms[k][f][m]: fixed samples by nearest bin of their value, the moving image, in [0, 1] or NaN, by a cubic
-  // B-spline window at maps[k]; a sample weighs as much as it is covered (core/covered_sample.h). 8 <= bins <= 64.
+  // B-spline window at maps[k]; a sample weighs as much as it is covered (core/covered_sample.h). Left out are samples
+  // whose value or place is not finite, and those that a voxel which is not finite has a weight for. 8 <= bins <= 64.
   // `maps` is host memory.
   void (*sample_histogram)(Queue&, const SampleList& fixed, const float* moving, Extent n, const IndexMap* maps,
                            int count, int bins, float* histograms);
   // Derivative of a function of one such histogram by the twelve numbers of the map; `gain` is its derivative by each
-  // bin.
+  // bin. The same samples are left out.
   void (*sample_gradient)(Queue&, const SampleList& fixed, const float* moving, Extent n, const IndexMap& map, int bins,
                           const float* gain, double* gradient);
 
   // features(i, c) = planes(c, i) for c < wanted, else 0; channels >= wanted of them.
   void (*interleave)(Queue&, const float* planes, int wanted, std::int64_t count, int channels, Half* features);
-  // Writes the last four channels of a feature image: `image` in histogram bins (image * scale + offset,
-  // clamped to the padding), `valid` (0 or 1; nullptr: 1 everywhere), 0, 0.
+  // Writes the last four channels of a feature image: `image` in histogram bins (image * scale + offset, clamped to the
+  // padding, but for NaN), `valid` (0 or 1; nullptr: 1 everywhere), 0, 0.
   void (*attach)(Queue&, const float* image, const std::uint8_t* valid, Extent n, float scale, float offset,
                  int channels, Half* features);
+  // Voxels with a feature, intensity, validity or displacement that is not finite are left out: no force, no count.
   void (*force)(Queue&, const ForceArguments&);
   void (*descent)(Queue&, const DescentArguments&);
 
@@ -187,17 +197,17 @@ struct Operations {
   // flags = values > threshold, and mask (may be null, or flags itself) is not 0.
   void (*above)(Queue&, const float* values, const std::uint8_t* mask, std::int64_t count, float threshold,
                 std::uint8_t* flags);
-  Detail (*detail)(Queue&, const float* image, Extent n, const Foreground&);
+  Detail (*detail)(Queue&, const float* image, Extent n, const Foreground&);  // leaves out what is NaN or next to it
   // Over the 3 x 3 x 3 neighbours of a voxel, the border value outside of the image and axes of 1 and 2 left out:
   // |second difference along all axes|, which in white noise has its standard deviation, and the standard deviation.
   // 0 in an image of extent below 3 along every axis.
   void (*texture)(Queue&, const float* image, Extent n, float* noise, float* contrast);
   // rows (d * h, 2): the first and one past the last voxel of each row that lies in the foreground of either image, or
-  // within `margin` voxels of it.
+  // within `margin` voxels of it. NaN is background.
   void (*active_rows)(Queue&, const float* fixed, float fixed_background, const float* moving, float moving_background,
                       Extent n, int margin, std::int32_t* rows);
-  // Smooths u where one of the nine determinants of `folding` is below `floor`, in at most `rounds` rounds, and nowhere
-  // else; returns how many voxels still are below.
+  // Smooths u where one of the nine determinants of `folding` is below `floor` or NaN, in at most `rounds` rounds, and
+  // nowhere else; returns how many voxels still are below.
   std::int64_t (*unfold)(Queue&, float* u, Extent n, float floor, int rounds);
   // How many voxels it would find at first, in the table's memory. Waits for nothing.
   void (*count_folds)(Queue&, const float* u, Extent n, float floor, std::int64_t* count);

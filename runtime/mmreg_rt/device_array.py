@@ -107,7 +107,10 @@ def address_of(array: Any, shape: tuple[int, ...], queue: DeviceQueue, name: str
 
 
 def located(array: Any, queue: DeviceQueue, name: str) -> tuple[int, tuple[int, ...]]:
-    """Address and shape of a float32 array on the queue's device; the queue waits for what makes it.
+    """Return address and shape of a float32 array on the queue's device; the queue waits for what makes it.
+
+    Of another library's array this is the stream that it names, or that DLPack is given; of a ``DeviceArray``
+    all that is on its own queue now.
 
     Raises:
         InputError: It has another type, or is not C-contiguous.
@@ -126,6 +129,8 @@ def located(array: Any, queue: DeviceQueue, name: str) -> tuple[int, tuple[int, 
             "MMREG_E_DEVICE_STREAM",
             f"The {name} scan lies on {where}, and this works on device {queue.number}. Copy it there.",
         )
+    if isinstance(array, DeviceArray) and array.queue.stream != queue.stream:
+        queue.wait_for(array.queue.stream)
     return address, shape
 
 

@@ -1,11 +1,13 @@
 """The kernel benchmark: what a row says follows from the times, and a wrong answer stops the run."""
 
 import json
+import sys
 
+import kernel_table
 import kernels
 import numpy as np
 import pytest
-from kernel_case import CASES, Case
+from kernel_case import CASES, Case, made
 from timer import COPY, COPY_BYTES, Timing, copy_bandwidth, race
 
 
@@ -19,7 +21,7 @@ def fake(error=0.0):
         voxels=1000,
         bytes=8000,
         check=lambda _: (error, 1e-3),
-        libraries={"slow": lambda: None, "slower": lambda: None},
+        libraries={"slow": lambda: lambda: None, "slower": lambda: lambda: None},
     )
 
 
@@ -31,7 +33,8 @@ def test_a_row_compares_with_the_copy_and_the_best_library():
         "slower": timing(1),
     }
     assert copy_bandwidth(times[COPY]) == pytest.approx(1e9)
-    row = kernels.row("warp", fake(), "avx2", 1, times)
+    libraries, _ = made(fake())
+    row = kernels.row("warp", fake(), libraries, "avx2", 1, times)
     assert row["ns_per_voxel"] == pytest.approx(10)
     assert row["fraction_of_copy"] == pytest.approx(0.8)  # 8000 bytes take 8 us at 1 GB/s
     assert (row["best_library"], row["times_best_library"]) == ("slow", pytest.approx(5))
@@ -60,3 +63,42 @@ def test_rows_are_found_and_run_on_a_small_grid():
         assert rows[0]["operation"] == name
         assert json.dumps(rows)
         assert name in CASES
+
+
+@pytest.fixture
+def no_library(monkeypatch):
+    """Nothing that the benchmarks can do without is installed."""
+    for name in ("torch", "SimpleITK", "convexAdam", "convexAdam.convex_adam_utils", "ants", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+def cases():
+    pytest.importorskip("scipy")
+    kernels.load_cases()
+    return CASES
+
+
+@pytest.mark.usefixtures("no_library")
+@pytest.mark.parametrize("name", cases())
+def test_every_answer_is_checked_where_no_library_is_installed(name):
+    case = CASES[name]((20, 22, 40))
+    assert kernels.check(name, case, ["baseline"])
+    libraries, missing = made(case)
+    assert set(libraries) <= {"scipy", "numpy"}
+    assert libraries.keys() | missing.keys() == case.libraries.keys()
+    for library in libraries.values():
+        library()
+    assert all(why.startswith("not installed: ") for why in missing.values())
+
+
+@pytest.mark.usefixtures("no_library")
+def test_a_library_that_is_not_installed_is_a_row_that_says_so(capsys):
+    name = "mind/r 1, d 2, 12 planar"
+    ours, peer = kernels.measure(name, (12, 13, 40), [1], ["baseline"], rounds=1)
+    assert (ours["contender"], ours["best_library"]) == ("baseline", None)
+    assert (peer["operation"], peer["contender"]) == (name, "convexAdam")
+    assert "convexAdam not installed: " in capsys.readouterr().out
+    machine = {"shape": (12, 13, 40), "machine": {"cpu": "a CPU"}, "commit": "c", "date": "today"}
+    section = kernel_table.section({"rows": [ours, peer], **machine})
+    assert "Not installed there: convexAdam" in section
+    assert f"| {name} |" in section

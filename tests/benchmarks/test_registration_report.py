@@ -2,10 +2,14 @@
 
 import argparse
 import json
+from importlib.metadata import PackageNotFoundError
 
 import nibabel as nib
 import numpy as np
+import peers
+import pytest
 import registration
+import registration_table
 
 RUN = {
     "cpu_s": 2.0,
@@ -70,3 +74,29 @@ def test_results_of_an_earlier_run_are_scored_again_under_their_name(tmp_path):
             (folder / "result.json").write_text(json.dumps({"cpu_s": 9.0, "dice": 0.99}))
     expected = {"cpu_s": 9.0, "folded_percent": 0.0, "sd_log_jacobian": 0.0, "earlier_run": True}
     assert registration.earlier(task, tmp_path / "earlier") == {"greedy": expected}
+
+
+def test_a_peer_that_is_not_installed_is_a_row_that_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(registration, "why_missing", lambda peer: f"not installed: pip install {peer}")
+    asked = argparse.Namespace(
+        without_ours=True, bundles=[], peers=["greedy", "ants"], repeats=3, once=[], peer_results=None
+    )
+    found = registration.interleaved(tmp_path / "task", tmp_path, asked)
+    assert list(found) == ["greedy", "ants"]
+    words = registration.line("task", "greedy", found["greedy"])
+    assert words.split(maxsplit=2)[2] == "not installed: pip install greedy"
+    both = {"mmreg_rt": {"dice": 0.8}, **found}
+    assert registration_table.cells(both, list(both)) == ["**0.800**", "not installed", "not installed"]
+    assert registration.differences([{"results": both}], 100) == {}
+
+
+@pytest.mark.parametrize("peer", sorted(peers.PEERS))
+def test_a_peer_says_what_installs_it(monkeypatch, peer):
+    def missing(_):
+        raise PackageNotFoundError
+
+    monkeypatch.setattr(peers, "version", missing)
+    monkeypatch.setattr(peers.shutil, "which", lambda _: None)
+    assert peers.why_missing(peer).startswith("not installed: ")
+    monkeypatch.setattr(peers, "installed_version", lambda _: "1.0")
+    assert peers.why_missing(peer) is None

@@ -94,6 +94,77 @@ def test_points_that_are_nowhere_pass_nothing_back(what, target, rng):
     assert not _native.warp_adjoint(upstream, u, (4, 5, 6), target=target).any()
 
 
+def test_an_upstream_value_that_is_not_finite_comes_out_where_it_weighs_in(target):
+    upstream = np.float32([0.25, np.nan, 0.5, np.inf, 0.75, -np.inf, 1]).reshape(1, 1, 1, 7)
+    still = np.zeros((3, 1, 1, 7), np.float32)
+    found = _native.warp_adjoint(upstream, still, (1, 1, 7), target=target)
+    np.testing.assert_allclose(found, upstream, atol=1e-7)  # NaN and infinity in place, the rest as before
+    halfway = still.copy()
+    halfway[2] = 0.5
+    found = _native.warp_adjoint(upstream, halfway, (1, 1, 7), target=target)
+    # each voxel takes half of its own value and half of the one before; the last value falls on the border
+    expected = [0.125, np.nan, np.nan, np.inf, np.inf, -np.inf, -np.inf]
+    np.testing.assert_allclose(found[0, 0, 0], expected, atol=1e-7)
+    together = -np.indices((1, 1, 7)).astype(np.float32)
+    for values, expected in (
+        ([1, 2, 3, np.inf, 4, np.inf, 5], np.inf),
+        ([1, 2, 3, -np.inf, 4, 5, 6], -np.inf),
+        ([1, 2, np.inf, -np.inf, 4, 5, 6], np.nan),
+        ([1, 2, 3, 4, 5, 6, np.nan], np.nan),
+    ):
+        found = _native.warp_adjoint(
+            np.float32(values).reshape(1, 1, 1, 7), together, (1, 1, 7), target=target
+        )
+        np.testing.assert_array_equal(found[0, 0, 0], [expected, 0, 0, 0, 0, 0, 0])
+
+
+@pytest.mark.parametrize("border", ["zero", "extend"])
+@pytest.mark.parametrize("what", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("shapes", SHAPES)
+def test_nothing_else_changes_beside_values_that_are_not_finite(shapes, what, border, target, rng):
+    moving_shape, shape = shapes
+    u = displacement(points(rng, moving_shape, shape))
+    plain = rng.normal(0, 1, (3, *shape)).astype(np.float32)
+    bad = rng.random(shape) < 0.02
+    bad.flat[-1] = True  # at the end of a vector and of a piece
+    upstream = plain.copy()
+    upstream[1, bad] = what
+    plain[1, bad] = 0
+    found = _native.warp_adjoint(upstream, u, moving_shape, border=border, target=target)
+    expected = _native.warp_adjoint(plain, u, moving_shape, border=border, target=target)
+    reached = _native.warp_adjoint(
+        np.where(bad, np.float32(1), np.float32(0))[None], u, moving_shape, border=border, target=target
+    )[0]
+    expected[1, reached > 0] = what
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("what", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("side", ["upstream", "moving"])
+def test_the_slope_is_not_finite_where_such_a_value_weighs_in(side, what, target, rng):
+    shape = (4, 5, 37)
+    moving, upstream = rng.normal(0, 1, (2, 2, *shape)).astype(np.float32)
+    u = displacement(np.indices(shape) + np.where(rng.random((3, *shape)) < 0.5, 0.25, 0.0))
+    spoiled = {"moving": moving.copy(), "upstream": upstream.copy()}
+    spoiled[side][1, 2, 3, 17] = what
+    expected = _native.warp_slope(moving, u, upstream, target=target)
+    found = _native.warp_slope(spoiled["moving"], u, spoiled["upstream"], target=target)
+    bad = ~np.isfinite(found)
+    np.testing.assert_array_equal(found[~bad], expected[~bad])
+    if side == "upstream":
+        where = np.zeros(shape, bool)
+        where[2, 3, 17] = True
+        np.testing.assert_array_equal(bad, np.broadcast_to(where, bad.shape))
+    else:  # within one voxel along the axis, less than one along the others
+        p = np.indices(shape) + u
+        away = abs(p - np.reshape([2, 3, 17], (3, 1, 1, 1)))
+        for axis in range(3):
+            others = np.delete(away, axis, 0).max(0) < 1
+            cell = np.floor(p[axis])  # the slope at a voxel's centre is that of the cell above it
+            near = (cell == [2, 3, 17][axis]) | (cell + 1 == [2, 3, 17][axis])
+            np.testing.assert_array_equal(bad[axis], others & near)
+
+
 def test_threads_do_not_change_a_bit(target, rng):
     shape = (9, 21, 40)
     moving = rng.normal(0, 1, (3, *shape)).astype(np.float32)

@@ -11,7 +11,8 @@ import pytest
 
 from mmreg_rt import Registrar, Volume, _native
 from mmreg_rt.device import needed_bytes
-from mmreg_rt.device_array import DeviceArray
+from mmreg_rt.device_array import DeviceArray, address_of, located
+from mmreg_rt.device_registration import DeviceScan
 from mmreg_rt.errors import BackendUnavailable, DeviceError, InputError, MmregError, RegistrationError
 from mmreg_rt.geometry import Grid
 from mmreg_rt.phantom import phantom
@@ -179,6 +180,31 @@ def put(queue, volume):
     memory = queue.allocate(4 * volume.grid.size)
     queue.upload(memory, volume.as_float32())
     return DeviceArray(queue, memory, volume.grid.shape, np.dtype(np.float32))
+
+
+class WatchedQueue(_native.DeviceQueue):
+    """Writes down the streams that it is made to wait for."""
+
+    def __init__(self, target):
+        super().__init__(target)
+        self.waited_for = []
+
+    def wait_for(self, stream):
+        self.waited_for.append(stream)
+        super().wait_for(stream)
+
+
+def test_work_on_an_array_waits_for_the_queue_that_fills_it(pair, device):
+    first, second, reader = (WatchedQueue(device) for _ in range(3))
+    one, two, own = (put(queue, pair.fixed) for queue in (first, second, reader))
+    assert located(one, reader, "fixed") == (one.address, one.shape)
+    assert reader.waited_for == [first.stream]
+    assert address_of(two, two.shape, reader, "moving") == two.address
+    assert reader.waited_for == [first.stream, second.stream]
+    located(own, reader, "fixed")  # its own work is in order anyway
+    DeviceScan.of(one, pair.fixed.grid.affine, reader, "fixed")
+    assert reader.waited_for == [first.stream, second.stream, first.stream]
+    assert first.waited_for == second.waited_for == []
 
 
 def test_scans_on_the_device_are_registered_where_they_lie(pair, device):

@@ -32,7 +32,7 @@ int chosen(const Best& best, int centre) {
 template <class Cost>
 int cheapest(const Cost* cost, int count, const Penalty& p) {
   const int centre = count / 2, last = count - lanes, from = centre < last ? centre : last;
-  Best best{splat(total(cost, p, from)[centre - from]), splat(centre)};
+  Best best{min(splat(total(cost, p, from)[centre - from]), splat(__builtin_inff())), splat(centre)};  // NaN never wins
   for (int k = 0;; k = k + lanes < last ? k + lanes : last) {
     const Floats value = total(cost, p, k);
     const Ints less = value < best.value;
@@ -59,7 +59,9 @@ int cheapest_of_few(const Cost* cost, int count, const Penalty& p) {
   std::memcpy(all, cost, std::size_t(count) * sizeof(Cost));
   const Floats value = total(all, p, 0);
   int best = count / 2;
-  for (int k = 0; k < count; ++k) best = value[k] < value[best] ? k : best;
+  float least = value[best] == value[best] ? value[best] : __builtin_inff();
+  for (int k = 0; k < count; ++k)
+    if (value[k] < least) best = k, least = value[k];
   return best;
 }
 

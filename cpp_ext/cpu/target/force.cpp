@@ -18,6 +18,7 @@ struct Piece_ {  // partial sums of one piece of work
 
 struct Voxel {
   Cell z, y, x;
+  float moved;  // the sum of its displacements
 };
 
 struct Pass {
@@ -53,7 +54,11 @@ struct Pass {
     const Slope<Lanes16> s = sample(p, last);
     const Lanes16 own = load_half(f + 16 * last);
     add((s.value - own) * feature_mask, s, pull);
-    const float valid = s.value[lane_validity] * own[lane_validity];
+    const float valid = s.value[lane_validity] * own[lane_validity], energy = sum(pull.energy);
+    if (!is_compared(energy, own[lane_intensity], s.value[lane_intensity], valid, p.moved)) {
+      for (int k = 0; k < 3; ++k) a.force[i + k * count] = 0;
+      return;
+    }
     float intensity = 0;
     if (a.gain || a.histogram) {
       const Bin bin = parzen_bin(s.value[lane_intensity]);
@@ -69,7 +74,7 @@ struct Pass {
       squared += pulled.feature * pulled.feature, squared_intensity += pulled.intensity * pulled.intensity;
       a.force[i + k * count] = pulled.both;
     }
-    piece.sums.features += 0.5 * valid * sum(pull.energy);
+    piece.sums.features += 0.5 * valid * energy;
     piece.sums.features_squared += squared;
     piece.sums.intensity_squared += squared_intensity;
     piece.sums.count += valid;
@@ -88,7 +93,7 @@ struct Pass {
       const std::int64_t i = r * n.w + x;
       voxel(i,
             {cell(z + a.u[i], n.d, plane), cell(y + a.u[i + count], n.h, n.w),
-             cell(float(x) + a.u[i + 2 * count], n.w, 1)},
+             cell(float(x) + a.u[i + 2 * count], n.w, 1), a.u[i] + a.u[i + count] + a.u[i + 2 * count]},
             piece);
     }
   }

@@ -49,15 +49,16 @@ Inversion invert(Queue& queue, const float* u, Extent n, int iterations, float t
         newton(u, n, at, iterations, tolerance, in_use(count), inverse);
       for (int k = 0; k < 3; ++k) store(out + k * total + v.index, inverse.v[k], count);
       const Floats length = lane_numbers() < splat(in_use(count)) ? sqrt(inverse.residual) : Floats{};
-      part.sum += double(sum(length));
-      part.largest = largest(max(length, splat(part.largest)));
+      const float total = sum(length);
+      part.sum += double(total);
+      part.largest = worse(total == total ? largest(length) : total, part.largest);
     });
     parts[begin / grain] = part;
   });
   Inversion all{0, 0};
   for (std::int64_t i = 0; i < pieces; ++i) {
     all.mean += parts[i].sum;
-    if (parts[i].largest > all.largest) all.largest = double(parts[i].largest);
+    all.largest = double(worse(parts[i].largest, float(all.largest)));
   }
   all.mean /= double(total);
   return all;

@@ -21,7 +21,7 @@ struct Samples {
   const float *fixed, *moving;
   const std::uint8_t* mask;
   Scale f, m;
-  int moving_bins, cells;  // the cell after the last one takes voxels outside of the mask
+  int moving_bins, cells;  // the cell after the last one takes voxels that do not count
 };
 
 // Cells of the voxels [begin, end), at most `block` of them, and positions inside of the moving bins.
@@ -29,8 +29,9 @@ void find_cells(const Samples& s, std::int64_t begin, std::int64_t end, std::int
   const int count = int(end - begin);
   for (int i = 0; i < count; i += lanes) {
     const int n = count - i < lanes ? count - i : lanes;
-    const Bins f = bins_of(load(s.fixed + begin + i, n), s.f), m = bins_of(load(s.moving + begin + i, n), s.m);
-    store(cell + i, f.index * s.moving_bins + m.index);
+    const Floats fixed = load(s.fixed + begin + i, n), moving = load(s.moving + begin + i, n);
+    const Bins f = bins_of(fixed, s.f), m = bins_of(moving, s.m);
+    store(cell + i, countable(fixed, moving) ? f.index * s.moving_bins + m.index : splat(s.cells));
     if (t) store(t + i, m.t);
   }
   if (s.mask)

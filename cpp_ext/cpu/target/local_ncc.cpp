@@ -159,7 +159,7 @@ double correlate_tile(const Images& in, const Tile& t, std::int64_t stride, std:
 
 double local_ncc(Queue& queue, const float* fixed, const float* moving, Extent n, int radius, float* map) {
   const Images in{fixed, moving, n, statistics(queue, fixed, voxels(n)), statistics(queue, moving, voxels(n)), radius};
-  if (!(in.sf.variance > 0) || !(in.sg.variance > 0)) {
+  if (in.sf.variance == 0 || in.sg.variance == 0) {
     if (map)
       for (std::int64_t i = 0; i < voxels(n); ++i) map[i] = 0;
     return 0;

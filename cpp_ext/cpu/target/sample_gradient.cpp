@@ -41,7 +41,7 @@ void add(const SampleList& s, std::int64_t begin, int count, const Block& b, dou
       const Floats at[3] = {some < lanes ? load(z + i, some) : load(z + i),
                             some < lanes ? load(y + i, some) : load(y + i),
                             some < lanes ? load(x + i, some) : load(x + i)};
-      for (int k = 0; k < 3; ++k) by[k] += f * at[k];
+      for (int k = 0; k < 3; ++k) by[k] += f * number_or_zero(at[k]);
       by[3] += f;
     }
     for (int c = 0; c < 4; ++c)
@@ -65,8 +65,9 @@ void sample_gradient(Queue& queue, const SampleList& s, const float* moving, Ext
       place(s, begin, count, moving, n, map.affine, bins, b);
       for (int i = 0; i < count; ++i) {
         const float* g = gain + b.bin[i];
-        b.rise[i] = by_window(g, b.rising[0][i], b.rising[1][i], b.rising[2][i], b.rising[3][i]);
-        b.level[i] = by_window(g, b.window[0][i], b.window[1][i], b.window[2][i], b.window[3][i]);
+        const float known = share(s.values[begin + i]);
+        b.rise[i] = known * by_window(g, b.rising[0][i], b.rising[1][i], b.rising[2][i], b.rising[3][i]);
+        b.level[i] = known * by_window(g, b.window[0][i], b.window[1][i], b.window[2][i], b.window[3][i]);
       }
       for (int i = count; i < block; ++i) b.rise[i] = b.level[i] = 0;
       add(s, begin, count, b, sums);

@@ -24,7 +24,7 @@ void place(const SampleList& s, std::int64_t begin, int count, const float* movi
     const WindowPlace at = window_place(m.value, bins);
     float w[4];
     window_weights(at.t, w);
-    for (int k = 0; k < 4; ++k) out.weight[k][i] = w[k] * m.cover;
+    for (int k = 0; k < 4; ++k) out.weight[k][i] = w[k] * (m.cover * share(value[i]));
     out.bin[i] = joint_bin(value[i], at, bins);
   }
 }

@@ -165,6 +165,9 @@ MMREG_INLINE Floats sqrt(Floats v) {
 #endif
 }
 
+// Whether a permute is an instruction. Without one, loading each value where it lies is faster.
+constexpr bool has_permute = lanes > 4;
+
 // Element index[i] of `table`, 0 <= index < lanes; and of the 2 * lanes elements of `low` then `high`.
 MMREG_INLINE Floats permute(Floats table, Ints index) {
 #if defined(__AVX512F__)

@@ -30,7 +30,7 @@ void warp_slope(Queue& queue, const float* moving, int channels, Extent m, const
       for_corners(c, m, [&](std::int64_t at, float, const float (&slope)[3]) {
         float value = 0;
         for (int k = 0; k < channels; ++k) value += upstream[k * size + i] * moving[k * volume + at];
-        for (int a = 0; a < 3; ++a) along[a] += slope[a] * value;
+        for (int a = 0; a < 3; ++a) along[a] += weighed(slope[a], value);
       });
       for (int a = 0; a < 3; ++a) gradient[a * size + i] = along[a];
     });
@@ -46,7 +46,7 @@ void warp_adjoint(Queue& queue, const float* upstream, int channels, const float
     const float* const from = upstream + channel * size;
     for (std::int64_t i = 0; i < volume; ++i) to[i] = 0;
     for_points(u, n, m, border, 0, std::int64_t(n.d) * n.h, [=](std::int64_t i, const Corners& c) {
-      for_corners(c, m, [=](std::int64_t at, float weight, const float (&)[3]) { to[at] += weight * from[i]; });
+      for_corners(c, m, [=](std::int64_t at, float weight, const float (&)[3]) { to[at] += weighed(weight, from[i]); });
     });
   });
 }
