@@ -20,6 +20,7 @@ nb::dict described(const Alignment& a) {
   out["rigid_complete"] = a.rigid_complete;
   out["rigid_seconds"] = a.rigid_seconds, out["affine_seconds"] = a.affine_seconds;
   out["affine_accepted"] = a.affine_accepted, out["finest_mm"] = a.finest_mm, out["levels"] = a.levels;
+  out["agreement"] = a.agreement, out["agreement_elsewhere"] = a.agreement_elsewhere, out["rival"] = a.rival;
   out["samples"] = a.samples, out["evaluations"] = a.evaluations;
   return out;
 }

@@ -90,6 +90,8 @@ nb::dict settings(const PipelineResult& r) {
   nb::dict out, align;
   align["levels"] = r.alignment.levels, align["finest_mm"] = r.alignment.finest_mm;
   align["informative"] = r.alignment.informative, align["affine_accepted"] = r.alignment.affine_accepted;
+  align["agreement"] = r.alignment.agreement, align["agreement_elsewhere"] = r.alignment.agreement_elsewhere;
+  align["rival"] = r.alignment.rival;
   out["align"] = align;
   out["detail_vox"] = r.facts.detail_vox, out["contrast_to_noise"] = r.facts.contrast_to_noise;
   out["correlation"] = r.facts.correlation;

@@ -6,8 +6,10 @@
 #include <memory>
 
 #include "solver/affine_fit.h"
+#include "solver/contest.h"
+#include "solver/edge_search.h"
 #include "solver/maximise.h"
-#include "solver/pose_search.h"
+#include "solver/wide_search.h"
 
 namespace mmreg {
 namespace {
@@ -16,6 +18,9 @@ namespace {
 double overlap_power(int level_from_coarsest) { return level_from_coarsest < 2 ? 0.5 : 0.2; }
 
 constexpr double degree = 0.017453292519943295;
+constexpr double kApart = 0.1;               // diameters of the body: poses that put it in different places
+constexpr std::int64_t kWideSamples = 1500;  // for the search over all turns,
+constexpr std::int64_t kEdgeSamples = 6000;  // and for the agreement of edges
 
 struct Resolution {  // of both scans
   const PyramidLevel& fixed;
@@ -55,15 +60,21 @@ class Aligner {
   std::vector<double> spacings() const;
   void prepare();
   Resolution& resolution(std::size_t k);
+  std::vector<Candidate> chosen(std::vector<Candidate>, std::size_t k, Alignment&);
+  std::vector<Candidate> decided(std::vector<Candidate>, std::size_t k, Alignment&);
   void align_rigid(Alignment&);
   void align_affine(Alignment&);
   void describe(Alignment&) const;
   void place();
   const Point* normal() const { return flat_ ? &normal_ : nullptr; }
 
+  std::vector<Point> axes() const;
+  Contest contest(const Resolution&, double spacing_mm) const;
   double rank(const Candidate&) const;
   std::vector<Candidate> best(const std::vector<Candidate>&, std::size_t keep, double apart_mm) const;
   std::vector<Candidate> search(Resolution&);
+  std::vector<Candidate> search_far(Resolution&);
+  std::vector<Candidate> search_edges(Resolution&, double spacing_mm);
   Candidate climb(Resolution&, const Candidate&, Freedom, double step_mm, double last_mm, int steps);
   AffineMap whole(const AffineMap& map) const { return compose(map, translation(-1 * fixed_survey_.centre_mm)); }
 
@@ -80,6 +91,7 @@ class Aligner {
   Point normal_{};
   std::vector<std::unique_ptr<Resolution>> resolutions_;  // coarsest first
   Candidate rigid_, affine_;                              // the best so far
+  std::int64_t wide_evaluations_ = 0;
   AffineMap start_, header_;  // samples to moving mm: centre on centre, and as the headers say
 };
 
@@ -141,12 +153,12 @@ Candidate Aligner::climb(Resolution& stage, const Candidate& from, Freedom freed
 }
 
 // Scans are mostly taken in a usual position: of two poses that explain the scans alike, the one that turns less is
-// the better guess. A tenth at the end of the reach; the climbs do not know of it.
+// the better guess. A tenth from the end of the reach on; the climbs do not know of it.
 double Aligner::rank(const Candidate& c) const {
   const AffineMap turn = compose(invert(start_), c.map);
   const double cosine = 0.5 * (turn(0, 0) + turn(1, 1) + turn(2, 2) - 1);
   const double share = std::acos(std::min(1.0, std::max(-1.0, cosine))) / (options_.reach_degrees * degree);
-  return c.score * (1 - 0.1 * share * share);
+  return c.score * (1 - 0.1 * std::min(1.0, share * share));
 }
 
 std::vector<Candidate> Aligner::best(const std::vector<Candidate>& all, std::size_t keep, double apart_mm) const {
@@ -167,6 +179,48 @@ std::vector<Candidate> Aligner::search(Resolution& stage) {
   return found;
 }
 
+// All turns, with few samples: a lost header, or a scan taken head over heels.
+std::vector<Candidate> Aligner::search_far(Resolution& stage) {
+  const double step_mm = spacings_mm_.back(), body_mm = std::min(fixed_survey_.diameter_mm, moving_survey_.diameter_mm);
+  const FixedSamples few = draw_samples(operations_, queue_, stage.fixed, fixed_survey_, step_mm, kWideSamples);
+  const AlignmentMetric metric(operations_, queue_, few, stage.moving, 16, overlap_power(0));
+  std::vector<Candidate> found = search_all_turns(metric, start_, 0.1 * body_mm, normal(), time_is_up_);
+  wide_evaluations_ += metric.evaluations();
+  found = best(found, 10, 2 * step_mm);
+  for (Candidate& c : found) c = climb(stage, c, Freedom::rigid, step_mm, 0.1 * step_mm, 20);
+  return best(found, 6, 2 * step_mm);
+}
+
+// All turns and shifts in a plane, where thin structures are seen.
+std::vector<Candidate> Aligner::search_edges(Resolution& stage, double spacing_mm) {
+  const std::vector<Point> along = axes();
+  AffineMap turn = start_;
+  set_column(turn, 3, Point{});
+  std::vector<Candidate> found = mmreg::search_edges(operations_, queue_, fixed_levels_, moving_levels_,
+                                                     {{along[0], along[1]}, turn}, time_is_up_);
+  found = distinct(found, [](const Candidate& c) { return c.score; }, 6, 2 * spacing_mm, fixed_survey_.radius_mm);
+  for (Candidate& c : found) {
+    c.map = compose(c.map, translation(fixed_survey_.centre_mm));
+    c = climb(stage, c, Freedom::rigid, spacing_mm, 0.05 * spacing_mm, 25);
+  }
+  return found;
+}
+
+std::vector<Point> Aligner::axes() const {
+  if (!flat_) return {Point{{1, 0, 0}}, Point{{0, 1, 0}}, Point{{0, 0, 1}}};
+  const Point off = std::fabs(normal_.x[0]) < 0.7 ? Point{{1, 0, 0}} : Point{{0, 1, 0}}, side = cross(normal_, off);
+  const Point first = (1 / length(side)) * side;
+  return {first, cross(normal_, first)};
+}
+
+Contest Aligner::contest(const Resolution& at, double spacing_mm) const {
+  std::vector<AffineMap> elsewhere;
+  for (const AffineMap& turn : turns(16, normal())) elsewhere.push_back(compose(start_, turn));
+  const FixedSamples few = draw_samples(operations_, queue_, at.fixed, fixed_survey_, spacing_mm, kEdgeSamples);
+  return Contest(EdgeMetric(operations_, queue_, few, at.fixed, fixed_survey_.centre_mm, at.moving, spacing_mm, axes()),
+                 elsewhere);
+}
+
 // The resolutions are made one by one, coarsest first, when they are first needed.
 Resolution& Aligner::resolution(std::size_t k) {
   constexpr std::int64_t most[] = {4000, 16000, 50000, 100000, 150000};
@@ -179,6 +233,41 @@ Resolution& Aligner::resolution(std::size_t k) {
   return *resolutions_[k];
 }
 
+// Poses for the next level, best first.
+std::vector<Candidate> Aligner::chosen(std::vector<Candidate> poses, std::size_t k, Alignment& out) {
+  const double mm = spacings_mm_[spacings_mm_.size() - 1 - k];
+  if (k == 0 && spacings_mm_.size() > 1) {
+    const std::vector<Candidate> far = search_far(resolution(0));
+    poses = best(poses, 4, mm);
+    double most = 0;
+    for (const Candidate& c : poses) most = std::max(most, rank(c));
+    for (const Candidate& c : far)
+      if (rank(c) > 0.6 * most) poses.push_back(c);
+    return best(poses, poses.size(), mm);
+  }
+  if (k <= 1) return decided(std::move(poses), k, out);
+  return best(poses, 1, mm);
+}
+
+// Where the search is over: the place with the most evidence, and the next one.
+std::vector<Candidate> Aligner::decided(std::vector<Candidate> poses, std::size_t k, Alignment& out) {
+  const double mm = spacings_mm_[spacings_mm_.size() - 1 - k], radius_mm = fixed_survey_.radius_mm;
+  const auto ranked = [this](const Candidate& c) { return rank(c); };
+  const Contest judge = contest(resolution(k), mm);
+  std::vector<Contender> judged = judge.judged(best(poses, 10, mm), ranked);
+  if (flat_ && (judged.empty() || judged[0].agreement < std::max(0.35, 6 * judge.elsewhere()))) {
+    for (const Candidate& c : search_edges(resolution(k), mm)) poses.push_back(c);
+    judged = judge.judged(best(poses, 16, mm), ranked);
+  }
+  if (judged.empty()) return {};
+  out.agreement = judged[0].agreement, out.agreement_elsewhere = judge.elsewhere();
+  out.rival = rival(judged, kApart * out.diameter_mm, radius_mm);
+  std::vector<Candidate> kept;
+  for (const Contender& c : judged)
+    if (kept.size() < 2) kept.push_back(c.pose);
+  return kept;
+}
+
 void Aligner::align_rigid(Alignment& out) {
   std::vector<Candidate> poses;
   for (std::size_t k = 0; k < spacings_mm_.size() && !time_is_up_(); ++k) {
@@ -187,7 +276,7 @@ void Aligner::align_rigid(Alignment& out) {
     if (k == 0) poses = search(at);
     for (Candidate& c : poses)
       if (k > 0) c = climb(at, c, Freedom::rigid, mm, 0.05 * mm, 25);
-    poses = best(poses, k == 0 ? 4 : k == 1 ? 2 : 1, mm);
+    poses = chosen(std::move(poses), k, out);
     if (!poses.empty()) rigid_ = poses[0];  // none if time was up before the first was scored
   }
   out.rigid_complete = !time_is_up_();
@@ -218,6 +307,7 @@ void Aligner::describe(Alignment& out) const {
   out.information_rigid = rigid_.score;
   out.similarity_before = before.normalised, out.similarity_after = after.normalised, out.overlap = after.covered;
   out.levels = int(spacings_mm_.size()), out.finest_mm = spacings_mm_.front(), out.samples = at.samples.count;
+  out.evaluations = wide_evaluations_;
   for (const auto& r : resolutions_) out.evaluations += r->metric.evaluations();
 }
 

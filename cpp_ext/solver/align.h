@@ -23,8 +23,12 @@ struct Alignment {
   bool rigid_complete = false;  // the rigid part is finished
   bool complete = false;        // false: time was up, the maps are the best so far
   bool affine_accepted = false;
-  AffineMap centres;                             // body on body, turned as the headers say
-  Point centre_mm{};                             // of the fixed body
+  // How sure the place is. Edges share no arithmetic with the information that was climbed (solver/edges.h).
+  double agreement = 0;            // of the edges of both scans, afterwards: 1 where every edge has its like
+  double agreement_elsewhere = 0;  // what scans that are turned away from each other reach
+  double rival = 0;   // evidence for the best other place that was found, as a share of that for this one: 1 ambiguous
+  AffineMap centres;  // body on body, turned as the headers say
+  Point centre_mm{};  // of the fixed body
   double diameter_mm = 0;                        // of the smaller body
   double finest_mm = 0;                          // chosen: spacing of the finest level,
   int levels = 0;                                // number of levels,
