@@ -34,7 +34,7 @@
 ``[[phases]]``        for methods that are trained in phases: ``name``, and what differs from
                       ``[training]``; without them the last phase alone is trained
 ``[synthesis]``       settings of the generator of synthetic pairs, ``Synthesis`` in
-                      ``mmreg_train/synth.py``
+                      ``mmreg_train/synth.py``; of ``brain``, ``Painting`` in ``painted_brains.py``
 ``[rigid]``           of methods that give rigid motions: how starts are drawn, ``Starts`` in
                       ``mmreg_train/rigid_pairs.py``
 ``[warp]``            how pairs are varied (``known_warps.py``). Of aligned pairs each moving scan can be
