@@ -14,6 +14,7 @@ import numpy as np
 from .errors import GeometryError, InputError, IntensityError
 from .geometry import Volume, as_points
 from .io.nifti import NiftiSource
+from .padding import without_padding
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,7 +29,6 @@ MAX_SHEAR = (
 MIN_OVERLAP = 0.02  # of the smaller field of view: below, the header of one of the two is not about the other
 OVERLAP_SAMPLES = 24  # points along each axis of a field of view
 CONSTANT = 1e-6  # relative: a range below is rounding of float32, not an image
-PADDING_BELOW, PADDING_GAP = -1024.0, 500.0  # HU: air is -1024 or more, so what lies well below was filled in
 _SPACES = {1: "the scanner", 2: "another scan", 3: "Talairach", 4: "MNI", 5: "a template"}
 
 
@@ -156,15 +156,12 @@ def check_intensities(volume: Volume, mask: Mask | None, name: str) -> tuple[Vol
         remarks.append(
             f"{name}: {int((~finite).sum())} voxels outside the mask are not finite; taken as {low:g}"
         )
-    clean, padded = _without_padding(clean, mask)
-    if padded:
-        remarks.append(
-            f"{name}: padding of {low:g} in {padded} voxels, below any tissue; taken as {clean.min():g}"
-        )
+    clean, padding = without_padding(clean, mask)
+    remarks += [f"{name}: {remark}" for remark in padding]
     clean, flushed = _without_denormals(clean)
     if flushed:
         remarks.append(f"{name}: {flushed} voxels hold denormal numbers; taken as 0")
-    if padded or flushed:
+    if padding or flushed:
         low, high = _range(clean, np.isfinite(clean), mask, name)
     return volume.with_data(clean), remarks
 
@@ -288,22 +285,6 @@ def _refuse_constant(low: float, high: float, voxels: int, scan: str, where: str
             f"The {scan} must show something{where}; all {voxels} voxels are {low:g}"
             f"{f' to {high:g}' if high > low else ''}. Check where it comes from and its intensity scaling.",
         )
-
-
-def _without_padding(data: Float32, mask: Mask | None) -> tuple[Float32, int]:
-    """CT fills what it did not scan with a value far below air; take the lowest value that was measured."""
-    counted = data if mask is None else data[mask]
-    low = counted.min()
-    if not low < PADDING_BELOW:
-        return data, 0
-    measured = counted[counted > low]
-    if (
-        measured.size == 0
-        or measured.min() - low < PADDING_GAP
-        or measured.min() < PADDING_BELOW - PADDING_GAP
-    ):
-        return data, 0
-    return np.maximum(data, measured.min()), int((data <= low).sum())
 
 
 def _without_denormals(data: Float32) -> tuple[Float32, int]:
