@@ -73,8 +73,8 @@ def check_pair(
         for name, volume, mask in (("fixed", fixed, fixed_mask), ("moving", moving, moving_mask))
     ]
     scans = []
-    for name, volume, mask in (("fixed", fixed, masks[0]), ("moving", moving, masks[1])):
-        scan, remarks = check_intensities(volume, mask, name)
+    for k, (name, volume) in enumerate((("fixed", fixed), ("moving", moving))):
+        scan, masks[k], remarks = _checked_intensities(volume, masks[k], name)
         scans.append(scan)
         warnings += remarks
     return CheckedPair(scans[0], scans[1], masks[0], masks[1], overlap, tuple(warnings))
@@ -145,6 +145,14 @@ def check_intensities(volume: Volume, mask: Mask | None, name: str) -> tuple[Vol
     Raises:
         IntensityError: Voxels that count are not finite, too large for float32, or all the same.
     """
+    scan, _, remarks = _checked_intensities(volume, mask, name)
+    return scan, remarks
+
+
+def _checked_intensities(
+    volume: Volume, mask: Mask | None, name: str
+) -> tuple[Volume, Mask | None, list[str]]:
+    """The scan, its mask without voxels that a resampling mixed with padding, and what was put right."""
     data = volume.as_float32()
     finite = np.isfinite(data)
     _refuse_not_finite(finite, mask, name)
@@ -156,14 +164,16 @@ def check_intensities(volume: Volume, mask: Mask | None, name: str) -> tuple[Vol
         remarks.append(
             f"{name}: {int((~finite).sum())} voxels outside the mask are not finite; taken as {low:g}"
         )
-    clean, padding = without_padding(clean, mask)
+    clean, padding, unknown = without_padding(clean, mask)
+    if unknown is not None:
+        mask = ~unknown if mask is None else mask & ~unknown
     remarks += [f"{name}: {remark}" for remark in padding]
     clean, flushed = _without_denormals(clean)
     if flushed:
         remarks.append(f"{name}: {flushed} voxels hold denormal numbers; taken as 0")
     if padding or flushed:
         low, high = _range(clean, np.isfinite(clean), mask, name)
-    return volume.with_data(clean), remarks
+    return volume.with_data(clean), mask, remarks
 
 
 def check_extremes(smallest: float, largest: float, not_finite: int, voxels: int, name: str) -> None:

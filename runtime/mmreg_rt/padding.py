@@ -5,7 +5,7 @@ Both are put right before any work is done with a scan: a filled region looks li
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,8 +27,8 @@ BLEND_VOXELS = 4  # how far a resampling mixes a filled value with its neighbour
 HALF_RANGE, WHOLE_RANGE = 32768.0, 65536.0  # of unsigned 16-bit integers
 
 
-def without_padding(data: Float32, mask: Mask | None = None) -> tuple[Float32, list[str]]:
-    """Return the scan without filled voxels, and a remark for each thing that was put right.
+def without_padding(data: Float32, mask: Mask | None = None) -> tuple[Float32, list[str], Mask | None]:
+    """Return the scan without filled voxels, remarks on what was put right, and what to leave out.
 
     Filled voxels become the lowest value that was measured. They are found in scans in HU only: those of
     which nothing lies more than 500 below air (-1024) but values that are repeated exactly and reach the
@@ -38,8 +38,13 @@ def without_padding(data: Float32, mask: Mask | None = None) -> tuple[Float32, l
     Args:
         data: ``(D, H, W)``, finite.
         mask: ``(D, H, W)``, where the scan counts: the lowest value is looked for there.
+
+    Returns:
+        The last is ``(D, H, W)``: voxels to leave out, where a resampling mixed the filling with what lies
+        around it, so that no value can be given back. None where the filling has sharp edges.
     """
     data, remarks = _unwrapped(data)
+    unknown = None
     for find in (_below_air, _above_air):
         filled, values = find(data)
         measured = ~filled if mask is None else ~filled & mask
@@ -47,15 +52,15 @@ def without_padding(data: Float32, mask: Mask | None = None) -> tuple[Float32, l
             continue
         lowest = data[measured].min()
         named = ", ".join(f"{value:g}" for value in values)
-        mixed = int(np.count_nonzero(filled & ~np.isin(data, values)))
-        blend = f" and {mixed} voxels mixed with it by a resampling" if mixed else ""
-        remarks.append(
-            f"padding of {named} in {int(filled.sum()) - mixed} voxels{blend}; taken as {lowest:g}"
-        )
-        if mixed:  # what little of it is left in voxels further off
+        constant = np.isin(data, values)
+        mixed = filled & ~constant
+        blend = f" and {mixed.sum()} voxels mixed with it by a resampling" if mixed.any() else ""
+        if mixed.any():  # what little of it is left in voxels further off
             lowest = max(lowest, data.dtype.type(AIR_HU))
+            data, unknown = np.maximum(data, lowest), filled
         data = np.where(filled, lowest, data)
-    return data, remarks
+        remarks.append(f"padding of {named} in {constant.sum()} voxels{blend}; taken as {lowest:g}")
+    return data, remarks, unknown
 
 
 def _unwrapped(data: Float32) -> tuple[Float32, list[str]]:
@@ -114,7 +119,7 @@ def _repeated(values: Float32, voxels: int) -> list[float]:
     return [float(value) for value in found[counts >= max(2.0, LEAST_SHARE * voxels)]]
 
 
-def _faces(data: npt.NDArray[np.generic]) -> list[npt.NDArray[np.generic]]:
+def _faces(data: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
     """The outermost planes, without those along an axis of 1."""
     axes = [axis for axis in range(data.ndim) if data.shape[axis] > 1]
     return [data.take(index, axis) for axis in axes for index in (0, -1)]
@@ -130,7 +135,7 @@ def _fills_border(flags: Mask) -> bool:
 
 def _widened(flags: Mask, voxels: int) -> Mask:
     """The flags and their neighbours along all axes, so many voxels far."""
-    out = flags.copy()
+    out: Mask = flags.copy()
     for axis in range(flags.ndim):
         before = np.moveaxis(out.copy(), axis, 0)
         after = np.moveaxis(out, axis, 0)

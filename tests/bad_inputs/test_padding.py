@@ -93,7 +93,7 @@ PADDED = {
 
 @pytest.mark.parametrize("kind", PADDED)
 def test_filled_voxels_become_air_and_the_rest_stays(kind):
-    clean, remarks = without_padding(PADDED[kind])
+    clean, remarks, _ = without_padding(PADDED[kind])
     assert clean.min() >= -1100  # air and its noise
     truth = np.where(OUTSIDE, np.float32(-1000), ct())
     seen = RADIUS < 15  # further in than any blur reaches
@@ -144,14 +144,23 @@ UNTOUCHED = {
 @pytest.mark.parametrize("kind", UNTOUCHED)
 def test_what_was_measured_is_left_alone(kind):
     data = np.float32(UNTOUCHED[kind])
-    clean, remarks = without_padding(data)
+    clean, remarks, _ = without_padding(data)
     assert remarks == []
     np.testing.assert_array_equal(clean, data)
 
 
+@pytest.mark.parametrize("kind", PADDED)
+def test_what_a_resampling_mixed_with_the_filling_is_left_out(kind):
+    unknown = without_padding(PADDED[kind])[2]
+    assert (unknown is not None) == ("blurred" in kind)
+    if unknown is not None:
+        assert unknown[OUTSIDE & (RADIUS > 21)].all()
+        assert not unknown[RADIUS < 15].any()
+
+
 def test_padding_in_a_single_slice():
     data = PADDED["two"][16:17]
-    clean, remarks = without_padding(data)
+    clean, remarks, _ = without_padding(data)
     assert clean.min() >= -1100
     assert len(remarks) == 1
 
