@@ -14,6 +14,7 @@ import numpy as np
 from .errors import GeometryError, InputError, IntensityError
 from .geometry import MAX_SHEAR_VOX, Volume, as_points
 from .io.nifti import NiftiSource
+from .padding import without_padding
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 MIN_OVERLAP = 0.02  # of the smaller field of view: below, the header of one of the two is not about the other
 OVERLAP_SAMPLES = 24  # points along each axis of a field of view
 CONSTANT = 1e-6  # relative: a range below is rounding of float32, not an image
-PADDING_BELOW, PADDING_GAP = -1024.0, 500.0  # HU: air is -1024 or more, so what lies well below was filled in
 _SPACES = {1: "the scanner", 2: "another scan", 3: "Talairach", 4: "MNI", 5: "a template"}
 
 
@@ -70,8 +70,8 @@ def check_pair(
         for name, volume, mask in (("fixed", fixed, fixed_mask), ("moving", moving, moving_mask))
     ]
     scans = []
-    for name, volume, mask in (("fixed", fixed, masks[0]), ("moving", moving, masks[1])):
-        scan, remarks = check_intensities(volume, mask, name)
+    for k, (name, volume) in enumerate((("fixed", fixed), ("moving", moving))):
+        scan, masks[k], remarks = _checked_intensities(volume, masks[k], name)
         scans.append(scan)
         warnings += remarks
     return CheckedPair(scans[0], scans[1], masks[0], masks[1], overlap, tuple(warnings))
@@ -142,6 +142,14 @@ def check_intensities(volume: Volume, mask: Mask | None, name: str) -> tuple[Vol
     Raises:
         IntensityError: Voxels that count are not finite, too large for float32, or all the same.
     """
+    scan, _, remarks = _checked_intensities(volume, mask, name)
+    return scan, remarks
+
+
+def _checked_intensities(
+    volume: Volume, mask: Mask | None, name: str
+) -> tuple[Volume, Mask | None, list[str]]:
+    """The scan, its mask without voxels that a resampling mixed with padding, and what was put right."""
     data = volume.as_float32()
     finite = np.isfinite(data)
     _refuse_not_finite(finite, mask, name)
@@ -153,17 +161,16 @@ def check_intensities(volume: Volume, mask: Mask | None, name: str) -> tuple[Vol
         remarks.append(
             f"{name}: {int((~finite).sum())} voxels outside the mask are not finite; taken as {low:g}"
         )
-    clean, padded = _without_padding(clean, mask)
-    if padded:
-        remarks.append(
-            f"{name}: padding of {low:g} in {padded} voxels, below any tissue; taken as {clean.min():g}"
-        )
+    clean, padding, unknown = without_padding(clean, mask)
+    if unknown is not None:
+        mask = ~unknown if mask is None else mask & ~unknown
+    remarks += [f"{name}: {remark}" for remark in padding]
     clean, flushed = _without_denormals(clean)
     if flushed:
         remarks.append(f"{name}: {flushed} voxels hold denormal numbers; taken as 0")
-    if padded or flushed:
+    if padding or flushed:
         low, high = _range(clean, np.isfinite(clean), mask, name)
-    return volume.with_data(clean), remarks
+    return volume.with_data(clean), mask, remarks
 
 
 def check_extremes(smallest: float, largest: float, not_finite: int, voxels: int, name: str) -> None:
@@ -285,22 +292,6 @@ def _refuse_constant(low: float, high: float, voxels: int, scan: str, where: str
             f"The {scan} must show something{where}; all {voxels} voxels are {low:g}"
             f"{f' to {high:g}' if high > low else ''}. Check where it comes from and its intensity scaling.",
         )
-
-
-def _without_padding(data: Float32, mask: Mask | None) -> tuple[Float32, int]:
-    """CT fills what it did not scan with a value far below air; take the lowest value that was measured."""
-    counted = data if mask is None else data[mask]
-    low = counted.min()
-    if not low < PADDING_BELOW:
-        return data, 0
-    measured = counted[counted > low]
-    if (
-        measured.size == 0
-        or measured.min() - low < PADDING_GAP
-        or measured.min() < PADDING_BELOW - PADDING_GAP
-    ):
-        return data, 0
-    return np.maximum(data, measured.min()), int((data <= low).sum())
 
 
 def _without_denormals(data: Float32) -> tuple[Float32, int]:

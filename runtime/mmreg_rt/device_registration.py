@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .checks import PADDING_BELOW, check_extremes, check_grids, check_overlap
+from .checks import check_extremes, check_grids, check_overlap
 from .device_array import DeviceArray, is_on_device, located
 from .errors import InputError
 from .geometry import Grid
+from .padding import AIR_HU
 from .registration import Outcome, told
 from .transform import Affine, Rigid
 
@@ -82,7 +83,7 @@ class DeviceScan:
         facts = _native.summary(self.image, target=self.queue)
         low, high = facts["smallest"], facts["largest"]
         check_extremes(low, high, facts["not_finite"], self.grid.size, self.name)
-        if low < PADDING_BELOW:
+        if low < AIR_HU:
             return (f"{self.name}: values down to {low:g}, below any tissue; padding is left as it is",)
         return ()
 
