@@ -1,7 +1,7 @@
 """Where the CPU seconds of `mmreg register` go: python benchmarks/shell_seconds.py FIXED MOVING
 
-One registration on two threads, in this process. CPU seconds, all threads together: of a busy machine they say
-more than a clock. "other" is parsing of options, checks between the steps and closing.
+One registration on two threads, in this process. CPU seconds, all threads together: of a busy machine they
+say more than a clock. "other" is parsing of options, checks between the steps and closing.
 """
 
 from __future__ import annotations
