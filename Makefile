@@ -32,6 +32,7 @@ BIN := $(VENV)/bin
 DONE := $(VENV)/done
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 STEP := @$(PYTHON) .ci/step
+SHOW := $(STEP) --show
 # cmake and ninja of the environment come first, then the machine's
 export PATH := $(abspath $(BIN)):$(PATH)
 
@@ -128,18 +129,27 @@ fuzz: $(DONE)/dev
 
 # The CUDA operations compiled for the host, beside the installed package: tests prove them without a device.
 $(DONE)/cuda-on-host: $(DONE)/package
-	$(CMAKE) -B build/cuda-on-host -DMMREG_CUDA_ON_HOST=ON
-	$(BIN)/cmake --build build/cuda-on-host -j $(JOBS) --target mmreg_cuda_on_host
-	cp runtime/mmreg_rt/libmmreg_cuda_on_host.so \
+	$(STEP) 'Configuring the CUDA operations for the host' $(CMAKE) -B build/cuda-on-host -DMMREG_CUDA_ON_HOST=ON
+	$(STEP) 'Compiling the CUDA operations for the host' \
+	  $(BIN)/cmake --build build/cuda-on-host -j $(JOBS) --target mmreg_cuda_on_host
+	@cp runtime/mmreg_rt/libmmreg_cuda_on_host.so \
 	  "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/mmreg_rt/"
 	@touch $@
 
 # Training has processes of its own: with every other library loaded before, torch crashes in them.
-PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
+# Tests marked long are those of a minute or more of CPU time.
+PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --durations=10
 test: $(DONE)/dev $(DONE)/cuda-on-host test-cpp
 	$(if $(wildcard build/wheel/cuda),$(BIN)/python benchmarks/registers.py build/wheel/cuda)
-	$(PYTEST) --ignore tests/train
-	$(PYTEST) tests/train
+	$(SHOW) 'Python tests, but for training' $(PYTEST) -m 'not long' --ignore tests/train
+	$(SHOW) 'Tests of training' $(PYTEST) -m 'not long' tests/train
+
+test-long: $(DONE)/dev $(DONE)/cuda-on-host
+	$(SHOW) 'Long tests' $(PYTEST) -m long
+	$(SANITIZED) -B build/asan -DMMREG_TARGETS="$(EVERY_TARGET)"
+	$(STEP) 'Compiling the C++ tests for every target of this CPU, with address and undefined-behaviour sanitizers' \
+	  $(BIN)/cmake --build build/asan -j $(JOBS)
+	$(SHOW) 'C++ tests' build/asan/cpp_ext/tests/mmreg_tests
 
 lint: $(DONE)/lint-tools
 	$(BIN)/ruff check .
@@ -156,14 +166,22 @@ format: $(DONE)/lint-tools
 
 CMAKE = env -u MMREG_CUDA $(BIN)/cmake -G Ninja -S . -DMMREG_PYTHON=OFF -DMMREG_CUDA=OFF
 
+# Sanitized code of a target is long to compile, and tested only where the CPU runs it: the baseline and the widest of
+# this CPU here, every one in `make test-long`.
+CPU_FLAGS := $(shell grep -m1 ^flags /proc/cpuinfo)
+EVERY_TARGET := baseline$(if $(filter avx2,$(CPU_FLAGS)),;avx2)$(if $(filter avx512bw,$(CPU_FLAGS)),;avx512)
+TWO_TARGETS := baseline$(if $(filter avx512bw,$(CPU_FLAGS)),;avx512,$(if $(filter avx2,$(CPU_FLAGS)),;avx2))
+SANITIZED = $(STEP) 'Configuring' $(CMAKE) -DMMREG_CPP_TESTS=ON -DMMREG_SANITIZE=address,undefined
+
 test-cpp: $(DONE)/build-tools
-	$(CMAKE) -B build/asan -DMMREG_CPP_TESTS=ON -DMMREG_SANITIZE=address,undefined
-	$(BIN)/cmake --build build/asan -j $(JOBS)
-	build/asan/cpp_ext/tests/mmreg_tests
-	$(CMAKE) -B build/tsan -DMMREG_CPP_TESTS=ON -DMMREG_SANITIZE=thread \
-	  -DMMREG_TARGETS=baseline
-	$(BIN)/cmake --build build/tsan -j $(JOBS)
-	build/tsan/cpp_ext/tests/mmreg_tests queue
+	$(SANITIZED) -B build/asan -DMMREG_TARGETS="$(TWO_TARGETS)"
+	$(STEP) 'Compiling the C++ tests with address and undefined-behaviour sanitizers' \
+	  $(BIN)/cmake --build build/asan -j $(JOBS)
+	$(SHOW) 'C++ tests' build/asan/cpp_ext/tests/mmreg_tests
+	$(STEP) 'Configuring' $(CMAKE) -B build/tsan -DMMREG_CPP_TESTS=ON -DMMREG_SANITIZE=thread -DMMREG_TARGETS=baseline
+	$(STEP) 'Compiling those of the queue with the thread sanitizer' \
+	  $(BIN)/cmake --build build/tsan -j $(JOBS) --target mmreg_queue_tests
+	$(SHOW) 'C++ tests of the queue' build/tsan/cpp_ext/tests/mmreg_queue_tests
 
 CROSS := aarch64-linux-gnu-g++
 # NEON is the baseline of AArch64. With qemu-user installed the tests are run too, not only compiled.

@@ -1,5 +1,5 @@
 // Chooses the CPU table once per call site: by name, or the best that this CPU runs.
-#if MMREG_HAS_AVX2
+#if MMREG_HAS_AVX2 || MMREG_HAS_AVX512
 #include <cpuid.h>
 #endif
 
@@ -24,7 +24,7 @@ extern const Operations operations;
 
 namespace {
 
-#if MMREG_HAS_AVX2
+#if MMREG_HAS_AVX2 || MMREG_HAS_AVX512
 bool has_f16c() {  // not among the names that every compiler's __builtin_cpu_supports knows
   unsigned a, b, c, d;
   return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);

@@ -43,25 +43,36 @@ LLM_MORPH = {
         "num_key_value_heads": 2,
     },
 }
+# (name, settings, whether an engine of it takes a minute to build)
 CASES = [
-    ("attention_reg", {"pooled": [2, 4, 4]}),
-    ("innreg", {"encoder": [8, 8], "decoder": [8, 8, 8], "blocks": 1, "width": 2, "kernel": 3}),
-    ("llm_morph", {**LLM_MORPH, "backbone": "none", "cost_volumes": True}),
-    ("llm_morph", {**LLM_MORPH, "backbone": "random"}),
-    ("ldm_morph", LDM_MORPH),
-    ("voxelmorph", {"dims": 2, "encoder": [8, 8], "decoder": [8, 8, 8]}),
-    ("voxelmorph", {"dims": 3, "encoder": [8, 8], "decoder": [8, 8, 8]}),
-    ("transmorph", {"width": 8, "depths": [1, 1, 1, 1], "heads": [2, 2, 2, 2], "window": [3, 3, 3]}),
-    ("masr", {"dims": 2}),
-    ("masr", {"dims": 3}),
+    ("attention_reg", {"pooled": [2, 4, 4]}, False),
+    ("innreg", {"encoder": [8, 8], "decoder": [8, 8, 8], "blocks": 1, "width": 2, "kernel": 3}, False),
+    ("llm_morph", {**LLM_MORPH, "backbone": "none", "cost_volumes": True}, True),
+    ("llm_morph", {**LLM_MORPH, "backbone": "random"}, True),
+    ("ldm_morph", LDM_MORPH, True),
+    ("voxelmorph", {"dims": 2, "encoder": [8, 8], "decoder": [8, 8, 8]}, False),
+    ("voxelmorph", {"dims": 3, "encoder": [8, 8], "decoder": [8, 8, 8]}, False),
+    (
+        "transmorph",
+        {"width": 8, "depths": [1, 1, 1, 1], "heads": [2, 2, 2, 2], "window": [3, 3, 3]},
+        True,
+    ),
+    ("masr", {"dims": 2}, False),
+    ("masr", {"dims": 3}, True),
 ]
 
 
 def test_no_method_is_left_out():
-    assert {name for name, _ in CASES} == set(methods.names())
+    assert {name for name, *_ in CASES} == set(methods.names())
 
 
-@pytest.mark.parametrize(("name", "settings"), CASES)
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        pytest.param(name, settings, marks=[pytest.mark.long] if slow else [])
+        for name, settings, slow in CASES
+    ],
+)
 def test_an_engine_is_built_of_every_method(name, settings):
     if settings.get("backbone") == "random" and not (find_spec("transformers") and find_spec("peft")):
         pytest.skip("layers of language models need the extra llm")

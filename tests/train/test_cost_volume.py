@@ -71,6 +71,7 @@ def test_cost_volumes_are_counted_from_the_half_grid():
             methods.create("voxelmorph", **settings)
 
 
+@pytest.mark.long
 def test_the_network_over_cost_volumes_exports_with_dynamic_sizes():
     torch.manual_seed(0)
     method = methods.create("voxelmorph", cost_volumes=2, **TINY)

@@ -352,6 +352,7 @@ def test_settings_that_cannot_be_used_are_refused():
 
 
 @pytest.mark.parametrize("factor", [1, 2])
+@pytest.mark.long
 def test_exports_as_one_graph_without_chance_or_time(factor):
     """Both backends, with one window on the coarsest grid and with several, which 3 voxels do not divide."""
     onnx = pytest.importorskip("onnx")

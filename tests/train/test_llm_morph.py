@@ -157,6 +157,7 @@ def test_a_token_becomes_the_cell_that_it_stands_for(dims):
         assert float(made[at].detach()) == pytest.approx(values[(*place, channel, *inside)], abs=1e-5)
 
 
+@pytest.mark.long
 def test_layers_of_a_folder_give_what_the_language_model_gives(language):
     from transformers import AutoModel
 
