@@ -159,8 +159,13 @@ def test_register_of_a_series_and_a_scan_leaves_the_scan_alone(registrar, monkey
     np.testing.assert_array_equal(seen[1].data.T, data[..., 2])
 
 
-@pytest.mark.parametrize("line", ["register series.nii.gz series.nii.gz -o out", "evaluate --fixed-labels series.nii.gz"
-                                  " --moving-labels series.nii.gz"])  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        "register series.nii.gz series.nii.gz -o out",
+        "evaluate --fixed-labels series.nii.gz --moving-labels series.nii.gz",
+    ],
+)
 def test_a_series_without_a_choice_is_refused_with_an_option_that_is_there(line):
     series()
     done = run(line, code=3)

@@ -15,13 +15,15 @@ from mmreg_rt.errors import WHAT_TO_DO
 SOURCES = Path(mmreg_rt.__file__).parent
 # Calls that no command makes: arrays of a device, plans, and objects that Python alone can give.
 PYTHON_ONLY = {
-    "MMREG_E_DEVICE_ARRAY", "MMREG_E_DEVICE_STREAM", "MMREG_E_IMAGE_KIND", "MMREG_E_MEMORY_LIMIT",
-    "MMREG_E_NIBABEL_IMAGE", "MMREG_E_PLAN_MODEL", "MMREG_E_PLAN_SCAN", "MMREG_E_POINTS_SHAPE", "MMREG_E_STREAM",
-    "MMREG_E_TRANSFORM_EMPTY", "MMREG_E_TRANSFORM_KIND", "MMREG_E_TRANSFORM_NOT_RIGID", "MMREG_E_VOLUME_SHAPE",
-    "MMREG_E_FIELD_NOT_PLANAR", "MMREG_E_SESSION_INPUT", "MMREG_E_DEADLINE", "MMREG_E_THREADS", "MMREG_E_ALIGN",  # click checks the last three
+    "MMREG_E_DEVICE_ARRAY", "MMREG_E_DEVICE_STREAM", "MMREG_E_FIELD_NOT_PLANAR", "MMREG_E_IMAGE_KIND",
+    "MMREG_E_MEMORY_LIMIT", "MMREG_E_NIBABEL_IMAGE", "MMREG_E_PLAN_MODEL", "MMREG_E_PLAN_SCAN",
+    "MMREG_E_POINTS_SHAPE", "MMREG_E_SESSION_INPUT", "MMREG_E_STREAM", "MMREG_E_TRANSFORM_EMPTY",
+    "MMREG_E_TRANSFORM_KIND", "MMREG_E_TRANSFORM_NOT_RIGID", "MMREG_E_VOLUME_SHAPE",
+    "MMREG_E_ALIGN", "MMREG_E_DEADLINE", "MMREG_E_THREADS",  # what click checks first
 }  # fmt: skip
 OF_PYTHON = re.compile(
-    r"\b(?:numpy|with nibabel|nibabel['.]|torch|cupy|slicer|Volume|Registrar|Grid|Rigid|Affine|DisplacementField|Composite|Network"
+    r"\b(?:numpy|with nibabel|nibabel['.]|torch|cupy|slicer"
+    r"|Volume|Registrar|Grid|Rigid|Affine|DisplacementField|Composite|Network"
     r"|None|True|False|(?:read|write|warp|to|from)_[a-z]+|same_space|deadline_ms)\b"
     r"|\b[a-z_]+=|\w\(\)|\.py\b"
 )
