@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,11 @@ def export(
             "MMREG_E_PRECISION",
             f"Precisions are {', '.join(PRECISIONS)}; found {', '.join(unknown)}. Ask for these; bf16 needs "
             "no file of its own.",
+        )
+    if os.path.lexists(output):  # before the work; nothing is replaced
+        raise InputError(
+            "MMREG_E_OUTPUT",
+            f"{output} is there already, and stays as it is. Choose another name for the bundle.",
         )
     _export(checkpoints, output, precisions, pairs, given)
 

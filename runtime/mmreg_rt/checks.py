@@ -230,7 +230,7 @@ def check_overlap(fixed: Grid, moving: Grid, overlap: float | None = None) -> No
             "MMREG_E_NO_OVERLAP",
             f"The two fields of view must overlap; by their headers they do not ({where}). Check that both "
             "are of one person and that no origin was lost; if their origins mean nothing, say "
-            "same_space=False (--no-same-space).",
+            "same_space=False.",
         )
     raise GeometryError(
         "MMREG_E_TINY_OVERLAP",

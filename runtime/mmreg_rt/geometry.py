@@ -287,8 +287,7 @@ class Volume:
         if low < -(2**31) or high >= 2**31:
             raise InputError(
                 "MMREG_E_LABELS_RANGE",
-                f"Labels must fit 32 bits; found {low} to {high}. Number them anew, for instance with "
-                "numpy.unique.",
+                f"Labels must fit 32 bits; found {low} to {high}. Number them anew (numpy.unique).",
             )
         return np.ascontiguousarray(data, np.int32)
 

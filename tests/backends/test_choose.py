@@ -30,8 +30,8 @@ def test_the_error_lists_every_reason_and_the_extra_to_install(without):
     with pytest.raises(BackendUnavailable) as caught:
         backends.choose("cpu")
     message = str(caught.value)
-    assert "openvino     not installed; pip install 'mmreg-rt[openvino]'" in message
-    assert "onnxruntime  not installed; pip install 'mmreg-rt[cpu]'" in message
+    assert "openvino: not installed; pip install 'mmreg-rt[openvino]'" in message
+    assert "onnxruntime: not installed; pip install 'mmreg-rt[cpu]'" in message
     assert caught.value.code == "MMREG_E_BACKEND"
 
 

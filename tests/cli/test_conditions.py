@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 ALWAYS = {"affine.tfm", "inverse.nii.gz", "report.html", "result.json", "transform.nii.gz", "warped.nii.gz"}
-# the program with the stand-in for its registrar and small pictures: what it writes matters here, not the rest
+# the program with the stand-in for its registrar and small pictures: what it writes matters here
 QUICK = """
 import os, pretend, signal, sys, time
 from functools import partial

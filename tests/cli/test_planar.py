@@ -55,3 +55,18 @@ def test_simpleitk_warps_as_the_result_says(folder):
 def test_the_result_says_that_nothing_folds(folder):
     quality = json.loads((folder / "out" / "result.json").read_text())["quality"]
     assert quality["folded_voxels"] == quality["inverse_folded_voxels"] == 0
+
+
+def test_tilted_slices_come_to_their_end_with_fields_of_three_components(tmp_path):
+    pair = scene.pair(FLAT, FLAT, lambda p: scene.moved(p, plane=True))
+    tilted = np.diag([1.1, 1.1, 1.0, 1.0])
+    tilted[1:3, 1:3] = [[1.1 * np.cos(0.2), -np.sin(0.2)], [1.1 * np.sin(0.2), np.cos(0.2)]]
+    for name, volume in zip(("fixed", "moving"), pair, strict=True):
+        nibabel.Nifti1Image(volume.data[0].T, tilted).to_filename(tmp_path / f"{name}.nii.gz")
+    words = ["register", "fixed.nii.gz", "moving.nii.gz", "-o", "out"]
+    words[1:3] = (str(tmp_path / name) for name in words[1:3])
+    outcome = CliRunner().invoke(main, [*words[:-1], str(tmp_path / "out")], catch_exceptions=False)
+    assert outcome.exit_code in (0, 6, 7), outcome.output
+    assert nibabel.load(tmp_path / "out" / "transform.nii.gz").shape[-1] == 3
+    warnings = json.loads((tmp_path / "out" / "result.json").read_text())["warnings"]
+    assert any("three components" in warning for warning in warnings)

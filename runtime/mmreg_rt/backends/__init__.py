@@ -166,10 +166,9 @@ def choose(
         if reason is None:
             return candidate, reasons
         reasons[name] = reason
-    width = max(map(len, reasons))
+    each = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
     raise BackendUnavailable(
         "MMREG_E_BACKEND",
-        f"No backend can run a network in {precision} on {device}:\n"
-        + "".join(f"  {name:{width}}  {reason}\n" for name, reason in reasons.items())
-        + "Install what is missing, or ask for another device or precision.",
+        f"No backend can run a network in {precision} on {device} ({each}). Install what is missing, or ask "
+        "for another device or precision.",
     )

@@ -11,7 +11,7 @@ Exit codes:
 5     the device, CPU target, backend or extra asked for is not there
 6     the deadline was reached: the best finished stage is written and marked ``degraded``
 7     low confidence: the verdict is fail, or no result could be reached
-130   interrupted
+130   interrupted; 143 by SIGTERM, 129 by SIGHUP
 ====  ===========================================================================================
 """
 

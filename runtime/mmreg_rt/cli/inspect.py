@@ -65,7 +65,7 @@ def _explain(path: Path, frame: int | None, prefer: Any) -> tuple[Any, list[str]
 
 def _nifti(path: Path, frame: int | None, prefer: Any) -> tuple[Any, list[str], MmregError | None, bool]:
     from ..errors import InputError, MmregError
-    from .described import described
+    from ..io.described import described
     from .scans import read_scan, read_transform
 
     try:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import io, report
-from ..errors import InputError
+from ..errors import InputError, TransformError
+from ..printable import printable
 from .exits import DEADLINE, LOW_CONFIDENCE, OK, describe, message
 from .folder import ALWAYS, RESULT, Output, output
 from .outside import heard
@@ -212,15 +213,9 @@ def _write(
     from ..transform import Rigid
 
     folder = place.partial
-
-    assert case.fixed is not None
-    assert case.moving is not None
-    flat = io.is_planar(case.fixed) and io.is_planar(case.moving)  # ITK and ANTs want two components then
     progress("write", 0.0)
     io.write(result.warped, folder / "warped.nii.gz")
-    io.write_transform(result.transform, folder / "transform.nii.gz", planar=flat)
-    progress("write", 0.4)
-    io.write_transform(result.inverse, folder / "inverse.nii.gz", planar=flat)
+    result = _write_fields(case, result, folder)
     io.write_transform(result.affine or result.rigid or Rigid(_identity()), folder / "affine.tfm")
     progress("write", 0.8)
     with heard() as outside:
@@ -231,6 +226,25 @@ def _write(
     result = replace(result, warnings=type(result.warnings)([*result.warnings, *outside]))
     (folder / "report.html").write_text(report.result_page(case, result), "utf-8")
     return place.write_record(report.result_summary(case, result), RESULT[1])
+
+
+def _write_fields(case: report.Case, result: Registration, folder: Path) -> Registration:
+    """The fields, with two components where both scans are 2-D to ITK and ANTs, and stay in their plane."""
+    assert case.fixed is not None
+    assert case.moving is not None
+    flat = io.is_planar(case.fixed) and io.is_planar(case.moving)
+    fields = (("transform.nii.gz", result.transform), ("inverse.nii.gz", result.inverse))
+    try:
+        for name, field in fields:
+            io.write_transform(field, folder / name, planar=flat)
+        return result
+    except TransformError as refusal:
+        if refusal.code != "MMREG_E_FIELD_NOT_PLANAR":
+            raise
+    for name, field in fields:
+        io.write_transform(field, folder / name)
+    tilted = "the slices are tilted, so the fields have three components: ITK and ANTs cannot use them in 2-D"
+    return replace(result, warnings=type(result.warnings)([*result.warnings, tilted]))
 
 
 def _private(result: Registration, names: Names) -> Registration:
@@ -286,6 +300,6 @@ def tell(summary: dict[str, Any], folder: Path) -> list[str]:
             f"  error to the truth   {summary['start_error_mm']:.1f} mm -> {summary['mean_error_mm']:.2f} mm"
             f" (95 %: {summary['p95_error_mm']:.2f} mm)"
         )
-    lines += [f"Warning: {warning}" for warning in summary["warnings"]]
+    lines += [f"Warning: {printable(warning)}" for warning in summary["warnings"]]
     lines += [f"  {key}: {state}" for key, state in summary["judged"].items() if state in ("review", "fail")]
-    return [*lines, f"Look at {folder / 'report.html'}"]
+    return [*lines, f"Look at {printable(str(folder / 'report.html'))}"]

@@ -73,7 +73,7 @@ def json_option(command: Command) -> Command:
 def threads_option(command: Command) -> Command:
     """``--threads``: does not change a bit of the result."""
     return click.option(
-        "--threads", type=click.IntRange(1, 4096), help="Threads to use; by default all this process may."
+        "--threads", type=click.IntRange(1, 1024), help="Threads to use; by default all this process may."
     )(command)
 
 

@@ -31,7 +31,7 @@ class Names:
         known |= {here: "", str(Path.home()) + os.sep: ""}
         known |= {printable(form): name for form, name in known.items()}
         known |= {repr(form)[1:-1]: name for form, name in known.items()}
-        self._known = {form: name for form, name in known.items() if len(form) > 1 and os.sep in form}
+        self._known = {form: name for form, name in known.items() if os.sep in form and form.strip(os.sep)}
         longest = sorted(map(re.escape, self._known), key=len, reverse=True)
         self._path = re.compile(rf"(?<![\w/.~-])(?:{'|'.join(longest)})") if longest else None
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 
-# argument: option; None has no option of its own, and its advice is written so that it can be left out
 OPTIONS: dict[str, str] = {
     "align": "--align",
     "backend": "--backend",
@@ -33,33 +32,39 @@ FLAGS: dict[str, str] = {
     "same_space=False": "--no-same-space",
     "same_space=True": "--same-space",
 }
-# an expression for Python, and the command that does the same; any other in parentheses is left out
-COMMANDS: dict[str, str] = {
-    "Rigid(numpy.eye(4)).warp_labels(mask, scan)": "mmreg warp MASK --labels --like SCAN -o NEW_MASK",
-    "transform.folding()": "mmreg evaluate --transform FILE",
-    "warp_labels": "mmreg warp --labels",
+# what is said in Python, and in the shell
+PHRASES: dict[str, str] = {
+    "Rigid(numpy.eye(4)).warp_labels(mask, scan)": "`mmreg warp MASK --labels --like SCAN -o NEW_MASK`",
+    "PreprocessSpec.as_dict": "`mmreg export`",
+    "folding()": "`mmreg evaluate --transform FILE`",
+    "golden_bytes": "`mmreg export`",
+    "opset_version=": "operator set ",
+    "with warp_labels": "with `mmreg warp --labels`",
+    "write_bundle": "`mmreg export`",
 }
 _VALUE = r"""(?P<value>'[^']*'|"[^"]*"|-?[\w.:]+)"""
-_ARGUMENT = re.compile(rf"(?<![\w.-])(?P<name>{'|'.join(OPTIONS)})=(?:{_VALUE})?(?<![.:])")
+_NAMES = "|".join(OPTIONS)
+_ARGUMENT = re.compile(rf"(?<![\w.-])(?P<name>{_NAMES})=(?:{_VALUE})?(?<![.:])")
+_SUBJECT = re.compile(rf"(?<![\w.-])(?P<name>{_NAMES}) (?=must\b)")
 _FLAG = re.compile(rf"(?<![\w.-])(?:{'|'.join(map(re.escape, FLAGS))})\b")
 # what an expression for Python begins with: libraries, names of this package, and of its objects
 _HEADS = (
-    "numpy", "torch", "nibabel", "cupy", "Volume", "Grid", "Rigid", "Affine", "Composite",
+    "mmreg_rt", "numpy", "torch", "nibabel", "cupy", "Volume", "Grid", "Rigid", "Affine", "Composite",
     "DisplacementField", "Registrar", "plan", "transform", "image", "io", "read_transform", "read_points",
     "write_transform", "warp", "warp_labels", "to_field",
 )  # fmt: skip
 _BRACKETS = r"\((?:[^()]|\([^()]*\))*\)"
 _CALL = rf"(?:{'|'.join(_HEADS)})(?:\.\w+|{_BRACKETS})*(?: [<>=]+ [\d.]+)?"
-_EXPRESSION = re.compile(rf"\s*\((?P<inside>{_CALL}(?:, {_CALL})*)\)")
+_EXPRESSION = re.compile(rf"\s\({_CALL}(?:, {_CALL})*\)")
 
 
 def for_shell(text: str) -> str:
-    """``text`` with options in place of arguments, and without what only Python has."""
-    text = text.replace(" (--no-same-space)", "")
-    for expression, command in COMMANDS.items():
-        text = text.replace(f"({expression})", f"(`{command}`)")
+    """``text`` with options and commands in place of arguments, and without what only Python has."""
+    for phrase, words in PHRASES.items():
+        text = text.replace(phrase, words)
     text = _EXPRESSION.sub("", text)
     text = _FLAG.sub(lambda found: FLAGS[found[0]], text)
+    text = _SUBJECT.sub(lambda found: f"{OPTIONS[found['name']]} ", text)
     return _ARGUMENT.sub(_option, text)
 
 

@@ -38,8 +38,8 @@ def _header(path: Path) -> Any:
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
 
-    from ..io.header import header_bytes
-    from ..io.series import first_bytes
+    from .header import header_bytes
+    from .series import first_bytes
 
     raw = first_bytes(path)
     version, order = header_bytes(raw[:4], path)
@@ -105,7 +105,7 @@ def _form_in_words(code: int, affine: NDArray[np.float64] | None) -> str:
 
 def _values(path: Path) -> tuple[dict[str, Any], list[str]]:
     """Range of what is stored; nothing where the file cannot be read to its end."""
-    from ..io import nifti
+    from . import nifti
 
     try:
         data = nifti.load(path).array()
