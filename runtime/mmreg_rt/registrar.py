@@ -62,6 +62,8 @@ class Registrar:
         stream: Of the device, to work on: a handle, or a stream of torch, CuPy, PyCUDA or cuda-core; None
             makes one. With PyCUDA its context must be the current one of the calling thread.
         progress: Called with the stage and its share done; returning True cancels the registration.
+        public_key: Of Ed25519, 32 raw bytes or PEM: the model must be signed with its private key. A model
+            that is not built in and not signed so is first loaded and tested in a process of its own.
 
     Raises:
         BackendUnavailable: The device cannot be used, or no backend can run the model here.
@@ -89,6 +91,7 @@ class Registrar:
         memory_limit_bytes: int | None = None,
         stream: object = None,
         progress: Progress | None = None,
+        public_key: bytes | None = None,
     ) -> None:
         _check_choice(align, threads)
         self._device = None if device == "cpu" else Device(device, memory_limit_bytes, stream)
@@ -98,7 +101,9 @@ class Registrar:
         self._same_space = same_space
         queue = None if self._device is None else self._device.queue
         self._network = (
-            None if model is None else _load(model, device, backend, precision, self._threads, queue)
+            None
+            if model is None
+            else _load(model, device, backend, precision, self._threads, queue, public_key)
         )
         self._rigid = self._network is not None and self._network.manifest.rigid is not None
         if refine is None:
@@ -366,10 +371,19 @@ def _load(
     precision: str,
     threads: int,
     queue: Any,
+    public_key: bytes | None,
 ) -> Network:
     from .network import Network
 
-    return Network(model, device=device, backend=backend, precision=precision, threads=threads, queue=queue)
+    return Network(
+        model,
+        device=device,
+        backend=backend,
+        precision=precision,
+        threads=threads,
+        queue=queue,
+        public_key=public_key,
+    )
 
 
 def _fitness(network: Network, fixed: Grid, moving: Grid) -> tuple[str, ...]:

@@ -201,5 +201,5 @@ def _on_cpu(backend: Backend) -> Finding:
 
 def _eight_bits(saturates: bool) -> str:
     if saturates:
-        return "int8: sums of 8-bit products saturate on this CPU; those of 7-bit weights (`mmreg export`) do not"
+        return "int8: sums of 8-bit products saturate here; those of 7-bit weights (`mmreg export`) do not"
     return "int8: products of 8 bits are exact"
