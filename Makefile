@@ -126,6 +126,7 @@ FUZZ_SECONDS ?= 600
 fuzz: $(DONE)/dev
 	$(PIP) atheris
 	PYTHONPATH=tests $(BIN)/python -m fuzz.fuzz_headers --seconds $(FUZZ_SECONDS)
+	PYTHONPATH=tests $(BIN)/python -m fuzz.fuzz_bundles --seconds $(FUZZ_SECONDS)
 
 # The CUDA operations compiled for the host, beside the installed package: tests prove them without a device.
 $(DONE)/cuda-on-host: $(DONE)/package

@@ -116,7 +116,7 @@ def _quantised(nodes, constants):
     from onnx import helper
 
     kernel = constants.pop("kernel")
-    scale = np.float32(abs(kernel).max() / 127)
+    scale = np.float32(abs(kernel).max() / 63)  # 7 bits: see mmreg_export.precision.quantised
     constants |= {
         "kernel_8": np.round(kernel / scale).astype(np.int8),
         "kernel_scale": scale,

@@ -16,6 +16,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import asdict, dataclass
@@ -26,6 +27,8 @@ from . import errors
 from .errors import BundleError, MmregError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .onnx_graph.footprint import Footprint
 
 MEMORY_BYTES = 2 << 30  # of Python and a library before they have seen a network, and room
@@ -109,41 +112,42 @@ def _try(trial: Trial, limits: Limits) -> None:
         "limits": asdict(limits),
         "sizes": [len(trial.manifest), len(trial.golden), len(trial.model)],
     }
-    sent = b"".join((json.dumps(head).encode(), b"\n", trial.manifest, trial.golden, trial.model))
-    process = _start(trial)
+    head_line = json.dumps(head).encode() + b"\n"
+    process = _start(trial, (head_line, trial.manifest, trial.golden, trial.model))
     try:
-        said, ended = _watch(process, sent, limits)
+        said, ended = _watch(process, limits)
     finally:
         if process.poll() is None:
             process.kill()
         process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                stream.close()
+        if process.stdout is not None:
+            process.stdout.close()
     if ended is None and process.returncode == 0:
         _raise_what_was_said(said, trial)
         return
     raise _end(trial, limits, ended or _end_of(process.returncode), process.returncode)
 
 
-def _start(trial: Trial) -> subprocess.Popen[bytes]:
+def _start(trial: Trial, sent: Iterable[bytes]) -> subprocess.Popen[bytes]:
     command = [_python(), "-c", _CHILD.format(path=_import_path())]
     try:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd="/",  # that of the caller may be gone, or have modules of the same names
-        )
+        with tempfile.TemporaryFile() as content:  # without a name; a pipe would have to be fed meanwhile
+            content.writelines(sent)
+            content.seek(0)
+            return subprocess.Popen(
+                command,
+                stdin=content,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd="/",  # that of the caller may be gone, or have modules of the same names
+            )
     except (OSError, ValueError) as reason:
         raise BundleError(
             "MMREG_E_BUNDLE_TRIAL",
             f"The network of {trial.name!r} must be tried in a process of its own, and {command[0]!r} "
-            "cannot be "
-            f"started ({str(reason)[:200]}). Free memory or processes, or use a bundle signed by a key "
-            "that you "
-            "trust.",
+            f"cannot be started ({str(reason)[:200]}). Free memory, processes or room for temporary files, "
+            "or "
+            "use a bundle signed by a key that you trust.",
         ) from reason
 
 
@@ -164,17 +168,14 @@ def _import_path() -> list[str]:
     return [str(here / each) for each in sys.path]
 
 
-def _watch(process: subprocess.Popen[bytes], sent: bytes, limits: Limits) -> tuple[bytes, str | None]:
-    """Send, and wait for the answer; and "time" or "memory" if the process had to be ended for it."""
-    until, given = time.monotonic() + limits.wall_s, sent
+def _watch(process: subprocess.Popen[bytes], limits: Limits) -> tuple[bytes, str | None]:
+    """Wait for the answer; and "time" or "memory" if the process must be ended for it."""
+    until = time.monotonic() + limits.wall_s
     while True:
         try:
-            said, _ = process.communicate(given, timeout=POLL_S)
-            return said, None
+            return process.communicate(timeout=POLL_S)[0], None
         except subprocess.TimeoutExpired:
-            given = None  # type: ignore[assignment]  # it goes on with what it has
-        except BrokenPipeError:  # pragma: no cover (communicate passes over it)
-            return b"", None
+            pass
         if time.monotonic() > until:
             return b"", "time"
         if limits.memory_bytes and _resident_bytes(process.pid) > limits.memory_bytes:

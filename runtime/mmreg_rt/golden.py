@@ -138,7 +138,7 @@ def self_test(
         raise BundleError(
             "MMREG_E_SELFTEST_NOT_FINITE",
             f"{what} gave {int((~np.isfinite(found)).sum())} of {found.size} numbers that are not "
-            "finite. Do not use it with this backend.",
+            "finite: the network is at fault, or this backend. Do not use them together.",
         )
     for of, numbers in (("its golden pair", expected), ("the network", found)):
         if wrong := what_is_wrong(numbers, numbers.size, manifest.output.kind):

@@ -69,6 +69,8 @@ class Registrar:
         stream: Of the device, to work on: a handle, or a stream of torch, CuPy, PyCUDA or cuda-core; None
             makes one. With PyCUDA its context must be the current one of the calling thread.
         progress: Called with the stage and its share done; returning True cancels the registration.
+        public_key: Of Ed25519, 32 raw bytes or PEM: the model must be signed with its private key. A model
+            that is not built in and not signed so is first loaded and tested in a process of its own.
 
     Raises:
         BackendUnavailable: The device cannot be used, or no backend can run the model here.
@@ -96,6 +98,7 @@ class Registrar:
         memory_limit_bytes: int | None = None,
         stream: object = None,
         progress: Progress | None = None,
+        public_key: bytes | None = None,
     ) -> None:
         _check_options(align, deform, same_space, refine, progress)
         threads = _threads(threads)
@@ -104,6 +107,7 @@ class Registrar:
             "model": model, "device": device, "align": align, "deform": deform, "threads": threads,
             "same_space": same_space, "refine": refine, "backend": backend, "precision": precision,
             "memory_limit_bytes": memory_limit_bytes, "stream": stream, "progress": progress,
+            "public_key": public_key,
         }  # fmt: skip
         self._device = None if device == "cpu" else Device(device, memory_limit_bytes, stream)
         self._align = align
@@ -136,6 +140,7 @@ class Registrar:
             precision=arguments.text(given["precision"], "precision"),
             threads=self._threads,
             queue=None if self._device is None else self._device.queue,
+            public_key=given["public_key"],
         )
 
     def after_fork(self) -> None:

@@ -39,8 +39,8 @@ def test_half_files_round_the_weights_to_half(load):
 def test_int8_files_stay_within_their_steps(load):
     inputs = networks.images((8, 9, 10))
     session = load(3, precision="int8")
-    # 54 products: weights off by half a step of 0.8/127, images by half of 1/255; 5 standard deviations
-    np.testing.assert_allclose(session.infer(inputs), networks.answer(inputs, 3), atol=0.05)
+    # 54 products: weights off by half a step of 0.8/63, images by half of 1/255; 5 standard deviations
+    np.testing.assert_allclose(session.infer(inputs), networks.answer(inputs, 3), atol=0.08)
     assert session.ran["precision"] == "int8"
 
 

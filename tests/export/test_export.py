@@ -63,6 +63,32 @@ def test_every_precision_is_a_file_the_runtime_accepts_and_stays_near_torch(meth
         assert len(data) < len(model) or len(model) < 100_000  # tiny networks gain nothing
 
 
+def pairs_in_16_bits(weights):
+    """The largest pair of products that ``pmaddubsw`` may meet: activations of 255 where they add up."""
+    flat = np.resize(weights.astype(np.int64), (len(weights), -(-weights[0].size // 2) * 2))
+    pairs = flat.reshape(-1, 2)
+    return max(255 * np.maximum(pairs, 0).sum(1).max(), -255 * np.minimum(pairs, 0).sum(1).min())
+
+
+def test_eight_bit_products_cannot_saturate_on_any_cpu(model):
+    onnx = pytest.importorskip("onnx")
+    read = onnx.load_from_string(precision.quantised(model, _calibration()))
+    whole = [onnx.numpy_helper.to_array(each) for each in read.graph.initializer]
+    weights = [each for each in whole if each.dtype == np.int8 and each.ndim > 2]
+    assert len(weights) >= 3
+    for each in weights:
+        assert np.abs(each.astype(int)).max() <= 64
+        assert pairs_in_16_bits(each) <= np.iinfo(np.int16).max
+        assert 255 * 2 * np.abs(each.astype(int)).max() <= np.iinfo(np.int16).max  # in any order of channels
+    assert pairs_in_16_bits(np.full((2, 4), 127, np.int8)) > np.iinfo(np.int16).max  # what 8 bits would do
+
+
+def _calibration():
+    shape = (1, 1, 32, 32)
+    images = np.random.default_rng(0).random((2, *shape), np.float32)
+    return [dict(zip(("fixed", "moving"), images, strict=True))]
+
+
 def test_weights_stored_as_half_floats_change_nothing_but_the_size():
     torch.manual_seed(4)
     method = methods.create("voxelmorph", dims=2, image="mse").eval()

@@ -200,6 +200,8 @@ def _session_options(threads: int, provider: str) -> Any:
     options.use_deterministic_compute = True
     # threads that wait sleep: the field operations run between two inferences, on the same cores
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # without VNNI, 8-bit weights as unsigned numbers: sums of two signed products saturate in 16 bits
+    options.add_session_config_entry("session.x64quantprecision", "1")
     if provider != CPU:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     return options

@@ -194,4 +194,12 @@ def _on_cpu(backend: Backend) -> Finding:
     able = [precision for precision, reason in without.items() if reason is None]
     unable = [f"not {precision}: {reason}" for precision, reason in without.items() if reason is not None]
     words = f"{version(backend.name)} runs networks on the CPU and computes rightly: {', '.join(able)}"
+    if "int8" in able:
+        unable.append(_eight_bits(trial.saturates(backend)))
     return Finding(backend.name, "ok", "; ".join([words, *unable]))
+
+
+def _eight_bits(saturates: bool) -> str:
+    if saturates:
+        return "int8: sums of 8-bit products saturate here; those of 7-bit weights (`mmreg export`) do not"
+    return "int8: products of 8 bits are exact"
