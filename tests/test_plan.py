@@ -73,6 +73,23 @@ def test_a_plan_at_the_edge_of_the_intended_use_says_so(tmp_path, registrar, sca
     assert registrar.plan(*grids).warnings == ()
 
 
+def test_outside_is_the_lowest_value_of_each_scan_or_what_was_asked_for(registrar, scans):
+    grids = [scan.grid for scan in scans]
+    away = np.eye(4)
+    away[0, 3] = 40
+    fixed, moving = (scan.as_float32() for scan in scans)
+    plan = registrar.plan(*grids, away)
+    for scan in (moving - 300, moving + 20):  # one plan, two scans
+        found = plan(fixed, scan)
+        outside = (found.valid == 0) & (found.warped == scan.min())
+        assert outside.sum() > 0.8 * (found.valid == 0).sum() > 0  # the rest is the voxel that fades
+    other = registrar.plan(*grids, away, outside=7.5)(fixed, moving)
+    assert (other.warped == 7.5).sum() == outside.sum()
+    assert registrar.plan(*grids, away, float("nan")) is registrar.plan(*grids, away, float("nan"))
+    with pytest.raises(InputError, match="MMREG_E_OUTSIDE"):
+        registrar.plan(*grids, outside=float("inf"))
+
+
 def test_no_memory_is_taken_by_a_run(registrar, scans):
     plan = registrar.plan(*(scan.grid for scan in scans))
     first = run(plan, scans)
@@ -257,6 +274,19 @@ def test_stages_of_a_device_are_timed_and_the_plan_goes_on(on_device, scans, cap
         assert list(seconds) == [*STAGES, "copy out"] and min(seconds.values()) > 0
     plan(*(scan.as_float32()[::-1].copy() for scan in scans))
     np.testing.assert_array_equal(run(plan, scans).displacement_mm, expected)
+
+
+def test_outside_follows_every_new_scan_on_a_device(registrar, queue, scans):
+    away = np.eye(4)
+    away[0, 3] = 40
+    grids, fixed, moving = [scan.grid for scan in scans], scans[0].as_float32(), scans[1].as_float32()
+    here = Plan(Smoothing(registrar._network, None), *grids, away)
+    plan = Plan(Smoothing(registrar._network, queue), *grids, away, queue)
+    for scan in (moving - 300, moving + 20):
+        found, expected = plan(fixed, scan), here(fixed, scan)
+        assert (expected.warped == scan.min()).mean() > 0.2
+        # values to 400 and positions of some 40 voxels in float32
+        np.testing.assert_allclose(found.warped.to_numpy(), expected.warped, atol=0.05)
 
 
 def test_a_graph_sees_every_new_scan(on_device, scans):

@@ -16,6 +16,7 @@
 namespace mmreg::MMREG_TARGET {
 
 constexpr float least_weight = 1e-3f;
+enum class Holds : int { any, finite };  // what a volume may hold: that of a displacement is finite
 
 struct Points {  // in voxels of the sampled volume
   Floats z, y, x;

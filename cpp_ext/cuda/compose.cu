@@ -14,7 +14,7 @@ void compose(Queue& queue, const float* first, const float* second, Extent n, fl
   const Displaced points{first, size};
   for_voxels(queue, n, [=] MMREG_DEVICE(const Voxel& v) {
     Floats value[3];
-    sample<Interpolation::linear>(s, Border::extend, points(v, One{}), value);
+    sample<Interpolation::linear, Holds::finite>(s, Border::extend, points(v, One{}), value);
     for (int k = 0; k < 3; ++k) out[k * size + v.index] = first[k * size + v.index] + value[k];
   });
 }

@@ -15,7 +15,7 @@ void iterate(Queue& queue, const float* u, Extent n, int iterations, float toler
   for_voxels(queue, n, [=] MMREG_DEVICE(const Voxel& p) {
     const Inverse inverse = fixed_point(
         [&](const Floats(&v)[3], Floats(&value)[3]) {
-          sample<Interpolation::linear>(s, Border::extend, {p.z + v[0], p.y + v[1], p.x + v[2]}, value);
+          sample<Interpolation::linear, Holds::finite>(s, Border::extend, {p.z + v[0], p.y + v[1], p.x + v[2]}, value);
         },
         iterations, tolerance);
     for (int k = 0; k < 3; ++k) out[k * s.size + p.index] = inverse.v[k];

@@ -45,7 +45,7 @@ class InverseField(DisplacementField):
     chain: Composite
 
     def covers(self, points_mm: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        return self.forward.grid.contains(self.chain._moved(as_points(points_mm)))
+        return self.forward.grid.contains(self.chain.moved(as_points(points_mm)))
 
     def to_field(self, grid: Grid) -> DisplacementField:
         return self if grid == self.grid else self.chain.to_field(grid)
@@ -56,19 +56,19 @@ class InverseField(DisplacementField):
     def inverse(self, grid: Grid | None = None) -> DisplacementField:
         return self.forward if grid is None else self.forward.to_field(grid)
 
-    def _moved(self, points: Float64) -> Float64:
+    def moved(self, points: Float64) -> Float64:
         """The chain's points, then Newton's steps with its affine slope for the field as it is."""
-        found = self.chain._moved(points)
+        found = self.chain.moved(points)
         slope = self.back.matrix[:3, :3].T
         limit_mm = POLISH_VOX * min(self.forward.grid.spacing_mm)
-        miss = self.forward._moved(found) - points
+        miss = self.forward.moved(found) - points
         active = np.arange(len(points))
         for _ in range(POLISH_STEPS):
             active = active[(np.abs(miss[active]) > limit_mm).any(axis=1)]
             if not len(active):
                 break
             tried = found[active] - miss[active] @ slope
-            left = self.forward._moved(tried) - points[active]
+            left = self.forward.moved(tried) - points[active]
             better = np.linalg.norm(left, axis=1) < np.linalg.norm(miss[active], axis=1)
             active = active[better]  # what no field covers does not come closer
             found[active], miss[active] = tried[better], left[better]
@@ -114,7 +114,7 @@ def grid_under(transform: Affine | DisplacementField, grid: Grid, linear: Float6
     spacing = np.linalg.norm(axes, axis=0)
     affine = np.eye(4)
     affine[:3, :3] = nearest_orthogonal(axes / spacing) * spacing
-    moved = transform._moved(grid.map_indices(grid.lattice(2 * PLANES)))
+    moved = transform.moved(grid.map_indices(grid.lattice(2 * PLANES)))
     index = np.linalg.solve(affine[:3, :3], moved.T).T
     origin = np.where(np.array(grid.shape) == 1, index.mean(axis=0), index.min(axis=0) - 1)
     count = np.where(np.array(grid.shape) == 1, 1, np.ceil(np.ptp(index, axis=0) + 3 - 1e-6))

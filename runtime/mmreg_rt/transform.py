@@ -55,7 +55,7 @@ class Transform(ABC):
                 "field that moves them and go on with its border value. Check that they belong to the scan "
                 "that the transform starts from, and its direction."
             )
-        return self._moved(points)
+        return self.moved(points)
 
     def covers(self, points_mm: npt.ArrayLike) -> Flags:
         """Whether each of ``(N, 3)`` points, RAS+ mm, lies in the field that moves it; always for affines."""
@@ -70,8 +70,8 @@ class Transform(ABC):
         """``p -> self(field(p))`` as a displacement on the field's grid."""
 
     @abstractmethod
-    def _moved(self, points: Float64) -> Float64:
-        """``map_points`` of ``(N, 3)`` float64, without a word."""
+    def moved(self, points: Float64) -> Float64:
+        """``map_points`` of points ``(N, 3)`` float64, without a warning: for who looks at all of a scan."""
 
     def default_grid(self) -> Grid | None:
         """The grid that the transform itself is defined on, if it has one."""
@@ -225,7 +225,7 @@ class Affine(Transform):
         matrix.flags.writeable = False
         object.__setattr__(self, "matrix", matrix)
 
-    def _moved(self, points: Float64) -> Float64:
+    def moved(self, points: Float64) -> Float64:
         moved: Float64 = points @ self.matrix[:3, :3].T + self.matrix[:3, 3]
         return moved
 
@@ -308,7 +308,7 @@ class DisplacementField(Transform):
     def covers(self, points_mm: npt.ArrayLike) -> Flags:
         return self.grid.contains(points_mm)
 
-    def _moved(self, points: Float64) -> Float64:
+    def moved(self, points: Float64) -> Float64:
         moved: Float64 = points + fields.sample_points(self.displacement, self.grid.map_points(points))
         return moved
 
@@ -377,12 +377,12 @@ class Composite(Transform):
         inside = np.ones(len(points), bool)
         for part in self._steps():
             inside &= part.covers(points)
-            points = part._moved(points)
+            points = part.moved(points)
         return inside
 
-    def _moved(self, points: Float64) -> Float64:
+    def moved(self, points: Float64) -> Float64:
         for part in self._steps():
-            points = part._moved(points)
+            points = part.moved(points)
         return points
 
     def inverse(self) -> Composite:

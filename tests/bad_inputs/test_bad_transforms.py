@@ -92,6 +92,31 @@ def test_71_a_field_in_wrong_units_or_layout(data, intent, unit, code, tmp_path)
         read_transform(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "p1", "intent", "code"),
+    [
+        ("NREG_TRANS", 2, 1007, "MMREG_E_FIELD_PROGRAM"),
+        ("Velocity", 0, 1007, "MMREG_E_FIELD_PROGRAM"),
+        ("", 0, 2006, "MMREG_E_FIELD_PROGRAM"),
+        ("Mapping", 0, 1007, "MMREG_E_FIELD_POSITIONS"),
+    ],
+    ids=["NiftyReg", "unknown name", "FSL", "SPM"],
+)
+@case(
+    71,
+    "field of another program",
+    "MMREG_E_FIELD_PROGRAM",
+    "MMREG_E_FIELD_POSITIONS",
+    handled="Deformations of SPM and NiftyReg are converted.",
+)
+def test_71_a_field_of_another_program(name, p1, intent, code, tmp_path):
+    image = nibabel.Nifti1Image(vectors(4, 5, 6, 1, 3), np.eye(4))
+    image.header["intent_name"], image.header["intent_p1"], image.header["intent_code"] = name, p1, intent
+    nibabel.save(image, tmp_path / "u.nii.gz")
+    with refused(code, tmp_path / "u.nii.gz"):
+        read_transform(tmp_path / "u.nii.gz")
+
+
 @case(
     72, "folding", "MMREG_E_TRANSFORM_NOT_INVERTIBLE", handled="Counted in nine ways of taking differences."
 )

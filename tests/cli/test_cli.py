@@ -242,7 +242,7 @@ def test_warp_takes_images_labels_and_points_through_a_transform(folder):
         io.read(folder / "l.nii.gz").data, io.read(folder / "fixed_labels.nii.gz").data
     )
     done = run("warp moving.nii.gz -t field.nii.gz -o w.nii.gz --like fixed.nii.gz --json")
-    assert json.loads(done.stdout) == {"status": "ok", "written": "w.nii.gz"}
+    assert json.loads(done.stdout) == {"status": "ok", "written": "w.nii.gz", "warnings": []}
     assert io.read(folder / "w.nii.gz").grid.same_as(io.read(folder / "fixed.nii.gz").grid)
     run("warp fixed.csv -t field.nii.gz -o there.csv")
     there = io.read_points(folder / "there.csv")

@@ -68,6 +68,19 @@ def test_the_order_of_threads_changes_no_bit(pair, monkeypatch):
     np.testing.assert_array_equal(straight.inverse.displacement, scrambled.inverse.displacement)
 
 
+def test_the_value_outside_reaches_the_device(pair, device):
+    d, h, w = pair.moving.grid.shape
+    part = Volume(pair.moving.data[..., : w // 2] - 50, Grid((d, h, w // 2), pair.moving.grid.affine))
+    options = {"align": "none", "deform": False}
+    for outside in (None, -700, float("nan")):
+        there = Registrar(device=device, **options).register(pair.fixed, part, outside=outside)
+        here = Registrar(**options).register(pair.fixed, part, outside=outside)
+        value = part.data.min() if outside is None else outside
+        assert np.isclose(here.warped.data, value, equal_nan=True).mean() > 0.2
+        # values to some 100 and positions of some 50 voxels in float32
+        np.testing.assert_allclose(there.warped.data, here.warped.data, atol=0.05)
+
+
 def test_masks_and_deadlines_reach_the_device(pair, device):
     masks = [np.ones(volume.grid.shape, np.uint8) for volume in (pair.fixed, pair.moving)]
     masks[0][:, :3] = 0

@@ -12,7 +12,7 @@ void compose(Queue& queue, const float* first, const float* second, Extent n, fl
     const Displaced points{first, size};
     for_vectors_of_rows(n, begin, end, [&](Voxel v, auto count) MMREG_INLINE_LAMBDA {
       Floats value[3];
-      sample<Interpolation::linear>(s, Border::extend, points(v, count), value);
+      sample<Interpolation::linear, Holds::finite>(s, Border::extend, points(v, count), value);
       for (int k = 0; k < 3; ++k) {
         const std::int64_t at = k * size + v.index;
         store(out + at, load(first + at, count) + value[k], count);

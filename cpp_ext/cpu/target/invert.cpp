@@ -42,7 +42,8 @@ Inversion invert(Queue& queue, const float* u, Extent n, int iterations, float t
       const Floats at[3] = {splat(float(v.z)), splat(float(v.y)), to_floats(v.x + lane_numbers())};
       Inverse inverse = fixed_point(
           [&](const Floats(&v)[3], Floats(&value)[3]) MMREG_INLINE_LAMBDA {
-            sample<Interpolation::linear>(s, Border::extend, {at[0] + v[0], at[1] + v[1], at[2] + v[2]}, value);
+            sample<Interpolation::linear, Holds::finite>(s, Border::extend, {at[0] + v[0], at[1] + v[1], at[2] + v[2]},
+                                                         value);
           },
           iterations, tolerance);
       if (any(inverse.residual > splat(tolerance * tolerance)))

@@ -9,14 +9,14 @@
 namespace mmreg::MMREG_TARGET {
 
 // C channels at points p.
-template <Interpolation kind, class T, int C>
+template <Interpolation kind, Holds holds = Holds::any, class T, int C>
 MMREG_INLINE void sample(const Source<T>& s, const Outside& outside, const Points& p, Floats (&value)[C]) {
   const Points c = clamp(p, s);
   using Rows = std::conditional_t<kind == Interpolation::linear, LinearRows, CubicRows>;
   bool found = false;
   if constexpr (kind != Interpolation::nearest && has_permute) found = sample_rows<Rows>(s, c, value);
   if (!found) gather_values<kind>(s, p, c, value);
-  if constexpr (kind == Interpolation::linear) settle_linear(s, c, value);
+  if constexpr (kind == Interpolation::linear && holds == Holds::any) settle_linear(s, c, value);
   if (__builtin_expect(!differ(p.z, c.z) && !differ(p.y, c.y) && !differ(p.x, c.x), 1)) return;
   apply_border<kind>(s, outside, p, value);
 }

@@ -147,7 +147,7 @@ def _transform(transform: Transform) -> tuple[dict[str, Any], list[str]]:
         if grid is None
         else grid.map_indices([[(n - 1) // 2 for n in grid.shape]])
     )
-    there = transform.map_points(start)
+    there = transform.moved(start)
     facts: dict[str, Any] = {"kind": kind, "maps": "fixed to moving points", "example_fixed_mm": start[0],
                              "example_moving_mm": there[0]}  # fmt: skip
     words = [

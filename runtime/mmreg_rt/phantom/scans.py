@@ -171,7 +171,7 @@ def score(pair: Phantom, found: Transform) -> dict[str, Any]:
     grid, head = pair.fixed.grid, pair.head
     points = grid.map_indices(np.argwhere(head))
     true = np.concatenate([pair.truth.map_points(part) for part in np.array_split(points, 32)])
-    error = np.linalg.norm(found.map_points(points) - true, axis=1)
+    error = np.linalg.norm(found.moved(points) - true, axis=1)
     error_mm = np.full(grid.shape, np.nan, np.float32)
     error_mm[head] = error
     return {

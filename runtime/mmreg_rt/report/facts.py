@@ -39,7 +39,7 @@ def map_in_words(result: Registration) -> Html:
     """Which space the transform maps to which, with one point worked out."""
     grid = result.transform.grid
     point = grid.map_indices(np.round((np.array([grid.shape]) - 1) / 2))
-    there = result.transform.map_points(point)[0]
+    there = result.transform.moved(point)[0]
     sentence = (
         "The transform maps points of the fixed scan to points of the moving scan, in millimetres to the "
         f"patient's right, front and head (RAS+). The fixed point {_point(point[0])} lies at {_point(there)} "

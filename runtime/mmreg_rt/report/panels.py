@@ -75,7 +75,7 @@ class Look:
         """Brightness of the warped scan, without what would come from outside the moving scan."""
 
         def make() -> Array:
-            there = self.result.transform.map_points(plane.points.reshape(-1, 3))
+            there = self.result.transform.moved(plane.points.reshape(-1, 3))
             seen = self.scans[1].grid.contains(np.nan_to_num(there)).reshape(plane.points.shape[:-1])
             return np.where(seen, self._bright(1, self.result.warped, plane), np.nan)
 
