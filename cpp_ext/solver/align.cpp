@@ -20,7 +20,7 @@ double overlap_power(int level_from_coarsest) { return level_from_coarsest < 2 ?
 constexpr double degree = 0.017453292519943295;
 constexpr double kApart = 0.1;               // diameters of the body: poses that put it in different places
 constexpr std::int64_t kWideSamples = 1500;  // for the search over all turns,
-constexpr std::int64_t kEdgeSamples = 6000;  // and for the agreement of edges
+constexpr std::int64_t kEdgeSamples = 4000;  // and for the agreement of edges
 
 struct Resolution {  // of both scans
   const PyramidLevel& fixed;
@@ -70,7 +70,7 @@ class Aligner {
 
   std::vector<Point> axes() const;
   Contest contest(const Resolution&, double spacing_mm) const;
-  double rank(const Candidate&) const;
+  double rank(const Candidate&, double weight = 0.1) const;
   std::vector<Candidate> best(const std::vector<Candidate>&, std::size_t keep, double apart_mm) const;
   std::vector<Candidate> search(Resolution&);
   std::vector<Candidate> search_far(Resolution&);
@@ -153,12 +153,12 @@ Candidate Aligner::climb(Resolution& stage, const Candidate& from, Freedom freed
 }
 
 // Scans are mostly taken in a usual position: of two poses that explain the scans alike, the one that turns less is
-// the better guess. A tenth from the end of the reach on; the climbs do not know of it.
-double Aligner::rank(const Candidate& c) const {
+// the better guess. By `weight` from the end of the reach on; the climbs do not know of it.
+double Aligner::rank(const Candidate& c, double weight) const {
   const AffineMap turn = compose(invert(start_), c.map);
   const double cosine = 0.5 * (turn(0, 0) + turn(1, 1) + turn(2, 2) - 1);
   const double share = std::acos(std::min(1.0, std::max(-1.0, cosine))) / (options_.reach_degrees * degree);
-  return c.score * (1 - 0.1 * std::min(1.0, share * share));
+  return c.score * (1 - weight * std::min(1.0, share * share));
 }
 
 std::vector<Candidate> Aligner::best(const std::vector<Candidate>& all, std::size_t keep, double apart_mm) const {
@@ -215,7 +215,7 @@ std::vector<Point> Aligner::axes() const {
 
 Contest Aligner::contest(const Resolution& at, double spacing_mm) const {
   std::vector<AffineMap> elsewhere;
-  for (const AffineMap& turn : turns(16, normal())) elsewhere.push_back(compose(start_, turn));
+  for (const AffineMap& turn : turns(8, normal())) elsewhere.push_back(compose(start_, turn));
   const FixedSamples few = draw_samples(operations_, queue_, at.fixed, fixed_survey_, spacing_mm, kEdgeSamples);
   return Contest(EdgeMetric(operations_, queue_, few, at.fixed, fixed_survey_.centre_mm, at.moving, spacing_mm, axes()),
                  elsewhere);
@@ -252,10 +252,10 @@ std::vector<Candidate> Aligner::chosen(std::vector<Candidate> poses, std::size_t
 // Where the search is over: the place with the most evidence, and the next one.
 std::vector<Candidate> Aligner::decided(std::vector<Candidate> poses, std::size_t k, Alignment& out) {
   const double mm = spacings_mm_[spacings_mm_.size() - 1 - k], radius_mm = fixed_survey_.radius_mm;
-  const auto ranked = [this](const Candidate& c) { return rank(c); };
+  const auto ranked = [this](const Candidate& c) { return rank(c, 0.03); };
   const Contest judge = contest(resolution(k), mm);
   std::vector<Contender> judged = judge.judged(best(poses, 10, mm), ranked);
-  if (flat_ && (judged.empty() || judged[0].agreement < std::max(0.35, 6 * judge.elsewhere()))) {
+  if (flat_ && (judged.empty() || judged[0].agreement < std::max(0.35, 3 * judge.elsewhere()))) {
     for (const Candidate& c : search_edges(resolution(k), mm)) poses.push_back(c);
     judged = judge.judged(best(poses, 16, mm), ranked);
   }
@@ -264,7 +264,7 @@ std::vector<Candidate> Aligner::decided(std::vector<Candidate> poses, std::size_
   out.rival = rival(judged, kApart * out.diameter_mm, radius_mm);
   std::vector<Candidate> kept;
   for (const Contender& c : judged)
-    if (kept.size() < 2) kept.push_back(c.pose);
+    if (kept.size() < 2 || (kept.size() < 3 && c.evidence > 0.85 * judged[0].evidence)) kept.push_back(c.pose);
   return kept;
 }
 
