@@ -18,8 +18,9 @@ namespace {
 double overlap_power(int level_from_coarsest) { return level_from_coarsest < 2 ? 0.5 : 0.2; }
 
 constexpr double degree = 0.017453292519943295;
-constexpr double kApart = 0.1;    // diameters of the body: poses that put it in different places
-constexpr double kUnusual = 0.2;  // a place beyond the reach must be better than a usual one by this
+constexpr double kApart = 0.1;  // diameters of the body: poses that put it in different places
+// A place beyond the reach must be better than a usual one by this: slices lie turned more often than bodies.
+constexpr double kUnusual = 0.2, kUnusualSlice = 0.03;
 constexpr double kClearly = 1.12;
 constexpr std::int64_t kWideSamples = 1500;  // for the search over all turns,
 constexpr std::int64_t kEdgeSamples = 4000;  // and for the agreement of edges
@@ -272,7 +273,7 @@ std::vector<Candidate> Aligner::chosen(std::vector<Candidate> poses, std::size_t
 // Where the search is over: the place with the most evidence, and the next one.
 std::vector<Candidate> Aligner::decided(std::vector<Candidate> poses, std::size_t k, Alignment& out) {
   const double mm = spacings_mm_[spacings_mm_.size() - 1 - k], radius_mm = fixed_survey_.radius_mm;
-  const auto ranked = [this](const Candidate& c) { return rank(c, kUnusual); };
+  const auto ranked = [this](const Candidate& c) { return rank(c, flat_ ? kUnusualSlice : kUnusual); };
   const Contest judge = contest(resolution(k), mm);
   poses = without_chance(std::move(poses));
   std::vector<Contender> judged = judge.judged(best(poses, 10, mm), ranked);
