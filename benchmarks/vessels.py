@@ -59,7 +59,7 @@ class Retina:
 
 
 def contrast(vessels: Array, rng: np.random.Generator, bright: bool) -> Array:
-    """Vessels dark on bright (a photograph) or bright on dark (an angiogram), lit from one side, with noise."""
+    """Vessels dark (a photograph) or bright (an angiogram), lit from one side, with noise."""
     n = vessels.shape[0]
     y, x = np.indices(vessels.shape) / n - 0.5
     direction = rng.uniform(0, 2 * np.pi)

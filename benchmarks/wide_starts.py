@@ -1,15 +1,16 @@
-"""Measure the alignment where headers say nothing: half turns, starts over the whole sphere, shifted vessel trees.
+"""Measure the alignment where headers say nothing: half turns, random turns, vessel trees shifted far.
 
     python benchmarks/wide_starts.py --data DIR [--starts 120] [--only retina,T1-FLAIR,...] [--threads 1]
         [--results OUT.json]
 
-DIR is the folder of real scans that MMREG_DATA names. A start moves the header of the moving scan: by half a turn
-about each axis in turn, then by random rotations (uniform over all of them) and shifts of up to 40 mm; in a plane, by
-half a turn, then by any turn and by up to a quarter of the picture. Retinas are made up (``vessels``): the shift is in
-the pictures. Success is a mean error of 3 voxels of the fixed scan at most, over its body.
+DIR is the folder of real scans that MMREG_DATA names. A start moves the header of the moving scan: by half a
+turn about each axis, then by random rotations (uniform over all of them) and shifts of up to 40 mm; in a
+plane, by half a turn, then by any turn and by up to a quarter of the picture. Retinas are made up
+(``vessels``): there the shift is in the pictures. Success is a mean error of 3 voxels of the fixed scan at
+most, over its body.
 
-Truths: that of the motion alone where both scans share a grid, and for T1-CT (other people) the map that is found
-from the headers.
+Truths: that of the motion alone where both scans share a grid, and for T1-CT (other people) the map that is
+found from the headers.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ import numpy as np
 from machine import description
 from numpy.typing import NDArray
 from rigid import error_mm
-from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from vessels import retina
 
@@ -165,8 +165,8 @@ def found(case: Case, threads: int) -> dict[str, Any]:
 
 
 GROUPS = {
-    "retina": lambda data, starts: retinas(starts, 10),
-    "retina-turned": lambda data, starts: retinas(starts, 180),
+    "retina": lambda _, starts: retinas(starts, 10),
+    "retina-turned": lambda _, starts: retinas(starts, 180),
     "T1-CT-slices": lambda data, starts: slices(harvard(data), starts),
     "ACDC-slices": lambda data, starts: slices(cardiac(data / "cardiac_2d_pairs/acdc_midslice.npz"), starts),
     "CAMUS-slices": lambda data, starts: slices(cardiac(data / "cardiac_2d_pairs/camus_4ch.npz"), starts),

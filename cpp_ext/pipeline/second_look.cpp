@@ -16,6 +16,8 @@ constexpr double kApart = 0.1;     // diameters of the body: such maps put it in
 constexpr double kRadius = 0.387;  // root mean square distance from the centre of a ball, in diameters
 constexpr double kAcross = 72;     // voxels across the body on the coarse grid
 constexpr double kClearly = 0.97;  // features must differ by less than this share of what they did
+constexpr double kSure = 3;        // times the agreement of edges in other places,
+constexpr double kRival = 0.7;     // and at most this share of the evidence for another one
 constexpr double kCovered = 0.5;   // share of the overlap that must be left
 
 struct Coarse {  // the fixed scan on a grid of a few millimetres
@@ -95,14 +97,18 @@ bool apart(const AffineMap& a, const AffineMap& b, const Alignment& of) {
   return between_mm > kApart * of.diameter_mm;
 }
 
+// The edges of both scans lie on each other, and nowhere else did they nearly as well.
+bool sure(const Alignment& a) { return a.agreement > kSure * a.agreement_elsewhere && a.rival < kRival; }
+
 }  // namespace
 
 Alignment second_look(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
                       const Alignment& first, AlignKind kind, const std::function<bool()>& time_is_up) {
   if (!first.complete || !first.informative || fixed.extent.d == 1 || moving.extent.d == 1) return first;
-  if (!apart(first.rigid, first.centres, first)) return first;
+  if (sure(first) || !apart(first.rigid, first.centres, first)) return first;
   const Looker look(operations, queue, fixed, moving, first);
   Alignment second = first;
+  second.rival = 1;  // two views of the same scans lead to different places
   second.affine = look.settled([&](double) { return time_is_up(); });
   second.rigid = look.rigid_part(second.affine);
   if (kind == AlignKind::rigid) second.affine = second.rigid;

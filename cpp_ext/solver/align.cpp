@@ -18,9 +18,12 @@ namespace {
 double overlap_power(int level_from_coarsest) { return level_from_coarsest < 2 ? 0.5 : 0.2; }
 
 constexpr double degree = 0.017453292519943295;
-constexpr double kApart = 0.1;               // diameters of the body: poses that put it in different places
+constexpr double kApart = 0.1;  // diameters of the body: poses that put it in different places
+// A place beyond the reach must be better than a usual one by this: slices lie turned more often than bodies.
+constexpr double kUnusual = 0.2, kUnusualSlice = 0.03;
+constexpr double kClearly = 1.12;
 constexpr std::int64_t kWideSamples = 1500;  // for the search over all turns,
-constexpr std::int64_t kEdgeSamples = 6000;  // and for the agreement of edges
+constexpr std::int64_t kEdgeSamples = 4000;  // and for the agreement of edges
 
 struct Resolution {  // of both scans
   const PyramidLevel& fixed;
@@ -70,7 +73,9 @@ class Aligner {
 
   std::vector<Point> axes() const;
   Contest contest(const Resolution&, double spacing_mm) const;
-  double rank(const Candidate&) const;
+  double turned(const AffineMap&) const;
+  std::vector<Candidate> without_chance(std::vector<Candidate>) const;
+  double rank(const Candidate&, double beyond = 0.1) const;
   std::vector<Candidate> best(const std::vector<Candidate>&, std::size_t keep, double apart_mm) const;
   std::vector<Candidate> search(Resolution&);
   std::vector<Candidate> search_far(Resolution&);
@@ -152,13 +157,29 @@ Candidate Aligner::climb(Resolution& stage, const Candidate& from, Freedom freed
   return {pose.at(x), score};
 }
 
-// Scans are mostly taken in a usual position: of two poses that explain the scans alike, the one that turns less is
-// the better guess. A tenth from the end of the reach on; the climbs do not know of it.
-double Aligner::rank(const Candidate& c) const {
-  const AffineMap turn = compose(invert(start_), c.map);
+// Turn from the usual position, as a share of the reach of the usual search.
+double Aligner::turned(const AffineMap& map) const {
+  const AffineMap turn = compose(invert(start_), map);
   const double cosine = 0.5 * (turn(0, 0) + turn(1, 1) + turn(2, 2) - 1);
-  const double share = std::acos(std::min(1.0, std::max(-1.0, cosine))) / (options_.reach_degrees * degree);
-  return c.score * (1 - 0.1 * std::min(1.0, share * share));
+  return std::acos(std::min(1.0, std::max(-1.0, cosine))) / (options_.reach_degrees * degree);
+}
+
+// Scans are mostly taken in a usual position: of two poses that explain the scans alike, the one that turns less is
+// the better guess. A tenth at the end of the reach and `beyond` from there on; the climbs do not know of it.
+double Aligner::rank(const Candidate& c, double beyond) const {
+  const double share = turned(c.map);
+  return c.score * (1 - (share <= 1 ? 0.1 * share * share : beyond));
+}
+
+// In space there are so many turns that by chance one agrees well: a pose beyond the reach must share clearly more
+// information than the usual ones.
+std::vector<Candidate> Aligner::without_chance(std::vector<Candidate> poses) const {
+  double usual = 0;
+  for (const Candidate& c : poses)
+    if (turned(c.map) <= 1) usual = std::max(usual, c.score);
+  const auto chance = [&](const Candidate& c) { return turned(c.map) > 1 && c.score < kClearly * usual; };
+  if (!flat_) poses.erase(std::remove_if(poses.begin(), poses.end(), chance), poses.end());
+  return poses;
 }
 
 std::vector<Candidate> Aligner::best(const std::vector<Candidate>& all, std::size_t keep, double apart_mm) const {
@@ -215,7 +236,7 @@ std::vector<Point> Aligner::axes() const {
 
 Contest Aligner::contest(const Resolution& at, double spacing_mm) const {
   std::vector<AffineMap> elsewhere;
-  for (const AffineMap& turn : turns(16, normal())) elsewhere.push_back(compose(start_, turn));
+  for (const AffineMap& turn : turns(8, normal())) elsewhere.push_back(compose(start_, turn));
   const FixedSamples few = draw_samples(operations_, queue_, at.fixed, fixed_survey_, spacing_mm, kEdgeSamples);
   return Contest(EdgeMetric(operations_, queue_, few, at.fixed, fixed_survey_.centre_mm, at.moving, spacing_mm, axes()),
                  elsewhere);
@@ -252,10 +273,11 @@ std::vector<Candidate> Aligner::chosen(std::vector<Candidate> poses, std::size_t
 // Where the search is over: the place with the most evidence, and the next one.
 std::vector<Candidate> Aligner::decided(std::vector<Candidate> poses, std::size_t k, Alignment& out) {
   const double mm = spacings_mm_[spacings_mm_.size() - 1 - k], radius_mm = fixed_survey_.radius_mm;
-  const auto ranked = [this](const Candidate& c) { return rank(c); };
+  const auto ranked = [this](const Candidate& c) { return rank(c, flat_ ? kUnusualSlice : kUnusual); };
   const Contest judge = contest(resolution(k), mm);
+  poses = without_chance(std::move(poses));
   std::vector<Contender> judged = judge.judged(best(poses, 10, mm), ranked);
-  if (flat_ && (judged.empty() || judged[0].agreement < std::max(0.35, 6 * judge.elsewhere()))) {
+  if (flat_ && (judged.empty() || judged[0].agreement < std::max(0.35, 3 * judge.elsewhere()))) {
     for (const Candidate& c : search_edges(resolution(k), mm)) poses.push_back(c);
     judged = judge.judged(best(poses, 16, mm), ranked);
   }
@@ -264,7 +286,7 @@ std::vector<Candidate> Aligner::decided(std::vector<Candidate> poses, std::size_
   out.rival = rival(judged, kApart * out.diameter_mm, radius_mm);
   std::vector<Candidate> kept;
   for (const Contender& c : judged)
-    if (kept.size() < 2) kept.push_back(c.pose);
+    if (kept.size() < 2 || (kept.size() < 3 && c.evidence > 0.85 * judged[0].evidence)) kept.push_back(c.pose);
   return kept;
 }
 

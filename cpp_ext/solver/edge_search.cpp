@@ -9,6 +9,7 @@ namespace mmreg {
 namespace {
 
 constexpr double kTurn = 6.283185307179586;
+constexpr int kRefined = 3;        // best peaks, around which smaller turns are tried
 constexpr int kPeaks = 3;          // of every turn
 constexpr double kFurthest = 0.5;  // fields of view
 
@@ -100,6 +101,11 @@ struct Peak {
   double score;
 };
 
+struct Placed {
+  Candidate candidate;
+  double angle;
+};
+
 // The variance of the sum, were the angles random, is half the sum of the products.
 std::vector<Peak> peaks(const Spectrum& correlation, const Lattice& lattice) {
   const int n = lattice.side, furthest = int(kFurthest * lattice.count);
@@ -136,18 +142,32 @@ std::vector<Candidate> search_edges(const Operations& operations, Queue& queue,
   const int turns = grid.side == 128 ? 72 : 48;
   const Point normal = cross(plane.axes[0], plane.axes[1]);
   const EdgePicture still = picture(operations, queue, fixed, f.centre_mm, grid, plane.axes[0], plane.axes[1]);
-  std::vector<Candidate> out;
-  for (int k = 0; k < turns && !stop(); ++k) {
-    const AffineMap turn = compose(plane.turn, rotation((k * kTurn / turns) * normal));
+  const auto look = [&](double angle) {
+    std::vector<Placed> out;
+    const AffineMap turn = compose(plane.turn, rotation(angle * normal));
     const Point along = rotate(turn, plane.axes[0]), across = rotate(turn, plane.axes[1]);
     const EdgePicture turned = picture(operations, queue, moving, m.centre_mm, grid, along, across);
     for (const Peak& p : peaks(correlate(still, turned), grid)) {
       AffineMap map = turn;
       const Point shift_mm = grid.step_mm * (double(p.y) * along + double(p.x) * across);
       set_column(map, 3, m.centre_mm + shift_mm - rotate(turn, f.centre_mm));
-      out.push_back({map, p.score});
+      out.push_back({{map, p.score}, angle});
     }
-  }
+    return out;
+  };
+  std::vector<Placed> found;
+  const auto add = [&](double angle) {
+    if (stop()) return;
+    for (const Placed& p : look(angle)) found.push_back(p);
+  };
+  for (int k = 0; k < turns; ++k) add(k * kTurn / turns);
+  const auto better = [](const Placed& a, const Placed& b) { return a.candidate.score > b.candidate.score; };
+  std::stable_sort(found.begin(), found.end(), better);
+  const std::vector<Placed> coarse(found.begin(), found.begin() + std::min<std::size_t>(found.size(), kRefined));
+  for (const Placed& p : coarse)
+    for (const double part : {-0.5, -0.25, 0.25, 0.5}) add(p.angle + part * kTurn / turns);
+  std::vector<Candidate> out;
+  for (const Placed& p : found) out.push_back(p.candidate);
   return out;
 }
 
