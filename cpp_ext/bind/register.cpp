@@ -50,8 +50,9 @@ class Results {
 
 nb::dict described(const Quality& q) {
   nb::dict out;
-  out["similarity_before"] = q.similarity_before, out["similarity_after"] = q.similarity_after;
-  out["mind_before"] = q.mind_before, out["mind_after"] = q.mind_after;
+  const auto before = [&](double value) { return q.comparable ? nb::cast(value) : nb::none(); };
+  out["similarity_before"] = before(q.similarity_before), out["similarity_after"] = q.similarity_after;
+  out["mind_before"] = before(q.mind_before), out["mind_after"] = q.mind_after;
   std::int64_t folded = 0, inverse_folded = 0;
   float least = q.folding.smallest[0];
   for (int k = 0; k < 9; ++k) {
@@ -65,6 +66,27 @@ nb::dict described(const Quality& q) {
   out["inverse_consistency_max_mm"] = q.inverse_consistency_max_mm;
   out["displacement_p50_mm"] = q.displacement_p50_mm, out["displacement_p95_mm"] = q.displacement_p95_mm;
   out["displacement_max_mm"] = q.displacement_max_mm, out["overlap_fraction"] = q.overlap;
+  return out;
+}
+
+nb::dict described(const PoseEvidence& e) {
+  nb::dict out;
+  out["known"] = e.known, out["information"] = e.information, out["drift_mm"] = e.drift_mm, out["body_mm"] = e.body_mm;
+  out["turned"] = e.turned, out["mirrored"] = e.mirrored, out["typical"] = e.typical;
+  return out;
+}
+
+nb::dict described(const ResidualEvidence& e) {
+  nb::dict out;
+  out["known"] = e.known, out["affine_mm"] = e.affine_mm, out["median_mm"] = e.median_mm;
+  out["spread_mm"] = e.spread_mm, out["far"] = e.far;
+  return out;
+}
+
+nb::dict described(const DeformationEvidence& e) {
+  nb::dict out;
+  out["kept"] = e.kept, out["patterns"] = e.patterns, out["information"] = e.information;
+  out["own_patterns"] = e.own_patterns, out["own_information"] = e.own_information;
   return out;
 }
 
@@ -106,6 +128,10 @@ nb::dict described(const PipelineResult& r, Extent n, Extent m, bool with_networ
   for (int s = 0; s < int(Stage::count); ++s)
     if (Stage(s) != Stage::network || with_network) seconds[stage_name(Stage(s))] = r.seconds[s];
   out["seconds"] = seconds, out["quality"] = described(r.quality), out["settings"] = settings(r);
+  nb::dict evidence;
+  evidence["pose"] = described(r.quality.pose), evidence["residual"] = described(r.quality.residual);
+  evidence["start_kept"] = r.start_kept, evidence["deformation"] = described(r.deformation);
+  out["evidence"] = evidence;
   out["degraded"] = r.degraded, out["finished"] = r.finished;
   return out;
 }

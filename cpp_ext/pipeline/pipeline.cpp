@@ -59,8 +59,15 @@ struct Run {  // what every stage sees
     result.alignment = second_look(operations, queue, fixed, moving, result.alignment, options.align,
                                    [&] { return clock.stop(Stage::align, 0.8); });
     result.rigid = result.alignment.rigid, result.affine = result.alignment.affine;
+    keep_start_if_as_good();
     if (result.alignment.complete) result.finished = stage_name(Stage::align);
     result.degraded |= !result.alignment.complete;
+  }
+
+  void keep_start_if_as_good() const {
+    if (clock.cancelled() || beats_start(operations, queue, fixed, moving, options.start, result.affine)) return;
+    result.start_kept = true;
+    result.rigid = result.affine = options.start;
   }
 
   bool time_is_up(Stage stage) const {
@@ -124,10 +131,17 @@ struct Run {  // what every stage sees
     return refined.data() ? std::move(refined) : std::move(u);
   }
 
+  // Whether the solver's own deformation is better than none; what a network finds is what was asked for.
+  bool improves(const TableMemory<float>& u) const {
+    if (options.engine) return true;
+    result.deformation = deformation_evidence(operations, queue, fixed, moving, result.affine, u.data());
+    return result.deformation.kept;
+  }
+
   TableMemory<float> deform_stage() const {
     if (!options.deform || time_is_up(options.engine ? Stage::network : Stage::deform)) return no_deformation();
     TableMemory<float> u = deformation();
-    if (!u.data()) return no_deformation();
+    if (!u.data() || !improves(u)) return no_deformation();
     result.deformation_mm = TableMemory<float>(operations, queue, u.size());
     return u;
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "pipeline/engine.h"
+#include "pipeline/evidence.h"
 #include "solver/align.h"
 #include "solver/deform.h"
 
@@ -26,12 +27,15 @@ struct PipelineOptions {
 };
 
 struct Quality {
-  double similarity_before = 0, similarity_after = 0;  // normalised mutual information over the common field of view
+  bool comparable = false;  // the headers put enough of the moving scan on the body of the fixed one for a "before"
+  double similarity_before = 0, similarity_after = 0;  // normalised mutual information, near the body of the fixed scan
   double mind_before = 0, mind_after = 0;              // mean squared difference of MIND-SSC features, half resolution
-  Folding folding{}, inverse_folding{};                // of the transform and of its inverse, as they are returned
+  PoseEvidence pose;
+  ResidualEvidence residual;
+  Folding folding{}, inverse_folding{};  // of the transform and of its inverse, as they are returned
   double inverse_consistency_mean_mm = 0, inverse_consistency_p95_mm = 0, inverse_consistency_max_mm = 0;
   double displacement_p50_mm = 0, displacement_p95_mm = 0, displacement_max_mm = 0;  // of the deformation alone
-  double overlap = 0;  // share of the fixed grid that the moving scan covers
+  double overlap = 0;  // share of the body of the fixed scan that the moving scan covers
 };
 
 struct PipelineResult {
@@ -47,6 +51,8 @@ struct PipelineResult {
   bool cancelled = false;  // nothing else is filled in
   std::string finished;    // the last stage that was completed
   Alignment alignment;
+  bool start_kept = false;  // no alignment was found that beats the start
+  DeformationEvidence deformation;
   DeformFacts facts{};
   DeformSettings settings;
 };

@@ -17,7 +17,7 @@ from . import pose
 from .errors import Cancelled
 from .geometry import Grid, Volume
 from .preprocess import normalise
-from .registration import Quality, Registration
+from .registration import Registration, quality_of
 from .transform import Rigid
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _finished(native: Native, pair: CheckedPair, matrix: Float64) -> Registratio
         affine=None,
         deformation=None,
         seconds={},
-        quality=Quality(**found["quality"]),
+        quality=quality_of(found),
         degraded=False,
         finished="",
         settings=found["settings"],

@@ -187,11 +187,13 @@ def _identity() -> Any:
 def tell(summary: dict[str, Any], folder: Path) -> list[str]:
     """The outcome in a few lines for people."""
     quality = summary["quality"]
+    known = quality["similarity_before"] is not None
+    before = f"{quality['similarity_before']:.3f} -> " if known else ""
     folds = f"{quality['folded_voxels']} forward, {quality['inverse_folded_voxels']} inverse"
     lines = [
         f"Verdict: {summary['verdict']}" + (" (stopped at the deadline)" if summary["degraded"] else ""),
         f"  time                 {summary['seconds']['total']:.2f} s",
-        f"  mutual information   {quality['similarity_before']:.3f} -> {quality['similarity_after']:.3f}",
+        f"  mutual information   {before}{quality['similarity_after']:.3f}",
         f"  folded voxels        {folds}",
         f"  inverse consistency  {quality['inverse_consistency_p95_mm']:.3f} mm (95 %)",
     ]
