@@ -17,6 +17,7 @@ class Evidence:
     mirrored: float = 0.9
     typical: float = 0.5
     residual_mm: float = 0.3
+    scatter_mm: float = 0.4
     far_fraction: float = 0.05
     body_mm: float = 60.0
 

@@ -264,7 +264,8 @@ DeformationEvidence deformation_evidence(const Operations& operations, Queue& qu
   out.information = comparison.information(around, both) / information - 1;
   out.own_patterns = 1 - comparison.difference(own, both) / mind;
   out.own_information = comparison.information(own, both) / information - 1;
-  out.kept = out.own_patterns > 0 && out.own_information > 0 && out.patterns + out.information > kLeastGain;
+  const bool finer = comparison.similarity(own, both) > comparison.similarity(without, both);  // on the whole grid
+  out.kept = finer && out.own_patterns > 0 && out.own_information > 0 && out.patterns + out.information > kLeastGain;
   return out;
 }
 

@@ -20,8 +20,8 @@ class Evidence:
     A climb of mutual information from the pose moves the body by ``drift_mm``. ``turned`` and ``mirrored``
     are the mutual information that is reached from half turns and from reflections of the pose, as a share
     of its own; ``typical`` is their median before that climb. A dense search of patterns (MIND-SSC) then
-    still finds an affine motion of ``residual_mm``, and moves the share ``far_fraction`` of the body by more
-    than a twentieth of its diameter ``body_mm``.
+    still finds an affine motion of ``residual_mm`` and a median motion of ``scatter_mm``, and moves the share
+    ``far_fraction`` of the body by more than a twentieth of its diameter ``body_mm``.
     """
 
     drift_mm: float
@@ -29,6 +29,7 @@ class Evidence:
     mirrored: float
     typical: float
     residual_mm: float
+    scatter_mm: float
     far_fraction: float
     body_mm: float
 
@@ -85,7 +86,8 @@ def quality_of(found: Mapping[str, Any]) -> Quality:
     evidence = None
     if pose["known"] and residual["known"]:
         shares = {key: pose[key] for key in ("drift_mm", "turned", "mirrored", "typical", "body_mm")}
-        evidence = Evidence(**shares, residual_mm=residual["affine_mm"], far_fraction=residual["far"])
+        motion = {"residual_mm": residual["affine_mm"], "scatter_mm": residual["median_mm"]}
+        evidence = Evidence(**shares, **motion, far_fraction=residual["far"])
     return Quality(**found["quality"], evidence=evidence)
 
 
