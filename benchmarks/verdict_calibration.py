@@ -180,8 +180,14 @@ def spoiled(
         mirror = np.diag([*(-1.0 if 2 - a == axis else 1.0 for a in range(3)), 1.0])
         truth = mirror @ truth
     if kind == "other organ":
-        others = [p for p in pairs if p["organ"].split()[0] != pair["organ"].split()[0] and (len(p["fixed"]) == 1) == flat
-                  and {p["organ"], pair["organ"]} != {"head", "brain"}]  # fmt: skip
+        skulls = {"head", "brain"}
+        others = [
+            p
+            for p in pairs
+            if p["organ"].split()[0] != pair["organ"].split()[0]
+            and (len(p["fixed"]) == 1) == flat
+            and {p["organ"], pair["organ"]} != skulls
+        ]
         other = others[int(rng.integers(len(others)))]
         return {
             "pair": pair,
@@ -326,6 +332,12 @@ def limit_of(row: dict[str, Any], key: str) -> float:
     }[key])  # fmt: skip
 
 
+def figures_of(row: dict[str, Any]) -> dict[str, float]:
+    """Those with a limit, in the unit of the limit."""
+    values = {key: limit_of(row, key) for key in LIMITS}
+    return {key: round(value, 4) for key, value in values.items() if np.isfinite(value)}
+
+
 LIMITS = {"drift": DRIFT[0], "residual": RESIDUAL[0], "far, volumes": FAR[0], "scatter, slices": SCATTER[0],
           "turned": TURNED[0], "mirrored": MIRRORED[0]}  # fmt: skip
 
@@ -381,11 +393,12 @@ def report(arguments: argparse.Namespace) -> None:
          "by": [k for k, s in r["judged"].items() if s in ("review", "fail")]}
         for r in rows if label(r) == "right" and r["verdict"] != "pass"
     ]  # fmt: skip
-    keep = ("name", "person", "kind", "flat", "voxel_mm", "error_vox", "verdict", "evidence")
-    found["cases"] = [{k: r[k] for k in keep} for r in rows]
-    arguments.out.write_text(json.dumps(found, indent=1) + "\n")
+    keep = ("name", "person", "kind", "flat", "voxel_mm", "error_vox", "verdict")
+    cases = [json.dumps({**{k: r[k] for k in keep}, **figures_of(r)}) for r in rows]
+    summary = json.dumps(found, indent=1).removesuffix("\n}")
+    arguments.out.write_text(summary + ',\n "cases": [\n' + ",\n".join(cases) + "\n]\n}\n")
     draw(rows, arguments.out.with_suffix(".png"))
-    print(json.dumps({k: v for k, v in found.items() if k != "cases"}, indent=1))
+    print(json.dumps(found, indent=1))
 
 
 def run(arguments: argparse.Namespace) -> None:
