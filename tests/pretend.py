@@ -11,6 +11,18 @@ from mmreg_rt.transform import DisplacementField, Rigid
 
 
 @dataclass(frozen=True)
+class Evidence:
+    drift_mm: float = 0.2
+    turned: float = 0.6
+    mirrored: float = 0.9
+    typical: float = 0.5
+    residual_mm: float = 0.3
+    scatter_mm: float = 0.4
+    far_fraction: float = 0.05
+    body_mm: float = 60.0
+
+
+@dataclass(frozen=True)
 class Quality:
     similarity_before: float = 1.05
     similarity_after: float = 1.21
@@ -26,6 +38,7 @@ class Quality:
     displacement_p95_mm: float = 6.0
     displacement_max_mm: float = 9.0
     overlap_fraction: float = 0.95
+    evidence: Evidence | None = field(default_factory=Evidence)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Hearts that beat, without any special option; found through MMREG_DATA."""
+"""Hearts that beat, and contrasts of one head, without any special option; found through MMREG_DATA."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from mmreg_rt import Registrar, Volume, read
+from mmreg_rt.geometry import Grid
+from mmreg_rt.report import figures, verdict
 
 DATA = Path(os.environ.get("MMREG_DATA", "nowhere"))
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="MMREG_DATA names no folder of real scans")
@@ -47,3 +49,30 @@ def test_a_slice_of_echo_registers():
         affine = np.eye(4)[:, [2, 1, 0, 3]] * [1, *data["spacing_mm"][0], 1]
     fixed, moving, *labels = (Volume.from_array(image, affine) for image in images)
     assert_brought_together(Registrar().register(fixed, moving), *labels)
+
+
+def half(path):
+    """Every other voxel."""
+    scan = read(path)
+    affine = scan.grid.affine @ np.diag([2.0, 2, 2, 1])
+    data = np.ascontiguousarray(scan.as_float32()[::2, ::2, ::2])
+    return Volume(data, Grid(data.shape, affine))
+
+
+@pytest.mark.parametrize(
+    ("fixed", "moving"),
+    [
+        ("brain_t1_t2_flair/ms07_t1", "brain_t1_t2_flair/ms07_t2"),
+        ("brain_t1_t2_flair/ms19_flair", "brain_t1_t2_flair/ms19_t1"),
+        ("brain_mni_multicontrast/avg152T1", "brain_mni_multicontrast/avg152T2"),
+    ],
+)
+def test_contrasts_of_one_head_stay_where_they_are_and_pass(fixed, moving):
+    paths = [DATA / f"{name}.nii.gz" for name in (fixed, moving)]
+    if not all(path.is_file() for path in paths):
+        pytest.skip("no co-registered heads in MMREG_DATA")
+    scans = [half(path) for path in paths]
+    found = Registrar().register(*scans)
+    moved = np.linalg.norm(found.transform.displacement, axis=0)
+    assert moved.mean() < 0.5 * min(scans[0].grid.spacing_mm)
+    assert verdict(figures(found)) == "pass"

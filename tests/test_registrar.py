@@ -160,7 +160,7 @@ def test_masks_leave_out_what_would_mislead(scans):
     mask[:, :12] = 0
     found = Registrar().register(Volume(fixed, PLAIN), scans[1], fixed_mask=Volume(mask, PLAIN))
     seen = INSIDE[PLAIN.map_points(INSIDE)[:, 1] > 20]  # as far from the edge of the mask as a bump is wide
-    assert_recovered(found, 1 / 2, points=seen)
+    assert_recovered(found, 3 / 4, points=seen)  # so little is seen that the deformation is left out
     assert_free_of_folds(found)
 
 

@@ -77,6 +77,27 @@ nb::dict described(const Quality& q) {
   return out;
 }
 
+nb::dict described(const PoseEvidence& e) {
+  nb::dict out;
+  out["known"] = e.known, out["information"] = e.information, out["drift_mm"] = e.drift_mm, out["body_mm"] = e.body_mm;
+  out["turned"] = e.turned, out["mirrored"] = e.mirrored, out["typical"] = e.typical;
+  return out;
+}
+
+nb::dict described(const ResidualEvidence& e) {
+  nb::dict out;
+  out["known"] = e.known, out["affine_mm"] = e.affine_mm, out["median_mm"] = e.median_mm;
+  out["spread_mm"] = e.spread_mm, out["far"] = e.far;
+  return out;
+}
+
+nb::dict described(const DeformationEvidence& e) {
+  nb::dict out;
+  out["kept"] = e.kept, out["patterns"] = e.patterns, out["information"] = e.information;
+  out["own_patterns"] = e.own_patterns, out["own_information"] = e.own_information;
+  return out;
+}
+
 nb::dict described(const LevelSettings& s) {
   nb::dict out;
   out["factor"] = s.factor, out["iterations"] = s.iterations, out["rate_vox"] = s.rate_vox;
@@ -117,6 +138,10 @@ nb::dict described(const PipelineResult& r, Extent n, Extent m, bool with_networ
   for (int s = 0; s < int(Stage::count); ++s)
     if (Stage(s) != Stage::network || with_network) seconds[stage_name(Stage(s))] = r.seconds[s];
   out["seconds"] = seconds, out["quality"] = described(r.quality), out["settings"] = settings(r);
+  nb::dict evidence;
+  evidence["pose"] = described(r.quality.pose), evidence["residual"] = described(r.quality.residual);
+  evidence["start_kept"] = r.start_kept, evidence["deformation"] = described(r.deformation);
+  out["evidence"] = evidence;
   out["degraded"] = r.degraded, out["finished"] = r.finished;
   return out;
 }

@@ -36,8 +36,20 @@ struct Run {  // what every stage sees
       result.alignment.complete = false;
     }
     result.rigid = result.alignment.rigid, result.affine = result.alignment.affine;
+    try {
+      const Alarm alarm(operations, queue, clock.alarm(clock.least()));
+      keep_start_if_as_good();
+    } catch (const GivenUp&) {
+      result.alignment.complete = false;
+    }
     if (result.alignment.complete) result.finished = stage_name(Stage::align);
     result.degraded |= !result.alignment.complete;
+  }
+
+  void keep_start_if_as_good() const {
+    if (clock.cancelled() || beats_start(operations, queue, fixed, moving, options.start, result.affine)) return;
+    result.start_kept = true;
+    result.rigid = result.affine = options.start;
   }
 
   bool time_is_up(Stage stage) const {
@@ -119,11 +131,24 @@ struct Run {  // what every stage sees
     return late;
   }
 
+  // Whether the solver's own deformation is better than none; what a network finds is what was asked for. Where there is
+  // no time to tell, it stands.
+  bool improves(const TableMemory<float>& u) const {
+    if (options.engine) return true;
+    try {
+      const Alarm alarm(operations, queue, clock.alarm(clock.least()));
+      result.deformation = deformation_evidence(operations, queue, fixed, moving, result.affine, u.data());
+    } catch (const GivenUp&) {
+      result.degraded = true;
+    }
+    return result.deformation.kept;
+  }
+
   TableMemory<float> deform_stage() const {
     if (!options.deform || time_is_up(options.engine ? Stage::network : Stage::deform)) return no_deformation();
     if (too_late_for_network()) return no_deformation();
     TableMemory<float> u = deformation();
-    if (!u.data()) return no_deformation();
+    if (!u.data() || !improves(u)) return no_deformation();
     result.deformation_mm = TableMemory<float>(operations, queue, u.size());
     return u;
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "pipeline/engine.h"
+#include "pipeline/evidence.h"
 #include "solver/align.h"
 #include "solver/deform.h"
 
@@ -32,16 +33,18 @@ struct PipelineOptions {
 constexpr double not_measured = std::numeric_limits<double>::quiet_NaN();
 
 struct Quality {                            // `not_measured`, or empty: there was no time for it
-  double similarity_before = not_measured;  // normalised mutual information over the common field of view
-  double similarity_after = not_measured;
-  double mind_before = not_measured;  // mean squared difference of MIND-SSC features, half resolution
+  double similarity_before = not_measured;  // normalised mutual information, near the body of the fixed scan; not measured
+  double similarity_after = not_measured;   // before where the headers put too little of the moving scan on that body
+  double mind_before = not_measured;        // mean squared difference of MIND-SSC features, half resolution; likewise
   double mind_after = not_measured;
+  PoseEvidence pose;
+  ResidualEvidence residual;
   std::optional<Folding> folding, inverse_folding;  // of the transform and of its inverse, as they are returned
   double inverse_consistency_mean_mm = not_measured, inverse_consistency_p95_mm = not_measured;
   double inverse_consistency_max_mm = not_measured;
   double displacement_p50_mm = not_measured, displacement_p95_mm = not_measured;  // of the deformation alone
   double displacement_max_mm = not_measured;
-  double overlap = not_measured;  // share of the fixed grid that the moving scan covers
+  double overlap = not_measured;  // share of the body of the fixed scan that the moving scan covers
 };
 
 struct PipelineResult {
@@ -57,6 +60,8 @@ struct PipelineResult {
   bool cancelled = false;  // nothing else is filled in
   std::string finished;    // the last stage that was completed
   Alignment alignment;
+  bool start_kept = false;  // no alignment was found that beats the start
+  DeformationEvidence deformation;
   DeformFacts facts{};
   DeformSettings settings;
 };

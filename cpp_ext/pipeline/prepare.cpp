@@ -45,16 +45,27 @@ void bring(const Operations& operations, Queue& queue, Extent n, float* image, E
   if (mask) restrict_to_mask(operations, queue, mask, m, to_moving, n, valid);
 }
 
-Prepared prepare(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
-                 const AffineMap& to_moving) {
+TableMemory<float> above_lowest(const Operations& operations, Queue& queue, const Scan& moving,
+                                const AffineMap& to_moving) {
   const std::int64_t count = voxels(moving.extent);
   const float lowest = float(operations.summary(queue, moving.data, count).smallest);
-  TableMemory<float> shifted = constant(operations, queue, count, 1.0f);
-  operations.combine(queue, count, 1, moving.data, -lowest, shifted.data(), shifted.data());
+  TableMemory<float> out = constant(operations, queue, count, 1.0f);
+  operations.combine(queue, count, 1, moving.data, -lowest, out.data(), out.data());
+  float sigma_vox[3];
+  if (blur(to_moving, moving.extent, sigma_vox))
+    operations.gaussian(queue, out.data(), 1, moving.extent, sigma_vox, out.data());
+  return out;
+}
+
+Prepared prepare(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
+                 const AffineMap& to_moving) {
+  const TableMemory<float> image = above_lowest(operations, queue, moving, to_moving);
   const std::size_t fixed_count = std::size_t(voxels(fixed.extent));
   Prepared p{{operations, queue, fixed_count}, {operations, queue, fixed_count}};
-  bring(operations, queue, fixed.extent, shifted.data(), moving.extent, moving.mask, to_moving, p.moving.data(),
-        p.valid.data());
+  operations.resample_affine(queue, image.data(), 1, moving.extent, to_moving.m, fixed.extent, Interpolation::linear,
+                             Border::zero, p.moving.data(), p.valid.data());
+  if (moving.mask)
+    restrict_to_mask(operations, queue, moving.mask, moving.extent, to_moving, fixed.extent, p.valid.data());
   return p;
 }
 

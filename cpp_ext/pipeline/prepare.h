@@ -11,6 +11,10 @@ struct Prepared {
   TableMemory<std::uint8_t> valid;  // 1 inside of the moving scan and of its mask
 };
 
+// The moving scan above its lowest value, blurred where it is finer than the grid whose indices `to_moving` maps. An
+// offset of the intensities does not change it.
+TableMemory<float> above_lowest(const Operations&, Queue&, const Scan& moving, const AffineMap& to_moving);
+
 // An image whose outside is 0, blurred in place where it is finer than grid n; `out` and `valid` are on that grid.
 // Waits for nothing.
 void bring(const Operations&, Queue&, Extent n, float* image, Extent m, const std::uint8_t* mask,

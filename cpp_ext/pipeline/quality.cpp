@@ -1,27 +1,13 @@
 #include "pipeline/quality.h"
 
-#include <vector>
-
-#include "solver/difference.h"
-#include "solver/fill.h"
-#include "solver/information.h"
+#include "pipeline/comparison.h"
+#include "solver/affine_fit.h"
 
 namespace mmreg {
 namespace {
 
-constexpr int kBins = 48;
-
-double similarity(const Operations& operations, Queue& queue, const Scan& fixed, const float* moving,
-                  const std::uint8_t* valid) {
-  const std::int64_t count = voxels(fixed.extent);
-  const Summary f = operations.summary(queue, fixed.data, count), m = operations.summary(queue, moving, count);
-  std::vector<double> histogram(kBins * kBins);
-  operations.joint_histogram(queue, fixed.data, moving, valid, count, {float(f.smallest), float(f.largest), kBins},
-                             {float(m.smallest), float(m.largest), kBins}, Parzen::none, histogram.data());
-  double total = 0;
-  for (double c : histogram) total += c;
-  return total > 0 ? information(histogram.data(), kBins, kBins).normalised() : 0;
-}
+constexpr int kCoarse = 4;            // voxels along the finest axis, for the linear part
+constexpr double kComparable = 0.25;  // share of the body that must be seen before, or there is nothing to compare
 
 struct Spread {
   double mean, p50, p95, largest;
@@ -55,29 +41,57 @@ TableMemory<float> there_and_back(const Operations& operations, Queue& queue, co
   return error;
 }
 
+// The linear part of the whole transform: what the affine map and most of the deformation agree on.
+AffineMap linear_part(const Operations& operations, Queue& queue, const Scan& fixed, const Fields& fields,
+                      const Region& region) {
+  const DeformInput grid = input_of(fixed, nullptr, nullptr);
+  const Factor whole{{1, 1, 1}};
+  Factor coarse = factor_of(kCoarse, grid);
+  const Extent n = extent_of(fixed.extent, coarse);
+  const TableMemory<float> u = change_level(operations, queue, fields.u, fixed.extent, whole, n, coarse);
+  const TableMemory<std::uint8_t> inside =
+      pooled_validity(operations, queue, region.inside.data(), fixed.extent, coarse);
+  std::vector<float> host(u.size());
+  std::vector<std::uint8_t> flags(inside.size());
+  u.download(host.data()), inside.download(flags.data());
+  const AffineMap up = to_whole(coarse), fit = fit_affine(host, flags, n).map,
+                  in_whole = compose(up, compose(fit, invert(up)));
+  const AffineMap& to_mm = fields.frames.fixed_mm;
+  return compose(fields.frames.affine, compose(to_mm, compose(in_whole, invert(to_mm))));
+}
+
+void judge_pose(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const Fields& fields,
+                const Comparison& comparison, const Region& region, Quality& q) {
+  const AffineMap pose = linear_part(operations, queue, fixed, fields, region);
+  q.pose = pose_evidence(operations, queue, fixed, moving, comparison, pose);
+  const Seen seen = comparison.through(Frames(fixed, moving, pose).to_moving());
+  q.residual = residual_evidence(operations, queue, fixed, comparison, seen, comparison.region({&seen}));
+}
+
+// Before, by the headers, and after: over what is seen both times, or after alone where that is too little.
+void compare(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const Fields& fields,
+             Quality& q) {
+  const Frames& frames = fields.frames;
+  const Comparison comparison(operations, queue, fixed, moving, frames.to_moving());
+  const Seen before = comparison.through(compose(invert(frames.moving_mm), frames.fixed_mm)),
+             after = comparison.through(fields.sample);
+  const Region region = comparison.region({&after}), both = comparison.region({&before, &after});
+  q.overlap = region.share;
+  const bool comparable = both.share > kComparable * region.share;
+  const Region& used = comparable ? both : region;
+  q.similarity_after = comparison.similarity(after, used), q.mind_after = comparison.difference(after, used);
+  judge_pose(operations, queue, fixed, moving, fields, comparison, region, q);
+  if (!comparable) return;
+  q.similarity_before = comparison.similarity(before, used), q.mind_before = comparison.difference(before, used);
+}
+
 }  // namespace
 
 void measure(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const Fields& fields,
              PipelineResult& r) {
   Quality& q = r.quality;
-  const AffineMap start = compose(invert(fields.frames.moving_mm), fields.frames.fixed_mm);
-  const Prepared before = prepare(operations, queue, fixed, moving, start);
-  q.similarity_before = similarity(operations, queue, fixed, before.moving.data(), before.valid.data());
-  q.similarity_after = similarity(operations, queue, fixed, r.warped.data(), r.valid.data());
-  const auto lowest = [&](const float* image) {
-    return float(operations.summary(queue, image, voxels(fixed.extent)).smallest);
-  };
-  const auto difference = [&](const float* seen, const std::uint8_t* valid) {
-    const Filled filled = fill(operations, queue, input_of(fixed, seen, valid));
-    DeformFacts facts{};  // only the background is asked for
-    facts.fixed.foreground.background = lowest(filled.input.fixed);
-    facts.moving.foreground.background = lowest(filled.input.moving);
-    return feature_difference(operations, queue, filled.input, facts, factor_of(2, filled.input));
-  };
-  q.mind_before = difference(before.moving.data(), before.valid.data());
-  q.mind_after = difference(r.warped.data(), r.valid.data());
+  compare(operations, queue, fixed, moving, fields, q);
   q.folding = operations.folding(queue, fields.u, fixed.extent);
-  q.overlap = covered(operations, queue, r.valid);
   const bool deformed = r.deformation_mm.data();
   const Spread moved = deformed ? spread(operations, queue, r.deformation_mm.data(), fixed.extent, nullptr) : Spread{};
   q.displacement_p50_mm = moved.p50, q.displacement_p95_mm = moved.p95, q.displacement_max_mm = moved.largest;

@@ -8,23 +8,6 @@ namespace {
 
 using Flags = std::vector<std::uint8_t>;
 
-// The foreground, widened by `margin_mm` along each axis of the lattice.
-Flags widened(const Survey& s, double margin_mm) {
-  Flags flags = s.body;
-  const int count[3] = {s.lattice.d, s.lattice.h, s.lattice.w};
-  const std::int64_t steps[3] = {std::int64_t(count[1]) * count[2], count[2], 1};
-  for (int k = 0; k < 3; ++k) {
-    const Flags before = flags;
-    const int reach = int(margin_mm / (s.spacing_mm[k] * s.stride[k]) + 0.5);
-    for (std::int64_t i = 0; i < std::int64_t(flags.size()); ++i) {
-      const int place = int(i / steps[k] % count[k]), low = std::max(0, place - reach),
-                high = std::min(count[k] - 1, place + reach);
-      for (int j = low; j <= high && !flags[i]; ++j) flags[i] = before[i + (j - place) * steps[k]];
-    }
-  }
-  return flags;
-}
-
 std::uint64_t mix(std::uint64_t x) {  // SplitMix64 (Steele, Lea and Flood, 2014)
   x += 0x9e3779b97f4a7c15u;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -90,6 +73,22 @@ std::vector<Point> draw_points(const PyramidLevel& level, const Survey& s, doubl
 }
 
 }  // namespace
+
+std::vector<std::uint8_t> widened(const Survey& s, double margin_mm) {
+  Flags flags = s.body;
+  const int count[3] = {s.lattice.d, s.lattice.h, s.lattice.w};
+  const std::int64_t steps[3] = {std::int64_t(count[1]) * count[2], count[2], 1};
+  for (int k = 0; k < 3; ++k) {
+    const Flags before = flags;
+    const int reach = int(margin_mm / (s.spacing_mm[k] * s.stride[k]) + 0.5);
+    for (std::int64_t i = 0; i < std::int64_t(flags.size()); ++i) {
+      const int place = int(i / steps[k] % count[k]), low = std::max(0, place - reach),
+                high = std::min(count[k] - 1, place + reach);
+      for (int j = low; j <= high && !flags[i]; ++j) flags[i] = before[i + (j - place) * steps[k]];
+    }
+  }
+  return flags;
+}
 
 FixedSamples draw_samples(const Operations& operations, Queue& queue, const PyramidLevel& level, const Survey& survey,
                           double spacing_mm, std::int64_t most) {

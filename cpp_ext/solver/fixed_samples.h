@@ -10,6 +10,9 @@ struct FixedSamples {
   std::int64_t count;
 };
 
+// The foreground of a survey, widened by `margin_mm` along each axis of its lattice.
+std::vector<std::uint8_t> widened(const Survey&, double margin_mm);
+
 // One point in each cell of `spacing_mm`, at a place of its own inside the cell, at most about `most` of them: where
 // both grids are coarse and parallel, points at voxel centres would favour shifts by whole voxels (Pluim, Maintz and
 // Viergever, "Interpolation artefacts in mutual information based image registration", 2000). Points lie in the

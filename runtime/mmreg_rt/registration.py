@@ -15,17 +15,42 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What speaks for and against the linear part of a transform, by other means than those that found it.
+
+    A climb of mutual information from the pose moves the body by ``drift_mm``. ``turned`` and ``mirrored``
+    are the mutual information that is reached from half turns and from reflections of the pose, as a share
+    of its own; ``typical`` is their median before that climb. A dense search of patterns (MIND-SSC) then
+    still finds an affine motion of ``residual_mm`` and a median motion of ``scatter_mm``, and moves the share
+    ``far_fraction`` of the body by more than a twentieth of its diameter ``body_mm``.
+    """
+
+    drift_mm: float
+    turned: float
+    mirrored: float
+    typical: float
+    residual_mm: float
+    scatter_mm: float
+    far_fraction: float
+    body_mm: float
+
+
+@dataclass(frozen=True)
 class Quality:
     """How good a registration is, as far as it can be told without a ground truth.
 
-    ``similarity_*`` is the normalised mutual information of both scans where they overlap (1:
-    independent, 2: each determines the other), ``mind_*`` the mean squared difference of their MIND-SSC
-    features at half resolution; *before* is with the two headers as they are. ``folded_voxels`` counts
+    ``similarity_*`` is the normalised mutual information of both scans (1: independent, 2: each determines
+    the other), ``mind_*`` the mean squared difference of their MIND-SSC features at half resolution. Both
+    are taken near the body of the fixed scan, over voxels that both scans show before and after, and do not
+    depend on offset or gain of the intensities. *Before* is with the two headers as they are; it is None
+    where they put too little of the moving scan on that body to compare. ``evidence`` holds what the verdict
+    is based on, see ``docs/verdict.md``. ``folded_voxels`` counts
     the voxels of the transform whose Jacobian determinant is not positive, for the worst of central and
     all eight one-sided differences; ``min_jacobian`` is the least of them. ``inverse_consistency_*_mm``
     is how far a fixed point lands from itself after the transform and then its inverse.
-    ``displacement_*_mm`` is the length of the deformation, without the affine part. None: the deadline
-    left no time to measure it.
+    ``displacement_*_mm`` is the length of the deformation, without the affine part. ``overlap_fraction`` is
+    the share of the body of the fixed scan that the moving scan covers. None: the deadline left no time to
+    measure it; for the figures before, also that the headers put too little of the moving scan there.
     """
 
     similarity_before: float | None
@@ -42,6 +67,7 @@ class Quality:
     displacement_p95_mm: float | None
     displacement_max_mm: float | None
     overlap_fraction: float | None
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -56,6 +82,17 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
+def quality_of(found: Mapping[str, Any]) -> Quality:
+    """The figures of what the native pipeline found."""
+    pose, residual = found["evidence"]["pose"], found["evidence"]["residual"]
+    evidence = None
+    if pose["known"] and residual["known"]:
+        shares = {key: pose[key] for key in ("drift_mm", "turned", "mirrored", "typical", "body_mm")}
+        motion = {"residual_mm": residual["affine_mm"], "scatter_mm": residual["median_mm"]}
+        evidence = Evidence(**shares, **motion, far_fraction=residual["far"])
+    return Quality(**found["quality"], evidence=evidence)
+
+
 def told(
     found: Mapping[str, Any], seconds: Mapping[str, float], warnings: tuple[str, ...], align: str
 ) -> dict[str, Any]:
@@ -67,14 +104,23 @@ def told(
         warnings: So far.
         align: The linear part that was looked for.
     """
-    left_out = [name for name, figure in found["quality"].items() if figure is None]
+    evidence, figures = found["evidence"], found["quality"]
+    if evidence["start_kept"]:
+        warnings += ("the alignment is that of the headers: none was found that is better",)
+    if not evidence["deformation"]["kept"]:
+        warnings += (
+            "the deformation was left out: it does not improve on the alignment more than by chance",
+        )
+    left_out = [name for name, figure in figures.items() if figure is None]
+    if figures["similarity_after"] is not None:  # then those before are missing for want of overlap
+        left_out = [name for name in left_out if not name.endswith("_before")]
     if left_out:
-        warnings = (*warnings, f"the deadline left no time to measure {', '.join(left_out)}")
+        warnings += (f"the deadline left no time to measure {', '.join(left_out)}",)
     return {
         "rigid": None if align == "none" else Rigid(found["rigid"]),
         "affine": Affine(found["affine"]) if align == "affine" else None,
         "seconds": {**seconds, **found["seconds"]},
-        "quality": Quality(**found["quality"]),
+        "quality": quality_of(found),
         "degraded": found["degraded"],
         "finished": found["finished"],
         "settings": found["settings"],

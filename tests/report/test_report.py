@@ -116,12 +116,16 @@ def test_a_failure_leaves_a_page_with_the_reason_and_what_could_be_read(pair):
         ({}, "folds", "pass"),
         ({"folded_voxels": 1}, "folds", "fail"),
         ({"inverse_folded_voxels": 3}, "inverse_folds", "fail"),
-        ({"min_jacobian": 0.05}, "min_jacobian", "review"),
+        ({"min_jacobian": 0.03}, "min_jacobian", "review"),
         ({"min_jacobian": -0.01}, "min_jacobian", "fail"),
-        ({"overlap_fraction": 0.3}, "overlap", "review"),
-        ({"overlap_fraction": 0.1}, "overlap", "fail"),
-        ({"similarity_after": 1.045}, "similarity", "review"),
+        ({"overlap_fraction": 0.1}, "overlap", "review"),
+        ({"overlap_fraction": 0.04}, "overlap", "fail"),
+        ({"similarity_after": 1.046}, "similarity", "pass"),
+        ({"similarity_after": 1.03}, "similarity", "review"),
         ({"similarity_after": 1.0}, "similarity", "fail"),
+        ({"mind_after": 0.12}, "mind", "review"),
+        ({"mind_after": 0.15}, "mind", "fail"),
+        ({"evidence": None}, "evidence", "review"),
         ({"mind_after": float("nan")}, "mind", "fail"),
         ({"inverse_consistency_p95_mm": 3.0}, "inverse_consistency", "review"),  # voxels of 4 mm
         ({"inverse_consistency_p95_mm": 9.0}, "inverse_consistency", "fail"),
@@ -131,6 +135,44 @@ def test_each_figure_is_judged_by_its_limits_and_the_worst_is_the_verdict(result
     judged = figures(replace(result, quality=replace(result.quality, **changes)))
     assert {figure.key: figure.state for figure in judged}[key] == state
     assert verdict(judged) == state
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "state"),
+    [
+        ({"drift_mm": 2.9}, "drift", "pass"),  # 1.5 voxels of 2 mm
+        ({"drift_mm": 3.1}, "drift", "review"),
+        ({"drift_mm": 6.1}, "drift", "fail"),
+        ({"drift_mm": 3.1, "body_mm": 300.0}, "drift", "pass"),  # 1.5 % of the body
+        ({"residual_mm": 2.3}, "residual", "pass"),
+        ({"residual_mm": 2.5}, "residual", "review"),
+        ({"residual_mm": 7.3}, "residual", "fail"),
+        ({"far_fraction": 0.4}, "scatter", "review"),
+        ({"far_fraction": 0.7}, "scatter", "fail"),
+        ({"turned": 0.95}, "turned", "review"),
+        ({"turned": 1.2}, "turned", "fail"),
+        ({"mirrored": 1.02}, "mirrored", "pass"),
+        ({"mirrored": 1.06}, "mirrored", "review"),
+        ({"mirrored": 1.2}, "mirrored", "fail"),
+        ({"mirrored": float("nan")}, "mirrored", "fail"),
+    ],
+)
+def test_the_evidence_for_the_alignment_is_judged(result, changes, key, state):
+    quality = result.quality
+    judged = figures(replace(result, quality=replace(quality, evidence=replace(quality.evidence, **changes))))
+    assert {figure.key: figure.state for figure in judged}[key] == state
+    assert verdict(judged) == state
+
+
+def test_without_a_before_the_figures_are_shown_and_not_judged(pair, result):
+    """Headers that say nothing put the scans apart: there is nothing to compare with."""
+    alone = replace(result, quality=replace(result.quality, similarity_before=None, mind_before=None))
+    judged = {figure.key: figure for figure in figures(alone)}
+    assert judged["similarity"].state == judged["mind"].state == "note"
+    assert judged["similarity"].value == "1.210"
+    assert verdict(list(judged.values())) == "pass"
+    assert "1.21" in result_page(Case(*pair), alone)
+    assert result_summary(Case(*pair), alone)["quality"]["similarity_before"] is None
 
 
 def test_a_result_stopped_at_the_deadline_needs_a_review(result):

@@ -287,11 +287,11 @@ def tell(summary: dict[str, Any], folder: Path) -> list[str]:
     """The outcome in a few lines for people."""
     q = summary["quality"]
     folds = f"{_shown(q['folded_voxels'], 'd')} forward, {_shown(q['inverse_folded_voxels'], 'd')} inverse"
-    before, after = _shown(q["similarity_before"]), _shown(q["similarity_after"])
+    before = "" if q["similarity_before"] is None else f"{q['similarity_before']:.3f} -> "
     lines = [
         f"Verdict: {summary['verdict']}" + (" (stopped at the deadline)" if summary["degraded"] else ""),
         f"  time                 {summary['seconds']['total']:.2f} s",
-        f"  mutual information   {before} -> {after}",
+        f"  mutual information   {before}{_shown(q['similarity_after'])}",
         f"  folded voxels        {folds}",
         f"  inverse consistency  {_shown(q['inverse_consistency_p95_mm'], '.3f', ' mm (95 %)')}",
     ]

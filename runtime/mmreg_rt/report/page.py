@@ -11,7 +11,7 @@ from . import panels
 from .case import Case, TruthScore, versions
 from .facts import map_in_words, pair_facts, setting_facts
 from .markup import Html, join, tag
-from .quality import NOTE, Figure, figures, known, verdict
+from .quality import NOTE, Figure, change, figures, known, verdict
 from .summary import error_summary
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _tiles(case: Case, result: Registration) -> Html:
     q = known(result.quality)
     shown = [
         (f"{sum(result.seconds.values()):.1f} s", "total time"),
-        (f"{q.similarity_before:.2f} → {q.similarity_after:.2f}", "mutual information"),
+        (change(result.quality.similarity_before, q.similarity_after, 2), "mutual information"),
         (f"{q.folded_voxels + q.inverse_folded_voxels:,}", "folded voxels, both ways"),
         (f"{q.inverse_consistency_p95_mm:.2f} mm", "inverse consistency p95"),
         (f"{q.displacement_p95_mm:.1f} mm", "deformation p95"),

@@ -1,0 +1,53 @@
+// A pair of scans seen through candidate transforms, and what is compared of them: over the same voxels for all
+// candidates, those that both scans show, near the body of the fixed one. Nothing here changes with an offset or a gain
+// of the intensities, nor with a border of background around either scan.
+#pragma once
+#include <vector>
+
+#include "pipeline/prepare.h"
+#include "solver/fill.h"
+
+namespace mmreg {
+
+struct Seen {  // the moving scan on the fixed grid
+  TableMemory<float> moving;
+  TableMemory<std::uint8_t> valid;
+};
+
+struct Region {
+  TableMemory<std::uint8_t> inside;  // on the fixed grid
+  double share;                      // of the neighbourhood of the body
+};
+
+class Comparison {
+ public:
+  // `to_moving`: indices to indices, of a transform near those that are compared: it sets the smoothing of a moving
+  // scan that is finer than the fixed grid.
+  Comparison(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const AffineMap& to_moving);
+
+  Seen through(const AffineMap& to_moving) const;
+  Seen through(const float* sample) const;  // (3, fixed): index of the moving point minus the fixed index
+
+  Region region(const std::vector<const Seen*>&) const;
+  double similarity(const Seen&, const Region&) const;   // normalised mutual information
+  double information(const Seen&, const Region&) const;  // mutual information in nats, at half resolution
+  double difference(const Seen&, const Region&) const;   // mean squared, of MIND-SSC at half resolution
+  Filled filled(const Seen&) const;                      // with the fixed scan; refers to both
+  const Survey& fixed_survey() const { return fixed_survey_; }
+  const Survey& moving_survey() const { return moving_survey_; }
+  bool informative() const { return !fixed_survey_.flat && !moving_survey_.flat; }
+
+ private:
+  Seen empty() const;
+  Binning bins(const Tone&, double lowest, int count) const;
+
+  const Operations& operations_;
+  Queue& queue_;
+  const Scan &fixed_, &moving_;
+  const Survey fixed_survey_, moving_survey_;
+  const TableMemory<float> fixed_image_, moving_image_;  // above their lowest values
+  double fixed_lowest_, moving_lowest_;
+  TableMemory<std::uint8_t> body_;  // and its margin, inside of the fixed mask
+};
+
+}  // namespace mmreg
