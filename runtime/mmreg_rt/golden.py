@@ -183,7 +183,13 @@ def _arrays(data: bytes) -> dict[str, Float32]:
     """The arrays of an ``.npz``, with every size checked before anything of it is made."""
     end = data[-22:]
     # zipfile makes an object for each entry it is told of, here or in the larger record before
-    if end[:4] != b"PK\5\6" or end[10] > len(ARRAYS) or end[11] or data[-42:-38] == b"PK\6\7":
+    if (
+        len(end) < 22
+        or end[:4] != b"PK\5\6"
+        or end[10] > len(ARRAYS)
+        or end[11]
+        or data[-42:-38] == b"PK\6\7"
+    ):
         raise ValueError("no .npz of three arrays")
     if int.from_bytes(end[12:16], "little") > 4096:
         raise ValueError("a list of files too long")

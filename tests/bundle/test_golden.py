@@ -36,3 +36,9 @@ def test_other_methods_are_refused_before_they_are_unpacked(method, broken, tmp_
     with pytest.raises(BundleError, match="deflate") as caught:
         write_bundle(tmp_path / "a.mmreg", parts.manifest(), parts.files(**{"golden.npz": bytes(data)}))
     assert caught.value.code == "MMREG_E_BUNDLE_GOLDEN"
+
+
+@pytest.mark.parametrize("data", [b"PK\5\6\3\3\3\1\1", b"PK\5\6", b"PK\5\6" + bytes(17), b"P"])
+def test_files_shorter_than_the_end_of_a_zip_are_refused(data, tmp_path):
+    with pytest.raises(BundleError, match="MMREG_E_BUNDLE_GOLDEN"):
+        write_bundle(tmp_path / "a.mmreg", parts.manifest(), parts.files(**{"golden.npz": data}))
