@@ -21,7 +21,8 @@ constexpr double degree = 0.017453292519943295;
 constexpr double kApart = 0.1;  // diameters of the body: poses that put it in different places
 // A place beyond the reach must be better than a usual one by this: slices lie turned more often than bodies.
 constexpr double kUnusual = 0.2, kUnusualSlice = 0.03;
-constexpr double kClearly = 1.12;
+constexpr double kClearly = 0.12;            // and must share more information, as a share of what a usual one does,
+constexpr double kMost = 0.06;               // but nats are evidence: more than this is never asked for
 constexpr std::int64_t kWideSamples = 1500;  // for the search over all turns,
 constexpr std::int64_t kEdgeSamples = 4000;  // and for the agreement of edges
 
@@ -168,7 +169,7 @@ double Aligner::turned(const AffineMap& map) const {
 // the better guess. A tenth at the end of the reach and `beyond` from there on; the climbs do not know of it.
 double Aligner::rank(const Candidate& c, double beyond) const {
   const double share = turned(c.map);
-  return c.score * (1 - (share <= 1 ? 0.1 * share * share : beyond));
+  return share <= 1 ? c.score * (1 - 0.1 * share * share) : c.score - std::min(kMost, beyond * c.score);
 }
 
 // In space there are so many turns that by chance one agrees well: a pose beyond the reach must share clearly more
@@ -177,7 +178,9 @@ std::vector<Candidate> Aligner::without_chance(std::vector<Candidate> poses) con
   double usual = 0;
   for (const Candidate& c : poses)
     if (turned(c.map) <= 1) usual = std::max(usual, c.score);
-  const auto chance = [&](const Candidate& c) { return turned(c.map) > 1 && c.score < kClearly * usual; };
+  const auto chance = [&](const Candidate& c) {
+    return turned(c.map) > 1 && c.score < usual + std::min(0.5 * kMost, kClearly * usual);
+  };
   if (!flat_) poses.erase(std::remove_if(poses.begin(), poses.end(), chance), poses.end());
   return poses;
 }
