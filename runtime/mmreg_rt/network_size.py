@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from .manifest import Manifest
     from .onnx_check import ModelFacts
 
-# What a network may take for its golden pair: a second to some minutes on a laptop
-GOLDEN = Bounds(bytes=4 << 30, work=5 * 10**11)
-# and at any size: multiply-adds of some hours, and memory for each voxel of the grid
-MOST_WORK = 10**15
-VOXEL_BYTES, BASE_BYTES = 16 << 10, 4 << 30
+# Multiply-adds that a network may take for its golden pair, a second to some minutes on a laptop; and at any
+# size, some hours.
+GOLDEN_WORK, MOST_WORK = 5 * 10**11, 10**15
+# Memory that it may take: for each voxel of the grid, and whatever the grid
+VOXEL_BYTES, BASE_BYTES = 16 << 10, 1 << 29
 LARGEST_VOXELS = 1 << 27  # at which a network is looked at: 512 along each axis
 
 Extents = tuple[int, ...]
@@ -37,16 +37,16 @@ def check_sizes(manifest: Manifest, facts: ModelFacts, golden: Extents) -> Footp
         BundleError: A node does not fit what goes into it at one of these sizes, the output is not what the
             manifest says, or it takes more than any network may.
     """
-    found = at_size(manifest, facts, golden, GOLDEN)
+    found = at_size(manifest, facts, golden, bounds(golden, GOLDEN_WORK))
     largest = largest_grid(manifest, facts)
     if largest != golden:
         at_size(manifest, facts, largest, bounds(largest))
     return found
 
 
-def bounds(extents: Extents) -> Bounds:
-    """What any network may take on a grid."""
-    return Bounds(BASE_BYTES + VOXEL_BYTES * math.prod(extents), MOST_WORK)
+def bounds(extents: Extents, work: int = MOST_WORK) -> Bounds:
+    """Return what any network may take on a grid."""
+    return Bounds(BASE_BYTES + VOXEL_BYTES * math.prod(extents), work)
 
 
 def at_size(manifest: Manifest, facts: ModelFacts, extents: Extents, most: Bounds) -> Footprint:
