@@ -142,15 +142,16 @@ def footprint(graph: Graph, inputs: Mapping[str, Shape], bounds: Bounds) -> Foot
     uses = Counter(name for node in graph.nodes for name in node.inputs)
     uses.update(graph.outputs)
     alive = sum(value.bytes for value in values.values())
+    stored = sum(values[name].bytes for name in graph.constants)  # the size of the file bounds these already
     peak, work, known = alive, 0, 0
-    _check_bytes(peak, bounds)
+    _check_bytes(peak - stored, bounds)
     for node in graph.nodes:
         made, multiplied = _called(graph.opset, node, values)
         known = _forget(made, known)
         work += multiplied
         new = sum(value.bytes for value in made)
         peak = max(peak, alive + new)
-        _check_bytes(peak, bounds)
+        _check_bytes(peak - stored, bounds)
         _check_work(work, node, bounds)
         values |= dict(zip(node.outputs, made, strict=False))
         alive += sum(value.bytes for value in made[: len(node.outputs)])
@@ -218,8 +219,8 @@ def _check_bytes(found: int, bounds: Bounds) -> None:
     if found > bounds.bytes:
         raise BundleError(
             "MMREG_E_ONNX_MEMORY",
-            f"The network needs {_gib(found)} at once here; allowed are {_gib(bounds.bytes)}. Take a smaller "
-            "grid, or export a smaller network.",
+            f"The network needs {_gib(found)} at once here beside its weights; allowed are "
+            f"{_gib(bounds.bytes)}. Take a smaller grid, or export a smaller network.",
         )
 
 
