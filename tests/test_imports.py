@@ -42,13 +42,14 @@ TABLE = (
     "solver/target_operations.h",
     "solver/target_table.h",
     "solver/blocks.h",
+    "solver/alarm.h",
 )
 # folder of cpp_ext -> what its quoted includes may start with, and what else besides C++ headers is allowed
 INCLUDES = {
     "core": (("core/",), ()),
     "cpu": (
         ("core/", "cpu/", *TABLE),
-        ("sched.h", "sys/mman.h", "cpuid.h", "immintrin.h", "arm_neon.h"),
+        ("pthread.h", "sched.h", "sys/mman.h", "cpuid.h", "immintrin.h", "arm_neon.h"),
     ),
     "cuda": (
         ("core/", "cuda/", "solver/device_error.h", *TABLE),
@@ -62,8 +63,8 @@ INCLUDES = {
     ),
     "tensorrt": (("solver/", "cuda/", "core/", "tensorrt/"), ("NvInfer", "cuda_runtime")),
     "bind": (
-        ("solver/", "pipeline/", "bind/", "cpu/memory.h", "cuda/device.h", *DATA),
-        ("nanobind/", "dlfcn.h", "unistd.h"),
+        ("solver/", "pipeline/", "bind/", "cpu/memory.h", "cpu/queue.h", "cuda/device.h", *DATA),
+        ("nanobind/", "cxxabi.h", "dlfcn.h", "unistd.h"),
     ),
 }
 

@@ -107,6 +107,13 @@ nb::dict described(const LevelSettings& s) {
   return out;
 }
 
+nb::dict described(const Costs& c) {
+  nb::dict out;
+  out["render"] = c.render, out["inverse"] = c.inverse, out["figures"] = c.figures;
+  out["handing out"] = c.handing_out;
+  return out;
+}
+
 nb::dict settings(const PipelineResult& r) {
   nb::dict out, align;
   align["levels"] = r.alignment.levels, align["finest_mm"] = r.alignment.finest_mm;
@@ -114,6 +121,9 @@ nb::dict settings(const PipelineResult& r) {
   align["agreement"] = r.alignment.agreement, align["agreement_elsewhere"] = r.alignment.agreement_elsewhere;
   align["rival"] = r.alignment.rival;
   out["align"] = align;
+  nb::dict finish;
+  finish["expected_s"] = described(r.expected), finish["taken_s"] = described(r.taken);
+  out["finish"] = finish;
   out["detail_vox"] = r.facts.detail_vox, out["contrast_to_noise"] = r.facts.contrast_to_noise;
   out["correlation"] = r.facts.correlation;
   nb::dict search;

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "cpu/alarm.h"
+#include "solver/alarm.h"
 #include "cpu/memory.h"
 #include "solver/blocks.h"
 

@@ -8,14 +8,6 @@
 
 namespace mmreg {
 
-// What the last stage takes, in seconds.
-struct Costs {
-  double render = 0;       // the transform and the warped scan: always done
-  double handing_out = 0;  // arrays to the caller, and what the caller does with them: always done
-  double inverse = 0;      // of a deformation
-  double figures = 0;      // of quality
-};
-
 class Clock {
  public:
   explicit Clock(const PipelineOptions& options) : options_(options), start_(now()) {}

@@ -1,7 +1,7 @@
 #include "pipeline/finish.h"
 
-#include "cpu/alarm.h"
 #include "pipeline/quality.h"
+#include "solver/alarm.h"
 
 namespace mmreg {
 namespace {
@@ -83,12 +83,13 @@ struct Finish {  // what each part of it sees
 
   bool affords(double seconds) const { return !clock.limited() || clock.left() > seconds; }
 
-  // True if there was time for all of `work`, which is left where it stands if not.
+  // True if there was time for all of `work`, which is left where it stands if not. `taken`: how much.
   template <class Work>
-  bool in_time(double seconds, const Work& work) const {
+  bool in_time(double seconds, double& taken, const Work& work) const {
+    const double start = clock.seconds();
     try {
       const Alarm alarm(operations, queue, clock.alarm(clock.costs().handing_out));
-      if (affords(seconds)) return work(), true;
+      if (affords(seconds)) return work(), taken = clock.seconds() - start, true;
     } catch (const GivenUp&) {
     }
     result.degraded = true;
@@ -101,11 +102,14 @@ struct Finish {  // what each part of it sees
 void finish(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const float* u,
             std::optional<float> outside, const Clock& clock, PipelineResult& r) {
   const Finish part{operations, queue, fixed, moving, Frames(fixed, moving, r.affine), u, clock, r};
+  const double start = clock.seconds();
   const TableMemory<float> sample = part.rendered();
+  r.taken.render = clock.seconds() - start;
   const Costs& costs = clock.costs();
   TableMemory<float> back;
-  if (!part.in_time(costs.handing_out + costs.inverse, [&] { back = part.inverse(); })) r.inverse_mm = {};
-  part.in_time(costs.handing_out,
+  const double inverse_s = costs.handing_out + (r.deformation_mm.data() ? costs.inverse : 0);
+  if (!part.in_time(inverse_s, r.taken.inverse, [&] { back = part.inverse(); })) r.inverse_mm = {};
+  part.in_time(costs.handing_out, r.taken.figures,
                [&] { measure(operations, queue, fixed, moving, {part.frames, u, sample.data(), back.data()}, r); });
   if (outside)
     operations.warp(queue, moving.data, 1, moving.extent, sample.data(), fixed.extent, Interpolation::linear,

@@ -1,12 +1,12 @@
 #include "pipeline/pipeline.h"
 
-#include "cpu/alarm.h"
 #include "pipeline/costs.h"
 #include "pipeline/finish.h"
 #include "pipeline/network.h"
 #include "pipeline/prepare.h"
 #include "pipeline/second_look.h"
 #include "pipeline/stopwatch.h"
+#include "solver/alarm.h"
 #include "solver/fill.h"
 
 namespace mmreg {
@@ -165,7 +165,7 @@ PipelineResult run(const Operations& operations, Queue& queue, const Scan& fixed
                    const PipelineOptions& options) {
   PipelineResult result;
   Clock clock(options);
-  if (clock.limited()) clock.keep(costs_of_finish(operations, queue, fixed, moving, clock));
+  if (clock.limited()) clock.keep(result.expected = costs_of_finish(operations, queue, fixed, moving, clock));
   const Run stages{operations, queue, fixed, moving, options, clock, result};
   stages.align_stage();
   result.seconds[int(Stage::align)] = clock.lap();

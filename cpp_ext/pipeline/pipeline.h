@@ -30,6 +30,14 @@ struct PipelineOptions {
   std::function<bool(Stage, double)> cancelled;
 };
 
+// What the last stage takes, in seconds.
+struct Costs {
+  double render = 0;       // the transform and the warped scan: always done
+  double handing_out = 0;  // arrays to the caller, and what the caller does with them: always done
+  double inverse = 0;      // of a deformation
+  double figures = 0;      // of quality
+};
+
 constexpr double not_measured = std::numeric_limits<double>::quiet_NaN();
 
 struct Quality {                            // `not_measured`, or empty: there was no time for it
@@ -56,6 +64,7 @@ struct PipelineResult {
   TableMemory<std::uint8_t> valid;     // (fixed): 1 where the moving scan was sampled
   double seconds[int(Stage::count)] = {};
   Quality quality;
+  Costs expected, taken;   // of the last stage; expected only where there is a deadline, handing out not taken yet
   bool degraded = false;   // the deadline cut a stage short or off
   bool cancelled = false;  // nothing else is filled in
   std::string finished;    // the last stage that was completed

@@ -56,7 +56,7 @@ _ADVICE = {
 
 
 @arguments.checked(
-    frame=arguments.or_none(lambda value, name: arguments.whole(value, name, 0, 2**31)),
+    frame=arguments.or_none(lambda value, name: arguments.whole(value, name, -(2**31), 2**31)),
     prefer=arguments.or_none(arguments.one_of("sform", "qform")),
 )
 def read(path: AnyPath, *, frame: int | None = None, prefer: Form | None = None) -> Volume:

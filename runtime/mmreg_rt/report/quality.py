@@ -55,6 +55,8 @@ def figures(result: Registration) -> list[Figure]:
         *_motion(result),
         *_course(result),
     ]
+    if None not in vars(result.quality).values():
+        return found
     return [_unmeasured(figure) if "nan" in figure.value else figure for figure in found]
 
 
