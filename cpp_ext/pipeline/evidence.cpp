@@ -19,7 +19,7 @@ constexpr std::int64_t kMostSamples = 5000;
 constexpr int kBins = 32, kSteps = 15;
 constexpr std::size_t kClimbed = 3;  // of the turned and of the mirrored poses
 constexpr double kPower = 0.5;       // of the covered share: as in the coarse levels of the alignment
-constexpr double kAcrossOfSearch = 64, kAcrossOfSearchFlat = 128;  // voxels across the body, for the search
+constexpr double kAcrossOfSearch = 44, kAcrossOfSearchFlat = 128;  // voxels across the body, for the search
 constexpr double kFar = 0.05;                                      // diameters of the body
 
 constexpr double kComparable = 0.25;  // share of the body that must be seen from the start
