@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "solver/alarm.h"
 #include "cpu/memory.h"
+#include "solver/alarm.h"
 #include "solver/blocks.h"
 
 namespace mmreg {

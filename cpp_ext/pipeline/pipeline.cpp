@@ -131,8 +131,8 @@ struct Run {  // what every stage sees
     return late;
   }
 
-  // Whether the solver's own deformation is better than none; what a network finds is what was asked for. Where there is
-  // no time to tell, it stands.
+  // Whether the solver's own deformation is better than none; what a network finds is what was asked for. Where there
+  // is no time to tell, it stands.
   bool improves(const TableMemory<float>& u) const {
     if (options.engine) return true;
     try {

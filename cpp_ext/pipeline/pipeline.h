@@ -40,10 +40,11 @@ struct Costs {
 
 constexpr double not_measured = std::numeric_limits<double>::quiet_NaN();
 
-struct Quality {                            // `not_measured`, or empty: there was no time for it
-  double similarity_before = not_measured;  // normalised mutual information, near the body of the fixed scan; not measured
-  double similarity_after = not_measured;   // before where the headers put too little of the moving scan on that body
-  double mind_before = not_measured;        // mean squared difference of MIND-SSC features, half resolution; likewise
+struct Quality {  // `not_measured`, or empty: there was no time for it
+  double similarity_before =
+      not_measured;  // normalised mutual information, near the body of the fixed scan; not measured
+  double similarity_after = not_measured;  // before where the headers put too little of the moving scan on that body
+  double mind_before = not_measured;       // mean squared difference of MIND-SSC features, half resolution; likewise
   double mind_after = not_measured;
   PoseEvidence pose;
   ResidualEvidence residual;
