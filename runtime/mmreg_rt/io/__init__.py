@@ -178,6 +178,10 @@ def write_points(points_mm: npt.ArrayLike, path: AnyPath) -> None:
 def _known(path: AnyPath, suffixes: tuple[str, ...], what: str) -> Path:
     known = arguments.path(path, f"The path of {what}", "MMREG_E_PATH")
     name = known.name.lower()
+    if not name:
+        raise arguments.refused(
+            f"The path of {what}", "the name of a file, not a folder", path, "MMREG_E_PATH"
+        )
     if name.endswith(suffixes) or known.is_dir():
         return known
     advice = next((advice for kinds, advice in _ADVICE.items() if name.endswith(kinds)), "Convert the file.")
