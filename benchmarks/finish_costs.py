@@ -1,7 +1,8 @@
 """What the parts of a registration's last stage take, against what ``pipeline/costs.cpp`` expects of them.
 
-Its ratios hold where each column is near 1, and above it rather than below. In processor time on one thread, so
-that other work on the machine hardly matters. Run it as ``PYTHONPATH=runtime python benchmarks/finish_costs.py``.
+Its ratios hold where each column is near 1, and above it rather than below. In processor time on one
+thread, so that other work on the machine hardly matters. Run it as
+``PYTHONPATH=runtime python benchmarks/finish_costs.py``.
 """
 
 from __future__ import annotations

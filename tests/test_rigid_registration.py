@@ -12,6 +12,7 @@ from mmreg_rt.errors import Cancelled, InputError, RegistrationError
 from mmreg_rt.geometry import Grid
 from mmreg_rt.manifest import parse_manifest
 from mmreg_rt.network import Network
+from mmreg_rt.deadline import Deadline
 from mmreg_rt.rigid_registration import Clock, Request, Stages, start_of
 from mmreg_rt.transform import Rigid
 
@@ -59,7 +60,7 @@ class Told:
 
 
 def request(scans, **changes):
-    asked = {"same_space": True, "refine": False, "deadline_ms": None, "progress": None}
+    asked = {"same_space": True, "refine": False, "deadline": Deadline(None), "progress": None}
     return Request(check_pair(*scans), **(asked | changes))
 
 
@@ -185,7 +186,7 @@ def test_a_solver_that_leaves_the_place_is_not_followed(scans, bundle):
 
 
 def test_time_that_is_up_leaves_what_is_finished(scans, manifest):
-    asked = request(scans, deadline_ms=1e-6)
+    asked = request(scans, deadline=Deadline(1e-6))
     assert Stages(Told(manifest, None), asked.pair, np.eye(4)).run(Clock(asked)) == 0
 
 
@@ -230,7 +231,7 @@ def test_the_start_is_what_headers_or_masks_say(scans, same_space, masked):
 def test_a_network_that_gives_no_numbers_is_not_used(bundle, monkeypatch):
     network = Network(bundle, backend="onnxruntime")
     monkeypatch.setattr(type(network._sessions[1]), "infer", lambda *_: np.full((1, 6), np.nan, np.float32))
-    with pytest.raises(RegistrationError, match="6 of them not finite"):
+    with pytest.raises(RegistrationError, match="at fault.*6 of 6 that are not"):
         network.motion(1, *np.zeros((2, *parts.WINDOW), np.float32))
 
 

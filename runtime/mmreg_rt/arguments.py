@@ -51,12 +51,12 @@ def or_none(check: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
     return lambda value, name: None if value is None else check(value, name)
 
 
-def one_of(*names: str) -> Callable[[Any, str], str]:
+def one_of(*names: str, code: str = CODE) -> Callable[[Any, str], str]:
     """Check for one of these words."""
 
     def check(value: Any, name: str) -> str:
         if not isinstance(value, str) or value not in names:
-            raise refused(name, " or ".join(map(repr, names)), value)
+            raise refused(name, " or ".join(map(repr, names)), value, code)
         return value
 
     return check

@@ -43,7 +43,8 @@ class Registrar:
     """Brings moving scans onto fixed ones; one object registers as many pairs as you like, from any thread.
 
     It can be pickled, and so sent to pools of processes: the other process makes one of the same
-    arguments, and loads the model again. After a fork the copy does so by itself.
+    arguments, and loads the model again. After a fork the copy does so by itself; a process that was forked
+    by hand from one that has used ONNX Runtime must end by ``os._exit``, as those of multiprocessing do.
 
     Args:
         model: A bundle with a network: its path, or the name of a built-in one. None is the native solver,
@@ -520,8 +521,7 @@ def _fitness(network: Network, fixed: Grid, moving: Grid) -> tuple[str, ...]:
 
 
 def _check_options(align: Any, deform: Any, same_space: Any, refine: Any, progress: Any) -> None:
-    if not isinstance(align, str) or align not in ("none", "rigid", "affine"):
-        raise InputError("MMREG_E_ALIGN", f"align must be 'none', 'rigid' or 'affine'; got {align!r}.")
+    arguments.one_of("none", "rigid", "affine", code="MMREG_E_ALIGN")(align, "align")
     arguments.flag(deform, "deform")
     arguments.flag(same_space, "same_space")
     arguments.or_none(arguments.flag)(refine, "refine")

@@ -455,8 +455,11 @@ def _numbers(given: npt.ArrayLike, name: str, code: str) -> npt.NDArray[Any]:
 
 
 def _each(parts: Any) -> Iterable[Transform]:
-    if not isinstance(parts, Iterable):
-        raise arguments.refused("The parts of a composite", "transforms, one after the other", parts)
+    try:
+        parts = list(parts)
+    except TypeError:
+        wanted = "transforms, one after the other"
+        raise arguments.refused("The parts of a composite", wanted, parts) from None
     return (arguments.a("Transform")(part, "Each part of a composite") for part in parts)
 
 

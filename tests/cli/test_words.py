@@ -20,6 +20,7 @@ PYTHON_ONLY = {
     "MMREG_E_POINTS_SHAPE", "MMREG_E_SESSION_INPUT", "MMREG_E_STREAM", "MMREG_E_TRANSFORM_EMPTY",
     "MMREG_E_TRANSFORM_KIND", "MMREG_E_TRANSFORM_NOT_RIGID", "MMREG_E_VOLUME_SHAPE",
     "MMREG_E_ALIGN", "MMREG_E_DEADLINE", "MMREG_E_THREADS",  # what click checks first
+    "MMREG_E_PICKLE", "MMREG_E_ARGUMENT", "MMREG_E_MASKED_ARRAY",
 }  # fmt: skip
 OF_PYTHON = re.compile(
     r"\b(?:numpy|with nibabel|nibabel['.]|torch|cupy|slicer"

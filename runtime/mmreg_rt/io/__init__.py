@@ -185,6 +185,10 @@ def _known(path: AnyPath, suffixes: tuple[str, ...], what: str) -> Path:
 
     known = arguments.path(path, f"The path of {what}", "MMREG_E_PATH")
     name = known.name.lower()
+    if not name:
+        raise arguments.refused(
+            f"The path of {what}", "the name of a file, not a folder", path, "MMREG_E_PATH"
+        )
     if known.is_dir() or not name.endswith(suffixes):
         refuse_dicom(known)
     if known.is_dir() or name.endswith(suffixes):

@@ -341,9 +341,8 @@ def _chosen_form(header: NiftiHeader, path: Path, prefer: Form | None) -> Float6
         raise GeometryError(
             "MMREG_E_NIFTI_NO_ORIENTATION",
             f"The header of {path} does not say how the image lies ({prefer or 'sform and qform'} code 0), "
-            "and "
-            "programs differ in what they then assume. Write the file again with its orientation, from the "
-            "scanner's own data if you can.",
+            "and programs differ in what they then assume. Write the file again with its orientation, from "
+            "the scanner's own data if you can (nibabel.Nifti1Image.set_sform).",
         )
     if len(there) == 2:
         _check_forms_agree(there[0], there[1], header, path)
