@@ -18,6 +18,7 @@ constexpr double kAcross = 24, kAcrossFlat = 48;  // samples across the body, fo
 constexpr std::int64_t kMostSamples = 5000;
 constexpr int kBins = 32, kSteps = 15;
 constexpr std::size_t kClimbed = 3;  // of the turned and of the mirrored poses
+constexpr double kElsewhere = 0.15;  // diameters of the body by which a map moves it: another place
 constexpr double kPower = 0.5;       // of the covered share: as in the coarse levels of the alignment
 constexpr double kAcrossOfSearch = 44, kAcrossOfSearchFlat = 128;  // voxels across the body, for the search
 constexpr double kFar = 0.05;                                      // diameters of the body
@@ -69,6 +70,7 @@ class Poses {
   }
 
   std::vector<Reached> scored(const std::vector<AffineMap>& maps) const {
+    if (maps.empty()) return {};
     const std::vector<MapScore> scores = metric_.at(maps);
     std::vector<Reached> out;
     for (std::size_t i = 0; i < maps.size(); ++i) out.push_back({maps[i], scores[i].climbed});
@@ -137,13 +139,22 @@ PoseEvidence pose_evidence(const Operations& operations, Queue& queue, const Sca
   out.body_mm = f.diameter_mm;
   double* const best[2] = {&out.turned, &out.mirrored};
   std::vector<double> all;
+  // A half turn of what the headers say may be the very pose that was found.
+  const auto elsewhere = [&](const AffineMap& map) {
+    return poses.moved_mm(here.map, map) > kElsewhere * f.diameter_mm;
+  };
   for (int odd = 0; odd < 2; ++odd) {
-    std::vector<Poses::Reached> others = poses.scored(turns(fixed, poses, here.map, m.centre_mm, odd == 1));
+    std::vector<AffineMap> maps = turns(fixed, poses, here.map, m.centre_mm, odd == 1);
+    maps.erase(std::remove_if(maps.begin(), maps.end(), [&](const AffineMap& map) { return !elsewhere(map); }),
+               maps.end());
+    std::vector<Poses::Reached> others = poses.scored(maps);
     for (const Poses::Reached& other : others) all.push_back(other.information / here.information);
     const auto better = [](const Poses::Reached& a, const Poses::Reached& b) { return a.information > b.information; };
     std::sort(others.begin(), others.end(), better);
-    for (std::size_t i = 0; i < std::min(kClimbed, others.size()); ++i)
-      *best[odd] = std::max(*best[odd], poses.climb(others[i].map).information / here.information);
+    for (std::size_t i = 0; i < std::min(kClimbed, others.size()); ++i) {
+      const Poses::Reached reached = poses.climb(others[i].map);
+      if (elsewhere(reached.map)) *best[odd] = std::max(*best[odd], reached.information / here.information);
+    }
   }
   out.typical = median(all);
   return out;
