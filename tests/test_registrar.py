@@ -169,7 +169,8 @@ def test_a_deadline_ends_in_what_there_is(slices):
     assert found.degraded
     assert found.finished != "deform"
     assert np.isfinite(found.warped.data).all()
-    assert_free_of_folds(found)
+    assert least_determinant(found.transform) > 0
+    assert least_determinant(found.inverse) > 0
 
 
 def test_progress_hears_of_the_stages_in_order(slices):

@@ -8,6 +8,7 @@ import scene
 from mmreg_rt import Registrar, Volume, pose
 from mmreg_rt.bundle import write_bundle
 from mmreg_rt.checks import check_pair
+from mmreg_rt.deadline import Deadline
 from mmreg_rt.errors import Cancelled, InputError, RegistrationError
 from mmreg_rt.geometry import Grid
 from mmreg_rt.manifest import parse_manifest
@@ -59,7 +60,7 @@ class Told:
 
 
 def request(scans, **changes):
-    asked = {"same_space": True, "refine": False, "deadline_ms": None, "progress": None}
+    asked = {"same_space": True, "refine": False, "deadline": Deadline(None), "progress": None}
     return Request(check_pair(*scans), **(asked | changes))
 
 
@@ -184,7 +185,7 @@ def test_a_solver_that_leaves_the_place_is_not_followed(scans, bundle):
 
 
 def test_time_that_is_up_leaves_what_is_finished(scans, manifest):
-    asked = request(scans, deadline_ms=1e-6)
+    asked = request(scans, deadline=Deadline(1e-6))
     assert Stages(Told(manifest, None), asked.pair, np.eye(4)).run(Clock(asked)) == 0
 
 
