@@ -139,7 +139,7 @@ def test_what_is_aligned_has_no_other_start(scans):
     fixed, moving = scans
     grids, images = (fixed.grid, moving.grid), (fixed.as_float32(), moving.as_float32())
     with pytest.raises(ValueError, match="a start is for align none"):
-        Registrar()._native(grids, images, (None, None), None, None, align="rigid", start=np.eye(4))
+        Registrar()._native(grids, images, (None, None), Deadline(None), None, align="rigid", start=np.eye(4))
 
 
 def right(matrix, grid):
