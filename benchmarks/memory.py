@@ -1,6 +1,6 @@
 """Whether memory grows with the number of registrations, and the most that one takes.
 
-Run it as ``PYTHONPATH=runtime python benchmarks/memory.py [RUNS] [SIDE]``: 2000 runs of 48^3 voxels by default.
+Run it as ``PYTHONPATH=runtime python benchmarks/memory.py [RUNS] [SIDE]``; by default 2000 runs of 48^3.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def address_space(megabytes):
     )
 
 
-@pytest.mark.parametrize("megabytes", [120, 300, 1000])
+@pytest.mark.parametrize("megabytes", [200, 300, 1000])
 def test_fewer_threads_than_asked_for_are_used_and_told(megabytes):
     found = run(
         "import mmreg_rt._native\n"

