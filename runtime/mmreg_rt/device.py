@@ -15,6 +15,8 @@ KINDS = ("cuda", "cuda_on_host")  # the second: the same operations, compiled fo
 # What the solver takes at most, measured as the peak of its queue over pairs of unequal size (tests/solver/
 # test_device.py holds it): the deformation works on the fixed grid, the inverse is made on the moving one.
 BYTES_PER_FIXED_VOXEL, BYTES_PER_MOVING_VOXEL, BYTES_PER_NETWORK_VOXEL = 184, 48, 64
+# The search of patterns for the verdict takes more, of grids that it does not halve first.
+BYTES_PER_SEARCHED_VOXEL, MOST_SEARCHED_VOXELS = 330, 700_000
 BYTES_AT_LEAST = 1 << 20
 
 
@@ -100,8 +102,9 @@ def stream_handle(stream: object) -> int:
 
 def needed_bytes(fixed: Sequence[int], moving: Sequence[int], network: Sequence[int] | None = None) -> int:
     """Device memory that a registration takes at most; what the library of a network takes comes on top."""
+    voxels = math.prod(fixed)
     return (
-        BYTES_PER_FIXED_VOXEL * math.prod(fixed)
+        max(BYTES_PER_FIXED_VOXEL * voxels, BYTES_PER_SEARCHED_VOXEL * min(voxels, MOST_SEARCHED_VOXELS))
         + BYTES_PER_MOVING_VOXEL * math.prod(moving)
         + (0 if network is None else BYTES_PER_NETWORK_VOXEL * math.prod(network))
         + BYTES_AT_LEAST
