@@ -13,7 +13,6 @@ from mmreg_rt.errors import Cancelled, InputError, RegistrationError
 from mmreg_rt.geometry import Grid
 from mmreg_rt.manifest import parse_manifest
 from mmreg_rt.network import Network
-from mmreg_rt.deadline import Deadline
 from mmreg_rt.rigid_registration import Clock, Request, Stages, start_of
 from mmreg_rt.transform import Rigid
 

@@ -336,8 +336,8 @@ def checked_outside(asked: object) -> float | None:
     if not number or abs(asked) > float(np.finfo(np.float32).max):  # type: ignore[arg-type]
         raise InputError(
             "MMREG_E_OUTSIDE",
-            f"The value outside of a scan is a number that float32 holds, or NaN; it is the lowest value of the "
-            f"scan where none is given. Found {asked!r}.",
+            f"The value outside of a scan is a number that float32 holds, or NaN; found {asked!r}. Without "
+            "one it is the lowest value of the scan.",
         )
     return float(asked)  # type: ignore[arg-type]
 
