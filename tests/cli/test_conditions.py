@@ -16,9 +16,12 @@ import numpy as np
 import pytest
 
 ALWAYS = {"affine.tfm", "inverse.nii.gz", "report.html", "result.json", "transform.nii.gz", "warped.nii.gz"}
+TESTS = str(Path(__file__).resolve().parents[1])
 # the program with the stand-in for its registrar and small pictures: what it writes matters here
-QUICK = """
-import os, pretend, signal, sys, time
+QUICK = f"""
+import os, signal, sys, time
+sys.path.insert(0, {TESTS!r})
+import pretend
 from functools import partial
 from mmreg_rt.report import panels
 from mmreg_rt.report.planes import planes
