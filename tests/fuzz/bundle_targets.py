@@ -43,6 +43,13 @@ def _golden(data, folder):  # noqa: ARG001
 
 
 READERS = _container, _manifest, _network, _golden
+# Readers by the kind of what they read, so that each kind may be given a time of its own
+KINDS = {"container": (0,), "manifest": (1,), "network": (2,), "golden": (3,)}
+
+
+def of_kind(seed, kind):
+    """Whether the input goes to a reader of this kind; every input is of the kind None."""
+    return kind is None or (bool(seed) and seed[0] % len(READERS) in KINDS[kind])
 
 
 def feed(data, folder):

@@ -26,19 +26,25 @@ def main() -> None:
     """Run for the seconds asked for, then say how often each code was reached."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--only", choices=list(targets.KINDS), help="this kind of reader alone")
     asked = parser.parse_args()
     reached: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as temporary:
         folder, corpus = Path(temporary), Path(temporary, "corpus")
         corpus.mkdir()
         for seed in targets.seeds(folder):
+            if not targets.of_kind(seed, asked.only):
+                continue
             (corpus / hashlib.sha1(seed).hexdigest()).write_bytes(seed)
         warnings.simplefilter("error")
 
-        def once(data: bytes) -> None:
+        def once(data: bytes) -> int:
+            if not targets.of_kind(data, asked.only):
+                return -1  # kept out of the corpus
             reached[targets.feed(data, folder)] += 1
             if sum(reached.values()) % 5000 == 0:
                 print(sum(reached.values()), "inputs:", dict(sorted(reached.items())), flush=True)
+            return 0
 
         options = [
             f"-max_total_time={asked.seconds}",

@@ -33,21 +33,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--corpus", type=Path, help="kept between runs; by default a temporary folder")
+    parser.add_argument("--only", choices=list(targets.KINDS), help="this kind of file alone")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         corpus = asked.corpus or Path(temporary, "corpus")
         corpus.mkdir(parents=True, exist_ok=True)
         for seed in targets.seeds():
-            (corpus / hashlib.sha1(seed).hexdigest()).write_bytes(seed)
-        fuzz(corpus, asked.seconds, Path(temporary))
+            if targets.of_kind(seed, asked.only):
+                (corpus / hashlib.sha1(seed).hexdigest()).write_bytes(seed)
+        fuzz(corpus, asked, Path(temporary))
 
 
-def fuzz(corpus: Path, seconds: int, folder: Path) -> None:
+def fuzz(corpus: Path, asked: argparse.Namespace, folder: Path) -> None:
     """Never returns: libFuzzer ends the process, and prints the counts on its way."""
     reached: Counter[str] = Counter()
     warnings.simplefilter("error")
 
-    def once(data: bytes) -> None:
+    def once(data: bytes) -> int:
+        if not targets.of_kind(data, asked.only):
+            return -1  # kept out of the corpus
         reached[targets.feed(data, folder)] += 1
         if sum(reached.values()) % 20000 == 0:
             print(
@@ -56,9 +60,10 @@ def fuzz(corpus: Path, seconds: int, folder: Path) -> None:
                 *(f"{c} {n}" for c, n in sorted(reached.items())),
                 flush=True,
             )
+        return 0
 
     options = [
-        f"-max_total_time={seconds}",
+        f"-max_total_time={asked.seconds}",
         f"-max_len={MAX_INPUT_BYTES}",
         f"-rss_limit_mb={RSS_LIMIT_MB}",
         f"-artifact_prefix={corpus}/finding-",
