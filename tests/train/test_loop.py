@@ -109,7 +109,6 @@ def test_minutes_end_it(tmp_path):
     outcome = training(tmp_path, steps=100_000, minutes=0.5 / 60).run()
     assert outcome.stopped == "minutes"
     assert 0 < outcome.step < 100_000
-    assert outcome.seconds < 10
     assert read_checkpoint(tmp_path / LAST).step == outcome.step
 
 

@@ -344,7 +344,7 @@ def test_two_processes_train_as_one(here, method, settings):
         line = f"train {method} --config tiny.toml --data shapes -o {folder} --threads 1 --devices {devices}"
         environment = {**os.environ, "MASTER_PORT": str(port), "PYTHONPATH": os.pathsep.join(sys.path)}
         subprocess.run(
-            [sys.executable, "-m", "mmreg_rt", *line.split()], env=environment, check=True, timeout=120,
+            [sys.executable, "-m", "mmreg_rt", *line.split()], env=environment, check=True, timeout=900,
             capture_output=True,
         )  # fmt: skip
         rows = csv.DictReader((here / folder / "curves.csv").open())
