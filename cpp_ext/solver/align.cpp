@@ -18,7 +18,8 @@ namespace {
 double overlap_power(int level_from_coarsest) { return level_from_coarsest < 2 ? 0.5 : 0.2; }
 
 constexpr double degree = 0.017453292519943295;
-constexpr double kApart = 0.1;  // diameters of the body: poses that put it in different places
+constexpr double kAsMuch = 0.85;  // share of the evidence for the first place
+constexpr double kApart = 0.1;    // diameters of the body: poses that put it in different places
 // A place beyond the reach must be better than a usual one by this: slices lie turned more often than bodies.
 constexpr double kUnusual = 0.2, kUnusualSlice = 0.03;
 constexpr double kClearly = 0.12;            // and must share more information, as a share of what a usual one does,
@@ -66,6 +67,7 @@ class Aligner {
   Resolution& resolution(std::size_t k);
   std::vector<Candidate> chosen(std::vector<Candidate>, std::size_t k, Alignment&);
   std::vector<Candidate> decided(std::vector<Candidate>, std::size_t k, Alignment&);
+  Candidate climbed_highest(const std::vector<Contender>&, double apart_mm) const;
   void align_rigid(Alignment&);
   void align_affine(Alignment&);
   void describe(Alignment&) const;
@@ -269,27 +271,40 @@ std::vector<Candidate> Aligner::chosen(std::vector<Candidate> poses, std::size_t
       if (rank(c) > 0.6 * most) poses.push_back(c);
     return best(poses, poses.size(), mm);
   }
-  if (k <= 1) return decided(std::move(poses), k, out);
-  return best(poses, 1, mm);
+  return k <= 1 || poses.size() > 1 ? decided(std::move(poses), k, out) : poses;
 }
 
-// Where the search is over: the place with the most evidence, and the next one.
+// Of the poses that put the body where the first one does, with as much evidence: there the climb tells more.
+Candidate Aligner::climbed_highest(const std::vector<Contender>& judged, double apart_mm) const {
+  Candidate highest = judged[0].pose;
+  for (const Contender& c : judged) {
+    const bool there = distance(c.pose.map, judged[0].pose.map, fixed_survey_.radius_mm) < apart_mm;
+    if (there && c.evidence > kAsMuch * judged[0].evidence && c.pose.score > highest.score) highest = c.pose;
+  }
+  return highest;
+}
+
+// Where the search is over: the place with the most evidence, and the next ones to be climbed once more. They are
+// weighed in the same way after that climb.
 std::vector<Candidate> Aligner::decided(std::vector<Candidate> poses, std::size_t k, Alignment& out) {
   const double mm = spacings_mm_[spacings_mm_.size() - 1 - k], radius_mm = fixed_survey_.radius_mm;
   const auto ranked = [this](const Candidate& c) { return rank(c, flat_ ? kUnusualSlice : kUnusual); };
   const Contest judge = contest(resolution(k), mm);
   poses = without_chance(std::move(poses));
   std::vector<Contender> judged = judge.judged(best(poses, 10, mm), ranked);
-  if (flat_ && (judged.empty() || judged[0].agreement < std::max(0.35, 3 * judge.elsewhere()))) {
+  if (flat_ && k <= 1 && (judged.empty() || judged[0].agreement < std::max(0.35, 3 * judge.elsewhere()))) {
     for (const Candidate& c : search_edges(resolution(k), mm)) poses.push_back(c);
     judged = judge.judged(best(poses, 16, mm), ranked);
   }
   if (judged.empty()) return {};
   out.agreement = judged[0].agreement, out.agreement_elsewhere = judge.elsewhere();
   out.rival = rival(judged, kApart * out.diameter_mm, radius_mm);
-  std::vector<Candidate> kept;
-  for (const Contender& c : judged)
-    if (kept.size() < 2 || (kept.size() < 3 && c.evidence > 0.85 * judged[0].evidence)) kept.push_back(c.pose);
+  const Candidate highest = climbed_highest(judged, kApart * out.diameter_mm);
+  if (k > 1) return {highest};
+  std::vector<Candidate> kept = {judged[0].pose};
+  if (distance(highest.map, judged[0].pose.map, radius_mm) > 0) kept.push_back(highest);
+  for (const Contender& c : std::vector<Contender>(judged.begin() + 1, judged.end()))
+    if (kept.size() < 2 || (kept.size() < 4 && c.evidence > kAsMuch * judged[0].evidence)) kept.push_back(c.pose);
   return kept;
 }
 
