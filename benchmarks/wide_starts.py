@@ -10,7 +10,9 @@ plane, by half a turn, then by any turn and by up to a quarter of the picture. R
 most, over its body.
 
 Truths: that of the motion alone where both scans share a grid, and for T1-CT (other people) the map that is
-found from the headers.
+found from the headers. The slices of T1-CT-slices differ in scale by up to 11 %, so that no rigid map fits
+them to 3 voxels: the share that puts the body in its place (an error of a tenth of its diameter at most) is
+given beside. The verdict of each result is given, too: what misses must not pass.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,9 +34,12 @@ from scipy.spatial.transform import Rotation
 from vessels import retina
 
 from mmreg_rt import Grid, Volume, _native, io
+from mmreg_rt.registration import quality_of
+from mmreg_rt.report import figures, verdict
 
 Array = NDArray[Any]
 SUCCESS_VOX, SHIFT_MM = 3.0, 40.0
+IN_PLACE = 0.1  # diameters of the body
 CERTAINTY = ("agreement", "agreement_elsewhere", "rival")
 
 
@@ -164,6 +170,13 @@ def found(case: Case, threads: int) -> dict[str, Any]:
     return dict(result)
 
 
+def verdict_of(result: dict[str, Any], grid: Grid) -> str:
+    seen = SimpleNamespace(
+        quality=quality_of(result), transform=SimpleNamespace(grid=grid), degraded=result["degraded"]
+    )
+    return verdict(figures(seen))
+
+
 GROUPS = {
     "retina": lambda _, starts: retinas(starts, 10),
     "retina-turned": lambda _, starts: retinas(starts, 180),
@@ -182,10 +195,25 @@ def measure(cases: Iterator[Case], threads: int) -> dict[str, Any]:
         result = found(case, threads)
         error = error_mm(result["rigid"], case.truth, case.points) / case.voxel_mm
         more = {k: v for k, v in result["settings"]["align"].items() if k in CERTAINTY}
-        rows.append({"error_vox": round(error, 2), "cpu_s": round(time.process_time() - began, 3)} | more)
+        took = time.process_time() - began
+        judged = verdict_of(result, case.fixed.grid)
+        body_vox = result["evidence"]["pose"]["body_mm"] / case.voxel_mm
+        row = {"error_vox": round(error, 2), "body_vox": round(body_vox, 1), "verdict": judged}
+        rows.append(row | {"cpu_s": round(took, 3)} | more)
     errors = np.array([row["error_vox"] for row in rows])
+    in_place = IN_PLACE * np.array([row["body_vox"] for row in rows])
     return {
         "success": float((errors <= SUCCESS_VOX).mean()),
+        "in_place": float((errors <= in_place).mean()),
+        "missed_and_passed": sum(
+            row["verdict"] == "pass" for row, error in zip(rows, errors, strict=True) if error > SUCCESS_VOX
+        ),
+        "elsewhere_and_passed": sum(
+            row["verdict"] == "pass" for row, missed in zip(rows, errors > in_place, strict=True) if missed
+        ),
+        "right_and_withheld": sum(
+            row["verdict"] != "pass" for row, error in zip(rows, errors, strict=True) if error <= SUCCESS_VOX
+        ),
         "error_vox_p50": float(np.median(errors)),
         "cpu_s_median": float(np.median([row["cpu_s"] for row in rows])),
         "failed": [row | {"start": k} for k, row in enumerate(rows) if row["error_vox"] > SUCCESS_VOX],

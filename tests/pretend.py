@@ -13,13 +13,18 @@ from mmreg_rt.transform import DisplacementField, Rigid
 @dataclass(frozen=True)
 class Evidence:
     drift_mm: float = 0.2
-    turned: float = 0.6
-    mirrored: float = 0.9
-    typical: float = 0.5
     residual_mm: float = 0.3
     scatter_mm: float = 0.4
     far_fraction: float = 0.05
     body_mm: float = 60.0
+    agreement: float = 0.6
+    agreement_elsewhere: float = 0.05
+    agreement_moved: float = 0.2
+    agreement_moved_most: float = 0.3
+    turned: float = 0.3
+    mirrored: float = 0.5
+    turned_information: float = 0.6
+    mirrored_information: float = 0.9
 
 
 @dataclass(frozen=True)

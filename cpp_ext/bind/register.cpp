@@ -80,7 +80,10 @@ nb::dict described(const Quality& q) {
 nb::dict described(const PoseEvidence& e) {
   nb::dict out;
   out["known"] = e.known, out["information"] = e.information, out["drift_mm"] = e.drift_mm, out["body_mm"] = e.body_mm;
-  out["turned"] = e.turned, out["mirrored"] = e.mirrored, out["typical"] = e.typical;
+  out["turned"] = e.turned, out["turned_information"] = e.turned_information;
+  out["mirrored"] = e.mirrored, out["mirrored_information"] = e.mirrored_information;
+  out["agreement"] = e.agreement, out["agreement_elsewhere"] = e.agreement_elsewhere;
+  out["agreement_moved"] = e.agreement_moved, out["agreement_moved_most"] = e.agreement_moved_most;
   return out;
 }
 

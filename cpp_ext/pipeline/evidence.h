@@ -6,14 +6,18 @@
 
 namespace mmreg {
 
-struct PoseEvidence {  // of the linear part of a transform, by mutual information on a coarse grid
+struct PoseEvidence {  // of the linear part of a transform
   bool known = false;
-  double information = 0;  // nats per sample, after a climb from the pose
+  double information = 0;  // mutual information on a coarse grid, nats per sample, after a climb from the pose
   double drift_mm = 0;     // by which that climb moved the body
   double body_mm = 0;      // diameter of the body of the fixed scan
-  double turned = 0;       // the most that a climb from a half turn of the pose reached, as a share of `information`
-  double mirrored = 0;     // the same from a reflection
-  double typical = 0;      // the median of those poses before the climb
+  // Of edges, 1 where every edge has its like: at the pose, in places far from it,
+  double agreement = 0, agreement_elsewhere = 0;
+  // and at poses that are off by three voxels, in the mean and at most.
+  double agreement_moved = 0, agreement_moved_most = 0;
+  // The most that is reached from half turns of the pose and from reflections: information times agreement of edges,
+  // and information alone, as shares of those of the pose.
+  double turned = 0, mirrored = 0, turned_information = 0, mirrored_information = 0;
 };
 
 struct ResidualEvidence {  // of the linear part of a transform, by patterns (MIND-SSC)

@@ -18,7 +18,11 @@ namespace {
 double overlap_power(int level_from_coarsest) { return level_from_coarsest < 2 ? 0.5 : 0.2; }
 
 constexpr double degree = 0.017453292519943295;
-constexpr double kApart = 0.1;  // diameters of the body: poses that put it in different places
+constexpr double kSure = 3;           // times the agreement of edges elsewhere: they lie on each other,
+constexpr double kHeld = 0.8;         // and a climb keeps this share of their agreement, or it led away
+constexpr double kFinestStep = 0.05;  // of the first one
+constexpr double kAsMuch = 0.85;      // share of the evidence for the first place
+constexpr double kApart = 0.1;        // diameters of the body: poses that put it in different places
 // A place beyond the reach must be better than a usual one by this: slices lie turned more often than bodies.
 constexpr double kUnusual = 0.2, kUnusualSlice = 0.03;
 constexpr double kClearly = 0.12;            // and must share more information, as a share of what a usual one does,
@@ -63,9 +67,11 @@ class Aligner {
  private:
   std::vector<double> spacings() const;
   void prepare();
+  double spacing(std::size_t k) const { return spacings_mm_[spacings_mm_.size() - 1 - k]; }
   Resolution& resolution(std::size_t k);
   std::vector<Candidate> chosen(std::vector<Candidate>, std::size_t k, Alignment&);
   std::vector<Candidate> decided(std::vector<Candidate>, std::size_t k, Alignment&);
+  Candidate climbed_highest(const std::vector<Contender>&, double apart_mm) const;
   void align_rigid(Alignment&);
   void align_affine(Alignment&);
   void describe(Alignment&) const;
@@ -73,14 +79,17 @@ class Aligner {
   const Point* normal() const { return flat_ ? &normal_ : nullptr; }
 
   std::vector<Point> axes() const;
-  Contest contest(const Resolution&, double spacing_mm) const;
+  const Contest& contest(std::size_t k);
+  Candidate sharpened(const Resolution&, const Contest&, const Candidate&, double step_mm) const;
+  Candidate climb_with_edges(std::size_t k, const Candidate&);
+  bool leads_away(std::size_t k);
   double turned(const AffineMap&) const;
   std::vector<Candidate> without_chance(std::vector<Candidate>) const;
   double rank(const Candidate&, double beyond = 0.1) const;
   std::vector<Candidate> best(const std::vector<Candidate>&, std::size_t keep, double apart_mm) const;
   std::vector<Candidate> search(Resolution&);
   std::vector<Candidate> search_far(Resolution&);
-  std::vector<Candidate> search_edges(Resolution&, double spacing_mm);
+  std::vector<Candidate> search_edges(std::size_t k);
   Candidate climb(Resolution&, const Candidate&, Freedom, double step_mm, double last_mm, int steps);
   AffineMap whole(const AffineMap& map) const { return compose(map, translation(-1 * fixed_survey_.centre_mm)); }
 
@@ -96,6 +105,7 @@ class Aligner {
   bool flat_ = false;
   Point normal_{};
   std::vector<std::unique_ptr<Resolution>> resolutions_;  // coarsest first
+  std::vector<std::unique_ptr<Contest>> contests_;        // of the same levels, where they were needed
   Candidate rigid_, affine_;                              // the best so far
   std::int64_t wide_evaluations_ = 0;
   AffineMap start_, header_;  // samples to moving mm: centre on centre, and as the headers say
@@ -216,7 +226,8 @@ std::vector<Candidate> Aligner::search_far(Resolution& stage) {
 }
 
 // All turns and shifts in a plane, where thin structures are seen.
-std::vector<Candidate> Aligner::search_edges(Resolution& stage, double spacing_mm) {
+std::vector<Candidate> Aligner::search_edges(std::size_t k) {
+  const double spacing_mm = spacing(k);
   const std::vector<Point> along = axes();
   AffineMap turn = start_;
   set_column(turn, 3, Point{});
@@ -225,9 +236,40 @@ std::vector<Candidate> Aligner::search_edges(Resolution& stage, double spacing_m
   found = distinct(found, [](const Candidate& c) { return c.score; }, 6, 2 * spacing_mm, fixed_survey_.radius_mm);
   for (Candidate& c : found) {
     c.map = compose(c.map, translation(fixed_survey_.centre_mm));
-    c = climb(stage, c, Freedom::rigid, spacing_mm, 0.05 * spacing_mm, 25);
+    c = climb_with_edges(k, c);
   }
   return found;
+}
+
+// Where edges agree best near the pose: shifts and turns by ever smaller steps.
+Candidate Aligner::sharpened(const Resolution& stage, const Contest& judge, const Candidate& from,
+                             double step_mm) const {
+  const Pose pose(from.map, Freedom::rigid, fixed_survey_.radius_mm, normal());
+  double x[Pose::most] = {}, best = judge.agreement(pose.at(x));
+  for (double step = step_mm; step > kFinestStep * step_mm; step *= 0.5)
+    for (int k = 0; k < pose.count(); ++k)
+      for (const double sign : {1.0, -1.0}) {
+        const double before = x[k];
+        x[k] += sign * step;
+        const double reached = judge.agreement(pose.at(x));
+        if (reached > best)
+          best = reached;
+        else
+          x[k] = before;
+      }
+  return {pose.at(x), stage.metric.at(pose.at(x)).climbed};
+}
+
+// In a plane, mutual information may climb away from where thin structures lie on each other: then they decide.
+Candidate Aligner::climb_with_edges(std::size_t k, const Candidate& from) {
+  const double mm = spacing(k);
+  Resolution& at = resolution(k);
+  const Candidate higher = climb(at, from, Freedom::rigid, mm, 0.05 * mm, 25);
+  if (!flat_ || time_is_up_()) return higher;
+  const Contest& judge = contest(k);
+  const double before = judge.agreement(from.map), after = judge.agreement(higher.map);
+  if (before < kSure * judge.elsewhere() || after > kHeld * before) return higher;
+  return sharpened(at, judge, from, 2 * mm);
 }
 
 std::vector<Point> Aligner::axes() const {
@@ -237,12 +279,16 @@ std::vector<Point> Aligner::axes() const {
   return {first, cross(normal_, first)};
 }
 
-Contest Aligner::contest(const Resolution& at, double spacing_mm) const {
+const Contest& Aligner::contest(std::size_t k) {
+  contests_.resize(std::max(contests_.size(), k + 1));
+  if (contests_[k]) return *contests_[k];
+  const Resolution& at = resolution(k);
   std::vector<AffineMap> elsewhere;
   for (const AffineMap& turn : turns(8, normal())) elsewhere.push_back(compose(start_, turn));
-  const FixedSamples few = draw_samples(operations_, queue_, at.fixed, fixed_survey_, spacing_mm, kEdgeSamples);
-  return Contest(EdgeMetric(operations_, queue_, few, at.fixed, fixed_survey_.centre_mm, at.moving, spacing_mm, axes()),
-                 elsewhere);
+  const FixedSamples few = draw_samples(operations_, queue_, at.fixed, fixed_survey_, spacing(k), kEdgeSamples);
+  EdgeMetric metric(operations_, queue_, few, at.fixed, fixed_survey_.centre_mm, at.moving, spacing(k), axes());
+  contests_[k] = std::make_unique<Contest>(std::move(metric), elsewhere);
+  return *contests_[k];
 }
 
 // The resolutions are made one by one, coarsest first, when they are first needed.
@@ -259,7 +305,7 @@ Resolution& Aligner::resolution(std::size_t k) {
 
 // Poses for the next level, best first.
 std::vector<Candidate> Aligner::chosen(std::vector<Candidate> poses, std::size_t k, Alignment& out) {
-  const double mm = spacings_mm_[spacings_mm_.size() - 1 - k];
+  const double mm = spacing(k);
   if (k == 0 && spacings_mm_.size() > 1) {
     const std::vector<Candidate> far = search_far(resolution(0));
     poses = best(poses, 4, mm);
@@ -269,43 +315,62 @@ std::vector<Candidate> Aligner::chosen(std::vector<Candidate> poses, std::size_t
       if (rank(c) > 0.6 * most) poses.push_back(c);
     return best(poses, poses.size(), mm);
   }
-  if (k <= 1) return decided(std::move(poses), k, out);
-  return best(poses, 1, mm);
+  return k <= 1 || poses.size() > 1 ? decided(std::move(poses), k, out) : poses;
 }
 
-// Where the search is over: the place with the most evidence, and the next one.
+// Of the poses that put the body where the first one does, with as much evidence: there the climb tells more.
+Candidate Aligner::climbed_highest(const std::vector<Contender>& judged, double apart_mm) const {
+  Candidate highest = judged[0].pose;
+  for (const Contender& c : judged) {
+    const bool there = distance(c.pose.map, judged[0].pose.map, fixed_survey_.radius_mm) < apart_mm;
+    if (there && c.evidence > kAsMuch * judged[0].evidence && c.pose.score > highest.score) highest = c.pose;
+  }
+  return highest;
+}
+
+// Where the search is over: the place with the most evidence, and the next ones to be climbed once more. They are
+// weighed in the same way after that climb.
 std::vector<Candidate> Aligner::decided(std::vector<Candidate> poses, std::size_t k, Alignment& out) {
-  const double mm = spacings_mm_[spacings_mm_.size() - 1 - k], radius_mm = fixed_survey_.radius_mm;
+  const double mm = spacing(k), radius_mm = fixed_survey_.radius_mm;
   const auto ranked = [this](const Candidate& c) { return rank(c, flat_ ? kUnusualSlice : kUnusual); };
-  const Contest judge = contest(resolution(k), mm);
+  const Contest& judge = contest(k);
   poses = without_chance(std::move(poses));
   std::vector<Contender> judged = judge.judged(best(poses, 10, mm), ranked);
-  if (flat_ && (judged.empty() || judged[0].agreement < std::max(0.35, 3 * judge.elsewhere()))) {
-    for (const Candidate& c : search_edges(resolution(k), mm)) poses.push_back(c);
+  if (flat_ && k <= 1 && (judged.empty() || judged[0].agreement < std::max(0.35, 3 * judge.elsewhere()))) {
+    for (const Candidate& c : search_edges(k)) poses.push_back(c);
     judged = judge.judged(best(poses, 16, mm), ranked);
   }
   if (judged.empty()) return {};
   out.agreement = judged[0].agreement, out.agreement_elsewhere = judge.elsewhere();
   out.rival = rival(judged, kApart * out.diameter_mm, radius_mm);
-  std::vector<Candidate> kept;
-  for (const Contender& c : judged)
-    if (kept.size() < 2 || (kept.size() < 3 && c.evidence > 0.85 * judged[0].evidence)) kept.push_back(c.pose);
+  const Candidate highest = climbed_highest(judged, kApart * out.diameter_mm);
+  if (k > 1) return {highest};
+  std::vector<Candidate> kept = {judged[0].pose};
+  if (distance(highest.map, judged[0].pose.map, radius_mm) > 0) kept.push_back(highest);
+  for (const Contender& c : std::vector<Contender>(judged.begin() + 1, judged.end()))
+    if (kept.size() < 2 || (kept.size() < 4 && c.evidence > kAsMuch * judged[0].evidence)) kept.push_back(c.pose);
   return kept;
 }
 
 void Aligner::align_rigid(Alignment& out) {
   std::vector<Candidate> poses;
   for (std::size_t k = 0; k < spacings_mm_.size() && !time_is_up_(); ++k) {
-    const double mm = spacings_mm_[spacings_mm_.size() - 1 - k];
-    Resolution& at = resolution(k);
-    if (k == 0) poses = search(at);
+    if (k == 0) poses = search(resolution(0));
     for (Candidate& c : poses)
-      if (k > 0) c = climb(at, c, Freedom::rigid, mm, 0.05 * mm, 25);
+      if (k > 0) c = climb_with_edges(k, c);
     poses = chosen(std::move(poses), k, out);
     if (!poses.empty()) rigid_ = poses[0];  // none if time was up before the first was scored
   }
   out.rigid_complete = !time_is_up_();
   out.rigid = out.affine = whole(rigid_.map);
+}
+
+// In a plane, whether edges lay on each other better than they do after the affine climb.
+bool Aligner::leads_away(std::size_t k) {
+  if (!flat_) return false;
+  const Contest& judge = contest(k);
+  const double before = judge.agreement(rigid_.map);
+  return before > kSure * judge.elsewhere() && judge.agreement(affine_.map) < kHeld * before;
 }
 
 // From the rigid pose, without the coarsest level; accepted on the finest one only.
@@ -319,7 +384,7 @@ void Aligner::align_affine(Alignment& out) {
     affine_ = climb(at, better ? affine_ : rigid_, Freedom::affine, mm, 0.05 * mm, 30);
   }
   if (time_is_up_()) return;
-  out.affine_accepted = plausible(affine_.map) && affine_.score > rigid_.score;
+  out.affine_accepted = plausible(affine_.map) && affine_.score > rigid_.score && !leads_away(finest);
   if (out.affine_accepted) out.affine = whole(affine_.map);
   out.information_affine = affine_.score;
 }

@@ -18,21 +18,29 @@ if TYPE_CHECKING:
 class Evidence:
     """What speaks for and against the linear part of a transform, by other means than those that found it.
 
-    A climb of mutual information from the pose moves the body by ``drift_mm``. ``turned`` and ``mirrored``
-    are the mutual information that is reached from half turns and from reflections of the pose, as a share
-    of its own; ``typical`` is their median before that climb. A dense search of patterns (MIND-SSC) then
-    still finds an affine motion of ``residual_mm`` and a median motion of ``scatter_mm``, and moves the share
-    ``far_fraction`` of the body by more than a twentieth of its diameter ``body_mm``.
+    A climb of mutual information from the pose moves the body by ``drift_mm``. A dense search of patterns
+    (MIND-SSC) still finds an affine motion of ``residual_mm`` and a median motion of ``scatter_mm``, and
+    moves the share ``far_fraction`` of the body by more than a twentieth of its diameter ``body_mm``.
+    ``agreement`` says whether edges of both scans lie on each other, 1 where every edge has its like;
+    ``agreement_elsewhere`` is that of other places, ``agreement_moved`` and ``agreement_moved_most`` the mean
+    and the most of poses that are off by three voxels. ``turned`` and ``mirrored`` are what is reached from
+    half turns and from reflections of the pose, as a share of what it reaches itself: mutual information
+    times agreement of edges; ``*_information`` is mutual information alone.
     """
 
     drift_mm: float
-    turned: float
-    mirrored: float
-    typical: float
     residual_mm: float
     scatter_mm: float
     far_fraction: float
     body_mm: float
+    agreement: float
+    agreement_elsewhere: float
+    agreement_moved: float
+    agreement_moved_most: float
+    turned: float
+    mirrored: float
+    turned_information: float
+    mirrored_information: float
 
 
 @dataclass(frozen=True)
@@ -87,9 +95,9 @@ def quality_of(found: Mapping[str, Any]) -> Quality:
     pose, residual = found["evidence"]["pose"], found["evidence"]["residual"]
     evidence = None
     if pose["known"] and residual["known"]:
-        shares = {key: pose[key] for key in ("drift_mm", "turned", "mirrored", "typical", "body_mm")}
+        same = {key: pose[key] for key in pose if key not in ("known", "information")}
         motion = {"residual_mm": residual["affine_mm"], "scatter_mm": residual["median_mm"]}
-        evidence = Evidence(**shares, **motion, far_fraction=residual["far"])
+        evidence = Evidence(**same, **motion, far_fraction=residual["far"])
     return Quality(**found["quality"], evidence=evidence)
 
 

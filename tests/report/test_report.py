@@ -140,20 +140,16 @@ def test_each_figure_is_judged_by_its_limits_and_the_worst_is_the_verdict(result
 @pytest.mark.parametrize(
     ("changes", "key", "state"),
     [
-        ({"drift_mm": 2.9}, "drift", "pass"),  # 1.5 voxels of 2 mm
-        ({"drift_mm": 3.1}, "drift", "review"),
-        ({"drift_mm": 6.1}, "drift", "fail"),
-        ({"drift_mm": 3.1, "body_mm": 300.0}, "drift", "pass"),  # 1.5 % of the body
-        ({"residual_mm": 2.3}, "residual", "pass"),
-        ({"residual_mm": 2.5}, "residual", "review"),
-        ({"residual_mm": 7.3}, "residual", "fail"),
-        ({"far_fraction": 0.4}, "scatter", "review"),
-        ({"far_fraction": 0.7}, "scatter", "fail"),
+        ({"drift_mm": 9.0}, "doubt", "pass"),  # one sign of three alone does not decide
+        ({"drift_mm": 9.0, "agreement": 0.05, "agreement_moved": 0.05}, "doubt", "review"),
+        ({"drift_mm": 30.0, "residual_mm": 20.0, "agreement": 0.0}, "doubt", "fail"),
+        ({"drift_mm": float("nan")}, "doubt", "fail"),
         ({"turned": 0.95}, "turned", "review"),
         ({"turned": 1.2}, "turned", "fail"),
-        ({"mirrored": 1.02}, "mirrored", "pass"),
-        ({"mirrored": 1.06}, "mirrored", "review"),
-        ({"mirrored": 1.2}, "mirrored", "fail"),
+        ({"mirrored": 1.04, "mirrored_information": 1.1}, "mirrored", "pass"),
+        ({"mirrored": 1.06, "mirrored_information": 1.1}, "mirrored", "review"),
+        ({"mirrored": 1.3, "mirrored_information": 1.1}, "mirrored", "fail"),
+        ({"mirrored": 1.3, "mirrored_information": 0.9}, "mirrored", "pass"),
         ({"mirrored": float("nan")}, "mirrored", "fail"),
     ],
 )

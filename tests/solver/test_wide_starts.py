@@ -21,7 +21,13 @@ def picture_error(found, made):
 
 @pytest.mark.parametrize(
     ("seed", "size", "shift", "degrees"),
-    [(3, 256, (50, -20), 4), (4, 320, (-20, 66), -8), (5, 400, (40, 60), 3), (6, 320, (30, 40), 150)],
+    [
+        (3, 256, (50, -20), 4),
+        (4, 320, (-20, 66), -8),
+        (5, 400, (40, 60), 3),
+        (6, 320, (30, 40), 150),
+        (17, 400, (76, 29), 6),
+    ],
 )
 def test_vessels_lie_on_each_other(seed, size, shift, degrees):
     made = retina(seed, size, shift, degrees)

@@ -1,0 +1,99 @@
+#include "pipeline/poses.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "solver/maximise.h"
+#include "solver/pose.h"
+#include "solver/wide_search.h"
+
+namespace mmreg {
+namespace {
+
+constexpr double kAcross = 24, kAcrossFlat = 48;             // samples across the body, for information,
+constexpr double kAcrossEdges = 60, kAcrossEdgesFlat = 160;  // and for edges
+constexpr double kOff_vox = 3;                               // by which a result may be wrong
+constexpr std::int64_t kMostSamples = 5000, kMostEdges = 4000;
+constexpr int kBins = 32, kSteps = 15, kTurns = 8;
+constexpr double kPower = 0.5;  // of the covered share: as in the coarse levels of the alignment
+
+Point unit(const Point& p) { return (1 / length(p)) * p; }
+
+double across(const Survey& f, const Survey& m, double count) { return std::min(f.diameter_mm, m.diameter_mm) / count; }
+
+double finest_mm(const Scan& scan, const Survey& s) {
+  const int n[3] = {scan.extent.d, scan.extent.h, scan.extent.w};
+  double finest = 1e300;
+  for (int a = 0; a < 3; ++a)
+    if (n[a] > 1) finest = std::min(finest, s.spacing_mm[a]);
+  return finest;
+}
+
+}  // namespace
+
+bool in_plane(const Scan& scan) { return scan.extent.d == 1 && scan.extent.h > 1 && scan.extent.w > 1; }
+
+Poses::Poses(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const Survey& f,
+             const Survey& m)
+    : operations_(operations),
+      queue_(queue),
+      flat_(in_plane(fixed) && in_plane(moving)),
+      voxel_mm_(finest_mm(fixed, f)),
+      fine_mm_(std::max(voxel_mm_, across(f, m, flat_ ? kAcrossEdgesFlat : kAcrossEdges))),
+      coarse_mm_(std::max(fine_mm_, across(f, m, flat_ ? kAcrossFlat : kAcross))),
+      radius_mm_(f.radius_mm),
+      centre_mm_(f.centre_mm),
+      normal_(unit(cross(column(fixed.affine, 1), column(fixed.affine, 2)))),
+      fixed_(build_pyramid(operations, queue, fixed, f, {fine_mm_, coarse_mm_})),
+      moving_(build_pyramid(operations, queue, moving, m, {fine_mm_, coarse_mm_})),
+      samples_(draw_samples(operations, queue, fixed_[1], f, coarse_mm_, kMostSamples)),
+      few_(draw_samples(operations, queue, fixed_[0], f, fine_mm_, kMostEdges)),
+      metric_(operations, queue, samples_, moving_[1], kBins, kPower) {}
+
+Poses::Reached Poses::climb(const AffineMap& from) const {
+  const Pose pose(from, Freedom::rigid, radius_mm_, flat_ ? &normal_ : nullptr);
+  const auto height = [&](const double* x, double* gradient) {
+    if (!gradient) return metric_.at(pose.at(x)).climbed;
+    double by_map[12];
+    const double value = metric_.at(pose.at(x), by_map).climbed;
+    pose.chain(x, by_map, gradient);
+    return value;
+  };
+  double x[Pose::most] = {};
+  const double best = maximise(height, {coarse_mm_, 0.1 * coarse_mm_, kSteps, [] { return false; }}, pose.count(), x);
+  return {pose.at(x), best};
+}
+
+std::vector<Poses::Reached> Poses::scored(const std::vector<AffineMap>& maps) const {
+  if (maps.empty()) return {};
+  const std::vector<MapScore> scores = metric_.at(maps);
+  std::vector<Reached> out;
+  for (std::size_t i = 0; i < maps.size(); ++i) out.push_back({maps[i], scores[i].climbed});
+  return out;
+}
+
+Contest Poses::edges(const AffineMap& pose) const {
+  std::vector<AffineMap> elsewhere;
+  for (const AffineMap& turn : turns(kTurns, flat_ ? &normal_ : nullptr)) elsewhere.push_back(compose(pose, turn));
+  return Contest(EdgeMetric(operations_, queue_, few_, fixed_[0], centre_mm_, moving_[0], fine_mm_, axes()), elsewhere);
+}
+
+std::vector<AffineMap> Poses::around(const AffineMap& pose) const {
+  const double off_mm = std::max(kOff_vox * voxel_mm_, 2 * fine_mm_);
+  std::vector<AffineMap> out;
+  for (const double sign : {1.0, -1.0}) {
+    for (const Point& axis : axes()) out.push_back(compose(pose, translation(sign * off_mm * axis)));
+    for (const Point& axis : flat_ ? std::vector<Point>{normal_} : axes())
+      out.push_back(compose(pose, rotation(sign * off_mm / radius_mm_ * axis)));
+  }
+  return out;
+}
+
+std::vector<Point> Poses::axes() const {
+  if (!flat_) return {Point{{1, 0, 0}}, Point{{0, 1, 0}}, Point{{0, 0, 1}}};
+  const Point off = std::fabs(normal_.x[0]) < 0.7 ? Point{{1, 0, 0}} : Point{{0, 1, 0}};
+  const Point first = unit(cross(normal_, off));
+  return {first, cross(normal_, first)};
+}
+
+}  // namespace mmreg

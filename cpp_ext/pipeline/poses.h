@@ -1,0 +1,48 @@
+// How well rigid poses explain two scans, by what a result is compared with afterwards: mutual information on a coarse
+// level, which can be climbed, and the agreement of edges on a finer one, which is not.
+#pragma once
+#include <vector>
+
+#include "solver/alignment_metric.h"
+#include "solver/contest.h"
+
+namespace mmreg {
+
+bool in_plane(const Scan&);
+
+class Poses {  // maps go from the samples, mm from the centre of the fixed body, to mm of the moving scan
+ public:
+  Poses(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const Survey& of_fixed,
+        const Survey& of_moving);
+
+  struct Reached {
+    AffineMap map;
+    double information;  // nats per sample, times the square root of the covered share
+  };
+
+  Reached climb(const AffineMap& from) const;
+  std::vector<Reached> scored(const std::vector<AffineMap>&) const;
+  // Its measure for chance is what edges agree after turns of `pose`.
+  Contest edges(const AffineMap& pose) const;
+
+  // Shifts and turns of `pose` by as much as a result may be wrong.
+  std::vector<AffineMap> around(const AffineMap& pose) const;
+
+  bool flat() const { return flat_; }
+  bool empty() const { return samples_.count == 0; }
+  double moved_mm(const AffineMap& a, const AffineMap& b) const { return distance(a, b, radius_mm_); }
+
+ private:
+  std::vector<Point> axes() const;
+
+  const Operations& operations_;
+  Queue& queue_;
+  const bool flat_;
+  const double voxel_mm_, fine_mm_, coarse_mm_, radius_mm_;
+  const Point centre_mm_, normal_;
+  const std::vector<PyramidLevel> fixed_, moving_;  // the fine one first
+  const FixedSamples samples_, few_;
+  const AlignmentMetric metric_;
+};
+
+}  // namespace mmreg
