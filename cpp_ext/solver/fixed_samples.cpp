@@ -72,6 +72,18 @@ std::vector<Point> draw_points(const PyramidLevel& level, const Survey& s, doubl
   return points;
 }
 
+// Sets what is at most `reach` places from a set flag.
+void widen_line(std::uint8_t* line, int count, std::int64_t step, int reach) {
+  std::vector<int> nearest(std::size_t(count),
+                           reach + 1);  // distance to the nearest set flag before, then on both sides
+  for (int j = 0, away = reach + 1; j < count; ++j)
+    nearest[std::size_t(j)] = away = line[j * step] ? 0 : std::min(away + 1, reach + 1);
+  for (int j = count - 1, away = reach + 1; j >= 0; --j) {
+    away = nearest[std::size_t(j)] == 0 ? 0 : std::min(away + 1, reach + 1);
+    line[j * step] = std::min(away, nearest[std::size_t(j)]) <= reach;
+  }
+}
+
 }  // namespace
 
 std::vector<std::uint8_t> widened(const Survey& s, double margin_mm) {
@@ -79,13 +91,9 @@ std::vector<std::uint8_t> widened(const Survey& s, double margin_mm) {
   const int count[3] = {s.lattice.d, s.lattice.h, s.lattice.w};
   const std::int64_t steps[3] = {std::int64_t(count[1]) * count[2], count[2], 1};
   for (int k = 0; k < 3; ++k) {
-    const Flags before = flags;
     const int reach = int(margin_mm / (s.spacing_mm[k] * s.stride[k]) + 0.5);
-    for (std::int64_t i = 0; i < std::int64_t(flags.size()); ++i) {
-      const int place = int(i / steps[k] % count[k]), low = std::max(0, place - reach),
-                high = std::min(count[k] - 1, place + reach);
-      for (int j = low; j <= high && !flags[i]; ++j) flags[i] = before[i + (j - place) * steps[k]];
-    }
+    for (std::int64_t i = 0; i < std::int64_t(flags.size()); ++i)
+      if (i / steps[k] % count[k] == 0) widen_line(&flags[std::size_t(i)], count[k], steps[k], reach);
   }
   return flags;
 }
