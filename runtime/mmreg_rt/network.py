@@ -2,7 +2,7 @@
 
 ``Network`` opens and verifies the bundle, chooses a backend once, loads the model and proves it on the
 bundle's golden pair: one that does not come with the package, and is not signed by a key of the caller's, in
-a process of its own first (``bundle_trial``). For each pair of scans ``described`` says what the pipeline
+a process of its own first (``trust``). For each pair of scans ``described`` says what the pipeline
 needs: the grid that the network sees, how it wants their intensities, and the call that runs it.
 """
 
@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .backends.watched import POLL_S, Stopped, ask_first
-from .errors import BackendUnavailable, GeometryError, InputError, RegistrationError
+from .errors import BackendUnavailable, RegistrationError
 from .manifest import FIELDS, RIGID
 from .network_output import what_is_wrong
 from .network_size import at_size, check_asked
@@ -33,84 +31,8 @@ if TYPE_CHECKING:
     from ._native import DeviceQueue
     from .backends import Session
     from .backends.watched import Stop
-    from .bundle import Bundle
     from .geometry import Array, Float32, Float64, Grid
     from .network_time import Extents
-
-BUNDLES = Path(__file__).parent / "bundles"  # those that come with the package, NAME.mmreg each
-SUFFIX = ".mmreg"
-
-
-def built_in() -> list[str]:
-    """Names of the bundles that come with the package."""
-    return sorted(path.stem for path in BUNDLES.glob(f"*{SUFFIX}"))
-
-
-def find_bundle(model: str | os.PathLike[str]) -> Path:
-    """The bundle at a path, or the built-in one of that name.
-
-    Text that is the name of a built-in bundle means that bundle, whatever lies in the working directory; what
-    lies there is ``./NAME``, or a ``pathlib.Path``.
-
-    Raises:
-        InputError: There is neither, or a bundle of that name lies here as well.
-    """
-    path = Path(model)
-    if isinstance(model, str) and model in built_in():
-        _refuse_namesake(path)
-    elif path.exists():
-        return path
-    if os.fspath(model) in built_in():
-        return BUNDLES / f"{path.name}{SUFFIX}"
-    names = ", ".join(built_in()) or "none in this version"
-    raise InputError(
-        "MMREG_E_MODEL",
-        f"There is no bundle at {os.fspath(model)!r}, and no built-in one of that name (there are: {names}). "
-        "Give the path of a .mmreg bundle, or leave the model out for the native solver.",
-    )
-
-
-def _refuse_namesake(path: Path) -> None:
-    """Refuse to choose between a built-in bundle and one in the working directory."""
-    from .bundle import MANIFEST
-
-    if path.is_file() or (path / MANIFEST).is_file():
-        raise InputError(
-            "MMREG_E_MODEL_AMBIGUOUS",
-            f"{path.name!r} is a built-in bundle, and there is one of that name in the working directory. "
-            "Give "
-            f"{os.path.join(os.curdir, path.name)} for that one, {BUNDLES / f'{path.name}{SUFFIX}'} for "
-            "the built-in.",
-        )
-
-
-def _comes_with_the_package(path: Path) -> bool:
-    """Whether a bundle is a part of what was installed, like the code."""
-    return path.resolve().parent == BUNDLES.resolve()
-
-
-def _try(
-    bundle: Bundle, model: bytes, stage: int, backend: str, precision: str, threads: int, device: str
-) -> None:
-    """Prove a network in a process of its own, before this one loads it."""
-    from .backends import version_of
-    from .backends.session import usable_threads
-    from .bundle_trial import Limits, Trial, prove
-
-    limits = Limits.of(bundle.golden_footprint(precision, stage), len(model), device, usable_threads(threads))
-    trial = Trial(
-        name=bundle.manifest.name,
-        manifest=bundle.manifest_bytes,
-        golden=bundle.file(bundle.manifest.golden.file),
-        model=model,
-        stage=stage,
-        backend=backend,
-        version=version_of(backend),
-        precision=precision,
-        threads=threads,
-        device=device,
-    )
-    prove(trial, limits)
 
 
 class Network:
@@ -144,11 +66,11 @@ class Network:
         public_key: bytes | None = None,
     ) -> None:
         from .backends import choose
-        from .bundle import open_bundle, self_test
+        from .golden import self_test
+        from .trust import Runner, open_model
 
-        path = find_bundle(model)
-        bundle = open_bundle(path, public_key=public_key)
-        trusted = bundle.signed or _comes_with_the_package(path)
+        opened = open_model(model, public_key)
+        bundle = opened.bundle
         self.manifest = bundle.manifest
         if self.manifest.output.kind not in (*FIELDS, RIGID, "descriptor"):
             raise BackendUnavailable(
@@ -157,6 +79,7 @@ class Network:
                 f"{self.manifest.name!r} gives {self.manifest.output.kind!r}.",
             )
         chosen, _ = choose(device, backend, precision)
+        runner = Runner(chosen.name, device, precision, threads)
         if self.manifest.output.kind == RIGID:
             queue = None  # its windows are made on the host
         self._sessions: list[Session] = []
@@ -166,9 +89,7 @@ class Network:
         self._queue = queue
         self._grids: set[tuple[int, ...]] = set()  # for which the network is known to be small enough
         for stage in range(len(self.manifest.stages)):
-            data = bundle.model_bytes(precision, stage)
-            if not trusted:
-                _try(bundle, data, stage, chosen.name, precision, threads, device)
+            data = opened.proven(runner, stage)
             self._sessions.append(
                 chosen.load(data, precision=precision, threads=threads, device=device, queue=queue)
             )
@@ -218,14 +139,6 @@ class Network:
         if grid.shape not in self._grids:
             check_asked(self.manifest, self._facts[0], grid.shape, here=not self._session.there)
             self._grids.add(grid.shape)
-        most = self.manifest.most_voxels
-        if most is not None and math.prod(grid.shape) > most:
-            raise GeometryError(
-                "MMREG_E_MODEL_GRID",
-                f"The network {self.manifest.name!r} takes at most {most} voxels; this fixed scan makes its "
-                f"grid {' x '.join(map(str, grid.shape))}, which is {math.prod(grid.shape)}. Crop the fixed "
-                "scan, or use a network for larger ones.",
-            )
 
     def expected_s(self, shape: Extents, stage: int = 0) -> float:
         """Return how long the network will take for one pair on a grid of this shape, in s."""
