@@ -14,7 +14,7 @@ import scene
 from click.testing import CliRunner
 from scene import FLAT
 
-from mmreg_rt import Registrar, io
+from mmreg_rt import Registrar, _native, io
 from mmreg_rt.bundle import golden_bytes, write_bundle
 from mmreg_rt.cli import main
 from mmreg_rt.errors import Cancelled
@@ -277,3 +277,31 @@ def test_the_shell_says_that_the_network_was_not_begun(tmp_path, bundle, backend
     assert "stopped at the deadline" in done.output and "the network was not begun" in done.output
     result = (tmp_path / "out" / "result.json").read_text()
     assert '"degraded": true' in result and "the network was not begun" in result
+
+
+class OnDevice:
+    """A session whose network runs on a device, and is not waited for."""
+
+    there, prepare_s = True, 0.0
+
+    def infer_there(self, *given):
+        self.given = given
+
+
+@pytest.mark.parametrize("waited_for", [True, False])
+def test_on_a_device_runs_are_measured_that_are_waited_for(registrar, waited_for):
+    """Not those that become part of a graph."""
+    if reason := _native.why_no_device("cuda_on_host"):
+        pytest.skip(reason)
+    network, queue = registrar._network, _native.DeviceQueue("cuda_on_host")
+    shape = (1, 16, 16)
+    memory = queue.allocate(4 * 2 * 256)
+    network._session = session = OnDevice()
+    network._sessions[0], network._queue = session, queue
+    asked = []
+    stop = (lambda: asked.append(1)) if waited_for else None
+    assert network.predict((memory, shape), (memory, shape), (memory, (2, *shape)), stop) is False
+    assert session.given[1:] == ((1, 1, 16, 16), memory, 512)
+    assert (shape in network._times[0]._on) == waited_for
+    assert not asked  # a device cannot be stopped
+    queue.release(memory)
