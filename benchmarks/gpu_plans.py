@@ -73,7 +73,7 @@ def _bound(here: Any, bundle: str, images: list[Any], runs: int, captured: bool)
     import onnxruntime
 
     from mmreg_rt.bundle import open_bundle
-    from mmreg_rt.network import find_bundle
+    from mmreg_rt.trust import find_bundle
 
     options = {"use_tf32": "0", "user_compute_stream": str(here.queue.stream)}
     options["enable_cuda_graph"] = str(int(captured))

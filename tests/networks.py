@@ -145,3 +145,19 @@ def _model(nodes, constants, shape, out_shape, names):
     return helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10
     ).SerializeToString()
+
+
+def long_network(dims, layers=40, channels=8):
+    """Of many convolutions one after the other, for tests that stop it on its way."""
+    from onnx import helper
+
+    rng = np.random.default_rng(0)
+    nodes, constants = [helper.make_node("Concat", INPUTS, ["x0"], axis=1)], {}
+    widths = [2, *[channels] * (layers - 1), dims]
+    for n, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+        scale = (before * 3**dims) ** -0.5
+        constants[f"w{n}"] = rng.normal(0, scale, (after, before, *[3] * dims)).astype(np.float32)
+        name = "output" if n == layers - 1 else f"x{n + 1}"
+        nodes.append(helper.make_node("Conv", [f"x{n}", f"w{n}"], [name], pads=[1] * 2 * dims))
+    shape = [1, 1, *(f"s{axis}" for axis in range(dims))]
+    return _model(nodes, constants, shape, [1, dims, *shape[2:]], ["output"])

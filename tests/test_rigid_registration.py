@@ -54,7 +54,10 @@ class Told:
     def __init__(self, manifest, step):
         self.manifest, self.step, self.shown = manifest, step, []
 
-    def motion(self, stage, fixed, moving):
+    def expected_s(self, _shape, _stage):
+        return 0.0
+
+    def motion(self, stage, fixed, moving, stop):  # noqa: ARG002
         self.shown.append((fixed, moving))
         return self.step(stage)
 

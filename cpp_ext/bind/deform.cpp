@@ -82,7 +82,7 @@ nb::tuple deform_images(HostIn<float, 3> fixed, HostIn<float, 3> moving, std::tu
   {
     Unlocked unlocked;
     double seconds = 0;
-    const Prior prior = planes > 0 ? describing(operations, *queue, engine, scan, seconds) : Prior{};
+    const Prior prior = planes > 0 ? describing(operations, *queue, engine, scan, {}, seconds) : Prior{};
     const Deformation d = deform(operations, *queue, input, facts, s, [](double) { return false; }, prior);
     d.u.download(u.data());
     Locked locked;

@@ -5,10 +5,12 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <memory>
 #include <vector>
 
 #include "bind/filters.h"
 #include "bind/scans.h"
+#include "solver/alarm.h"
 #include "solver/level.h"
 
 namespace mmreg::bind {
@@ -42,6 +44,29 @@ EngineOutput output_of(const std::string& name) {
                                 : EngineOutput::descriptor;
 }
 
+// `stop` as Python asks it. It may be kept there for longer than what it asks lives.
+class Asked {
+ public:
+  explicit Asked(const Stop& stop) : stop_(std::make_shared<const Stop*>(&stop)) {}
+  ~Asked() { *stop_ = nullptr; }
+  Asked(const Asked&) = delete;
+  Asked& operator=(const Asked&) = delete;
+
+  nb::object function() const {
+    return nb::cpp_function([stop = stop_] { return !*stop || (**stop)(); });
+  }
+
+ private:
+  const std::shared_ptr<const Stop*> stop_;
+};
+
+template <class... Arguments>
+void run_it(const nb::object& run, const Stop& stop, const Arguments&... arguments) {
+  if (!stop) return void(called(run, arguments...));
+  const Asked asked(stop);
+  if (called(run, arguments..., asked.function()).is(nb::bool_(true))) throw GivenUp();
+}
+
 int at_least(int least, nb::dict d, const char* name) {
   const int value = nb::cast<int>(d[name]);
   require(value >= least, (std::string(name) + " is too small").c_str());
@@ -67,9 +92,10 @@ Engine engine(nb::dict d) {
   const nb::object run = d["run"];
   const Extent n = e.extent, coarse = extent_of(n, e.field_factor());
   const bool there = is_there(d);
-  e.field = [run, n, coarse, there, dims = e.dims](const float* fixed, const float* moving, float* field) {
+  e.field = [run, n, coarse, there, dims = e.dims](const float* fixed, const float* moving, float* field,
+                                                   const Stop& stop) {
     Locked locked;
-    called(run, view(fixed, n, there), view(moving, n, there), room(field, dims, coarse, there));
+    run_it(run, stop, view(fixed, n, there), view(moving, n, there), room(field, dims, coarse, there));
   };
   e.describe = describer(run, n, e.planes, there);
   return e;
@@ -77,17 +103,18 @@ Engine engine(nb::dict d) {
 
 bool is_there(nb::dict d) { return nb::cast<bool>(d["there"]); }
 
-std::function<void(Side, const float*, float*)> describer(nb::object run, Extent n, int planes, bool there) {
-  return [run, n, planes, there](Side side, const float* image, float* out) {
+std::function<void(Side, const float*, float*, const Stop&)> describer(nb::object run, Extent n, int planes,
+                                                                       bool there) {
+  return [run, n, planes, there](Side side, const float* image, float* out, const Stop& stop) {
     Locked locked;
-    called(run, side == Side::fixed ? "fixed" : "moving", view(image, n, there), room(out, planes, n, there));
+    run_it(run, stop, side == Side::fixed ? "fixed" : "moving", view(image, n, there), room(out, planes, n, there));
   };
 }
 
 namespace {
 
-using Describe = std::function<void(Side, const float*, float*)>;
-using Predict = std::function<void(const float*, const float*, float*)>;
+using Describe = std::function<void(Side, const float*, float*, const Stop&)>;
+using Predict = std::function<void(const float*, const float*, float*, const Stop&)>;
 
 std::vector<float> brought(const Operations& operations, Queue& queue, const float* from, std::int64_t count) {
   std::vector<float> here(static_cast<std::size_t>(count));
@@ -96,21 +123,22 @@ std::vector<float> brought(const Operations& operations, Queue& queue, const flo
 }
 
 Describe staged(const Operations& operations, Queue& queue, const Describe& describe, std::int64_t count, int planes) {
-  return [&operations, &queue, describe, count, planes](Side side, const float* image, float* out) {
+  return [&operations, &queue, describe, count, planes](Side side, const float* image, float* out, const Stop& stop) {
     const std::vector<float> seen = brought(operations, queue, image, count);
     std::vector<float> made(seen.size() * std::size_t(planes));
-    describe(side, seen.data(), made.data());
+    describe(side, seen.data(), made.data(), stop);
     operations.upload(queue, out, made.data(), made.size() * sizeof(float));
   };
 }
 
 Predict staged(const Operations& operations, Queue& queue, const Predict& predict, std::int64_t count,
                std::size_t field_size) {
-  return [&operations, &queue, predict, count, field_size](const float* fixed, const float* moving, float* out) {
+  return [&operations, &queue, predict, count, field_size](const float* fixed, const float* moving, float* out,
+                                                           const Stop& stop) {
     const std::vector<float> seen_fixed = brought(operations, queue, fixed, count),
                              seen_moving = brought(operations, queue, moving, count);
     std::vector<float> made(field_size);
-    predict(seen_fixed.data(), seen_moving.data(), made.data());
+    predict(seen_fixed.data(), seen_moving.data(), made.data(), stop);
     operations.upload(queue, out, made.data(), made.size() * sizeof(float));
   };
 }

@@ -117,6 +117,13 @@ nb::dict described(const Costs& c) {
   return out;
 }
 
+nb::dict described(const NetworkRun& n) {
+  static const char* const ends[] = {"none", "complete", "stopped", "not begun"};
+  nb::dict out;
+  out["end"] = ends[int(n.end)], out["expected_s"] = n.expected_s, out["left_s"] = n.left_s;
+  return out;
+}
+
 nb::dict settings(const PipelineResult& r) {
   nb::dict out, align;
   align["levels"] = r.alignment.levels, align["finest_mm"] = r.alignment.finest_mm;
@@ -155,6 +162,7 @@ nb::dict described(const PipelineResult& r, Extent n, Extent m, bool with_networ
   evidence["pose"] = described(r.quality.pose), evidence["residual"] = described(r.quality.residual);
   evidence["start_kept"] = r.start_kept, evidence["deformation"] = described(r.deformation);
   out["evidence"] = evidence;
+  out["network"] = described(r.network);
   out["degraded"] = r.degraded, out["finished"] = r.finished;
   return out;
 }
@@ -182,11 +190,11 @@ nb::dict register_scans(In<float, 3> fixed, Matrix fixed_affine, In<float, 3> mo
   options.refine = refine, options.outside = outside;
   require(!start || options.align == AlignKind::none, "a start is for align none");
   if (start) options.start = affine_map(*start);
-  bool interrupted = false;
+  std::optional<nb::python_error> interrupted;  // kept from Python, which may ask for this while a network runs
   options.cancelled = [&](Stage stage, double share) {
     Locked locked;
-    if (PyErr_CheckSignals() != 0) return interrupted = true;
-    return cancelled && nb::cast<bool>(called(*cancelled, stage_name(stage), share));
+    if (!interrupted && PyErr_CheckSignals() != 0) interrupted.emplace();
+    return interrupted || (cancelled && nb::cast<bool>(called(*cancelled, stage_name(stage), share)));
   };
   if (now)
     options.now = [&] {
@@ -206,7 +214,7 @@ nb::dict register_scans(In<float, 3> fixed, Matrix fixed_affine, In<float, 3> mo
     if (given) options.engine = &*given;
     result = run(operations, *place.queue, *placed_fixed, *placed_moving, options);
   }
-  if (interrupted) throw nb::python_error();
+  if (interrupted) throw nb::python_error(*interrupted);
   nb::dict out = described(result, f.extent, m.extent, network.has_value(), Results(stay ? device : nullptr));
   out["threads"] = operations.on_device ? nb::none() : nb::cast(workers(*place.queue));
   if (stay && device) operations.trim(*place.queue);  // waits: what stays is complete

@@ -30,6 +30,8 @@ class Clock {
     if (!cancelled_ && options_.cancelled && options_.cancelled(stage, share)) cancelled_ = true;
     return cancelled_ || (limited() && left() <= kept_);
   }
+  // The same of work that is worth nothing unless it ends: nothing is kept for what may be left out.
+  bool too_late(Stage stage, double share) { return stop(stage, share) && (cancelled_ || left() <= least()); }
   bool cancelled() const { return cancelled_; }
 
   // Asked in the middle of operations: to stop between steps was too late.

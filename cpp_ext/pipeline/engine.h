@@ -10,6 +10,9 @@ namespace mmreg {
 
 enum class EngineOutput { displacement, velocity, descriptor };
 
+// Asked again and again while a network runs; true: what it finds is not wanted any more.
+using Stop = std::function<bool()>;
+
 struct Engine {
   EngineOutput output = EngineOutput::displacement;
   Extent extent{};            // of the grid that it sees both scans on
@@ -19,7 +22,7 @@ struct Engine {
   int factor = 1;             // voxels of that grid in one of the field, along each axis that has more than one
   int integration_steps = 0;  // squarings, of a velocity
   int planes = 0;             // of a descriptor
-  double expected_s = 0;      // how long a run takes; 0: not known
+  double expected_s = 0;      // how long all its runs for one pair take; 0: not known
 
   Factor field_factor() const {
     const auto along = [this](int length) { return length > 1 ? factor : 1; };
@@ -27,9 +30,10 @@ struct Engine {
   }
 
   // Images on the grid, 0 outside of the scan. The field (dims, extent / factor rounded up)
-  // is in voxels of the grid. Pointers belong to the table's memory. Whatever goes wrong is thrown.
-  std::function<void(const float* fixed, const float* moving, float* field)> field;
-  std::function<void(Side, const float* image, float* planes)> describe;
+  // is in voxels of the grid. Pointers belong to the table's memory. Whatever goes wrong is thrown; GivenUp, if `stop`
+  // said so and the network could be stopped.
+  std::function<void(const float* fixed, const float* moving, float* field, const Stop& stop)> field;
+  std::function<void(Side, const float* image, float* planes, const Stop& stop)> describe;
 };
 
 }  // namespace mmreg

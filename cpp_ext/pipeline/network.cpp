@@ -55,7 +55,7 @@ void follow(const Operations& operations, Queue& queue, const Engine& engine, fl
 }
 
 TableMemory<float> predict(const Operations& operations, Queue& queue, const Engine& engine, const Scan& fixed,
-                           const Scan& moving, const AffineMap& to_moving_mm) {
+                           const Scan& moving, const AffineMap& to_moving_mm, const Stop& stop) {
   const std::size_t count = std::size_t(voxels(engine.extent));
   const TableMemory<Extremes> found(operations, queue, 2);
   const TableMemory<float> f(operations, queue, count), m(operations, queue, count);
@@ -63,7 +63,7 @@ TableMemory<float> predict(const Operations& operations, Queue& queue, const Eng
   see(operations, queue, engine, moving, to_moving_mm, m.data(), found.data() + 1);
   const std::int64_t coarse = voxels(extent_of(engine.extent, engine.field_factor()));
   const TableMemory<float> field = constant(operations, queue, 3 * coarse, 0);  // nothing moves across slices
-  engine.field(f.data(), m.data(), field.data() + (3 - engine.dims) * coarse);
+  engine.field(f.data(), m.data(), field.data() + (3 - engine.dims) * coarse, stop);
   TableMemory<float> u(operations, queue, 3 * std::size_t(voxels(fixed.extent)));
   follow(operations, queue, engine, field.data(), fixed, u.data());
   if (operations.reach(queue, u.data(), fixed.extent).not_finite)
@@ -72,23 +72,23 @@ TableMemory<float> predict(const Operations& operations, Queue& queue, const Eng
   return u;
 }
 
-Prior describing(const Operations& operations, Queue& queue, const Engine& engine, const Scan& scan, double& seconds) {
+Prior describing(const Operations& operations, Queue& queue, const Engine& engine, const Scan& scan, const Stop& stop,
+                 double& seconds) {
   Prior prior;
   const int channels = prior.channels = (engine.planes + extra_channels + 15) / 16 * 16;
   const AffineMap to_scan = Frames(grid_of(engine), scan, AffineMap()).to_moving();
-  prior.describe = [&operations, &queue, &engine, &seconds, scan, to_scan, channels](Side side, const float* image,
-                                                                                     Half* features) {
-    const Stopwatch watch;
+  prior.describe = [&operations, &queue, &engine, &seconds, scan, stop, to_scan, channels](
+                       Side side, const float* image, Half* features) {
+    const Timed timed(seconds);
     Scan seen = scan;
     seen.data = image, seen.mask = nullptr;
     TableMemory<float> own(operations, queue, std::size_t(voxels(engine.extent)) * std::size_t(engine.planes));
-    engine.describe(side, prepare(operations, queue, grid_of(engine), seen, to_scan).moving.data(), own.data());
+    engine.describe(side, prepare(operations, queue, grid_of(engine), seen, to_scan).moving.data(), own.data(), stop);
     const std::int64_t count = voxels(scan.extent);
     TableMemory<float> planes(operations, queue, std::size_t(count) * std::size_t(engine.planes));
     operations.resample_affine(queue, own.data(), engine.planes, engine.extent, invert(to_scan).m, scan.extent,
                                Interpolation::linear, Border::extend, planes.data(), nullptr);
     operations.interleave(queue, planes.data(), engine.planes, count, channels, features);
-    seconds += watch.seconds();
   };
   return prior;
 }

@@ -18,9 +18,9 @@ void follow(const Operations&, Queue&, const Engine&, float* field, const Scan& 
 
 // The displacement that the network finds, without folds.
 TableMemory<float> predict(const Operations&, Queue&, const Engine&, const Scan& fixed, const Scan& moving,
-                           const AffineMap& to_moving_mm);
+                           const AffineMap& to_moving_mm, const Stop&);
 
 // Lets the network describe images that lie on the grid of `scan`; the time that takes is added to `seconds`.
-Prior describing(const Operations&, Queue&, const Engine&, const Scan& scan, double& seconds);
+Prior describing(const Operations&, Queue&, const Engine&, const Scan& scan, const Stop&, double& seconds);
 
 }  // namespace mmreg

@@ -1,5 +1,7 @@
 #include "pipeline/pipeline.h"
 
+#include <algorithm>
+
 #include "pipeline/costs.h"
 #include "pipeline/finish.h"
 #include "pipeline/network.h"
@@ -89,14 +91,18 @@ struct Run {  // what every stage sees
     const TableMemory<Extremes> found(operations, queue, 2);
     const TableMemory<float> f = normalised(operations, queue, engine, fixed, found.data()),
                              m = normalised(operations, queue, engine, moving, found.data() + 1);
-    return solved_on_fixed(f.data(), m.data(), describing(operations, queue, engine, fixed, seconds));
+    Prior prior = describing(operations, queue, engine, fixed, stop_network(), seconds);
+    prior.describe = [this, describe = prior.describe](Side side, const float* image, Half* features) {
+      describe(side, image, features);
+      if (side == Side::moving) result.network.end = NetworkEnd::complete;
+    };
+    return solved_on_fixed(f.data(), m.data(), prior);
   }
 
   TableMemory<float> predicted() const {
-    const Stopwatch watch;
-    TableMemory<float> u = predict(operations, queue, *options.engine, fixed, moving, result.affine);
-    result.finished = stage_name(Stage::network);
-    result.seconds[int(Stage::network)] = watch.seconds();
+    const Timed timed(result.seconds[int(Stage::network)]);
+    TableMemory<float> u = predict(operations, queue, *options.engine, fixed, moving, result.affine, stop_network());
+    result.finished = stage_name(Stage::network), result.network.end = NetworkEnd::complete;
     return u;
   }
 
@@ -124,9 +130,24 @@ struct Run {  // what every stage sees
     return refined.data() ? std::move(refined) : std::move(u);
   }
 
-  // A network cannot be stopped where one likes: it is not begun if it would end too late.
+  // What is asked while the network runs.
+  Stop stop_network() const {
+    return [this, began = clock.seconds()] {
+      const double expected = options.engine->expected_s, gone = clock.seconds() - began;
+      return clock.too_late(Stage::network, expected > 0 ? std::min(gone / expected, 0.99) : 0.5);
+    };
+  }
+
+  // It is not begun if it would end too late: what it has found until then is worth nothing, and not every network can
+  // be stopped.
   bool too_late_for_network() const {
-    const bool late = options.engine && clock.limited() && clock.left() < clock.least() + options.engine->expected_s;
+    NetworkRun& network = result.network;
+    bool late = clock.too_late(Stage::network, 0);
+    if (clock.limited()) {
+      network.expected_s = options.engine->expected_s, network.left_s = clock.left() - clock.least();
+      late |= network.left_s < network.expected_s;
+    }
+    network.end = late ? NetworkEnd::not_begun : NetworkEnd::stopped;  // unless it ends
     result.degraded |= late;
     return late;
   }
@@ -145,8 +166,8 @@ struct Run {  // what every stage sees
   }
 
   TableMemory<float> deform_stage() const {
-    if (!options.deform || time_is_up(options.engine ? Stage::network : Stage::deform)) return no_deformation();
-    if (too_late_for_network()) return no_deformation();
+    if (!options.deform || (options.engine ? too_late_for_network() : time_is_up(Stage::deform)))
+      return no_deformation();
     TableMemory<float> u = deformation();
     if (!u.data() || !improves(u)) return no_deformation();
     result.deformation_mm = TableMemory<float>(operations, queue, u.size());

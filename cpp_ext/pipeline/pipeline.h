@@ -38,6 +38,13 @@ struct Costs {
   double figures = 0;      // of quality
 };
 
+// What became of a network.
+enum class NetworkEnd { none, complete, stopped, not_begun };
+struct NetworkRun {
+  NetworkEnd end = NetworkEnd::none;  // none: none was wanted
+  double expected_s = 0, left_s = 0;  // when that was decided; both 0 where there is no deadline
+};
+
 constexpr double not_measured = std::numeric_limits<double>::quiet_NaN();
 
 struct Quality {  // `not_measured`, or empty: there was no time for it
@@ -69,6 +76,7 @@ struct PipelineResult {
   bool degraded = false;   // the deadline cut a stage short or off
   bool cancelled = false;  // nothing else is filled in
   std::string finished;    // the last stage that was completed
+  NetworkRun network;
   Alignment alignment;
   bool start_kept = false;  // no alignment was found that beats the start
   DeformationEvidence deformation;

@@ -13,4 +13,17 @@ class Stopwatch {
   Clock::time_point start_ = Clock::now();
 };
 
+// Adds to `seconds` what passes until it is destroyed, by an exception too.
+class Timed {
+ public:
+  explicit Timed(double& seconds) : seconds_(seconds) {}
+  ~Timed() { seconds_ += watch_.seconds(); }
+  Timed(const Timed&) = delete;
+  Timed& operator=(const Timed&) = delete;
+
+ private:
+  double& seconds_;
+  const Stopwatch watch_;
+};
+
 }  // namespace mmreg

@@ -104,10 +104,10 @@ TEST(deform, the_pipeline_runs_any_network_on_any_pair_of_extents) {
         engine.output = output, engine.extent = seen, engine.affine = affine;
         engine.factor = 2, engine.integration_steps = 5, engine.planes = 3;
         const Extent coarse = extent_of(seen, engine.field_factor());
-        engine.field = [&](const float* a, const float* b, float* field) {
+        engine.field = [&](const float* a, const float* b, float* field, const Stop&) {
           std::fill_n(field, 3 * voxels(coarse), a[0] + b[voxels(seen) - 1]);
         };
-        engine.describe = [&](Side, const float* image, float* planes) {
+        engine.describe = [&](Side, const float* image, float* planes, const Stop&) {
           for (int c = 0; c < 3; ++c) std::copy_n(image, voxels(seen), planes + c * voxels(seen));
         };
         PipelineOptions options;

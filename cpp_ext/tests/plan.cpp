@@ -53,7 +53,7 @@ TEST(plan, gives_what_the_pipeline_gives_on_any_pair_of_extents) {
           const std::unique_ptr<Queue> queue = open(*target, 2);
           const Values found = planned(*target, *queue, engine, f, m, 0.7f);
           const Extent coarse = extent_of(seen, engine.field_factor());
-          engine.field = [&](const float*, const float*, float* field) {
+          engine.field = [&](const float*, const float*, float* field, const Stop&) {
             target->fill(*queue, 3 * voxels(coarse), 0.7f, field);
           };
           PipelineOptions options;

@@ -65,24 +65,31 @@ class Limits:
 
 @dataclass(frozen=True)
 class Trial:
-    """What is tried: a network of a bundle, its golden pair, and who runs it."""
+    """What is tried: a network, who runs it, and on what.
+
+    ``task`` is ``"golden"``: the golden pair of the bundle must come out right; ``"build"``: TensorRT
+    compiles it for ``extents``; or ``"run"``: it runs on empty images of ``extents``. ``manifest`` and
+    ``golden`` are the bytes of these files of the bundle, where there is one.
+    """
 
     name: str
-    manifest: bytes
-    golden: bytes
     model: bytes
-    stage: int
     backend: str
     version: str
     precision: str
     threads: int
     device: str
+    task: str = "golden"
+    manifest: bytes = b""
+    golden: bytes = b""
+    stage: int = 0
+    extents: tuple[int, ...] = ()
 
     @property
     def key(self) -> str:
         """The same for the same trial."""
         contents = [hashlib.sha256(part).hexdigest() for part in (self.manifest, self.golden, self.model)]
-        run = (self.stage, self.backend, self.version, self.precision, self.device)
+        run = (self.task, self.extents, self.stage, self.backend, self.version, self.precision, self.device)
         return "/".join(map(str, (*contents, *run)))
 
 
@@ -104,6 +111,8 @@ def prove(trial: Trial, limits: Limits) -> None:
 
 def _try(trial: Trial, limits: Limits) -> None:
     head = {
+        "task": trial.task,
+        "extents": trial.extents,
         "stage": trial.stage,
         "backend": trial.backend,
         "precision": trial.precision,
@@ -207,16 +216,14 @@ def _end(trial: Trial, limits: Limits, ended: str, code: int) -> BundleError:
     if ended == "time":
         return BundleError(
             "MMREG_E_BUNDLE_TIME",
-            f"{what} took more than {limits.cpu_s:.0f} s of processors, or {limits.wall_s:.0f} s in all, "
-            "for its "
-            f"golden pair. {advice}",
+            f"{what} took more than {limits.cpu_s:.0f} s of processors, or {limits.wall_s:.0f} s in all. "
+            f"{advice}",
         )
     if ended == "memory":
         return BundleError(
             "MMREG_E_BUNDLE_MEMORY",
-            f"{what} took more than {limits.memory_bytes / 2**30:.1f} GiB for its golden pair, or more "
-            "than this "
-            f"machine has left. {advice}",
+            f"{what} took more than {limits.memory_bytes / 2**30:.1f} GiB, or more than this machine has "
+            f"left. {advice}",
         )
     return BundleError("MMREG_E_BUNDLE_CRASH", f"{what} crashed it ({_signal(code)}). {advice}")
 

@@ -74,12 +74,24 @@ def _answer(head: dict[str, Any], manifest: bytes, golden: bytes, model: bytes) 
 
 
 def _run(head: dict[str, Any], manifest: bytes, golden: bytes, model: bytes) -> None:
+    if head["task"] == "build":
+        _build(head, model)
+        return
     from .backends import by_name
-    from .golden import self_test
-    from .manifest import parse_manifest
 
-    bundle = _Sent(parse_manifest(manifest), golden)
     session = by_name(head["backend"]).load(
         model, precision=head["precision"], threads=head["threads"], device=head["device"]
     )
-    self_test(bundle, session.infer, head["precision"], head["stage"])
+    if head["task"] == "run":
+        session.prepare({port.name: (1, 1, *head["extents"]) for port in session.inputs})
+        return
+    from .golden import self_test
+    from .manifest import parse_manifest
+
+    self_test(_Sent(parse_manifest(manifest), golden), session.infer, head["precision"], head["stage"])
+
+
+def _build(head: dict[str, Any], model: bytes) -> None:
+    from .backends.tensorrt_build import Profile, build
+
+    build(head["backend"], model, head["precision"], Profile.fixed(head["extents"]))

@@ -146,7 +146,9 @@ def self_test(
                 "MMREG_E_SELFTEST_LIMIT",
                 f"{what} found {of} at fault: it {wrong}. Do not use the bundle; ask the one who made it.",
             )
-    figure = _distance(found[0], expected, manifest)
+    spacing_mm, rigid = manifest.preprocess.spacing_mm or 1.0, manifest.rigid
+    window = None if rigid is None else (rigid.size, rigid.spacing_mm)
+    figure = distance(found[0], expected, manifest.output.kind, spacing_mm, window)
     if not figure <= limit:
         unit = " mm" if manifest.output.kind in (*FIELDS, RIGID) else ""
         raise BundleError(
@@ -168,14 +170,27 @@ def _inputs(pair: GoldenPair, manifest: Manifest) -> dict[str, Float32]:
     }
 
 
-def _distance(found: Array, expected: Array, manifest: Manifest) -> float:
-    if manifest.rigid is not None:
-        corners = corners_mm(manifest.rigid.size, manifest.rigid.spacing_mm)
-        return float(distance_mm(found, expected, corners).max())
+def distance(
+    found: Array,
+    expected: Array,
+    kind: str,
+    spacing_mm: float,
+    window: tuple[tuple[int, int, int], tuple[float, ...]] | None = None,
+) -> float:
+    """Return how far one output is from another, at the worst voxel, as ``self_test`` does.
+
+    Args:
+        found: Without the leading axis of one batch.
+        expected: The same.
+        kind: Of the output, as in a manifest.
+        spacing_mm: Of the network's grid; of fields.
+        window: Voxels and spacing in mm of the window of rigid motions.
+    """
+    if window is not None:
+        return float(distance_mm(found, expected, corners_mm(*window)).max())
     difference = found.astype(np.float64) - expected
-    if manifest.output.kind not in FIELDS:
+    if kind not in FIELDS:
         return float(np.abs(difference).max())
-    spacing_mm = manifest.preprocess.spacing_mm or 1.0
     return float(np.sqrt((difference**2).sum(axis=0)).max()) * spacing_mm
 
 

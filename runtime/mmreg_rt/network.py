@@ -2,106 +2,37 @@
 
 ``Network`` opens and verifies the bundle, chooses a backend once, loads the model and proves it on the
 bundle's golden pair: one that does not come with the package, and is not signed by a key of the caller's, in
-a process of its own first (``bundle_trial``). For each pair of scans ``described`` says what the pipeline
+a process of its own first (``trust``). For each pair of scans ``described`` says what the pipeline
 needs: the grid that the network sees, how it wants their intensities, and the call that runs it.
 """
 
 from __future__ import annotations
 
-import math
+import contextlib
+import functools
 import os
 import threading
-from collections.abc import Mapping
-from pathlib import Path
+import time
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import BackendUnavailable, GeometryError, InputError, RegistrationError
+from .backends.watched import POLL_S, Stopped, ask_first
+from .errors import BackendUnavailable, RegistrationError
 from .manifest import FIELDS, RIGID
 from .network_output import what_is_wrong
-from .network_size import check_asked
+from .network_size import at_size, check_asked
+from .network_time import NetworkTime
+from .onnx_graph.footprint import Bounds
 from .preprocess import network_grid
 
 if TYPE_CHECKING:
     from ._native import DeviceQueue
-    from .bundle import Bundle
+    from .backends import Session
+    from .backends.watched import Stop
     from .geometry import Array, Float32, Float64, Grid
-
-BUNDLES = Path(__file__).parent / "bundles"  # those that come with the package, NAME.mmreg each
-SUFFIX = ".mmreg"
-
-
-def built_in() -> list[str]:
-    """Names of the bundles that come with the package."""
-    return sorted(path.stem for path in BUNDLES.glob(f"*{SUFFIX}"))
-
-
-def find_bundle(model: str | os.PathLike[str]) -> Path:
-    """The bundle at a path, or the built-in one of that name.
-
-    Text that is the name of a built-in bundle means that bundle, whatever lies in the working directory; what
-    lies there is ``./NAME``, or a ``pathlib.Path``.
-
-    Raises:
-        InputError: There is neither, or a bundle of that name lies here as well.
-    """
-    path = Path(model)
-    if isinstance(model, str) and model in built_in():
-        _refuse_namesake(path)
-    elif path.exists():
-        return path
-    if os.fspath(model) in built_in():
-        return BUNDLES / f"{path.name}{SUFFIX}"
-    names = ", ".join(built_in()) or "none in this version"
-    raise InputError(
-        "MMREG_E_MODEL",
-        f"There is no bundle at {os.fspath(model)!r}, and no built-in one of that name (there are: {names}). "
-        "Give the path of a .mmreg bundle, or leave the model out for the native solver.",
-    )
-
-
-def _refuse_namesake(path: Path) -> None:
-    """Refuse to choose between a built-in bundle and one in the working directory."""
-    from .bundle import MANIFEST
-
-    if path.is_file() or (path / MANIFEST).is_file():
-        raise InputError(
-            "MMREG_E_MODEL_AMBIGUOUS",
-            f"{path.name!r} is a built-in bundle, and there is one of that name in the working directory. "
-            "Give "
-            f"{os.path.join(os.curdir, path.name)} for that one, {BUNDLES / f'{path.name}{SUFFIX}'} for "
-            "the built-in.",
-        )
-
-
-def _comes_with_the_package(path: Path) -> bool:
-    """Whether a bundle is a part of what was installed, like the code."""
-    return path.resolve().parent == BUNDLES.resolve()
-
-
-def _try(
-    bundle: Bundle, model: bytes, stage: int, backend: str, precision: str, threads: int, device: str
-) -> None:
-    """Prove a network in a process of its own, before this one loads it."""
-    from .backends import version_of
-    from .backends.session import usable_threads
-    from .bundle_trial import Limits, Trial, prove
-
-    limits = Limits.of(bundle.golden_footprint(precision, stage), len(model), device, usable_threads(threads))
-    trial = Trial(
-        name=bundle.manifest.name,
-        manifest=bundle.manifest_bytes,
-        golden=bundle.file(bundle.manifest.golden.file),
-        model=model,
-        stage=stage,
-        backend=backend,
-        version=version_of(backend),
-        precision=precision,
-        threads=threads,
-        device=device,
-    )
-    prove(trial, limits)
+    from .network_time import Extents
 
 
 class Network:
@@ -135,11 +66,11 @@ class Network:
         public_key: bytes | None = None,
     ) -> None:
         from .backends import choose
-        from .bundle import open_bundle, self_test
+        from .golden import self_test
+        from .trust import Runner, open_model
 
-        path = find_bundle(model)
-        bundle = open_bundle(path, public_key=public_key)
-        trusted = bundle.signed or _comes_with_the_package(path)
+        opened = open_model(model, public_key)
+        bundle = opened.bundle
         self.manifest = bundle.manifest
         if self.manifest.output.kind not in (*FIELDS, RIGID, "descriptor"):
             raise BackendUnavailable(
@@ -148,18 +79,21 @@ class Network:
                 f"{self.manifest.name!r} gives {self.manifest.output.kind!r}.",
             )
         chosen, _ = choose(device, backend, precision)
+        runner = Runner(chosen.name, device, precision, threads)
         if self.manifest.output.kind == RIGID:
             queue = None  # its windows are made on the host
-        self._sessions, self._facts = [], bundle.model(precision)[1]
+        self._sessions: list[Session] = []
+        self._facts = [bundle.model(precision, n)[1] for n in range(len(self.manifest.stages))]
+        self._times = [NetworkTime() for _ in self._facts]
+        self._work: dict[tuple[int, Extents], int] = {}
+        self._queue = queue
         self._grids: set[tuple[int, ...]] = set()  # for which the network is known to be small enough
         for stage in range(len(self.manifest.stages)):
-            data = bundle.model_bytes(precision, stage)
-            if not trusted:
-                _try(bundle, data, stage, chosen.name, precision, threads, device)
+            data = opened.proven(runner, stage)
             self._sessions.append(
                 chosen.load(data, precision=precision, threads=threads, device=device, queue=queue)
             )
-            self_test(bundle, self._sessions[stage].infer, precision, stage)
+            self_test(bundle, functools.partial(self._infer, stage), precision, stage)
         self._session = self._sessions[0]
         self._lock = threading.Lock()  # a session is for one call at a time
 
@@ -196,37 +130,60 @@ class Network:
             "factor": output.factor,
             "integration_steps": output.integration_steps,
             "planes": output.channels,
+            "expected_s": self.expected_s(grid.shape),
             "run": self.predict if output.kind in FIELDS else self._describe,
             "there": self._session.there,
         }
 
     def _refuse_too_large(self, grid: Grid) -> None:
         if grid.shape not in self._grids:
-            check_asked(self.manifest, self._facts, grid.shape, here=not self._session.there)
+            check_asked(self.manifest, self._facts[0], grid.shape, here=not self._session.there)
             self._grids.add(grid.shape)
-        most = self.manifest.most_voxels
-        if most is not None and math.prod(grid.shape) > most:
-            raise GeometryError(
-                "MMREG_E_MODEL_GRID",
-                f"The network {self.manifest.name!r} takes at most {most} voxels; this fixed scan makes its "
-                f"grid {' x '.join(map(str, grid.shape))}, which is {math.prod(grid.shape)}. Crop the fixed "
-                "scan, or use a network for larger ones.",
-            )
 
-    def predict(self, fixed: Any, moving: Any, field: Any) -> None:
-        """From images ``(D, H, W)`` to a field ``(C, d, h, w)``, float32: arrays, or addresses and shapes."""
-        self._run({"fixed": fixed, "moving": moving}, field)
+    def expected_s(self, shape: Extents, stage: int = 0) -> float:
+        """Return how long the network will take for one pair on a grid of this shape, in s."""
+        prepared = self._sessions[stage].held(self._axes(shape)) is not None
+        images = 2 if self.manifest.output.kind == "descriptor" else 1  # one after the other
+        return images * self._times[stage].expected_s(shape, self._work_on(stage, shape), prepared)
 
-    def motion(self, stage: int, fixed: Float32, moving: Float32) -> Float64:
+    def _work_on(self, stage: int, shape: Extents) -> int:
+        """Multiply-adds for images of this shape."""
+        key = stage, shape
+        if key not in self._work:
+            any_size = Bounds(1 << 60, 1 << 60)
+            self._work[key] = at_size(self.manifest, self._facts[stage], shape, any_size).work
+        return self._work[key]
+
+    def predict(self, fixed: Any, moving: Any, field: Any, stop: Stop | None = None) -> bool:
+        """From images ``(D, H, W)`` to a field ``(C, d, h, w)``, float32: arrays, or addresses and shapes.
+
+        Args:
+            fixed: Image.
+            moving: Image.
+            field: Is filled.
+            stop: Asked while it runs: True ends it, where the library can, and the field holds nothing.
+
+        Returns:
+            Whether it was ended so.
+        """
+        return self._run({"fixed": fixed, "moving": moving}, field, stop)
+
+    def motion(self, stage: int, fixed: Float32, moving: Float32, stop: Stop | None = None) -> Float64 | None:
         """The six numbers of ``pose`` that a rigid stage finds for the images of its window, ``(D, H, W)``.
+
+        None if ``stop`` ended it, as in ``predict``.
 
         Raises:
             RegistrationError: They are not finite.
         """
         inputs = {"fixed": fixed[None, None], "moving": moving[None, None]}
-        with self._lock:
-            found = self._sessions[stage].infer(inputs)
-            numbers: Float64 = np.array(found, np.float64).reshape(-1)
+        try:
+            with self._alone(stop):
+                found = self._infer(stage, inputs, stop)
+                numbers: Float64 = np.array(found, np.float64).reshape(-1)
+        except Stopped as stopped:
+            _raise_what_stopped(stopped)
+            return None
         self._refuse_unusable(numbers, 6)
         return numbers
 
@@ -234,27 +191,65 @@ class Network:
         """What the session keeps for images ``(D, H, W)`` of this shape."""
         return self._session.held(self._axes(shape))
 
-    def _describe(self, _side: str, image: Any, planes: Any) -> None:
-        self._run({"image": image}, planes)
+    def _describe(self, _side: str, image: Any, planes: Any, stop: Stop | None = None) -> bool:
+        return self._run({"image": image}, planes, stop)
 
-    def _run(self, images: Mapping[str, Any], into: Any) -> None:
-        with self._lock:
-            if self._session.there:
-                shape = self._axes(tuple(next(iter(images.values()))[1]))
-                values = int(np.prod(into[1]))
-                self._session.infer_there(
-                    {name: at[0] for name, at in images.items()}, shape, into[0], values
-                )
-            else:
-                self._run_here(images, into)
+    def _run(self, images: Mapping[str, Any], into: Any, stop: Stop | None) -> bool:
+        """Whether ``stop`` ended it."""
+        try:
+            with self._alone(stop):
+                if self._session.there:
+                    self._run_there(images, into, stop is not None)
+                else:
+                    self._run_here(images, into, stop)
+        except Stopped as stopped:
+            _raise_what_stopped(stopped)
+            return True
+        return False
+
+    @contextlib.contextmanager
+    def _alone(self, stop: Stop | None) -> Iterator[None]:
+        """Waits for other threads that run the network, unless ``stop`` says not to."""
+        while not self._lock.acquire(timeout=-1 if stop is None else POLL_S):
+            if stop is not None:
+                ask_first(stop)
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _infer(self, stage: int, inputs: Mapping[str, Float32], stop: Stop | None = None) -> Float32:
+        """What the session gives; how long it took is kept."""
+        session, start = self._sessions[stage], time.perf_counter()
+        found = session.infer(inputs, stop)
+        self._note(stage, next(iter(inputs.values())).shape, start)
+        return found
+
+    def _note(self, stage: int, axes: tuple[int, ...], start: float) -> None:
+        """Keep how long the session ran for inputs of this shape, which began at ``start``."""
+        took_s = time.perf_counter() - start
+        prepare_s = self._sessions[stage].prepare_s
+        shape = (1,) * (3 - self.manifest.dims) + tuple(axes[2:])
+        self._times[stage].note(shape, self._work_on(stage, shape), took_s - prepare_s, prepare_s)
+
+    def _run_there(self, images: Mapping[str, Any], into: Any, waited_for: bool) -> None:
+        """On a device, which cannot be stopped; not measured in a graph, which nobody waits for."""
+        axes = self._axes(tuple(next(iter(images.values()))[1]))
+        start = time.perf_counter()
+        self._session.infer_there(
+            {name: at[0] for name, at in images.items()}, axes, into[0], int(np.prod(into[1]))
+        )
+        if waited_for and self._queue is not None:
+            self._queue.download(np.empty(4, np.uint8), into[0])
+            self._note(0, axes, start)
 
     def _axes(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (1, 1, *shape[3 - self.manifest.dims :])
 
-    def _run_here(self, images: Mapping[str, Float32], into: Float32) -> None:
+    def _run_here(self, images: Mapping[str, Float32], into: Float32, stop: Stop | None) -> None:
         """Images (D, H, W) through the session; ``into`` (C, d, h, w) is filled."""
         axes = self._axes(next(iter(images.values())).shape)
-        found = self._session.infer({name: image.reshape(axes) for name, image in images.items()})
+        found = self._infer(0, {name: image.reshape(axes) for name, image in images.items()}, stop)
         self._refuse_unusable(found, into.size)
         into[...] = found.reshape(into.shape)
 
@@ -272,3 +267,9 @@ class Network:
         """Give the memory of the sessions back."""
         for session in self._sessions:
             session.close()
+
+
+def _raise_what_stopped(stopped: Stopped) -> None:
+    """Raise what the caller's own question raised, if it was that."""
+    if stopped.by is not None:
+        raise stopped.by

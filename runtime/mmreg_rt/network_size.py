@@ -92,7 +92,7 @@ def largest_grid(manifest: Manifest, facts: ModelFacts) -> Extents:
 
 
 def check_asked(manifest: Manifest, facts: ModelFacts, extents: Extents, here: bool) -> None:
-    """Refuse a grid on which the network would take more than this machine has, or hours.
+    """Refuse a grid with more voxels than the network takes, or with more work or memory than there is.
 
     Args:
         manifest: Of its bundle.
@@ -104,6 +104,7 @@ def check_asked(manifest: Manifest, facts: ModelFacts, extents: Extents, here: b
         GeometryError: It would.
         BundleError: The network does not fit such a grid.
     """
+    _check_voxels(manifest, extents)
     found = at_size(manifest, facts, extents, Bounds(1 << 60, 1 << 60))
     # libraries keep less alive than counted here, by writing results over what they are made of
     most = min(bounds(extents).bytes, 2 * memory_bytes() if here else 1 << 60)
@@ -120,6 +121,17 @@ def check_asked(manifest: Manifest, facts: ModelFacts, extents: Extents, here: b
         raise GeometryError(
             "MMREG_E_MODEL_WORK",
             f"{what} {found.work:.1e} multiply-adds {where}; the limit is {MOST_WORK:.0e}. {advice}",
+        )
+
+
+def _check_voxels(manifest: Manifest, extents: Extents) -> None:
+    most, voxels = manifest.most_voxels or MAX_VOXELS, math.prod(extents)
+    if voxels > most:
+        raise GeometryError(
+            "MMREG_E_MODEL_GRID",
+            f"The network {manifest.name!r} takes at most {most} voxels; its grid would be "
+            f"{' x '.join(map(str, extents))}, which is {voxels}. Crop the fixed scan, or use a network for "
+            "larger ones.",
         )
 
 

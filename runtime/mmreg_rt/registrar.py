@@ -205,8 +205,10 @@ class Registrar:
                 each other.
             deadline_ms: Time for the whole call, reading and checking included, in ms. The best that is
                 finished by then is returned, marked ``degraded``; figures of quality for which there was no
-                time are None, and an inverse is then computed when it is first used. Reading, checking and
-                sampling the moving scan once are always done, whatever they take. None: as long as it takes.
+                time are None, and an inverse is then computed when it is first used. A network that would end
+                too late, by how long it took before, is not begun, and one that still runs is ended. Reading,
+                checking and sampling the moving scan once are always done, whatever they take. None: as long
+                as it takes.
             outside: The value of ``warped`` where it would come from outside of the moving scan; NaN is one.
                 None is the lowest value of the moving scan, the air of a CT. The transform and the figures of
                 quality do not depend on it.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .network_time import late
 from .transform import Affine, Composite, DisplacementField, Rigid, Transform
 
 if TYPE_CHECKING:
@@ -119,6 +120,8 @@ def told(
         warnings += (
             "the deformation was left out: it does not improve on the alignment more than by chance",
         )
+    if words := late(**found["network"]):
+        warnings += (words,)
     left_out = [name for name, figure in figures.items() if figure is None]
     if figures["similarity_after"] is not None:  # then those before are missing for want of overlap
         left_out = [name for name in left_out if not name.endswith("_before")]

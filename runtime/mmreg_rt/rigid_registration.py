@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from . import pose
 from .errors import Cancelled
 from .geometry import Grid, Volume
+from .network_time import late
 from .preprocess import normalise
 from .registration import Registration, inverse_of, told
 from .transform import DisplacementField, Rigid
@@ -63,7 +65,16 @@ class Clock:
         progress = self._request.progress
         if progress is not None and progress(stage, share):
             raise Cancelled("MMREG_E_CANCELLED", "The registration was cancelled by the progress callback.")
-        return self._request.deadline.left_s() <= self.kept_s + self.step_s
+        return self.left_s() <= self.step_s
+
+    def left_s(self) -> float:
+        """Until what is kept for the end begins."""
+        return self._request.deadline.left_s() - self.kept_s
+
+    def over(self, stage: str, share: float) -> bool:
+        """The same in the middle of a step."""
+        self.up(stage, share)
+        return self.left_s() <= 0
 
     def remaining(self) -> Deadline:
         """For a step that looks at the time by itself."""
@@ -106,6 +117,7 @@ def register_rigidly(network: Network, request: Request, native: Native) -> Regi
         degraded=made.degraded or not complete,
         finished=last,
         settings={**made.settings, "rigid": facts},
+        warnings=made.warnings if stages.late is None else (*made.warnings, stages.late),
     )
 
 
@@ -115,7 +127,10 @@ class Stages:
     Attributes:
         grid: The window.
         matrix: ``(4, 4)``, fixed to moving points: what has been found so far.
+        late: What the deadline did to a network, in words; None if nothing.
     """
+
+    late: str | None = None
 
     def __init__(self, network: Network, pair: CheckedPair, start: Float64) -> None:
         manifest = network.manifest
@@ -133,12 +148,18 @@ class Stages:
         """All of them, or as many as there is time for; how many."""
         count = len(self._network.manifest.stages)
         for stage in range(count):
+            clock.step_s = max(clock.step_s, self._network.expected_s(self.grid.shape, stage))
             if clock.up("network", stage / count):
+                self.late = late("not begun", clock.step_s, clock.left_s())
                 return stage
             began = time.perf_counter()
             moving = Rigid(self.matrix).warp(self._moving, self.grid, outside=0).data
             images = pose.scaled_jointly(self._fixed, moving)
-            self.matrix = pose.updated(self.matrix, self._network.motion(stage, *images), self.grid)
+            found = self._network.motion(stage, *images, stop=partial(clock.over, "network", stage / count))
+            if found is None:
+                self.late = late("stopped", clock.step_s, clock.left_s())
+                return stage
+            self.matrix = pose.updated(self.matrix, found, self.grid)
             clock.step_s = time.perf_counter() - began
         clock.step_s = 0.0
         return count

@@ -11,7 +11,7 @@ from mmreg_rt.backends.tensorrt import Engines, TensorRt
 from mmreg_rt.backends.tensorrt_build import Profile, build
 from mmreg_rt.bundle import open_bundle
 from mmreg_rt.errors import BackendUnavailable, InputError
-from mmreg_rt.network import built_in, find_bundle
+from mmreg_rt.trust import built_in, find_bundle
 
 RTX = "tensorrt-rtx"
 

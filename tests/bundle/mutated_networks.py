@@ -114,7 +114,8 @@ def _straight(network, backend):
     with tempfile.TemporaryDirectory() as folder:
         bundle = write_bundle(Path(folder, "a.mmreg"), parts.manifest(), parts.files())
         facts = bundle.manifest_bytes, bundle.file("golden.npz")
-    prove(Trial("odd", *facts, network, 0, backend, "", "fp32", 1, "cpu"), Limits(2 << 30, 20, 60))
+    trial = Trial("odd", network, backend, "", "fp32", 1, "cpu", "golden", *facts)
+    prove(trial, Limits(2 << 30, 20, 60))
     return "loaded"
 
 

@@ -176,7 +176,7 @@ def test_what_cannot_be_timed_says_why(net, tmp_path):
     assert "MMREG_E_BACKEND" in run(net(), "--device", "cuda:9", code=5).stderr
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"garbage")
-    assert "MMREG_E_MODEL_LOAD" in run(broken, *QUICK, code=4).stderr
+    assert "MMREG_E_ONNX_FIELD" in run(broken, *QUICK, code=4).stderr
     run(tmp_path / "missing.onnx", *QUICK, code=3)
 
 

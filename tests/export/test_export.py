@@ -11,8 +11,9 @@ from mmreg_export import pack, parity, precision  # noqa: E402
 from mmreg_export.onnx import export_network  # noqa: E402
 from mmreg_export.pairs import generated_pairs, read_pair  # noqa: E402
 from mmreg_rt import Grid, Volume, write  # noqa: E402
-from mmreg_rt.backends import by_name  # noqa: E402
-from mmreg_rt.errors import InputError  # noqa: E402
+from mmreg_rt.backends import ON_CPU, by_name  # noqa: E402
+from mmreg_rt.bundle import self_test  # noqa: E402
+from mmreg_rt.errors import BundleError, InputError  # noqa: E402
 from mmreg_rt.onnx_check import check_model  # noqa: E402
 from mmreg_rt.preprocess import PreprocessSpec  # noqa: E402
 from mmreg_train import methods  # noqa: E402
@@ -159,6 +160,55 @@ def test_a_bundle_says_how_far_it_is_from_torch(method, tmp_path):
     np.testing.assert_equal(bundle.golden().output.shape[0], 2)
     assert bundle.manifest.output.refine is None
     assert bundle.manifest.most_voxels is None
+
+
+def far(precision, golden):
+    return parity.Parity("openvino", precision, 0.0, 0.0, 0.0, 2.0, 3, golden)
+
+
+@pytest.mark.parametrize(
+    ("precision", "off", "limit_mm"),
+    [
+        ("fp32", [1e-6], 0.001),  # a micrometre is enough for anybody
+        ("fp32", [2e-4, 5e-4], 0.004),
+        ("fp32", [0.01], 0.02),
+        ("bf16", [0.02], 0.16),
+        ("int8", [0.1, 0.05], 0.8),
+        ("int8", [1.5], 2.0),
+        ("fp16", [], 0.3),
+    ],
+)
+def test_the_golden_pair_may_be_some_times_as_far_off_as_it_was_at_export(precision, off, limit_mm):
+    seen = [[far(precision, figure) for figure in off], [far("other", 9.0)]]
+    assert pack.limit_mm(precision, seen) == pytest.approx(limit_mm)
+
+
+@pytest.mark.parametrize(("precision", "off"), [("fp32", 0.021), ("fp16", 0.31), ("int8", 2.1)])
+def test_a_golden_pair_further_off_than_any_may_be_stops_the_export(precision, off):
+    with pytest.raises(parity.ParityError, match="golden"):
+        far(precision, off).check()
+    far(precision, 0.9 * off).check()
+
+
+def test_a_bundle_is_held_to_what_its_export_measured(method, tmp_path):
+    spec = PreprocessSpec(multiple=method.multiple)
+    asked = pack.Request(method, spec, pack.Identity("x"), "# card", precisions=("fp32", "int8"))
+    bundle = pack.pack(asked, tmp_path / "x.mmreg", lambda _: None)
+    for name, most in (("fp32", 0.02), ("int8", 2.0)):
+        limit_mm, off = bundle.manifest.golden.limit_mm[name], []
+        for backend in ON_CPU:
+            if by_name(backend).why_not("cpu", name):
+                continue
+            session = by_name(backend).load(bundle.model_bytes(name), precision=name, threads=1, device="cpu")
+            off.append(self_test(bundle, session.infer, name))
+
+            def shifted(images, infer=session.infer, by=2 * limit_mm):
+                return infer(images) + np.float32(by)
+
+            with pytest.raises(BundleError, match="MMREG_E_SELFTEST_LIMIT"):
+                self_test(bundle, shifted, name)
+            session.close()
+        assert limit_mm == pytest.approx(np.clip(8 * max(off), 0.001, most), rel=1e-3)
 
 
 def test_a_bundle_says_how_large_a_grid_its_network_takes(method, tmp_path, monkeypatch):

@@ -137,7 +137,7 @@ def test_the_field_of_a_network_is_brought_to_the_device(pair, device, output):
     fixed, moving = (np.ascontiguousarray(v.as_float32()) for v in (pair.fixed, pair.moving))
     seen = []
 
-    def run(fixed_image, moving_image, field):
+    def run(fixed_image, moving_image, field, _stop):
         seen.append((fixed_image.copy(), moving_image.copy()))
         field[...] = 0
         field[2] = 2
@@ -160,7 +160,7 @@ def test_a_field_that_is_not_finite_is_an_error_of_the_network(pair, device, the
     queue = _native.DeviceQueue(device)
     nothing = np.full((3, *pair.fixed.grid.shape), np.nan, np.float32)
 
-    def run(_fixed, _moving, field):
+    def run(_fixed, _moving, field, _stop):
         if there:
             queue.upload(field[0], nothing)
         else:

@@ -25,7 +25,7 @@ def engine(run, grid, output="displacement", **more):
 def constant_shift(grid):
     vox = np.linalg.solve(grid.affine[:3, :3], SHIFT_MM)
 
-    def run(_fixed, _moving, field):
+    def run(_fixed, _moving, field, _stop):
         field[:] = vox[-len(field) :, None, None, None]
 
     return run
@@ -56,7 +56,7 @@ def test_a_shift_is_the_same_on_every_grid(pair, network_grid, output, factor):
 def test_the_network_sees_both_scans_on_its_grid(pair):
     seen = {}
 
-    def run(fixed, moving, field):
+    def run(fixed, moving, field, _stop):
         seen.update(fixed=fixed.copy(), moving=moving.copy())
         field[:] = 0
 
@@ -70,7 +70,7 @@ def test_the_network_sees_both_scans_on_its_grid(pair):
 def test_the_field_of_half_the_voxels_has_half_the_size(pair):
     shapes = []
 
-    def run(_fixed, _moving, field):
+    def run(_fixed, _moving, field, _stop):
         shapes.append(field.shape)
         field[:] = 0
 
@@ -82,7 +82,7 @@ def test_a_smooth_field_keeps_its_place_from_half_resolution(pair):
     """Voxel i of half the grid stands for 2 i + 1/2 of the whole."""
     ramp = np.arange(PLAIN.shape[2], dtype=np.float32) / 10
 
-    def run(_fixed, _moving, field):
+    def run(_fixed, _moving, field, _stop):
         field[:] = 0
         field[2] = ramp.reshape(-1, 2).mean(1)
 
@@ -100,7 +100,7 @@ def test_a_smooth_field_keeps_its_place_from_half_resolution(pair):
 
 
 def test_a_folded_field_comes_back_unfolded(pair):
-    def run(_fixed, _moving, field):
+    def run(_fixed, _moving, field, _stop):
         field[:] = np.random.default_rng(3).normal(0, 2, field.shape)
 
     found = register(*pair, engine(run, PLAIN), refine=False)
@@ -110,7 +110,7 @@ def test_a_folded_field_comes_back_unfolded(pair):
 def test_refinement_goes_on_from_the_prediction(pair):
     truth = scene.moved(INSIDE)
 
-    def run(_fixed, _moving, field):  # half of the way
+    def run(_fixed, _moving, field, _stop):  # half of the way
         points = PLAIN.map_indices(np.stack(np.indices(PLAIN.shape), -1).reshape(-1, 3))
         half = (scene.moved(points) - points) / 2
         field[:] = np.linalg.solve(PLAIN.affine[:3, :3], half.T).reshape(3, *PLAIN.shape)
@@ -126,7 +126,7 @@ def test_what_a_network_misses_is_searched_for():
     def far(points):
         return scene.moved(points) + (22.5, -17.5, 20.0)
 
-    def nothing(_fixed, _moving, field):
+    def nothing(_fixed, _moving, field, _stop):
         field[:] = 0
 
     pair = scene.pair(truth=far)
@@ -137,7 +137,7 @@ def test_what_a_network_misses_is_searched_for():
 
 @pytest.mark.parametrize("network_grid", [PLAIN, LEFT_HANDED], ids=["plain", "left-handed"])
 def test_a_descriptor_feeds_the_solver(pair, network_grid):
-    def run(side, image, planes):
+    def run(side, image, planes, _stop):
         assert side in ("fixed", "moving")
         planes[:] = _native.mind(image, 1, 2)
 
@@ -152,7 +152,7 @@ def test_the_solver_keeps_the_grid_of_the_scan(pair):
     grids = PLAIN, scene.centred((24, 24, 24), (6.0, 6.0, 6.0))
     seen = []
 
-    def nothing(_side, image, planes):
+    def nothing(_side, image, planes, _stop):
         seen.append(image.shape)
         planes[:] = 0
 
@@ -165,7 +165,7 @@ def test_the_solver_keeps_the_grid_of_the_scan(pair):
 def test_slices_have_fields_of_two_components():
     fixed, moving = scene.pair(scene.FLAT, scene.FLAT, lambda p: scene.moved(p, plane=True))
 
-    def run(_fixed, _moving, field):
+    def run(_fixed, _moving, field, _stop):
         field[:] = np.array([1.0, -2.0]).reshape(2, 1, 1, 1)
 
     found = register(fixed, moving, engine(run, scene.FLAT, dims=2, factor=2), refine=False)
@@ -190,6 +190,61 @@ def test_time_that_is_up_leaves_the_network_alone(pair):
     assert found["degraded"]
     assert not called
     np.testing.assert_array_equal(found["displacement_mm"], 0)
+
+
+class Standing:
+    """A clock that goes on when the test says so."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.mark.parametrize(("expected_s", "end"), [(9.9, "complete"), (10.1, "not begun"), (0.0, "complete")])
+def test_a_network_begins_if_it_will_end_in_time(pair, expected_s, end):
+    described = engine(constant_shift(PLAIN), PLAIN, expected_s=expected_s)
+    found = register(*pair, described, refine=False, deadline_s=10, now=Standing())
+    assert found["network"] == {"end": end, "expected_s": expected_s, "left_s": 10}
+    assert found["degraded"] == (end != "complete")
+    expected = SHIFT_MM if end == "complete" else (0, 0, 0)
+    np.testing.assert_allclose(moved_points(found, pair[0]), INSIDE + expected, atol=2e-4)
+
+
+@pytest.mark.parametrize("output", ["displacement", "descriptor"])
+def test_a_network_that_gives_up_when_time_is_up_leaves_the_alignment(pair, output):
+    clock, kept = Standing(), []
+
+    def run(*given):
+        stop = given[-1]
+        kept.append(stop)
+        assert stop() is False
+        clock.now = 11.0
+        assert stop() is True
+        return True
+
+    described = engine(run, PLAIN, output, planes=3)
+    found = register(*pair, described, deadline_s=10, now=clock)
+    assert found["degraded"] and found["network"]["end"] == "stopped"
+    np.testing.assert_array_equal(found["displacement_mm"], 0)
+    assert len(kept) == 1
+    assert kept[0]() is True  # what it asked is gone
+
+
+def test_a_network_asks_the_caller_too(pair):
+    asked, ran = [], []
+
+    def run(_fixed, _moving, _field, stop):
+        ran.append(1)
+        return stop()
+
+    def cancelled(stage, share):
+        asked.append((stage, share))
+        return stage == "network" and len(ran) > 0
+
+    found = register(*pair, engine(run, PLAIN, expected_s=4.0), cancelled=cancelled)
+    assert found["cancelled"] and "warped" not in found
+    assert [stage for stage, _ in asked] == ["network", "network"]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .._native import DeviceQueue
     from ..geometry import Float32
     from .session import Port
+    from .watched import Stop
 
 __all__ = ["NAMES", "ON_CPU", "PRECISIONS", "Backend", "Session", "by_name", "choose", "version_of"]
 
@@ -55,18 +56,26 @@ class Session(Protocol):
     there: bool
     """Whether it runs on the memory of a device, on the stream of the queue that it was loaded with."""
 
+    prepare_s: float
+    """What the last call took to allocate and compile for its shape; 0 for one that was known."""
+
     def prepare(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Allocate, compile and run once for inputs of these shapes, so that the next ``infer`` is quick."""
 
-    def infer(self, inputs: Mapping[str, Float32]) -> Float32:
+    def infer(self, inputs: Mapping[str, Float32], stop: Stop | None = None) -> Float32:
         """The output, C-contiguous float32, for float32 inputs by name.
 
         A shape seen before costs no allocation: the array is the session's own, and valid until the next
         ``infer`` or ``close``. Values are not looked at: NaN in, NaN out.
 
+        ``stop`` is asked by the calling thread, before and while it runs; True ends the run where the library
+        can. ONNX Runtime and OpenVINO end after the operation that they are in, TensorRT does not. The next
+        run is not affected.
+
         Raises:
             InputError: Names, shapes or types are not the network's; the session is closed or in use.
             RegistrationError: The library could not run it.
+            Stopped: The run was ended by ``stop``.
         """
 
     capturable: bool

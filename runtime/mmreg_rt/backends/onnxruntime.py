@@ -32,9 +32,11 @@ from .session import (
     usable_threads,
 )
 from .warp_nodes import with_warps
+from .watched import InThread, watch
 
 if TYPE_CHECKING:
     from ..geometry import Float32
+    from .watched import Stop
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -151,7 +153,26 @@ class _Binding(Bound):
 
     def run(self) -> None:
         """From ``inputs`` to ``output``."""
-        self._session.run_with_iobinding(self._binding)
+        self._run(None)
+
+    def run_while_wanted(self, stop: Stop) -> None:
+        """The same, in another thread, which is told to end when ``stop`` says so."""
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+
+        def cancel() -> None:
+            options.terminate = True
+
+        try:
+            running = InThread(lambda: self._run(options), cancel)
+        except RuntimeError:  # the system gives no more threads
+            super().run_while_wanted(stop)
+            return
+        watch(running, stop)
+
+    def _run(self, options: Any) -> None:
+        self._session.run_with_iobinding(self._binding, options)
         if not self.output.size:
             found = self._binding.copy_outputs_to_cpu()[0]
             self.output = aligned(found.shape)

@@ -16,9 +16,11 @@ from ..errors import BackendUnavailable, InputError
 from .engine_cache import private_folder
 from .openvino_grid_sample import convert_grid_sample
 from .session import Bound, CheckedSession, Port, Shape, frozen, in_one_line, unreadable, usable_threads
+from .watched import watch
 
 if TYPE_CHECKING:
     from ..geometry import Float32
+    from .watched import Stop
 
 # precision -> (what OpenVINO is asked for, what layers that multiply may run in, what one of them must)
 ASKED = {
@@ -165,6 +167,24 @@ class _Request(Bound):
     def run(self) -> None:
         """From ``inputs`` to ``output``."""
         self._request.infer()
+
+    def run_while_wanted(self, stop: Stop) -> None:
+        """The same, on the threads of OpenVINO, which are told to end when ``stop`` says so."""
+        self._request.start_async()
+        watch(self, stop)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the request has ended, after so many seconds at most."""
+        ended: bool = self._request.wait_for(int(1e3 * seconds))
+        return ended
+
+    def cancel(self) -> None:
+        """Let it end after the operation that it is in."""
+        self._request.cancel()
+
+    def end(self) -> None:
+        """Wait for its end, and raise what it raised."""
+        self._request.wait()
 
 
 def _core(model: bytes) -> Any:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError, MmregError, RegistrationError
+from .watched import Stop, Stopped, ask_first
 
 if TYPE_CHECKING:
     from ..geometry import Float32
@@ -43,6 +44,11 @@ class Bound(ABC):
     def run(self) -> None:
         """From ``inputs`` to ``output``, in place after the first time."""
 
+    def run_while_wanted(self, stop: Stop) -> None:
+        """The same unless ``stop`` says before, or where the library can be stopped meanwhile, not to."""
+        ask_first(stop)
+        self.run()
+
     def finish(self) -> None:  # noqa: B027  # only a device has something to wait for
         """Wait for what still runs."""
 
@@ -65,6 +71,7 @@ class CheckedSession(ABC):
         self.seconds: Mapping[str, float] = {}
         self.there = self.capturable = False
         self._bound: OrderedDict[Shape, Bound] = OrderedDict()
+        self.prepare_s = 0.0
         self._lock, self._closed = threading.Lock(), False
 
     @abstractmethod
@@ -85,8 +92,12 @@ class CheckedSession(ABC):
             with told(f"run the network on inputs of shape {shape}"):
                 bound.run()
 
-    def infer(self, inputs: Mapping[str, Float32]) -> Float32:
-        """The output for float32 inputs by name; valid until the next ``infer`` or ``close``."""
+    def infer(self, inputs: Mapping[str, Float32], stop: Stop | None = None) -> Float32:
+        """The output for float32 inputs by name; valid until the next ``infer`` or ``close``.
+
+        Raises:
+            Stopped: ``stop``, asked again and again, said so.
+        """
         with self._alone():
             start = time.perf_counter()
             for name, array in inputs.items():
@@ -97,7 +108,10 @@ class CheckedSession(ABC):
                 np.copyto(buffer, inputs[name])
             set_ = time.perf_counter()
             with told(f"run the network on inputs of shape {shape}"):
-                bound.run()
+                if stop is None:
+                    bound.run()
+                else:
+                    bound.run_while_wanted(stop)
             ran = time.perf_counter()
             output = bound.output
             read = time.perf_counter() - ran
@@ -145,11 +159,15 @@ class CheckedSession(ABC):
 
     def _for(self, shape: Shape) -> Bound:
         """The buffers of this shape; those used least recently make room."""
+        start = time.perf_counter()
         if shape not in self._bound:
             while len(self._bound) >= KEPT_SHAPES:
                 self._bound.popitem(last=False)[1].finish()
             with told(f"prepare the network for inputs of shape {shape}"):
                 self._bound[shape] = self._bind(shape)
+            self.prepare_s = time.perf_counter() - start
+        else:
+            self.prepare_s = 0.0
         self._bound.move_to_end(shape)
         return self._bound[shape]
 
@@ -190,7 +208,7 @@ def told(what: str) -> Iterator[None]:
     """What a library raises, as an error of ours that says what it was about."""
     try:
         yield
-    except (MmregError, KeyboardInterrupt):
+    except (MmregError, KeyboardInterrupt, Stopped):
         raise
     except MemoryError as error:
         raise RegistrationError(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..backends import NAMES, PRECISIONS, choose
-from .options import FILE, FOLDER, Sizes, json_option, threads_option
+from .options import FILE, FOLDER, Sizes, json_option, public_key, public_key_option, threads_option
 from .progress import Progress
 from .terminal import give, give_json
 
@@ -46,6 +46,7 @@ Samples = tuple["Measured", ...]
 @click.option("--no-refine", is_flag=True, help="Of --pair: leave out the solver after the network.")
 @click.option("--align", type=click.Choice(("none", "rigid", "affine")), default="affine", show_default=True,
               help="Of --pair.")  # fmt: skip
+@public_key_option
 @threads_option
 @json_option
 @click.option("-o", "--output", "folder", type=FOLDER, help="Folder for benchmark.json and benchmark.svg.")
@@ -62,6 +63,7 @@ def benchmark(
     pair: tuple[Path, Path] | None,
     no_refine: bool,
     align: str,
+    key_file: Path | None,
     threads: int | None,
     as_json: bool,
     folder: Path | None,
@@ -80,10 +82,13 @@ def benchmark(
     from .folder import output
     from .latency import Effort
 
-    asked = {"model": model, "device": device, "backend": backend, "precision": precision, "threads": threads}
+    asked = {
+        "model": model, "device": device, "backend": backend, "precision": precision, "threads": threads,
+        "public_key": public_key(key_file),
+    }  # fmt: skip
     effort = Effort(runs, limit_s, idle_s, not no_contention)
     pipeline = {"align": align, "refine": False if no_refine else None}
-    inputs = [Path(model), *(pair or ())]
+    inputs = [Path(model), *(pair or ()), *([] if key_file is None else [key_file])]
     place = nullcontext() if folder is None else output(folder, (RECORD, PICTURE), inputs, (RECORD,))
     with place as out:
         found, samples = _benchmark(asked, sizes, pair, pipeline, effort, Progress(quiet=as_json))

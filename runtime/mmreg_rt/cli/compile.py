@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import DEFAULT_SIZES, Sizes, json_option
+from .options import DEFAULT_SIZES, Sizes, json_option, public_key, public_key_option
 from .terminal import give, give_json, is_terminal, say
 
 if TYPE_CHECKING:
     from ..backends.tensorrt_build import Built
+    from ..bundle import Bundle
     from ..manifest import Manifest
 
 BACKENDS = ("tensorrt", "tensorrt-rtx")
@@ -30,6 +32,7 @@ BACKENDS = ("tensorrt", "tensorrt-rtx")
 @click.option("--device", default="cuda", show_default=True, help="cuda or cuda:N.")
 @click.option("--dry-run", is_flag=True,
               help="Build and describe, keep nothing. TensorRT for RTX needs no GPU for it.")  # fmt: skip
+@public_key_option
 @json_option
 def compile_(
     model: str,
@@ -38,6 +41,7 @@ def compile_(
     sizes: tuple[tuple[int, ...], ...] | None,
     device: str,
     dry_run: bool,
+    key_file: Path | None,
     as_json: bool,
 ) -> None:
     """Build the TensorRT engines of MODEL, a bundle or the name of a built-in one, before they are needed.
@@ -46,15 +50,18 @@ def compile_(
     Without this command an engine is built when a size is first met, which can take minutes.
     """
     from ..backends.tensorrt_build import Profile
-    from ..bundle import open_bundle
-    from ..network import find_bundle
+    from ..trust import Runner, open_model
 
-    bundle = open_bundle(find_bundle(model))
+    opened = open_model(model, public_key(key_file))
+    manifest = opened.bundle.manifest
     name = backend or _first_installed()
-    made = []
-    for stage, extents in _engines(bundle.manifest, sizes):
+    if not dry_run:
+        _refuse_what_cannot_be_kept(name, device, precision)
+    runner, made = Runner(name, device, precision), []
+    for stage, extents in _engines(manifest, sizes):
+        _check_size(opened.bundle, precision, stage, extents)
         with_progress = _Line(not as_json)
-        model_bytes, profile = bundle.model_bytes(precision, stage), Profile.fixed(extents)
+        model_bytes, profile = opened.proven(runner, stage, builds=dry_run), Profile.fixed(extents)
         if dry_run:
             found = _described(model_bytes, name, precision, profile, with_progress)
         else:
@@ -62,9 +69,9 @@ def compile_(
         with_progress.close()
         made.append({"stage": stage, **found})
         if not as_json:
-            give(f"{_title(bundle.manifest, stage)}{name} {precision} {profile}: {found['words']}")
+            give(f"{_title(manifest, stage)}{name} {precision} {profile}: {found['words']}")
     if as_json:
-        give_json({"model": bundle.manifest.name, "engines": made})
+        give_json({"model": manifest.name, "engines": made})
 
 
 def _engines(
@@ -86,6 +93,15 @@ def _engines(
             param_hint="--sizes",
         )
     return [(stage, tuple(manifest.rigid.size)) for stage in range(len(manifest.stages))]
+
+
+def _check_size(bundle: Bundle, precision: str, stage: int, extents: tuple[int, ...]) -> None:
+    """Refuse a grid on which no network may be run; a grid of other dimensions is refused by who builds."""
+    from ..network_size import check_asked
+
+    flat = 3 - bundle.manifest.dims
+    if len(extents) == bundle.manifest.dims:
+        check_asked(bundle.manifest, bundle.model(precision, stage)[1], (1,) * flat + extents, here=False)
 
 
 def _title(manifest: Manifest, stage: int) -> str:
@@ -120,7 +136,18 @@ def _words(built: Built) -> str:
 
 def _kept(model: bytes, name: str, precision: str, profile: Any, device: str, say: _Line) -> dict[str, Any]:
     from ..backends.engine_cache import EngineCache, default_folder
-    from ..backends.tensorrt import Engines, TensorRt
+    from ..backends.tensorrt import Engines
+
+    cache = EngineCache(default_folder())
+    engines = Engines(name, model, precision, device, cache)
+    plan, origin = engines.engine(profile, say)
+    words = f"{len(plan) / 1e6:.1f} MB, {origin}"
+    return {"backend": name, "precision": precision, "size": str(profile), "bytes": len(plan), "words": words}
+
+
+def _refuse_what_cannot_be_kept(name: str, device: str, precision: str) -> None:
+    """Engines are for the GPU that is here."""
+    from ..backends.tensorrt import TensorRt
     from ..errors import BackendUnavailable
 
     reason = TensorRt(name).why_not(device, precision)
@@ -130,11 +157,6 @@ def _kept(model: bytes, name: str, precision: str, profile: Any, device: str, sa
             f"{name} cannot build for {device}: {reason}. To see whether it takes the network at all, "
             "add --dry-run with --backend tensorrt-rtx.",
         )
-    cache = EngineCache(default_folder())
-    engines = Engines(name, model, precision, device, cache)
-    plan, origin = engines.engine(profile, say)
-    words = f"{len(plan) / 1e6:.1f} MB, {origin}"
-    return {"backend": name, "precision": precision, "size": str(profile), "bytes": len(plan), "words": words}
 
 
 def _first_installed() -> str:

@@ -13,6 +13,7 @@ from ..errors import InputError, TransformError
 from ..printable import printable
 from .exits import DEADLINE, LOW_CONFIDENCE, OK, describe, message
 from .folder import ALWAYS, RESULT, Output, output
+from .options import public_key
 from .outside import heard
 from .privacy import Names
 from .progress import Progress
@@ -41,6 +42,7 @@ class Job:
     refine: bool | None = None
     backend: str | None = None
     precision: str = "fp32"
+    key_file: Path | None = None  # with the public key that the model must be signed for
     labels: Path | None = None  # of the moving scan
     points: Path | None = None  # of the moving scan
     fixed_mask: Path | None = None
@@ -188,6 +190,7 @@ def _register(job: Job, case: report.Case, extras: _Extras, progress: Progress) 
         precision=job.precision,
         threads=job.threads,
         progress=progress,
+        public_key=public_key(job.key_file),
     )
     reading = progress.running("read")
     result = registrar.register(

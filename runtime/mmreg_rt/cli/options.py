@@ -13,6 +13,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 # that a file exists and can be read is said by the reader, with more than click knows about it
 FILE = click.Path(path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+MOST_KEY_BYTES = 1 << 14
 DEFAULT_SIZES = {2: ((256, 256),), 3: ((96, 96, 96),)}  # by dimensions
 
 
@@ -68,6 +69,28 @@ def json_option(command: Command) -> Command:
     return click.option(
         "--json", "as_json", is_flag=True, callback=_remember, is_eager=True, help="Print the result as JSON."
     )(command)
+
+
+def public_key_option(command: Command) -> Command:
+    """``--public-key``: of a bundle; ``public_key`` reads it."""
+    return click.option(
+        "--public-key",
+        "key_file",
+        type=FILE,
+        help="File with an Ed25519 key, PEM or 32 raw bytes: the bundle must be signed with its private key, "
+        "and is then not tried in a process of its own first.",
+    )(command)
+
+
+def public_key(key_file: Path | None) -> bytes | None:
+    """The key in a file, as it is; what is wrong with it is said by who uses it."""
+    if key_file is None:
+        return None
+    from ..io.files import check_length, opened
+
+    with opened(key_file) as stream:
+        check_length(stream, key_file, MOST_KEY_BYTES)
+        return stream.read(MOST_KEY_BYTES)
 
 
 def threads_option(command: Command) -> Command:

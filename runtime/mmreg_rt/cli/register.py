@@ -8,7 +8,16 @@ from typing import Any
 import click
 
 from ..backends import NAMES, PRECISIONS
-from .options import FILE, FOLDER, frame_option, json_option, outside_option, prefer_option, threads_option
+from .options import (
+    FILE,
+    FOLDER,
+    frame_option,
+    json_option,
+    outside_option,
+    prefer_option,
+    public_key_option,
+    threads_option,
+)
 from .terminal import give_json, say
 
 
@@ -37,6 +46,7 @@ from .terminal import give_json, say
 )
 @click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True,
               help="Of the model.")  # fmt: skip
+@public_key_option
 @click.option(
     "--labels", type=FILE, help="Label map of the moving scan; writes labels.nii.gz on the fixed grid."
 )
@@ -68,6 +78,8 @@ def register(
 
     Nothing is replaced that an earlier run did not write: result.json lists its files with their hashes.
     """
+    if given["key_file"] is not None and given["model"] is None:
+        raise click.UsageError("--public-key is the key of a bundle. Give one with --model.")
     from .exits import Refusal
     from .job import Failed, Job, carry_out, exit_of, tell
     from .progress import Progress

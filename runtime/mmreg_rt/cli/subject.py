@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from .timed import Case, network_alone, planned, registered
 
 if TYPE_CHECKING:
     from ..backends import Session
+    from ..onnx_check import ModelFacts
+    from ..trust import Runner
 
 Size = tuple[int, ...]
 MakeCase = Callable[[], Case]
@@ -52,23 +54,25 @@ def open_subject(
         BundleError: It cannot be trusted or used.
         UsageError: The sizes or the pair are not for this model.
     """
-    from ..bundle import open_bundle
     from ..manifest import FIELDS
-    from ..network import find_bundle
     from ..registrar import Registrar
+    from ..trust import open_model
 
     path = Path(model)
     if path.suffix.lower() == ".onnx":
         if pair:
             raise click.UsageError("--pair needs a bundle: an ONNX file does not say what it wants of scans.")
-        return _network_alone(path.name, path.read_bytes(), where, sizes)
-    bundle = open_bundle(find_bundle(model))
-    manifest = bundle.manifest
+        if where["public_key"] is not None:
+            raise click.UsageError("--public-key is the key of a bundle; an ONNX file is not signed.")
+        return _file_alone(path, where, sizes)
+    opened = open_model(model, where["public_key"])
+    manifest = opened.bundle.manifest
     if pair:
         load = partial(Registrar, model, **where, **pipeline)
         return Subject(path.name, "registration", load, lambda _: [partial(registered, load, pair)])
     if manifest.output.kind not in FIELDS:
-        return _network_alone(path.name, bundle.model_bytes(where["precision"]), where, sizes)
+        chosen = _chosen(sizes, _extents(opened.bundle.model(where["precision"])[1]))
+        return _network_alone(path.name, opened.proven, where, chosen)
     load = partial(Registrar, model, **where, align="none", refine=False)
     chosen = _chosen(sizes, (None,) * manifest.dims)
     return Subject(
@@ -76,28 +80,58 @@ def open_subject(
     )
 
 
-def _network_alone(name: str, data: bytes, where: dict[str, Any], sizes: tuple[Size, ...] | None) -> Subject:
-    from ..backends import choose
+def _file_alone(path: Path, where: dict[str, Any], sizes: tuple[Size, ...] | None) -> Subject:
+    """An ONNX file, which has no golden pair: it is tried on images of the smallest size."""
+    from ..io.files import check_length, opened
+    from ..onnx_check import LIMITS, check_model
+    from ..trust import prove_file
 
-    device, precision = where["device"], where["precision"]
+    with opened(path) as stream:
+        check_length(stream, path, LIMITS.bytes)
+        data = stream.read()
+    chosen = _chosen(sizes, _extents(check_model(data)))
+
+    def proven(runner: Runner) -> bytes:
+        prove_file(path.name, data, runner, min(chosen, key=math.prod))
+        return data
+
+    return _network_alone(path.name, proven, where, chosen)
+
+
+def _network_alone(
+    name: str, proven: Callable[[Runner], bytes], where: dict[str, Any], sizes: tuple[Size, ...]
+) -> Subject:
+    from ..backends import choose
+    from ..trust import Runner
+
+    device, precision, threads = where["device"], where["precision"], where["threads"] or 0
+    once = cache(proven)  # what is timed is the library's loading
 
     def load() -> Session:
         backend, _ = choose(device, where["backend"], precision)
-        return backend.load(data, precision=precision, threads=where["threads"] or 0, device=device)
+        data = once(Runner(backend.name, device, precision, threads))
+        return backend.load(data, precision=precision, threads=threads, device=device)
 
     def cases(first: Session) -> list[MakeCase]:
-        with closing(first):
-            chosen = _chosen(sizes, first.inputs[0].shape[2:])
-        return [partial(network_alone, load, size) for size in chosen]
+        first.close()
+        return [partial(network_alone, load, size) for size in sizes]
 
     return Subject(name, "network", load, cases)
+
+
+def _extents(facts: ModelFacts) -> tuple[int | None, ...]:
+    """Of the images that a network takes; None for any."""
+    axes = facts.inputs[0].dims[2:] if facts.inputs else ()
+    if len(axes) not in DEFAULT_SIZES:
+        raise click.UsageError("Networks of slices and of volumes can be timed; this one takes neither.")
+    return tuple(n if isinstance(n, int) else None for n in axes)
 
 
 def _chosen(sizes: tuple[Size, ...] | None, extents: tuple[int | None, ...]) -> tuple[Size, ...]:
     """The grids to time: those asked for, that of the network, or the usual ones."""
     fixed = tuple(extent for extent in extents if extent is not None)
     if sizes is None:
-        return (fixed,) if len(fixed) == len(extents) else DEFAULT_SIZES.get(len(extents), ())
+        return (fixed,) if len(fixed) == len(extents) else DEFAULT_SIZES[len(extents)]
     for size in sizes:
         if len(size) != len(extents):
             raise click.UsageError(
