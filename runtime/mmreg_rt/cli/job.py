@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import io, report
 from ..errors import InputError, TransformError
+from ..memory import in_our_words
 from ..printable import printable
 from .exits import DEADLINE, LOW_CONFIDENCE, OK, describe, message
 from .folder import ALWAYS, RESULT, Output, output
@@ -109,10 +110,17 @@ def register_into(place: Output, job: Job, progress: Progress, score: Score | No
         place.commit(RESULT[1])
     except Exception as error:
         progress.close()
-        shown = place.named(error)
+        shown = place.named(in_our_words(_placed(error, place)))
         raise Failed(shown, _explain(work.case, shown, place, names, progress.seconds)) from error
     progress.close()
     return summary
+
+
+def _placed(error: Exception, place: Output) -> Exception:
+    """Name the folder where the system names no file: of a full disk, or of a limit of sizes."""
+    if isinstance(error, OSError) and error.errno and error.filename is None:
+        return OSError(error.errno, error.strerror, str(place.partial))
+    return error
 
 
 def _case(job: Job) -> report.Case:
