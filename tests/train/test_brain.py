@@ -8,12 +8,17 @@ from click.testing import CliRunner
 from mmreg_rt import Volume, io
 from mmreg_rt.cli import main
 from mmreg_rt.preprocess import PreprocessSpec, normalise
-from mmreg_train import brain_structures as structures
 from mmreg_train import painted_brains as brains
 from mmreg_train.checkpoint import read_checkpoint, write_checkpoint
 from mmreg_train.config import configs_folder, read_config
 from mmreg_train.methods import Batch, Output, create
-from mmreg_train.methods.brain import blocks_to_channels, channels_to_blocks, soft_dice, structure_dice
+from mmreg_train.methods.brain import (
+    blocks_to_channels,
+    channels_to_blocks,
+    soft_dice,
+    structure_dice,
+    structures,
+)
 from mmreg_train.painted_brains import Painting, painted
 
 SHAPE = (24, 28, 26)
