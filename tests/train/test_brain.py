@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
+from shell import output_of as run
 
 from mmreg_rt import Volume, io
-from mmreg_rt.cli import main
 from mmreg_rt.preprocess import PreprocessSpec, normalise
 from mmreg_train import painted_brains as brains
 from mmreg_train.checkpoint import read_checkpoint, write_checkpoint
@@ -293,14 +292,6 @@ def here(tmp_path, monkeypatch):
         ids = label_map((24 + number, 28, 26)).numpy().astype(np.int16)
         io.write(Volume.from_array(ids, to_ras), tmp_path / f"head{number}.nii.gz")
     return tmp_path
-
-
-def run(line, code=0):
-    done = CliRunner().invoke(main, ["--debug", *line.split()] if code == 0 else line.split())
-    if code == 0 and done.exception:
-        raise done.exception
-    assert done.exit_code == code, done.output
-    return done.output
 
 
 def test_3_steps_and_3_resumed_ones_are_6_steps_to_the_bit(here):

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .. import io, report
 from ..errors import InputError, TransformError
 from ..memory import in_our_words
-from ..printable import printable
-from .exits import DEADLINE, LOW_CONFIDENCE, OK, describe, message
+from .exits import describe, message
 from .folder import ALWAYS, RESULT, Output, output
 from .outside import heard
 from .privacy import Names
@@ -144,13 +143,6 @@ class _Work:
             progress("score", 0.0)
             self.case = replace(self.case, truth=score(result))
         return result, extras
-
-
-def exit_of(summary: dict[str, Any]) -> int:
-    """The exit code of a finished registration."""
-    if summary["verdict"] == "fail":
-        return LOW_CONFIDENCE
-    return DEADLINE if summary["degraded"] else OK
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,29 +277,3 @@ def _identity() -> Any:
     import numpy as np
 
     return np.eye(4)
-
-
-def _shown(figure: float | None, form: str = ".3f", unit: str = "") -> str:
-    return "not measured" if figure is None else f"{figure:{form}}{unit}"
-
-
-def tell(summary: dict[str, Any], folder: Path) -> list[str]:
-    """The outcome in a few lines for people."""
-    q = summary["quality"]
-    folds = f"{_shown(q['folded_voxels'], 'd')} forward, {_shown(q['inverse_folded_voxels'], 'd')} inverse"
-    before = "" if q["similarity_before"] is None else f"{q['similarity_before']:.3f} -> "
-    lines = [
-        f"Verdict: {summary['verdict']}" + (" (stopped at the deadline)" if summary["degraded"] else ""),
-        f"  time                 {summary['seconds']['total']:.2f} s",
-        f"  mutual information   {before}{_shown(q['similarity_after'])}",
-        f"  folded voxels        {folds}",
-        f"  inverse consistency  {_shown(q['inverse_consistency_p95_mm'], '.3f', ' mm (95 %)')}",
-    ]
-    if "mean_error_mm" in summary:
-        lines.append(
-            f"  error to the truth   {summary['start_error_mm']:.1f} mm -> {summary['mean_error_mm']:.2f} mm"
-            f" (95 %: {summary['p95_error_mm']:.2f} mm)"
-        )
-    lines += [f"Warning: {printable(warning)}" for warning in summary["warnings"]]
-    lines += [f"  {key}: {state}" for key, state in summary["judged"].items() if state in ("review", "fail")]
-    return [*lines, f"Look at {printable(str(folder / 'report.html'))}"]

@@ -9,7 +9,6 @@ import click
 
 from ..backends import NAMES, PRECISIONS
 from .options import FILE, FOLDER, frame_option, json_option, outside_option, prefer_option, threads_option
-from .terminal import give_json, say
 
 
 @click.command()
@@ -68,22 +67,15 @@ def register(
 
     Nothing is replaced that an earlier run did not write: result.json lists its files with their hashes.
     """
-    from .exits import Refusal
-    from .job import Failed, Job, carry_out, exit_of, tell
+    from .job import Job, carry_out
+    from .outcome import end
     from .progress import Progress
 
-    try:
+    def registered() -> dict[str, Any]:
         job = Job(deform=not no_deform, **given)
-        summary = carry_out(_with_frames(job, frame), output, Progress(quiet=as_json))
-    except Failed as failed:
-        if ctx.find_root().params["debug"]:
-            raise
-        raise Refusal(failed.error, as_json, failed.summary) from failed
-    if as_json:
-        give_json(summary)
-    else:
-        say("\n".join(tell(summary, output)))
-    ctx.exit(exit_of(summary))
+        return carry_out(_with_frames(job, frame), output, Progress(quiet=as_json))
+
+    end(ctx, as_json, output, registered)
 
 
 def _with_frames(job: Any, frame: int | None) -> Any:
