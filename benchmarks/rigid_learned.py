@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from mmreg_rt import Grid, Volume, _native, pose
 from mmreg_rt.checks import check_pair
-from mmreg_rt.io import nifti
+from mmreg_rt.io import series
 from mmreg_rt.network import Network
 from mmreg_rt.preprocess import PreprocessSpec
 from mmreg_rt.rigid_registration import Clock, Request, Stages
@@ -77,7 +77,7 @@ def chosen_cases(data: Path, splits: Path | None, part: str) -> list[Case]:
 
 
 def gland(case: Case) -> Volume:
-    organ = nifti.read_frames(case.scans["fixed_structures"].path)[0]
+    organ = next(series.read(case.scans["fixed_structures"].path, None).frames())
     return Volume((organ.data > MARKED).astype(np.uint8), organ.grid)
 
 

@@ -1,10 +1,12 @@
 // Python bindings: check, allocate, release the GIL, call. No arithmetic.
+#include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <exception>
 #include <new>
 
 #include "bind/arrays.h"
+#include "cpu/processors.h"
 #include "solver/device_error.h"
 
 namespace mmreg::bind {
@@ -83,6 +85,10 @@ NB_MODULE(_native, m) {
   using namespace mmreg::bind;
   nanobind::register_exception_translator(translate);
   m.def("targets", &targets, "CPU targets that this machine runs, best first.");
+  m.def("usable_processors", &mmreg::usable_processors,
+        "Threads that are used by default: the processors of this process, and no more than its control groups grant.");
+  m.def("processor_quota", &mmreg::processor_quota, "membership"_a = "/proc/self/cgroup", "root"_a = "/sys/fs/cgroup",
+        "Processors' worth of time that control groups grant; 0: no limit.");
   bind_device(m);
   bind_displacement(m);
   bind_sampling(m);

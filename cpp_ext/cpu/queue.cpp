@@ -1,7 +1,6 @@
 #include "cpu/queue.h"
 
 #include <pthread.h>
-#include <sched.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -13,19 +12,12 @@
 #include <vector>
 
 #include "cpu/memory.h"
+#include "cpu/processors.h"
 #include "solver/alarm.h"
 #include "solver/blocks.h"
 
 namespace mmreg {
 namespace {
-
-int threads_allowed() {
-#if defined(__linux__)
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
-#endif
-  return int(std::thread::hardware_concurrency());
-}
 
 // A process that was forked has a copy of the pool without its threads.
 std::atomic<int> forks{0};
@@ -162,7 +154,7 @@ class Pool final : public CpuQueue {
 
 Queue* open_cpu_queue(int threads) {
   count_forks();
-  return new Pool(threads > 0 ? threads : threads_allowed());
+  return new Pool(threads > 0 ? threads : usable_processors());
 }
 
 Alarm::Alarm(const Operations& operations, Queue& queue, std::function<bool()> ring)

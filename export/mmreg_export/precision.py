@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmreg_rt.backends.telemetry import keep_onnxruntime_silent
+
 from .onnx import silence
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ def half(model: bytes) -> bytes:
     layers have activations above 256, whose squares are none of the half floats.
     """
     import onnx
+
+    keep_onnxruntime_silent()
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
@@ -203,6 +207,8 @@ def quantised(model: bytes, calibration: Iterable[Inputs]) -> bytes:
         calibration: Network inputs by name, ``(1, 1, D, H, W)`` float32, of scans that it is made for.
     """
     import onnx
+
+    keep_onnxruntime_silent()
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     with tempfile.TemporaryDirectory() as folder, silence():

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mmreg_rt.backends.telemetry import keep_onnxruntime_silent
 from mmreg_rt.cli.extras import refuse_missing
 from mmreg_rt.errors import InputError
 from mmreg_rt.io.files import replaced
@@ -74,6 +75,7 @@ def translated(method: Method, model: bytes, back: bool, image: Float32) -> Floa
     Raises:
         ParityError: It is further from what torch makes of it than ``LIMIT``.
     """
+    keep_onnxruntime_silent()
     import onnxruntime
 
     shape = (1, 1, *image.shape[3 - method.dims :])

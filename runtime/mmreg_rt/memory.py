@@ -7,9 +7,11 @@ given back.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import math
 import resource
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .errors import OutOfMemory
@@ -17,6 +19,12 @@ from .errors import OutOfMemory
 # The least that the solver was seen to take beside the two scans (benchmarks/memory.py measures it).
 BYTES_PER_FIXED_VOXEL, BYTES_PER_MOVING_VOXEL, BYTES_OF_ALIGNMENT = 180, 30, 44
 CGROUP = Path("/sys/fs/cgroup")
+STRICT = "2"  # vm.overcommit_memory: no more addresses than there is memory for
+NOT_LOADED = (
+    "failed to map segment",
+    "cannot create shared object descriptor",
+    "out of memory",
+)  # of the C library
 
 
 def needed_bytes(fixed: Sequence[int], moving: Sequence[int], deform: bool = True) -> int:
@@ -44,7 +52,7 @@ def shortage(
     found: str = "and there were not as many",
 ) -> OutOfMemory:
     """What to say where memory does not suffice for a pair."""
-    less = ", or leave the deformation out (deform=False, --no-deform)" if deform else ""
+    less = ", or leave the deformation out (deform=False)" if deform else ""
     return OutOfMemory(
         "MMREG_E_MEMORY",
         f"Scans of {_size(fixed)} and {_size(moving)} voxels need about "
@@ -55,7 +63,48 @@ def shortage(
 
 def rooms() -> list[tuple[float, str]]:
     """Bytes that each limit leaves to this process, and which limit that is."""
-    return [*_address_space(), *_container(), *_machine()]
+    return [*_address_space(), *_promised(), *_container(), *_machine()]
+
+
+def mappable() -> float | None:
+    """Bytes for which the system still gives addresses; None where it gives them without a limit."""
+    return min((room for room, _ in (*_address_space(), *_promised())), default=None)
+
+
+def in_our_words(error: Exception) -> Exception:
+    """Return ``OutOfMemory`` for whatever a library says where memory does not suffice, else ``error``."""
+    if isinstance(error, OutOfMemory) or not _is_shortage(error):
+        return error
+    room, where = min(rooms(), default=(math.inf, ""))
+    left = f": {max(0, int(room)) >> 20} MB are left {where}" if room < math.inf else ""
+    return OutOfMemory(
+        "MMREG_E_MEMORY",
+        f"There is not enough memory for this{left}. Crop the scans, resample them to a coarser grid, or "
+        "raise the limit.",
+    )
+
+
+@contextlib.contextmanager
+def shortage_in_our_words() -> Iterator[None]:
+    """Raise ``OutOfMemory`` in place of what a library raises where memory does not suffice."""
+    try:
+        yield
+    except Exception as error:
+        ours = in_our_words(error)
+        if ours is error:
+            raise
+        raise ours from error
+
+
+def _is_shortage(error: BaseException | None) -> bool:
+    if error is None or isinstance(error, MemoryError):
+        return error is not None
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    if isinstance(error, ImportError) and any(words in str(error) for words in NOT_LOADED):
+        return True
+    # what Python makes of it where an import, or a codec, fails for it
+    return isinstance(error, ImportError | SystemError) and _is_shortage(error.__cause__ or error.__context__)
 
 
 def _address_space() -> list[tuple[float, str]]:
@@ -65,6 +114,15 @@ def _address_space() -> list[tuple[float, str]]:
     pages = _text(Path("/proc/self/statm")).split()
     used = int(pages[0]) * resource.getpagesize() if pages else 0
     return [(limit - used, "of the address space of this process (ulimit -v)")]
+
+
+def _promised() -> list[tuple[float, str]]:
+    """Of the whole machine, where the system promises no more than it has."""
+    facts = _table(Path("/proc/meminfo"))
+    if _text(Path("/proc/sys/vm/overcommit_memory")).strip() != STRICT or "CommitLimit:" not in facts:
+        return []
+    left = (facts["CommitLimit:"] - facts.get("Committed_AS:", 0)) << 10
+    return [(left, "to promise on this machine (vm.overcommit_memory=2)")]
 
 
 def _container() -> list[tuple[float, str]]:

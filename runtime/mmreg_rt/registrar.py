@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import arguments, forks, memory
+from . import arguments, forks, libraries, memory, threads
 from .checks import CheckedPair, check_pair
 from .deadline import Deadline
 from .device import Device
-from .errors import BackendUnavailable, Cancelled, InputError, OutOfMemory
+from .errors import BackendUnavailable, Cancelled, InputError
 from .geometry import Volume, checked_outside
 from .registration import Registration, inverse_of, told
 from .transform import DisplacementField
@@ -54,8 +54,9 @@ class Registrar:
         align: The linear part to look for before the deformation. ``"none"`` trusts the headers. A model that
             gives a rigid transform takes its place.
         deform: Look for a deformation too. With a model that gives a rigid transform there is none.
-        threads: Threads of the native code; None is as many as this process may use. The result is the
-            same to the bit for any number. Where the system gives fewer, fewer are used, with a warning.
+        threads: Threads of the native code; None is as many as this process may keep busy: its processors,
+            or fewer where its container grants less (``docker run --cpus``). The result is the same to the
+            bit for any number. Where the system gives fewer, fewer are used, with a warning.
         same_space: The headers of both scans speak of one space, so fields of view that do not overlap
             are an error. False: their origins say nothing, and the alignment starts from the content.
         refine: Let the solver go on from what the network found, within the deadline. None: it does after a
@@ -223,12 +224,9 @@ class Registrar:
         deadline = Deadline(deadline_ms, self._clock)
         outside = checked_outside(outside)
         self._set_up_after_fork()
-        try:
+        libraries.hold_scratch()
+        with memory.shortage_in_our_words():
             return self._register(fixed, moving, fixed_mask, moving_mask, deadline, outside)
-        except OutOfMemory:
-            raise
-        except MemoryError as error:
-            raise OutOfMemory() from error
 
     def _register(
         self,
@@ -491,7 +489,7 @@ class Registrar:
         )
 
     def _missing_threads(self, found: dict[str, Any]) -> tuple[str, ...]:
-        wanted = self._threads or len(os.sched_getaffinity(0))
+        wanted = self._threads or threads.usable()
         if found["threads"] is None or found["threads"] >= wanted:
             return ()
         return (

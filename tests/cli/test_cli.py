@@ -3,12 +3,12 @@
 import json
 import subprocess
 import sys
-from functools import partial
 
 import numpy as np
 import pretend
 import pytest
 from click.testing import CliRunner
+from shell import run
 
 from mmreg_rt import io
 from mmreg_rt.cli import main
@@ -20,9 +20,9 @@ from mmreg_rt.errors import (
     RegistrationError,
     TransformError,
 )
-from mmreg_rt.report import panels
-from mmreg_rt.report.planes import planes
 from mmreg_rt.transform import DisplacementField, Rigid
+
+pytestmark = pytest.mark.usefixtures("registrar")
 
 ALWAYS = {"affine.tfm", "inverse.nii.gz", "report.html", "result.json", "transform.nii.gz", "warped.nii.gz"}
 
@@ -42,31 +42,6 @@ def folder(tmp_path, monkeypatch):
     io.write_points(points + pretend.SHIFT_MM, tmp_path / "moving.csv")
     io.write_transform(pretend.registration(fixed, moving).transform, tmp_path / "field.nii.gz")
     return tmp_path
-
-
-@pytest.fixture(autouse=True)
-def small_pictures(monkeypatch):
-    """Reports are tested elsewhere; here their pictures may be small, and so fast."""
-    monkeypatch.setattr(panels, "planes", partial(planes, across_px=48))
-
-
-@pytest.fixture(autouse=True)
-def registrar(monkeypatch):
-    """Commands get the stand-in; call it to have another one."""
-
-    def install(**options):
-        module = pretend.registrar_module(**options)
-        monkeypatch.setitem(sys.modules, "mmreg_rt.registrar", module)
-        return module.Registrar
-
-    install()
-    return install
-
-
-def run(line, code=0):
-    done = CliRunner().invoke(main, line.split())
-    assert done.exit_code == code, done.output + repr(done.exception)
-    return done
 
 
 def names(path):

@@ -5,12 +5,12 @@ import os
 import re
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pretend
 import pytest
+import shell
 from click.testing import CliRunner
 
 from mmreg_rt import io
@@ -18,8 +18,8 @@ from mmreg_rt.cli import main
 from mmreg_rt.cli.privacy import Names
 from mmreg_rt.errors import InputError, RegistrationError
 from mmreg_rt.printable import printable, valid_unicode
-from mmreg_rt.report import panels
-from mmreg_rt.report.planes import planes
+
+pytestmark = pytest.mark.usefixtures("registrar")
 
 NAMES = {
     "not UTF-8": b"sch\xe4del_\xff\xfe",
@@ -49,22 +49,8 @@ def here(tmp_path, monkeypatch):
     return patient
 
 
-@pytest.fixture(autouse=True)
-def registrar(monkeypatch):
-    monkeypatch.setattr(panels, "planes", partial(planes, across_px=16))
-
-    def install(**options):
-        module = pretend.registrar_module(**options)
-        monkeypatch.setitem(sys.modules, "mmreg_rt.registrar", module)
-        return module.Registrar
-
-    install()
-    return install
-
-
 def run(*words, code=0):
-    done = CliRunner().invoke(main, [*words])
-    assert done.exit_code == code, done.output + repr(done.exception)
+    done = shell.run(list(words), code=code)
     for text in (done.stdout, done.stderr):
         assert not OBEYED.search(text)
     return done

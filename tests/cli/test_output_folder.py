@@ -3,22 +3,21 @@
 import hashlib
 import json
 import os
-import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pretend
 import pytest
 from click.testing import CliRunner
+from shell import run
 
 from mmreg_rt import io
 from mmreg_rt.cli import folder as folders
 from mmreg_rt.cli import main, record
 from mmreg_rt.cli.partial import MARKER, partial_folder
 from mmreg_rt.errors import RegistrationError
-from mmreg_rt.report import panels
-from mmreg_rt.report.planes import planes
+
+pytestmark = pytest.mark.usefixtures("registrar")
 
 ALWAYS = {"affine.tfm", "inverse.nii.gz", "report.html", "result.json", "transform.nii.gz", "warped.nii.gz"}
 REGISTER = ("register", "fixed.nii.gz", "moving.nii.gz", "-o")
@@ -34,28 +33,6 @@ def folder(tmp_path, monkeypatch):
     io.write(moving.with_data((moving.data == 100).astype(np.uint8)), tmp_path / "labels_of_moving.nii.gz")
     io.write_points([[0.0, 0, 0], [5, 5, 5]], tmp_path / "points_of_moving.csv")
     return tmp_path
-
-
-@pytest.fixture(autouse=True)
-def small_pictures(monkeypatch):
-    monkeypatch.setattr(panels, "planes", partial(planes, across_px=16))
-
-
-@pytest.fixture(autouse=True)
-def registrar(monkeypatch):
-    def install(**options):
-        module = pretend.registrar_module(**options)
-        monkeypatch.setitem(sys.modules, "mmreg_rt.registrar", module)
-        return module.Registrar
-
-    install()
-    return install
-
-
-def run(*words, code=0):
-    done = CliRunner().invoke(main, list(map(str, words)))
-    assert done.exit_code == code, done.output + repr(done.exception)
-    return done
 
 
 def refused(name, *words):

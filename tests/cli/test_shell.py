@@ -2,21 +2,18 @@
 
 import json
 import os
-import sys
-from functools import partial
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pretend
 import pytest
-from click.testing import CliRunner
+from shell import run
 
 from mmreg_rt import io
-from mmreg_rt.cli import main
-from mmreg_rt.report import panels
-from mmreg_rt.report.planes import planes
 from mmreg_rt.transform import Affine, Rigid
+
+pytestmark = pytest.mark.usefixtures("registrar")
 
 SHAPE = (10, 12, 8)  # X, Y, Z
 
@@ -25,20 +22,6 @@ SHAPE = (10, 12, 8)  # X, Y, Z
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture(autouse=True)
-def registrar(monkeypatch):
-    monkeypatch.setattr(panels, "planes", partial(planes, across_px=16))
-    module = pretend.registrar_module()
-    monkeypatch.setitem(sys.modules, "mmreg_rt.registrar", module)
-    return module.Registrar
-
-
-def run(line, code=0):
-    done = CliRunner().invoke(main, line.split() if isinstance(line, str) else list(map(str, line)))
-    assert done.exit_code == code, done.output + repr(done.exception)
-    return done
 
 
 def smooth(n=0, shape=SHAPE):
@@ -139,7 +122,7 @@ def test_scaled_series_come_out_in_their_units():
 def test_register_takes_the_frames_it_is_told(registrar, monkeypatch, words, frames):
     data, seen = series(frames=3), []
     monkeypatch.setattr(
-        registrar, "register", lambda _, f, m, **__: seen.extend((f, m)) or pretend.registration(f, m)
+        registrar(), "register", lambda _, f, m, **__: seen.extend((f, m)) or pretend.registration(f, m)
     )
     run(f"register series.nii.gz series.nii.gz -o out {words}")
     for volume, n in zip(seen, frames, strict=True):
@@ -152,7 +135,7 @@ def test_register_of_a_series_and_a_scan_leaves_the_scan_alone(registrar, monkey
     data, seen = series(), []
     save("scan.nii.gz", smooth(5))
     monkeypatch.setattr(
-        registrar, "register", lambda _, f, m, **__: seen.extend((f, m)) or pretend.registration(f, m)
+        registrar(), "register", lambda _, f, m, **__: seen.extend((f, m)) or pretend.registration(f, m)
     )
     run("register scan.nii.gz series.nii.gz -o out --frame 2")
     np.testing.assert_array_equal(seen[0].data.T, smooth(5))
@@ -208,7 +191,7 @@ def disagreeing(name, data=None, field=False):
 def test_prefer_settles_which_form_is_right_everywhere(registrar, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        registrar, "register", lambda _, f, m, **__: seen.extend((f, m)) or pretend.registration(f, m)
+        registrar(), "register", lambda _, f, m, **__: seen.extend((f, m)) or pretend.registration(f, m)
     )
     disagreeing("two.nii.gz")
     save("agree.nii.gz", smooth())

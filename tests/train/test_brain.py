@@ -3,17 +3,21 @@
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
+from shell import output_of as run
 
 from mmreg_rt import Volume, io
-from mmreg_rt.cli import main
 from mmreg_rt.preprocess import PreprocessSpec, normalise
-from mmreg_train import brain_structures as structures
 from mmreg_train import painted_brains as brains
 from mmreg_train.checkpoint import read_checkpoint, write_checkpoint
 from mmreg_train.config import configs_folder, read_config
 from mmreg_train.methods import Batch, Output, create
-from mmreg_train.methods.brain import blocks_to_channels, channels_to_blocks, soft_dice, structure_dice
+from mmreg_train.methods.brain import (
+    blocks_to_channels,
+    channels_to_blocks,
+    soft_dice,
+    structure_dice,
+    structures,
+)
 from mmreg_train.painted_brains import Painting, painted
 
 SHAPE = (24, 28, 26)
@@ -288,14 +292,6 @@ def here(tmp_path, monkeypatch):
         ids = label_map((24 + number, 28, 26)).numpy().astype(np.int16)
         io.write(Volume.from_array(ids, to_ras), tmp_path / f"head{number}.nii.gz")
     return tmp_path
-
-
-def run(line, code=0):
-    done = CliRunner().invoke(main, ["--debug", *line.split()] if code == 0 else line.split())
-    if code == 0 and done.exception:
-        raise done.exception
-    assert done.exit_code == code, done.output
-    return done.output
 
 
 def test_3_steps_and_3_resumed_ones_are_6_steps_to_the_bit(here):

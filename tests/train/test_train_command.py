@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 import tomllib
 import torch
-from click.testing import CliRunner
+from shell import output_of as run
 from train.small import write_pairs
 
-from mmreg_rt.cli import main
 from mmreg_train import cli, loop, methods
 from mmreg_train.checkpoint import load_method, read_checkpoint
 from mmreg_train.config import configs_folder, read_config
@@ -70,14 +69,6 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.toml").write_text(CONFIG)
     return tmp_path
-
-
-def run(line, code=0):
-    done = CliRunner().invoke(main, ["--debug", *line.split()] if code == 0 else line.split())
-    if code == 0 and done.exception:
-        raise done.exception
-    assert done.exit_code == code, done.output
-    return done.output
 
 
 def tensors(folder):

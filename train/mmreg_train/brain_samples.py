@@ -10,9 +10,9 @@ import torch
 from mmreg_rt.errors import InputError
 
 from . import draws
-from .brain_structures import LARGEST_ID
 from .config import CODE
 from .methods import Batch
+from .methods.brain.structures import LARGEST_ID
 from .painted_brains import Painting, painted
 from .prepare import Preparation, default_cache
 from .synthetic import VALIDATION_SEED, changed

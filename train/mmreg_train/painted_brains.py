@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mmreg_train import brain_structures as structures
 from mmreg_train.layers import integrate, upsample
+from mmreg_train.methods.brain import structures
 from mmreg_train.synth import noise
 
 Range = tuple[float, float]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmreg_rt.errors import InputError
-from mmreg_rt.io import nifti
+from mmreg_rt.io import series
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +98,7 @@ def surface_voxels(mask: Mask) -> npt.NDArray[np.int64]:
 
 def _structures(path: Path) -> tuple[Points, Points]:
     """Surface of the first structure; centroids of all."""
-    frames = nifti.read_frames(path)
+    frames = list(series.read(path, None).frames())
     grid, marked = frames[0].grid, [frame.data > MARKED for frame in frames]
     if empty := [number for number, mask in enumerate(marked) if not mask.any()]:
         raise InputError(CODE, f"Structure {empty[0]} of {path} is empty. Take that frame out of both maps.")

@@ -31,6 +31,7 @@ from .session import (
     unreadable,
     usable_threads,
 )
+from .telemetry import keep_onnxruntime_silent
 from .warp_nodes import with_warps
 from .watched import InThread, watch
 
@@ -64,6 +65,7 @@ class OnnxRuntime:
         extra = "cpu" if kind == "cpu" else "gpu"
         if find_spec("onnxruntime") is None:
             return f"not installed; pip install 'mmreg-rt[{extra}]'"
+        keep_onnxruntime_silent()
         try:
             import onnxruntime
 

@@ -16,6 +16,7 @@ from ..errors import BackendUnavailable, InputError
 from .engine_cache import private_folder
 from .openvino_grid_sample import convert_grid_sample
 from .session import Bound, CheckedSession, Port, Shape, frozen, in_one_line, unreadable, usable_threads
+from .telemetry import silent_openvino
 from .watched import watch
 
 if TYPE_CHECKING:
@@ -200,7 +201,8 @@ def _core(model: bytes) -> Any:
 
 
 def _capabilities() -> list[str]:
-    import openvino
+    with silent_openvino():
+        import openvino
 
     found: list[str] = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return found

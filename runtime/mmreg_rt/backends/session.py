@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -16,11 +15,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError, MmregError, RegistrationError
+from ..threads import startable, usable
 from .watched import Stop, Stopped, ask_first
 
 if TYPE_CHECKING:
     from ..geometry import Float32
 
+# what the libraries, and the C library below them, say where they get no memory or no thread
+NO_MEMORY = ("bad_alloc", "can't alloc", "Cannot allocate memory", "out of memory", "failed to map segment")
+NO_THREADS = ("Resource temporarily unavailable", "pthread_create", "can't start new thread")
 KEPT_SHAPES = 2  # buffers of a full-size network are hundreds of megabytes
 Shape = tuple[int, ...]
 
@@ -210,16 +213,29 @@ def told(what: str) -> Iterator[None]:
         yield
     except (MmregError, KeyboardInterrupt, Stopped):
         raise
-    except MemoryError as error:
-        raise RegistrationError(
-            "MMREG_E_MODEL_MEMORY", f"There is not enough memory to {what}. Take a smaller grid."
-        ) from error
     except Exception as error:  # the libraries raise classes of their own, without a common base
-        raise RegistrationError(
+        raise shortage(error, what) or RegistrationError(
             "MMREG_E_MODEL_RUN",
             f"Could not {what}: {in_one_line(error)}. Check that the network takes such a grid (many want "
             "extents that are multiples of 16), and that the memory suffices.",
         ) from error
+
+
+def shortage(error: BaseException, what: str) -> RegistrationError | None:
+    """Return the error of a library that did not get its memory or its threads, if it is one."""
+    words = str(error)
+    if isinstance(error, MemoryError) or any(word in words for word in NO_MEMORY):
+        return RegistrationError(
+            "MMREG_E_MODEL_MEMORY",
+            f"There is not enough memory to {what}. Take a smaller grid, or raise the limit (ulimit -v).",
+        )
+    if any(word in words for word in NO_THREADS):
+        return RegistrationError(
+            "MMREG_E_MODEL_THREADS",
+            f"The system does not give the threads to {what}: {in_one_line(error)}. Raise the limit of "
+            "processes (ulimit -u, pids.max), or ask for threads=1 of backend='onnxruntime'.",
+        )
+    return None
 
 
 def in_one_line(error: BaseException, limit: int = 300) -> str:
@@ -228,25 +244,24 @@ def in_one_line(error: BaseException, limit: int = 300) -> str:
     return words if len(words) <= limit else words[:limit] + " ..."
 
 
-def unreadable(error: BaseException, name: str) -> InputError:
+def unreadable(error: BaseException, name: str) -> MmregError:
     """The error of bytes that a library does not take as a network."""
-    return InputError(
+    return shortage(error, f"load the network with {name}") or InputError(
         "MMREG_E_MODEL_LOAD",
         f"{name} cannot load the network: {in_one_line(error)}. Check the file, or export it again.",
     )
 
 
 def usable_threads(threads: int) -> int:
-    """``threads``, or for 0 as many as this process may use.
+    """Return ``threads``, for 0 as many as this process may keep busy, and no more than can be started.
 
     Raises:
         InputError: It is no number of threads.
     """
     if not isinstance(threads, int) or not 0 <= threads <= 1024:
         raise InputError("MMREG_E_THREADS", f"threads must be from 1 to 1024, or 0 for all; got {threads!r}.")
-    if hasattr(os, "sched_getaffinity"):
-        return threads or len(os.sched_getaffinity(0))
-    return threads or os.cpu_count() or 1
+    wanted = threads or usable()
+    return 1 + startable(wanted - 1)  # the thread that calls is one of them
 
 
 def frozen(**facts: object) -> Mapping[str, str]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import FILE, FOLDER, json_option, threads_option
-from .terminal import give_json, say
 
 if TYPE_CHECKING:
     from ..registration import Registration
@@ -42,27 +41,19 @@ def demo(
 
     The solver gets the two files and nothing else. With --fixed and --moving it registers those instead.
     """
-    from .exits import Refusal
-    from .job import Failed, exit_of, tell
+    from .outcome import end
     from .progress import Progress
 
     if (fixed is None) != (moving is None):
         raise click.UsageError("Give both --fixed and --moving, or neither for the phantom.")
     progress = Progress(quiet=as_json)
-    try:
+
+    def registered() -> dict[str, Any]:
         if fixed is None or moving is None:
-            summary = _phantom(seed, output, progress, threads)
-        else:
-            summary = _scans(fixed, moving, output, progress, threads)
-    except Failed as failed:
-        if ctx.find_root().params["debug"]:
-            raise
-        raise Refusal(failed.error, as_json, failed.summary) from failed
-    if as_json:
-        give_json(summary)
-    else:
-        say("\n".join(tell(summary, output)))
-    ctx.exit(exit_of(summary))
+            return _phantom(seed, output, progress, threads)
+        return _scans(fixed, moving, output, progress, threads)
+
+    end(ctx, as_json, output, registered)
 
 
 def _scans(

@@ -87,11 +87,13 @@ def _wrong(target: str) -> str:
 
 
 def _threads() -> Iterator[Finding]:
+    import mmreg_rt._native as _native
+
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     words = f"{allowed} of {os.cpu_count()} processors are this process's"
-    quota = _quota()
-    if quota is not None and quota < allowed:
-        words += f", but a quota gives it the time of {quota:.1f}: use --threads {max(1, round(quota))}"
+    quota, used = _native.processor_quota(), _native.usable_processors()
+    if 0 < quota < allowed:
+        words += f", but its container grants the time of {quota:.1f}: {used} threads are used"
     yield Finding("threads", "ok", words)
     memory = _available_gib()
     if memory is not None:
@@ -99,15 +101,6 @@ def _threads() -> Iterator[Finding]:
         yield Finding(
             "memory", state, f"{memory:.1f} GiB available; two scans of 200 x 200 x 200 need about 2"
         )
-
-
-def _quota() -> float | None:
-    """Processors' worth of time that the control group grants, if it limits it."""
-    try:
-        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
-        return None if limit == "max" else float(limit) / float(period)
-    except (OSError, ValueError):
-        return None
 
 
 def _available_gib() -> float | None:

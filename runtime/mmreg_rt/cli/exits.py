@@ -14,10 +14,12 @@ from ..errors import (
     DeviceError,
     InputError,
     MmregError,
+    OutOfMemory,
     RegistrationError,
     TrainingError,
     TransformError,
 )
+from ..memory import in_our_words
 from ..printable import printable
 from .terminal import as_json as to_json
 from .terminal import say
@@ -31,6 +33,7 @@ _BY_KIND: tuple[tuple[type[MmregError], int], ...] = (
     (BundleError, MODEL),
     (BackendUnavailable, DEVICE),
     (DeviceError, DEVICE),
+    (OutOfMemory, INPUT),
     (RegistrationError, LOW_CONFIDENCE),
     (TrainingError, LOW_CONFIDENCE),
     (Cancelled, INTERRUPTED),
@@ -71,7 +74,8 @@ def _name(path: object) -> str:
 class Refusal(click.ClickException):
     """An error on its way to the terminal; with ``--json`` it is also written to standard output."""
 
-    def __init__(self, error: BaseException, as_json: bool, summary: dict[str, Any] | None = None) -> None:
+    def __init__(self, error: Exception, as_json: bool, summary: dict[str, Any] | None = None) -> None:
+        error = in_our_words(error)
         super().__init__(describe(error))
         self.exit_code = exit_code(error)  # type: ignore[misc]
         self._json = (summary or _summary(error)) if as_json else None

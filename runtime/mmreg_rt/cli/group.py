@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from .. import libraries
 from ..printable import printable
 from . import signals, terminal
 from .exits import INTERRUPTED, Refusal
@@ -51,6 +52,9 @@ class Group(click.Group):
         """Import the command's module."""
         if name not in COMMANDS:
             return None
+        if name not in HOOKS:
+            libraries.prefer_one_thread()
+        libraries.check()
         command: click.Command = getattr(
             import_module(HOOKS.get(name, f"{__package__}.{name}")), FUNCTIONS.get(name, name)
         )

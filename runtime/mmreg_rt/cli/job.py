@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import io, report
 from ..errors import InputError, TransformError
-from ..printable import printable
-from .exits import DEADLINE, LOW_CONFIDENCE, OK, describe, message
+from ..memory import in_our_words
+from .exits import describe, message
 from .folder import ALWAYS, RESULT, Output, output
 from .options import public_key
 from .outside import heard
@@ -111,10 +111,17 @@ def register_into(place: Output, job: Job, progress: Progress, score: Score | No
         place.commit(RESULT[1])
     except Exception as error:
         progress.close()
-        shown = place.named(error)
+        shown = place.named(in_our_words(_placed(error, place)))
         raise Failed(shown, _explain(work.case, shown, place, names, progress.seconds)) from error
     progress.close()
     return summary
+
+
+def _placed(error: Exception, place: Output) -> Exception:
+    """Name the folder where the system names no file: of a full disk, or of a limit of sizes."""
+    if isinstance(error, OSError) and error.errno and error.filename is None:
+        return OSError(error.errno, error.strerror, str(place.partial))
+    return error
 
 
 def _case(job: Job) -> report.Case:
@@ -138,13 +145,6 @@ class _Work:
             progress("score", 0.0)
             self.case = replace(self.case, truth=score(result))
         return result, extras
-
-
-def exit_of(summary: dict[str, Any]) -> int:
-    """The exit code of a finished registration."""
-    if summary["verdict"] == "fail":
-        return LOW_CONFIDENCE
-    return DEADLINE if summary["degraded"] else OK
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,29 +280,3 @@ def _identity() -> Any:
     import numpy as np
 
     return np.eye(4)
-
-
-def _shown(figure: float | None, form: str = ".3f", unit: str = "") -> str:
-    return "not measured" if figure is None else f"{figure:{form}}{unit}"
-
-
-def tell(summary: dict[str, Any], folder: Path) -> list[str]:
-    """The outcome in a few lines for people."""
-    q = summary["quality"]
-    folds = f"{_shown(q['folded_voxels'], 'd')} forward, {_shown(q['inverse_folded_voxels'], 'd')} inverse"
-    before = "" if q["similarity_before"] is None else f"{q['similarity_before']:.3f} -> "
-    lines = [
-        f"Verdict: {summary['verdict']}" + (" (stopped at the deadline)" if summary["degraded"] else ""),
-        f"  time                 {summary['seconds']['total']:.2f} s",
-        f"  mutual information   {before}{_shown(q['similarity_after'])}",
-        f"  folded voxels        {folds}",
-        f"  inverse consistency  {_shown(q['inverse_consistency_p95_mm'], '.3f', ' mm (95 %)')}",
-    ]
-    if "mean_error_mm" in summary:
-        lines.append(
-            f"  error to the truth   {summary['start_error_mm']:.1f} mm -> {summary['mean_error_mm']:.2f} mm"
-            f" (95 %: {summary['p95_error_mm']:.2f} mm)"
-        )
-    lines += [f"Warning: {printable(warning)}" for warning in summary["warnings"]]
-    lines += [f"  {key}: {state}" for key, state in summary["judged"].items() if state in ("review", "fail")]
-    return [*lines, f"Look at {printable(str(folder / 'report.html'))}"]

@@ -18,7 +18,6 @@ from .options import (
     public_key_option,
     threads_option,
 )
-from .terminal import give_json, say
 
 
 @click.command()
@@ -80,22 +79,15 @@ def register(
     """
     if given["key_file"] is not None and given["model"] is None:
         raise click.UsageError("--public-key is the key of a bundle. Give one with --model.")
-    from .exits import Refusal
-    from .job import Failed, Job, carry_out, exit_of, tell
+    from .job import Job, carry_out
+    from .outcome import end
     from .progress import Progress
 
-    try:
+    def registered() -> dict[str, Any]:
         job = Job(deform=not no_deform, **given)
-        summary = carry_out(_with_frames(job, frame), output, Progress(quiet=as_json))
-    except Failed as failed:
-        if ctx.find_root().params["debug"]:
-            raise
-        raise Refusal(failed.error, as_json, failed.summary) from failed
-    if as_json:
-        give_json(summary)
-    else:
-        say("\n".join(tell(summary, output)))
-    ctx.exit(exit_of(summary))
+        return carry_out(_with_frames(job, frame), output, Progress(quiet=as_json))
+
+    end(ctx, as_json, output, registered)
 
 
 def _with_frames(job: Any, frame: int | None) -> Any:

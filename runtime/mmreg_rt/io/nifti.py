@@ -84,14 +84,6 @@ def refuse_field(header: NiftiHeader, path: Path) -> None:
         )
 
 
-def read_frames(path: Path) -> list[Volume]:
-    """All frames of ``path``, on its one grid, in the units of the image."""
-    file = load(path)
-    grid = grid_of(file.header, path, None)
-    frames = scaled(file.array(), file.header).reshape(-1, *grid.shape)
-    return [Volume(frame, grid) for frame in frames]
-
-
 def from_nibabel(image: Any) -> Volume:
     """The image that nibabel holds in memory, with its header if that is one of NIfTI."""
     data, affine = np.asanyarray(image.dataobj), image.affine

@@ -7,7 +7,7 @@ truth is exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import memory, threads
 from ..geometry import Grid, Volume
 from .anatomy import Head
 from .motion import Truth, random_truth, rotation
@@ -62,6 +63,7 @@ def phantom(seed: int = 0, *, scale: float = 1.0) -> Phantom:
     head = Head(seed)
     truth = random_truth(seed, _points_inside(head))
     fixed_grid, moving_grid = _fixed_grid(scale), _moving_grid(seed, truth, scale)
+    memory.check_room(fixed_grid.shape, moving_grid.shape)  # to draw them takes less than to register them
     back = np.linalg.inv(truth.pose)
     fixed, fixed_labels = _render(head, fixed_grid, MR_SIGNAL, truth.flow.map_rows)
     moving, moving_labels = _render(head, moving_grid, CT_HOUNSFIELD, lambda rows: _in_head(back, rows))
@@ -136,9 +138,19 @@ def _render(
         signal[slice(*slab)].reshape(-1)[near] = canvas.signal
         labels[slice(*slab)].reshape(-1)[near] = canvas.label
 
-    with ThreadPoolExecutor(4) as pool:  # numpy lets go of the interpreter inside its loops
-        list(pool.map(paint, _slabs(grid)))
+    _each(_slabs(grid), paint)
     return signal, labels
+
+
+def _each(slabs: Iterable[tuple[int, int]], paint: Callable[[tuple[int, int]], None]) -> None:
+    """Paint the slabs in some threads: NumPy lets go of the interpreter inside its loops."""
+    workers = threads.startable(4)
+    if workers < 2:
+        for slab in slabs:
+            paint(slab)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(paint, slabs))
 
 
 def _as_mr(signal: Array, grid: Grid, seed: int) -> Array:

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmreg_train.brain_structures import STRUCTURES
 from mmreg_train.layers.conv_block import ConvBlock, NormalisedConvBlock
 from mmreg_train.methods import Batch, Method, Output
+from mmreg_train.methods.brain.structures import STRUCTURES
 
 BLOCK = 2  # voxels along each axis
 LEAST = 1e-6  # of a probability, before its logarithm

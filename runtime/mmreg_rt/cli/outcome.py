@@ -1,0 +1,66 @@
+"""How a command that registers ends: what it prints, and its exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from ..printable import printable
+from .exits import DEADLINE, LOW_CONFIDENCE, OK, Refusal
+from .job import Failed
+from .terminal import give_json, say
+
+
+def end(ctx: click.Context, as_json: bool, folder: Path, register: Callable[[], dict[str, Any]]) -> NoReturn:
+    """Register, print the outcome, and exit.
+
+    Raises:
+        Refusal: The registration failed.
+    """
+    try:
+        summary = register()
+    except Failed as failed:
+        if ctx.find_root().params["debug"]:
+            raise
+        raise Refusal(failed.error, as_json, failed.summary) from failed
+    if as_json:
+        give_json(summary)
+    else:
+        say("\n".join(_lines(summary, folder)))
+    ctx.exit(_code(summary))
+
+
+def _code(summary: dict[str, Any]) -> int:
+    """The exit code of a finished registration."""
+    if summary["verdict"] == "fail":
+        return LOW_CONFIDENCE
+    return DEADLINE if summary["degraded"] else OK
+
+
+def _shown(figure: float | None, form: str = ".3f", unit: str = "") -> str:
+    return "not measured" if figure is None else f"{figure:{form}}{unit}"
+
+
+def _lines(summary: dict[str, Any], folder: Path) -> list[str]:
+    """The outcome in a few lines for people."""
+    q = summary["quality"]
+    folds = f"{_shown(q['folded_voxels'], 'd')} forward, {_shown(q['inverse_folded_voxels'], 'd')} inverse"
+    before = "" if q["similarity_before"] is None else f"{q['similarity_before']:.3f} -> "
+    lines = [
+        f"Verdict: {summary['verdict']}" + (" (stopped at the deadline)" if summary["degraded"] else ""),
+        f"  time                 {summary['seconds']['total']:.2f} s",
+        f"  mutual information   {before}{_shown(q['similarity_after'])}",
+        f"  folded voxels        {folds}",
+        f"  inverse consistency  {_shown(q['inverse_consistency_p95_mm'], '.3f', ' mm (95 %)')}",
+    ]
+    if "mean_error_mm" in summary:
+        lines.append(
+            f"  error to the truth   {summary['start_error_mm']:.1f} mm -> {summary['mean_error_mm']:.2f} mm"
+            f" (95 %: {summary['p95_error_mm']:.2f} mm)"
+        )
+    lines += [f"Warning: {printable(warning)}" for warning in summary["warnings"]]
+    lines += [f"  {key}: {state}" for key, state in summary["judged"].items() if state in ("review", "fail")]
+    return [*lines, f"Look at {printable(str(folder / 'report.html'))}"]
