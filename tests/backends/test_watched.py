@@ -88,6 +88,15 @@ def test_what_asking_raises_is_kept_apart_from_what_the_library_raises(long):
     assert long.infer(networks.images((8, 8, 8)), lambda: False).size
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C interrupts, also where what started the tests ignores it, as a shell in the background does."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_the_run(long):
     inputs = networks.images(EXTENTS)
     expected = long.infer(inputs).copy()

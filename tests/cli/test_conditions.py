@@ -176,10 +176,18 @@ def test_a_folder_of_somebody_else_is_refused_before_the_work(here):
         assert not names(here / "out")
 
 
-def started(here, *words, **options):
+def heeded():
+    """Signals end the program, also where what started the tests ignores them, as a shell in the background does."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def started(here, *words, preexec_fn=heeded):
     """The program, once it works."""
     words = [sys.executable, "-c", QUICK + WAITING, *words]
-    child = subprocess.Popen(words, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    child = subprocess.Popen(
+        words, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=preexec_fn
+    )
     assert child.stdout.readline() == b"working\n", child.stderr.read()
     return child
 
