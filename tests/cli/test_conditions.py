@@ -177,7 +177,7 @@ def test_a_folder_of_somebody_else_is_refused_before_the_work(here):
 
 
 def heeded():
-    """Signals end the program, also where what started the tests ignores them, as a shell in the background does."""
+    """Signals end the program, also where those who started the tests ignore them."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
