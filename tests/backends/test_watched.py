@@ -88,7 +88,7 @@ def test_what_asking_raises_is_kept_apart_from_what_the_library_raises(long):
 
 
 def interrupted():
-    """As Ctrl-C does in the thread that asks; a signal of its own would end the process that runs the tests."""
+    """As Ctrl-C does in the thread that asks; a real signal would end the process that runs the tests."""
     raise KeyboardInterrupt
 
 
