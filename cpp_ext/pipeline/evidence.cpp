@@ -5,6 +5,7 @@
 
 #include "pipeline/poses.h"
 #include "solver/affine_fit.h"
+#include "solver/plane.h"
 #include "solver/pull.h"
 #include "solver/search.h"
 #include "solver/settle.h"

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "solver/maximise.h"
-#include "solver/pose.h"
-#include "solver/wide_search.h"
+#include "solver/plane.h"
 
 namespace mmreg {
 namespace {
@@ -14,10 +12,8 @@ constexpr double kAcross = 24, kAcrossFlat = 48;             // samples across t
 constexpr double kAcrossEdges = 60, kAcrossEdgesFlat = 160;  // and for edges
 constexpr double kOff_vox = 3;                               // by which a result may be wrong
 constexpr std::int64_t kMostSamples = 5000, kMostEdges = 4000;
-constexpr int kBins = 32, kSteps = 15, kTurns = 8;
+constexpr int kBins = 32, kSteps = 15;
 constexpr double kPower = 0.5;  // of the covered share: as in the coarse levels of the alignment
-
-Point unit(const Point& p) { return (1 / length(p)) * p; }
 
 double across(const Survey& f, const Survey& m, double count) { return std::min(f.diameter_mm, m.diameter_mm) / count; }
 
@@ -31,8 +27,6 @@ double finest_mm(const Scan& scan, const Survey& s) {
 
 }  // namespace
 
-bool in_plane(const Scan& scan) { return scan.extent.d == 1 && scan.extent.h > 1 && scan.extent.w > 1; }
-
 Poses::Poses(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const Survey& f,
              const Survey& m)
     : operations_(operations),
@@ -43,7 +37,7 @@ Poses::Poses(const Operations& operations, Queue& queue, const Scan& fixed, cons
       coarse_mm_(std::max(fine_mm_, across(f, m, flat_ ? kAcrossFlat : kAcross))),
       radius_mm_(f.radius_mm),
       centre_mm_(f.centre_mm),
-      normal_(unit(cross(column(fixed.affine, 1), column(fixed.affine, 2)))),
+      normal_(plane_normal(fixed.affine)),
       fixed_(build_pyramid(operations, queue, fixed, f, {fine_mm_, coarse_mm_})),
       moving_(build_pyramid(operations, queue, moving, m, {fine_mm_, coarse_mm_})),
       samples_(draw_samples(operations, queue, fixed_[1], f, coarse_mm_, kMostSamples)),
@@ -51,16 +45,9 @@ Poses::Poses(const Operations& operations, Queue& queue, const Scan& fixed, cons
       metric_(operations, queue, samples_, moving_[1], kBins, kPower) {}
 
 Poses::Reached Poses::climb(const AffineMap& from) const {
-  const Pose pose(from, Freedom::rigid, radius_mm_, flat_ ? &normal_ : nullptr);
-  const auto height = [&](const double* x, double* gradient) {
-    if (!gradient) return metric_.at(pose.at(x)).climbed;
-    double by_map[12];
-    const double value = metric_.at(pose.at(x), by_map).climbed;
-    pose.chain(x, by_map, gradient);
-    return value;
-  };
+  const Pose pose(from, Freedom::rigid, radius_mm_, normal());
   double x[Pose::most] = {};
-  const double best = maximise(height, {coarse_mm_, 0.1 * coarse_mm_, kSteps, [] { return false; }}, pose.count(), x);
+  const double best = climb_information(metric_, pose, {coarse_mm_, 0.1 * coarse_mm_, kSteps, [] { return false; }}, x);
   return {pose.at(x), best};
 }
 
@@ -73,27 +60,19 @@ std::vector<Poses::Reached> Poses::scored(const std::vector<AffineMap>& maps) co
 }
 
 Contest Poses::edges(const AffineMap& pose) const {
-  std::vector<AffineMap> elsewhere;
-  for (const AffineMap& turn : turns(kTurns, flat_ ? &normal_ : nullptr)) elsewhere.push_back(compose(pose, turn));
-  return Contest(EdgeMetric(operations_, queue_, few_, fixed_[0], centre_mm_, moving_[0], fine_mm_, axes()), elsewhere);
+  return Contest(EdgeMetric(operations_, queue_, few_, fixed_[0], centre_mm_, moving_[0], fine_mm_, spanning(normal())),
+                 pose, normal());
 }
 
 std::vector<AffineMap> Poses::around(const AffineMap& pose) const {
   const double off_mm = std::max(kOff_vox * voxel_mm_, 2 * fine_mm_);
   std::vector<AffineMap> out;
   for (const double sign : {1.0, -1.0}) {
-    for (const Point& axis : axes()) out.push_back(compose(pose, translation(sign * off_mm * axis)));
-    for (const Point& axis : flat_ ? std::vector<Point>{normal_} : axes())
+    for (const Point& axis : spanning(normal())) out.push_back(compose(pose, translation(sign * off_mm * axis)));
+    for (const Point& axis : flat_ ? std::vector<Point>{normal_} : spanning(nullptr))
       out.push_back(compose(pose, rotation(sign * off_mm / radius_mm_ * axis)));
   }
   return out;
-}
-
-std::vector<Point> Poses::axes() const {
-  if (!flat_) return {Point{{1, 0, 0}}, Point{{0, 1, 0}}, Point{{0, 0, 1}}};
-  const Point off = std::fabs(normal_.x[0]) < 0.7 ? Point{{1, 0, 0}} : Point{{0, 1, 0}};
-  const Point first = unit(cross(normal_, off));
-  return {first, cross(normal_, first)};
 }
 
 }  // namespace mmreg

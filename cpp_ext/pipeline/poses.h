@@ -8,8 +8,6 @@
 
 namespace mmreg {
 
-bool in_plane(const Scan&);
-
 class Poses {  // maps go from the samples, mm from the centre of the fixed body, to mm of the moving scan
  public:
   Poses(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const Survey& of_fixed,
@@ -33,7 +31,7 @@ class Poses {  // maps go from the samples, mm from the centre of the fixed body
   double moved_mm(const AffineMap& a, const AffineMap& b) const { return distance(a, b, radius_mm_); }
 
  private:
-  std::vector<Point> axes() const;
+  const Point* normal() const { return flat_ ? &normal_ : nullptr; }
 
   const Operations& operations_;
   Queue& queue_;

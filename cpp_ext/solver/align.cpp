@@ -8,7 +8,7 @@
 #include "solver/affine_fit.h"
 #include "solver/contest.h"
 #include "solver/edge_search.h"
-#include "solver/maximise.h"
+#include "solver/plane.h"
 #include "solver/wide_search.h"
 
 namespace mmreg {
@@ -44,13 +44,6 @@ struct Resolution {  // of both scans
         metric(operations, queue, samples, moving_level, samples.count < 4000 ? 16 : 32, power) {}
 };
 
-bool in_plane(const Scan& scan) { return scan.extent.d == 1 && scan.extent.h > 1 && scan.extent.w > 1; }
-
-Point plane_normal(const AffineMap& affine) {
-  const Point n = cross(column(affine, 1), column(affine, 2));
-  return (1 / length(n)) * n;
-}
-
 class Aligner {
  public:
   Aligner(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
@@ -78,7 +71,6 @@ class Aligner {
   void place();
   const Point* normal() const { return flat_ ? &normal_ : nullptr; }
 
-  std::vector<Point> axes() const;
   const Contest& contest(std::size_t k);
   Candidate sharpened(const Resolution&, const Contest&, const Candidate&, double step_mm) const;
   Candidate climb_with_edges(std::size_t k, const Candidate&);
@@ -153,17 +145,9 @@ void Aligner::prepare() {
 Candidate Aligner::climb(Resolution& stage, const Candidate& from, Freedom freedom, double step_mm, double last_mm,
                          int steps) {
   const Pose pose(from.map, freedom, fixed_survey_.radius_mm, normal());
-  const auto height = [&](const double* x, double* gradient) {
-    const AffineMap map = pose.at(x);
-    if (!gradient) return stage.metric.at(map).climbed;
-    double by_map[12];
-    const double value = stage.metric.at(map, by_map).climbed;
-    pose.chain(x, by_map, gradient);
-    return value;
-  };
   const MapScore before = stage.metric.at(from.map);
   double x[Pose::most] = {};
-  const double score = maximise(height, {step_mm, last_mm, steps, time_is_up_}, pose.count(), x);
+  const double score = climb_information(stage.metric, pose, {step_mm, last_mm, steps, time_is_up_}, x);
   if (stage.metric.at(pose.at(x)).covered < 0.6 * before.covered) return {from.map, before.climbed};  // slid apart
   return {pose.at(x), score};
 }
@@ -228,7 +212,7 @@ std::vector<Candidate> Aligner::search_far(Resolution& stage) {
 // All turns and shifts in a plane, where thin structures are seen.
 std::vector<Candidate> Aligner::search_edges(std::size_t k) {
   const double spacing_mm = spacing(k);
-  const std::vector<Point> along = axes();
+  const std::vector<Point> along = spanning(normal());
   AffineMap turn = start_;
   set_column(turn, 3, Point{});
   std::vector<Candidate> found = mmreg::search_edges(operations_, queue_, fixed_levels_, moving_levels_,
@@ -272,22 +256,14 @@ Candidate Aligner::climb_with_edges(std::size_t k, const Candidate& from) {
   return sharpened(at, judge, from, 2 * mm);
 }
 
-std::vector<Point> Aligner::axes() const {
-  if (!flat_) return {Point{{1, 0, 0}}, Point{{0, 1, 0}}, Point{{0, 0, 1}}};
-  const Point off = std::fabs(normal_.x[0]) < 0.7 ? Point{{1, 0, 0}} : Point{{0, 1, 0}}, side = cross(normal_, off);
-  const Point first = (1 / length(side)) * side;
-  return {first, cross(normal_, first)};
-}
-
 const Contest& Aligner::contest(std::size_t k) {
   contests_.resize(std::max(contests_.size(), k + 1));
   if (contests_[k]) return *contests_[k];
   const Resolution& at = resolution(k);
-  std::vector<AffineMap> elsewhere;
-  for (const AffineMap& turn : turns(8, normal())) elsewhere.push_back(compose(start_, turn));
   const FixedSamples few = draw_samples(operations_, queue_, at.fixed, fixed_survey_, spacing(k), kEdgeSamples);
-  EdgeMetric metric(operations_, queue_, few, at.fixed, fixed_survey_.centre_mm, at.moving, spacing(k), axes());
-  contests_[k] = std::make_unique<Contest>(std::move(metric), elsewhere);
+  EdgeMetric metric(operations_, queue_, few, at.fixed, fixed_survey_.centre_mm, at.moving, spacing(k),
+                    spanning(normal()));
+  contests_[k] = std::make_unique<Contest>(std::move(metric), start_, normal());
   return *contests_[k];
 }
 

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "solver/wide_search.h"
+
 namespace mmreg {
 namespace {
 
+constexpr int kTurns = 8;
 constexpr double kLeast = 0.01;  // agreement that is always taken for chance
 
 double middle_of(std::vector<double> values) {
@@ -16,9 +19,9 @@ double middle_of(std::vector<double> values) {
 
 }  // namespace
 
-Contest::Contest(EdgeMetric metric, const std::vector<AffineMap>& elsewhere) : metric_(std::move(metric)) {
+Contest::Contest(EdgeMetric metric, const AffineMap& base, const Point* normal) : metric_(std::move(metric)) {
   std::vector<double> reached;
-  for (const AffineMap& map : elsewhere) reached.push_back(std::fabs(metric_.at(map)));
+  for (const AffineMap& turn : turns(kTurns, normal)) reached.push_back(std::fabs(metric_.at(compose(base, turn))));
   elsewhere_ = std::max(kLeast, middle_of(reached));
 }
 

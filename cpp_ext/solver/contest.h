@@ -16,9 +16,9 @@ struct Contender {
 
 class Contest {
  public:
-  // `elsewhere`: maps that are far from each other, nearly all of them wrong. What edges agree there is the measure
-  // for what they agree in other places.
-  Contest(EdgeMetric metric, const std::vector<AffineMap>& elsewhere);
+  // The measure for what edges agree in other places is what they agree after turns of `base` (of the whole circle in a
+  // plane, given by its normal): these are far from each other, nearly all of them wrong.
+  Contest(EdgeMetric metric, const AffineMap& base, const Point* normal);
 
   double elsewhere() const { return elsewhere_; }
   double agreement(const AffineMap& map) const { return metric_.at(map); }

@@ -62,4 +62,15 @@ std::vector<Candidate> search_poses(const AlignmentMetric& metric, const AffineM
   return out;
 }
 
+double climb_information(const AlignmentMetric& metric, const Pose& pose, const Climb& how, double* x) {
+  const auto height = [&](const double* at, double* gradient) {
+    if (!gradient) return metric.at(pose.at(at)).climbed;
+    double by_map[12];
+    const double value = metric.at(pose.at(at), by_map).climbed;
+    pose.chain(at, by_map, gradient);
+    return value;
+  };
+  return maximise(height, how, pose.count(), x);
+}
+
 }  // namespace mmreg

@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "solver/alignment_metric.h"
+#include "solver/maximise.h"
 #include "solver/pose.h"
 
 namespace mmreg {
@@ -25,5 +26,8 @@ struct Net {
 // Every pose of the net around `centre`, scored.
 std::vector<Candidate> search_poses(const AlignmentMetric&, const AffineMap& centre, const Net&,
                                     const std::function<bool()>& stop);
+
+// Moves `x`, numbers of the pose, to where the scans share more information, and returns that.
+double climb_information(const AlignmentMetric&, const Pose&, const Climb&, double* x);
 
 }  // namespace mmreg
