@@ -47,11 +47,6 @@ READERS = _container, _manifest, _network, _golden
 KINDS = {"container": (0,), "manifest": (1,), "network": (2,), "golden": (3,)}
 
 
-def of_kind(seed, kind):
-    """Whether the input goes to a reader of this kind; every input is of the kind None."""
-    return kind is None or (bool(seed) and seed[0] % len(READERS) in KINDS[kind])
-
-
 def feed(data, folder):
     """Let the reader that the first byte chooses read the rest; the code it refused with, or ``"read"``."""
     number, content = data[0] % len(READERS) if data else 0, data[1:]

@@ -168,8 +168,7 @@ def cannot_write(path: Path, reason: OSError) -> InputError:
     return InputError(
         "MMREG_E_OUTPUT",
         f"Cannot write {path}: {reason.strerror or reason}; what was there is as it was. Choose a folder "
-        "with "
-        "room and write permission.",
+        "with room and write permission.",
     )
 
 
@@ -198,8 +197,7 @@ def refuse_case_clash(folder: Path, names: Iterable[str]) -> None:
             raise InputError(
                 "MMREG_E_OUTPUT_CASE",
                 f"{entry} in {folder} differs from the result {name} only in upper and lower case, which "
-                "some disks "
-                "cannot keep apart. Rename it, or choose another name.",
+                "some disks cannot keep apart. Rename it, or choose another name.",
             )
 
 

@@ -67,8 +67,7 @@ def _refuse_inputs(path: Path, target: Path, inputs: Iterable[Path]) -> None:
             raise InputError(
                 "MMREG_E_OUTPUT_INPUT",
                 f"{path} is read by this command, and its result would take its place. Nothing was "
-                "touched. Choose "
-                "another name.",
+                "touched. Choose another name.",
             )
 
 
