@@ -100,27 +100,27 @@ cuda:
 	@MMREG_CUDA=ON $(MAKE) --no-print-directory $(DONE)/package
 
 # All that the README's tables are made of, which wants an idle machine: digital heads always; the pairs of
-# heldout_pairs.toml where MMREG_DATA has the scans; those of TASKS=DIR (benchmarks/registration.py documents the
+# heldout_pairs.toml where MMREG_DATA has the scans; those of TASKS=DIR (benchmarks/registration/compare.py documents the
 # folder). Peers that are installed run beside: hours; one that is not is a row that says so. `PEERS=` leaves them
 # out: minutes.
 PEERS ?= greedy,convexadam,ants,elastix
-REGISTRATION = $(BIN)/python benchmarks/registration.py --peers "$(PEERS)"
+REGISTRATION = $(BIN)/python -m benchmarks.registration.compare --peers "$(PEERS)"
 RESULTS := benchmarks/results/registration
 
 bench: $(DONE)/bench
-	$(BIN)/python benchmarks/kernels.py
-	$(BIN)/python benchmarks/backends.py
-	$(BIN)/python benchmarks/prepare_phantoms.py build/tasks/phantoms
+	$(BIN)/python -m benchmarks.kernels.measure
+	$(BIN)/python -m benchmarks.backends.measure
+	$(BIN)/python -m benchmarks.datasets.prepare_phantoms build/tasks/phantoms
 	$(REGISTRATION) --tasks build/tasks/phantoms --align affine --results $(RESULTS)_phantoms.json
 ifdef TASKS
 	$(REGISTRATION) --tasks "$(TASKS)" --results $(RESULTS)_dev.json
 endif
 ifneq ($(MMREG_DATA),)
-	$(BIN)/python benchmarks/prepare_heldout.py $(MMREG_DATA) build/tasks/heldout
+	$(BIN)/python -m benchmarks.datasets.prepare_heldout $(MMREG_DATA) build/tasks/heldout
 	@if ls build/tasks/heldout/*/fixed.nii.gz > /dev/null 2>&1; then set -x; \
 	  $(REGISTRATION) --tasks build/tasks/heldout --results $(RESULTS)_heldout.json; fi
 endif
-	$(BIN)/python benchmarks/readme_table.py
+	$(BIN)/python -m benchmarks.readme_table
 
 FUZZ_SECONDS ?= 600
 fuzz: $(DONE)/dev
@@ -141,7 +141,7 @@ $(DONE)/cuda-on-host: $(DONE)/package
 # Tests marked long are those of a minute or more of CPU time.
 PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --durations=10
 test: $(DONE)/dev $(DONE)/cuda-on-host test-cpp
-	$(if $(wildcard build/wheel/cuda),$(BIN)/python benchmarks/registers.py build/wheel/cuda)
+	$(if $(wildcard build/wheel/cuda),$(BIN)/python -m benchmarks.kernels.registers build/wheel/cuda)
 	$(SHOW) 'Python tests, but for training' $(PYTEST) -m 'not long' --ignore tests/train
 	$(SHOW) 'Tests of training' $(PYTEST) -m 'not long' tests/train
 
@@ -213,10 +213,17 @@ ptx:
 	@echo 'SKIPPED ptx: MMREG_PTX_TOOL=$(MMREG_PTX_TOOL) has no run.sh'
 else
 NVCC = $(shell nvcc --dryrun -x cu /dev/null 2>&1 | sed -n 's/^\#\$$ TOP=//p')/bin/nvcc
+# The tool looks for files in folders of its own: links to ours.
+PTX_VIEW := build/ptx/view
 ptx: $(DONE)/dev
+	@rm -rf $(PTX_VIEW) && mkdir -p $(PTX_VIEW)/cpp_ext/solver $(PTX_VIEW)/tests
+	@ln -s $(CURDIR)/runtime $(CURDIR)/pyproject.toml $(CURDIR)/benchmarks $(PTX_VIEW)
+	@ln -s $(CURDIR)/tests/* $(CURDIR)/tests/runtime/test_plan.py $(PTX_VIEW)/tests
+	@ln -s $(addprefix $(CURDIR)/cpp_ext/,core cuda ops plugins plugins/tensorrt) $(PTX_VIEW)/cpp_ext
+	@ln -s $(CURDIR)/cpp_ext/ops/memory_pool.cpp $(PTX_VIEW)/cpp_ext/solver/blocks.cpp
 	@for capability in $(PTX_CAPABILITIES); do \
 	  echo "PTX $$capability, in build/ptx/$$capability"; \
-	  env -u PYTHONPATH sh "$(MMREG_PTX_TOOL)/run.sh" . build/ptx/$$capability $(abspath $(BIN)/python) "$(NVCC)" $$capability \
+	  env -u PYTHONPATH sh "$(MMREG_PTX_TOOL)/run.sh" $(PTX_VIEW) build/ptx/$$capability $(abspath $(BIN)/python) "$(NVCC)" $$capability \
 	    || { echo "PTX $$capability failed"; exit 1; }; done
 endif
 

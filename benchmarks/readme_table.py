@@ -1,6 +1,6 @@
 """Write the tables of the README from the committed results.
 
-    python benchmarks/readme_table.py [--check]
+    python -m benchmarks.readme_table [--check]
 
 Each ``benchmarks/results/NAME.json`` has a place in README.md, between ``<!-- results NAME -->`` and
 ``<!-- end -->``. ``--check`` changes nothing and fails if a table is not the one its results give.
@@ -13,10 +13,10 @@ import json
 import re
 from pathlib import Path
 
-import backend_table
-import kernel_table
-import registration_table
-from machine import ROOT
+from benchmarks.backends import table as backend_table
+from benchmarks.harness.machine import ROOT
+from benchmarks.kernels import table as kernel_table
+from benchmarks.registration import table as registration_table
 
 
 def section(results: Path) -> str:
@@ -48,7 +48,7 @@ def main() -> None:
     for results in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
         after = filled(after, results.stem, section(results))
     if check and after != before:
-        raise SystemExit("README.md is not what the results give: run python benchmarks/readme_table.py")
+        raise SystemExit("README.md is not what the results give: run python -m benchmarks.readme_table")
     if not check:
         path.write_text(after)
 

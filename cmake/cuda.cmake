@@ -16,9 +16,9 @@ if(nvcc_help MATCHES "compress-mode")
   list(APPEND MMREG_NVCC_FLAGS --compress-mode=size)
 endif()
 
-file(GLOB MMREG_CUDA_HEADERS CONFIGURE_DEPENDS cpp_ext/cuda/*.h cpp_ext/core/*.h cpp_ext/solver/*.h cpp_ext/tensorrt/*.h)
+file(GLOB MMREG_CUDA_HEADERS CONFIGURE_DEPENDS cpp_ext/cuda/*.h cpp_ext/core/*.h cpp_ext/ops/*.h cpp_ext/plugins/tensorrt/*.h)
 set(objects)
-foreach(source ${MMREG_CUDA_SOURCES} ${CMAKE_SOURCE_DIR}/cpp_ext/solver/blocks.cpp)
+foreach(source ${MMREG_CUDA_SOURCES} ${CMAKE_SOURCE_DIR}/cpp_ext/ops/memory_pool.cpp)
   get_filename_component(name ${source} NAME)
   set(object ${CMAKE_BINARY_DIR}/cuda/${name}.o)
   # what ptxas says of registers and spills stays beside the object

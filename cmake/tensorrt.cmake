@@ -6,8 +6,8 @@ if(NOT MMREG_TENSORRT_HEADERS OR NOT MMREG_CUDA)
 endif()
 
 set(objects)
-foreach(source ${MMREG_AHEAD_SOURCE} ${CMAKE_SOURCE_DIR}/cpp_ext/tensorrt/warp_plugin.cpp
-               ${CMAKE_SOURCE_DIR}/cpp_ext/solver/batch_warp.cpp)
+foreach(source ${MMREG_AHEAD_SOURCE} ${CMAKE_SOURCE_DIR}/cpp_ext/plugins/tensorrt/warp_plugin.cpp
+               ${CMAKE_SOURCE_DIR}/cpp_ext/ops/batch_warp.cpp)
   get_filename_component(name ${source} NAME)
   set(object ${CMAKE_BINARY_DIR}/tensorrt/${name}.o)
   add_custom_command(OUTPUT ${object}

@@ -1,4 +1,4 @@
-#include "solver/align.h"
+#include "solver/align/align.h"
 
 #include <nanobind/stl/optional.h>
 

@@ -16,7 +16,7 @@
 #include "bind/device_queue.h"
 #include "bind/interpreter.h"
 #include "cpu/memory.h"
-#include "solver/operations.h"
+#include "ops/operations.h"
 
 namespace mmreg::bind {
 

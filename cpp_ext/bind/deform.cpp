@@ -1,5 +1,5 @@
 // The deformable solver on its own, for tests and for research: settings may be overridden by name.
-#include "solver/deform.h"
+#include "solver/deform/deform.h"
 
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/tuple.h>
@@ -7,7 +7,7 @@
 #include "bind/engine.h"
 #include "bind/scans.h"
 #include "pipeline/network.h"
-#include "solver/fill.h"
+#include "solver/deform/extrapolate.h"
 
 namespace mmreg::bind {
 namespace {

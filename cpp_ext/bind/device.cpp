@@ -3,7 +3,7 @@
 #include <nanobind/stl/unique_ptr.h>
 
 #include "bind/arrays.h"
-#include "solver/batch_warp.h"
+#include "ops/batch_warp.h"
 
 namespace mmreg::bind {
 namespace {

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "bind/devices.h"
 #include "bind/half.h"
 #include "bind/interpreter.h"
+#include "ops/open.h"
 
 namespace mmreg::bind {
 

@@ -10,8 +10,8 @@
 
 #include "bind/filters.h"
 #include "bind/scans.h"
-#include "solver/alarm.h"
-#include "solver/level.h"
+#include "ops/alarm.h"
+#include "solver/deform/level.h"
 
 namespace mmreg::bind {
 namespace {

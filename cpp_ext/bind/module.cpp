@@ -7,7 +7,7 @@
 
 #include "bind/arrays.h"
 #include "cpu/processors.h"
-#include "solver/device_error.h"
+#include "ops/device_error.h"
 
 namespace mmreg::bind {
 

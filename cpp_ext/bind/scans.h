@@ -3,8 +3,8 @@
 #include <nanobind/stl/optional.h>
 
 #include "bind/arrays.h"
-#include "solver/align.h"
-#include "solver/table_memory.h"
+#include "ops/buffer.h"
+#include "solver/align/align.h"
 
 namespace mmreg::bind {
 

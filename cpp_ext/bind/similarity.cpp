@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "bind/arrays.h"
-#include "solver/information.h"
+#include "solver/math/information.h"
 
 namespace mmreg::bind {
 using Range = std::pair<float, float>;

@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-#include "solver/operations.h"
+#include "ops/operations.h"
 
 namespace mmreg {
 #if MMREG_HAS_AVX512

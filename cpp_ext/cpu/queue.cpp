@@ -13,8 +13,8 @@
 
 #include "cpu/memory.h"
 #include "cpu/processors.h"
-#include "solver/alarm.h"
-#include "solver/blocks.h"
+#include "ops/alarm.h"
+#include "ops/memory_pool.h"
 
 namespace mmreg {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "solver/operations.h"
+#include "ops/operations.h"
 
 namespace mmreg {
 

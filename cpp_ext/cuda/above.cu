@@ -1,5 +1,5 @@
 #include "cuda/launch.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 

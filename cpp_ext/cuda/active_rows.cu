@@ -3,7 +3,7 @@
 #include "core/span.h"
 #include "cuda/launch.h"
 #include "cuda/queue.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {

@@ -2,7 +2,7 @@
 #include "core/attach.h"
 #include "cuda/lane.h"
 #include "cuda/launch.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {

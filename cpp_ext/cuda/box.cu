@@ -1,7 +1,7 @@
 // Mean over a box, as a filter of equal weights: its sums are started anew for every output, so that nothing is left of
 // what a window has passed.
 #include "cuda/smoothing.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 

@@ -4,7 +4,7 @@
 
 #include "cuda/queue.h"
 #include "cuda/sampling.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 

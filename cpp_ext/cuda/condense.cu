@@ -2,7 +2,7 @@
 // rows and planes are summed each for itself, so that large blocks keep their digits.
 #include "core/tone.h"
 #include "cuda/launch.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {

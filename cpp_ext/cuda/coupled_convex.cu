@@ -5,7 +5,7 @@
 #include "core/displacements.h"
 #include "cuda/lane.h"
 #include "cuda/odometer.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {

@@ -1,7 +1,7 @@
 // The step of the descent, one thread a voxel.
 #include "core/descent.h"
 #include "cuda/launch.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 

@@ -1,6 +1,6 @@
 // Gaussian smoothing with weights cut at ceil(4 sigma).
 #include "cuda/smoothing.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 

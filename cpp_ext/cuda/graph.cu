@@ -1,7 +1,7 @@
 // Work of a stream that is kept as a graph and launched as one; and streams that wait for each other.
 #if defined(__CUDACC__)  // the host has queue_on_host.cpp
-#include "cuda/device.h"
 #include "cuda/launch.h"
+#include "ops/device.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {

@@ -1,7 +1,7 @@
 // The planes that a network gives, as features with all channels of a voxel beside each other.
 #include "cuda/lane.h"
 #include "cuda/launch.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {

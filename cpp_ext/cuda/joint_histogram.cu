@@ -8,7 +8,7 @@
 // clang-format on
 #include "cuda/launch.h"
 #include "cuda/queue.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {

@@ -7,7 +7,7 @@
 // or on memory that nobody has written, comes out different.
 #pragma once
 #include "core/types.h"
-#include "solver/operations.h"
+#include "ops/operations.h"
 
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>

@@ -2,7 +2,7 @@
 #include "cuda/lane.h"
 #include "cuda/mind_lattice.h"
 #include "cuda/mind_tile.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {

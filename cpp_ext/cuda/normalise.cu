@@ -2,7 +2,7 @@
 #include "core/stretch.h"
 #include "cuda/ranks.h"
 #include "cuda/reduce.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {

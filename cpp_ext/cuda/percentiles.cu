@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "cuda/ranks.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 

@@ -3,7 +3,7 @@
 #include "core/pooling.h"
 #include "cuda/lane.h"
 #include "cuda/launch.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {

@@ -1,7 +1,7 @@
 // Cubic B-spline coefficients of an image: one thread a line, in place, axis after axis.
 #include "core/prefilter.h"
 #include "cuda/launch.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {

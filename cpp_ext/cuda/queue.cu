@@ -3,11 +3,11 @@
 #include <cstdio>
 #include <string>
 
-#include "cuda/device.h"
 #include "cuda/launch.h"
 #include "cuda/queue.h"
-#include "solver/device_error.h"
-#include "solver/target_operations.h"
+#include "ops/device.h"
+#include "ops/device_error.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {

@@ -3,8 +3,8 @@
 #pragma once
 #include <cstddef>
 
-#include "solver/blocks.h"
-#include "solver/operations.h"
+#include "ops/memory_pool.h"
+#include "ops/operations.h"
 
 namespace mmreg::MMREG_TARGET {
 

@@ -14,11 +14,11 @@
 #include <utility>
 #include <vector>
 
-#include "cuda/device.h"
 #include "cuda/launch.h"
 #include "cuda/queue.h"
-#include "solver/device_error.h"
-#include "solver/target_operations.h"
+#include "ops/device.h"
+#include "ops/device_error.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {

@@ -3,7 +3,7 @@
 #include "cuda/sampling.h"
 #include "core/sample_image.h"
 // clang-format on
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 

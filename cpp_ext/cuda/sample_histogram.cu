@@ -4,7 +4,7 @@
 #include "core/window.h"
 #include "cuda/launch.h"
 #include "cuda/queue.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {

@@ -1,7 +1,7 @@
 // Trilinear values of an image at a list of points, one thread a point.
 #include "core/covered_sample.h"
 #include "cuda/launch.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 

@@ -1,7 +1,7 @@
 // Separable filters of images.
 #pragma once
 #include "core/taps.h"
-#include "solver/operations.h"
+#include "ops/operations.h"
 
 namespace mmreg::MMREG_TARGET {
 

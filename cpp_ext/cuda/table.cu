@@ -1,6 +1,6 @@
 // The CUDA table, and the function by which it is found.
-#include "cuda/device.h"
-#include "solver/target_operations.h"
+#include "ops/device.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 
@@ -8,7 +8,7 @@ constexpr bool on_device = true;
 
 }  // namespace mmreg::MMREG_TARGET
 
-#include "solver/target_table.h"
+#include "ops/target_table.h"
 
 mmreg::Device mmreg_device() {
   using namespace mmreg::MMREG_TARGET;

@@ -1,7 +1,7 @@
 // Noise and contrast of the neighbourhood of each voxel: 27 reads, nearly all of them from cache.
 #include "core/texture.h"
 #include "cuda/launch.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 

@@ -9,7 +9,7 @@
 
 #include "cuda/launch.h"
 #include "cuda/queue.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {

@@ -1,7 +1,7 @@
 // Voxelwise products, quotients and choices: the parts of a normalised convolution (Knutsson and Westin, CVPR 1993).
 // One thread a voxel, for all channels: a weight is read once.
 #include "cuda/launch.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 

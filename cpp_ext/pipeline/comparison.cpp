@@ -1,9 +1,9 @@
 #include "pipeline/comparison.h"
 
-#include "solver/difference.h"
-#include "solver/fixed_samples.h"
-#include "solver/information.h"
-#include "solver/pull.h"
+#include "solver/align/fixed_samples.h"
+#include "solver/deform/feature_distance.h"
+#include "solver/deform/warp_moving.h"
+#include "solver/math/information.h"
 
 namespace mmreg {
 namespace {

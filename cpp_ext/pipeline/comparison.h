@@ -4,8 +4,8 @@
 #pragma once
 #include <vector>
 
-#include "pipeline/prepare.h"
-#include "solver/fill.h"
+#include "pipeline/resampling.h"
+#include "solver/deform/extrapolate.h"
 
 namespace mmreg {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "solver/table_memory.h"
+#include "ops/buffer.h"
 
 namespace mmreg {
 namespace {
@@ -11,7 +11,7 @@ namespace {
 constexpr std::int64_t kLeastPlanes = 2, kPartOfScan = 16;
 
 // In times of sampling the moving scan at as many voxels, and of handing out as many numbers: ratios of arithmetic,
-// much the same on any machine. benchmarks/finish_costs.py measures them.
+// much the same on any machine. benchmarks/registration/finish_costs.py measures them.
 constexpr double kRender = 3.5, kHandingOut = 1.5, kInverse = 14, kFigures = 26;
 
 Extent part_of(Extent n) {

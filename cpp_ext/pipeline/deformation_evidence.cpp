@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "pipeline/evidence.h"
-#include "solver/pull.h"
+#include "solver/deform/warp_moving.h"
 
 namespace mmreg {
 namespace {

@@ -3,8 +3,8 @@
 #pragma once
 #include <functional>
 
-#include "solver/level.h"
-#include "solver/survey.h"
+#include "solver/align/scan_statistics.h"
+#include "solver/deform/level.h"
 
 namespace mmreg {
 

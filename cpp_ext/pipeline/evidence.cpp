@@ -4,11 +4,11 @@
 #include <cmath>
 
 #include "pipeline/poses.h"
-#include "solver/affine_fit.h"
-#include "solver/plane.h"
-#include "solver/pull.h"
-#include "solver/search.h"
-#include "solver/settle.h"
+#include "solver/align/plane.h"
+#include "solver/deform/affine_search.h"
+#include "solver/deform/dense_search.h"
+#include "solver/deform/warp_moving.h"
+#include "solver/math/affine_fit.h"
 
 namespace mmreg {
 namespace {

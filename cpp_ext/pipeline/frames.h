@@ -1,6 +1,6 @@
 // The frames of a pair of grids, and the maps between them.
 #pragma once
-#include "solver/survey.h"
+#include "solver/align/scan_statistics.h"
 
 namespace mmreg {
 

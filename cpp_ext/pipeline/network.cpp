@@ -1,8 +1,8 @@
 #include "pipeline/network.h"
 
 #include "core/force_data.h"
+#include "ops/device_error.h"
 #include "pipeline/stopwatch.h"
-#include "solver/device_error.h"
 
 namespace mmreg {
 namespace {

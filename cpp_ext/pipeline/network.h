@@ -1,7 +1,7 @@
 // The stage of a network: both scans on its grid, and what it makes of them on the grid of the fixed scan.
 #pragma once
 #include "pipeline/engine.h"
-#include "pipeline/prepare.h"
+#include "pipeline/resampling.h"
 
 namespace mmreg {
 

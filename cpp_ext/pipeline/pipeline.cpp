@@ -2,14 +2,14 @@
 
 #include <algorithm>
 
+#include "ops/alarm.h"
 #include "pipeline/costs.h"
-#include "pipeline/finish.h"
 #include "pipeline/network.h"
-#include "pipeline/prepare.h"
-#include "pipeline/second_look.h"
+#include "pipeline/outputs.h"
+#include "pipeline/resampling.h"
 #include "pipeline/stopwatch.h"
-#include "solver/alarm.h"
-#include "solver/fill.h"
+#include "pipeline/verify_alignment.h"
+#include "solver/deform/extrapolate.h"
 
 namespace mmreg {
 namespace {

@@ -9,8 +9,8 @@
 
 #include "pipeline/engine.h"
 #include "pipeline/evidence.h"
-#include "solver/align.h"
-#include "solver/deform.h"
+#include "solver/align/align.h"
+#include "solver/deform/deform.h"
 
 namespace mmreg {
 

@@ -2,8 +2,8 @@
 
 #include <cstddef>
 
-#include "pipeline/finish.h"
 #include "pipeline/network.h"
+#include "pipeline/outputs.h"
 
 namespace mmreg {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "solver/plane.h"
+#include "solver/align/plane.h"
 
 namespace mmreg {
 namespace {

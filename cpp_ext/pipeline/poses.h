@@ -3,8 +3,8 @@
 #pragma once
 #include <vector>
 
-#include "solver/alignment_metric.h"
-#include "solver/contest.h"
+#include "solver/align/contest.h"
+#include "solver/align/mutual_information.h"
 
 namespace mmreg {
 

@@ -1,7 +1,7 @@
 #include "pipeline/quality.h"
 
 #include "pipeline/comparison.h"
-#include "solver/affine_fit.h"
+#include "solver/math/affine_fit.h"
 
 namespace mmreg {
 namespace {

@@ -1,7 +1,7 @@
 // The figures of a finished registration.
 #pragma once
 #include "pipeline/pipeline.h"
-#include "pipeline/prepare.h"
+#include "pipeline/resampling.h"
 
 namespace mmreg {
 

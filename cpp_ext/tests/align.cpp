@@ -1,6 +1,6 @@
 // The whole alignment, on extents and contents where it could go wrong: what it says must be finite, rigid where it
 // claims to be, and the same for any number of threads.
-#include "solver/align.h"
+#include "solver/align/align.h"
 
 #include <cmath>
 #include <limits>

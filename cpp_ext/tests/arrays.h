@@ -5,8 +5,8 @@
 #include <memory>
 #include <vector>
 
-#include "cuda/device.h"
-#include "solver/operations.h"
+#include "ops/device.h"
+#include "ops/operations.h"
 
 namespace mmreg::test {
 

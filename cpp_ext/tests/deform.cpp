@@ -2,8 +2,8 @@
 #include <cmath>
 
 #include "pipeline/pipeline.h"
-#include "solver/affine_fit.h"
-#include "solver/fill.h"
+#include "solver/deform/extrapolate.h"
+#include "solver/math/affine_fit.h"
 #include "tests/each.h"
 
 namespace mmreg::test {

@@ -70,9 +70,9 @@ def export(
 def _export(
     checkpoints: tuple[Path, ...], output: Path, precisions: list[str], pairs: Any, given: dict[str, Any]
 ) -> None:
+    from .calibration import read_pair
+    from .load_checkpoint import read_stages
     from .pack import Identity, Request, pack
-    from .pairs import read_pair
-    from .trained import read_stages
 
     trained, *later = read_stages(checkpoints)
     threads, name, half_weights = (given.pop(key) for key in ("threads", "name", "half_weights"))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .warps import name_warps, translations
+from .warp_lowering import name_warps, translations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

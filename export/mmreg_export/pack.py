@@ -11,13 +11,13 @@ import numpy as np
 
 from mmreg_rt.backends import ON_CPU, by_name
 from mmreg_rt.bundle import Bundle, golden_bytes, write_bundle
+from mmreg_rt.bundle.golden import distance
+from mmreg_rt.bundle.manifest import FIELDS
 from mmreg_rt.errors import InputError
-from mmreg_rt.golden import distance
-from mmreg_rt.manifest import FIELDS
 from mmreg_rt.preprocess import PreprocessSpec
 
+from .calibration import Pair, generated_pairs
 from .onnx import export_network
-from .pairs import Pair, generated_pairs
 from .parity import MOST_MM, Parity, ParityError, as_numbers, compare, in_torch, network_inputs
 from .precision import half, half_stored, quantised, rounded
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from mmreg_rt.errors import MmregError
-from mmreg_rt.pose import corners_mm, matrix_of, moved
+from mmreg_rt.geometry.rigid_motion import corners_mm, matrix_of, moved
 from mmreg_train.methods import Method, Output
 
 from .onnx import input_names
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mmreg_rt.backends import Session
     from mmreg_rt.geometry import Float32, Float64
 
-    from .pairs import Pair
+    from .calibration import Pair
 
 # mm; of a descriptor of unit length: of any number
 MOST_MM = {"fp32": 0.02, "bf16": 0.3, "fp16": 0.3, "int8": 2.0}  # of the golden pair, at its worst voxel

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from .geometry import Grid, Volume
     from .io import read, read_points, read_transform, write, write_points, write_transform
     from .registrar import Registrar
-    from .registration import Quality, Registration
+    from .results import Quality, Registration
     from .transform import Affine, Composite, DisplacementField, Folding, Rigid, Transform
 
 __all__ = [
@@ -46,7 +46,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    from . import libraries, memory
+    from .process import libraries, memory
 
     libraries.check()
     with memory.shortage_in_our_words():

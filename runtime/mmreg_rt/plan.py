@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import arguments
-from .checks import check_extremes
-from .collection import without_collection
-from .device_array import DeviceArray, address_of, is_on_device
+from .device.array import DeviceArray, address_of, is_on_device
 from .errors import DeviceError, InputError, RegistrationError
+from .input_validation import check_extremes
+from .process.gc_pause import without_collection
 
 if TYPE_CHECKING:
     from ._native import DeviceQueue

@@ -18,17 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import arguments, forks, libraries, memory, threads
-from .checks import CheckedPair, check_pair
+from . import arguments
 from .deadline import Deadline
-from .device import Device
+from .device.device import Device
 from .errors import BackendUnavailable, Cancelled, InputError
 from .geometry import Volume, checked_outside
-from .registration import Registration, inverse_of, told
+from .input_validation import CheckedPair, check_pair
+from .process import forks, libraries, memory, threads
+from .results import Registration, inverse_of, told
 from .transform import DisplacementField
 
 if TYPE_CHECKING:
-    from .device_registration import DeviceRegistration
+    from .device.result import DeviceRegistration
     from .geometry import Array, Float64, Grid
     from .network import Network
     from .plan import Plan
@@ -274,7 +275,7 @@ class Registrar:
         seconds: dict[str, float],
         warnings: tuple[str, ...],
     ) -> Registration:
-        from .rigid_registration import Request, register_rigidly
+        from .rigid_cascade import Request, register_rigidly
 
         assert self._network is not None
         request = Request(pair, self._same_space, self._refine, deadline, self._progress, outside)
@@ -310,7 +311,7 @@ class Registrar:
             IntensityError: A scan is constant or has voxels that are no numbers.
             DeviceError: An array lies on another device, or there is not enough memory.
         """
-        from .device_registration import DeviceScan, check_device_pair, finished
+        from .device.result import DeviceScan, check_device_pair, finished
 
         device = self._device
         if device is None:
@@ -399,8 +400,8 @@ class Registrar:
 
     def _field_network(self, fixed: Grid, moving: Grid) -> tuple[Network, tuple[str, ...]]:
         """That of this object, and warnings about what it was made for."""
-        from .checks import check_grids
-        from .manifest import FIELDS
+        from .bundle.manifest import FIELDS
+        from .input_validation import check_grids
 
         network = self._network
         if network is None or network.manifest.output.kind not in FIELDS:

@@ -1,7 +1,7 @@
 """A backend for each library that is installed; a missing one is a visible skip."""
 
-import networks
 import pytest
+from fixtures import networks
 
 from mmreg_rt import backends
 

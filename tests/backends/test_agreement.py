@@ -1,8 +1,8 @@
 """The same network in every backend, against numpy."""
 
-import networks
 import numpy as np
 import pytest
+from fixtures import networks
 
 SHAPES = {2: ((16, 16), (9, 21)), 3: ((8, 8, 8), (5, 12, 7))}
 

@@ -4,12 +4,13 @@ import importlib.util
 import os
 from types import SimpleNamespace
 
-import networks
 import numpy as np
 import pytest
+from fixtures import networks
 
 from mmreg_rt import backends
-from mmreg_rt.backends import onnxruntime, openvino
+from mmreg_rt.backends import onnxruntime
+from mmreg_rt.backends.openvino import backend
 from mmreg_rt.errors import BackendUnavailable, InputError
 
 
@@ -19,7 +20,7 @@ def without(monkeypatch):
 
     def without(*packages):
         real = importlib.util.find_spec
-        for module in (onnxruntime, openvino):
+        for module in (onnxruntime, backend):
             monkeypatch.setattr(module, "find_spec", lambda name: None if name in packages else real(name))
 
     return without
@@ -44,11 +45,11 @@ def test_the_extra_is_that_of_the_device(without, device, extra):
 
 
 def test_openvino_comes_before_onnxruntime_and_the_reasons_of_those_passed_over_are_kept(monkeypatch):
-    monkeypatch.setattr(openvino.OpenVino, "why_not", lambda *_: None)
+    monkeypatch.setattr(backend.OpenVino, "why_not", lambda *_: None)
     monkeypatch.setattr(onnxruntime.OnnxRuntime, "why_not", lambda *_: None)
     chosen, reasons = backends.choose("cpu")
     assert (chosen.name, reasons) == ("openvino", {})
-    monkeypatch.setattr(openvino.OpenVino, "why_not", lambda *_: "is ill")
+    monkeypatch.setattr(backend.OpenVino, "why_not", lambda *_: "is ill")
     chosen, reasons = backends.choose("cpu")
     assert (chosen.name, reasons) == ("onnxruntime", {"openvino": "is ill"})
 
@@ -77,7 +78,7 @@ def test_bf16_is_openvinos_alone():
 
 def test_bf16_on_a_cpu_without_it_is_refused_with_the_reason(monkeypatch):
     pytest.importorskip("openvino", reason="openvino is not installed")
-    monkeypatch.setattr(openvino, "_capabilities", lambda: ["FP32", "INT8"])
+    monkeypatch.setattr(backend, "_capabilities", lambda: ["FP32", "INT8"])
     with pytest.raises(BackendUnavailable, match="AVX512-BF16 or AMX"):
         backends.choose("cpu", "openvino", "bf16")
 
@@ -93,7 +94,7 @@ def test_a_library_that_is_broken_is_a_reason(monkeypatch):
     def broken():
         raise OSError("libtbb.so.12: cannot open\nshared object file")
 
-    monkeypatch.setattr(openvino, "_capabilities", broken)
+    monkeypatch.setattr(backend, "_capabilities", broken)
     assert "libtbb.so.12: cannot open shared object file" in backends.by_name("openvino").why_not("cpu")
 
 
@@ -106,7 +107,7 @@ def test_a_session_that_fell_back_is_an_error():
 def test_openvino_that_compiles_another_precision_is_an_error(monkeypatch):
     pytest.importorskip("openvino", reason="openvino is not installed")
     pytest.importorskip("onnx", reason="onnx is not installed")
-    monkeypatch.setattr(openvino, "_arithmetic", lambda _: {"bf16": 3})
+    monkeypatch.setattr(backend, "_arithmetic", lambda _: {"bf16": 3})
     with pytest.raises(BackendUnavailable, match="fp32.*bf16 x 3.*MMREG_E_BACKEND_FALLBACK"):
         backends.by_name("openvino").load(networks.network(3), precision="fp32", threads=1, device="cpu")
 
@@ -123,14 +124,14 @@ def test_compiled_networks_are_kept_only_where_nobody_else_can_write(tmp_path):
     private = tmp_path / "cache"
     inputs = networks.images((8, 8, 8))
     for _ in range(2):  # made, then found
-        session = openvino.OpenVino(private).load(
+        session = backend.OpenVino(private).load(
             networks.network(3), precision="fp32", threads=1, device="cpu"
         )
         np.testing.assert_allclose(session.infer(inputs), networks.answer(inputs, 3), atol=5e-6)
     assert list(private.iterdir())
     os.chmod(private, 0o777)
     with pytest.raises(InputError, match="MMREG_E_CACHE_NOT_PRIVATE"):
-        openvino.OpenVino(private).load(networks.network(3), precision="fp32", threads=1, device="cpu")
+        backend.OpenVino(private).load(networks.network(3), precision="fp32", threads=1, device="cpu")
 
 
 def test_what_would_run_on_the_cpu_instead_of_the_device_is_an_error():

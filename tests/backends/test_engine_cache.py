@@ -7,8 +7,8 @@ from dataclasses import fields, replace
 
 import pytest
 
-from mmreg_rt.backends import engine_cache
-from mmreg_rt.backends.engine_cache import EngineCache, EngineFacts
+from mmreg_rt.backends.tensorrt import engine_cache
+from mmreg_rt.backends.tensorrt.engine_cache import EngineCache, EngineFacts
 from mmreg_rt.errors import BackendUnavailable, InputError
 
 FACTS = EngineFacts("ab" * 32, "fp16", "96x96x96", "tensorrt", "11.4", "NVIDIA H200", 90, "13000")

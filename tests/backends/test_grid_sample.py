@@ -2,9 +2,9 @@
 
 import itertools
 
-import networks
 import numpy as np
 import pytest
+from fixtures import networks
 from reference import warp as twin
 
 from mmreg_rt.backends import by_name

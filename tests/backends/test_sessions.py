@@ -4,9 +4,9 @@ import subprocess
 import sys
 import threading
 
-import networks
 import numpy as np
 import pytest
+from fixtures import networks
 
 from mmreg_rt.errors import BackendUnavailable, InputError, RegistrationError
 

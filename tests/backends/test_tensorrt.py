@@ -1,17 +1,18 @@
 """TensorRT for RTX builds real engines without a GPU; what needs one is skipped, and says so."""
 
-import networks
 import numpy as np
 import pytest
+from fixtures import networks
 
 from mmreg_rt import _native, backends
-from mmreg_rt.backends import tensorrt, tensorrt_build
-from mmreg_rt.backends.engine_cache import EngineCache
-from mmreg_rt.backends.tensorrt import Engines, TensorRt
-from mmreg_rt.backends.tensorrt_build import Profile, build
+from mmreg_rt.backends.tensorrt import backend as tensorrt
+from mmreg_rt.backends.tensorrt import builder
+from mmreg_rt.backends.tensorrt.backend import Engines, TensorRt
+from mmreg_rt.backends.tensorrt.builder import Profile, build
+from mmreg_rt.backends.tensorrt.engine_cache import EngineCache
 from mmreg_rt.bundle import open_bundle
 from mmreg_rt.errors import BackendUnavailable, InputError
-from mmreg_rt.trust import built_in, find_bundle
+from mmreg_rt.network.trust import built_in, find_bundle
 
 RTX = "tensorrt-rtx"
 
@@ -59,12 +60,12 @@ def test_a_profile_of_other_dimensions_is_refused():
 @pytest.mark.parametrize("mode", ["linear", "nearest"])
 def test_warps_sample_as_the_file_says(mode, opset):
     model = networks.sampling_network(mode, "zeros", 0, (8, 8, 8), opset=opset)
-    assert tensorrt_build.grid_sample_modes(model) == [mode.upper()]
+    assert builder.grid_sample_modes(model) == [mode.upper()]
     assert build(RTX, model, "fp32", Profile.fixed((8, 8, 8))).layers > 1
 
 
 def test_warps_that_are_read_as_something_else_are_found(monkeypatch):
-    monkeypatch.setattr(tensorrt_build, "grid_sample_modes", lambda _: ["NEAREST"])
+    monkeypatch.setattr(builder, "grid_sample_modes", lambda _: ["NEAREST"])
     with pytest.raises(InputError, match="are 1 x nearest, and TensorRT reads them as 1 x linear"):
         build(
             RTX, networks.sampling_network("linear", "zeros", 0, (8, 8, 8)), "fp32", Profile.fixed((8, 8, 8))
@@ -141,7 +142,7 @@ def test_what_a_build_found_out_is_given_to_the_next(engines, monkeypatch):
         given.append(arguments[5])
         return build(*arguments)
 
-    monkeypatch.setattr(tensorrt_build, "KEEP_TIMINGS", (RTX,))
+    monkeypatch.setattr(builder, "KEEP_TIMINGS", (RTX,))
     monkeypatch.setattr(tensorrt, "build", spied)
     for extent in (8, 16):
         engines().engine(Profile.fixed((extent,) * 3))

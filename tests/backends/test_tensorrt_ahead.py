@@ -12,7 +12,7 @@ from reference import warp as twin
 
 import mmreg_rt
 from mmreg_rt import _native
-from mmreg_rt.backends import tensorrt_ahead
+from mmreg_rt.backends.tensorrt import aot_plugin
 from mmreg_rt.errors import InputError
 
 BORDERS = {"zeros": "zero", "border": "extend"}
@@ -39,10 +39,10 @@ def launch(kernels):
 
     def launch(image, u, padding):
         out = np.full((*image.shape[:2], *u.shape[2:]), 7e7, np.float32)
-        entry = getattr(kernels, tensorrt_ahead.ENTRIES[image.ndim])
-        given = [ctypes.c_int(one) for one in tensorrt_ahead.scalars(image.shape, u.shape, padding)]
+        entry = getattr(kernels, aot_plugin.ENTRIES[image.ndim])
+        given = [ctypes.c_int(one) for one in aot_plugin.scalars(image.shape, u.shape, padding)]
         places = [ctypes.c_void_p(array.ctypes.data) for array in (image, u, out)]
-        grid, block = tensorrt_ahead.blocks(u.shape), tensorrt_ahead.BLOCK
+        grid, block = aot_plugin.blocks(u.shape), aot_plugin.BLOCK
         for z, y, x in itertools.product(*map(range, grid[::-1])):
             for row, column in itertools.product(range(block[1]), range(block[0])):
                 kernels.mmreg_warp_thread(column, row, x, y, z)
@@ -69,7 +69,7 @@ def expected(image, u, padding):
     return np.reshape(out, (*image.shape[:2], *u.shape[2:]))
 
 
-@pytest.mark.parametrize("padding", tensorrt_ahead.PADDINGS)
+@pytest.mark.parametrize("padding", aot_plugin.PADDINGS)
 @pytest.mark.parametrize("shapes", SHAPES)
 def test_a_launch_agrees_with_the_twin(launch, shapes, padding):
     image, u = batch(shapes)
@@ -77,7 +77,7 @@ def test_a_launch_agrees_with_the_twin(launch, shapes, padding):
     np.testing.assert_allclose(launch(image, u, padding), expected(image, u, padding), atol=4e-5)
 
 
-@pytest.mark.parametrize("padding", tensorrt_ahead.PADDINGS)
+@pytest.mark.parametrize("padding", aot_plugin.PADDINGS)
 @pytest.mark.parametrize("shapes", SHAPES)
 def test_a_launch_agrees_with_our_own_warp(launch, shapes, padding):
     image, u = batch(shapes)
@@ -98,7 +98,7 @@ def test_a_launch_agrees_with_our_own_warp(launch, shapes, padding):
 
 def test_no_displacement_changes_nothing(launch):
     image = batch(((1, 4, 4, 5, 6), (1, 3, 4, 5, 6)))[0]
-    for padding in tensorrt_ahead.PADDINGS:
+    for padding in aot_plugin.PADDINGS:
         assert np.array_equal(launch(image, np.zeros((1, 3, 4, 5, 6), "f4"), padding), image)
 
 
@@ -106,32 +106,32 @@ def test_no_displacement_changes_nothing(launch):
     "u", [(1, 3, 160, 192, 224), (2, 3, 1, 1, 1), (4, 3, 7, 9, 32), (1, 2, 512, 511), (1, 2, 8, 33)]
 )
 def test_threads_cover_every_voxel_and_no_block_is_idle(u):
-    columns, rows, _ = tensorrt_ahead.BLOCK
-    x, y, z = tensorrt_ahead.blocks(u)
+    columns, rows, _ = aot_plugin.BLOCK
+    x, y, z = aot_plugin.blocks(u)
     count = int(np.prod(u[2:-1]))
     assert 0 <= x * rows - count < rows and 0 <= y * columns - u[-1] < columns and z == u[0]
 
 
 def test_a_padding_that_is_none_is_an_error():
     with pytest.raises(InputError, match="zeros or border, not 'mirror'"):
-        tensorrt_ahead.scalars((1, 1, 4, 4), (1, 2, 4, 4), "mirror")
+        aot_plugin.scalars((1, 1, 4, 4), (1, 2, 4, 4), "mirror")
 
 
 @pytest.mark.parametrize("axes", [4, 5])
 def test_the_ptx_has_the_entries_with_their_arguments_in_order(axes):
-    if not tensorrt_ahead.PTX.is_file():
+    if not aot_plugin.PTX.is_file():
         pytest.skip("built without nvcc: there is no PTX")
-    ptx, name = tensorrt_ahead.PTX.read_text(), tensorrt_ahead.ENTRIES[axes]
+    ptx, name = aot_plugin.PTX.read_text(), aot_plugin.ENTRIES[axes]
     found = re.search(rf"\.visible \.entry {name}\(([^)]*)\)", ptx)
     types = re.findall(rf"\.param \.([a-z]\d+)[^,\n]* {name}_param_\d+", found[1])
-    count = len(tensorrt_ahead.scalars(range(axes), range(axes), "zeros"))
+    count = len(aot_plugin.scalars(range(axes), range(axes), "zeros"))
     assert types == ["u64", "u64", *["u32"] * count, "u64"]  # inputs, scalars, output
-    assert re.search(r"^\.target sm_75$", ptx, re.M) and tensorrt_ahead.needed_driver(ptx) >= 11000
+    assert re.search(r"^\.target sm_75$", ptx, re.M) and aot_plugin.needed_driver(ptx) >= 11000
     assert not re.search(r"\.extern|\.local|call", ptx)  # it stands alone
 
 
 def test_a_driver_must_be_as_new_as_the_toolkit():
-    assert tensorrt_ahead.needed_driver("// Cuda compilation tools, release 12.9, V12.9.41\n") == 12090
+    assert aot_plugin.needed_driver("// Cuda compilation tools, release 12.9, V12.9.41\n") == 12090
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def quick():
 
 
 def test_the_definition_says_what_is_launched(quick):
-    tensorrt_ahead.define(quick, b"the ptx")
+    aot_plugin.define(quick, b"the ptx")
     steps = {step: function for (step, name), function in quick.known.items() if name == "mmreg_ahead::Warp"}
     image = quick.TensorDesc(shape_expr=(2, 4, 5, 6, 7), dtype="float")
     u = quick.TensorDesc(shape_expr=(2, 3, 8, 9, 40), dtype="float")
@@ -173,7 +173,7 @@ def test_the_definition_says_what_is_launched(quick):
 
 
 def test_functions_have_the_annotations_that_tensorrt_reads(quick):
-    tensorrt_ahead.define(quick, b"")
+    aot_plugin.define(quick, b"")
     notes = {step: function.__annotations__ for (step, _), function in quick.known.items()}
     tensor = quick.TensorDesc
     assert notes["register"] == {"image": tensor, "displacement": tensor, "padding": str, "return": tensor}

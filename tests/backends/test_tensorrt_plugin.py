@@ -5,14 +5,14 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
-import networks
 import numpy as np
 import pytest
+from fixtures import networks
 from reference import warp as twin
 
 from mmreg_rt import _native
-from mmreg_rt.backends import tensorrt_ahead, tensorrt_build, tensorrt_plugin, tensorrt_warps
-from mmreg_rt.backends.tensorrt_build import Profile, build
+from mmreg_rt.backends.tensorrt import aot_plugin, builder, python_plugin, warp_support
+from mmreg_rt.backends.tensorrt.builder import Profile, build
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ def make(trt):
     """The plugin of a padding, as the parser asks for it."""
 
     def make(padding, target="cuda"):
-        creator = tensorrt_plugin.creator(trt)
+        creator = python_plugin.creator(trt)
         creator.target = target
         fields = trt.PluginFieldCollection([trt.PluginField("padding", padding, trt.PluginFieldType.CHAR)])
         return creator.create_plugin("a warp", fields, trt.TensorRTPhase.BUILD)
@@ -38,12 +38,12 @@ def make(trt):
 
 
 def test_the_creator_is_found_by_what_the_node_says(trt):
-    tensorrt_plugin.register(trt)
-    tensorrt_plugin.register(trt, "cuda:1")
-    found = trt.get_plugin_registry().get_creator("Warp", tensorrt_plugin.VERSION, "mmreg")
+    python_plugin.register(trt)
+    python_plugin.register(trt, "cuda:1")
+    found = trt.get_plugin_registry().get_creator("Warp", python_plugin.VERSION, "mmreg")
     assert (found.name, found.plugin_version, found.plugin_namespace) == ("Warp", "1", "mmreg")
     assert found.target == "cuda:1"
-    assert tensorrt_plugin.ATTRIBUTES == {"plugin_namespace": "mmreg", "plugin_version": "1"}
+    assert python_plugin.ATTRIBUTES == {"plugin_namespace": "mmreg", "plugin_version": "1"}
 
 
 @pytest.mark.parametrize("padding", ["zeros", "border"])
@@ -75,7 +75,7 @@ def test_float32_in_plain_order_is_taken_and_nothing_else(trt, make):
 
 
 def test_the_result_has_the_channels_of_the_image_on_the_grid_of_the_displacement(trt):
-    creator = tensorrt_plugin.creator(SimpleNamespace(**{**vars(trt), "DimsExprs": list}))
+    creator = python_plugin.creator(SimpleNamespace(**{**vars(trt), "DimsExprs": list}))
     fields = [SimpleNamespace(name="padding", data=b"zeros")]
     made = creator.create_plugin("a warp", fields, None)
     assert made.get_output_shapes([["n", "c", 4, 5, 6], ["n", 3, 7, 8, 9]], [], None) == [["n", "c", 7, 8, 9]]
@@ -99,7 +99,7 @@ def test_its_work_agrees_with_the_twin(make, shapes, padding):
     assert size == (0 if image.ndim == 5 else 4 * 3 * 9 * 8)
     workspace = queue.allocate(size) if size else 0
     made.enqueue(described[:2], described[2:], places[:2], places[2:], workspace, queue.stream)
-    assert tensorrt_plugin._queue("cuda_on_host", queue.stream).peak_bytes == 0  # for graphs
+    assert python_plugin._queue("cuda_on_host", queue.stream).peak_bytes == 0  # for graphs
     queue.download(found.reshape(-1).view(np.uint8), places[2])
     border = {"zeros": "zero", "border": "extend"}[padding]
     for out, one, field in zip(found, image, u):
@@ -113,12 +113,12 @@ def test_its_work_agrees_with_the_twin(make, shapes, padding):
 def test_the_library_without_python_is_for_the_same_engines():
     source = (ROOT / "cpp_ext" / "tensorrt" / "warp_plugin.cpp").read_text()
     found = dict(re.findall(r'\*(name|version|name_space) = "([^"]+)"', source))
-    assert found == {"name": "Warp", "version": tensorrt_plugin.VERSION, "name_space": "mmreg"}
+    assert found == {"name": "Warp", "version": python_plugin.VERSION, "name_space": "mmreg"}
     paddings = re.search(r"paddings\[\] = \{([^}]+)\}", source)[1]  # by number, as the kernel takes them
-    assert tuple(re.findall(r'"(\w+)"', paddings)) == tensorrt_ahead.PADDINGS
+    assert tuple(re.findall(r'"(\w+)"', paddings)) == aot_plugin.PADDINGS
     header = (ROOT / "cpp_ext" / "tensorrt" / "warp_entries.h").read_text()
     blocks = re.search(r"block_columns = (\d+), block_rows = (\d+)", header)
-    assert (int(blocks[1]), int(blocks[2]), 1) == tensorrt_ahead.BLOCK
+    assert (int(blocks[1]), int(blocks[2]), 1) == aot_plugin.BLOCK
 
 
 class Stopped(Exception):
@@ -134,10 +134,10 @@ def test_a_library_without_the_operation_is_given_our_node(monkeypatch):
         given.append(model)
         raise Stopped
 
-    monkeypatch.setattr(tensorrt_build, "_parsed", parsed)
+    monkeypatch.setattr(builder, "_parsed", parsed)
     model = networks.warping_network((5, 6, 7))
     for way in ("python", "native"):
-        monkeypatch.setattr(tensorrt_warps, "way", lambda *_, way=way: way)
+        monkeypatch.setattr(warp_support, "way", lambda *_, way=way: way)
         with pytest.raises(Stopped):
             build("tensorrt-rtx", model, "fp32", Profile.fixed((5, 6, 7)))
     assert given[1] == model

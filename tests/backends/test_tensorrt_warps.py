@@ -2,15 +2,15 @@
 
 from types import SimpleNamespace
 
-import networks
 import numpy as np
 import pytest
+from fixtures import networks
 from reference import warp as twin
 
 from mmreg_rt import _native
-from mmreg_rt.backends import tensorrt_ahead, tensorrt_warps
-from mmreg_rt.backends.tensorrt import TensorRt
-from mmreg_rt.backends.tensorrt_build import library
+from mmreg_rt.backends.tensorrt import aot_plugin, warp_support
+from mmreg_rt.backends.tensorrt.backend import TensorRt
+from mmreg_rt.backends.tensorrt.builder import library
 from mmreg_rt.errors import BackendUnavailable, InputError
 
 PTX = "// Cuda compilation tools, release 13.0, V13.0.88\n.version 9.0\n"
@@ -24,7 +24,7 @@ def machine(monkeypatch, tmp_path):
         path = tmp_path / "warp_ahead.ptx"
         if ptx is not None:
             path.write_text(ptx)
-        monkeypatch.setattr(tensorrt_ahead, "PTX", path)
+        monkeypatch.setattr(aot_plugin, "PTX", path)
         monkeypatch.setattr(_native, "why_no_device", lambda _: reason)
         monkeypatch.setattr(_native, "device_facts", lambda _: {"driver": driver})
 
@@ -47,35 +47,35 @@ def machine(monkeypatch, tmp_path):
 )
 def test_the_first_that_can_be_used_is_taken(machine, name, version, taken):
     machine()
-    assert tensorrt_warps.way(name, version) == taken
+    assert warp_support.way(name, version) == taken
 
 
 @pytest.mark.parametrize("lack", [{"ptx": None}, {"driver": 12080}])
 def test_without_a_kernel_that_the_driver_takes_it_is_launched_from_python(machine, lack):
     machine(**lack)
-    assert tensorrt_warps.way("tensorrt", "10.13.3.9") == "python"
+    assert warp_support.way("tensorrt", "10.13.3.9") == "python"
     words = "without nvcc" if "ptx" in lack else "needs a driver for CUDA 13.0, and this one is for 12.8"
     with pytest.raises(BackendUnavailable, match=words):
-        tensorrt_warps.way("tensorrt", "10.13.3.9", "ahead")
+        warp_support.way("tensorrt", "10.13.3.9", "ahead")
 
 
 @pytest.mark.parametrize("asked", ["ahead", "python"])
 def test_another_than_the_first_is_taken_if_asked_for(machine, asked):
     machine()
-    assert tensorrt_warps.way("tensorrt", "11.4.0", asked) == asked
+    assert warp_support.way("tensorrt", "11.4.0", asked) == asked
     with pytest.raises(BackendUnavailable, match=f"{asked}: TensorRT for RTX takes no plugins"):
-        tensorrt_warps.way("tensorrt-rtx", "1.7.1", asked)
+        warp_support.way("tensorrt-rtx", "1.7.1", asked)
 
 
 def test_what_cannot_run_any_is_refused_with_every_reason(machine):
     machine(ptx=None, reason="there is no GPU")
     with pytest.raises(BackendUnavailable, match=r"native: .*; ahead: .*; python: there is no GPU") as caught:
-        tensorrt_warps.way("tensorrt", "10.13.3.9")
+        warp_support.way("tensorrt", "10.13.3.9")
     assert caught.value.code == "MMREG_E_BACKEND"
     with pytest.raises(BackendUnavailable, match="python: plugins in Python need TensorRT 10"):
-        tensorrt_warps.way("tensorrt", "8.6.1")
+        warp_support.way("tensorrt", "8.6.1")
     with pytest.raises(InputError, match="not 'triton'"):
-        tensorrt_warps.way("tensorrt", "11.4.0", "triton")
+        warp_support.way("tensorrt", "11.4.0", "triton")
 
 
 def test_a_network_without_warps_runs_where_no_way_does(machine):
@@ -83,37 +83,37 @@ def test_a_network_without_warps_runs_where_no_way_does(machine):
     machine(ptx=None, reason="there is no GPU")
     trt = SimpleNamespace(__name__="tensorrt", __version__="8.6.1")
     model = networks.network(3)
-    assert tensorrt_warps.prepared(trt, "tensorrt", model) == model
+    assert warp_support.prepared(trt, "tensorrt", model) == model
     with pytest.raises(BackendUnavailable):
-        tensorrt_warps.prepared(trt, "tensorrt", networks.warping_network((5, 6, 7)))
+        warp_support.prepared(trt, "tensorrt", networks.warping_network((5, 6, 7)))
 
 
 def test_nodes_are_for_the_plugin_that_is_made_known(machine, monkeypatch):
     pytest.importorskip("onnx", reason="onnx, with which the test networks are made, is not installed")
     machine()
     known = []
-    monkeypatch.setattr(tensorrt_ahead, "register", known.append)
+    monkeypatch.setattr(aot_plugin, "register", known.append)
     trt = SimpleNamespace(__name__="tensorrt", __version__="10.13.3")
-    model = tensorrt_warps.prepared(trt, "tensorrt", networks.warping_network((5, 6, 7)))
+    model = warp_support.prepared(trt, "tensorrt", networks.warping_network((5, 6, 7)))
     assert known == [trt]
     assert b"mmreg_ahead" in model and b"aot" in model and b"GridSample" not in model
 
 
 def test_an_engine_that_holds_the_kernel_is_not_one_that_holds_another(machine):
     machine()
-    first = tensorrt_warps.identity("ahead")
+    first = warp_support.identity("ahead")
     machine(PTX + "// another")
-    assert first != tensorrt_warps.identity("ahead")
-    assert tensorrt_warps.identity("python") == "python"
+    assert first != warp_support.identity("ahead")
+    assert warp_support.identity("python") == "python"
 
 
 @pytest.mark.parametrize("padding", ["zeros", "border"])
-@pytest.mark.parametrize("way", tensorrt_warps.WAYS)
+@pytest.mark.parametrize("way", warp_support.WAYS)
 @pytest.mark.parametrize("name", ["tensorrt", "tensorrt-rtx"])
 def test_every_way_runs_and_agrees_with_the_twin(name, way, padding, tmp_path):
     pytest.importorskip("onnx", reason="onnx, with which the test networks are made, is not installed")
     backend = TensorRt(name, tmp_path / "engines", warps=way)
-    if reason := backend.why_not("cuda") or tensorrt_warps._reasons(name, library(name).__version__)[way]:
+    if reason := backend.why_not("cuda") or warp_support._reasons(name, library(name).__version__)[way]:
         pytest.skip(f"{name}, {way}: {reason}")
     rng = np.random.default_rng(5)
     moving, u = (rng.uniform(-2, 2, (1, 3, 12, 17, 40)).astype("f4") for _ in range(2))

@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pytest
 
-from mmreg_rt.backends import trial
+from mmreg_rt.backends import smoke_test
 from mmreg_rt.errors import InputError
 
 
@@ -95,18 +95,18 @@ def test_weights_of_7_bits_are_exact_on_every_cpu_and_doctor_knows_where_8_are_n
 
 def test_the_bytes_of_the_8_bit_network_are_the_network_that_is_meant():
     onnx = pytest.importorskip("onnx", reason="onnx is not installed")
-    assert onnx.load_from_string(zlib.decompress(trial.NETWORK_8_BITS)) == onnx.load_from_string(
+    assert onnx.load_from_string(zlib.decompress(smoke_test.NETWORK_8_BITS)) == onnx.load_from_string(
         written_in_8_bits()
     )
 
 
 def test_the_bytes_are_the_network_that_is_meant():
     onnx = pytest.importorskip("onnx", reason="onnx is not installed")
-    assert onnx.load_from_string(trial.NETWORK) == onnx.load_from_string(written())
+    assert onnx.load_from_string(smoke_test.NETWORK) == onnx.load_from_string(written())
 
 
 def test_a_backend_that_computes_is_found_right(backend):
-    assert trial.what_is_wrong(backend) is None
+    assert smoke_test.what_is_wrong(backend) is None
 
 
 def test_a_backend_that_computes_wrongly_or_not_at_all_is_found_out():
@@ -125,5 +125,5 @@ def test_a_backend_that_computes_wrongly_or_not_at_all_is_found_out():
         def load(self, *_, **__):
             raise InputError("MMREG_E_X", "no")
 
-    assert trial.what_is_wrong(Wrong()) == "adds two images wrongly"
-    assert "no [MMREG_E_X]" in trial.what_is_wrong(Broken())
+    assert smoke_test.what_is_wrong(Wrong()) == "adds two images wrongly"
+    assert "no [MMREG_E_X]" in smoke_test.what_is_wrong(Broken())

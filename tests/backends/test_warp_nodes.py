@@ -1,14 +1,14 @@
 """Warps in a network as our own nodes: found where they are written as the export does, and only there."""
 
-import networks
 import numpy as np
 import pytest
+from fixtures import networks
 from reference import warp as twin
 
 from mmreg_rt.backends import by_name
 from mmreg_rt.backends.warp_nodes import with_warps
 from mmreg_rt.errors import BundleError, InputError
-from mmreg_rt.onnx_check import check_model
+from mmreg_rt.onnx_model.validation import check_model
 
 onnx = pytest.importorskip("onnx", reason="onnx, with which the test networks are made, is not installed")
 EXTENTS = [(5, 6, 7), (1, 4, 9), (6, 7)]

@@ -3,9 +3,9 @@
 import threading
 import time
 
-import networks
 import numpy as np
 import pytest
+from fixtures import networks
 
 from mmreg_rt.backends import watched
 from mmreg_rt.backends.watched import InThread, Stopped, watch

@@ -4,14 +4,14 @@ import json
 import os
 from pathlib import Path
 
-import bundle_parts as parts
 import numpy as np
-import onnx_bytes as ox
 import pytest
 from bad_inputs.declared import case, refused
+from fixtures import bundle_parts as parts
+from fixtures import onnx_bytes as ox
 
 from mmreg_rt.bundle import golden_bytes, open_bundle, self_test, write_bundle
-from mmreg_rt.onnx_check import check_model
+from mmreg_rt.onnx_model.validation import check_model
 
 KEY = bytes(range(32))
 

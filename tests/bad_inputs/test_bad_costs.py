@@ -12,7 +12,7 @@ from bad_inputs.declared import case, refused
 from bad_inputs.files import header, nifti
 
 from mmreg_rt import Affine, Composite, Rigid, Volume, read, read_points, read_transform
-from mmreg_rt.bundle_files import bundle_files
+from mmreg_rt.bundle.container import bundle_files
 from mmreg_rt.io.numbers import number
 
 READERS = (

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from bad_inputs.declared import case, refused
 from bad_inputs.files import nifti, put
-from grids import GRIDS, LEFT_HANDED, OBLIQUE, grid, rotation
+from fixtures.grids import GRIDS, LEFT_HANDED, OBLIQUE, grid, rotation
 
 from mmreg_rt import Grid, Rigid, Volume, read, write
-from mmreg_rt.checks import check_pair, overlap_fraction
+from mmreg_rt.input_validation import check_pair, overlap_fraction
 
 
 def scan(target, seed=1):

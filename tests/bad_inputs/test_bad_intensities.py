@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from bad_inputs.declared import case, refused
-from grids import grid
+from fixtures.grids import grid
 
 from mmreg_rt import Rigid, Volume, _native, read, read_points, write, write_points
-from mmreg_rt.checks import check_intensities, check_pair, check_points
+from mmreg_rt.input_validation import check_intensities, check_pair, check_points
 from mmreg_rt.metrics import tre_mm
 
 GRID = grid((12, 13, 14), (1, 1, 1))

@@ -2,18 +2,19 @@
 
 import zipfile
 
-import bundle_parts as parts
 import numpy as np
-import onnx_bytes as ox
 import pytest
-import scene
 from bad_inputs.declared import case, refused
+from fixtures import bundle_parts as parts
+from fixtures import onnx_bytes as ox
+from fixtures import scene
 
-from mmreg_rt import Registrar, bundle_trial
+from mmreg_rt import Registrar
 from mmreg_rt.bundle import golden_bytes, open_bundle, write_bundle
-from mmreg_rt.bundle_trial import Limits, Trial, prove
-from mmreg_rt.network_size import check_asked
-from mmreg_rt.onnx_check import check_model
+from mmreg_rt.bundle.network_size import check_asked
+from mmreg_rt.network import trial
+from mmreg_rt.network.trial import Limits, Trial, prove
+from mmreg_rt.onnx_model.validation import check_model
 from mmreg_rt.preprocess import PreprocessSpec
 
 CONTAINER = "bundle whose zip is damaged, or is more than plain files"
@@ -157,8 +158,8 @@ ENDS = {
 @pytest.mark.parametrize("code", ENDS)
 @case(87, TRIAL, "MMREG_E_BUNDLE_CRASH", "MMREG_E_BUNDLE_TIME", "MMREG_E_BUNDLE_MEMORY")
 def test_87_a_network_that_does_not_stand_its_trial(code, monkeypatch):
-    monkeypatch.setattr(bundle_trial, "_proven", set())
-    monkeypatch.setattr(bundle_trial, "_CHILD", ENDS[code])
+    monkeypatch.setattr(trial, "_proven", set())
+    monkeypatch.setattr(trial, "_CHILD", ENDS[code])
     limits = Limits(1 << 28, 60, 1 if code == "MMREG_E_BUNDLE_TIME" else 300)
     with refused(code, "tiny", "onnxruntime"):
         prove(Trial("tiny", ox.net(), "onnxruntime", "1", "fp32", 1, "cpu"), limits)
@@ -166,8 +167,8 @@ def test_87_a_network_that_does_not_stand_its_trial(code, monkeypatch):
 
 @case(87, TRIAL, "MMREG_E_BUNDLE_TRIAL", handled="Bundles signed by a key of the caller's are not tried.")
 def test_87_a_network_that_cannot_be_tried(monkeypatch):
-    monkeypatch.setattr(bundle_trial, "_proven", set())
-    monkeypatch.setattr(bundle_trial, "_python", lambda: "/no/such/python")
+    monkeypatch.setattr(trial, "_proven", set())
+    monkeypatch.setattr(trial, "_python", lambda: "/no/such/python")
     with refused("MMREG_E_BUNDLE_TRIAL", "tiny", "/no/such/python"):
         prove(Trial("tiny", ox.net(), "onnxruntime", "1", "fp32", 1, "cpu"), Limits(1 << 28, 60, 300))
 

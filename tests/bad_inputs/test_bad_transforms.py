@@ -6,7 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 from bad_inputs.declared import case, refused
-from grids import OBLIQUE, grid, rotation
+from fixtures.grids import OBLIQUE, grid, rotation
 
 from mmreg_rt import Affine, Composite, DisplacementField, Rigid, read_transform, write_transform
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmreg_rt import Registrar
-from mmreg_rt.padding import without_padding
+from mmreg_rt.preprocess.padding import without_padding
 
 SHAPE = (32, 40, 40)
 AFFINE = np.array([[0, 0, 4.0, -78], [0, 4.0, 0, -78], [4.0, 0, 0, -62], [0, 0, 0, 1]])

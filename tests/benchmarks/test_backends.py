@@ -1,9 +1,9 @@
 """The benchmark of the backends: every contender is timed alike, and a wrong answer stops the run."""
 
-import backends as benchmark
-import networks
 import numpy as np
 import pytest
+from benchmarks.backends import measure as benchmark
+from fixtures import networks
 
 from mmreg_rt.backends import by_name
 

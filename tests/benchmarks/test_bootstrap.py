@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from bootstrap import paired_difference
+from benchmarks.harness.bootstrap import paired_difference
 
 
 def test_a_constant_difference_has_no_width():

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="training needs PyTorch")
-import cardiac  # noqa: E402
-import prepare_cardiac  # noqa: E402
-from bundle_parts import WIDE, files, manifest  # noqa: E402
-from machine import ROOT  # noqa: E402
+from benchmarks.accuracy import cardiac  # noqa: E402
+from benchmarks.datasets import prepare_cardiac  # noqa: E402
+from benchmarks.harness.machine import ROOT  # noqa: E402
+from fixtures.bundle_parts import WIDE, files, manifest  # noqa: E402
 
 from mmreg_rt.bundle import write_bundle  # noqa: E402
 from mmreg_rt.preprocess import PreprocessSpec  # noqa: E402
@@ -62,7 +62,7 @@ def test_every_person_is_in_one_part_and_in_the_test_of_one_fold():
 @pytest.mark.parametrize("name", prepare_cardiac.SETS)
 def test_descriptions_move_end_diastole_and_name_their_split(name, tmp_path):
     pytest.importorskip("pydantic")
-    from mmreg_train.description import read_description
+    from mmreg_train.config.dataset import read_description
 
     text = (ROOT / "train" / "descriptions" / prepare_cardiac.SETS[name].description).read_text()
     path = tmp_path / "data.toml"

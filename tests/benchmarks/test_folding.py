@@ -1,9 +1,9 @@
 """The independent fold counter: known stretches, known folds, and files read back."""
 
-import folding
 import nibabel as nib
 import numpy as np
 import pytest
+from benchmarks.harness import folding
 
 SHAPE = (7, 6, 5)
 

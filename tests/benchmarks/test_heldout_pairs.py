@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import numpy as np
-import prepare_heldout
 import pytest
+from benchmarks.datasets import prepare_heldout
 
 LISTS = Path(prepare_heldout.__file__).parent
 PERSON = re.compile(

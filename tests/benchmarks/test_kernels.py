@@ -3,12 +3,12 @@
 import json
 import sys
 
-import kernel_table
-import kernels
 import numpy as np
 import pytest
-from kernel_case import CASES, Case, made
-from timer import COPY, COPY_BYTES, Timing, copy_bandwidth, race
+from benchmarks.harness.timer import COPY, COPY_BYTES, Timing, copy_bandwidth, race
+from benchmarks.kernels import measure as kernels
+from benchmarks.kernels import table as kernel_table
+from benchmarks.kernels.case import CASES, Case, made
 
 
 def timing(seconds):

@@ -35,9 +35,9 @@ def test_differences_are_between_runs_of_one_fold_and_seed():
 
 
 def test_people_of_a_fold_are_in_no_training_pair(tmp_path):
-    from mmreg_train.adapters import find_cases
-    from mmreg_train.description import read_description
-    from mmreg_train.splits import divide
+    from mmreg_train.config.dataset import read_description
+    from mmreg_train.data.layouts import find_cases
+    from mmreg_train.data.splits import divide
 
     data = tmp_path / "data" / "abdomen_mr_ct"
     data.mkdir(parents=True)

@@ -1,10 +1,10 @@
 """A phantom as a task: its exact transform scores an error of zero."""
 
 import numpy as np
-import prepare_phantoms
 import pytest
-import scoring
-from folding import read_field
+from benchmarks.datasets import prepare_phantoms
+from benchmarks.harness import scoring
+from benchmarks.harness.folding import read_field
 
 import mmreg_rt
 from mmreg_rt.phantom import phantom

@@ -2,9 +2,9 @@
 
 import sys
 
-import kernel_table
 import pytest
-import readme_table
+from benchmarks import readme_table
+from benchmarks.kernels import table as kernel_table
 
 NATIVE = {
     "native": True,

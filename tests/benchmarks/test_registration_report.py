@@ -6,10 +6,10 @@ from importlib.metadata import PackageNotFoundError
 
 import nibabel as nib
 import numpy as np
-import peers
 import pytest
-import registration
-import registration_table
+from benchmarks.harness import peers
+from benchmarks.registration import compare as registration
+from benchmarks.registration import table as registration_table
 
 RUN = {
     "cpu_s": 2.0,

@@ -1,6 +1,6 @@
 """The table of the README comes from the committed results and shows losses too."""
 
-import registration_table
+from benchmarks.registration import table as registration_table
 
 REPORT = {
     "machine": {"cpu": "a CPU", "cores": 2},

@@ -7,9 +7,10 @@ import pytest
 
 for package in ("torch", "lightning", "pydantic"):
     pytest.importorskip(package)
-rigid_learned = pytest.importorskip("rigid_learned")
+rigid_learned = pytest.importorskip("benchmarks.accuracy.rigid_learned")
 
-from mmreg_rt import Grid, Volume, pose  # noqa: E402
+from mmreg_rt import Grid, Volume  # noqa: E402
+from mmreg_rt.geometry import rigid_motion  # noqa: E402
 from mmreg_rt.preprocess import PreprocessSpec  # noqa: E402
 
 
@@ -44,6 +45,6 @@ def test_errors_are_those_of_the_surface_over_all_starts():
     pair = SimpleNamespace(truth=truth, starts=[np.eye(4)] * 4)
     pair.error_mm = lambda found: rigid_learned.Pair.error_mm(pair, found)
     shifts = iter([0.0, 4.0, 6.0, 8.0])
-    found = rigid_learned.measured([pair], lambda *_: pose.matrix_of([next(shifts), 0, 0, 0, 0, 0]))
+    found = rigid_learned.measured([pair], lambda *_: rigid_motion.matrix_of([next(shifts), 0, 0, 0, 0, 0]))
     assert found["errors_mm"] == [0, 4, 6, 8]
     assert (found["error_mm_p50"], found["below_5_mm"], found["registrations"]) == (5, 0.5, 4)

@@ -5,7 +5,7 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
-import scoring
+from benchmarks.harness import scoring
 
 AFFINE = np.diag([1.5, 2.0, 3.0, 1.0])
 

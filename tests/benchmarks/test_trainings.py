@@ -18,7 +18,7 @@ def asked(monkeypatch):
 def left_at(run, step):
     import torch
 
-    from mmreg_train.checkpoint import LAST, write_checkpoint
+    from mmreg_train.engine.checkpoint import LAST, write_checkpoint
 
     run.mkdir()
     layer = torch.nn.Linear(1, 1)

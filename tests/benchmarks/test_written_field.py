@@ -1,8 +1,8 @@
 """The field that mmreg_rt writes is the field that the benchmark scores."""
 
-import folding
 import numpy as np
 import pytest
+from benchmarks.harness import folding
 
 import mmreg_rt
 

@@ -11,15 +11,15 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-import bundle_parts as parts
 import numpy as np
-import onnx_samples as samples
-from onnx_samples import Moving, Sample
+from fixtures import bundle_parts as parts
+from fixtures import onnx_samples as samples
+from fixtures.onnx_samples import Moving, Sample
 
 from mmreg_rt.bundle import write_bundle
-from mmreg_rt.bundle_trial import Limits, Trial, prove
 from mmreg_rt.errors import MmregError
 from mmreg_rt.network import Network
+from mmreg_rt.network.trial import Limits, Trial, prove
 
 ODD = (0, 1, -1, 2, 3, 7, 2**31, -(2**31), 2**40, -(2**40), 2**63 - 1, -(2**63))
 OPSETS = (17, 18, 20, 21, 23)

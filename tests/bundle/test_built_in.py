@@ -12,9 +12,9 @@ from mmreg_rt.bundle import open_bundle
 from mmreg_rt.errors import InputError
 from mmreg_rt.metrics import dice
 from mmreg_rt.network import Network
+from mmreg_rt.network.trust import built_in, find_bundle
 from mmreg_rt.phantom import phantom
 from mmreg_rt.phantom.scans import score
-from mmreg_rt.trust import built_in, find_bundle
 
 EXPECTED = ("masr", "synth")
 DATA = Path(os.environ.get("MMREG_DATA", "nowhere"))

@@ -6,12 +6,12 @@ import struct
 import tracemalloc
 import zipfile
 
-import bundle_parts as parts
 import numpy as np
 import pytest
+from fixtures import bundle_parts as parts
 
 from mmreg_rt.bundle import open_bundle, write_bundle
-from mmreg_rt.bundle_files import MAX_FILES
+from mmreg_rt.bundle.container import MAX_FILES
 from mmreg_rt.errors import BundleError, InputError, MmregError
 
 
@@ -238,7 +238,7 @@ def test_flipped_bytes_end_in_a_refusal_and_in_nothing_else(part, tmp_path):
             data[place] = rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.integers(256)])
         try:
             if part == "golden.npz":
-                from mmreg_rt.golden import read_golden
+                from mmreg_rt.bundle.golden import read_golden
 
                 read_golden(bytes(data), bundle.manifest)
             else:

@@ -6,16 +6,16 @@ import sys
 import textwrap
 import threading
 
-import bundle_parts as parts
 import numpy as np
-import onnx_bytes as ox
 import pytest
+from fixtures import bundle_parts as parts
+from fixtures import onnx_bytes as ox
 
-from mmreg_rt import bundle_trial
 from mmreg_rt.bundle import golden_bytes, write_bundle
-from mmreg_rt.bundle_trial import Limits, Trial, prove
 from mmreg_rt.errors import BundleError, InputError
 from mmreg_rt.network import Network
+from mmreg_rt.network import trial as bundle_trial
+from mmreg_rt.network.trial import Limits, Trial, prove
 
 KEY = bytes(range(32))
 ROOM = Limits(4 << 30, 60, 300)
@@ -142,7 +142,7 @@ def test_a_network_that_computes_on_and_on_is_ended_by_its_processor_time(tiny, 
         """
         sys.path[:] = path
         import json
-        from mmreg_rt.bundle_trial_child import _limit
+        from mmreg_rt.network.trial_child import _limit
         _limit(json.loads(sys.stdin.buffer.readline())["limits"])
         while True: pass
         """,

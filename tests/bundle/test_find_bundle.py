@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmreg_rt.errors import InputError
-from mmreg_rt.trust import BUNDLES, built_in, find_bundle
+from mmreg_rt.network.trust import BUNDLES, built_in, find_bundle
 
 pytestmark = pytest.mark.skipif(not built_in(), reason="no bundle comes with this build")
 

@@ -3,9 +3,9 @@
 import io
 import zipfile
 
-import bundle_parts as parts
 import numpy as np
 import pytest
+from fixtures import bundle_parts as parts
 
 from mmreg_rt.bundle import open_bundle, write_bundle
 from mmreg_rt.errors import BundleError

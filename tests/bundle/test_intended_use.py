@@ -1,10 +1,10 @@
 """Self-test and intended use: what a network is told it was made for, and shown that it still does."""
 
-import bundle_parts as parts
 import numpy as np
-import onnx_bytes as ox
 import pytest
-from grids import grid
+from fixtures import bundle_parts as parts
+from fixtures import onnx_bytes as ox
+from fixtures.grids import grid
 
 from mmreg_rt.bundle import check_intended_use, golden_bytes, open_bundle, self_test, write_bundle
 

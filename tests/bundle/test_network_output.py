@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmreg_rt.network_output import what_is_wrong
+from mmreg_rt.bundle.network_output import what_is_wrong
 
 
 def field(value):

@@ -5,12 +5,12 @@ import time
 import tracemalloc
 
 import numpy as np
-import onnx_bytes as ox
 import pytest
+from fixtures import onnx_bytes as ox
 
 from mmreg_rt.errors import BundleError, MmregError
-from mmreg_rt.onnx_check import Limits, check_model
-from mmreg_rt.onnx_wire import MAX_FIELDS
+from mmreg_rt.onnx_model.protobuf_reader import MAX_FIELDS
+from mmreg_rt.onnx_model.validation import Limits, check_model
 
 
 def refused(data, code, *mentions, limits=None):

@@ -1,16 +1,16 @@
 """What nodes may be, and what comes out of them: against the ``onnx`` package and ONNX Runtime."""
 
 import numpy as np
-import onnx_bytes as ox
-import onnx_samples
 import pytest
-from onnx_samples import IMAGE, Moving, Sample, X, f32, i64
+from fixtures import onnx_bytes as ox
+from fixtures import onnx_samples
+from fixtures.onnx_samples import IMAGE, Moving, Sample, X, f32, i64
 
 from mmreg_rt.errors import BundleError
-from mmreg_rt.onnx_check import OPERATORS, check_model
-from mmreg_rt.onnx_graph import footprint as walk
-from mmreg_rt.onnx_graph.footprint import Bounds, rules
-from mmreg_rt.onnx_graph.schema import _kind
+from mmreg_rt.onnx_model import footprint as walk
+from mmreg_rt.onnx_model.footprint import Bounds, rules
+from mmreg_rt.onnx_model.schema import _kind
+from mmreg_rt.onnx_model.validation import OPERATORS, check_model
 
 onnx = pytest.importorskip("onnx", reason="onnx, with which the test networks are made, is not installed")
 WIDE = Bounds(1 << 40, 1 << 50)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from mmreg_rt.bundle.signature import is_signed, sign
 from mmreg_rt.errors import BundleError
-from mmreg_rt.signature import is_signed, sign
 
 pytest.importorskip("cryptography", reason="signatures need the extra 'signing'")
 

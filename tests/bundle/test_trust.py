@@ -4,19 +4,19 @@ import ast
 import json
 from pathlib import Path
 
-import bundle_parts as parts
-import networks
-import onnx_bytes as ox
 import pytest
-import scene
-from bundle_parts import WIDE
 from click.testing import CliRunner
+from fixtures import bundle_parts as parts
+from fixtures import networks, scene
+from fixtures import onnx_bytes as ox
+from fixtures.bundle_parts import WIDE
 
 import mmreg_rt
-from mmreg_rt import bundle_trial, io
-from mmreg_rt.backends import tensorrt_build
+from mmreg_rt import io
+from mmreg_rt.backends.tensorrt import builder
 from mmreg_rt.bundle import golden_bytes, write_bundle
 from mmreg_rt.cli import main
+from mmreg_rt.network import trial as bundle_trial
 from mmreg_rt.preprocess import PreprocessSpec
 
 KEY = bytes(range(32))
@@ -118,7 +118,7 @@ def test_a_crash_is_one_of_the_other_process_and_nothing_was_loaded_in_this_one(
     from mmreg_rt.backends.onnxruntime import OnnxRuntime
 
     monkeypatch.setattr(OnnxRuntime, "load", loaded)
-    monkeypatch.setattr(tensorrt_build, "build", loaded)
+    monkeypatch.setattr(builder, "build", loaded)
     monkeypatch.setattr(
         bundle_trial, "_CHILD", "import os, signal; path = {path!r}; os.kill(os.getpid(), signal.SIGSEGV)"
     )

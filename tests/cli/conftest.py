@@ -3,8 +3,8 @@
 import sys
 from functools import partial
 
-import pretend
 import pytest
+from fixtures import pretend
 
 from mmreg_rt.report import panels
 from mmreg_rt.report.planes import planes

@@ -6,24 +6,24 @@ import sys
 import time
 from xml.etree import ElementTree
 
-import networks
 import numpy as np
 import pytest
-import scene
 from click.testing import CliRunner
+from fixtures import networks, scene
 from test_plan import Smoothing
 from test_registrar_bundle import WIDE, bundle
 
 from mmreg_rt import Registrar, _native, backends, io
 from mmreg_rt.bundle import open_bundle
-from mmreg_rt.cli import contention, main
-from mmreg_rt.cli.benchmark import _figures, _machine
-from mmreg_rt.cli.contention import busy_processes, crowded
-from mmreg_rt.cli.latency import Effort, figures, measure, series
-from mmreg_rt.cli.latency_picture import blocks, histogram, round_numbers, svg
-from mmreg_rt.cli.latency_table import table
-from mmreg_rt.cli.timed import Case, fitting_grid, planned, random_scan
-from mmreg_rt.intended_use import check_intended_use
+from mmreg_rt.bundle.intended_use import check_intended_use
+from mmreg_rt.cli import main
+from mmreg_rt.cli.benchmark import contention
+from mmreg_rt.cli.benchmark.cases import Case, fitting_grid, planned, random_scan
+from mmreg_rt.cli.benchmark.command import _figures, _machine
+from mmreg_rt.cli.benchmark.contention import busy_processes, crowded
+from mmreg_rt.cli.benchmark.measure import Effort, figures, measure, series
+from mmreg_rt.cli.benchmark.plot import blocks, histogram, round_numbers, svg
+from mmreg_rt.cli.benchmark.table import table
 from mmreg_rt.plan import Plan
 
 NETWORK_STAGES = ["set input", "infer", "read output"]

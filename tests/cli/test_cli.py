@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import numpy as np
-import pretend
 import pytest
 from click.testing import CliRunner
-from shell import run
+from fixtures import pretend
+from fixtures.shell import run
 
 from mmreg_rt import io
 from mmreg_rt.cli import main
@@ -293,7 +293,7 @@ def test_doctor_exits_with_5_if_a_target_computes_wrongly(monkeypatch):
 
 def test_doctor_tries_every_backend_or_says_why_not(monkeypatch):
     from mmreg_rt import backends
-    from mmreg_rt.backends import trial
+    from mmreg_rt.backends import smoke_test
 
     found = {one["what"]: one for one in json.loads(run("doctor --json").stdout)["findings"]}
     for name in backends.NAMES:
@@ -305,7 +305,7 @@ def test_doctor_tries_every_backend_or_says_why_not(monkeypatch):
         assert ("computes rightly: fp32" if reason is None else reason) in found[name]["words"]
     if backends.by_name("onnxruntime").why_not("cpu") is None:
         assert "not bf16: does not compute in bf16" in found["onnxruntime"]["words"]
-        monkeypatch.setattr(trial, "what_is_wrong", lambda _: "adds two images wrongly")
+        monkeypatch.setattr(smoke_test, "what_is_wrong", lambda _: "adds two images wrongly")
         assert "BAD  onnxruntime" in run("doctor", code=5).output
 
 

@@ -2,9 +2,9 @@
 
 import json
 
-import bundle_parts as parts
 import pytest
 from click.testing import CliRunner
+from fixtures import bundle_parts as parts
 
 from mmreg_rt import _native
 from mmreg_rt.bundle import write_bundle

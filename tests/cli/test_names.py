@@ -8,16 +8,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pretend
 import pytest
-import shell
 from click.testing import CliRunner
+from fixtures import pretend, shell
 
 from mmreg_rt import io
 from mmreg_rt.cli import main
 from mmreg_rt.cli.privacy import Names
 from mmreg_rt.errors import InputError, RegistrationError
-from mmreg_rt.printable import printable, valid_unicode
+from mmreg_rt.text.printable import printable, valid_unicode
 
 pytestmark = pytest.mark.usefixtures("registrar")
 

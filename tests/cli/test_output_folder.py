@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 
 import numpy as np
-import pretend
 import pytest
 from click.testing import CliRunner
-from shell import run
+from fixtures import pretend
+from fixtures.shell import run
 
 from mmreg_rt import io
-from mmreg_rt.cli import folder as folders
 from mmreg_rt.cli import main, record
+from mmreg_rt.cli import output_folder as folders
 from mmreg_rt.cli.partial import MARKER, partial_folder
 from mmreg_rt.errors import RegistrationError
 

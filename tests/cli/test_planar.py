@@ -5,9 +5,9 @@ import json
 import nibabel
 import numpy as np
 import pytest
-import scene
 from click.testing import CliRunner
-from scene import FLAT
+from fixtures import scene
+from fixtures.scene import FLAT
 
 from mmreg_rt.cli import main
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-import pretend
 import pytest
-from shell import run
+from fixtures import pretend
+from fixtures.shell import run
 
 from mmreg_rt import io
 from mmreg_rt.transform import Affine, Rigid

@@ -11,7 +11,7 @@ for name in ("onnx", "onnxscript", "onnxruntime"):
 
 from mmreg_export import precision  # noqa: E402
 from mmreg_export.onnx import export_network, input_names  # noqa: E402
-from mmreg_rt.backends.tensorrt_build import Profile, build  # noqa: E402
+from mmreg_rt.backends.tensorrt.builder import Profile, build  # noqa: E402
 from mmreg_train import methods  # noqa: E402
 
 LDM_MORPH = {

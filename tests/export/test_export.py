@@ -8,13 +8,13 @@ for name in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(name)
 
 from mmreg_export import pack, parity, precision  # noqa: E402
+from mmreg_export.calibration import generated_pairs, read_pair  # noqa: E402
 from mmreg_export.onnx import export_network  # noqa: E402
-from mmreg_export.pairs import generated_pairs, read_pair  # noqa: E402
 from mmreg_rt import Grid, Volume, write  # noqa: E402
 from mmreg_rt.backends import ON_CPU, by_name  # noqa: E402
 from mmreg_rt.bundle import self_test  # noqa: E402
 from mmreg_rt.errors import BundleError, InputError  # noqa: E402
-from mmreg_rt.onnx_check import check_model  # noqa: E402
+from mmreg_rt.onnx_model.validation import check_model  # noqa: E402
 from mmreg_rt.preprocess import PreprocessSpec  # noqa: E402
 from mmreg_train import methods  # noqa: E402
 

@@ -11,10 +11,10 @@ for package in ("onnx", "onnxscript", "onnxruntime", "transformers", "peft"):
     pytest.importorskip(package)
 
 from mmreg_export import parity, precision  # noqa: E402
+from mmreg_export.calibration import Pair, _noise  # noqa: E402
 from mmreg_export.onnx import export_network  # noqa: E402
-from mmreg_export.pairs import Pair, _noise  # noqa: E402
 from mmreg_rt.backends import by_name  # noqa: E402
-from mmreg_rt.onnx_check import check_model  # noqa: E402
+from mmreg_rt.onnx_model.validation import check_model  # noqa: E402
 from mmreg_train import methods  # noqa: E402
 
 SHAPE = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2}

@@ -10,13 +10,13 @@ for name in ("onnx", "onnxscript", "onnxruntime"):
 import onnx  # noqa: E402
 
 from mmreg_export import pack, parity  # noqa: E402
+from mmreg_export.calibration import generated_pairs  # noqa: E402
+from mmreg_export.load_checkpoint import read_stages  # noqa: E402
 from mmreg_export.onnx import export_network  # noqa: E402
-from mmreg_export.pairs import generated_pairs  # noqa: E402
-from mmreg_export.trained import read_stages  # noqa: E402
-from mmreg_rt import Registrar, Volume, pose  # noqa: E402
+from mmreg_rt import Grid, Registrar, Volume  # noqa: E402
 from mmreg_rt.backends import by_name  # noqa: E402
 from mmreg_rt.errors import InputError  # noqa: E402
-from mmreg_rt.onnx_check import check_model  # noqa: E402
+from mmreg_rt.onnx_model.validation import check_model  # noqa: E402
 from mmreg_rt.preprocess import PreprocessSpec  # noqa: E402
 from mmreg_train import methods  # noqa: E402
 
@@ -69,7 +69,10 @@ def test_every_backend_gives_what_torch_gives(bundle):
 def test_the_bundle_registers(bundle):
     rng = np.random.default_rng(0)
     fixed, moving = (
-        Volume(np.repeat(rng.random((8, 8, 8)), 8, 0).astype(np.float32), pose.Grid((64, 8, 8), np.eye(4)))
+        Volume(
+            np.repeat(rng.random((8, 8, 8)), 8, 0).astype(np.float32),
+            Grid((64, 8, 8), np.eye(4)),
+        )
         for _ in range(2)
     )
     found = Registrar(bundle.path, backend="onnxruntime", threads=1).register(fixed, moving)
@@ -92,7 +95,7 @@ def test_distances_are_of_corners_in_mm():
 
 
 def test_networks_that_do_not_go_together_are_refused(tmp_path):
-    from mmreg_train.checkpoint import write_checkpoint
+    from mmreg_train.engine.checkpoint import write_checkpoint
 
     paths = []
     for number, spacing in enumerate(([3.0, 1.0, 1.0], [2.0, 1.0, 1.0])):

@@ -8,11 +8,11 @@ for name in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(name)
 
 from mmreg_export import parity, precision  # noqa: E402
+from mmreg_export.calibration import Pair, _noise  # noqa: E402
 from mmreg_export.onnx import export_network  # noqa: E402
-from mmreg_export.pairs import Pair, _noise  # noqa: E402
 from mmreg_rt.backends import by_name  # noqa: E402
 from mmreg_rt.backends.warp_nodes import with_warps  # noqa: E402
-from mmreg_rt.onnx_check import check_model  # noqa: E402
+from mmreg_rt.onnx_model.validation import check_model  # noqa: E402
 from mmreg_train.layers import warp  # noqa: E402
 from mmreg_train.methods import Method  # noqa: E402
 from mmreg_train.methods.voxelmorph import FlowNetwork  # noqa: E402

@@ -6,15 +6,15 @@ import tracemalloc
 import zipfile
 from pathlib import Path
 
-import bundle_parts as parts
-import onnx_bytes as ox
+from fixtures import bundle_parts as parts
+from fixtures import onnx_bytes as ox
 
 from mmreg_rt.bundle import open_bundle, write_bundle
+from mmreg_rt.bundle.golden import read_golden
+from mmreg_rt.bundle.manifest import parse_manifest
 from mmreg_rt.errors import MmregError
-from mmreg_rt.golden import read_golden
-from mmreg_rt.manifest import parse_manifest
-from mmreg_rt.onnx_check import check_model
-from mmreg_rt.onnx_graph.footprint import Bounds
+from mmreg_rt.onnx_model.footprint import Bounds
+from mmreg_rt.onnx_model.validation import check_model
 
 # A golden pair may be 64 MiB once unpacked, and is copied to float32; the rest is bounded by what it holds
 BOUND_BYTES, BOUND_TIMES = 4 << 20, 400

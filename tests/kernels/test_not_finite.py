@@ -1,4 +1,4 @@
-"""NaN and infinity: never lost, and left out only where `solver/operations.h` says so; on every target."""
+"""NaN and infinity: never lost, and left out only where `ops/operations.h` says so; on every target."""
 
 import numpy as np
 import pytest

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pretend import Evidence
+from fixtures.pretend import Evidence
 
 from mmreg_rt.report.doubt import NAMES, SLICES, VOLUMES, doubt, measures
 

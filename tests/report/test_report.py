@@ -9,8 +9,8 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import pretend
 import pytest
+from fixtures import pretend
 
 from mmreg_rt.errors import GeometryError
 from mmreg_rt.geometry import Grid, Volume

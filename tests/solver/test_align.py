@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from head import (
+from fixtures.head import (
     AFFINE,
     FIXED,
     INSIDE,

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import scene
-from scene import PLAIN
+from fixtures import scene
+from fixtures.scene import PLAIN
 from scipy import ndimage
 
 from mmreg_rt import _native

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import scene
+from fixtures import scene
 
 from mmreg_rt import Registrar, Volume, _native
-from mmreg_rt.device import needed_bytes
-from mmreg_rt.device_array import DeviceArray, address_of, located
-from mmreg_rt.device_registration import DeviceScan
+from mmreg_rt.device.array import DeviceArray, address_of, located
+from mmreg_rt.device.device import needed_bytes
+from mmreg_rt.device.result import DeviceScan
 from mmreg_rt.errors import BackendUnavailable, DeviceError, InputError, MmregError, RegistrationError
 from mmreg_rt.geometry import Grid
 from mmreg_rt.phantom import phantom

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import scene
-from scene import INSIDE, LEFT_HANDED, OBLIQUE, PLAIN, distance_mm
+from fixtures import scene
+from fixtures.scene import INSIDE, LEFT_HANDED, OBLIQUE, PLAIN, distance_mm
 
 from mmreg_rt import DisplacementField, _native
 

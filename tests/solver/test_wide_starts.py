@@ -2,8 +2,19 @@
 
 import numpy as np
 import pytest
-from head import AFFINE, FIXED, INSIDE, SHAPE, bright_between, bright_first, error_mm, grid, rigid, scan
-from vessels import retina
+from benchmarks.datasets.vessels import retina
+from fixtures.head import (
+    AFFINE,
+    FIXED,
+    INSIDE,
+    SHAPE,
+    bright_between,
+    bright_first,
+    error_mm,
+    grid,
+    rigid,
+    scan,
+)
 
 from mmreg_rt import _native
 

@@ -5,11 +5,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 methods = pytest.importorskip("mmreg_train.methods")
-attention_reg = pytest.importorskip("mmreg_train.methods.attention_reg")
-losses = pytest.importorskip("mmreg_train.losses")
+attention_reg = pytest.importorskip("mmreg_train.methods.attention_reg.method")
+losses = pytest.importorskip("mmreg_train.losses.image")
 layers = pytest.importorskip("mmreg_train.layers.pose")
+rigid = pytest.importorskip("mmreg_train.losses.rigid")
 
-from mmreg_rt import pose  # noqa: E402
+from mmreg_rt.geometry import rigid_motion  # noqa: E402
 
 FAST = {"pooled": (2, 4, 4)}  # attention of 288 keys
 
@@ -134,7 +135,9 @@ def test_gives_six_numbers_and_learns_them_as_they_are():
     )
     away = [
         np.linalg.norm(
-            pose.moved(pose.matrix_of(a), points) - pose.moved(pose.matrix_of(b), points), axis=1
+            rigid_motion.moved(rigid_motion.matrix_of(a), points)
+            - rigid_motion.moved(rigid_motion.matrix_of(b), points),
+            axis=1,
         ).mean()
         for a, b, points in zip(output.value.detach().numpy(), batch.rigid.numpy(), batch.surface.numpy())
     ]
@@ -147,7 +150,7 @@ def test_gives_six_numbers_and_learns_them_as_they_are():
 
 def test_matrices_are_those_of_the_runtime():
     numbers = torch.randn(5, 6, dtype=torch.float64) * 40
-    expected = np.stack([pose.matrix_of(row) for row in numbers.numpy()])
+    expected = np.stack([rigid_motion.matrix_of(row) for row in numbers.numpy()])
     np.testing.assert_allclose(layers.matrices(numbers).numpy(), expected, atol=1e-12)
 
 
@@ -155,8 +158,8 @@ def test_mixed_precision_leaves_distances_as_they_are():
     batch = some_batch()
     numbers = torch.randn(1, 6) * 10
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = layers.surface_distance(numbers, batch)
-    assert torch.equal(mixed, layers.surface_distance(numbers, batch))
+        mixed = rigid.surface_distance(numbers, batch.rigid, batch.surface)
+    assert torch.equal(mixed, rigid.surface_distance(numbers, batch.rigid, batch.surface))
 
 
 def test_contrastive_learning_reaches_the_branches_and_nothing_else():
@@ -276,7 +279,7 @@ def test_a_batch_without_the_truth_is_refused():
 
 
 def test_settings_and_weights_build_the_same_method_again(tmp_path):
-    from mmreg_train.checkpoint import load_method, write_checkpoint
+    from mmreg_train.engine.checkpoint import load_method, write_checkpoint
 
     method = methods.create("attention_reg", spacing_mm=[2.0, 1.0, 1.0], **FAST)
     facts = {"step": 1, "phase": method.phase, "method": method.name, "settings": method.settings}
@@ -291,7 +294,7 @@ def test_settings_and_weights_build_the_same_method_again(tmp_path):
 
 
 def test_attention_is_drawn_for_chosen_places(tmp_path):
-    picture = pytest.importorskip("mmreg_train.attention_picture")
+    picture = pytest.importorskip("mmreg_train.engine.attention_map")
     pytest.importorskip("matplotlib")
     from mmreg_rt.errors import InputError
 

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from shell import output_of as run
+from fixtures.shell import output_of as run
 
 from mmreg_rt import Volume, io
 from mmreg_rt.preprocess import PreprocessSpec, normalise
-from mmreg_train import painted_brains as brains
-from mmreg_train.checkpoint import read_checkpoint, write_checkpoint
-from mmreg_train.config import configs_folder, read_config
+from mmreg_train.config.training import configs_folder, read_config
+from mmreg_train.data import painted_brains as brains
+from mmreg_train.data.painted_brains import Painting, painted
+from mmreg_train.engine.checkpoint import read_checkpoint, write_checkpoint
 from mmreg_train.methods import Batch, Output, create
 from mmreg_train.methods.brain import (
     blocks_to_channels,
@@ -18,7 +19,6 @@ from mmreg_train.methods.brain import (
     structure_dice,
     structures,
 )
-from mmreg_train.painted_brains import Painting, painted
 
 SHAPE = (24, 28, 26)
 LEFT, RIGHT, STEM = 12, 51, 16  # putamen of either side

@@ -12,12 +12,12 @@ from mmreg_rt import Volume, io
 from mmreg_rt.errors import InputError, IntensityError
 from mmreg_rt.geometry import Grid
 from mmreg_rt.preprocess import PreprocessSpec
-from mmreg_train.adapters import find_cases
-from mmreg_train.cases import Scan
-from mmreg_train.dataset import Share, batches, open_data_set, window
-from mmreg_train.description import read_description
-from mmreg_train.prepare import Preparation, default_cache
-from mmreg_train.splits import divide
+from mmreg_train.config.dataset import read_description
+from mmreg_train.data.cases import Scan
+from mmreg_train.data.layouts import find_cases
+from mmreg_train.data.preparation import Preparation, default_cache
+from mmreg_train.data.sources import Share, batches, open_data_set, window
+from mmreg_train.data.splits import divide
 
 HEAD = 'format = "mmreg-data/1"\nname = "balls"\nlicence = "CC0"\n'
 PAIRS = (

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from onnx_parity import runs_alike
+from fixtures.onnx_parity import runs_alike
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 methods = pytest.importorskip("mmreg_train.methods")
-losses = pytest.importorskip("mmreg_train.losses")
+losses = pytest.importorskip("mmreg_train.losses.image")
 innreg = pytest.importorskip("mmreg_train.methods.innreg")
 barriers = pytest.importorskip("mmreg_train.methods.innreg.barrier")
 subnetworks = pytest.importorskip("mmreg_train.methods.innreg.subnetworks")
@@ -256,7 +256,7 @@ def test_networks_take_turns():
 
 
 def test_a_checkpoint_taken_while_one_rests_keeps_the_moments_of_both(tmp_path):
-    from mmreg_train.checkpoint import read_checkpoint, write_checkpoint
+    from mmreg_train.engine.checkpoint import read_checkpoint, write_checkpoint
 
     settings = {"blocks": 1, "alternate_after": 1, **TINY}
     method = methods.create("innreg", **settings)
@@ -289,9 +289,9 @@ def aligned(size, generator):
 
 
 def test_learns_to_bring_another_modality_back():
-    from mmreg_train.config import WarpSettings
-    from mmreg_train.known_warps import deformed
-    from mmreg_train.validation import endpoint_error
+    from mmreg_train.config.training import WarpSettings
+    from mmreg_train.data.known_warps import deformed
+    from mmreg_train.engine.validation import endpoint_error
 
     settings = {"subnetwork": "dense", "width": 4, "blocks": 2, "encoder": (8, 16), "decoder": (16, 16, 8)}
     method = methods.create("innreg", smoothness=0.02, barrier=0.2, **settings)
@@ -345,7 +345,7 @@ def test_exports_with_dynamic_sizes():
 def test_the_translator_runs_alike_in_both_directions_outside_of_torch(back):
     pytest.importorskip("onnxscript")
     openvino = pytest.importorskip("openvino")
-    translating = pytest.importorskip("mmreg_export.translator")
+    translating = pytest.importorskip("mmreg_export.innreg_translator")
     method = methods.create("innreg", blocks=2, **TINY).eval()
     model = translating.export_translator(method, back)
     image = np.random.default_rng(0).random((1, 20, 12), np.float32)
@@ -359,7 +359,7 @@ def test_the_translator_runs_alike_in_both_directions_outside_of_torch(back):
 
 
 def test_a_method_without_a_translator_is_refused():
-    translating = pytest.importorskip("mmreg_export.translator")
+    translating = pytest.importorskip("mmreg_export.innreg_translator")
     from mmreg_rt.errors import InputError
 
     with pytest.raises(InputError, match="no translator"):

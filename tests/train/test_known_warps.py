@@ -3,11 +3,11 @@
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
-known_warps = pytest.importorskip("mmreg_train.known_warps")
-from mmreg_train.config import WarpSettings  # noqa: E402
+known_warps = pytest.importorskip("mmreg_train.data.known_warps")
+from mmreg_train.config.training import WarpSettings  # noqa: E402
+from mmreg_train.engine.validation import endpoint_error, folded_percent  # noqa: E402
 from mmreg_train.layers import warp, warp_labels  # noqa: E402
 from mmreg_train.methods import Batch  # noqa: E402
-from mmreg_train.validation import endpoint_error, folded_percent  # noqa: E402
 
 SETTINGS = WarpSettings(largest_vox=(4, 12), scale_vox=32, both_vox=(0, 8), flip=True)
 
@@ -111,8 +111,8 @@ def test_validates_warped_pairs_in_mixed_precision(tmp_path):
     from lightning.fabric import Fabric
     from train.small import Small
 
-    from mmreg_train.config import Config, TrainingSettings
-    from mmreg_train.loop import Training
+    from mmreg_train.config.training import Config, TrainingSettings
+    from mmreg_train.engine.trainer import Training
 
     settings = WarpSettings(largest_vox=(2, 4), both_vox=(2, 4), scale_vox=16)
     source = known_warps.KnownWarps(Aligned(), settings)

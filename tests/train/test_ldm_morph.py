@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 methods = pytest.importorskip("mmreg_train.methods")
 features = pytest.importorskip("mmreg_train.methods.ldm_morph.features")
-from mmreg_train.objective import IMAGE_TERMS  # noqa: E402
+from mmreg_train.methods.field import IMAGE_TERMS  # noqa: E402
 
 TINY = {
     "autoencoder_width": 8,
@@ -289,9 +289,9 @@ def test_learns_all_phases_by_one_configuration_and_comes_back(tmp_path):
     fabric = pytest.importorskip("lightning.fabric")
     from train.small import Noise
 
-    from mmreg_train.checkpoint import load_method
-    from mmreg_train.config import Config, TrainingSettings
-    from mmreg_train.loop import Training
+    from mmreg_train.config.training import Config, TrainingSettings
+    from mmreg_train.engine.checkpoint import load_method
+    from mmreg_train.engine.trainer import Training
 
     settings = {**TINY, "drop_path": 0.9}
     method = methods.create("ldm_morph", **settings)

@@ -15,9 +15,10 @@ methods = pytest.importorskip("mmreg_train.methods")
 for package in ("transformers", "peft"):
     pytest.importorskip(package, reason="layers of language models need the extra llm")
 
-from mmreg_train import byte_language_model as bytes_model  # noqa: E402
-from mmreg_train.checkpoint import read_checkpoint, write_checkpoint  # noqa: E402
-from mmreg_train.config import configs_folder, read_config  # noqa: E402
+from benchmarks.accuracy import byte_language_model as bytes_model  # noqa: E402
+
+from mmreg_train.config.training import configs_folder, read_config  # noqa: E402
+from mmreg_train.engine.checkpoint import read_checkpoint, write_checkpoint  # noqa: E402
 from mmreg_train.layers import upsample  # noqa: E402
 from mmreg_train.methods.llm_morph.backbone import shape_of  # noqa: E402
 from mmreg_train.methods.llm_morph.network import OutOfLanguage  # noqa: E402
@@ -337,7 +338,7 @@ def test_without_language_layers_nothing_of_it_is_imported():
     code = (
         "import sys, mmreg_train.methods as m\n"
         "m.create('llm_morph', dims=2, backbone='none')\n"
-        "import mmreg_train.byte_language_model\n"
+        "import benchmarks.accuracy.byte_language_model\n"
         "print(*{'transformers', 'peft', 'huggingface_hub'} & set(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,12 +11,12 @@ from lightning.fabric import Fabric
 from train.small import Noise, Small, stop_after
 
 from mmreg_rt.errors import InputError, TrainingError
-from mmreg_train.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
-from mmreg_train.config import Config, TrainingSettings
-from mmreg_train.curves import read_curves
-from mmreg_train.loop import Training
+from mmreg_train.config.training import Config, TrainingSettings
+from mmreg_train.engine.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
+from mmreg_train.engine.curves import read_curves
+from mmreg_train.engine.schedule import learning_rate
+from mmreg_train.engine.trainer import Training
 from mmreg_train.methods import Batch
-from mmreg_train.schedule import learning_rate
 
 SETTINGS = {"steps": 8, "batch": 2, "learning_rate": 1e-2, "validate_every": 4, "log_every": 2}
 

@@ -5,7 +5,7 @@ import pytest
 import reference.losses
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
-losses = pytest.importorskip("mmreg_train.losses")
+losses = pytest.importorskip("mmreg_train.losses.image")
 
 SIZES = ((12, 17), (10, 11, 12))
 

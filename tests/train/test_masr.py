@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from onnx_parity import runs_alike
+from fixtures.onnx_parity import runs_alike
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 methods = pytest.importorskip("mmreg_train.methods")
-contrast = pytest.importorskip("mmreg_train.contrast")
+contrast = pytest.importorskip("mmreg_train.losses.contrastive")
 masr = pytest.importorskip("mmreg_train.methods.masr")
 network = pytest.importorskip("mmreg_train.layers.self_similarity")
-synth = pytest.importorskip("mmreg_train.synth")
+synth = pytest.importorskip("mmreg_train.data.synthesis")
 
 
 @pytest.mark.parametrize(("relation", "weights"), [("sum", 324_508), ("mixed", 324_628)])

@@ -7,14 +7,14 @@ from torch import nn
 from train.small import Noise, Small, stop_after
 
 from mmreg_rt.errors import InputError
-from mmreg_train import checkpoint
-from mmreg_train.card import Facts, card
-from mmreg_train.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
-from mmreg_train.config import Config, TrainingSettings, as_toml, read_config
-from mmreg_train.curves import read_curves
-from mmreg_train.loop import Training
+from mmreg_train.config.training import Config, TrainingSettings, as_toml, read_config
+from mmreg_train.engine import checkpoint
+from mmreg_train.engine.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
+from mmreg_train.engine.curves import read_curves
+from mmreg_train.engine.model_card import Facts, card
+from mmreg_train.engine.phases import planned
+from mmreg_train.engine.trainer import Training
 from mmreg_train.methods import Output
-from mmreg_train.phases import planned
 
 PHASES = (
     {"name": "features", "steps": 4, "batch": 1, "learning_rate": 1e-3},

@@ -4,27 +4,28 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import scene
+from fixtures import scene
 from scipy.spatial.transform import Rotation
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
-rigid_pairs = pytest.importorskip("mmreg_train.rigid_pairs")
-rigid_truth = pytest.importorskip("mmreg_train.rigid_truth")
+rigid_pairs = pytest.importorskip("mmreg_train.data.rigid.pairs")
+rigid_truth = pytest.importorskip("mmreg_train.data.rigid.truth")
 
-from mmreg_rt import Grid, Volume, io, pose  # noqa: E402
+from mmreg_rt import Grid, Volume, io  # noqa: E402
 from mmreg_rt.errors import InputError  # noqa: E402
+from mmreg_rt.geometry import rigid_motion  # noqa: E402
 from mmreg_rt.preprocess import PreprocessSpec  # noqa: E402
 from mmreg_rt.transform import Rigid  # noqa: E402
-from mmreg_train import draws  # noqa: E402
-from mmreg_train.cases import Case, Scan  # noqa: E402
-from mmreg_train.layers.pose import surface_distance  # noqa: E402
+from mmreg_train.data import seeding  # noqa: E402
+from mmreg_train.data.cases import Case, Scan  # noqa: E402
+from mmreg_train.data.rigid.pairs import RigidPairs, Starts  # noqa: E402
+from mmreg_train.engine.validation import surface_errors  # noqa: E402
+from mmreg_train.losses.rigid import surface_distance  # noqa: E402
 from mmreg_train.methods import Output, Window  # noqa: E402
-from mmreg_train.rigid_pairs import RigidPairs, Starts  # noqa: E402
-from mmreg_train.validation import surface_errors  # noqa: E402
 
 SPEC = PreprocessSpec(multiple=4, intensity="minmax")
 WINDOW = Window((16, 24, 24), (4.5, 3.0, 3.0))
-TRUTH = pose.matrix_of([9.0, -6.0, 4.0, 6.0, -5.0, 8.0])
+TRUTH = rigid_motion.matrix_of([9.0, -6.0, 4.0, 6.0, -5.0, 8.0])
 LANDMARKS = np.array([[12.0, 3, -8], [-9, 10, 5], [4, -13, 9], [-7, -6, -11]])
 VARIED = {
     "turn_degrees": 15.0,
@@ -74,7 +75,7 @@ def source(case, **starts):
 def test_the_truth_is_the_fit_of_the_structures(case):
     truth = rigid_truth.truth_of(case)
     corners = scene.PLAIN.corners_mm / 3
-    apart = pose.moved(truth.matrix, corners) - pose.moved(TRUTH, corners)
+    apart = rigid_motion.moved(truth.matrix, corners) - rigid_motion.moved(TRUTH, corners)
     assert np.linalg.norm(apart, axis=1).max() < 0.5  # centroids of voxels of 2 mm
     assert truth.structures == 5
     assert truth.residual_mm < 0.3
@@ -87,18 +88,18 @@ def test_the_truth_is_the_fit_of_the_structures(case):
 def test_a_fit_is_that_of_scipy_where_the_points_decide():
     rng = np.random.default_rng(0)
     points = rng.normal(0, 200, (6, 3))
-    onto = pose.moved(TRUTH, points) + rng.normal(0, 3, (6, 3))
+    onto = rigid_motion.moved(TRUTH, points) + rng.normal(0, 3, (6, 3))
     expected = Rotation.align_vectors(onto - onto.mean(0), points - points.mean(0))[0].as_matrix()
     found = rigid_truth.rigid_fit(points, onto)
     # points far apart: 1 mm^2 against some 10^5 that the points weigh, of a turn of a sixth
     np.testing.assert_allclose(found[:3, :3], expected, atol=5e-5)
-    np.testing.assert_allclose(pose.moved(found, points.mean(0)[None]), onto.mean(0)[None], atol=1e-9)
+    np.testing.assert_allclose(rigid_motion.moved(found, points.mean(0)[None]), onto.mean(0)[None], atol=1e-9)
 
 
 def test_a_turn_that_is_left_open_is_not_made():
     points = np.array([[0.0, 0, 0], [30, 0, 0]])
-    turn = pose.matrix_of([1.0, 2, 3, 0, 0, 20])
-    found = rigid_truth.rigid_fit(points, pose.moved(turn, points))
+    turn = rigid_motion.matrix_of([1.0, 2, 3, 0, 0, 20])
+    found = rigid_truth.rigid_fit(points, rigid_motion.moved(turn, points))
     assert np.degrees(Rotation.from_matrix(found[:3, :3]).magnitude()) == pytest.approx(20, abs=0.1)
     np.testing.assert_allclose(found[2, :3], [0, 0, 1], atol=1e-6)  # about z, and not about the line
 
@@ -118,7 +119,7 @@ def test_starts_lie_off_by_as_much_as_is_drawn(case, limits):
     errors = []
     for step in range(40):
         batch = pairs.sample(1, step, 0)
-        errors.append(float(surface_distance(torch.zeros(1, 6), batch)))
+        errors.append(float(surface_distance(torch.zeros(1, 6), batch.rigid, batch.surface)))
     low, high = limits
     assert low - 0.01 <= min(errors)
     assert max(errors) <= high + 0.01
@@ -135,7 +136,7 @@ def test_the_numbers_bring_what_the_moving_image_shows_onto_the_fixed_one(case, 
     for step in range(6):
         batch = pairs.sample(3, step, 0)
         fixed, moving = (image[0, 0].numpy() for image in (batch.fixed, batch.moving))
-        back = pose.updated(np.eye(4), batch.rigid[0].double().numpy(), window)
+        back = rigid_motion.updated(np.eye(4), batch.rigid[0].double().numpy(), window)
         moved = Rigid(back).warp(Volume(moving, window), window).data
         inner = (slice(4, -4),) * 3
         before, after = (np.abs(fixed - image)[inner].mean() for image in (moving, moved))
@@ -147,7 +148,9 @@ def test_the_surface_is_that_of_the_ball_where_the_moving_image_shows_it(case, v
     pairs = source(case, error_mm=(10.0, 10.0), **varied)
     for step in range(6):
         batch = pairs.sample(5, step, 0)
-        on_fixed = pose.moved(pose.matrix_of(batch.rigid[0].numpy()), batch.surface[0].numpy())
+        on_fixed = rigid_motion.moved(
+            rigid_motion.matrix_of(batch.rigid[0].numpy()), batch.surface[0].numpy()
+        )
         radii = np.linalg.norm(on_fixed - on_fixed.mean(0), axis=1)
         largest = 16 * (1 + varied.get("scale", 0))
         assert (
@@ -195,15 +198,15 @@ def test_crossed_pairs_are_of_two_cases(case, inverted, crossed, alike):
 
 
 def test_the_truth_of_two_cases_brings_organ_onto_organ(case):
-    one = source(case).known(draws.TRAIN, 0)
-    moved = pose.matrix_of([30.0, -20, 10, 0, 0, 25])
+    one = source(case).known(seeding.TRAIN, 0)
+    moved = rigid_motion.matrix_of([30.0, -20, 10, 0, 0, 25])
     elsewhere = replace(
         one.truth, matrix=moved @ one.truth.matrix,
-        moving_centre_mm=pose.moved(moved, one.truth.moving_centre_mm[None])[0],
+        moving_centre_mm=rigid_motion.moved(moved, one.truth.moving_centre_mm[None])[0],
     )  # fmt: skip
     onto = replace(one.truth, centre_mm=one.truth.centre_mm + 7)
     both = rigid_pairs.of_two_cases(replace(one, truth=onto), replace(one, truth=elsewhere))
-    found = pose.moved(both.truth.matrix, onto.centre_mm[None])[0]
+    found = rigid_motion.moved(both.truth.matrix, onto.centre_mm[None])[0]
     np.testing.assert_allclose(found, elsewhere.moving_centre_mm, atol=1e-9)
     np.testing.assert_allclose(both.truth.matrix[:3, :3], elsewhere.matrix[:3, :3])
 
@@ -267,7 +270,7 @@ def test_scans_are_seen_as_the_runtime_sees_them(case, tmp_path):
     padded[:3] = -3024
     io.write(Volume(padded, image.grid), tmp_path / "moving.nii.gz")
     made = Case("b", ("b",), {**case.scans, "moving": Scan(tmp_path / "moving.nii.gz")})
-    seen = source(made)._known(draws.TRAIN, 0).moving.data
+    seen = source(made)._known(seeding.TRAIN, 0).moving.data
     assert seen[:3].max() == 0
     assert (seen[3:] < 0.2).any()  # of -3024 to 200, all tissue would lie above 0.9
 

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-import scene
+from fixtures import scene
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
-variation = pytest.importorskip("mmreg_train.rigid_variation")
+variation = pytest.importorskip("mmreg_train.data.rigid.augmentation")
 
-from mmreg_rt import Grid, Volume, pose  # noqa: E402
+from mmreg_rt import Grid, Volume  # noqa: E402
+from mmreg_rt.geometry import rigid_motion  # noqa: E402
 
 
 def test_a_scan_that_is_cut_ends_earlier_and_is_the_same_inside():
@@ -39,7 +40,7 @@ def test_points_of_a_deformed_scan_are_where_it_shows_them(grid):
         scan, change = variation.deformed(ball, surface, 12.0, np.random.default_rng(seed))
         weights = scan.data.ravel()
         shown = (grid.points_mm() * weights[:, None]).sum(0) / weights.sum()
-        expected = pose.moved(change, middle[None])[0]
+        expected = rigid_motion.moved(change, middle[None])[0]
         assert np.linalg.norm(shown - expected) < 1.0  # of voxels of 2 mm; the ball is no ball any more
         assert np.linalg.det(change[:3, :3]) == pytest.approx(1)
         moved_mm.append(np.linalg.norm(expected - middle))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
-synth = pytest.importorskip("mmreg_train.synth")
+synth = pytest.importorskip("mmreg_train.data.synthesis")
 layers = pytest.importorskip("mmreg_train.layers")
 
 SIZES = ((48, 32), (32, 24, 40))

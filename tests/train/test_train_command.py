@@ -12,17 +12,18 @@ from pathlib import Path
 import pytest
 import tomllib
 import torch
-from shell import output_of as run
+from fixtures.shell import output_of as run
 from train.small import write_pairs
 
-from mmreg_train import cli, loop, methods
-from mmreg_train.checkpoint import load_method, read_checkpoint
-from mmreg_train.config import configs_folder, read_config
-from mmreg_train.dataset import open_data_set
-from mmreg_train.description import read_description
-from mmreg_train.prepare import Preparation, default_cache
-from mmreg_train.synthetic import SHAPES_FROM, Synthetic
-from mmreg_train.synthetic import settings as synthesis_settings
+from mmreg_train import cli, methods
+from mmreg_train.config.dataset import read_description
+from mmreg_train.config.training import configs_folder, read_config
+from mmreg_train.data.preparation import Preparation, default_cache
+from mmreg_train.data.sources import open_data_set
+from mmreg_train.data.synthetic_pairs import SHAPES_FROM, Synthetic
+from mmreg_train.data.synthetic_pairs import settings as synthesis_settings
+from mmreg_train.engine import trainer
+from mmreg_train.engine.checkpoint import load_method, read_checkpoint
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """method = "voxelmorph"
@@ -100,7 +101,7 @@ def test_a_stopped_run_goes_on_to_the_bit(here):
 
 
 def test_a_run_that_sigterm_stopped_is_no_success_and_goes_on(here, monkeypatch):
-    after = loop.Training._after_step
+    after = trainer.Training._after_step
 
     def terminated(training, progress):
         after(training, progress)
@@ -108,7 +109,7 @@ def test_a_run_that_sigterm_stopped_is_no_success_and_goes_on(here, monkeypatch)
             signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop.Training, "_after_step", terminated)
+        patched.setattr(trainer.Training, "_after_step", terminated)
         said = run("train voxelmorph --config tiny.toml --data shapes -o run --threads 1 --steps 6", code=130)
     assert "--resume run" in said
     assert "3 of 6" in (here / "run" / "card.md").read_text()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from onnx_parity import runs_alike
+from fixtures.onnx_parity import runs_alike
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 methods = pytest.importorskip("mmreg_train.methods")

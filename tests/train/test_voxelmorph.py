@@ -1,7 +1,7 @@
 """VoxelMorph: the published counts of weights, its grids, and a field that it can learn."""
 
 import pytest
-from onnx_parity import runs_alike
+from fixtures.onnx_parity import runs_alike
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch")
 methods = pytest.importorskip("mmreg_train.methods")

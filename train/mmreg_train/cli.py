@@ -54,8 +54,8 @@ def train(
             "--resume takes configuration, seed, weights and folder from the run; leave out the others."
         )
     refuse_missing("Training", NEEDED, "train")
-    from .run import Request
-    from .run import train as run
+    from .engine.train import Request
+    from .engine.train import train as run
 
     request = Request(
         method=method,

@@ -3,4 +3,4 @@
 // would keep one target's copy of it for all of them).
 #pragma once
 #include "cpu/queue.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"

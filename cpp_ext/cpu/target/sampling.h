@@ -4,7 +4,7 @@
 #include <type_traits>
 
 #include "cpu/target/sampling_rows.h"
-#include "solver/operations.h"
+#include "ops/operations.h"
 
 namespace mmreg::MMREG_TARGET {
 

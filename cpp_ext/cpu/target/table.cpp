@@ -1,6 +1,6 @@
 // The table of a CPU target. Memory and queues are the same for all of them.
 #include "cpu/memory.h"
-#include "solver/target_operations.h"
+#include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
 
@@ -14,4 +14,4 @@ void download(Queue& queue, void* to, const void* from, std::size_t bytes) { cpu
 
 }  // namespace mmreg::MMREG_TARGET
 
-#include "solver/target_table.h"
+#include "ops/target_table.h"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["NAMES", "ON_CPU", "PRECISIONS", "Backend", "Session", "by_name", "choose", "version_of"]
 
 # in the order in which they are tried: OpenVINO is 2 to 5 times faster than ONNX Runtime on a CPU, with less
-# memory (benchmarks/backends.py)
+# memory (benchmarks/backends/measure.py)
 _HOMES = {
     "openvino": ("openvino", "OpenVino"),
     "tensorrt": ("tensorrt", "TensorRt"),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError, MmregError, RegistrationError
-from ..threads import startable, usable
+from ..process.threads import startable, usable
 from .watched import Stop, Stopped, ask_first
 
 if TYPE_CHECKING:

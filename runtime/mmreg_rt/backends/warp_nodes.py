@@ -1,7 +1,7 @@
 """The warps of an ONNX file as one node each, for runtimes that are given our kernel: ``mmreg::Warp``.
 
-In a bundle a warp stands in the standard's words, so that any runtime reads the file: ``mmreg_export.warps``
-writes
+In a bundle a warp stands in the standard's words, so that any runtime reads the file:
+``mmreg_export.warp_lowering`` writes
 
     GridSample(image, Transpose(Add(Mul(Gather(displacement), scale), places)))
 
@@ -18,14 +18,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..onnx_check import STANDARD_DOMAINS
-from ..onnx_wire import Span, Wire
-from ..onnx_write import attribute, number, part, rewritten, text
+from ..onnx_model.protobuf_reader import Span, Wire
+from ..onnx_model.protobuf_writer import attribute, number, part, rewritten, text
+from ..onnx_model.validation import STANDARD_DOMAINS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..onnx_wire import Message
+    from ..onnx_model.protobuf_reader import Message
 
 DOMAIN, OPERATOR, NAME = "mmreg", "Warp", "mmreg.warp"
 _GRID = ("Transpose", "Add", "Mul", "Gather")  # from the grid back to the displacement, by first inputs

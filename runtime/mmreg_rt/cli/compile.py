@@ -13,9 +13,9 @@ from .options import DEFAULT_SIZES, Sizes, json_option, public_key, public_key_o
 from .terminal import give, give_json, is_terminal, say
 
 if TYPE_CHECKING:
-    from ..backends.tensorrt_build import Built
+    from ..backends.tensorrt.builder import Built
     from ..bundle import Bundle
-    from ..manifest import Manifest
+    from ..bundle.manifest import Manifest
 
 BACKENDS = ("tensorrt", "tensorrt-rtx")
 
@@ -49,8 +49,8 @@ def compile_(
     They are kept in $MMREG_CACHE, or in this user's cache folder, for this GPU, driver and version only.
     Without this command an engine is built when a size is first met, which can take minutes.
     """
-    from ..backends.tensorrt_build import Profile
-    from ..trust import Runner, open_model
+    from ..backends.tensorrt.builder import Profile
+    from ..network.trust import Runner, open_model
 
     opened = open_model(model, public_key(key_file))
     manifest = opened.bundle.manifest
@@ -97,7 +97,7 @@ def _engines(
 
 def _check_size(bundle: Bundle, precision: str, stage: int, extents: tuple[int, ...]) -> None:
     """Refuse a grid on which no network may be run; a grid of other dimensions is refused by who builds."""
-    from ..network_size import check_asked
+    from ..bundle.network_size import check_asked
 
     flat = 3 - bundle.manifest.dims
     if len(extents) == bundle.manifest.dims:
@@ -110,7 +110,7 @@ def _title(manifest: Manifest, stage: int) -> str:
 
 
 def _described(model: bytes, name: str, precision: str, profile: Any, say: _Line) -> dict[str, Any]:
-    from ..backends.tensorrt_build import build
+    from ..backends.tensorrt.builder import build
 
     built = build(name, model, precision, profile, say)
     return {
@@ -135,8 +135,8 @@ def _words(built: Built) -> str:
 
 
 def _kept(model: bytes, name: str, precision: str, profile: Any, device: str, say: _Line) -> dict[str, Any]:
-    from ..backends.engine_cache import EngineCache, default_folder
-    from ..backends.tensorrt import Engines
+    from ..backends.tensorrt.backend import Engines
+    from ..backends.tensorrt.engine_cache import EngineCache, default_folder
 
     cache = EngineCache(default_folder())
     engines = Engines(name, model, precision, device, cache)
@@ -147,7 +147,7 @@ def _kept(model: bytes, name: str, precision: str, profile: Any, device: str, sa
 
 def _refuse_what_cannot_be_kept(name: str, device: str, precision: str) -> None:
     """Engines are for the GPU that is here."""
-    from ..backends.tensorrt import TensorRt
+    from ..backends.tensorrt.backend import TensorRt
     from ..errors import BackendUnavailable
 
     reason = TensorRt(name).why_not(device, precision)
@@ -160,7 +160,7 @@ def _refuse_what_cannot_be_kept(name: str, device: str, precision: str) -> None:
 
 
 def _first_installed() -> str:
-    from ..backends.tensorrt_build import library
+    from ..backends.tensorrt.builder import library
     from ..errors import BackendUnavailable
 
     reasons = []

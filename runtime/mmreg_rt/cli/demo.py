@@ -10,8 +10,8 @@ import click
 from .options import FILE, FOLDER, json_option, threads_option
 
 if TYPE_CHECKING:
-    from ..registration import Registration
     from ..report import TruthScore
+    from ..results import Registration
     from .job import Score
     from .progress import Progress
 
@@ -66,8 +66,8 @@ def _scans(
 
 def _phantom(seed: int, folder: Path, progress: Progress, threads: int | None) -> dict[str, Any]:
     """The phantom's scans become files in the folder, and are registered from there."""
-    from .folder import ALWAYS, output
     from .job import Job, register_into
+    from .output_folder import ALWAYS, output
 
     with output(folder, (*ALWAYS, *PHANTOM)) as place:
         progress("phantom", 0.0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from .exits import DEVICE
+from .exit_codes import DEVICE
 from .options import json_option
 from .terminal import give, give_json
 
@@ -162,25 +162,25 @@ def _on_cuda() -> Finding:
 
 
 def _network_on_cuda(backend: Backend) -> Finding:
-    from ..backends import trial
+    from ..backends import smoke_test
 
     reason = backend.why_not("cuda")
     what = f"{backend.name} on cuda"
     if reason is not None:
         return Finding(what, "off", reason + NOT_NEEDED)
-    wrong = trial.what_is_wrong(backend, "cuda")
+    wrong = smoke_test.what_is_wrong(backend, "cuda")
     if wrong is not None:
         return Finding(what, "bad", f"{wrong}. Reinstall it.")
     return Finding(what, "ok", "runs networks on the GPU and computes rightly")
 
 
 def _on_cpu(backend: Backend) -> Finding:
-    from ..backends import PRECISIONS, trial
+    from ..backends import PRECISIONS, smoke_test
 
     reason = backend.why_not("cpu")
     if reason is not None:
         return Finding(backend.name, "off", reason + NOT_NEEDED)
-    wrong = trial.what_is_wrong(backend)
+    wrong = smoke_test.what_is_wrong(backend)
     if wrong is not None:
         return Finding(backend.name, "bad", f"{wrong}. Reinstall it.")
     without = {precision: backend.why_not("cpu", precision) for precision in PRECISIONS}
@@ -188,7 +188,7 @@ def _on_cpu(backend: Backend) -> Finding:
     unable = [f"not {precision}: {reason}" for precision, reason in without.items() if reason is not None]
     words = f"{version(backend.name)} runs networks on the CPU and computes rightly: {', '.join(able)}"
     if "int8" in able:
-        unable.append(_eight_bits(trial.saturates(backend)))
+        unable.append(_eight_bits(smoke_test.saturates(backend)))
     return Finding(backend.name, "ok", "; ".join([words, *unable]))
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from .. import libraries
-from ..printable import printable
+from ..process import libraries
+from ..text.printable import printable
 from . import signals, terminal
-from .exits import INTERRUPTED, Refusal
+from .exit_codes import INTERRUPTED, Refusal
 
 COMMANDS = {
     "register": "Bring a moving scan onto a fixed one.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..printable import printable
+from ..text.printable import printable
 from .options import FILE, frame_option, json_option, prefer_option
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def inspect(ctx: click.Context, path: Path, frame: int | None, prefer: Any, as_j
     Of a transform it says which space it maps to which, with one point worked out. A file that the other
     commands refuse is described all the same, with the reason; the exit code is 3 if it is damaged.
     """
-    from ..plain import plain
-    from .exits import INPUT, describe
+    from ..text.json_values import plain
+    from .exit_codes import INPUT, describe
     from .terminal import give, give_json, is_terminal, say
 
     facts, words, refusal, whole = _explain(path, frame, prefer)

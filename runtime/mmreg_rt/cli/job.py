@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import io, report
 from ..errors import InputError, TransformError
-from ..memory import in_our_words
-from .exits import describe, message
-from .folder import ALWAYS, RESULT, Output, output
+from ..process.memory import in_our_words
+from .exit_codes import describe, message
 from .options import public_key
+from .output_folder import ALWAYS, RESULT, Output, output
 from .outside import heard
 from .privacy import Names
 from .progress import Progress
@@ -23,7 +23,7 @@ from .words import for_shell
 if TYPE_CHECKING:
     from ..geometry import Float64, Volume
     from ..io.nifti import Form
-    from ..registration import Registration
+    from ..results import Registration
 
 Score = Callable[["Registration"], report.TruthScore]
 
@@ -173,7 +173,7 @@ def _read_extras(job: Job) -> _Extras:
 
 
 def _register(job: Job, case: report.Case, extras: _Extras, progress: Progress) -> Registration:
-    from ..checks import check_points
+    from ..input_validation import check_points
     from ..registrar import Registrar
 
     assert case.fixed is not None

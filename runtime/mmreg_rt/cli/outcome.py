@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 
 import click
 
-from ..printable import printable
-from .exits import DEADLINE, LOW_CONFIDENCE, OK, Refusal
+from ..text.printable import printable
+from .exit_codes import DEADLINE, LOW_CONFIDENCE, OK, Refusal
 from .job import Failed
 from .terminal import give_json, say
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ..errors import InputError, MmregError
-from .folder import cannot_write, refuse_case_clash, same_file, with_places
+from .output_folder import cannot_write, refuse_case_clash, same_file, with_places
 from .partial import collect, partial_folder
 from .record import facts
 from .signals import uninterrupted

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..printable import printable
+from ..text.printable import printable
 
 # an absolute path without spaces that nobody gave, such as one of a cache; of an address (https://) nothing
 _ABSOLUTE = re.compile(r"(?<![\w/:.~-])(?:/[^\s/'\"`:;,()]+)+/([^\s/'\"`:;,()]+)")

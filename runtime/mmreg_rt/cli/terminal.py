@@ -16,7 +16,7 @@ from typing import IO, Any
 import click
 
 from ..errors import InputError
-from ..plain import plain
+from ..text.json_values import plain
 
 
 def prepare() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import MmregError
-from ..printable import printable
+from ..text.printable import printable
 from .options import FILE, frame_option, json_option, outside_option, prefer_option
 from .outside import heard
 from .terminal import give_json, say

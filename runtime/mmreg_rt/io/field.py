@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import fields
 from ..errors import TransformError
-from ..transform import DisplacementField
+from ..transform import DisplacementField, fields
 from .field_meaning import check_displacement, check_positions, meaning_of
 from .nifti import VECTOR, NiftiFile, grid_of, load, new_header, save, set_grid, writable
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import memory, threads
 from ..geometry import Grid, Volume
+from ..process import memory, threads
 from .anatomy import Head
 from .motion import Truth, random_truth, rotation
 from .shapes import Points, Ripples

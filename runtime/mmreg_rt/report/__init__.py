@@ -1,7 +1,7 @@
 """What a registration did, for people (``report.html``) and for programs (``result.json``)."""
 
-from ..plain import plain
-from .case import Case, TruthScore, versions
+from ..text.json_values import plain
+from .input import Case, TruthScore, versions
 from .page import failure_page, result_page
 from .planes import orientation
 from .quality import figures, verdict

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..registration import Evidence
+    from ..results import Evidence
 
 SMALL = 0.01, 0.0125  # diameters of the body that count as a voxel, for the drift and for the residual
 NAMES = ("drift", "residual", "scatter", "agreement", "moved_most", "peak", "turned")
@@ -15,7 +15,7 @@ NAMES = ("drift", "residual", "scatter", "agreement", "moved_most", "peak", "tur
 
 @dataclass(frozen=True)
 class Weights:
-    """Of a logistic regression; ``benchmarks/verdict_fit.py`` finds them."""
+    """Of a logistic regression; ``benchmarks/accuracy/verdict_fit.py`` finds them."""
 
     constant: float
     of: tuple[float, ...]  # in the order of NAMES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from ..printable import printable
+from ..text.printable import printable
 
 VOID = frozenset(("br", "hr", "img", "input", "link", "meta"))
 

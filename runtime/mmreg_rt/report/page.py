@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import panels
-from .case import Case, TruthScore, versions
-from .facts import map_in_words, pair_facts, setting_facts
+from .input import Case, TruthScore, versions
 from .markup import Html, join, tag
 from .quality import NOTE, Figure, change, figures, known, verdict
 from .summary import error_summary
+from .tables import map_in_words, pair_facts, setting_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..registration import Registration
+    from ..results import Registration
 
 VERDICTS = {
     "pass": ("Pass", "all figures within their limits"),

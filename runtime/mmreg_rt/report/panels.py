@@ -29,8 +29,8 @@ from .pictures import (
 from .planes import Plane, planes, sample, sample_vectors
 
 if TYPE_CHECKING:
-    from ..registration import Registration
-    from .case import Case, TruthScore
+    from ..results import Registration
+    from .input import Case, TruthScore
 
 Array = NDArray[Any]
 

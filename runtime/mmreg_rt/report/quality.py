@@ -15,12 +15,12 @@ from .doubt import doubt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..registration import Evidence, Quality, Registration
+    from ..results import Evidence, Quality, Registration
 
 PASS, REVIEW, FAIL, NOTE = "pass", "review", "fail", "note"
 ORDER = (NOTE, PASS, REVIEW, FAIL)
 
-# Chosen with benchmarks/verdict_fit.py; docs/verdict.md has the curves.
+# Chosen with benchmarks/accuracy/verdict_fit.py; docs/verdict.md has the curves.
 DOUBT = 0.65, 0.95
 TURNED = 0.9, 1.1
 MIRRORED = 1.05, 1.2

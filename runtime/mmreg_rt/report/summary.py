@@ -6,14 +6,14 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MmregError
-from ..plain import plain
-from .case import Case, versions
+from ..text.json_values import plain
+from .input import Case, versions
 from .planes import orientation
 from .quality import figures, verdict
 
 if TYPE_CHECKING:
     from ..geometry import Volume
-    from ..registration import Registration
+    from ..results import Registration
 
 FORMAT = "mmreg-result/1"
 

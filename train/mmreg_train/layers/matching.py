@@ -14,7 +14,8 @@ from torch import Tensor
 from mmreg_train.layers import downsample
 from mmreg_train.layers.cost_volume import cost_volume
 from mmreg_train.layers.unet import UNet
-from mmreg_train.losses import mind_ssc
+
+from .mind import mind_ssc
 
 REACHES = (1, 2)  # shifts by one and by two voxels
 SCALE = 20.0  # of the costs, which are some hundredths: a network's inputs are about 1

@@ -1,17 +1,13 @@
 """Six numbers as rigid motions, differentiable: shifts along x, y, z in mm, angles about them in degrees.
 
-``R = Rz Ry Rx``; the float64 original, and what frame the numbers are in, stand in ``mmreg_rt.pose``.
+``R = Rz Ry Rx``; the float64 original, and what frame the numbers are in, stand in
+``mmreg_rt.geometry.rigid_motion``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from mmreg_train.methods import Batch
 
 
 def matrices(numbers: Tensor) -> Tensor:
@@ -34,15 +30,3 @@ def moved(matrix: Tensor, points: Tensor) -> Tensor:
     # no matrix product: mixed precision would round millimetres to 8 bits
     turned = (points[:, :, None, :] * matrix[:, None, :3, :3]).sum(-1)
     return turned + matrix[:, None, :3, 3]
-
-
-def surface_distance(numbers: Tensor, batch: Batch) -> Tensor:
-    """Mean distance in mm of the surface under ``numbers`` (B, 6) from that under the truth, of each pair.
-
-    Raises:
-        ValueError: The batch has no surface or no truth.
-    """
-    if batch.surface is None or batch.rigid is None:
-        raise ValueError("A distance of surfaces needs a batch with a surface and its true transform.")
-    found, truth = (matrices(each.float()) for each in (numbers, batch.rigid))
-    return (moved(found, batch.surface) - moved(truth, batch.surface)).norm(dim=2).mean(1)

@@ -20,10 +20,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmreg_train.contrast import LabelDirections, location_loss, remapped, sample_foreground, shift_loss
 from mmreg_train.layers import warp, warp_labels
 from mmreg_train.layers.self_similarity import DescriptorNetwork
-from mmreg_train.methods import Batch, Method, Output
+from mmreg_train.losses.contrastive import (
+    LabelDirections,
+    location_loss,
+    remapped,
+    sample_foreground,
+    shift_loss,
+)
+from mmreg_train.methods.base import Batch, Method, Output
 
 Views = tuple[Tensor, Tensor, Tensor, Tensor | None]
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from mmreg_train.layers import upsample
 from mmreg_train.layers.conv_block import NormalisedConvBlock, field_head
 from mmreg_train.layers.windows import PatchMerging, WindowBlock
-from mmreg_train.objective import FieldMethod, Objective
+from mmreg_train.methods.field import FieldMethod, Objective
 
 
 class TransMorph(FieldMethod):

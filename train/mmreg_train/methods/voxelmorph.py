@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from mmreg_train.layers import downsample
 from mmreg_train.layers.matching import MatchingNetwork
 from mmreg_train.layers.unet import UNet
-from mmreg_train.objective import FieldMethod, Objective
+from mmreg_train.methods.field import FieldMethod, Objective
 
 ENCODER = (16, 32, 32, 32)
 DECODER = (32, 32, 32, 32, 32, 16, 16)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmreg_train.layers.conv_block import ConvBlock, NormalisedConvBlock
-from mmreg_train.methods import Batch, Method, Output
+from mmreg_train.methods.base import Batch, Method, Output
 from mmreg_train.methods.brain.structures import STRUCTURES
 
 BLOCK = 2  # voxels along each axis

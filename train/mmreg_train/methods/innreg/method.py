@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from mmreg_train.layers import integrate, upsample, warp
 from mmreg_train.layers.matching import MatchingNetwork
-from mmreg_train.losses import normalised_mutual_information, squared_gradient
-from mmreg_train.methods import Batch, Method, Output
+from mmreg_train.losses.image import normalised_mutual_information, squared_gradient
+from mmreg_train.methods.base import Batch, Method, Output
 from mmreg_train.methods.innreg.barrier import barrier, level_refused
 from mmreg_train.methods.innreg.registration import DECODER, ENCODER, StridedNetwork
 from mmreg_train.methods.innreg.subnetworks import SUBNETWORKS

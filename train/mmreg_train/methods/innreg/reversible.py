@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from mmreg_train.methods.innreg.translator import Block, Pair, mixed
+from mmreg_train.methods.innreg.block import Block, Pair, mixed
 
 Gradients = dict[nn.Parameter, Tensor]
 

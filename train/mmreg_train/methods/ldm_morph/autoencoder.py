@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmreg_train.losses import mse
+from mmreg_train.losses.image import mse
 from mmreg_train.methods.ldm_morph.blocks import Conv, ResBlock, SelfAttention, Up
 
 EPS = 1e-6  # of the normalisations

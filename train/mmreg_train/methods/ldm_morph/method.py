@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmreg_train.layers import warp
-from mmreg_train.losses import mse
-from mmreg_train.methods import LEARNING, Batch, Method, Output
+from mmreg_train.losses.image import mse
+from mmreg_train.methods.base import LEARNING, Batch, Method, Output
+from mmreg_train.methods.field import IMAGE_TERMS, Objective
 from mmreg_train.methods.ldm_morph.autoencoder import AutoencoderSize, Decoder, edge_difference
 from mmreg_train.methods.ldm_morph.diffusion import STEPS, DiffusionSize, UNetDecoder, noised
 from mmreg_train.methods.ldm_morph.features import FrozenFeatures
 from mmreg_train.methods.ldm_morph.registration import PATCH, RegistrationNetwork, RegistrationSize
-from mmreg_train.objective import IMAGE_TERMS, Objective
 
 
 class LdmMorph(Method):

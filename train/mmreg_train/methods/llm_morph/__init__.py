@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from mmreg_train.layers import downsample, integrate, upsample, warp
-from mmreg_train.methods import Batch, Output
+from mmreg_train.methods.base import Batch, Output
+from mmreg_train.methods.field import IMAGE_TERMS, FieldMethod, Objective
 from mmreg_train.methods.llm_morph.backbone import SHAPE, language_layers, merged
 from mmreg_train.methods.llm_morph.network import ADAPTERS, DECODER, ENCODER, FlowNetwork
-from mmreg_train.objective import IMAGE_TERMS, FieldMethod, Objective
 
 
 class LlmMorph(FieldMethod):

@@ -1,0 +1,1 @@
+"""Accuracy on one kind of data at a time."""

@@ -1,0 +1,83 @@
+"""Weigh the measures of ``mmreg_rt.report.doubt`` on registrations of known error.
+
+    python -m benchmarks.accuracy.verdict_fit cases.jsonl [...]
+
+The cases are those of ``verdict_calibration.py run``. Prints the weights to copy. Logistic regression with
+weights that are not negative, as every measure is higher where a result is worse; right and wrong results
+count alike, and a ridge keeps weights of measures that say the same from growing. Left out are pairs whose
+truth is known to some voxels only (Harvard's slices differ in scale), results that only an outline places,
+and those that other figures hold back: they would teach that mirror images look right.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from mmreg_rt.report import doubt
+from mmreg_rt.report.quality import MIRRORED, TURNED
+from mmreg_rt.results import quality_of
+
+Array = NDArray[Any]
+RIDGE = 1.0
+VAGUE = ("harvard",)
+
+
+def measured(row: dict[str, Any]) -> tuple[float, ...] | None:
+    evidence = quality_of(row).evidence
+    return evidence and doubt.measures(evidence, row["voxel_mm"], 2 if row["flat"] else 3)
+
+
+def held_back(row: dict[str, Any]) -> bool:
+    """Whether another figure of the verdict sees what is wrong."""
+    pose = row["evidence"]["pose"]
+    mirrored = pose["mirrored"] > MIRRORED[0] and pose["mirrored_information"] > 1
+    return bool(mirrored or pose["turned"] > TURNED[0])
+
+
+def fitted(rows: list[dict[str, Any]], wrong: list[bool]) -> doubt.Weights:
+    """The weights that tell wrong from right results."""
+    x = np.array([measured(row) for row in rows])
+    y = np.array(wrong)
+    count = np.where(y, 1 / y.sum(), 1 / (~y).sum()) * len(y) / 2
+
+    def loss(weights: Array) -> tuple[float, Array]:
+        z = x @ weights[1:] + weights[0]
+        error = count * (1 / (1 + np.exp(-z)) - y)
+        value = (count * np.logaddexp(0, np.where(y, -z, z))).sum() + RIDGE * (weights[1:] ** 2).sum()
+        return float(value), np.r_[error.sum(), x.T @ error + 2 * RIDGE * weights[1:]]
+
+    bounds = [(None, None), *[(0, None)] * x.shape[1]]
+    found = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, bounds=bounds, method="L-BFGS-B").x
+    return doubt.Weights(round(float(found[0]), 2), tuple(round(float(w), 2) for w in found[1:]))
+
+
+def taught(row: dict[str, Any], label: str) -> bool:
+    """Whether a case is one to learn from."""
+    return (
+        label != "outline only"
+        and not row["name"].startswith(VAGUE)
+        and measured(row) is not None
+        and not (label == "wrong" and held_back(row))
+    )
+
+
+def weights_of(rows: list[dict[str, Any]], labels: list[str], flat: bool) -> doubt.Weights:
+    chosen = [
+        (r, n == "wrong") for r, n in zip(rows, labels, strict=True) if r["flat"] == flat and taught(r, n)
+    ]
+    return fitted([r for r, _ in chosen], [w for _, w in chosen])
+
+
+if __name__ == "__main__":
+    from benchmarks.accuracy.verdict_calibration import label
+
+    cases = [json.loads(line) for path in sys.argv[1:] for line in Path(path).read_text().splitlines()]
+    for name, flat in (("SLICES", True), ("VOLUMES", False)):
+        print(name, "=", weights_of(cases, [label(case) for case in cases], flat))

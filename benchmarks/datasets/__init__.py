@@ -1,0 +1,1 @@
+"""Scripts that prepare the data of benchmarks."""

@@ -1,0 +1,1 @@
+"""What every benchmark uses: timer, machine, scores, intervals and peers."""

@@ -1,0 +1,1 @@
+"""Whole registrations: time, memory and accuracy beside peers."""

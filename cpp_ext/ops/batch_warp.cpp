@@ -1,0 +1,83 @@
+#include "ops/batch_warp.h"
+
+#include <climits>
+#include <stdexcept>
+#include <string>
+
+#include "ops/buffer.h"
+
+namespace mmreg {
+namespace {
+
+std::string words(const Shape& shape) {
+  std::string made;
+  for (std::int64_t extent : shape) made += (made.empty() ? "(" : ", ") + std::to_string(extent);
+  return made + ")";
+}
+
+std::int64_t product(const Shape& shape, std::size_t first) {
+  std::int64_t made = 1;
+  for (std::size_t axis = first; axis < shape.size(); ++axis) made *= shape[axis];
+  return made;
+}
+
+Extent extent(const Shape& shape) {
+  const std::size_t rank = shape.size();
+  return {rank == 5 ? int(shape[2]) : 1, int(shape[rank - 2]), int(shape[rank - 1])};
+}
+
+bool indexable(const Shape& shape) {  // an index of a voxel is an int
+  std::int64_t count = 1;
+  for (std::size_t axis = 2; axis < shape.size(); ++axis) {
+    if (shape[axis] < 0 || shape[axis] > INT_MAX) return false;
+    count *= shape[axis];
+    if (count > INT_MAX) return false;
+  }
+  return true;
+}
+
+// A field in the plane, with nothing along the axis that it lacks. Times 0 it is 0, or NaN where it is not finite,
+// where the warp is NaN anyway.
+void lift(const Operations& operations, Queue& queue, const float* u, std::int64_t plane, float* lifted) {
+  operations.combine(queue, plane, 0.0f, u, 0.0f, u, lifted);
+  operations.combine(queue, 2 * plane, 1.0f, u, 0.0f, u, lifted + plane);
+}
+
+}  // namespace
+
+Shape batch_warp_shape(const Shape& image, const Shape& u) {
+  const std::size_t rank = image.size();
+  const bool fits = (rank == 4 || rank == 5) && u.size() == rank && u[1] == std::int64_t(rank) - 2 &&
+                    u[0] == image[0] && u[0] >= 0 && image[1] >= 0 && image[1] <= INT_MAX && indexable(image) &&
+                    indexable(u);
+  if (!fits || (product(u, 0) > 0 && product(image, 2) == 0))
+    throw std::invalid_argument(
+        "a warp takes an image (N, C, ...) and a displacement (N, dims, ...) of 2 or 3 axes, below 2**31 voxels each; "
+        "got " +
+        words(image) + " and " + words(u));
+  Shape made = u;
+  made[1] = image[1];
+  return made;
+}
+
+std::size_t batch_warp_workspace(const Shape& u) { return u.size() == 4 ? std::size_t(3 * product(u, 2)) : 0; }
+
+void batch_warp(const Operations& operations, Queue& queue, const float* image, const Shape& image_shape,
+                const float* u, const Shape& u_shape, Border border, float* warped, float* workspace) {
+  const Shape made = batch_warp_shape(image_shape, u_shape);
+  if (product(made, 0) == 0) return;
+  const std::int64_t plane = product(u_shape, 2);
+  const std::size_t needed = batch_warp_workspace(u_shape);
+  TableMemory<float> own;  // and else none at all: a graph must not hold what is taken
+  if (needed && !workspace) own = TableMemory<float>(operations, queue, needed);
+  float* const lifted = !needed ? nullptr : workspace ? workspace : own.data();
+  for (std::int64_t sample = 0; sample < made[0]; ++sample) {
+    const float* field = u + sample * product(u_shape, 1);
+    if (lifted) lift(operations, queue, field, plane, lifted);
+    operations.warp(queue, image + sample * product(image_shape, 1), int(image_shape[1]), extent(image_shape),
+                    lifted ? lifted : field, extent(u_shape), Interpolation::linear, border,
+                    warped + sample * product(made, 1), nullptr);
+  }
+}
+
+}  // namespace mmreg

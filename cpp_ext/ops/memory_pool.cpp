@@ -1,0 +1,81 @@
+#include "ops/memory_pool.h"
+
+#include <algorithm>
+#include <iterator>
+#include <new>
+
+namespace mmreg {
+namespace {
+
+constexpr std::size_t kPage = 4096;
+constexpr std::size_t kWaste = 8;   // a kept block serves if at most one part in so many of it would lie idle
+constexpr std::size_t kSlack = 16;  // memory may exceed what was in use at once by one part in so many
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kKeep = false;  // every block is fresh, so that its ends and its end are watched
+#else
+constexpr bool kKeep = true;
+#endif
+
+}  // namespace
+
+void Blocks::clear() {
+  const std::lock_guard<std::mutex> hold(mutex_);
+  for (const Block& block : used_) heap_.release(block.memory);
+  used_.clear(), used_bytes_ = 0;
+  shrink(0);
+}
+
+void* Blocks::take(std::size_t bytes) {
+  const std::lock_guard<std::mutex> hold(mutex_);
+  used_.reserve(used_.size() + 1), kept_.reserve(used_.size() + kept_.size() + 1);  // giving back must not fail
+  if (kKeep) bytes = (bytes + kPage - 1) / kPage * kPage;
+  Block* best = nullptr;
+  for (Block& block : kept_)
+    if (block.bytes >= bytes && (!best || block.bytes < best->bytes)) best = &block;
+  if (best && best->bytes - bytes <= std::max(best->bytes / kWaste, kPage)) {
+    used_.push_back(*best), kept_bytes_ -= best->bytes;
+    kept_.erase(kept_.begin() + (best - kept_.data()));
+  } else {
+    const std::size_t wanted = used_bytes_ + bytes;
+    const std::size_t most = most_used_bytes_ + most_used_bytes_ / kSlack;
+    if (!heap_.keeps_all) shrink(most > wanted ? most - wanted : 0);
+    used_.push_back({fresh(bytes), bytes});
+  }
+  used_bytes_ += used_.back().bytes;
+  most_used_bytes_ = std::max(most_used_bytes_, used_bytes_);
+  return used_.back().memory;
+}
+
+void* Blocks::fresh(std::size_t bytes) {
+  try {
+    return heap_.allocate(bytes);
+  } catch (const std::bad_alloc&) {
+    if (kept_.empty()) throw;
+    shrink(0);
+    return heap_.allocate(bytes);
+  }
+}
+
+void Blocks::give_back(void* memory) {
+  const std::lock_guard<std::mutex> hold(mutex_);
+  const auto found = std::find_if(used_.rbegin(), used_.rend(), [&](const Block& b) { return b.memory == memory; });
+  if (found == used_.rend()) return;
+  used_bytes_ -= found->bytes, kept_bytes_ += found->bytes;
+  kept_.push_back(*found);
+  used_.erase(std::next(found).base());
+  if (!kKeep) shrink(0);
+}
+
+void Blocks::trim() {
+  const std::lock_guard<std::mutex> hold(mutex_);
+  shrink(0);
+}
+
+void Blocks::shrink(std::size_t most_kept) {
+  std::size_t gone = 0;
+  for (; kept_bytes_ > most_kept; ++gone) kept_bytes_ -= kept_[gone].bytes, heap_.release(kept_[gone].memory);
+  kept_.erase(kept_.begin(), kept_.begin() + std::ptrdiff_t(gone));
+}
+
+}  // namespace mmreg

@@ -1,0 +1,72 @@
+#include "pipeline/resampling.h"
+
+#include <cmath>
+
+#include "solver/deform/warp_moving.h"
+
+namespace mmreg {
+namespace {
+
+constexpr double kLeastBlur_vox = 0.25;
+
+// A moving scan finer than the fixed grid is smoothed first, or it would alias: a sample then stands for as much of
+// the scan as a fixed voxel does.
+bool blur(const AffineMap& to_moving, Extent n, float sigma_vox[3]) {
+  const int length[3] = {n.d, n.h, n.w};
+  bool wanted = false;
+  for (int a = 0; a < 3; ++a) {
+    double step = 0;
+    for (int j = 0; j < 3; ++j) step += to_moving(a, j) * to_moving(a, j);
+    sigma_vox[a] = length[a] > 1 && step > 1 ? float(0.5 * std::sqrt(step - 1)) : 0.0f;
+    if (sigma_vox[a] < kLeastBlur_vox) sigma_vox[a] = 0;
+    wanted |= sigma_vox[a] > 0;
+  }
+  return wanted;
+}
+
+}  // namespace
+
+double covered(const Operations& operations, Queue& queue, const TableMemory<std::uint8_t>& valid) {
+  const std::int64_t count = std::int64_t(valid.size());
+  return operations.summary(queue, numbers(operations, queue, valid.data(), count).data(), count).mean;
+}
+
+DeformInput input_of(const Scan& fixed, const float* moving, const std::uint8_t* moving_valid) {
+  DeformInput input{fixed.data, moving, fixed.mask, moving_valid, fixed.extent, {}, nullptr, nullptr, 0};
+  for (int a = 0; a < 3; ++a) input.spacing_mm[a] = length(column(fixed.affine, a));
+  return input;
+}
+
+void bring(const Operations& operations, Queue& queue, Extent n, float* image, Extent m, const std::uint8_t* mask,
+           const AffineMap& to_moving, float* out, std::uint8_t* valid) {
+  float sigma_vox[3];
+  if (blur(to_moving, m, sigma_vox)) operations.gaussian(queue, image, 1, m, sigma_vox, image);
+  operations.resample_affine(queue, image, 1, m, to_moving.m, n, Interpolation::linear, Border::zero, out, valid);
+  if (mask) restrict_to_mask(operations, queue, mask, m, to_moving, n, valid);
+}
+
+TableMemory<float> above_lowest(const Operations& operations, Queue& queue, const Scan& moving,
+                                const AffineMap& to_moving) {
+  const std::int64_t count = voxels(moving.extent);
+  const float lowest = float(operations.summary(queue, moving.data, count).smallest);
+  TableMemory<float> out = constant(operations, queue, count, 1.0f);
+  operations.combine(queue, count, 1, moving.data, -lowest, out.data(), out.data());
+  float sigma_vox[3];
+  if (blur(to_moving, moving.extent, sigma_vox))
+    operations.gaussian(queue, out.data(), 1, moving.extent, sigma_vox, out.data());
+  return out;
+}
+
+Prepared prepare(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
+                 const AffineMap& to_moving) {
+  const TableMemory<float> image = above_lowest(operations, queue, moving, to_moving);
+  const std::size_t fixed_count = std::size_t(voxels(fixed.extent));
+  Prepared p{{operations, queue, fixed_count}, {operations, queue, fixed_count}};
+  operations.resample_affine(queue, image.data(), 1, moving.extent, to_moving.m, fixed.extent, Interpolation::linear,
+                             Border::zero, p.moving.data(), p.valid.data());
+  if (moving.mask)
+    restrict_to_mask(operations, queue, moving.mask, moving.extent, to_moving, fixed.extent, p.valid.data());
+  return p;
+}
+
+}  // namespace mmreg

@@ -1,0 +1,123 @@
+#include "pipeline/verify_alignment.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "pipeline/frames.h"
+#include "pipeline/resampling.h"
+#include "solver/deform/affine_search.h"
+#include "solver/deform/feature_distance.h"
+#include "solver/math/affine_fit.h"
+
+namespace mmreg {
+namespace {
+
+constexpr double kApart = 0.1;     // diameters of the body: such maps put it in different places
+constexpr double kRadius = 0.387;  // root mean square distance from the centre of a ball, in diameters
+constexpr double kAcross = 72;     // voxels across the body on the coarse grid
+constexpr double kClearly = 0.97;  // features must differ by less than this share of what they did
+constexpr double kSure = 3;        // times the agreement of edges in other places,
+constexpr double kRival = 0.7;     // and at most this share of the evidence for another one
+constexpr double kCovered = 0.5;   // share of the overlap that must be left
+
+struct Coarse {  // the fixed scan on a grid of a few millimetres
+  TableMemory<float> image;
+  TableMemory<std::uint8_t> mask;
+  Scan scan;
+};
+
+Coarse coarse(const Operations& operations, Queue& queue, const Scan& fixed, double spacing_mm) {
+  const int length[3] = {fixed.extent.d, fixed.extent.h, fixed.extent.w};
+  Factor factor;
+  for (int a = 0; a < 3; ++a) {
+    const double step = spacing_mm / mmreg::length(column(fixed.affine, a));
+    factor.f[a] = std::clamp(int(std::lround(step)), 1, std::max(1, length[a] / 4));
+  }
+  Coarse c{pooled(operations, queue, fixed.data, fixed.extent, factor),
+           pooled_validity(operations, queue, fixed.mask, fixed.extent, factor),
+           {}};
+  c.scan = {c.image.data(), extent_of(fixed.extent, factor), compose(fixed.affine, to_whole(factor)), c.mask.data()};
+  return c;
+}
+
+struct View {  // of the moving scan through an affine map, beside the coarse fixed one
+  Prepared prepared;
+  Filled filled;
+  DeformFacts facts;
+
+  View(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const AffineMap& affine)
+      : prepared(prepare(operations, queue, fixed, moving, Frames(fixed, moving, affine).to_moving())),
+        filled(fill(operations, queue, input_of(fixed, prepared.moving.data(), prepared.valid.data()))),
+        facts(look(operations, queue, filled.input)) {}
+};
+
+class Looker {
+ public:
+  Looker(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const Alignment& first)
+      : operations_(operations),
+        queue_(queue),
+        moving_(moving),
+        first_(first),
+        coarse_(coarse(operations, queue, fixed, first.diameter_mm / kAcross)) {}
+
+  View through(const AffineMap& affine) const { return View(operations_, queue_, coarse_.scan, moving_, affine); }
+
+  double difference(const View& view) const {
+    return feature_difference(operations_, queue_, view.filled.input, view.facts, Factor{{1, 1, 1}});
+  }
+
+  // From the centres, by a dense search.
+  AffineMap settled(const Interrupt& interrupt) const {
+    const View view = through(first_.centres);
+    SearchSettings s;
+    s.patch_radius = 1, s.dilation = 1, s.factor = 3, s.radius = 5, s.smoothing = 1;
+    const AffineMap found = settle(operations_, queue_, view.filled.input, s, view.facts.fixed.tissue, interrupt);
+    const AffineMap to_mm = coarse_.scan.affine;
+    return compose(first_.centres, compose(to_mm, compose(found, invert(to_mm))));
+  }
+
+  AffineMap rigid_part(const AffineMap& map) const {
+    AffineMap r = nearest_rotation(map);
+    set_column(r, 3, apply(map, first_.centre_mm) - rotate(r, first_.centre_mm));
+    return r;
+  }
+
+ private:
+  const Operations& operations_;
+  Queue& queue_;
+  const Scan& moving_;
+  const Alignment& first_;
+  Coarse coarse_;
+};
+
+// Two maps that put the fixed body in different places.
+bool apart(const AffineMap& a, const AffineMap& b, const Alignment& of) {
+  const AffineMap from_centre = translation(of.centre_mm);
+  const double between_mm = distance(compose(a, from_centre), compose(b, from_centre), kRadius * of.diameter_mm);
+  return between_mm > kApart * of.diameter_mm;
+}
+
+// The edges of both scans lie on each other, and nowhere else did they nearly as well.
+bool sure(const Alignment& a) { return a.agreement > kSure * a.agreement_elsewhere && a.rival < kRival; }
+
+}  // namespace
+
+Alignment second_look(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
+                      const Alignment& first, AlignKind kind, const std::function<bool()>& time_is_up) {
+  if (!first.complete || !first.informative || fixed.extent.d == 1 || moving.extent.d == 1) return first;
+  if (sure(first) || !apart(first.rigid, first.centres, first)) return first;
+  const Looker look(operations, queue, fixed, moving, first);
+  Alignment second = first;
+  second.rival = 1;  // two views of the same scans lead to different places
+  second.affine = look.settled([&](double) { return time_is_up(); });
+  second.rigid = look.rigid_part(second.affine);
+  if (kind == AlignKind::rigid) second.affine = second.rigid;
+  second.affine_accepted = kind == AlignKind::affine;
+  if (!apart(first.affine, second.affine, first)) return first;  // the same place, and by a finer climb
+  const View old_view = look.through(first.affine), new_view = look.through(second.affine);
+  const bool better = look.difference(new_view) < kClearly * look.difference(old_view);
+  const auto seen = [&](const View& view) { return covered(operations, queue, view.prepared.valid); };
+  return better && seen(new_view) > kCovered * seen(old_view) && !time_is_up() ? second : first;
+}
+
+}  // namespace mmreg

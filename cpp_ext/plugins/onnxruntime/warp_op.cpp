@@ -1,0 +1,164 @@
+// mmreg::Warp for ONNX Runtime: image (N, C, ...) and displacement (N, dims, ...) in voxels give (N, C, ...) on the
+// displacement's grid. Attributes: padding, "zeros" or "border"; threads, of the session; device, its number.
+#include <exception>
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "ops/batch_warp.h"
+#include "ops/open.h"
+#include "plugins/onnxruntime/session_queue.h"
+
+namespace mmreg::onnxruntime {
+namespace {
+
+struct Kernel {
+  const Api* api;
+  Border border;
+  int threads, device;
+};
+
+template <class Body>
+Status* told(const Api* api, const Body& body) noexcept {  // no exception passes ONNX Runtime
+  try {
+    body();
+    return nullptr;
+  } catch (const Refused& refused) {
+    return refused.status;
+  } catch (const std::exception& error) {
+    return create_status(api, fail, error.what());
+  }
+}
+
+int number(const Api* api, const KernelInfo* info, const char* name) {
+  std::int64_t value = 0;
+  check(attribute_int(api, info, name, &value));
+  return int(value);
+}
+
+Border border(const Api* api, const KernelInfo* info) {
+  char text[16];
+  std::size_t size = sizeof text;  // with the zero at its end
+  check(attribute_text(api, info, "padding", text, &size));
+  const std::string padding(text);
+  if (padding == "zeros") return Border::zero;
+  if (padding == "border") return Border::extend;
+  throw Refused{create_status(api, invalid_argument, ("mmreg::Warp has no padding " + padding).c_str())};
+}
+
+Status* create(const CustomOp*, const Api* api, const KernelInfo* info, void** kernel) {
+  return told(api, [&] {
+    const int threads = number(api, info, "threads");
+    *kernel = new Kernel{api, border(api, info), threads < 1 ? 1 : threads, number(api, info, "device")};
+  });
+}
+
+struct Tensor {
+  const float* data;
+  Shape shape;
+};
+
+Tensor input_of(const Kernel& kernel, const KernelContext* context, std::size_t index) {
+  const Value* value = nullptr;
+  check(input(kernel.api, context, index, &value));
+  TensorInfo* info = nullptr;
+  check(tensor_info(kernel.api, value, &info));
+  std::size_t axes = 0;
+  Status* status = rank(kernel.api, info, &axes);
+  Shape shape(axes);
+  if (!status) status = dimensions(kernel.api, info, shape.data(), axes);
+  release_info(kernel.api, info);
+  check(status);
+  void* data = nullptr;
+  check(tensor_data(kernel.api, const_cast<Value*>(value), &data));
+  return {static_cast<const float*>(data), shape};
+}
+
+void run(const Kernel& kernel, KernelContext* context, const Operations& operations, Queue& queue) {
+  const Tensor image = input_of(kernel, context, 0), u = input_of(kernel, context, 1);
+  const Shape shape = batch_warp_shape(image.shape, u.shape);
+  Value* made = nullptr;
+  check(output(kernel.api, context, 0, shape.data(), shape.size(), &made));
+  void* data = nullptr;
+  check(tensor_data(kernel.api, made, &data));
+  batch_warp(operations, queue, image.data, image.shape, u.data, u.shape, kernel.border, static_cast<float*>(data));
+}
+
+Status* compute(void* made, KernelContext* context) {
+  const Kernel& kernel = *static_cast<const Kernel*>(made);
+  return told(kernel.api, [&] {
+    SessionQueue queue(kernel.api, context, kernel.threads);
+    run(kernel, context, *cpu_operations(), queue);
+  });
+}
+
+// On the session's stream. A queue waits for its stream when it goes, so those of streams are kept; a stream that comes
+// later at the same address is as good.
+Status* compute_on_device(void* made, KernelContext* context) {
+  const Kernel& kernel = *static_cast<const Kernel*>(made);
+  return told(kernel.api, [&] {
+    void* stream = nullptr;
+    check(gpu_stream(kernel.api, context, &stream));
+    if (!stream) stream = reinterpret_cast<void*>(1);  // cudaStreamLegacy, the one that has no handle
+    static std::mutex mutex;
+    static auto& places = *new std::map<std::pair<int, void*>, Place>;  // never destroyed: CUDA goes before it
+    const std::lock_guard<std::mutex> hold(mutex);
+    auto found = places.find({kernel.device, stream});
+    if (found == places.end()) {
+      Place opened = open_place("cuda:" + std::to_string(kernel.device), 0, stream);
+      found = places.emplace(std::make_pair(kernel.device, stream), std::move(opened)).first;
+    }
+    run(kernel, context, *found->second.operations, *found->second.queue);
+  });
+}
+
+constexpr CustomOp warp_on(const char* (*provider)(const CustomOp*), Status* (*compute_v2)(void*, KernelContext*)) {
+  CustomOp op{};
+  op.version = custom_op_version;
+  op.name = [](const CustomOp*) { return "Warp"; };
+  op.provider = provider;
+  op.inputs = [](const CustomOp*) { return std::size_t(2); };
+  op.outputs = [](const CustomOp*) { return std::size_t(1); };
+  op.input_type = op.output_type = [](const CustomOp*, std::size_t) { return float32; };
+  op.input_characteristic = op.output_characteristic = [](const CustomOp*, std::size_t) { return 0; };  // required
+  op.input_memory = [](const CustomOp*, std::size_t) { return 0; };  // of the provider
+  op.variadic_inputs = op.variadic_outputs = [](const CustomOp*) { return 1; };
+  op.variadic_inputs_alike = op.variadic_outputs_alike = [](const CustomOp*) { return 1; };
+  op.destroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
+  op.create_v2 = create;
+  op.compute_v2 = compute_v2;
+  return op;
+}
+
+constexpr CustomOp on_cpu = warp_on([](const CustomOp*) -> const char* { return nullptr; }, compute);
+constexpr CustomOp on_cuda = warp_on([](const CustomOp*) { return "CUDAExecutionProvider"; }, compute_on_device);
+
+Domain* domain_of(const Api* api) {  // sessions keep pointers into it, so it stays
+  static std::mutex mutex;
+  static auto& domains = *new std::map<const Api*, Domain*>;
+  const std::lock_guard<std::mutex> hold(mutex);
+  Domain*& domain = domains[api];
+  if (domain) return domain;
+  Domain* made = nullptr;
+  check(create_domain(api, "mmreg", &made));
+  check(add_to_domain(api, made, &on_cpu));
+  check(add_to_domain(api, made, &on_cuda));
+  return domain = made;
+}
+
+}  // namespace
+
+void check(Status* status) {
+  if (status) throw Refused{status};
+}
+
+}  // namespace mmreg::onnxruntime
+
+extern "C" __attribute__((visibility("default"))) mmreg::onnxruntime::Status* RegisterCustomOps(
+    mmreg::onnxruntime::SessionOptions* options, const mmreg::onnxruntime::ApiBase* base) {
+  using namespace mmreg::onnxruntime;
+  const Api* const api = base->get(api_version);
+  if (!api) return create_status(base->get(1), fail, "the operations of mmreg need ONNX Runtime 1.17 or later");
+  return told(api, [&] { check(add_domain(api, options, domain_of(api))); });
+}

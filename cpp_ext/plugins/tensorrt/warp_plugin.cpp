@@ -1,0 +1,154 @@
+// mmreg::Warp for programs that use TensorRT without Python: a library of plugins (IPluginV3), for files with that node
+// and for engines that were built with the plugin of backends/tensorrt_plugin.py, whose name, version and fields it
+// shares. TensorRT loads it by IPluginRegistry::loadLibrary, as `trtexec --dynamicPlugins` does; it does not register
+// itself, since that call refuses what is registered already.
+//
+// Not run by TensorRT yet. Interfaces: NvInferRuntime.h of TensorRT 10.
+#include <NvInferRuntime.h>
+#include <cuda_runtime_api.h>
+
+#include <cstring>
+#include <new>
+#include <stdexcept>
+#include <string_view>
+
+#include "ops/batch_warp.h"
+#include "plugins/tensorrt/warp_entries.h"
+
+namespace mmreg::tensorrt {
+namespace {
+
+using namespace nvinfer1;
+
+constexpr const char* paddings[] = {"zeros", "border"};
+constexpr const char *name = "Warp", *version = "1", *name_space = "mmreg";
+
+Shape shape_of(const PluginTensorDesc& tensor) { return Shape(tensor.dims.d, tensor.dims.d + tensor.dims.nbDims); }
+
+int blocks(std::int64_t count, int size) { return int((count + size - 1) / size); }
+
+// The stream's device is the thread's: TensorRT calls plugins so.
+cudaError_t launch(const Dims& image, const Dims& u, const void* from, const void* field, int extend, void* to,
+                   cudaStream_t stream) {
+  const int spatial = image.nbDims - 2;
+  int scalars[8] = {int(image.d[1])};  // channels, extents of both, border: as the entries take them
+  for (int axis = 0; axis < spatial; ++axis)
+    scalars[1 + axis] = int(image.d[2 + axis]), scalars[1 + spatial + axis] = int(u.d[2 + axis]);
+  scalars[1 + 2 * spatial] = extend;
+  void* arguments[11] = {&from, &field};
+  for (int k = 0; k < 2 + 2 * spatial; ++k) arguments[2 + k] = &scalars[k];
+  arguments[4 + 2 * spatial] = &to;
+  const std::int64_t rows = spatial == 3 ? u.d[2] * u.d[3] : u.d[2];
+  const dim3 grid(blocks(rows, block_rows), blocks(u.d[1 + spatial], block_columns), int(u.d[0]));
+  const void* const entry = spatial == 3 ? reinterpret_cast<const void*>(&mmreg_warp_volumes)
+                                         : reinterpret_cast<const void*>(&mmreg_warp_planes);
+  return cudaLaunchKernel(entry, grid, dim3(block_columns, block_rows), arguments, 0, stream);
+}
+
+class Warp final : public IPluginV3, public IPluginV3OneCore, public IPluginV3OneBuild, public IPluginV3OneRuntime {
+ public:
+  explicit Warp(int padding)
+      : padding_(padding),
+        field_("padding", paddings[padding], PluginFieldType::kCHAR, int(std::strlen(paddings[padding]))),
+        fields_{1, &field_} {}
+
+  IPluginCapability* getCapabilityInterface(PluginCapabilityType type) noexcept override {
+    if (type == PluginCapabilityType::kBUILD) return static_cast<IPluginV3OneBuild*>(this);
+    if (type == PluginCapabilityType::kRUNTIME) return static_cast<IPluginV3OneRuntime*>(this);
+    return static_cast<IPluginV3OneCore*>(this);
+  }
+  IPluginV3* clone() noexcept override { return new (std::nothrow) Warp(padding_); }
+  IPluginV3* attachToContext(IPluginResourceContext*) noexcept override { return clone(); }
+
+  const char* getPluginName() const noexcept override { return name; }
+  const char* getPluginVersion() const noexcept override { return version; }
+  const char* getPluginNamespace() const noexcept override { return name_space; }
+
+  std::int32_t getNbOutputs() const noexcept override { return 1; }
+  std::int32_t configurePlugin(const DynamicPluginTensorDesc*, std::int32_t inputs, const DynamicPluginTensorDesc*,
+                               std::int32_t outputs) noexcept override {
+    return inputs == 2 && outputs == 1 ? 0 : 1;
+  }
+  std::int32_t getOutputDataTypes(DataType* made, std::int32_t, const DataType* given,
+                                  std::int32_t) const noexcept override {
+    made[0] = given[0];
+    return 0;
+  }
+  // The channels of the image, on the grid of the displacement.
+  std::int32_t getOutputShapes(const DimsExprs* given, std::int32_t inputs, const DimsExprs*, std::int32_t,
+                               DimsExprs* made, std::int32_t, IExprBuilder&) noexcept override {
+    if (inputs != 2 || given[0].nbDims != given[1].nbDims || given[0].nbDims < 4 || given[0].nbDims > 5) return 1;
+    made[0] = given[1];
+    made[0].d[1] = given[0].d[1];
+    return 0;
+  }
+  // Float32 in plain order: networks are strongly typed, and files keep warps so.
+  bool supportsFormatCombination(std::int32_t position, const DynamicPluginTensorDesc* tensors, std::int32_t,
+                                 std::int32_t) noexcept override {
+    const PluginTensorDesc& found = tensors[position].desc;
+    return found.type == DataType::kFLOAT && found.format == TensorFormat::kLINEAR;
+  }
+
+  std::int32_t onShapeChange(const PluginTensorDesc* given, std::int32_t, const PluginTensorDesc* made,
+                             std::int32_t) noexcept override {
+    try {
+      return batch_warp_shape(shape_of(given[0]), shape_of(given[1])) == shape_of(made[0]) ? 0 : 1;
+    } catch (const std::exception&) {  // they do not fit
+      return 1;
+    }
+  }
+  // One launch: no memory is taken, and none is needed for the third component of a field in the plane.
+  std::int32_t enqueue(const PluginTensorDesc* given, const PluginTensorDesc* made, const void* const* inputs,
+                       void* const* outputs, void*, cudaStream_t stream) noexcept override {
+    for (int axis = 0; axis < made[0].dims.nbDims; ++axis)
+      if (made[0].dims.d[axis] == 0) return 0;
+    const Dims &image = given[0].dims, &u = given[1].dims;
+    return launch(image, u, inputs[0], inputs[1], padding_, outputs[0], stream) == cudaSuccess ? 0 : 1;
+  }
+  const PluginFieldCollection* getFieldsToSerialize() noexcept override { return &fields_; }
+
+ private:
+  int padding_;  // of `paddings`
+  PluginField field_;
+  PluginFieldCollection fields_;
+};
+
+class Creator final : public IPluginCreatorV3One {
+ public:
+  const char* getPluginName() const noexcept override { return name; }
+  const char* getPluginVersion() const noexcept override { return version; }
+  const char* getPluginNamespace() const noexcept override { return name_space; }
+  const PluginFieldCollection* getFieldNames() noexcept override { return &fields_; }
+
+  // nullptr: refused.
+  IPluginV3* createPlugin(const char*, const PluginFieldCollection* given, TensorRTPhase) noexcept override {
+    for (int k = 0; k < given->nbFields; ++k) {
+      const PluginField& field = given->fields[k];
+      if (std::string_view(field.name) != "padding") continue;
+      std::string_view text(static_cast<const char*>(field.data), std::size_t(field.length));
+      while (!text.empty() && text.back() == '\0') text.remove_suffix(1);  // texts of files end with one
+      for (int padding = 0; padding < 2; ++padding)
+        if (text == paddings[padding]) return new (std::nothrow) Warp(padding);
+    }
+    return nullptr;
+  }
+
+ private:
+  PluginField field_{"padding", nullptr, PluginFieldType::kCHAR, 1};
+  PluginFieldCollection fields_{1, &field_};
+};
+
+}  // namespace
+}  // namespace mmreg::tensorrt
+
+#define MMREG_EXPORT extern "C" __attribute__((visibility("default")))
+
+// What loadLibrary looks for.
+MMREG_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(std::int32_t& count) {
+  static mmreg::tensorrt::Creator creator;
+  static nvinfer1::IPluginCreatorInterface* const creators[] = {&creator};
+  count = 1;
+  return creators;
+}
+
+MMREG_EXPORT void setLoggerFinder(nvinfer1::ILoggerFinder*) {}  // errors are told by what functions return

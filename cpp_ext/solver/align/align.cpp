@@ -1,0 +1,416 @@
+#include "solver/align/align.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <memory>
+
+#include "solver/align/contest.h"
+#include "solver/align/edge_search.h"
+#include "solver/align/plane.h"
+#include "solver/align/wide_search.h"
+#include "solver/math/affine_fit.h"
+
+namespace mmreg {
+namespace {
+
+// The coarse levels must not let the scans slide apart; the fine ones must not stretch one to cover more of the other.
+double overlap_power(int level_from_coarsest) { return level_from_coarsest < 2 ? 0.5 : 0.2; }
+
+constexpr double degree = 0.017453292519943295;
+constexpr double kSure = 3;           // times the agreement of edges elsewhere: they lie on each other,
+constexpr double kHeld = 0.8;         // and a climb keeps this share of their agreement, or it led away
+constexpr double kFinestStep = 0.05;  // of the first one
+constexpr double kAsMuch = 0.85;      // share of the evidence for the first place
+constexpr double kApart = 0.1;        // diameters of the body: poses that put it in different places
+// A place beyond the reach must be better than a usual one by this: slices lie turned more often than bodies.
+constexpr double kUnusual = 0.2, kUnusualSlice = 0.03;
+constexpr double kClearly = 0.12;            // and must share more information, as a share of what a usual one does,
+constexpr double kMost = 0.06;               // but nats are evidence: more than this is never asked for
+constexpr std::int64_t kWideSamples = 1500;  // for the search over all turns,
+constexpr std::int64_t kEdgeSamples = 4000;  // and for the agreement of edges
+
+struct Resolution {  // of both scans
+  const PyramidLevel& fixed;
+  const PyramidLevel& moving;
+  FixedSamples samples;
+  AlignmentMetric metric;
+
+  Resolution(const Operations& operations, Queue& queue, const PyramidLevel& fixed_level,
+             const PyramidLevel& moving_level, const Survey& survey, double spacing_mm, std::int64_t most, double power)
+      : fixed(fixed_level),
+        moving(moving_level),
+        samples(draw_samples(operations, queue, fixed_level, survey, spacing_mm, most)),
+        metric(operations, queue, samples, moving_level, samples.count < 4000 ? 16 : 32, power) {}
+};
+
+class Aligner {
+ public:
+  Aligner(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
+          const AlignOptions& options, const std::function<bool()>& time_is_up)
+      : operations_(operations),
+        queue_(queue),
+        fixed_(fixed),
+        moving_(moving),
+        options_(options),
+        time_is_up_(time_is_up) {}
+
+  Alignment run();
+
+ private:
+  std::vector<double> spacings() const;
+  void prepare();
+  double spacing(std::size_t k) const { return spacings_mm_[spacings_mm_.size() - 1 - k]; }
+  Resolution& resolution(std::size_t k);
+  std::vector<Candidate> chosen(std::vector<Candidate>, std::size_t k, Alignment&);
+  std::vector<Candidate> decided(std::vector<Candidate>, std::size_t k, Alignment&);
+  Candidate climbed_highest(const std::vector<Contender>&, double apart_mm) const;
+  void align_rigid(Alignment&);
+  void align_affine(Alignment&);
+  void describe(Alignment&) const;
+  void place();
+  const Point* normal() const { return flat_ ? &normal_ : nullptr; }
+
+  const Contest& contest(std::size_t k);
+  Candidate sharpened(const Resolution&, const Contest&, const Candidate&, double step_mm) const;
+  Candidate climb_with_edges(std::size_t k, const Candidate&);
+  bool leads_away(std::size_t k);
+  double turned(const AffineMap&) const;
+  std::vector<Candidate> without_chance(std::vector<Candidate>) const;
+  double rank(const Candidate&, double beyond = 0.1) const;
+  std::vector<Candidate> best(const std::vector<Candidate>&, std::size_t keep, double apart_mm) const;
+  std::vector<Candidate> search(Resolution&);
+  std::vector<Candidate> search_far(Resolution&);
+  std::vector<Candidate> search_edges(std::size_t k);
+  Candidate climb(Resolution&, const Candidate&, Freedom, double step_mm, double last_mm, int steps);
+  AffineMap whole(const AffineMap& map) const { return compose(map, translation(-1 * fixed_survey_.centre_mm)); }
+
+  const Operations& operations_;
+  Queue& queue_;
+  const Scan& fixed_;
+  const Scan& moving_;
+  const AlignOptions& options_;
+  const std::function<bool()>& time_is_up_;
+  Survey fixed_survey_, moving_survey_;
+  std::vector<double> spacings_mm_;
+  std::vector<PyramidLevel> fixed_levels_, moving_levels_;
+  bool flat_ = false;
+  Point normal_{};
+  std::vector<std::unique_ptr<Resolution>> resolutions_;  // coarsest first
+  std::vector<std::unique_ptr<Contest>> contests_;        // of the same levels, where they were needed
+  Candidate rigid_, affine_;                              // the best so far
+  std::int64_t wide_evaluations_ = 0;
+  AffineMap start_, header_;  // samples to moving mm: centre on centre, and as the headers say
+};
+
+// From a twentieth of the body (in 2-D a fortieth) down by halves to a 160th or the voxels of the finer scan.
+std::vector<double> Aligner::spacings() const {
+  const double body_mm = std::min(fixed_survey_.diameter_mm, moving_survey_.diameter_mm);
+  double voxel_mm = 1e300;
+  for (int k = 0; k < 3; ++k) {
+    const bool wide[2] = {(k == 0   ? fixed_.extent.d
+                           : k == 1 ? fixed_.extent.h
+                                    : fixed_.extent.w) > 1,
+                          (k == 0   ? moving_.extent.d
+                           : k == 1 ? moving_.extent.h
+                                    : moving_.extent.w) > 1};
+    if (wide[0]) voxel_mm = std::min(voxel_mm, fixed_survey_.spacing_mm[k]);
+    if (wide[1]) voxel_mm = std::min(voxel_mm, moving_survey_.spacing_mm[k]);
+  }
+  const double finest_mm = std::max(voxel_mm, body_mm / 160);
+  std::vector<double> out = {std::max(finest_mm, body_mm / (flat_ ? 40 : 20))};
+  while (out.front() > 1.5 * finest_mm) out.insert(out.begin(), std::max(finest_mm, 0.5 * out.front()));
+  return out;
+}
+
+// In a plane, the plane of the fixed scan is turned and shifted onto that of the moving one.
+void Aligner::place() {
+  if (flat_) normal_ = plane_normal(fixed_survey_.affine);
+  const Point to = flat_ ? plane_normal(moving_survey_.affine) : Point{};
+  AffineMap map;
+  if (flat_) map = rotation_between(normal_, dot(normal_, to) < 0 ? -1 * to : to);
+  const Point from_header = fixed_survey_.centre_mm, centre = moving_survey_.centre_mm;
+  start_ = header_ = map;
+  set_column(start_, 3, centre);
+  rigid_ = affine_ = {start_, 0};
+  set_column(header_, 3, from_header + dot(centre - from_header, to) * to);
+}
+
+void Aligner::prepare() {
+  spacings_mm_ = spacings();
+  fixed_levels_ = build_pyramid(operations_, queue_, fixed_, fixed_survey_, spacings_mm_);
+  moving_levels_ = build_pyramid(operations_, queue_, moving_, moving_survey_, spacings_mm_);
+}
+
+Candidate Aligner::climb(Resolution& stage, const Candidate& from, Freedom freedom, double step_mm, double last_mm,
+                         int steps) {
+  const Pose pose(from.map, freedom, fixed_survey_.radius_mm, normal());
+  const MapScore before = stage.metric.at(from.map);
+  double x[Pose::most] = {};
+  const double score = climb_information(stage.metric, pose, {step_mm, last_mm, steps, time_is_up_}, x);
+  if (stage.metric.at(pose.at(x)).covered < 0.6 * before.covered) return {from.map, before.climbed};  // slid apart
+  return {pose.at(x), score};
+}
+
+// Turn from the usual position, as a share of the reach of the usual search.
+double Aligner::turned(const AffineMap& map) const {
+  const AffineMap turn = compose(invert(start_), map);
+  const double cosine = 0.5 * (turn(0, 0) + turn(1, 1) + turn(2, 2) - 1);
+  return std::acos(std::min(1.0, std::max(-1.0, cosine))) / (options_.reach_degrees * degree);
+}
+
+// Scans are mostly taken in a usual position: of two poses that explain the scans alike, the one that turns less is
+// the better guess. A tenth at the end of the reach and `beyond` from there on; the climbs do not know of it.
+double Aligner::rank(const Candidate& c, double beyond) const {
+  const double share = turned(c.map);
+  return share <= 1 ? c.score * (1 - 0.1 * share * share) : c.score - std::min(kMost, beyond * c.score);
+}
+
+// In space there are so many turns that by chance one agrees well: a pose beyond the reach must share clearly more
+// information than the usual ones.
+std::vector<Candidate> Aligner::without_chance(std::vector<Candidate> poses) const {
+  double usual = 0;
+  for (const Candidate& c : poses)
+    if (turned(c.map) <= 1) usual = std::max(usual, c.score);
+  const auto chance = [&](const Candidate& c) {
+    return turned(c.map) > 1 && c.score < usual + std::min(0.5 * kMost, kClearly * usual);
+  };
+  if (!flat_) poses.erase(std::remove_if(poses.begin(), poses.end(), chance), poses.end());
+  return poses;
+}
+
+std::vector<Candidate> Aligner::best(const std::vector<Candidate>& all, std::size_t keep, double apart_mm) const {
+  return distinct(all, [this](const Candidate& c) { return rank(c); }, keep, apart_mm, fixed_survey_.radius_mm);
+}
+
+// A wide net around centre on centre, and a narrow one around the place that the headers give.
+std::vector<Candidate> Aligner::search(Resolution& stage) {
+  const double body_mm = std::min(fixed_survey_.diameter_mm, moving_survey_.diameter_mm), step_mm = spacings_mm_.back();
+  const double turn = flat_ ? 5 : 15;
+  const Net wide = {options_.reach_degrees, turn, 0.1 * body_mm, normal()};
+  const Net narrow = {turn, turn, 0.1 * body_mm, normal()};
+  std::vector<Candidate> found = search_poses(stage.metric, start_, wide, time_is_up_);
+  std::vector<Candidate> near = search_poses(stage.metric, header_, narrow, time_is_up_);
+  found = best(found, 10, 1.5 * step_mm), near = best(near, 2, 1.5 * step_mm);
+  found.insert(found.end(), near.begin(), near.end());
+  for (Candidate& c : found) c = climb(stage, c, Freedom::rigid, step_mm, 0.1 * step_mm, 20);
+  return found;
+}
+
+// All turns, with few samples: a lost header, or a scan taken head over heels.
+std::vector<Candidate> Aligner::search_far(Resolution& stage) {
+  const double step_mm = spacings_mm_.back(), body_mm = std::min(fixed_survey_.diameter_mm, moving_survey_.diameter_mm);
+  const FixedSamples few = draw_samples(operations_, queue_, stage.fixed, fixed_survey_, step_mm, kWideSamples);
+  const AlignmentMetric metric(operations_, queue_, few, stage.moving, 16, overlap_power(0));
+  std::vector<Candidate> found = search_all_turns(metric, start_, 0.1 * body_mm, normal(), time_is_up_);
+  wide_evaluations_ += metric.evaluations();
+  found = best(found, 10, 2 * step_mm);
+  for (Candidate& c : found) c = climb(stage, c, Freedom::rigid, step_mm, 0.1 * step_mm, 20);
+  return best(found, 6, 2 * step_mm);
+}
+
+// All turns and shifts in a plane, where thin structures are seen.
+std::vector<Candidate> Aligner::search_edges(std::size_t k) {
+  const double spacing_mm = spacing(k);
+  const std::vector<Point> along = spanning(normal());
+  AffineMap turn = start_;
+  set_column(turn, 3, Point{});
+  std::vector<Candidate> found = mmreg::search_edges(operations_, queue_, fixed_levels_, moving_levels_,
+                                                     {{along[0], along[1]}, turn}, time_is_up_);
+  found = distinct(found, [](const Candidate& c) { return c.score; }, 6, 2 * spacing_mm, fixed_survey_.radius_mm);
+  for (Candidate& c : found) {
+    c.map = compose(c.map, translation(fixed_survey_.centre_mm));
+    c = climb_with_edges(k, c);
+  }
+  return found;
+}
+
+// Where edges agree best near the pose: shifts and turns by ever smaller steps.
+Candidate Aligner::sharpened(const Resolution& stage, const Contest& judge, const Candidate& from,
+                             double step_mm) const {
+  const Pose pose(from.map, Freedom::rigid, fixed_survey_.radius_mm, normal());
+  double x[Pose::most] = {}, best = judge.agreement(pose.at(x));
+  for (double step = step_mm; step > kFinestStep * step_mm; step *= 0.5)
+    for (int k = 0; k < pose.count(); ++k)
+      for (const double sign : {1.0, -1.0}) {
+        const double before = x[k];
+        x[k] += sign * step;
+        const double reached = judge.agreement(pose.at(x));
+        if (reached > best)
+          best = reached;
+        else
+          x[k] = before;
+      }
+  return {pose.at(x), stage.metric.at(pose.at(x)).climbed};
+}
+
+// In a plane, mutual information may climb away from where thin structures lie on each other: then they decide.
+Candidate Aligner::climb_with_edges(std::size_t k, const Candidate& from) {
+  const double mm = spacing(k);
+  Resolution& at = resolution(k);
+  const Candidate higher = climb(at, from, Freedom::rigid, mm, 0.05 * mm, 25);
+  if (!flat_ || time_is_up_()) return higher;
+  const Contest& judge = contest(k);
+  const double before = judge.agreement(from.map), after = judge.agreement(higher.map);
+  if (before < kSure * judge.elsewhere() || after > kHeld * before) return higher;
+  return sharpened(at, judge, from, 2 * mm);
+}
+
+const Contest& Aligner::contest(std::size_t k) {
+  contests_.resize(std::max(contests_.size(), k + 1));
+  if (contests_[k]) return *contests_[k];
+  const Resolution& at = resolution(k);
+  const FixedSamples few = draw_samples(operations_, queue_, at.fixed, fixed_survey_, spacing(k), kEdgeSamples);
+  EdgeMetric metric(operations_, queue_, few, at.fixed, fixed_survey_.centre_mm, at.moving, spacing(k),
+                    spanning(normal()));
+  contests_[k] = std::make_unique<Contest>(std::move(metric), start_, normal());
+  return *contests_[k];
+}
+
+// The resolutions are made one by one, coarsest first, when they are first needed.
+Resolution& Aligner::resolution(std::size_t k) {
+  constexpr std::int64_t most[] = {4000, 16000, 50000, 100000, 150000};
+  while (resolutions_.size() <= k) {
+    const std::size_t next = resolutions_.size(), level = spacings_mm_.size() - 1 - next;
+    resolutions_.push_back(std::make_unique<Resolution>(
+        operations_, queue_, fixed_levels_[level], moving_levels_[level], fixed_survey_, spacings_mm_[level],
+        most[std::min<std::size_t>(next, 4)], overlap_power(int(next))));
+  }
+  return *resolutions_[k];
+}
+
+// Poses for the next level, best first.
+std::vector<Candidate> Aligner::chosen(std::vector<Candidate> poses, std::size_t k, Alignment& out) {
+  const double mm = spacing(k);
+  if (k == 0 && spacings_mm_.size() > 1) {
+    const std::vector<Candidate> far = search_far(resolution(0));
+    poses = best(poses, 4, mm);
+    double most = 0;
+    for (const Candidate& c : poses) most = std::max(most, rank(c));
+    for (const Candidate& c : far)
+      if (rank(c) > 0.6 * most) poses.push_back(c);
+    return best(poses, poses.size(), mm);
+  }
+  return k <= 1 || poses.size() > 1 ? decided(std::move(poses), k, out) : poses;
+}
+
+// Of the poses that put the body where the first one does, with as much evidence: there the climb tells more.
+Candidate Aligner::climbed_highest(const std::vector<Contender>& judged, double apart_mm) const {
+  Candidate highest = judged[0].pose;
+  for (const Contender& c : judged) {
+    const bool there = distance(c.pose.map, judged[0].pose.map, fixed_survey_.radius_mm) < apart_mm;
+    if (there && c.evidence > kAsMuch * judged[0].evidence && c.pose.score > highest.score) highest = c.pose;
+  }
+  return highest;
+}
+
+// Where the search is over: the place with the most evidence, and the next ones to be climbed once more. They are
+// weighed in the same way after that climb.
+std::vector<Candidate> Aligner::decided(std::vector<Candidate> poses, std::size_t k, Alignment& out) {
+  const double mm = spacing(k), radius_mm = fixed_survey_.radius_mm;
+  const auto ranked = [this](const Candidate& c) { return rank(c, flat_ ? kUnusualSlice : kUnusual); };
+  const Contest& judge = contest(k);
+  poses = without_chance(std::move(poses));
+  std::vector<Contender> judged = judge.judged(best(poses, 10, mm), ranked);
+  if (flat_ && k <= 1 && (judged.empty() || judged[0].agreement < std::max(0.35, 3 * judge.elsewhere()))) {
+    for (const Candidate& c : search_edges(k)) poses.push_back(c);
+    judged = judge.judged(best(poses, 16, mm), ranked);
+  }
+  if (judged.empty()) return {};
+  out.agreement = judged[0].agreement, out.agreement_elsewhere = judge.elsewhere();
+  out.rival = rival(judged, kApart * out.diameter_mm, radius_mm);
+  const Candidate highest = climbed_highest(judged, kApart * out.diameter_mm);
+  if (k > 1) return {highest};
+  std::vector<Candidate> kept = {judged[0].pose};
+  if (distance(highest.map, judged[0].pose.map, radius_mm) > 0) kept.push_back(highest);
+  for (const Contender& c : std::vector<Contender>(judged.begin() + 1, judged.end()))
+    if (kept.size() < 2 || (kept.size() < 4 && c.evidence > kAsMuch * judged[0].evidence)) kept.push_back(c.pose);
+  return kept;
+}
+
+void Aligner::align_rigid(Alignment& out) {
+  std::vector<Candidate> poses;
+  for (std::size_t k = 0; k < spacings_mm_.size() && !time_is_up_(); ++k) {
+    if (k == 0) poses = search(resolution(0));
+    for (Candidate& c : poses)
+      if (k > 0) c = climb_with_edges(k, c);
+    poses = chosen(std::move(poses), k, out);
+    if (!poses.empty()) rigid_ = poses[0];  // none if time was up before the first was scored
+  }
+  out.rigid_complete = !time_is_up_();
+  out.rigid = out.affine = whole(rigid_.map);
+}
+
+// In a plane, whether edges lay on each other better than they do after the affine climb.
+bool Aligner::leads_away(std::size_t k) {
+  if (!flat_) return false;
+  const Contest& judge = contest(k);
+  const double before = judge.agreement(rigid_.map);
+  return before > kSure * judge.elsewhere() && judge.agreement(affine_.map) < kHeld * before;
+}
+
+// From the rigid pose, without the coarsest level; accepted on the finest one only.
+void Aligner::align_affine(Alignment& out) {
+  const std::size_t finest = spacings_mm_.size() - 1;
+  affine_ = rigid_;
+  for (std::size_t k = std::min<std::size_t>(1, finest); k <= finest && !time_is_up_(); ++k) {
+    const double mm = spacings_mm_[finest - k];
+    Resolution& at = resolution(k);
+    const bool better = plausible(affine_.map) && at.metric.at(affine_.map).climbed > at.metric.at(rigid_.map).climbed;
+    affine_ = climb(at, better ? affine_ : rigid_, Freedom::affine, mm, 0.05 * mm, 30);
+  }
+  if (time_is_up_()) return;
+  out.affine_accepted = plausible(affine_.map) && affine_.score > rigid_.score && !leads_away(finest);
+  if (out.affine_accepted) out.affine = whole(affine_.map);
+  out.information_affine = affine_.score;
+}
+
+void Aligner::describe(Alignment& out) const {
+  if (resolutions_.empty()) return;
+  const Resolution& at = *resolutions_.back();
+  const MapScore before = at.metric.at(translation(fixed_survey_.centre_mm));
+  const MapScore after = at.metric.at(out.affine_accepted ? affine_.map : rigid_.map);
+  out.information_rigid = rigid_.score;
+  out.similarity_before = before.normalised, out.similarity_after = after.normalised, out.overlap = after.covered;
+  out.levels = int(spacings_mm_.size()), out.finest_mm = spacings_mm_.front(), out.samples = at.samples.count;
+  out.evaluations = wide_evaluations_;
+  for (const auto& r : resolutions_) out.evaluations += r->metric.evaluations();
+}
+
+Alignment Aligner::run() {
+  Alignment out;
+  using Clock = std::chrono::steady_clock;
+  const auto seconds = [](Clock::time_point from) {
+    return std::chrono::duration<double>(Clock::now() - from).count();
+  };
+  const Clock::time_point start = Clock::now();
+  fixed_survey_ = survey(operations_, queue_, fixed_);
+  moving_survey_ = survey(operations_, queue_, moving_);
+  flat_ = in_plane(fixed_) && in_plane(moving_);
+  out.informative = !fixed_survey_.flat && !moving_survey_.flat;
+  out.complete = out.rigid_complete = options_.kind == AlignKind::none || !out.informative;
+  if (out.complete) return out;
+  place();
+  out.rigid = out.affine = out.centres = whole(start_);
+  out.centre_mm = fixed_survey_.centre_mm;
+  out.diameter_mm = std::min(fixed_survey_.diameter_mm, moving_survey_.diameter_mm);
+  if (time_is_up_()) return out;
+  prepare();
+  align_rigid(out);
+  out.rigid_seconds = seconds(start);
+  const Clock::time_point between = Clock::now();
+  if (options_.kind == AlignKind::affine) align_affine(out);
+  out.complete = !time_is_up_();
+  describe(out);
+  out.affine_seconds = seconds(between);
+  return out;
+}
+
+}  // namespace
+
+Alignment align(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
+                const AlignOptions& options, const std::function<bool()>& time_is_up) {
+  return Aligner(operations, queue, fixed, moving, options, time_is_up).run();
+}
+
+}  // namespace mmreg

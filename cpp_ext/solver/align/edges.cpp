@@ -1,0 +1,88 @@
+#include "solver/align/edges.h"
+
+#include <cmath>
+
+namespace mmreg {
+namespace {
+
+std::vector<float> values(const Operations& operations, Queue& queue, const PyramidLevel& level,
+                          const std::vector<Point>& mm) {
+  const AffineMap to_index = invert(level.affine);
+  const std::size_t count = mm.size();
+  std::vector<float> points(3 * count), out(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const Point p = apply(to_index, mm[i]);
+    for (int k = 0; k < 3; ++k) points[k * count + i] = float(p.x[k]);
+  }
+  const TableMemory<float> at = uploaded(operations, queue, points), seen(operations, queue, count);
+  operations.sample_points(queue, level.image.data(), nullptr, level.extent, at.data(), std::int64_t(count),
+                           seen.data());
+  seen.download(out.data());
+  return out;
+}
+
+std::vector<Point> sample_places(const FixedSamples& samples) {
+  std::vector<float> points(3 * samples.count);
+  samples.points.download(points.data());
+  std::vector<Point> out(samples.count);
+  for (std::int64_t i = 0; i < samples.count; ++i)
+    for (int k = 0; k < 3; ++k) out[i].x[k] = points[k * samples.count + i];
+  return out;
+}
+
+}  // namespace
+
+Edges edges(const Operations& operations, Queue& queue, const PyramidLevel& level, const std::vector<Point>& points_mm,
+            const std::vector<Point>& axes_mm) {
+  const std::size_t count = points_mm.size(), dims = axes_mm.size();
+  std::vector<Point> places;
+  places.reserve(2 * dims * count);
+  for (const Point& axis : axes_mm)
+    for (const double sign : {1.0, -1.0})
+      for (const Point& p : points_mm) places.push_back(p + sign * axis);
+  const std::vector<float> seen = values(operations, queue, level, places);
+  Edges out{std::vector<Point>(count), std::vector<double>(count)};
+  double squares = 0, known = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    Point g{};
+    for (std::size_t k = 0; k < dims; ++k) g.x[k] = double(seen[2 * k * count + i]) - seen[(2 * k + 1) * count + i];
+    const double square = dot(g, g);
+    out.direction[i] = (square > 0 ? 1 / std::sqrt(square) : 0) * g;
+    out.weight[i] = square;
+    if (square == square) squares += square, known += 1;
+  }
+  const double usual = squares / std::max(known, 1.0);
+  for (double& w : out.weight) w = w > 0 ? w / (w + usual) : w;
+  return out;
+}
+
+double agreement(const Edges& a, const Edges& b, int dims) {
+  double both = 0, first = 0, second = 0, known = 0;
+  for (std::size_t i = 0; i < a.weight.size(); ++i) {
+    const double wa = a.weight[i], wb = b.weight[i];
+    if (!(wa >= 0 && wb >= 0)) continue;
+    const double cosine = dot(a.direction[i], b.direction[i]);
+    both += wa * wb * (cosine * cosine - 1.0 / dims), first += wa * wa, second += wb * wb, known += 1;
+  }
+  if (!(first > 0 && second > 0)) return 0;
+  return both / ((1 - 1.0 / dims) * std::sqrt(first * second)) * std::sqrt(known / double(a.weight.size()));
+}
+
+EdgeMetric::EdgeMetric(const Operations& operations, Queue& queue, const FixedSamples& samples,
+                       const PyramidLevel& fixed, const Point& centre_mm, const PyramidLevel& moving, double reach_mm,
+                       const std::vector<Point>& axes)
+    : operations_(operations), queue_(queue), moving_(moving), points_(sample_places(samples)) {
+  for (const Point& axis : axes) axes_mm_.push_back(reach_mm * axis);
+  std::vector<Point> mm;
+  for (const Point& p : points_) mm.push_back(p + centre_mm);
+  fixed_ = edges(operations, queue, fixed, mm, axes_mm_);
+}
+
+double EdgeMetric::at(const AffineMap& map) const {
+  std::vector<Point> points, axes;
+  for (const Point& p : points_) points.push_back(apply(map, p));
+  for (const Point& axis : axes_mm_) axes.push_back(rotate(map, axis));
+  return agreement(fixed_, edges(operations_, queue_, moving_, points, axes), int(axes.size()));
+}
+
+}  // namespace mmreg

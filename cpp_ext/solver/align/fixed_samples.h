@@ -1,0 +1,23 @@
+// The points of the fixed scan at which a similarity is measured.
+#pragma once
+#include "solver/align/pyramid.h"
+
+namespace mmreg {
+
+struct FixedSamples {
+  TableMemory<float> points;  // (3, count), mm from the centre of the survey
+  TableMemory<float> values;  // (count), toned
+  std::int64_t count;
+};
+
+// The foreground of a survey, widened by `margin_mm` along each axis of its lattice.
+std::vector<std::uint8_t> widened(const Survey&, double margin_mm);
+
+// One point in each cell of `spacing_mm`, at a place of its own inside the cell, at most about `most` of them: where
+// both grids are coarse and parallel, points at voxel centres would favour shifts by whole voxels (Pluim, Maintz and
+// Viergever, "Interpolation artefacts in mutual information based image registration", 2000). Points lie in the
+// foreground and a margin around it, so that a wide field of view does not drown it.
+FixedSamples draw_samples(const Operations&, Queue&, const PyramidLevel&, const Survey&, double spacing_mm,
+                          std::int64_t most);
+
+}  // namespace mmreg

@@ -1,0 +1,33 @@
+// Looks for the poses from which a climb can start: a net of rotations and shifts around the centres of both scans.
+#pragma once
+#include <functional>
+
+#include "solver/align/motion_parameters.h"
+#include "solver/align/mutual_information.h"
+#include "solver/math/bfgs.h"
+
+namespace mmreg {
+
+struct Candidate {
+  AffineMap map;  // points of the samples to mm of the moving scan
+  double score;
+};
+
+// The `keep` poses of the highest rank that differ by `apart_mm` or more, best first.
+std::vector<Candidate> distinct(std::vector<Candidate>, const std::function<double(const Candidate&)>& rank,
+                                std::size_t keep, double apart_mm, double radius_mm);
+
+struct Net {
+  double reach_degrees, step_degrees;  // of the rotation, each way
+  double shift_mm;                     // step of the shifts, one each way along every axis
+  const Point* normal;                 // of the plane, in 2-D; null in 3-D
+};
+
+// Every pose of the net around `centre`, scored.
+std::vector<Candidate> search_poses(const AlignmentMetric&, const AffineMap& centre, const Net&,
+                                    const std::function<bool()>& stop);
+
+// Moves `x`, numbers of the pose, to where the scans share more information, and returns that.
+double climb_information(const AlignmentMetric&, const Pose&, const Climb&, double* x);
+
+}  // namespace mmreg

@@ -1,0 +1,50 @@
+#include "solver/align/pyramid.h"
+
+#include <algorithm>
+
+#include "solver/align/intensity_map.h"
+
+namespace mmreg {
+namespace {
+
+int block(int n, double step_mm, double spacing_mm) {  // voxels of one block; leaves at least 4 of them, if there are
+  const int wanted = int(spacing_mm / step_mm + 0.5), most = std::min(256, std::max(1, n / 4));
+  return std::min(most, std::max(1, wanted));
+}
+
+PyramidLevel condensed(const Operations& operations, Queue& queue, const float* image, const std::uint8_t* mask,
+                       Extent n, const AffineMap& affine, double spacing_mm, const Tone& tone) {
+  const Extent f = {block(n.d, length(column(affine, 0)), spacing_mm),
+                    block(n.h, length(column(affine, 1)), spacing_mm),
+                    block(n.w, length(column(affine, 2)), spacing_mm)};
+  const Extent m = {n.d / f.d, n.h / f.h, n.w / f.w};
+  AffineMap step;  // indices of the level to indices of the image: centres of the blocks
+  const int in[3] = {n.d, n.h, n.w}, out[3] = {m.d, m.h, m.w}, factor[3] = {f.d, f.h, f.w};
+  for (int k = 0; k < 3; ++k) {
+    step(k, k) = factor[k];
+    step(k, 3) = (in[k] - out[k] * factor[k]) / 2 + 0.5 * (factor[k] - 1);
+  }
+  PyramidLevel level{TableMemory<float>(operations, queue, std::size_t(voxels(m))), m, compose(affine, step)};
+  operations.condense(queue, image, mask, n, f, tone, level.image.data());
+  return level;
+}
+
+}  // namespace
+
+std::vector<PyramidLevel> build_pyramid(const Operations& operations, Queue& queue, const Scan& scan,
+                                        const Survey& survey, const std::vector<double>& spacings_mm) {
+  std::vector<PyramidLevel> levels;
+  for (double spacing_mm : spacings_mm) {
+    if (levels.empty()) {
+      levels.push_back(
+          condensed(operations, queue, scan.data, scan.mask, scan.extent, survey.affine, spacing_mm, survey.tone));
+    } else {
+      const PyramidLevel& finer = levels.back();
+      levels.push_back(condensed(operations, queue, finer.image.data(), nullptr, finer.extent, finer.affine, spacing_mm,
+                                 plain_tone()));
+    }
+  }
+  return levels;
+}
+
+}  // namespace mmreg

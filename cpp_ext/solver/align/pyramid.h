@@ -1,0 +1,20 @@
+// A scan at several resolutions, toned, finest first.
+#pragma once
+#include <vector>
+
+#include "ops/buffer.h"
+#include "solver/align/scan_statistics.h"
+
+namespace mmreg {
+
+struct PyramidLevel {
+  TableMemory<float> image;  // toned to [0, 1]; NaN where the scan is masked or unknown
+  Extent extent;
+  AffineMap affine;  // indices of this level to mm
+};
+
+// One level for each spacing, ascending. Axes already as coarse are left alone.
+std::vector<PyramidLevel> build_pyramid(const Operations&, Queue&, const Scan&, const Survey&,
+                                        const std::vector<double>& spacings_mm);
+
+}  // namespace mmreg

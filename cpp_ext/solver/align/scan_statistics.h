@@ -1,0 +1,32 @@
+// A first look at a scan on a coarse lattice of its voxels: tone, foreground, where it is and how large.
+#pragma once
+#include <vector>
+
+#include "ops/operations.h"
+#include "solver/math/affine_map.h"
+
+namespace mmreg {
+
+struct Scan {         // pointers belong to the table's memory
+  const float* data;  // (d, h, w)
+  Extent extent;
+  AffineMap affine;          // array indices (0, 1, 2) to RAS+ mm, 3x4 row major
+  const std::uint8_t* mask;  // (d, h, w), 0 where the scan is to be left out; null: none
+};
+
+struct Survey {
+  AffineMap affine;      // of the scan
+  double spacing_mm[3];  // along each axis
+  bool flat = true;      // one intensity only, or no voxel at all: nothing to align
+  Tone tone;
+  Extent lattice;                  // of the points looked at
+  int stride[3];                   // voxels between them
+  std::vector<std::uint8_t> body;  // foreground, on the lattice
+  Point centre_mm;                 // of the foreground
+  double radius_mm;                // root mean square distance of the foreground from its centre
+  double diameter_mm;              // of the ball (disc, in 2-D) with that radius
+};
+
+Survey survey(const Operations&, Queue&, const Scan&);
+
+}  // namespace mmreg

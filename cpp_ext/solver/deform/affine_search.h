@@ -1,0 +1,44 @@
+// The affine map that a dense search finds between two images: what most cells agree on.
+#pragma once
+#include "solver/deform/extrapolate.h"
+#include "solver/deform/level.h"
+#include "solver/deform/warp_moving.h"
+
+namespace mmreg {
+
+// A pair of images, the moving one through an affine map of indices.
+class Through {
+ public:
+  DeformInput input;
+  AffineMap affine;
+
+  Through(const Operations& operations, Queue& queue, const DeformInput& given)
+      : input(given), operations_(operations), queue_(queue), given_(given) {}
+  void take_out(const AffineMap& more);
+
+ private:
+  const Operations& operations_;
+  Queue& queue_;
+  const DeformInput& given_;
+  Pulled pulled_;
+  Filled filled_;
+};
+
+// A pair at a fraction of its resolution.
+struct Smaller {
+  DeformInput input;
+  Factor factor;
+  TableMemory<float> fixed, moving;
+  TableMemory<std::uint8_t> fixed_valid, moving_valid;
+};
+
+Smaller smaller(const Operations&, Queue&, const DeformInput&, int factor);
+
+AffineMap of_whole(const AffineMap&, const Factor&);  // from indices of a level to those of the whole grid
+
+// A dense search sees little where the body is turned or stretched: patches differ, and neighbours do not agree on one
+// displacement. So the map is taken out of the moving image, and the search done again, until nothing moves any more.
+// `tissue`: fixed voxels above it belong to the body.
+AffineMap settle(const Operations&, Queue&, const DeformInput&, const SearchSettings&, float tissue, const Interrupt&);
+
+}  // namespace mmreg

@@ -1,0 +1,129 @@
+#include "solver/deform/level.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "solver/deform/warp_moving.h"
+
+namespace mmreg {
+namespace {
+
+constexpr int kMargin = 3;          // voxels around the foreground that still see it in their features
+constexpr int kPatchRadius = 1;     // of MIND-SSC on every level
+constexpr float kElsewhere = 0.3f;  // presence outside of the body: enough to be a map there, too
+
+bool whole(const Factor& f) { return f.f[0] == 1 && f.f[1] == 1 && f.f[2] == 1; }
+
+struct Image {  // on the level: in memory of its own, unless the level is the whole grid
+  TableMemory<float> memory;
+  TableMemory<std::uint8_t> valid_memory;
+  const float* data;
+  const std::uint8_t* valid;
+
+  Image(const Operations& operations, Queue& queue, const float* given, const std::uint8_t* given_valid, Extent n,
+        const Factor& factor)
+      : data(given), valid(given_valid) {
+    if (whole(factor)) return;
+    memory = pooled(operations, queue, given, n, factor), data = memory.data();
+    valid_memory = pooled_validity(operations, queue, given_valid, n, factor), valid = valid_memory.data();
+  }
+};
+
+}  // namespace
+
+Factor factor_of(int wanted, const DeformInput& input) {
+  const int length[3] = {input.n.d, input.n.h, input.n.w};
+  Factor factor;
+  for (int a = 0; a < 3; ++a)
+    factor.f[a] = std::clamp(int(std::lround(wanted * finest(input.spacing_mm) / input.spacing_mm[a])), 1,
+                             std::max(1, length[a] / 4));
+  return factor;
+}
+
+Extent extent_of(Extent whole, const Factor& factor) {
+  const auto ceil = [](int n, int f) { return (n + f - 1) / f; };
+  return {ceil(whole.d, factor.f[0]), ceil(whole.h, factor.f[1]), ceil(whole.w, factor.f[2])};
+}
+
+AffineMap to_whole(const Factor& factor) {  // voxel i stands for f i + (f - 1) / 2
+  AffineMap up;
+  for (int a = 0; a < 3; ++a) up(a, a) = factor.f[a], up(a, 3) = 0.5 * (factor.f[a] - 1);
+  return up;
+}
+
+TableMemory<float> pooled(const Operations& operations, Queue& queue, const float* image, Extent n,
+                          const Factor& factor) {
+  TableMemory<float> out(operations, queue, std::size_t(voxels(extent_of(n, factor))));
+  operations.pool(queue, image, 1, n, factor.f, out.data());
+  return out;
+}
+
+TableMemory<std::uint8_t> body(const Operations& operations, Queue& queue, const float* image,
+                               const std::uint8_t* valid, Extent n, float tissue) {
+  const float smoothing[3] = {1, 1, 1};
+  TableMemory<float> smooth(operations, queue, std::size_t(voxels(n)));
+  TableMemory<std::uint8_t> inside(operations, queue, smooth.size());
+  operations.gaussian(queue, image, 1, n, smoothing, smooth.data());
+  operations.above(queue, smooth.data(), valid, voxels(n), tissue, inside.data());
+  return inside;
+}
+
+TableMemory<std::uint8_t> pooled_validity(const Operations& operations, Queue& queue, const std::uint8_t* valid,
+                                          Extent n, const Factor& factor) {
+  if (!valid) return {};
+  const Extent m = extent_of(n, factor);
+  AffineMap middle;  // of a block
+  for (int a = 0; a < 3; ++a) middle(a, a) = factor.f[a], middle(a, 3) = factor.f[a] / 2;
+  const TableMemory<float> from = numbers(operations, queue, valid, voxels(n)),
+                           to(operations, queue, std::size_t(voxels(m)));
+  TableMemory<std::uint8_t> flags(operations, queue, to.size());
+  operations.resample_affine(queue, from.data(), 1, n, middle.m, m, Interpolation::nearest, Border::extend, to.data(),
+                             nullptr);
+  operations.above(queue, to.data(), nullptr, voxels(m), 0.0f, flags.data());
+  return flags;
+}
+
+Level::Level(const Operations& operations, Queue& queue, const DeformInput& input, const DeformFacts& facts,
+             const Factor& f, int dilation)
+    : n(extent_of(input.n, f)), factor(f), channels(input.fixed_features ? input.channels : 16) {
+  double spacing_mm[3];
+  for (int a = 0; a < 3; ++a) spacing_mm[a] = input.spacing_mm[a] * f.f[a];
+  for (int a = 0; a < 3; ++a) relative[a] = float(finest(spacing_mm) / spacing_mm[a]);
+  const Image images[2] = {{operations, queue, input.fixed, input.fixed_valid, input.n, f},
+                           {operations, queue, input.moving, input.moving_valid, input.n, f}};
+  const Half* given[2] = {input.fixed_features, input.moving_features};
+  const ImageFacts* own[2] = {&facts.fixed, &facts.moving};
+  TableMemory<Half>* features[2] = {&fixed, &moving};
+  const std::int64_t count = voxels(n);
+  presence = constant(operations, queue, count, kElsewhere);
+  const TableMemory<float> one = constant(operations, queue, count, 1);
+  for (int i = 0; i < 2; ++i) {
+    const Image& image = images[i];
+    Half* into = (*features[i] = TableMemory<Half>(operations, queue, std::size_t(count) * channels)).data();
+    if (given[i])
+      operations.pool_features(queue, given[i], channels, input.n, f.f, into);
+    else
+      operations.mind_half(queue, image.data, n, kPatchRadius, dilation, into);
+    operations.attach(queue, image.data, image.valid, n, own[i]->scale, own[i]->offset, channels, into);
+    const TableMemory<std::uint8_t> inside = body(operations, queue, image.data, image.valid, n, own[i]->tissue);
+    operations.select(queue, inside.data(), count, one.data(), presence.data(), presence.data());
+  }
+  rows = TableMemory<std::int32_t>(operations, queue, 2 * std::size_t(n.d) * n.h);
+  operations.active_rows(queue, images[0].data, facts.fixed.foreground.background, images[1].data,
+                         facts.moving.foreground.background, n, kMargin, rows.data());
+}
+
+TableMemory<float> change_level(const Operations& operations, Queue& queue, const float* u, Extent n,
+                                const Factor& from, Extent out, const Factor& to) {
+  const AffineMap map = compose(invert(to_whole(from)), to_whole(to));
+  TableMemory<float> changed(operations, queue, 3 * std::size_t(voxels(out)));
+  operations.resample_affine(queue, u, 3, n, map.m, out, Interpolation::linear, Border::extend, changed.data(),
+                             nullptr);
+  for (int a = 0; a < 3; ++a) {
+    float* component = changed.data() + a * voxels(out);
+    operations.combine(queue, voxels(out), float(from.f[a]) / float(to.f[a]), component, 0, component, component);
+  }
+  return changed;
+}
+
+}  // namespace mmreg

@@ -1,0 +1,70 @@
+// The settings follow from the images: a mixture of what suits three kinds of pairs. What is not in the blurrier of the
+// two images cannot be matched, so the displacement is smoothed more on the finer levels if their detail is large. In
+// noise a force is only to be believed where its neighbours agree: it is smoothed far more, and its steps no longer
+// shrink where the mean force is small. Less so if both images show one contrast: then it comes from differences of
+// intensity, which noise misleads less than the patterns that two contrasts have in common.
+#include <algorithm>
+#include <cmath>
+
+#include "solver/deform/deform.h"
+
+namespace mmreg {
+namespace {
+
+constexpr int kLevels = 3;
+
+struct Corner {  // settings of the levels, coarse to fine
+  float iterations[kLevels], rate_vox[kLevels], fluid_vox[kLevels], elastic_vox[kLevels], intensity_weight[kLevels],
+      floor;
+};
+
+constexpr Corner kSharp{{30, 30, 15}, {0.4f, 0.4f, 0.4f}, {1, 1, 1}, {0.5f, 0.5f, 0.5f}, {1, 1, 1}, 0.18f};
+constexpr Corner kBlurred{{30, 20, 8}, {0.4f, 0.4f, 0.6f}, {1, 1, 1}, {0.5f, 0.8f, 1.2f}, {1, 1, 1}, 0.18f};
+constexpr Corner kNoisy{{30, 50, 15}, {0.4f, 0.4f, 0.4f}, {3, 8, 10}, {1, 2, 2}, {1, 1, 0.3f}, 0.02f};
+
+constexpr double kDetailOfSharp_vox = 2.9, kDetailOfBlurred_vox = 3.4;
+constexpr double kContrastOfQuiet = 2.6, kContrastOfNoisy = 2;      // over the noise
+constexpr double kCorrelationOfTwo = 0.4, kCorrelationOfOne = 0.7;  // contrasts
+constexpr float kNoiseOfOne = 0.25f;                                // of what the noise of two contrasts asks for
+constexpr std::int64_t kMostVoxels = 12'000'000;  // of the finest level: beyond, it is half the resolution of the grid
+
+struct Mixture {
+  float blur, noise;
+
+  float operator()(float sharp, float blurred, float noisy) const {
+    const float quiet = sharp + blur * (blurred - sharp);
+    return quiet + noise * (noisy - quiet);
+  }
+};
+
+float share(double value, double none, double all) {
+  return float(std::clamp((value - none) / (all - none), 0.0, 1.0));
+}
+
+}  // namespace
+
+DeformSettings choose(const DeformFacts& facts, const DeformInput& input) {
+  const float one_contrast = share(facts.correlation, kCorrelationOfTwo, kCorrelationOfOne);
+  const Mixture mix{
+      share(facts.detail_vox, kDetailOfSharp_vox, kDetailOfBlurred_vox),
+      share(facts.contrast_to_noise, kContrastOfQuiet, kContrastOfNoisy) * (1 - one_contrast * (1 - kNoiseOfOne))};
+  const int first = voxels(input.n) > kMostVoxels ? 2 : 1;  // the finest level
+  DeformSettings s;
+  s.levels = kLevels;
+  const Corner &a = kSharp, &b = kBlurred, &c = kNoisy;
+  for (int l = 0; l < kLevels; ++l) {
+    LevelSettings& level = s.level[l];
+    level.factor = first * (4 >> l);
+    level.iterations = int(std::lround(mix(a.iterations[l], b.iterations[l], c.iterations[l])));
+    level.rate_vox = mix(a.rate_vox[l], b.rate_vox[l], c.rate_vox[l]);
+    level.fluid_vox = mix(a.fluid_vox[l], b.fluid_vox[l], c.fluid_vox[l]);
+    level.elastic_vox = mix(a.elastic_vox[l], b.elastic_vox[l], c.elastic_vox[l]);
+    level.intensity_weight = mix(a.intensity_weight[l], b.intensity_weight[l], c.intensity_weight[l]);
+    level.floor = mix(a.floor, b.floor, c.floor);
+    level.dilation = mix.noise > 0.5f ? 1 : 2;
+  }
+  s.search.factor *= first;
+  return s;
+}
+
+}  // namespace mmreg

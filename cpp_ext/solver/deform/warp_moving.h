@@ -1,0 +1,22 @@
+// The moving image through an affine map of indices or through a displacement, on the grid of the fixed one.
+#pragma once
+#include "solver/deform/deform.h"
+#include "solver/math/affine_map.h"
+
+namespace mmreg {
+
+struct Pulled {
+  TableMemory<float> moving;
+  TableMemory<std::uint8_t> valid;
+};
+
+Pulled pull(const Operations&, Queue&, const DeformInput&, const AffineMap& to_moving);
+Pulled pull(const Operations&, Queue&, const DeformInput&, const float* u);
+
+TableMemory<float> numbers(const Operations&, Queue&, const std::uint8_t* mask, std::int64_t count);  // 1 and 0
+
+// Clears `valid`, on grid n, where the nearest voxel of `mask`, on grid m, is 0.
+void restrict_to_mask(const Operations&, Queue&, const std::uint8_t* mask, Extent m, const AffineMap& to_moving,
+                      Extent n, std::uint8_t* valid);
+
+}  // namespace mmreg

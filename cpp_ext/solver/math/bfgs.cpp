@@ -1,0 +1,88 @@
+#include "solver/math/bfgs.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace mmreg {
+namespace {
+
+enum { most = 12 };
+using Vector = double[most];
+
+double inner(const double* a, const double* b, int n) {
+  double sum = 0;
+  for (int i = 0; i < n; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+struct InverseCurvature {  // of the function turned upside down; positive definite
+  double h[most][most] = {};
+  bool fresh = true;
+
+  void restart(int n, double scale) {
+    for (int i = 0; i < n; ++i)
+      for (int j = 0; j < n; ++j) h[i][j] = i == j ? scale : 0;
+    fresh = true;
+  }
+
+  void apply(const double* g, int n, double* out) const {
+    for (int i = 0; i < n; ++i) out[i] = inner(h[i], g, n);
+  }
+
+  // s: step; y: fall of the gradient over it (Nocedal and Wright, Numerical Optimization, equation 6.17).
+  void update(const double* s, const double* y, int n) {
+    const double sy = inner(s, y, n);
+    if (sy <= 1e-6 * std::sqrt(inner(s, s, n) * inner(y, y, n))) return;
+    if (fresh) restart(n, sy / inner(y, y, n)), fresh = false;
+    Vector hy;
+    apply(y, n, hy);
+    const double yhy = inner(y, hy, n);
+    for (int i = 0; i < n; ++i)
+      for (int j = 0; j < n; ++j) h[i][j] += (1 + yhy / sy) * s[i] * s[j] / sy - (hy[i] * s[j] + s[i] * hy[j]) / sy;
+  }
+};
+
+// Backtracks along `direction` until the rise is worth the step (Armijo); 0 if it never is.
+double search_line(const Height& height, const Climb& climb, int n, const double* x, const double* direction,
+                   double slope, double here, double* reached, double* value) {
+  const double norm = std::sqrt(inner(direction, direction, n));
+  for (double scale = 1; scale * norm >= 0.5 * climb.last_step; scale *= 0.4) {
+    for (int i = 0; i < n; ++i) reached[i] = x[i] + scale * direction[i];
+    *value = height(reached, nullptr);
+    if (*value > here + 1e-4 * scale * slope) return scale * norm;
+    if (climb.stop()) break;
+  }
+  return 0;
+}
+
+}  // namespace
+
+double maximise(const Height& height, const Climb& climb, int n, double* x) {
+  Vector gradient, direction, reached, next, step, fall;
+  double here = height(x, gradient);
+  InverseCurvature curvature;
+  curvature.restart(n, climb.first_step / std::max(1e-300, std::sqrt(inner(gradient, gradient, n))));
+  for (int k = 0; k < climb.steps && !climb.stop(); ++k) {
+    curvature.apply(gradient, n, direction);
+    const double norm = std::sqrt(inner(direction, direction, n)), limit = 2 * climb.first_step;
+    if (!(norm > 0)) break;
+    if (norm > limit)
+      for (int i = 0; i < n; ++i) direction[i] *= limit / norm;
+    double value;
+    const double length =
+        search_line(height, climb, n, x, direction, inner(direction, gradient, n), here, reached, &value);
+    if (length == 0) {
+      if (curvature.fresh) break;
+      curvature.restart(n, climb.last_step * 4 / std::max(1e-300, std::sqrt(inner(gradient, gradient, n))));
+      continue;
+    }
+    here = height(reached, next);
+    for (int i = 0; i < n; ++i) step[i] = reached[i] - x[i], fall[i] = gradient[i] - next[i];
+    for (int i = 0; i < n; ++i) x[i] = reached[i], gradient[i] = next[i];
+    curvature.update(step, fall, n);
+    if (length < climb.last_step) break;
+  }
+  return here;
+}
+
+}  // namespace mmreg

@@ -1,0 +1,1 @@
+"""Networks run by OpenVINO."""

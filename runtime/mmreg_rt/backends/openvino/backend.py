@@ -1,0 +1,227 @@
+"""Networks by OpenVINO: the fastest on Intel and AMD CPUs.
+
+The precision is always asked for, since OpenVINO takes bf16 by itself where a CPU has it, and what was
+compiled is read back layer by layer. A network of free shape is compiled for each shape that is used.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import BackendUnavailable, InputError
+from ..session import Bound, CheckedSession, Port, Shape, frozen, in_one_line, unreadable, usable_threads
+from ..telemetry import silent_openvino
+from ..tensorrt.engine_cache import private_folder
+from ..watched import watch
+from .grid_sample import convert_grid_sample
+
+if TYPE_CHECKING:
+    from ...geometry import Float32
+    from ..watched import Stop
+
+# precision -> (what OpenVINO is asked for, what layers that multiply may run in, what one of them must)
+ASKED = {
+    "fp32": ("f32", ("f32",), ("f32",)),
+    "bf16": ("bf16", ("bf16", "f32"), ("bf16",)),
+    "fp16": ("f16", ("f16", "f32"), ("f16",)),
+    "int8": ("f32", ("i8", "u8", "f32"), ("i8", "u8")),
+}
+WIDENED = ("f32", ("f32",), ("f32",))  # fp16 files where the CPU has no half arithmetic
+MULTIPLYING = ("Convolution", "Deconvolution", "MatMul", "FullyConnected", "GroupConvolution")
+
+
+class OpenVino:
+    """OpenVINO on the CPU.
+
+    Args:
+        cache_folder: Where compiled networks are kept from one process to the next; None keeps none. What
+            lies there is run as code, so it must belong to this user, and nobody else may write to it.
+    """
+
+    name = "openvino"
+
+    def __init__(self, cache_folder: Path | None = None) -> None:
+        self._cache_folder = cache_folder
+
+    def why_not(self, device: str, precision: str = "fp32") -> str | None:
+        """None if it can run here; otherwise the reason and what to install."""
+        if device != "cpu":
+            return f"is used on device cpu only, not on {device!r}"
+        if precision not in ASKED:
+            return f"knows the precisions {', '.join(ASKED)}, not {precision!r}"
+        if find_spec("openvino") is None:
+            return "not installed; pip install 'mmreg-rt[openvino]'"
+        try:
+            found = _capabilities()
+        except Exception as error:  # a broken installation fails in many ways
+            return f"installed, but cannot be used: {in_one_line(error)}"
+        if precision == "bf16" and "BF16" not in found:
+            return "this CPU has no bf16 arithmetic (AVX512-BF16 or AMX); use precision fp32"
+        return None
+
+    def load(
+        self,
+        model: bytes,
+        *,
+        precision: str,
+        threads: int,
+        device: str,
+        queue: Any = None,  # noqa: ARG002  # of a device that it does not run on
+    ) -> CheckedSession:
+        """A session for an ONNX file's bytes; see ``Backend.load``."""
+        reason = self.why_not(device, precision)
+        if reason is not None:
+            raise BackendUnavailable(
+                "MMREG_E_BACKEND", f"openvino cannot run {precision} on {device}: {reason}."
+            )
+        settings: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+            "INFERENCE_NUM_THREADS": usable_threads(threads),
+            # pinned threads of two processes would sit on the same cores
+            "ENABLE_CPU_PINNING": False,
+        }
+        if self._cache_folder is not None:
+            settings["CACHE_DIR"] = str(private_folder(self._cache_folder))
+        return OpenVinoSession(model, precision, settings)
+
+
+class OpenVinoSession(CheckedSession):
+    """A network in OpenVINO, with one infer request and its tensors for each shape."""
+
+    def __init__(self, model: bytes, precision: str, settings: Mapping[str, Any]) -> None:
+        import openvino
+
+        self._core = _core(bytes(model))
+        widened = precision == "fp16" and "FP16" not in _capabilities()
+        hint, *self._allowed = WIDENED if widened else ASKED[precision]
+        self._precision = precision
+        self._settings = {**settings, "INFERENCE_PRECISION_HINT": hint}
+        try:
+            self._model = self._core.read_model(bytes(model))
+            inputs, outputs = _ports(self._model.inputs), _ports(self._model.outputs)
+        except Exception as error:
+            raise unreadable(error, "openvino") from error
+        super().__init__(inputs, outputs)
+        try:  # for any shape: says at once what the layers will run in
+            compiled = self._core.compile_model(self._model, "CPU", self._settings)
+        except Exception as error:
+            raise unreadable(error, "openvino") from error
+        self.ran = frozen(
+            backend="openvino",
+            version=openvino.__version__.partition("-")[0],
+            device="cpu",
+            provider=", ".join(compiled.get_property("EXECUTION_DEVICES")),
+            precision=precision,
+            arithmetic=self._check(compiled),
+            threads=compiled.get_property("INFERENCE_NUM_THREADS"),
+        )
+
+    def _bind(self, shape: Shape) -> _Request:
+        model = self._model.clone()
+        model.reshape({port.name: list(shape) for port in self.inputs})
+        if model.output(0).get_partial_shape().is_dynamic:
+            raise InputError(
+                "MMREG_E_MODEL_PORTS", "The shape of the network's output depends on what its input holds."
+            )
+        compiled = self._core.compile_model(model, "CPU", self._settings)
+        self._check(compiled)
+        return _Request(compiled, self.inputs)
+
+    def _release(self) -> None:
+        del self._model, self._core
+
+    def _check(self, compiled: Any) -> str:
+        """What the layers that multiply run in, as ``bf16 x 11``.
+
+        Raises:
+            BackendUnavailable: It is not what was asked for.
+        """
+        hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        devices = compiled.get_property("EXECUTION_DEVICES")
+        layers, (may, must) = _arithmetic(compiled), self._allowed
+        fits = not layers or (set(layers) <= set(may) and bool(set(layers) & set(must)))
+        words = ", ".join(f"{kind} x {count}" for kind, count in sorted(layers.items())) or hint
+        if not fits or hint != self._settings["INFERENCE_PRECISION_HINT"] or devices != ["CPU"]:
+            raise BackendUnavailable(
+                "MMREG_E_BACKEND_FALLBACK",
+                f"Asked openvino for {self._precision} on the CPU, and it compiled {words} for "
+                f"{', '.join(devices)}. Check that the file is of that precision, or ask for fp32.",
+            )
+        return words
+
+
+class _Request(Bound):
+    """An infer request for one shape, with its tensors."""
+
+    def __init__(self, compiled: Any, inputs: tuple[Port, ...]) -> None:
+        self._compiled, self._request = compiled, compiled.create_infer_request()
+        self._tensors = {port.name: self._request.get_tensor(port.name) for port in inputs}
+        self._result = self._request.get_output_tensor(0)
+        self.inputs: Mapping[str, Float32] = {name: tensor.data for name, tensor in self._tensors.items()}
+        self.output: Float32 = self._result.data
+
+    def run(self) -> None:
+        """From ``inputs`` to ``output``."""
+        self._request.infer()
+
+    def run_while_wanted(self, stop: Stop) -> None:
+        """The same, on the threads of OpenVINO, which are told to end when ``stop`` says so."""
+        self._request.start_async()
+        watch(self, stop)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the request has ended, after so many seconds at most."""
+        ended: bool = self._request.wait_for(int(1e3 * seconds))
+        return ended
+
+    def cancel(self) -> None:
+        """Let it end after the operation that it is in."""
+        self._request.cancel()
+
+    def end(self) -> None:
+        """Wait for its end, and raise what it raised."""
+        self._request.wait()
+
+
+def _core(model: bytes) -> Any:
+    """OpenVINO, with GridSample in 3-D where the network needs it."""
+    import openvino
+
+    core = openvino.Core()
+    if b"GridSample" in model:
+        from openvino.frontend.onnx import ConversionExtension
+
+        core.add_extension(ConversionExtension("GridSample", convert_grid_sample))
+    return core
+
+
+def _capabilities() -> list[str]:
+    with silent_openvino():
+        import openvino
+
+    found: list[str] = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return found
+
+
+def _arithmetic(compiled: Any) -> Counter[str]:
+    """How many layers that multiply run in which type, as compiled."""
+    facts = [operation.get_rt_info() for operation in compiled.get_runtime_model().get_ops()]
+    return Counter(
+        fact["runtimePrecision"].astype(str) for fact in facts if fact["layerType"].astype(str) in MULTIPLYING
+    )
+
+
+def _ports(found: Any) -> tuple[Port, ...]:
+    return tuple(
+        Port(
+            port.get_any_name(),
+            tuple(d.get_length() if d.is_static else None for d in port.get_partial_shape()),
+            port.get_element_type().get_type_name() == "f32",
+        )
+        for port in found
+    )

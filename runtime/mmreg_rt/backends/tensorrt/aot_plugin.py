@@ -1,0 +1,117 @@
+"""``mmreg::Warp`` ahead of time: TensorRT takes our kernel as PTX into engines, which need no Python then.
+
+The definition is for ``tensorrt.plugin`` of TensorRT 10.9 and later. The kernels are those of
+``cpp_ext/plugins/tensorrt/warp_ahead.cu``, and lie beside the package where it was built with nvcc. A driver
+compiles PTX only if it is as new as the toolkit that made it.
+
+Not run by TensorRT yet: the kernels are tested as compiled for the host, with the launch that is said here.
+Source: TensorRT's documentation of ``tensorrt.plugin.aot_impl``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ...errors import InputError
+from ..warp_nodes import OPERATOR
+
+SINCE = (10, 9)
+PTX = Path(__file__).parents[2] / "warp_ahead.ptx"
+NAMESPACE = "mmreg_ahead"  # beside that of tensorrt_plugin: a registry takes each name once
+ATTRIBUTES: dict[str, int | str] = {"plugin_namespace": NAMESPACE, "plugin_version": "1", "aot": 1}
+ENTRIES = {4: "mmreg_warp_planes", 5: "mmreg_warp_volumes"}  # by the axes of an image (N, C, ...)
+BLOCK = (32, 8, 1)  # threads, as the kernels divide the voxels among them: columns, rows
+PADDINGS = ("zeros", "border")
+_registered: set[str] = set()
+
+
+def why_not(version: tuple[int, ...]) -> str | None:
+    """Why this form cannot be used with a version of TensorRT here; None if it can."""
+    import mmreg_rt._native as _native
+
+    if version < SINCE:
+        return "kernels in engines need TensorRT 10.9"
+    if not PTX.is_file():
+        return "this mmreg_rt was built without nvcc, and has no PTX"
+    if _native.why_no_device("cuda"):
+        return None  # TensorRT itself cannot run, and says so
+    driver, needed = _native.device_facts("cuda")["driver"], needed_driver(PTX.read_text())
+    if driver < needed:
+        return f"its PTX needs a driver for CUDA {_words(needed)}, and this one is for {_words(driver)}"
+    return None
+
+
+def needed_driver(ptx: str) -> int:
+    """The version of CUDA that a driver must know to compile it, as 13000 for 13.0."""
+    found = re.search(r"^// Cuda compilation tools, release (\d+)\.(\d+)", ptx, re.M)
+    return 1000 * int(found[1]) + 10 * int(found[2]) if found else 0
+
+
+def scalars(image: Sequence[Any], displacement: Sequence[Any], padding: str) -> tuple[Any, ...]:
+    """What the kernel is given between its inputs and its output.
+
+    Args:
+        image: Shape (N, C, ...); of ints, or of expressions of TensorRT.
+        displacement: Shape (N, axes, ...), likewise.
+        padding: ``"zeros"`` or ``"border"``.
+
+    Raises:
+        InputError: The padding is another.
+    """
+    if padding not in PADDINGS:
+        raise InputError("MMREG_E_MODEL_LOAD", f"A warp pads with {' or '.join(PADDINGS)}, not {padding!r}.")
+    return (image[1], *image[2:], *displacement[2:], PADDINGS.index(padding))
+
+
+def blocks(displacement: Sequence[Any]) -> tuple[Any, Any, Any]:
+    """How many blocks of threads along x, y, z: groups of rows, groups of columns, samples."""
+    *outer, width = displacement[2:]
+    rows = outer[0] if len(outer) == 1 else outer[0] * outer[1]
+    return (rows + (BLOCK[1] - 1)) // BLOCK[1], (width + (BLOCK[0] - 1)) // BLOCK[0], displacement[0]
+
+
+def register(trt: Any) -> None:
+    """Make the plugin known to TensorRT, once."""
+    if trt.__name__ not in _registered:
+        define(import_module(f"{trt.__name__}.plugin"), PTX.read_bytes())
+        _registered.add(trt.__name__)
+
+
+def define(quick: Any, ptx: bytes) -> None:
+    """The plugin in the words of a module ``tensorrt.plugin``, which reads the annotations of functions."""
+    name = f"{NAMESPACE}::{OPERATOR}"
+
+    def describe(image: Any, displacement: Any, padding: Any) -> Any:  # noqa: ARG001
+        made = [*displacement.shape_expr]
+        made[1] = image.shape_expr[1]
+        return quick.from_shape_expr(tuple(made), dtype=image.dtype)
+
+    tensor = quick.TensorDesc
+    describe.__annotations__ = {"image": tensor, "displacement": tensor, "padding": str, "return": tensor}
+    quick.register(name)(describe)
+
+    def types(image, displacement, outputs):  # type: ignore[no-untyped-def]  # noqa: ARG001
+        return [quick.AutoTuneCombination("FP32, FP32, FP32", "LINEAR")]
+
+    quick.autotune(name)(types)
+
+    def kernel(image: Any, displacement: Any, padding: Any, outputs: Any, tactic: Any) -> Any:  # noqa: ARG001
+        shapes = [*image.shape_expr], [*displacement.shape_expr]
+        launch = quick.KernelLaunchParams()
+        launch.grid_x, launch.grid_y, launch.grid_z = blocks(shapes[1])
+        launch.block_x, launch.block_y, launch.block_z = BLOCK
+        given = [quick.SymInt32(one) for one in scalars(*shapes, padding.rstrip("\0"))]
+        entry = ENTRIES[len(shapes[0])].encode()
+        return entry, ptx, launch, quick.SymIntExprs.from_tuple(tuple(given))
+
+    given_back = (bytes, bytes, quick.KernelLaunchParams, quick.SymIntExprs)
+    kernel.__annotations__ = {"return": tuple.__class_getitem__(given_back)}
+    quick.aot_impl(name)(kernel)
+
+
+def _words(version: int) -> str:
+    return f"{version // 1000}.{version % 1000 // 10}"

@@ -1,0 +1,288 @@
+"""Networks by TensorRT on an NVIDIA GPU: TensorRT 10 and 11, and TensorRT for RTX, behind one adapter.
+
+An engine is for one size of image: built when that size is first met, or before that by ``mmreg compile``,
+and kept in the cache of this user.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import BackendUnavailable, DeviceError
+from ...onnx_model.validation import check_model
+from ..session import Bound, CheckedSession, Port, Shape, frozen
+from ..warp_nodes import with_warps
+from . import python_plugin, warp_support
+from .builder import TYPES, Profile, build, library
+from .engine_cache import EngineCache, EngineFacts, default_folder
+
+if TYPE_CHECKING:
+    from ...geometry import Float32
+    from ...onnx_model.validation import TensorFacts
+    from .builder import Say
+
+
+class TensorRt:
+    """TensorRT on one NVIDIA GPU.
+
+    Args:
+        name: ``"tensorrt"`` or ``"tensorrt-rtx"``.
+        cache_folder: Where engines are kept; by default ``$MMREG_CACHE`` or the user's cache folder.
+        warps: What the warps of networks become, one of ``tensorrt_warps.WAYS``; by default what that says.
+    """
+
+    def __init__(
+        self, name: str = "tensorrt", cache_folder: Path | None = None, warps: str | None = None
+    ) -> None:
+        self.name, self._warps = name, warps
+        self._cache_folder = cache_folder
+
+    def why_not(self, device: str, precision: str = "fp32") -> str | None:
+        """None if it can run here; otherwise the reason and what to install."""
+        import mmreg_rt._native as _native
+
+        if device.partition(":")[0] != "cuda":
+            return f"is used on cuda and cuda:N only, not on {device!r}"
+        if precision not in TYPES:
+            return f"knows the precisions {', '.join(TYPES)}, not {precision!r}"
+        try:
+            library(self.name)
+        except BackendUnavailable as error:
+            return str(error.args[0]).removeprefix(f"{self.name} is ").removesuffix(".")
+        return _native.why_no_device(device) or None
+
+    def load(
+        self,
+        model: bytes,
+        *,
+        precision: str,
+        threads: int,  # noqa: ARG002  # the GPU has its own
+        device: str,
+        queue: Any = None,
+    ) -> CheckedSession:
+        """A session for an ONNX file's bytes; see ``Backend.load``."""
+        reason = self.why_not(device, precision)
+        if reason is not None:
+            raise BackendUnavailable(
+                "MMREG_E_BACKEND", f"{self.name} cannot run {precision} on {device}: {reason}."
+            )
+        cache = EngineCache(self._cache_folder or default_folder())
+        return TensorRtSession(Engines(self.name, model, precision, device, cache, self._warps), queue)
+
+
+class Engines:
+    """The engines of one network on one device: out of the cache, or built and put there.
+
+    Args:
+        name: Of the library.
+        model: ONNX.
+        precision: Of the file.
+        device: ``"cuda"`` or ``"cuda:N"``.
+        cache: Where they are kept.
+        warps: As in ``TensorRt``.
+
+    Raises:
+        BackendUnavailable: The network has warps that cannot be run so.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: bytes,
+        precision: str,
+        device: str,
+        cache: EngineCache,
+        warps: str | None = None,
+    ) -> None:
+        import mmreg_rt._native as _native
+
+        facts, version = _native.device_facts(device), library(name).__version__
+        self.warps = with_warps(model, {})[1]
+        self.way = warp_support.way(name, version, warps) if self.warps else warp_support.WAYS[0]
+        self.name, self.model, self.precision, self.device, self.cache = name, model, precision, device, cache
+        self.basis = EngineFacts(
+            model_sha256=hashlib.sha256(model).hexdigest(),
+            precision=precision,
+            profile="",
+            library=name,
+            library_version=version,
+            gpu=facts["name"],
+            compute_capability=facts["capability"],
+            driver=str(facts["driver"]),
+            warps=warp_support.identity(self.way),
+        )
+
+    def facts(self, profile: Profile) -> EngineFacts:
+        """What an engine for these extents depends on."""
+        return replace(self.basis, profile=str(profile))
+
+    def engine(self, profile: Profile, say: Say | None = None) -> tuple[bytes, str]:
+        """An engine, and where it comes from.
+
+        One that was built for another GPU, driver or version is built again, and the words say so.
+
+        Raises:
+            BackendUnavailable: What is kept was changed since, or it cannot be built.
+            InputError: TensorRT does not take the network.
+        """
+        facts = self.facts(profile)
+        words = "built here"
+        try:
+            plan = self.cache.read(facts)
+        except BackendUnavailable as reason:
+            if reason.code != "MMREG_E_ENGINE_FOREIGN":
+                raise
+            plan, words = None, f"built again: {reason.args[0]}"
+        if plan is not None:
+            return plan, f"out of {self.cache.folder}"
+        if self.way == "python":  # whose kernels are timed on the device, too
+            python_plugin.register(library(self.name), self.device)
+        made = build(self.name, self.model, self.precision, profile, say, self._timings(), self.way)
+        self.cache.write(facts, made.plan)
+        if made.timings:
+            self.cache.write(self._of_timings(), made.timings)
+        return made.plan, f"{words}, in {made.seconds:.1f} s"
+
+    def _of_timings(self) -> EngineFacts:
+        return replace(self.basis, model_sha256="", precision="", profile="timings", warps="")
+
+    def _timings(self) -> bytes:
+        """What earlier builds of any network found out about the kernels of this GPU."""
+        try:
+            return self.cache.read(self._of_timings()) or b""
+        except BackendUnavailable as reason:
+            if reason.code != "MMREG_E_ENGINE_FOREIGN":
+                raise
+            return b""
+
+
+class TensorRtSession(CheckedSession):
+    """A network in TensorRT: an engine for each shape, on the stream of a queue."""
+
+    def __init__(self, engines: Engines, queue: Any = None) -> None:
+        import mmreg_rt._native as _native
+
+        self._engines = engines
+        self._trt = library(engines.name)
+        self._logger = self._trt.Logger(self._trt.Logger.ERROR)
+        self._runtime = self._trt.Runtime(self._logger)
+        self._queue = queue or _native.DeviceQueue(engines.device)
+        file = check_model(engines.model)
+        super().__init__(_ports(file.inputs), _ports(file.outputs))
+        self.there = self.capturable = True
+        self.ran = frozen(
+            backend=engines.name,
+            version=engines.basis.library_version,
+            device=engines.device,
+            provider=engines.basis.gpu,
+            precision=engines.precision,
+            arithmetic=engines.precision,
+            threads=0,
+            **({} if engines.way == "native" else {"warp": f"mmreg x {engines.warps}, {engines.way}"}),
+        )
+
+    def _bind(self, shape: Shape) -> _Request:
+        with self._queue:  # TensorRT works on the device that is the thread's own
+            return self._request(shape)
+
+    def _request(self, shape: Shape) -> _Request:
+        plan, origin = self._engines.engine(Profile.fixed(shape[2:]))
+        if self._engines.way == "python":  # out of the cache, it was not built here
+            python_plugin.register(self._trt, self._engines.device)
+        engine = self._runtime.deserialize_cuda_engine(plan)
+        if engine is None:
+            raise BackendUnavailable(
+                "MMREG_E_ENGINE_LOAD",
+                f"{self._engines.name} does not take the engine ({origin}) on this GPU. Take the backend "
+                "onnxruntime, or see what `mmreg doctor` says.",
+            )
+        self.ran = frozen(**{**self.ran, "engine": origin})
+        return _Request(engine, self._queue, self.inputs, self.output_port.name, shape)
+
+    def _release(self) -> None:
+        del self._runtime, self._queue
+
+
+class _Request(Bound):
+    """An execution context of one shape; for scans of the host, device buffers and pinned memory too."""
+
+    def __init__(self, engine: Any, queue: Any, inputs: tuple[Port, ...], output: str, shape: Shape) -> None:
+        self._queue, self._engine = queue, engine  # the engine must outlive its context
+        self._context = engine.create_execution_context()
+        if self._context is None:
+            raise DeviceError(
+                "MMREG_E_DEVICE_MEMORY",
+                f"There is not enough device memory to run the network on inputs of shape {shape}. Take a "
+                "smaller grid, or close what else uses the device.",
+            )
+        for port in inputs:
+            self._context.set_input_shape(port.name, shape)
+        self._shapes = {port.name: shape for port in inputs}
+        self._output, self._output_shape = output, tuple(self._context.get_tensor_shape(output))
+        self._memory: dict[str, int] = {}
+
+    @cached_property
+    def inputs(self) -> Mapping[str, Float32]:  # type: ignore[override]
+        """In pinned memory."""
+        return {name: self._buffer(name, shape) for name, shape in self._shapes.items()}
+
+    @cached_property
+    def output(self) -> Float32:  # type: ignore[override]
+        """In pinned memory."""
+        return self._buffer(self._output, self._output_shape)
+
+    def _buffer(self, name: str, shape: Shape) -> Float32:
+        size = 4 * int(np.prod(shape))
+        self._memory[name] = self._queue.allocate(size)
+        pinned: Float32 = self._queue.pinned(size).view(np.float32).reshape(shape)
+        return pinned
+
+    def run(self) -> None:
+        """From ``inputs`` to ``output``."""
+        into = self.output.reshape(-1).view(np.uint8)
+        for name, image in self.inputs.items():
+            self._queue.upload(self._memory[name], image)
+        self.run_there({name: self._memory[name] for name in self.inputs}, self._memory[self._output])
+        self._queue.download(into, self._memory[self._output])
+
+    def finish(self) -> None:
+        """Wait for what still runs."""
+        self._queue.trim()
+
+    def output_values(self) -> int:
+        """How many numbers the network gives."""
+        return int(np.prod(self._output_shape))
+
+    def run_there(self, inputs: Mapping[str, int], into: int) -> None:
+        """From addresses of the device to one."""
+        for name, address in {**inputs, self._output: into}.items():
+            self._context.set_tensor_address(name, address)
+        with self._queue:
+            done = self._context.execute_async_v3(self._queue.stream)
+        if not done:
+            raise DeviceError(
+                "MMREG_E_DEVICE_LOST",
+                "TensorRT did not run the network. Restart the process; `mmreg doctor` says more.",
+            )
+
+    def __del__(self) -> None:
+        for memory in getattr(self, "_memory", {}).values():
+            self._queue.release(memory)
+
+
+def _ports(values: tuple[TensorFacts, ...]) -> tuple[Port, ...]:
+    return tuple(
+        Port(
+            value.name,
+            tuple(extent if isinstance(extent, int) else None for extent in value.dims),
+            value.dtype == "float32",
+        )
+        for value in values
+    )

@@ -1,0 +1,274 @@
+"""From an ONNX file to a TensorRT engine: one way for TensorRT 10 and 11 and for TensorRT for RTX.
+
+Networks are strongly typed: the precision of every layer is what the file says, as TensorRT 11 wants it, and
+what the parser made of the file is compared with the file before anything is built. ``tensorrt_warps`` says
+what warps become. TensorRT for RTX builds without a GPU; the others need the GPU that the engine is for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from ...errors import BackendUnavailable, InputError
+from ..session import in_one_line
+from . import warp_support
+
+MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}  # backend -> what is imported
+TYPES = {"fp32": ("FLOAT",), "fp16": ("HALF",), "int8": ("FLOAT", "HALF", "INT8")}  # of layers that multiply
+MULTIPLYING = ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY")
+KEEP_TIMINGS = ("tensorrt",)  # TensorRT for RTX times nothing before it runs
+Say = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Extents that an engine takes: the least, those it is tuned for, and the most, along each axis."""
+
+    least: tuple[int, ...]
+    usual: tuple[int, ...]
+    most: tuple[int, ...]
+
+    @staticmethod
+    def fixed(extents: Sequence[int]) -> Profile:
+        """For one size only, which is the fastest."""
+        return Profile(tuple(extents), tuple(extents), tuple(extents))
+
+    def __str__(self) -> str:
+        return " to ".join("x".join(map(str, extents)) for extents in dict.fromkeys((self.least, self.most)))
+
+
+@dataclass(frozen=True)
+class Built:
+    """An engine and what it consists of.
+
+    ``plan``: what TensorRT deserialises. ``multiplying``: layers that multiply, by the type they give.
+    ``layers``: of the network as parsed. ``engine_layers``: what they were fused into, one line each, where
+    the library tells. ``timings``: how long kernels took, which makes the next build quicker; empty where the
+    library keeps none.
+    """
+
+    plan: bytes
+    multiplying: Mapping[str, int]
+    layers: int
+    engine_layers: tuple[str, ...]
+    seconds: float
+    timings: bytes = b""
+
+
+def library(name: str) -> ModuleType:
+    """TensorRT, or TensorRT for RTX.
+
+    Raises:
+        BackendUnavailable: It is not installed, or cannot be imported.
+    """
+    if find_spec(MODULES[name]) is None:
+        raise BackendUnavailable(
+            "MMREG_E_BACKEND", f"{name} is not installed; pip install 'mmreg-rt[{name}]'."
+        )
+    try:
+        return import_module(MODULES[name])
+    except Exception as error:  # a broken installation fails in many ways
+        raise BackendUnavailable(
+            "MMREG_E_BACKEND", f"{name} is installed, but cannot be imported: {in_one_line(error)}."
+        ) from error
+
+
+def build(
+    name: str,
+    model: bytes,
+    precision: str,
+    profile: Profile,
+    say: Say | None = None,
+    timings: bytes = b"",
+    warps: str | None = None,
+) -> Built:
+    """An engine of an ONNX file.
+
+    Args:
+        name: ``"tensorrt"`` or ``"tensorrt-rtx"``.
+        model: The bytes of a file that ``onnx_check`` has accepted.
+        precision: What the file is in: ``"fp32"``, ``"fp16"`` or ``"int8"``.
+        profile: Extents of the images.
+        say: Told which phase runs and how much of all is done, 0 to 1.
+        timings: Of an earlier build, by the same library on the same GPU.
+        warps: What they become, one of ``tensorrt_warps.WAYS``; None: the first that can be used here.
+
+    Raises:
+        BackendUnavailable: The library is not here, or cannot build on this machine, or not with such warps.
+        InputError: The file has what TensorRT does not take, or takes for something else.
+    """
+    trt = library(name)
+    model = warp_support.prepared(trt, name, model, warps)
+    logger = _logger(trt)
+    builder = trt.Builder(logger)
+    network, _parser = _parsed(trt, builder, logger, model)
+    kinds = _check(trt, network, model, precision)
+    config = builder.create_builder_config()
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    config.clear_flag(trt.BuilderFlag.TF32)  # TF32 is not fp32: 10 bits of mantissa
+    config.add_optimization_profile(_shapes(builder, network, profile))
+    if say is not None:
+        config.progress_monitor = _monitor(trt, say)
+    if name in KEEP_TIMINGS:
+        config.set_timing_cache(config.create_timing_cache(timings), False)
+    start = time.perf_counter()
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise BackendUnavailable(
+            "MMREG_E_ENGINE_BUILD",
+            f"{name} could not build the engine: {logger.worst()}. See `mmreg doctor`.",
+        )
+    seconds = time.perf_counter() - start
+    kept = bytes(config.get_timing_cache().serialize()) if name in KEEP_TIMINGS else b""
+    return Built(bytes(plan), kinds, network.num_layers, logger.layers(), seconds, kept)
+
+
+def _parsed(trt: Any, builder: Any, logger: Any, model: bytes) -> tuple[Any, Any]:
+    """The network, and the parser, which owns its weights."""
+    typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    network = builder.create_network(0 if typed is None else 1 << int(typed))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(model):
+        said = [in_one_line(parser.get_error(index)) for index in range(parser.num_errors)]
+        raise InputError(
+            "MMREG_E_MODEL_LOAD",
+            f"TensorRT cannot read the network: {'; '.join(said[:3]) or logger.worst()}. Export it again.",
+        )
+    return network, parser
+
+
+def _check(trt: Any, network: Any, model: bytes, precision: str) -> dict[str, int]:
+    """How many layers that multiply give which type.
+
+    Raises:
+        InputError: One gives a type that is not the file's precision, or a warp samples otherwise than the
+            file says (importers once took `linear` for an unknown word, and nearest in its place).
+    """
+    kinds: Counter[str] = Counter()
+    sampled: list[str] = []
+    for index in range(network.num_layers):
+        layer = network.get_layer(index)
+        if layer.type.name in MULTIPLYING:
+            kinds[layer.get_output(0).dtype.name] += 1
+        if layer.type.name == "GRID_SAMPLE":
+            layer.__class__ = trt.IGridSampleLayer
+            sampled.append(layer.interpolation_mode.name)
+    odd = set(kinds) - set(TYPES[precision])
+    if odd:
+        raise InputError(
+            "MMREG_E_MODEL_PRECISION",
+            f"{precision} was asked for, and TensorRT makes layers of {', '.join(sorted(odd))} of the file. "
+            "Ask for the precision that the file is in.",
+        )
+    wanted = grid_sample_modes(model)
+    if Counter(sampled) != Counter(wanted):
+        raise InputError(
+            "MMREG_E_MODEL_LOAD",
+            f"The file's warps are {_words(wanted)}, and TensorRT reads them as {_words(sampled)}. "
+            "Take another version of TensorRT.",
+        )
+    return dict(kinds)
+
+
+def grid_sample_modes(model: bytes) -> list[str]:
+    """TensorRT's name for the mode of each GridSample of an ONNX file."""
+    from ...onnx_model.validation import text_attributes
+
+    names = {
+        "linear": "LINEAR",
+        "bilinear": "LINEAR",
+        "nearest": "NEAREST",
+        "cubic": "CUBIC",
+        "bicubic": "CUBIC",
+    }
+    return [names[mode] for mode in text_attributes(model, "GridSample", "mode", "linear")]
+
+
+def _words(modes: Sequence[str]) -> str:
+    return ", ".join(f"{count} x {mode.lower()}" for mode, count in Counter(modes).items()) or "none"
+
+
+def _shapes(builder: Any, network: Any, profile: Profile) -> Any:
+    made = builder.create_optimization_profile()
+    for index in range(network.num_inputs):
+        port = network.get_input(index)
+        shapes = [(*port.shape[:2], *extents) for extents in (profile.least, profile.usual, profile.most)]
+        if len(port.shape) != len(shapes[0]):
+            raise InputError(
+                "MMREG_E_SESSION_INPUT",
+                f"The network takes images of {len(port.shape) - 2} dimensions; the profile is {profile}.",
+            )
+        made.set_shape(port.name, *shapes)
+    return made
+
+
+def _logger(trt: Any) -> Any:
+    """Keeps what the library says, and prints nothing."""
+
+    class Kept(trt.ILogger):  # type: ignore[misc]  # the class of a library that is not always there
+        def __init__(self) -> None:
+            super().__init__()
+            self.lines: list[tuple[int, str]] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            self.lines.append((int(severity), message))
+
+        def worst(self) -> str:
+            """The first of the gravest things said."""
+            if not self.lines:
+                return "it does not say why"
+            gravest = min(severity for severity, _ in self.lines)
+            return " ".join(next(words for severity, words in self.lines if severity == gravest).split())
+
+        def layers(self) -> tuple[str, ...]:
+            """What the layers were fused into."""
+            return tuple(
+                line
+                for _, words in self.lines
+                if words.startswith(("Layers:", "Engine Layer Information"))
+                for line in words.splitlines()
+                if line.startswith(("Name:", "Layer("))
+            )
+
+    return Kept()
+
+
+def _monitor(trt: Any, say: Say) -> Any:
+    """Phases lie in phases: a step of one is divided by those inside."""
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.phases: dict[str, tuple[int, int]] = {}  # steps, and how many are done
+            self.most = 0.0
+
+        def phase_start(self, name: str, _parent: str | None, steps: int) -> None:
+            self.phases[name] = (max(steps, 1), 0)
+            say(name, self.share())
+
+        def step_complete(self, name: str, step: int) -> bool:
+            steps, _ = self.phases[name]
+            self.phases[name] = (steps, min(step + 1, steps))
+            say(name, self.share())
+            return True
+
+        def phase_finish(self, name: str) -> None:
+            self.phases.pop(name, None)
+
+        def share(self) -> float:
+            """Of the outermost phase."""
+            done, width = 0.0, 1.0
+            for steps, finished in self.phases.values():  # in the order in which they began
+                done += width * finished / steps
+                width /= steps
+            self.most = min(max(done, self.most), 1.0)  # phases of unequal length must not run backwards
+            return self.most
+
+    return Monitor()

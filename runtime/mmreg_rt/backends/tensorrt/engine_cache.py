@@ -1,0 +1,166 @@
+"""Engines that were built on this machine, kept from one process to the next.
+
+An engine is code for one GPU and one version of the library that made it. So each is kept with the facts that
+it depends on, in a folder that nobody else can write to, under a message authentication code (HMAC-SHA256,
+RFC 2104) whose key never leaves that folder; both are looked at before the library sees a byte of it.
+
+A file is: ``mmreg-engine/1`` and a line feed, 32 bytes of code, the length of the facts (4 bytes, little
+endian), the facts as JSON, the engine. The code is over all that follows it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import stat
+import struct
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ...errors import BackendUnavailable, InputError
+from ...io.files import replaced
+
+MAGIC = b"mmreg-engine/1\n"
+KEY_BYTES = 32
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What an engine depends on. Two that differ in the first four are kept side by side."""
+
+    model_sha256: str
+    precision: str
+    profile: str
+    library: str
+    library_version: str
+    gpu: str
+    compute_capability: int
+    driver: str
+    warps: str = "native"
+
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        words = f"{self.model_sha256}/{self.precision}/{self.profile}/{self.library}"
+        return f"{hashlib.sha256(words.encode()).hexdigest()[:32]}.engine"
+
+
+class EngineCache:
+    """A folder of engines.
+
+    Args:
+        folder: Made if need be.
+
+    Raises:
+        InputError: Others can write to the folder, or it is another user's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = private_folder(folder)
+
+    def read(self, facts: EngineFacts) -> bytes | None:
+        """The engine that was kept under these facts; None if there is none.
+
+        Raises:
+            BackendUnavailable: What is kept was made for something else (``MMREG_E_ENGINE_FOREIGN``: the
+                message names what differs), or is not what was written (``MMREG_E_ENGINE_TAMPERED``).
+        """
+        path = self.folder / facts.name
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        kept, plan = self._opened(path, data)
+        wanted = asdict(facts)
+        differing = [name for name in wanted if kept.get(name) != wanted[name]]
+        if differing:
+            words = "; ".join(f"{name} was {kept.get(name)!r} and is {wanted[name]!r}" for name in differing)
+            raise BackendUnavailable(
+                "MMREG_E_ENGINE_FOREIGN",
+                f"The engine {path} was built for something else: {words}. Build it again with "
+                "`mmreg compile`.",
+            )
+        return plan
+
+    def write(self, facts: EngineFacts, plan: bytes) -> Path:
+        """Keep an engine: all of it, or nothing."""
+        path = self.folder / facts.name
+        described = json.dumps(asdict(facts), sort_keys=True).encode()
+        body = struct.pack("<I", len(described)) + described + plan
+        with replaced(path) as stream:
+            stream.write(MAGIC + self._code(body) + body)
+        return path
+
+    def _opened(self, path: Path, data: bytes) -> tuple[dict[str, object], bytes]:
+        """Facts and engine of a file that this folder's key has signed."""
+        start = len(MAGIC)
+        code, body = data[start : start + 32], data[start + 32 :]
+        if not data.startswith(MAGIC) or not hmac.compare_digest(code, self._code(body)):
+            raise BackendUnavailable(
+                "MMREG_E_ENGINE_TAMPERED",
+                f"The engine {path} is not what was written there, or comes from another machine; it was "
+                "not loaded. Find out who changed it, delete it, and build it again with `mmreg compile`.",
+            )
+        (length,) = struct.unpack_from("<I", body)
+        return json.loads(body[4 : 4 + length]), body[4 + length :]
+
+    def _code(self, body: bytes) -> bytes:
+        return hmac.digest(self._key(), body, "sha256")
+
+    def _key(self) -> bytes:
+        path = self.folder / "key"
+        try:
+            key = path.read_bytes()
+        except FileNotFoundError:
+            return _made_key(path)
+        if len(key) != KEY_BYTES or path.stat().st_mode & 0o077:
+            raise InputError(
+                "MMREG_E_CACHE_NOT_PRIVATE",
+                f"The key {path} is damaged, or others can read it. Delete the folder {self.folder}; engines "
+                "are then built again.",
+            )
+        return key
+
+
+def _made_key(path: Path) -> bytes:
+    """A new key, unless another process was faster."""
+    key = secrets.token_bytes(KEY_BYTES)
+    partial = path.with_name(f".key.{secrets.token_hex(4)}")
+    partial.touch(0o600)
+    partial.write_bytes(key)
+    try:
+        os.link(partial, path)  # fails if there is one
+    except FileExistsError:
+        return path.read_bytes()
+    finally:
+        partial.unlink()
+    return key
+
+
+def default_folder() -> Path:
+    """``$MMREG_CACHE``, or ``mmreg_rt/engines`` in the user's cache folder."""
+    given = os.environ.get("MMREG_CACHE")
+    if given:
+        return Path(given)
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "mmreg_rt" / "engines"
+
+
+def private_folder(folder: Path) -> Path:
+    """The folder, made if need be, if nobody else can write to it.
+
+    Raises:
+        InputError: Others can, or it is another user's.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    facts = folder.stat()
+    if facts.st_uid != os.getuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise InputError(
+            "MMREG_E_CACHE_NOT_PRIVATE",
+            f"Compiled networks are run as code, and others can write to {folder}. Make it yours alone: "
+            f"chmod 700 {folder}.",
+        )
+    return folder

@@ -1,0 +1,132 @@
+"""``mmreg::Warp`` as a plugin of TensorRT that runs in Python; ``tensorrt_warps`` says when it is taken.
+
+One creator in the registry of TensorRT makes the plugin when a file is parsed and again when an engine is
+loaded; the padding is what an engine keeps of it. It launches our kernel on TensorRT's stream, from Python,
+which takes some tens of microseconds of the CPU a warp. TensorRT for RTX takes no plugins: its network has no
+place for them, and its parser ends the process at one.
+
+Not run on a GPU yet: the classes are tested with the interfaces of TensorRT for RTX, which are the same, and
+the kernel as compiled for the host. Source: developer guide of TensorRT 10, "Adding Custom Layers using the
+Python API (Advanced)".
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from ..warp_nodes import DOMAIN, OPERATOR
+
+SINCE = (10, 0)  # plugins of the third generation
+VERSION = "1"
+# by which the parser finds the creator
+ATTRIBUTES: dict[str, int | str] = {"plugin_namespace": DOMAIN, "plugin_version": VERSION}
+_BORDERS = {"zeros": "zero", "border": "extend"}
+_creators: dict[str, Any] = {}  # the registry does not keep what is made in Python
+
+
+def why_not(version: tuple[int, ...]) -> str | None:
+    """Why this form cannot be used with a version of TensorRT here; None if it can."""
+    import mmreg_rt._native as _native
+
+    if version < SINCE:
+        return "plugins in Python need TensorRT 10"
+    return _native.why_no_device("cuda") or None
+
+
+def register(trt: Any, target: str | None = None) -> None:
+    """Make the plugin known to TensorRT, once; those made from now on run on ``target``; None: as before."""
+    if trt.__name__ not in _creators:
+        made = creator(trt)
+        trt.get_plugin_registry().register_creator(made, DOMAIN)
+        _creators[trt.__name__] = made
+    if target is not None:
+        _creators[trt.__name__].target = target
+
+
+def creator(trt: Any) -> Any:
+    """What makes the plugin of its fields, in the classes of this library."""
+    plugin = _plugin(trt)
+
+    class WarpCreator(trt.IPluginCreatorV3One):  # type: ignore[misc]  # of a library that is not always there
+        def __init__(self) -> None:
+            super().__init__()
+            self.name, self.plugin_namespace, self.plugin_version = OPERATOR, DOMAIN, VERSION
+            self.field_names = trt.PluginFieldCollection(
+                [trt.PluginField("padding", b"", trt.PluginFieldType.CHAR)]
+            )
+            self.target = "cuda"
+
+        def create_plugin(self, _name: str, fields: Any, _phase: Any) -> Any:
+            found = {field.name: bytes(field.data).rstrip(b"\0").decode() for field in fields}
+            padding = found.get("padding")
+            return plugin(padding, self.target) if padding in _BORDERS else None  # None: refused
+
+    return WarpCreator()
+
+
+def _plugin(trt: Any) -> Any:
+    bases = (trt.IPluginV3, trt.IPluginV3OneCore, trt.IPluginV3OneBuild, trt.IPluginV3OneRuntime)
+
+    class Warp(*bases):  # type: ignore[misc]
+        """Float32 in, float32 out, contiguous: the network is strongly typed, and files keep warps so."""
+
+        def __init__(self, padding: str, target: str) -> None:
+            for base in bases:
+                base.__init__(self)
+            self.plugin_name, self.plugin_namespace, self.plugin_version = OPERATOR, DOMAIN, VERSION
+            self.num_outputs = 1
+            self.padding, self.target = padding, target
+            self._kept = padding.encode()  # fields hold an address
+            self._field = trt.PluginField("padding", self._kept, trt.PluginFieldType.CHAR)
+
+        def get_capability_interface(self, _kind: Any) -> Any:
+            return self
+
+        def clone(self) -> Any:
+            return Warp(self.padding, self.target)
+
+        def attach_to_context(self, _context: Any) -> Any:
+            return self.clone()
+
+        def get_output_data_types(self, types: Any) -> list[Any]:
+            return [types[0]]
+
+        def get_output_shapes(self, inputs: Any, _shape_inputs: Any, _builder: Any) -> list[Any]:
+            image, displacement = inputs
+            made = trt.DimsExprs(displacement)
+            made[1] = image[1]
+            return [made]
+
+        def supports_format_combination(self, position: int, tensors: Any, _inputs: int) -> bool:
+            found = tensors[position].desc
+            return bool(found.type == trt.DataType.FLOAT and found.format == trt.TensorFormat.LINEAR)
+
+        def get_fields_to_serialize(self) -> Any:
+            return trt.PluginFieldCollection([self._field])
+
+        def enqueue(
+            self, described: Any, _made: Any, inputs: Any, outputs: Any, workspace: int, stream: int
+        ) -> None:
+            shapes = [tuple(one.dims) for one in described]
+            given = (inputs[0], shapes[0], inputs[1], shapes[1], _BORDERS[self.padding], outputs[0])
+            _queue(self.target, stream).warp(*given, workspace or 0)
+
+        def configure_plugin(self, _inputs: Any, _outputs: Any) -> None: ...
+        def on_shape_change(self, _inputs: Any, _outputs: Any) -> None: ...
+        def set_tactic(self, _tactic: int) -> None: ...
+        def get_valid_tactics(self) -> list[int]:
+            return []
+
+        def get_workspace_size(self, inputs: Any, _outputs: Any) -> int:
+            most = tuple(inputs[1].max)
+            return 4 * 3 * most[2] * most[3] if len(most) == 4 else 0  # for a third component
+
+    return Warp
+
+
+@lru_cache(maxsize=16)  # one that is let go waits for its stream
+def _queue(target: str, stream: int) -> Any:
+    import mmreg_rt._native as _native
+
+    return _native.DeviceQueue(target, stream)

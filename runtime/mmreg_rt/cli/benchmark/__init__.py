@@ -1,0 +1,1 @@
+"""``mmreg benchmark``: latency on this machine, as a table and a picture."""

@@ -1,0 +1,156 @@
+"""How times are distributed: in blocks for a terminal, as SVG for a page.
+
+An axis ends where a few stragglers would squeeze all others into one bar; those are counted at its end.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...report.markup import Html, tag
+from .measure import figures
+
+if TYPE_CHECKING:
+    from ...geometry import Float64
+
+BLOCKS = " ▁▂▃▄▅▆▇█"
+WIDTH, HEIGHT, LEFT, RIGHT = 640, 110, 46, 34
+BINS = 24, 64  # the fewer the samples, the fewer
+HEADING, WORDS, BELOW = 34, 42, 26  # heights above and below the bars of a panel
+SHOWN = {"p50": "#1b7837", "p90": "#b35806", "p99": "#b2182b", "max": "#444"}
+BARS = {"total": "#4477aa", "under contention": "#aa7744"}
+STRAGGLER = 1.0  # as far beyond p99, in distances from the least to p99
+Row = tuple[str, list[float], list[float]]  # title, seconds, seconds under contention
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts, and edges in ms; what lies ``beyond`` the last edge."""
+
+    counts: Float64
+    edges: Float64
+    beyond: int
+
+
+def blocks(samples_s: list[float], columns: int = 48) -> str:
+    """A histogram in one line, with its ends in ms."""
+    found = histogram(samples_s, columns)
+    heights = np.ceil(found.counts / found.counts.max() * (len(BLOCKS) - 1)).astype(int)
+    ends = f"{found.edges[-1]:.2f} ms" + (f", {found.beyond} beyond" if found.beyond else "")
+    return f"{found.edges[0]:.2f} {''.join(BLOCKS[h] for h in heights)} {ends}"
+
+
+def svg(heading: str, rows: list[Row]) -> str:
+    """Of each size the distribution of the total, and below it that under contention, on its own scale."""
+    parts, top = [_text(heading, LEFT, 26, 16, "#111")], 34.0
+    for title, alone, contended in rows:
+        parts.append(_text(title, LEFT, top + 20, 14, "#111"))
+        top += HEADING
+        for name, samples in (("total", alone), ("under contention", contended)):
+            if samples:
+                mark_ms = None if samples is alone else figures(alone)["p50"]
+                parts.append(tag("g", *_panel(name, samples, top, mark_ms), class_="panel"))
+                top += WORDS + HEIGHT + BELOW
+    box = f"0 0 {LEFT + WIDTH + RIGHT} {top:g}"
+    back = tag("rect", width="100%", height="100%", fill="#fff")
+    return tag("svg", back, *parts, xmlns="http://www.w3.org/2000/svg", viewBox=box, font_family="sans-serif")
+
+
+def histogram(samples_s: list[float], bins: int, reach_ms: float | None = None) -> Histogram:
+    """Of samples in seconds; ``reach_ms`` is on the axis in any case. Equal samples get a bin around them."""
+    values = np.asarray(samples_s) * 1e3
+    low, p99, high = values.min(), np.percentile(values, 99), values.max()
+    high = min(high, p99 + STRAGGLER * (p99 - low))
+    if reach_ms is not None:
+        low, high = min(low, reach_ms), max(high, reach_ms)
+    high = max(high, low + 1e-3)
+    counts, edges = np.histogram(values, bins, (low, high))
+    return Histogram(counts, edges, int((values > edges[-1]).sum()))
+
+
+def _panel(name: str, samples_s: list[float], top: float, mark_ms: float | None) -> list[Html]:
+    bins = min(max(3 * math.isqrt(len(samples_s)), BINS[0]), BINS[1])
+    found = histogram(samples_s, bins, mark_ms)
+    base, most = top + WORDS + HEIGHT, found.counts.max()
+    step = WIDTH / bins
+    bars = [
+        tag("rect", x=f"{LEFT + i * step:.1f}", y=f"{base - h:.1f}", width=f"{step - 1:.1f}",
+            height=f"{h:.1f}", fill=BARS[name])
+        for i, h in enumerate(found.counts / most * HEIGHT) if h
+    ]  # fmt: skip
+    return [
+        _text(f"{name}, {len(samples_s)} runs", LEFT, top + 14, 12, BARS[name]),
+        _text(f"{most:g}", LEFT - 6, base - HEIGHT + 4, 10, "#666", "end"),
+        _text("0", LEFT - 6, base + 4, 10, "#666", "end"),
+        _line(LEFT, LEFT + WIDTH, base - HEIGHT, base - HEIGHT, "#ddd"),
+        *bars,
+        _line(LEFT, LEFT + WIDTH, base, base, "#444"),
+        *_ticks(found, base),
+        *_percentiles(samples_s, found, top, base),
+        *_mark(found, top, base, mark_ms),
+    ]
+
+
+def _ticks(found: Histogram, base: float) -> list[Html]:
+    """Round numbers along the axis, and what lies beyond its end."""
+    parts = []
+    for value_ms in round_numbers(found.edges[0], found.edges[-1]):
+        x = _x(found, value_ms)
+        parts += [
+            _line(x, x, base, base + 4, "#444"),
+            _text(f"{value_ms:.10g}", x, base + 16, 11, "#444", "middle"),
+        ]
+    parts.append(_text("ms", LEFT + WIDTH + 8, base + 4, 11, "#444"))
+    if found.beyond:
+        parts.append(_text(f"{found.beyond} beyond", LEFT + WIDTH, base - HEIGHT - 5, 10, "#444", "end"))
+    return parts
+
+
+def round_numbers(low: float, high: float, count: int = 7) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten between two numbers, about ``count`` of them."""
+    rough = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = min((power * factor for factor in (1, 2, 5, 10)), key=lambda size: abs(math.log(size / rough)))
+    return [i * step for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _percentiles(samples_s: list[float], found: Histogram, top: float, base: float) -> list[Html]:
+    """A dashed line at each, and its value in the row of words, from the right."""
+    parts, values = [], {name: ms for name, ms in figures(samples_s).items() if ms is not None}
+    for place, (name, ms) in enumerate(reversed(values.items())):
+        colour = SHOWN[name]
+        right = LEFT + WIDTH - 92 * place
+        parts.append(_text(f"{name} {ms:.4g} ms", right, top + 14, 12, colour, "end"))
+        if ms <= found.edges[-1]:
+            x = _x(found, ms)
+            parts.append(_line(x, x, base - HEIGHT, base, colour, dashes="4 3"))
+    return parts
+
+
+def _mark(found: Histogram, top: float, base: float, mark_ms: float | None) -> list[Html]:
+    """Where half of the runs were done that had the machine for themselves."""
+    if mark_ms is None:
+        return []
+    x = _x(found, mark_ms)
+    words = _text("p50 alone", x, top + WORDS - 6, 10, BARS["total"], "start")
+    return [_line(x, x, top + WORDS - 4, base, BARS["total"]), words]
+
+
+def _x(found: Histogram, ms: float) -> float:
+    return float(LEFT + (ms - found.edges[0]) / (found.edges[-1] - found.edges[0]) * WIDTH)
+
+
+def _line(x1: float, x2: float, y1: float, y2: float, colour: str, dashes: str | None = None) -> Html:
+    ends = {"x1": x1, "x2": x2, "y1": y1, "y2": y2}
+    return tag(
+        "line", **{name: f"{value:.1f}" for name, value in ends.items()}, stroke=colour,
+        stroke_width=None if dashes is None else 1.5, stroke_dasharray=dashes,
+    )  # fmt: skip
+
+
+def _text(words: str, x: float, y: float, size: int, colour: str, anchor: str = "start") -> Html:
+    return tag("text", words, x=f"{x:.1f}", y=f"{y:.1f}", font_size=size, fill=colour, text_anchor=anchor)

@@ -1,0 +1,1 @@
+"""CUDA devices: their memory and streams, arrays that lie there, and results that stay there."""

@@ -1,0 +1,275 @@
+"""A bundle, loaded: the network of a registration, ready for the native pipeline.
+
+``Network`` opens and verifies the bundle, chooses a backend once, loads the model and proves it on the
+bundle's golden pair: one that does not come with the package, and is not signed by a key of the caller's, in
+a process of its own first (``trust``). For each pair of scans ``described`` says what the pipeline
+needs: the grid that the network sees, how it wants their intensities, and the call that runs it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..backends.watched import POLL_S, Stopped, ask_first
+from ..bundle.manifest import FIELDS, RIGID
+from ..bundle.network_output import what_is_wrong
+from ..bundle.network_size import at_size, check_asked
+from ..errors import BackendUnavailable, RegistrationError
+from ..onnx_model.footprint import Bounds
+from ..preprocess import network_grid
+from .timing import NetworkTime
+
+if TYPE_CHECKING:
+    from .._native import DeviceQueue
+    from ..backends import Session
+    from ..backends.watched import Stop
+    from ..geometry import Array, Float32, Float64, Grid
+    from .timing import Extents
+
+
+class Network:
+    """The network of a bundle, on the backend that runs it.
+
+    Args:
+        model: Path of a bundle, or the name of a built-in one.
+        device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+        backend: ``"openvino"``, ``"onnxruntime"``, or None for the faster one that is installed.
+        precision: ``"fp32"``, ``"bf16"`` (OpenVINO), or a precision that the bundle has a file for.
+        threads: 0 is as many as this process may use.
+        queue: Of the device, on whose stream and memory the network runs.
+        public_key: Of Ed25519, 32 raw bytes or PEM: the bundle must be signed with its private key, and is
+            then trusted like one that comes with the package.
+
+    Raises:
+        BundleError: The bundle cannot be trusted or used, or its golden pair comes out wrong.
+        BackendUnavailable: No backend can run it here.
+        InputError: There is no such bundle.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        *,
+        device: str = "cpu",
+        backend: str | None = None,
+        precision: str = "fp32",
+        threads: int = 0,
+        queue: DeviceQueue | None = None,
+        public_key: bytes | None = None,
+    ) -> None:
+        from ..backends import choose
+        from ..bundle.golden import self_test
+        from .trust import Runner, open_model
+
+        opened = open_model(model, public_key)
+        bundle = opened.bundle
+        self.manifest = bundle.manifest
+        if self.manifest.output.kind not in (*FIELDS, RIGID, "descriptor"):
+            raise BackendUnavailable(
+                "MMREG_E_MODEL",
+                "This version serves fields, descriptors and rigid motions; the bundle "
+                f"{self.manifest.name!r} gives {self.manifest.output.kind!r}.",
+            )
+        chosen, _ = choose(device, backend, precision)
+        runner = Runner(chosen.name, device, precision, threads)
+        if self.manifest.output.kind == RIGID:
+            queue = None  # its windows are made on the host
+        self._sessions: list[Session] = []
+        self._facts = [bundle.model(precision, n)[1] for n in range(len(self.manifest.stages))]
+        self._times = [NetworkTime() for _ in self._facts]
+        self._work: dict[tuple[int, Extents], int] = {}
+        self._queue = queue
+        self._grids: set[tuple[int, ...]] = set()  # for which the network is known to be small enough
+        for stage in range(len(self.manifest.stages)):
+            data = opened.proven(runner, stage)
+            self._sessions.append(
+                chosen.load(data, precision=precision, threads=threads, device=device, queue=queue)
+            )
+            self_test(bundle, functools.partial(self._infer, stage), precision, stage)
+        self._session = self._sessions[0]
+        self._lock = threading.Lock()  # a session is for one call at a time
+
+    @property
+    def ran(self) -> Mapping[str, str]:
+        """What really runs: backend, version, device, precision."""
+        return self._session.ran
+
+    def about(self) -> dict[str, Any]:
+        """Name, version and method of the bundle, and what really runs its network."""
+        m = self.manifest
+        return {"bundle": f"{m.name} {m.version}", "method": m.method, **self.ran}
+
+    @property
+    def capturable(self) -> bool:
+        """Whether it can be part of a CUDA graph."""
+        return self._session.capturable
+
+    def described(self, fixed: Grid) -> dict[str, Any]:
+        """What the native pipeline is told about this network, for scans on this fixed grid.
+
+        Raises:
+            GeometryError: The grid of the network would be too large, or larger than it can be used on.
+        """
+        output, spec = self.manifest.output, self.manifest.preprocess
+        grid = network_grid(fixed, spec)
+        self._refuse_too_large(grid)
+        return {
+            "intensities": (spec.intensity, spec.low, spec.high),
+            "shape": grid.shape,
+            "affine": np.ascontiguousarray(grid.affine),
+            "output": output.kind,
+            "dims": self.manifest.dims,
+            "factor": output.factor,
+            "integration_steps": output.integration_steps,
+            "planes": output.channels,
+            "expected_s": self.expected_s(grid.shape),
+            "run": self.predict if output.kind in FIELDS else self._describe,
+            "there": self._session.there,
+        }
+
+    def _refuse_too_large(self, grid: Grid) -> None:
+        if grid.shape not in self._grids:
+            check_asked(self.manifest, self._facts[0], grid.shape, here=not self._session.there)
+            self._grids.add(grid.shape)
+
+    def expected_s(self, shape: Extents, stage: int = 0) -> float:
+        """Return how long the network will take for one pair on a grid of this shape, in s."""
+        prepared = self._sessions[stage].held(self._axes(shape)) is not None
+        images = 2 if self.manifest.output.kind == "descriptor" else 1  # one after the other
+        return images * self._times[stage].expected_s(shape, self._work_on(stage, shape), prepared)
+
+    def _work_on(self, stage: int, shape: Extents) -> int:
+        """Multiply-adds for images of this shape."""
+        key = stage, shape
+        if key not in self._work:
+            any_size = Bounds(1 << 60, 1 << 60)
+            self._work[key] = at_size(self.manifest, self._facts[stage], shape, any_size).work
+        return self._work[key]
+
+    def predict(self, fixed: Any, moving: Any, field: Any, stop: Stop | None = None) -> bool:
+        """From images ``(D, H, W)`` to a field ``(C, d, h, w)``, float32: arrays, or addresses and shapes.
+
+        Args:
+            fixed: Image.
+            moving: Image.
+            field: Is filled.
+            stop: Asked while it runs: True ends it, where the library can, and the field holds nothing.
+
+        Returns:
+            Whether it was ended so.
+        """
+        return self._run({"fixed": fixed, "moving": moving}, field, stop)
+
+    def motion(self, stage: int, fixed: Float32, moving: Float32, stop: Stop | None = None) -> Float64 | None:
+        """The six numbers of ``pose`` that a rigid stage finds for the images of its window, ``(D, H, W)``.
+
+        None if ``stop`` ended it, as in ``predict``.
+
+        Raises:
+            RegistrationError: They are not finite.
+        """
+        inputs = {"fixed": fixed[None, None], "moving": moving[None, None]}
+        try:
+            with self._alone(stop):
+                found = self._infer(stage, inputs, stop)
+                numbers: Float64 = np.array(found, np.float64).reshape(-1)
+        except Stopped as stopped:
+            _raise_what_stopped(stopped)
+            return None
+        self._refuse_unusable(numbers, 6)
+        return numbers
+
+    def held(self, shape: tuple[int, ...]) -> object:
+        """What the session keeps for images ``(D, H, W)`` of this shape."""
+        return self._session.held(self._axes(shape))
+
+    def _describe(self, _side: str, image: Any, planes: Any, stop: Stop | None = None) -> bool:
+        return self._run({"image": image}, planes, stop)
+
+    def _run(self, images: Mapping[str, Any], into: Any, stop: Stop | None) -> bool:
+        """Whether ``stop`` ended it."""
+        try:
+            with self._alone(stop):
+                if self._session.there:
+                    self._run_there(images, into, stop is not None)
+                else:
+                    self._run_here(images, into, stop)
+        except Stopped as stopped:
+            _raise_what_stopped(stopped)
+            return True
+        return False
+
+    @contextlib.contextmanager
+    def _alone(self, stop: Stop | None) -> Iterator[None]:
+        """Waits for other threads that run the network, unless ``stop`` says not to."""
+        while not self._lock.acquire(timeout=-1 if stop is None else POLL_S):
+            if stop is not None:
+                ask_first(stop)
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _infer(self, stage: int, inputs: Mapping[str, Float32], stop: Stop | None = None) -> Float32:
+        """What the session gives; how long it took is kept."""
+        session, start = self._sessions[stage], time.perf_counter()
+        found = session.infer(inputs, stop)
+        self._note(stage, next(iter(inputs.values())).shape, start)
+        return found
+
+    def _note(self, stage: int, axes: tuple[int, ...], start: float) -> None:
+        """Keep how long the session ran for inputs of this shape, which began at ``start``."""
+        took_s = time.perf_counter() - start
+        prepare_s = self._sessions[stage].prepare_s
+        shape = (1,) * (3 - self.manifest.dims) + tuple(axes[2:])
+        self._times[stage].note(shape, self._work_on(stage, shape), took_s - prepare_s, prepare_s)
+
+    def _run_there(self, images: Mapping[str, Any], into: Any, waited_for: bool) -> None:
+        """On a device, which cannot be stopped; not measured in a graph, which nobody waits for."""
+        axes = self._axes(tuple(next(iter(images.values()))[1]))
+        start = time.perf_counter()
+        self._session.infer_there(
+            {name: at[0] for name, at in images.items()}, axes, into[0], int(np.prod(into[1]))
+        )
+        if waited_for and self._queue is not None:
+            self._queue.download(np.empty(4, np.uint8), into[0])
+            self._note(0, axes, start)
+
+    def _axes(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (1, 1, *shape[3 - self.manifest.dims :])
+
+    def _run_here(self, images: Mapping[str, Float32], into: Float32, stop: Stop | None) -> None:
+        """Images (D, H, W) through the session; ``into`` (C, d, h, w) is filled."""
+        axes = self._axes(next(iter(images.values())).shape)
+        found = self._infer(0, {name: image.reshape(axes) for name, image in images.items()}, stop)
+        self._refuse_unusable(found, into.size)
+        into[...] = found.reshape(into.shape)
+
+    def _refuse_unusable(self, found: Array, wanted: int) -> None:
+        wrong = what_is_wrong(found, wanted, self.manifest.output.kind)
+        if wrong is not None:
+            raise RegistrationError(
+                "MMREG_E_MODEL_OUTPUT",
+                f"The network {self.manifest.name!r} is at fault: it {wrong}. Register without a model, or "
+                "export "
+                "it again.",
+            )
+
+    def close(self) -> None:
+        """Give the memory of the sessions back."""
+        for session in self._sessions:
+            session.close()
+
+
+def _raise_what_stopped(stopped: Stopped) -> None:
+    """Raise what the caller's own question raised, if it was that."""
+    if stopped.by is not None:
+        raise stopped.by

@@ -1,0 +1,97 @@
+"""The other side of ``bundle_trial``: one network, loaded and run under limits, and what came of it as JSON.
+
+It is given all by its standard input and imports nothing of the program that started it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..bundle.golden import GoldenPair
+    from ..bundle.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """The bundle as far as the self-test needs it."""
+
+    manifest: Manifest
+    data: bytes
+
+    def golden(self) -> GoldenPair:
+        """The pair with a known result."""
+        from ..bundle.golden import read_golden
+
+        return read_golden(self.data, self.manifest)
+
+
+def main() -> None:
+    """Read, try, answer; the exit status is 0 whenever there is an answer."""
+    answer = os.dup(1)
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)  # libraries print there
+    source = sys.stdin.buffer
+    head = json.loads(source.readline())
+    _limit(head["limits"])
+    manifest, golden, model = (source.read(size) for size in head["sizes"])
+    found = _answer(head, manifest, golden, model)
+    with open(answer, "wb") as stream:
+        stream.write(json.dumps(found).encode())
+    os._exit(0)  # what libraries do at the end is not part of the trial
+
+
+def _limit(limits: dict[str, float]) -> None:
+    """Bound memory and CPU time of this process, and write no core files."""
+    import resource
+
+    wanted = {resource.RLIMIT_CORE: 0, resource.RLIMIT_CPU: int(limits["cpu_s"]) + 1}
+    if limits["memory_bytes"]:
+        wanted[resource.RLIMIT_DATA] = int(limits["memory_bytes"])
+    for what, most in wanted.items():
+        _, hard = resource.getrlimit(what)
+        within = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        with contextlib.suppress(OSError, ValueError):  # a system without it; the parent watches too
+            resource.setrlimit(what, (within, hard))
+
+
+def _answer(head: dict[str, Any], manifest: bytes, golden: bytes, model: bytes) -> dict[str, str]:
+    from ..errors import MmregError
+
+    try:
+        _run(head, manifest, golden, model)
+    except MmregError as error:
+        return {"kind": type(error).__name__, "code": error.code, "words": str(error.args[0])}
+    except MemoryError:
+        words = f"Loading or running it takes more than {head['limits']['memory_bytes'] / 2**30:.1f} GiB."
+        return {"kind": "BundleError", "code": "MMREG_E_BUNDLE_MEMORY", "words": words}
+    return {}
+
+
+def _run(head: dict[str, Any], manifest: bytes, golden: bytes, model: bytes) -> None:
+    if head["task"] == "build":
+        _build(head, model)
+        return
+    from ..backends import by_name
+
+    session = by_name(head["backend"]).load(
+        model, precision=head["precision"], threads=head["threads"], device=head["device"]
+    )
+    if head["task"] == "run":
+        session.prepare({port.name: (1, 1, *head["extents"]) for port in session.inputs})
+        return
+    from ..bundle.golden import self_test
+    from ..bundle.manifest import parse_manifest
+
+    self_test(_Sent(parse_manifest(manifest), golden), session.infer, head["precision"], head["stage"])
+
+
+def _build(head: dict[str, Any], model: bytes) -> None:
+    from ..backends.tensorrt.builder import Profile, build
+
+    build(head["backend"], model, head["precision"], Profile.fixed(head["extents"]))

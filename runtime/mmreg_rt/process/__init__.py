@@ -1,0 +1,1 @@
+"""The process that runs a registration: memory, threads, forks, and when garbage is collected."""

@@ -1,0 +1,173 @@
+"""Memory of the host: whether a pair has room in it, before any work is done, and what is said if not.
+
+Only what is certain is refused: estimates are the least that a registration was seen to take, and room is
+what the limits of the process, of its container (cgroup v2) and of the machine leave, with all that can be
+given back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import math
+import resource
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ..errors import OutOfMemory
+
+# The least that the solver was seen to take beside the two scans, by benchmarks/registration/memory.py.
+BYTES_PER_FIXED_VOXEL, BYTES_PER_MOVING_VOXEL, BYTES_OF_ALIGNMENT = 180, 30, 44
+CGROUP = Path("/sys/fs/cgroup")
+STRICT = "2"  # vm.overcommit_memory: no more addresses than there is memory for
+NOT_LOADED = (
+    "failed to map segment",
+    "cannot create shared object descriptor",
+    "out of memory",
+)  # of the C library
+
+
+def needed_bytes(fixed: Sequence[int], moving: Sequence[int], deform: bool = True) -> int:
+    """Memory that a registration of scans of these shapes takes at least."""
+    per_fixed = BYTES_PER_FIXED_VOXEL if deform else BYTES_OF_ALIGNMENT
+    return per_fixed * math.prod(fixed) + BYTES_PER_MOVING_VOXEL * math.prod(moving)
+
+
+def check_room(fixed: Sequence[int], moving: Sequence[int], deform: bool = True) -> None:
+    """Refuse a pair that cannot fit.
+
+    Raises:
+        OutOfMemory: With what is needed and what there is.
+    """
+    needed = needed_bytes(fixed, moving, deform)
+    room, where = min(rooms(), default=(math.inf, ""))
+    if needed > room:
+        raise shortage(fixed, moving, deform, f"and {int(room) >> 20} MB are left {where}")
+
+
+def shortage(
+    fixed: Sequence[int],
+    moving: Sequence[int],
+    deform: bool = True,
+    found: str = "and there were not as many",
+) -> OutOfMemory:
+    """What to say where memory does not suffice for a pair."""
+    less = ", or leave the deformation out (deform=False)" if deform else ""
+    return OutOfMemory(
+        "MMREG_E_MEMORY",
+        f"Scans of {_size(fixed)} and {_size(moving)} voxels need about "
+        f"{needed_bytes(fixed, moving, deform) >> 20} MB of memory, {found}. Crop them, resample them to a "
+        f"coarser grid{less}.",
+    )
+
+
+def rooms() -> list[tuple[float, str]]:
+    """Bytes that each limit leaves to this process, and which limit that is."""
+    return [*_address_space(), *_promised(), *_container(), *_machine()]
+
+
+def mappable() -> float | None:
+    """Bytes for which the system still gives addresses; None where it gives them without a limit."""
+    return min((room for room, _ in (*_address_space(), *_promised())), default=None)
+
+
+def in_our_words(error: Exception) -> Exception:
+    """Return ``OutOfMemory`` for whatever a library says where memory does not suffice, else ``error``."""
+    if isinstance(error, OutOfMemory) or not _is_shortage(error):
+        return error
+    room, where = min(rooms(), default=(math.inf, ""))
+    left = f": {max(0, int(room)) >> 20} MB are left {where}" if room < math.inf else ""
+    return OutOfMemory(
+        "MMREG_E_MEMORY",
+        f"There is not enough memory for this{left}. Crop the scans, resample them to a coarser grid, or "
+        "raise the limit.",
+    )
+
+
+@contextlib.contextmanager
+def shortage_in_our_words() -> Iterator[None]:
+    """Raise ``OutOfMemory`` in place of what a library raises where memory does not suffice."""
+    try:
+        yield
+    except Exception as error:
+        ours = in_our_words(error)
+        if ours is error:
+            raise
+        raise ours from error
+
+
+def _is_shortage(error: BaseException | None) -> bool:
+    if error is None or isinstance(error, MemoryError):
+        return error is not None
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    if isinstance(error, ImportError) and any(words in str(error) for words in NOT_LOADED):
+        return True
+    # what Python makes of it where an import, or a codec, fails for it
+    return isinstance(error, ImportError | SystemError) and _is_shortage(error.__cause__ or error.__context__)
+
+
+def _address_space() -> list[tuple[float, str]]:
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return []
+    pages = _text(Path("/proc/self/statm")).split()
+    used = int(pages[0]) * resource.getpagesize() if pages else 0
+    return [(limit - used, "of the address space of this process (ulimit -v)")]
+
+
+def _promised() -> list[tuple[float, str]]:
+    """Of the whole machine, where the system promises no more than it has."""
+    facts = _table(Path("/proc/meminfo"))
+    if _text(Path("/proc/sys/vm/overcommit_memory")).strip() != STRICT or "CommitLimit:" not in facts:
+        return []
+    left = (facts["CommitLimit:"] - facts.get("Committed_AS:", 0)) << 10
+    return [(left, "to promise on this machine (vm.overcommit_memory=2)")]
+
+
+def _container() -> list[tuple[float, str]]:
+    """Of the control groups that this process is in, from its own up to the root."""
+    own = next((line[3:] for line in _text(Path("/proc/self/cgroup")).splitlines() if line[:3] == "0::"), "/")
+    groups = CGROUP / own.strip("/")
+    return [
+        (room, "under the memory limit of the container (memory.max)")
+        for group in (groups, *groups.parents)
+        if group.is_relative_to(CGROUP) and (room := _room_of(group)) is not None
+    ]
+
+
+def _room_of(group: Path) -> float | None:
+    limit, used = _text(group / "memory.max").strip(), _text(group / "memory.current").strip()
+    if not (limit.isdecimal() and used.isdecimal()):
+        return None
+    kept = _table(group / "memory.stat")
+    swap, swapped = _text(group / "memory.swap.max").strip(), _text(group / "memory.swap.current").strip()
+    more = _swap_free() if swap == "max" else int(swap or 0) - int(swapped or 0)
+    return int(limit) - int(used) + kept.get("file", 0) + kept.get("slab_reclaimable", 0) + max(0, more)
+
+
+def _machine() -> list[tuple[float, str]]:
+    facts = _table(Path("/proc/meminfo"))
+    if "MemAvailable:" not in facts:
+        return []
+    return [((facts["MemAvailable:"] << 10) + _swap_free(), "on this machine")]
+
+
+def _swap_free() -> int:
+    return _table(Path("/proc/meminfo")).get("SwapFree:", 0) << 10
+
+
+def _table(path: Path) -> dict[str, int]:
+    rows = (line.split() for line in _text(path).splitlines())
+    return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdecimal()}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))

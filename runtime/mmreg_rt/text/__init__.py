@@ -1,0 +1,1 @@
+"""Text and values made safe to show and to store."""

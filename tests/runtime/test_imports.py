@@ -1,0 +1,242 @@
+"""Who may import whom: the table of the architecture page, held file by file, and what an import costs."""
+
+import ast
+import graphlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RUNTIME = ROOT / "runtime" / "mmreg_rt"
+CPP = ROOT / "cpp_ext"
+
+# third-party package -> the part of the runtime that may import it; numpy may be imported anywhere
+THIRD_PARTY = {
+    "nibabel": "io",
+    "click": "cli",
+    "cryptography": "bundle",
+    "onnxruntime": "backends",
+    "openvino": "backends",
+}
+AT_THE_TOP = {"click"}  # its decorators are needed to define a command; cli/ is loaded by commands only
+NOT_LOADED = (
+    "torch",
+    "onnxruntime",
+    "openvino",
+    "nibabel",
+    "SimpleITK",
+    "scipy",
+    "click",
+    "cryptography",
+    "onnx",
+    "mmreg_train",
+)
+
+# Rooms of the runtime, lowest first: each imports only from those before it. `__init__` imports when asked.
+FLOORS = (
+    "errors",
+    "text",
+    "arguments",
+    "process",
+    "onnx_model",
+    "deadline",
+    "geometry",
+    "metrics",
+    "transform",
+    "preprocess",
+    "phantom",
+    "report",
+    "io",
+    "input_validation",
+    "bundle",
+    "backends",
+    "network",
+    "results",
+    "rigid_cascade",
+    "device",
+    "plan",
+    "registrar",
+    "cli",
+    "__main__",
+)
+TRAIN_FLOORS = ("config", "layers", "losses", "methods", "data", "engine", "cli")
+# Most files that lie flat in a package: who opens one sees its rooms.
+FLAT = {"runtime/mmreg_rt": 14, "train/mmreg_train": 4, "benchmarks": 4}
+
+# Compiled once, for the baseline.
+CPU_PARTS = ("cpu/memory.h", "cpu/processors.h", "cpu/queue.h")
+# folder of cpp_ext -> what its quoted includes may start with, and what else besides C++ headers is allowed
+INCLUDES = {
+    "core": (("core/",), ()),
+    "ops": (("core/", "ops/"), ("dlfcn.h", "unistd.h")),
+    "cpu": (
+        ("core/", "ops/", "cpu/"),
+        ("pthread.h", "sched.h", "sys/mman.h", "cpuid.h", "immintrin.h", "arm_neon.h"),
+    ),
+    "cuda": (("core/", "ops/", "cuda/"), ("cuda_runtime.h", "cuda_fp16.h", "sys/mman.h")),
+    "solver/math": (("core/", "solver/math/"), ()),
+    "solver/align": (("core/", "ops/", "solver/math/", "solver/align/"), ()),
+    "solver/deform": (("core/", "ops/", "solver/math/", "solver/deform/"), ()),
+    "pipeline": (("core/", "ops/", "solver/", "pipeline/"), ()),
+    "plugins/onnxruntime": (("ops/", "plugins/onnxruntime/", *CPU_PARTS), ()),
+    "plugins/tensorrt": (("ops/", "cuda/", "core/", "plugins/tensorrt/"), ("NvInfer", "cuda_runtime")),
+    "bind": (
+        ("core/", "ops/", "solver/", "pipeline/", "bind/", *CPU_PARTS),
+        ("nanobind/", "cxxabi.h", "unistd.h"),
+    ),
+}
+
+
+def python_files():
+    return sorted(RUNTIME.rglob("*.py"))
+
+
+def imports(path):
+    """(top-level package, whether it runs on import) of every import; type-checking blocks do not run."""
+    tree = ast.parse(path.read_text())
+    skipped = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            skipped.update(id(inner) for statement in node.body for inner in ast.walk(statement))
+    inside = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [node.module]
+        for name in names:
+            yield name.partition(".")[0], id(node) not in inside and id(node) not in skipped
+
+
+@pytest.mark.parametrize("path", python_files(), ids=lambda p: str(p.relative_to(RUNTIME)))
+def test_runtime_imports_only_what_it_may(path):
+    part = path.relative_to(RUNTIME).parts[0].removesuffix(".py")
+    for name, at_the_top in imports(path):
+        if name in sys.stdlib_module_names or name in ("numpy", "mmreg_rt"):
+            continue
+        assert THIRD_PARTY.get(name) == part, f"{path.name} must not import {name}"
+        assert not at_the_top or name in AT_THE_TOP, f"import {name} inside the function that needs it"
+
+
+def imported_modules(path, base):
+    """Dotted names of the modules below `base` that a file imports when it runs, not only for types."""
+    parts = path.relative_to(base).parts
+    tree = ast.parse(path.read_text())
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ImportFrom) or id(node) in for_types:
+            continue
+        source = (node.module or "").split(".") if node.module else []
+        if node.level:
+            source = [*parts[: len(parts) - node.level], *source]
+        for alias in node.names:
+            module = [*source, alias.name]
+            inside = base.joinpath(*module)
+            known = inside.is_dir() or inside.with_suffix(".py").is_file()
+            yield ".".join(module if known else source)
+
+
+@pytest.mark.parametrize(
+    ("base", "package", "floors"),
+    [(ROOT / "runtime", "mmreg_rt", FLOORS), (ROOT / "train", "mmreg_train", TRAIN_FLOORS)],
+    ids=["runtime", "train"],
+)
+def test_rooms_import_from_lower_floors_only(base, package, floors):
+    for path in sorted((base / package).rglob("*.py")):
+        room = path.relative_to(base / package).parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        for module in imported_modules(path, base):
+            top, _, rest = module.partition(".")
+            other = rest.partition(".")[0]
+            if top != package or other in ("", room, "_native"):
+                continue
+            assert floors.index(other) < floors.index(room), f"{path.relative_to(base)} imports {module}"
+
+
+@pytest.mark.parametrize("folder", FLAT)
+def test_few_files_lie_flat_in_a_package(folder):
+    files = [path for path in (ROOT / folder).iterdir() if path.is_file() and path.suffix != ".so"]
+    assert len(files) <= FLAT[folder], sorted(path.name for path in files)
+
+
+@pytest.mark.parametrize("base", ["runtime", "train", "export"])
+def test_no_file_imports_itself_in_the_end(base):
+    files = {}
+    for path in (ROOT / base).rglob("*.py"):
+        parts = path.relative_to(ROOT / base).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        files[name] = {module for module in imported_modules(path, ROOT / base) if module != name}
+    assert_acyclic(files)
+
+
+def test_no_header_includes_itself_in_the_end():
+    files = {}
+    for path in CPP.rglob("*"):
+        if path.suffix in (".h", ".cpp", ".cu"):
+            names = re.findall(r'^\s*#\s*include\s*"([^"]+)"', path.read_text(), re.M)
+            files[str(path.relative_to(CPP))] = {name for name in names if (CPP / name).exists()}
+    assert_acyclic(files)
+
+
+def assert_acyclic(files):
+    try:
+        graphlib.TopologicalSorter(files).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(f"these import each other: {' <- '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("folder", INCLUDES)
+def test_native_folders_include_only_what_they_may(folder):
+    quoted, angled = INCLUDES[folder]
+    for path in sorted((CPP / folder).rglob("*")):
+        if path.suffix not in (".h", ".cpp", ".cu"):
+            continue
+        for opening, name in re.findall(r'^\s*#\s*include\s*([<"])([^>"]+)', path.read_text(), re.M):
+            allowed = (
+                name.startswith(quoted) if opening == '"' else "." not in name or name.startswith(angled)
+            )
+            assert allowed, f"{path.relative_to(ROOT)} must not include {name}"
+
+
+def test_target_files_use_no_container_of_the_standard_library():
+    forbidden = re.compile(r"#\s*include\s*<(vector|string|map|functional|memory|algorithm|array|deque|set)>")
+    for path in (CPP / "cpu" / "target").glob("*"):
+        assert not forbidden.search(path.read_text()), (
+            f"{path.name}: the linker would keep one target's copy for all"
+        )
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    loaded = run(
+        "import sys, mmreg_rt; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    ).split()
+    assert "mmreg_rt" in loaded
+    assert not set(NOT_LOADED) & set(loaded)
+
+
+def test_importing_the_package_costs_at_most_60_ms_above_numpy():
+    code = (
+        "import time, numpy; begin = time.perf_counter(); import mmreg_rt, mmreg_rt._native\n"
+        "print(time.perf_counter() - begin)"
+    )
+    # the least of nine: noise of a busy machine only adds
+    assert min(float(run(code)) for _ in range(9)) <= 0.060

@@ -1,0 +1,1 @@
+"""What a training is asked to do: TOML in, checked values out."""

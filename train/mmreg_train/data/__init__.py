@@ -1,0 +1,1 @@
+"""Where samples come from: cases on disk, splits between people, and synthesis."""

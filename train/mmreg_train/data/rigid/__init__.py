@@ -1,0 +1,1 @@
+"""Pairs with a known rigid motion."""

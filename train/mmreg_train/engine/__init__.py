@@ -1,0 +1,1 @@
+"""Runs a training: phases, optimiser, validation, checkpoints and what is shown meanwhile."""

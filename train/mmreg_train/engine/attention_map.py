@@ -1,0 +1,135 @@
+"""Where Attention-Reg looks: the attention of chosen places, drawn over the image that is looked at.
+
+    python -m mmreg_train.engine.attention_map RUN FIXED MOVING -o attention.png
+        [--at Z,Y,X]...
+
+``RUN`` is a run's folder or a checkpoint; ``--at`` are voxels of the window, by default its middle. Each row
+is one place: the fixed image with the place marked, and the moving image with what the place asks for; then
+the other way round.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+import torch
+
+from mmreg_rt import read
+from mmreg_rt.errors import InputError
+from mmreg_rt.geometry import Volume
+from mmreg_rt.input_validation import check_intensities
+from mmreg_rt.io.files import replaced
+from mmreg_rt.preprocess import PreprocessSpec, normalise
+from mmreg_rt.preprocess.window import scale_jointly, window_grid
+from mmreg_rt.transform import Rigid
+
+from ..methods.attention_reg.method import STEP_VOX, AttentionReg
+from .checkpoint import chosen, read_checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+    from torch import Tensor
+
+    Voxel = tuple[int, int, int]
+    Image = npt.NDArray[np.float32]
+
+CODE = "MMREG_E_ATTENTION_PICTURE"
+
+
+@torch.no_grad()
+def attention_maps(method: AttentionReg, fixed: Tensor, moving: Tensor, voxel: Voxel) -> tuple[Image, Image]:
+    """Where the moving image is looked at from a voxel of the fixed one, and the fixed from the moving.
+
+    Args:
+        method: In evaluation mode, with attention.
+        fixed, moving: ``(1, 1, *window.size)``, as it registers them.
+        voxel: Indices into the window.
+
+    Returns:
+        ``window.size`` each, weights of cells spread over their voxels, the largest 1.
+
+    Raises:
+        InputError: The voxel is not in the window, or there is no attention.
+    """
+    net, size = method.net, method.window.size
+    if net.to_fixed is None or net.to_moving is None:
+        raise InputError(CODE, "This network was trained without attention. Take one with it.")
+    if not all(0 <= at < length for at, length in zip(voxel, size, strict=True)):
+        raise InputError(CODE, f"A place lies in the window of {size} voxels; found {voxel}. Choose another.")
+    cell = voxel[0] // STEP_VOX[0], voxel[1] // STEP_VOX[1], voxel[2] // STEP_VOX[2]
+    one, other = net.features(fixed, moving)
+    maps = net.to_moving.weights(other, one, cell), net.to_fixed.weights(one, other, cell)
+    made = [torch.nn.functional.interpolate(each[None], size, mode="trilinear")[0, 0] for each in maps]
+    there, back = ((each / each.max()).numpy() for each in made)
+    return there, back
+
+
+def draw(method: AttentionReg, fixed: Tensor, moving: Tensor, voxels: Sequence[Voxel], path: Path) -> None:
+    """The picture of ``voxels``, one in each row."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((12, 3.2 * len(voxels)), layout="constrained")
+    axes = figure.subplots(len(voxels), 4, squeeze=False)
+    images = fixed[0, 0].numpy(), moving[0, 0].numpy()
+    for row, voxel in zip(axes, voxels, strict=True):
+        there, back = attention_maps(method, fixed, moving, voxel)
+        _place(row[0], images[0], voxel, "fixed")
+        _map(row[1], images[1], there, "moving, as asked for by the fixed place")
+        _place(row[2], images[1], voxel, "moving")
+        _map(row[3], images[0], back, "fixed, as asked for by the moving place")
+    with replaced(path) as stream:
+        figure.savefig(stream, format="png", dpi=100)
+
+
+def _place(axis: Any, image: Image, voxel: Voxel, title: str) -> None:
+    axis.imshow(image[voxel[0]], cmap="gray", origin="lower")
+    axis.plot(voxel[2], voxel[1], "+", color="tab:orange", markersize=14)
+    axis.set(title=f"{title}, slice {voxel[0]}", xticks=[], yticks=[])
+
+
+def _map(axis: Any, image: Image, weights: Image, title: str) -> None:
+    """The slice that holds the largest weight."""
+    level = int(np.unravel_index(weights.argmax(), weights.shape)[0])
+    axis.imshow(image[level], cmap="gray", origin="lower")
+    axis.imshow(weights[level], cmap="inferno", alpha=0.5, origin="lower", vmin=0, vmax=1)
+    axis.set(title=f"{title}, slice {level}", xticks=[], yticks=[])
+
+
+def _images(paths: tuple[Path, Path], spec: PreprocessSpec, method: AttentionReg) -> list[Tensor]:
+    scans = [check_intensities(read(path), None, str(path))[0] for path in paths]
+    grid = scans[0].grid
+    window = window_grid(grid, spec, grid.center_mm, method.window.size, method.window.spacing_mm)
+    start = np.eye(4)
+    start[:3, 3] = scans[1].grid.center_mm - grid.center_mm
+    seen = [
+        Rigid(matrix).warp(Volume(normalise(scan.as_float32(), spec), scan.grid), window, outside=0).data
+        for matrix, scan in zip((np.eye(4), start), scans, strict=True)
+    ]
+    return [torch.from_numpy(image)[None, None] for image in scale_jointly(seen[0], seen[1])]
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("scans", type=click.Path(path_type=Path), nargs=2, metavar="FIXED MOVING")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("attention.png"))
+@click.option("--at", "places", multiple=True, help="Z,Y,X in voxels of the window.")
+def main(run: Path, scans: tuple[Path, Path], output: Path, places: tuple[str, ...]) -> None:
+    """Draw where the network of RUN looks in two scans, laid centre on centre."""
+    checkpoint = read_checkpoint(chosen(run))
+    method = checkpoint.method()
+    if not isinstance(method, AttentionReg):
+        raise InputError(CODE, f"{run} is of {method.name}, which has no such attention. Give another run.")
+    images = _images(scans, PreprocessSpec.from_dict(checkpoint.facts["preprocess"]), method)
+    given = [tuple(int(part) for part in place.split(",")) for place in places]
+    middle = tuple(length // 2 for length in method.window.size)
+    draw(method, images[0], images[1], given or [middle], output)  # type: ignore[arg-type]
+    click.echo(f"Look at {output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,363 @@
+"""From a request to a finished run folder: settings, data, method, loop, card."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import click
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.loggers import TensorBoardLogger
+
+from mmreg_rt.errors import BackendUnavailable, Cancelled, InputError
+from mmreg_rt.io.files import replaced
+
+from .. import methods
+from ..config.dataset import Description, read_description
+from ..config.training import CODE, Config, as_toml, named_config, read_config
+from ..data import brain_samples, seeding
+from ..data.known_warps import KnownWarps
+from ..data.preparation import Preparation, check_size, default_cache
+from ..data.rigid.pairs import RigidPairs, Starts
+from ..data.sources import DataSet, Source, open_data_set, refuse_mixed_sizes
+from ..data.synthetic_pairs import Synthetic
+from ..data.synthetic_pairs import settings as synthesis_settings
+from .checkpoint import chosen, read_checkpoint
+from .model_card import Facts, card, machine
+from .phases import Phase, planned
+from .progress import Progress
+from .trainer import Outcome, Training
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SHAPES = "shapes"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line; None is "as in the configuration".
+
+    Args:
+        method: Its name.
+        config: File; None is the one that comes with the method.
+        data: Description, its folder, or ``"shapes"``.
+        folder: Of the run.
+        resume: ``folder`` is an earlier run that goes on.
+        synth: Pairs are synthesised.
+        steps, seed, precision: In place of the configuration's.
+        minutes: Time to train.
+        device: ``"cpu"`` or ``"cuda"``.
+        devices: Processes, one per device.
+        threads: Of each process.
+        phases_from: A run, or a checkpoint, that the phases before those of the configuration come from.
+        command: As typed; the card has those of the whole run.
+    """
+
+    method: str
+    config: Path | None
+    data: str | None
+    folder: Path
+    resume: bool
+    synth: bool
+    steps: int | None
+    seed: int | None
+    precision: str | None
+    minutes: float | None
+    device: str
+    devices: int
+    threads: int | None
+    phases_from: Path | None
+    command: tuple[str, ...]
+
+
+def train(request: Request) -> Outcome:
+    """Train, and leave a run folder: checkpoints, curves, card, splits, settings.
+
+    Raises:
+        InputError: The configuration, the data or the folder cannot be used.
+        BackendUnavailable: The device is not there.
+        TrainingError: The loss is not finite any more.
+        Cancelled: Interrupted or terminated; a checkpoint is there to resume from.
+    """
+    config = _settled(request)
+    data = config.run["data"]
+    fabric = _fabric(request, config)
+    torch.manual_seed(seeding.torch_seed(config.training.seed, seeding.STEP, 0, seeding.WEIGHTS))
+    method = _method(config)
+    _check(config, method, fabric.world_size)
+    _claim(request, fabric)
+    if request.phases_from is not None:
+        _take_phases(request.phases_from, config, method)
+    described = None if data == SHAPES else read_description(Path(data))
+    source, data_set = _source(config, method, described, request, fabric)
+    _check_sample(config, method, source)
+    _write_settings(request.folder, config, data_set, fabric)
+    training = Training(
+        config, method, source, fabric, request.folder, resume=request.resume, minutes=request.minutes
+    )
+    outcome = training.run()
+    if fabric.is_global_zero:
+        facts = _facts(config, method, described, data_set, request, outcome)
+        _write(request.folder / "card.md", card(facts))
+        end = f"stopped ({outcome.stopped})" if outcome.stopped else "done"
+        click.echo(f"{end} after step {outcome.step}: {request.folder}", err=True)
+    if outcome.stopped in ("interrupt", "signal"):  # a shell's && must not go on to an export
+        raise Cancelled(
+            "MMREG_E_CANCELLED",
+            f"Stopped after step {outcome.step}; go on with --resume {request.folder}.",
+        )
+    return outcome
+
+
+def _settled(request: Request) -> Config:
+    """The configuration with what the command line changes."""
+    if request.resume:
+        path = request.folder / "config.toml"
+        config = read_config(path)
+        if not {"data", "synth"} <= set(config.run):
+            raise InputError(CODE, f"{path} has no [run] table of `mmreg train`. Give the folder of a run.")
+    else:
+        config = read_config(request.config or named_config(request.method, request.synth))
+    if config.method != request.method:
+        raise InputError(
+            CODE,
+            f"The configuration is for the method {config.method!r}; asked for was {request.method!r}. Give "
+            "the configuration of that method, or name the other one.",
+        )
+    asked = {"steps": request.steps, "seed": request.seed, "precision": request.precision}
+    changed: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    data = request.data or config.run.get("data") or (SHAPES if request.synth else None)
+    if data is None:
+        raise InputError(
+            CODE, "There is nothing to train on. Give --data FILE, or --synth for generated shapes."
+        )
+    data = data if data == SHAPES else str(Path(data).resolve())
+    synth = request.synth or data == SHAPES or bool(config.run.get("synth"))
+    phases = config.phases
+    if request.steps is not None and phases:
+        phases = (*phases[:-1], {**phases[-1], "steps": request.steps})
+    training = replace(config.training, **changed)
+    commands = [*config.run.get("commands", []), shlex.join(request.command)]
+    run = {"data": data, "synth": synth, "commands": commands}
+    return replace(config, training=training, phases=phases, run=run)
+
+
+def _fabric(request: Request, config: Config) -> Fabric:
+    if request.threads is not None:
+        torch.set_num_threads(request.threads)
+    if request.device == "cuda" and torch.cuda.device_count() < request.devices:
+        raise BackendUnavailable(
+            "MMREG_E_DEVICE",
+            f"{request.devices} CUDA device(s) were asked for; torch {torch.__version__} sees "
+            f"{torch.cuda.device_count()}. Use --device cpu, or install a torch with CUDA and a driver.",
+        )
+    if request.device == "cpu" and config.training.precision == "16-mixed":
+        raise InputError(CODE, "Precision 16-mixed needs a GPU. Use 32 or bf16-mixed on the CPU.")
+    local, nodes = _processes(request)
+    fabric = Fabric(
+        accelerator=request.device,
+        devices=local,
+        num_nodes=nodes,
+        strategy="ddp" if local * nodes > 1 else "auto",
+        precision="32-true" if config.training.precision == "32" else config.training.precision,
+        loggers=TensorBoardLogger(request.folder, name="tensorboard", version=""),
+    )
+    fabric.launch()
+    return fabric
+
+
+def _processes(request: Request) -> tuple[int, int]:
+    """Devices of this machine, and machines; torchrun says both in the environment."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return request.devices, 1
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    return local, int(os.environ["WORLD_SIZE"]) // local
+
+
+def _method(config: Config) -> methods.Method:
+    try:
+        return methods.create(config.method, **config.method_settings)
+    except (TypeError, ValueError) as reason:
+        raise InputError(
+            CODE,
+            f"The method {config.method!r} cannot be made of [settings]: {reason} Mend the configuration.",
+        ) from reason
+
+
+def _take_phases(path: Path, config: Config, method: methods.Method) -> None:
+    """What another run has learned in the phases that this one leaves out."""
+    trained = [phase.name for phase in planned(config, method.phases)]
+    left_out = method.phases[: method.phases.index(trained[0])] if method.phases else ()
+    if not left_out:
+        raise InputError(
+            CODE,
+            f"{path} was to give earlier phases of {config.method!r}, and this run leaves none out. Remove "
+            "them from [[phases]], or leave out --phases-from.",
+        )
+    read_checkpoint(chosen(path)).load_phases(method, left_out)
+
+
+def _check(config: Config, method: methods.Method, world: int) -> None:
+    check_size(config.data.size, method.dims, method.multiple)
+    Starts.of(config.rigid)  # names that nobody knows are refused in tables that this run does not read too
+    if method.painted:
+        brain_samples.settings(config)
+    elif config.data.size is not None:
+        synthesis_settings(config, method.dims, anatomical=False)
+    if config.spec.multiple % method.multiple:
+        raise InputError(
+            CODE,
+            f"{config.method} needs sizes in multiples of {method.multiple}; preprocess.multiple is "
+            f"{config.spec.multiple}. Give a multiple of it.",
+        )
+    for phase in planned(config, method.phases):
+        if phase.settings.batch % world:
+            raise InputError(
+                CODE,
+                f"A batch of {phase.settings.batch} cannot be shared by {world} processes. Make it a "
+                "multiple of them.",
+            )
+
+
+def _check_sample(config: Config, method: methods.Method, source: Source) -> None:
+    """The data have what the loss compares."""
+    needed = method.needs()
+    if not needed:
+        return
+    sample = source.sample(config.training.seed, 0, 0)
+    missing = sorted(name for name in needed if getattr(sample, name) is None)
+    if missing:
+        raise InputError(
+            CODE,
+            f"The loss of {config.method!r} needs {' and '.join(missing)}, which the data do not have. Name "
+            "them in the description of the data, or choose another loss in [settings].",
+        )
+
+
+def _claim(request: Request, fabric: Fabric) -> None:
+    """The run folder is new, or holds the run to resume."""
+    folder = request.folder
+    if fabric.is_global_zero and not request.resume and folder.is_dir() and any(folder.iterdir()):
+        raise InputError(
+            "MMREG_E_OUTPUT",
+            f"{folder} is not empty. Choose another folder, or go on with --resume {folder}.",
+        )
+
+
+def _source(
+    config: Config,
+    method: methods.Method,
+    described: tuple[Description, Path] | None,
+    request: Request,
+    fabric: Fabric,
+) -> tuple[Source, DataSet | None]:
+    if method.painted and (described is None or described[0].kind != "labels"):
+        raise InputError(
+            CODE, f"{config.method} learns from label maps of brains. Give --data of kind labels."
+        )
+    if described is None:
+        return Synthetic(config, method.dims, None, fabric.device), None
+    description, folder = described
+    if config.run["synth"] and description.kind != "labels":
+        raise InputError(
+            CODE, f"--synth needs data of kind labels; {description.name} is of kind {description.kind}."
+        )
+    splits = request.folder / "splits.json"
+    if request.resume and splits.is_file():
+        description = replace(description, split=replace(description.split, file=str(splits.resolve())))
+    size, window = config.data.size, None
+    if config.data.crop == "random":
+        size, window = None, size
+    if method.output_kind == "rigid":
+        return _rigid_source(config, method, description, folder)
+    if method.painted:
+        preparation, window = brain_samples.preparation(config), None
+    else:
+        preparation = Preparation(config.spec, size, description.align, description.labels, default_cache())
+    data_set = open_data_set(description, folder, preparation, method.dims, window)
+    _prepare(data_set, planned(config, method.phases), fabric, method.painted)
+    if method.painted:
+        return brain_samples.PaintedBrains(config, data_set), data_set
+    if description.kind == "labels":
+        return Synthetic(config, method.dims, data_set, fabric.device), data_set
+    if config.warp.changes:
+        return KnownWarps(data_set.source(), config.warp), data_set
+    return data_set.source(), data_set
+
+
+def _rigid_source(
+    config: Config, method: methods.Method, description: Description, folder: Path
+) -> tuple[Source, DataSet]:
+    if description.files.fixed_structures is None:
+        raise InputError(
+            CODE,
+            f"{config.method} learns from structures marked in both scans; {description.name} names none. "
+            "Give fixed_structures and moving_structures in [files].",
+        )
+    assert method.window is not None
+    preparation = Preparation(config.spec, None, description.align, description.labels, default_cache())
+    data_set = open_data_set(description, folder, preparation, method.dims)
+    cases = data_set.train.cases, data_set.val.cases
+    source = RigidPairs(*cases, config.spec, method.window, Starts.of(config.rigid))
+    residuals = [truth.residual_mm for truth in source.truths().values()]
+    click.echo(
+        f"true transforms of {len(residuals)} pairs: structures are off by {median(residuals):.1f} mm "
+        f"(median), {max(residuals):.1f} mm (worst)",
+        err=True,
+    )
+    return source, data_set
+
+
+def _prepare(data_set: DataSet, phases: list[Phase], fabric: Fabric, painted: bool) -> None:
+    """Everything onto the grid of the network, once; the first process fills the cache for all."""
+    if fabric.is_global_zero:
+        cases = len(data_set.train.cases) + len(data_set.val.cases)
+        progress = Progress(cases, 0, None, True, "preparing scans", "case")
+        shapes = data_set.train.shapes(progress.count) | data_set.val.shapes(progress.count)
+        progress.close()
+        if not painted:  # painted images have one size, whatever that of the maps
+            refuse_mixed_sizes(shapes, max(phase.settings.batch for phase in phases))
+    fabric.barrier()
+
+
+def _write_settings(folder: Path, config: Config, data_set: DataSet | None, fabric: Fabric) -> None:
+    if fabric.is_global_zero:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / "config.toml", as_toml(config))
+        if data_set is not None:
+            data_set.splits.write(folder / "splits.json")
+    fabric.barrier()
+
+
+def _facts(
+    config: Config,
+    method: methods.Method,
+    described: tuple[Description, Path] | None,
+    data_set: DataSet | None,
+    request: Request,
+    outcome: Outcome,
+) -> Facts:
+    people: Mapping[str, int] = {}
+    if data_set is not None:
+        people = {part: len(names) for part, names in data_set.splits.people.items()}
+    return Facts(
+        config=config,
+        description=described[0] if described else None,
+        people=people,
+        parameters=sum(parameter.numel() for parameter in method.parameters()),
+        dims=method.dims,
+        commands=config.run["commands"],
+        machine=machine(request.device, request.devices, torch.get_num_threads()),
+        outcome=outcome,
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    with replaced(path) as stream:
+        stream.write(text.encode())

@@ -1,0 +1,147 @@
+"""What field methods learn from: how alike the warped pair is, and how smooth the field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mmreg_train.layers import warp
+from mmreg_train.losses import image as losses
+from mmreg_train.methods.base import Batch, Method, Output
+
+IMAGE_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": losses.mse,
+    "ncc": losses.local_ncc,
+    "mi": losses.mutual_information,
+    "nmi": lambda fixed, warped: -losses.normalised_mutual_information(fixed, warped),
+    "mind": losses.mind,
+}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Terms and weights.
+
+    Attributes:
+        image: "mse", "ncc", "mi", "nmi", "mind" between fixed and warped moving, or None.
+        dice: Weight of 1 - soft Dice between the label maps; 0 leaves labels alone.
+        smoothness: Weight of the squared gradient of the field, in voxels per voxel.
+        dice_labels: The labels that count; None takes all but 0 that a batch has.
+        known: Weight of the mean distance in voxels to the true displacement, over the voxels with a label
+            other than 0, for batches that know it: synthetic pairs of one label map.
+        labels: Weight of ``losses.label_mismatch``, about the share of voxels with a wrong label. Every
+            label counts by its size, where Dice is loud for small ones.
+    """
+
+    image: str | None = "ncc"
+    dice: float = 0.0
+    smoothness: float = 1.0
+    dice_labels: tuple[int, ...] | None = None
+    known: float = 0.0
+    labels: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.image is not None and self.image not in IMAGE_TERMS:
+            raise ValueError(
+                f"The image term is one of {', '.join(IMAGE_TERMS)} or None; found {self.image!r}."
+            )
+        if self.image is None and not any(weight > 0 for weight in (self.dice, self.known, self.labels)):
+            raise ValueError(
+                "Nothing compares the pair: give an image term, or a weight of dice, labels or known."
+            )
+
+    def needs(self) -> frozenset[str]:
+        """Fields of a ``Batch`` that its terms compare, besides the images."""
+        needed: set[str] = set()
+        if self.dice > 0 or self.labels > 0:
+            needed |= {"fixed_label", "moving_label"}
+        elif self.known > 0 and self.image is None:  # else where the truth is not known, the others compare
+            needed.add("displacement")
+        return frozenset(needed)
+
+    def __call__(
+        self, batch: Batch, displacement: Tensor, field: Tensor, factor: int, warped: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """The terms by name and their weighted "total".
+
+        Args:
+            batch: Images, and label maps if ``dice`` or ``labels`` is above 0.
+            displacement: ``(B, dims, ...)`` in voxels, on the grid of the images.
+            field: The field that is kept smooth, in full-grid voxels on the grid of ``factor``.
+            warped: The moving image after the displacement, where the caller has it already.
+
+        Raises:
+            ValueError: ``dice`` or ``labels`` is above 0 and the batch has no labels.
+        """
+        terms = {"smoothness": losses.squared_gradient(field, factor)}
+        total = self.smoothness * terms["smoothness"]
+        if self.image is not None:
+            warped = warp(batch.moving, displacement) if warped is None else warped
+            terms["image"] = IMAGE_TERMS[self.image](batch.fixed, warped)
+            total = total + terms["image"]
+        if self.dice > 0:
+            terms["dice"] = self._dice(batch, displacement)
+            total = total + self.dice * terms["dice"]
+        if self.labels > 0:
+            terms["labels"] = losses.label_mismatch(*_label_maps(batch, "labels"), displacement)
+            total = total + self.labels * terms["labels"]
+        if self.known > 0 and batch.displacement is not None:
+            terms["distance_vox"] = _distance_vox(batch, displacement)
+            total = total + self.known * terms["distance_vox"]
+        return {**terms, "total": total}
+
+    def _dice(self, batch: Batch, displacement: Tensor) -> Tensor:
+        """1 - soft Dice of the fixed labels and the moving ones, warped linearly as shares."""
+        fixed, moving = _label_maps(batch, "dice")
+        values = self._label_values(fixed, moving)
+        shares = losses.one_hot(fixed, values), losses.one_hot(moving, values)
+        return losses.soft_dice(shares[0], warp(shares[1], displacement))
+
+    def _label_values(self, fixed: Tensor, moving: Tensor) -> Tensor:
+        if self.dice_labels is not None:
+            return torch.tensor(self.dice_labels, device=fixed.device)
+        present = torch.bincount(torch.cat([fixed.flatten(), moving.flatten()]))
+        present[0] = 0
+        return present.nonzero().flatten()
+
+
+def _label_maps(batch: Batch, term: str) -> tuple[Tensor, Tensor]:
+    if batch.fixed_label is None or batch.moving_label is None:
+        raise ValueError(
+            f"The {term} term needs label maps and the batch has none: set {term}=0 or add them."
+        )
+    return batch.fixed_label, batch.moving_label
+
+
+def _distance_vox(batch: Batch, displacement: Tensor) -> Tensor:
+    assert batch.displacement is not None
+    squares = ((displacement - batch.displacement) ** 2).sum(1)
+    return losses.labelled_mean((squares + 1e-6).sqrt(), batch.fixed_label)
+
+
+class FieldMethod(Method):
+    """A method whose network looks at both images and gives one field, which learns from an objective.
+
+    Attributes:
+        flow: ``forward(fixed, moving)`` is the field, see ``Output``.
+        objective: What the field learns from.
+    """
+
+    flow: nn.Module
+    objective: Objective
+
+    def forward(self, fixed: Tensor, moving: Tensor) -> Output:
+        return Output(self.output_kind, self.flow(fixed, moving))
+
+    def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
+        assert isinstance(output.value, Tensor)
+        return self.objective(batch, self.displacement(output), output.value, self.factor)
+
+    def needs(self) -> frozenset[str]:
+        return self.objective.needs()
+
+    def network(self) -> nn.Module:
+        return self.flow
