@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmreg_rt import read
+from mmreg_rt import read_image
 from mmreg_rt.report.pictures import Tone, edges, outlined
 from mmreg_rt.report.planes import planes, sample
 from mmreg_rt.report.png import encode
@@ -18,7 +18,7 @@ GAP_PX = 6
 
 def main(demo: Path) -> None:
     fixed, moving, warped = (
-        read(demo / name) for name in ("phantom_mr.nii.gz", "phantom_ct.nii.gz", "warped.nii.gz")
+        read_image(demo / name) for name in ("phantom_mr.nii.gz", "phantom_ct.nii.gz", "warped.nii.gz")
     )
     rows = []
     for plane in planes(fixed, across_px=300)[0][:2]:  # axial and coronal

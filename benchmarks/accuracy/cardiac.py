@@ -135,7 +135,7 @@ def ours(bundle: str | None, threads: int, refine: bool = False) -> Method:
         result = registrar.register((pair.fixed, pair.affine), (pair.moving, pair.affine))
         seconds = time.perf_counter() - before
         grid = result.transform.grid
-        u = fields.to_voxels(result.transform.displacement, grid, grid)
+        u = fields.to_voxels(result.transform.displacement_mm, grid, grid)
         own = None if network is None else folded_percent(said(network, pair))
         return Found(np.moveaxis(u, 0, -1), seconds, own)
 

@@ -126,7 +126,7 @@ def write(pair: Pair, folder: Path) -> None:
     """The two scans as files."""
     (folder / pair.name).mkdir(parents=True, exist_ok=True)
     for role in ("fixed", "moving"):
-        io.write(getattr(pair, role), folder / pair.name / f"{role}.nii.gz")
+        io.write_image(getattr(pair, role), folder / pair.name / f"{role}.nii.gz")
 
 
 def found_by(registrar: Registrar, pair: Pair) -> tuple[torch.Tensor, float]:
@@ -134,7 +134,7 @@ def found_by(registrar: Registrar, pair: Pair) -> tuple[torch.Tensor, float]:
     begin = time.perf_counter()
     result = registrar.register(pair.fixed, pair.moving)
     seconds = time.perf_counter() - begin
-    return in_pixels(result.transform.displacement, pair.fixed.grid.affine), seconds
+    return in_pixels(result.transform.displacement_mm, pair.fixed.grid.affine), seconds
 
 
 def in_pixels(u_mm: Array, affine: Array) -> torch.Tensor:

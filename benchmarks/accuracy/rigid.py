@@ -182,9 +182,9 @@ def ants_affine(fixed: Path, moving: Path) -> Array | None:
 
 def measure(name: str, data: Path, starts: int, kinds: list[str], threads: int) -> Result:
     fixed_path, moving_path, truth_path = PAIRS[name]
-    fixed, moving = io.read(data / fixed_path), io.read(data / moving_path)
+    fixed, moving = io.read_image(data / fixed_path), io.read_image(data / moving_path)
     points, rng = head_points(fixed), np.random.default_rng(0)
-    motions = [np.eye(4)] + [random_motion(rng, moving.grid.center_mm) for _ in range(starts)]
+    motions = [np.eye(4)] + [random_motion(rng, moving.grid.centre_mm) for _ in range(starts)]
     maps, result = run(fixed, moving, motions, kinds, threads)
     if truth_path:
         truth, result["published"] = published(data / truth_path, fixed, moving, points)
@@ -194,7 +194,7 @@ def measure(name: str, data: Path, starts: int, kinds: list[str], threads: int) 
             "from_headers_mm": error_mm(found[0], centre, points)
         }
     if not truth_path:
-        labels = [io.read(data / path) for path in CT_LABELS]
+        labels = [io.read_image(data / path) for path in CT_LABELS]
         result["dice_of_median"] = {k: dice(*labels, medoid(found[1:], points)) for k, found in maps.items()}
         ants_map = ants_affine(data / fixed_path, data / moving_path)
         result["dice_of_ants_affine"] = None if ants_map is None else dice(*labels, ants_map)

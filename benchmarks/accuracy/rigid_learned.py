@@ -157,7 +157,7 @@ def in_window(image: Volume, network: Network) -> Array:
     """The image on the window of a network, around its middle."""
     rigid, spec = network.manifest.rigid, network.manifest.preprocess
     assert rigid is not None
-    window = window_grid(image.grid, spec, image.grid.center_mm, rigid.size, rigid.spacing_mm)
+    window = window_grid(image.grid, spec, image.grid.centre_mm, rigid.size, rigid.spacing_mm)
     return Rigid(np.eye(4)).warp(image, window).data
 
 

@@ -91,7 +91,7 @@ def moved(case: Case, motion: Array) -> Case:
 def motions(case: Case, starts: int, rng: np.random.Generator) -> Iterator[Array]:
     """Half turns first, then random ones, about the middle of the moving scan."""
     plane = case.fixed.grid.shape[0] == 1
-    centre = case.moving.grid.center_mm
+    centre = case.moving.grid.centre_mm
     halves = [[0, 0, np.pi]] if plane else list(np.pi * np.eye(3))
     for k in range(starts):
         if k < len(halves):
@@ -152,14 +152,14 @@ def volumes(case: Case, starts: int) -> Iterator[Case]:
 
 def of_one_person(data: Path) -> Case:
     fixed, moving = (
-        halved(io.read(data / f"brain_t1_t2_flair/ms07_{name}.nii.gz")) for name in ("t1", "flair")
+        halved(io.read_image(data / f"brain_t1_t2_flair/ms07_{name}.nii.gz")) for name in ("t1", "flair")
     )
     return Case(fixed, moving, np.eye(4), body(fixed))
 
 
 def of_two_people(data: Path) -> Case:
-    fixed = io.read(data / "brain_mni_multicontrast/avg152T1.nii.gz")
-    moving = io.read(data / "brain_ct_template/hh_template_with_skull_2mm.nii.gz")
+    fixed = io.read_image(data / "brain_mni_multicontrast/avg152T1.nii.gz")
+    moving = io.read_image(data / "brain_ct_template/hh_template_with_skull_2mm.nii.gz")
     case = Case(fixed, moving, np.eye(4), body(fixed))
     return Case(fixed, moving, found(case, 0)["rigid"], case.points)
 

@@ -301,7 +301,7 @@ def registrations(here: Place, spacing_mm: float, rounds: int) -> dict[str, Any]
             start = time.perf_counter()
             result = registrar.register(case.fixed, case.moving)
             seconds.append(time.perf_counter() - start)
-        fields[name] = result.transform.displacement
+        fields[name] = result.transform.displacement_mm
         warped = result.transform.warp_labels(case.moving_labels)
         made[name] = {
             "median_s": float(np.median(seconds)),

@@ -33,7 +33,7 @@ def write(pair: Phantom, folder: Path) -> None:
     scans = {"fixed": pair.fixed, "moving": pair.moving}
     scans |= {"fixed_seg": pair.fixed_labels, "moving_seg": pair.moving_labels}
     for name, scan in scans.items():
-        mmreg_rt.write(scan, folder / f"{name}.nii.gz")
+        mmreg_rt.write_image(scan, folder / f"{name}.nii.gz")
     for side, points in zip(("fixed", "moving"), landmarks(pair), strict=True):
         np.savetxt(folder / f"{side}_lm.csv", points, "%.5f", ",")
     (folder / "meta.json").write_text(json.dumps({"aligned": False, "seed": pair.seed}))

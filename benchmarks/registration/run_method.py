@@ -78,7 +78,7 @@ def ours(args: argparse.Namespace, notes: dict[str, Any]) -> Any:
     import mmreg_rt
     from benchmarks.harness.peers import Method, from_itk
 
-    fixed, moving = (mmreg_rt.read(args.task / f"{side}.nii.gz") for side in ("fixed", "moving"))
+    fixed, moving = (mmreg_rt.read_image(args.task / f"{side}.nii.gz") for side in ("fixed", "moving"))
     model, _, alone = args.method.partition("+")[2].partition(":")
     network: dict[str, Any] = {}
     if model:

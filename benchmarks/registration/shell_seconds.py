@@ -38,7 +38,7 @@ def main() -> None:
 
     spent["import"] = time.process_time() - start
     Registrar.register = timed("register", Registrar.register)
-    io.read = timed("read", io.read)
+    io.read_image = timed("read", io.read_image)
     for name in ("write", "write_transform"):
         setattr(io, name, timed("write", getattr(io, name)))
     for name in ("result_page", "result_summary"):

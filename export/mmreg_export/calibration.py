@@ -45,17 +45,17 @@ def read_pair(
         grid = network_grid(scans[0].grid, spec)
         images = [_onto(scan, grid, spec) for scan in scans]
     else:
-        grid = window_grid(scans[0].grid, spec, scans[0].grid.center_mm, window.size, window.spacing_mm)
+        grid = window_grid(scans[0].grid, spec, scans[0].grid.centre_mm, window.size, window.spacing_mm)
         images = list(scale_jointly(*(_onto(scan, grid, spec) for scan in scans)))
     return Pair(f"{fixed.name} {moving.name}", images[0], images[1], grid.spacing_mm)
 
 
 def _read(path: Path, dims: int) -> Volume:
     """As the runtime takes it."""
-    from mmreg_rt import read
+    from mmreg_rt import read_image
     from mmreg_rt.input_validation import check_intensities
 
-    scan = read(path)
+    scan = read_image(path)
     if scan.grid.dims != dims:
         needed = "volumes" if dims == 3 else "single slices"
         raise InputError(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .geometry import Grid, Volume
-    from .io import read, read_points, read_transform, write, write_points, write_transform
+    from .io import read_image, read_points, read_transform, write_image, write_points, write_transform
     from .registrar import Registrar
     from .results import Quality, Registration
     from .transform import Affine, Composite, DisplacementField, Folding, Rigid, Transform
@@ -23,17 +23,17 @@ __all__ = [
     "Rigid",
     "Transform",
     "Volume",
-    "read",
+    "read_image",
     "read_points",
     "read_transform",
-    "write",
+    "write_image",
     "write_points",
     "write_transform",
 ]
 
 _MODULES = {
     "geometry": ("Grid", "Volume"),
-    "io": ("read", "read_points", "read_transform", "write", "write_points", "write_transform"),
+    "io": ("read_image", "read_points", "read_transform", "write_image", "write_points", "write_transform"),
     "registrar": ("Registrar",),
     "registration": ("Quality", "Registration"),
     "transform": ("Affine", "Composite", "DisplacementField", "Folding", "Rigid", "Transform"),

@@ -6,12 +6,12 @@
     │   └── IntensityError    voxel values cannot be used
     ├── BundleError           a model bundle, its manifest or a network in it cannot be used or trusted
     ├── TransformError        a transform or displacement field cannot be used
-    ├── BackendUnavailable    the device, CPU target or backend asked for cannot run here
+    ├── BackendUnavailableError    the device, CPU target or backend asked for cannot run here
     ├── DeviceError           a device ran out of memory, was lost, or did not do what it was asked
-    ├── OutOfMemory           the memory of this process or machine does not suffice; also a MemoryError
+    ├── OutOfMemoryError           the memory of this process or machine does not suffice; also a MemoryError
     ├── RegistrationError     the registration itself could not produce a result
     ├── TrainingError         a training run cannot go on
-    └── Cancelled             the caller asked to stop
+    └── CancelledError             the caller asked to stop
 
 Each carries a stable ``code`` (``MMREG_E_...``), and its message says what was asked, what was found and
 what to do. Codes are the same in Python and C and never change their meaning.
@@ -54,7 +54,7 @@ class TransformError(MmregError):
     """A transform or displacement field cannot be used."""
 
 
-class BackendUnavailable(MmregError):
+class BackendUnavailableError(MmregError):
     """The device, CPU target or backend asked for cannot run here."""
 
 
@@ -62,7 +62,7 @@ class DeviceError(MmregError):
     """A device ran out of memory, was lost, or did not do what it was asked."""
 
 
-class OutOfMemory(MmregError, MemoryError):
+class OutOfMemoryError(MmregError, MemoryError):
     """The memory of this process or machine does not suffice."""
 
     def __init__(self, code: str = "MMREG_E_MEMORY", message: str = "") -> None:
@@ -81,7 +81,7 @@ class TrainingError(MmregError):
     """A training run cannot go on."""
 
 
-class Cancelled(MmregError):
+class CancelledError(MmregError):
     """The caller asked to stop."""
 
 
@@ -104,7 +104,7 @@ def device_error(code: str, message: str) -> MmregError:
     """The error of what the compiled module reports by a code: of a device, or of a network."""
     kind: type[MmregError] = DeviceError
     if code in ("MMREG_E_DEVICE", "MMREG_E_DEVICE_CODE"):
-        kind = BackendUnavailable
+        kind = BackendUnavailableError
     if code == "MMREG_E_MODEL_OUTPUT":
         kind = RegistrationError
     return kind(code, f"{message}. {WHAT_TO_DO[code]}")

@@ -114,7 +114,7 @@ def check_mask(mask: Volume, grid: Grid, name: str) -> Mask:
             "MMREG_E_MASK_GRID",
             f"The mask of the {name} scan must lie on its grid, shape {grid.shape}; found shape "
             f"{mask.grid.shape} at "
-            f"{np.round(mask.grid.center_mm, 2)} mm instead of {np.round(grid.center_mm, 2)} mm. Resample "
+            f"{np.round(mask.grid.centre_mm, 2)} mm instead of {np.round(grid.centre_mm, 2)} mm. Resample "
             "it with "
             "Rigid(numpy.eye(4)).warp_labels(mask, scan).",
         )
@@ -224,7 +224,7 @@ def check_overlap(fixed: Grid, moving: Grid, overlap: float | None = None) -> No
         overlap = overlap_fraction(fixed, moving)
     if overlap >= MIN_OVERLAP:
         return
-    where = f"fixed centre {np.round(fixed.center_mm, 1)} mm, moving {np.round(moving.center_mm, 1)} mm"
+    where = f"fixed centre {np.round(fixed.centre_mm, 1)} mm, moving {np.round(moving.centre_mm, 1)} mm"
     if overlap == 0:
         raise GeometryError(
             "MMREG_E_NO_OVERLAP",

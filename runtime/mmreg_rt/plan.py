@@ -31,7 +31,7 @@ Work = Callable[[], Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Planned:
+class PlanResult:
     """What a run gives. The arrays are the plan's own, valid until its next run, by whichever thread.
 
     Copy what must stay; give each thread a plan of its own.
@@ -121,7 +121,7 @@ class Plan:
         """What really runs: the bundle, its method, backend, device, precision, and how many graphs."""
         return {**self._network.about(), "graphs": str(self.graphs)}
 
-    def __call__(self, fixed: Any, moving: Any) -> Planned:
+    def __call__(self, fixed: Any, moving: Any) -> PlanResult:
         """Register ``moving`` to ``fixed``.
 
         Args:
@@ -157,7 +157,7 @@ class Plan:
         with self._alone:
             see, infer, follow = self._stage_work()
 
-            def finish() -> Planned:
+            def finish() -> PlanResult:
                 follow()
                 return self._checked()
 
@@ -274,7 +274,7 @@ class Plan:
         steps = self._steps
         self._network.predict(steps.seen_fixed, steps.seen_moving, steps.field)
 
-    def _checked(self) -> Planned:
+    def _checked(self) -> PlanResult:
         facts = self._steps.facts()
         for name, grid in (("fixed", self.fixed_grid), ("moving", self.moving_grid)):
             smallest, largest, not_finite = facts[name]
@@ -286,7 +286,7 @@ class Plan:
                 "or is not finite there, and smoothing does not help. Register without a model, or export "
                 "it again.",
             )
-        return Planned(
+        return PlanResult(
             self._out("displacement_mm", np.float32),
             self._out("warped", np.float32),
             self._out("valid", np.uint8),

@@ -21,7 +21,7 @@ import numpy as np
 from . import arguments
 from .deadline import Deadline
 from .device.device import Device
-from .errors import BackendUnavailable, Cancelled, InputError
+from .errors import BackendUnavailableError, CancelledError, InputError
 from .geometry import Volume, checked_outside
 from .input_validation import CheckedPair, check_pair
 from .process import forks, libraries, memory, threads
@@ -76,7 +76,7 @@ class Registrar:
             that is not built in and not signed so is first loaded and tested in a process of its own.
 
     Raises:
-        BackendUnavailable: The device cannot be used, or no backend can run the model here.
+        BackendUnavailableError: The device cannot be used, or no backend can run the model here.
         DeviceError: The device has no memory left, or was lost.
         BundleError: The model cannot be trusted, or does not pass its own test.
         InputError: An argument is none of the values above, or there is no such model.
@@ -157,7 +157,7 @@ class Registrar:
         if not self._forked:
             return
         if self._device is not None:
-            raise BackendUnavailable(
+            raise BackendUnavailableError(
                 "MMREG_E_DEVICE",
                 f"{self._device.name} cannot be used by a process that was forked from one that used it. "
                 "Start processes by multiprocessing.get_context('spawn').",
@@ -219,8 +219,8 @@ class Registrar:
             InputError: A file, an array or a mask cannot be used; ``outside`` is infinite or no number.
             GeometryError: An affine is singular, or the fields of view do not overlap.
             IntensityError: A scan is constant or has voxels that are no numbers.
-            OutOfMemory: The memory of this process does not suffice; the scans can be smaller.
-            Cancelled: ``progress`` returned True.
+            OutOfMemoryError: The memory of this process does not suffice; the scans can be smaller.
+            CancelledError: ``progress`` returned True.
         """
         deadline = Deadline(deadline_ms, self._clock)
         outside = checked_outside(outside)
@@ -460,7 +460,7 @@ class Registrar:
                 outside=outside,
             )
         if found["cancelled"]:
-            raise Cancelled("MMREG_E_CANCELLED", "The registration was cancelled by the progress callback.")
+            raise CancelledError("MMREG_E_CANCELLED", "The progress callback cancelled the registration.")
         if self._network is not None:
             found["settings"]["network"] = self._network.about()
         return found

@@ -173,14 +173,14 @@ class LateField(DisplacementField):
         object.__setattr__(self, "_make", make)
 
     def __getattr__(self, name: str) -> Float32:
-        if name != "displacement":
+        if name != "displacement_mm":
             raise AttributeError(name)
-        u: Float32 = object.__getattribute__(self, "_make")().displacement
-        object.__setattr__(self, "displacement", u)
+        u: Float32 = object.__getattribute__(self, "_make")().displacement_mm
+        object.__setattr__(self, "displacement_mm", u)
         return u
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return DisplacementField, (self.displacement, self.grid)
+        return DisplacementField, (self.displacement_mm, self.grid)
 
 
 def inverse_of(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import Cancelled
+from .errors import CancelledError
 from .geometry import Grid, Volume, rigid_motion
 from .network.timing import late
 from .preprocess import normalise
@@ -60,11 +60,11 @@ class Clock:
 
     def up(self, stage: str, share: float) -> bool:
         """Raises:
-        Cancelled: The caller's callback returned True.
+        CancelledError: The caller's callback returned True.
         """
         progress = self._request.progress
         if progress is not None and progress(stage, share):
-            raise Cancelled("MMREG_E_CANCELLED", "The registration was cancelled by the progress callback.")
+            raise CancelledError("MMREG_E_CANCELLED", "The progress callback cancelled the registration.")
         return self.left_s() <= self.step_s
 
     def left_s(self) -> float:
@@ -90,7 +90,7 @@ def register_rigidly(network: Network, request: Request, native: Native) -> Regi
         native: ``Registrar._native``: the solver, and what measures and warps.
 
     Raises:
-        Cancelled: The callback returned True.
+        CancelledError: The callback returned True.
         RegistrationError: What a network gave cannot be used.
     """
     clock, pair = Clock(request), request.pair
@@ -109,7 +109,7 @@ def register_rigidly(network: Network, request: Request, native: Native) -> Regi
     clock.up("finish", 0.0)
     began = time.perf_counter()
     made = _finished(native, pair, matrix, request.deadline, request.outside)
-    facts = {"stages_run": finished, "refinement": refinement, "window_centre_mm": stages.grid.center_mm}
+    facts = {"stages_run": finished, "refinement": refinement, "window_centre_mm": stages.grid.centre_mm}
     last = "align" if refinement == "accepted" else "network" if finished else ""
     return replace(
         made,
@@ -168,7 +168,7 @@ class Stages:
 def centre_of(scan: Volume, mask: Mask | None) -> Float64:
     """``(3,)``: the middle of what the mask marks, else of the field of view."""
     if mask is None:
-        return scan.grid.center_mm
+        return scan.grid.centre_mm
     centre: Float64 = scan.grid.map_indices(np.argwhere(mask).mean(axis=0)[None])[0]
     return centre
 

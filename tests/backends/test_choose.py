@@ -11,7 +11,7 @@ from fixtures import networks
 from mmreg_rt import backends
 from mmreg_rt.backends import onnxruntime
 from mmreg_rt.backends.openvino import backend
-from mmreg_rt.errors import BackendUnavailable, InputError
+from mmreg_rt.errors import BackendUnavailableError, InputError
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def without(monkeypatch):
 
 def test_the_error_lists_every_reason_and_the_extra_to_install(without):
     without("onnxruntime", "openvino")
-    with pytest.raises(BackendUnavailable) as caught:
+    with pytest.raises(BackendUnavailableError) as caught:
         backends.choose("cpu")
     message = str(caught.value)
     assert "openvino: not installed; pip install 'mmreg-rt[openvino]'" in message
@@ -56,35 +56,35 @@ def test_openvino_comes_before_onnxruntime_and_the_reasons_of_those_passed_over_
 
 def test_a_backend_that_is_named_is_not_swapped_for_another(without):
     without("openvino")
-    with pytest.raises(BackendUnavailable, match="openvino") as caught:
+    with pytest.raises(BackendUnavailableError, match="openvino") as caught:
         backends.choose("cpu", "openvino")
     assert "onnxruntime" not in str(caught.value)
-    with pytest.raises(BackendUnavailable, match="MMREG_E_BACKEND_NAME.*") as caught:
+    with pytest.raises(BackendUnavailableError, match="MMREG_E_BACKEND_NAME.*") as caught:
         backends.choose("cpu", "tensorflow")
     assert "openvino, tensorrt, tensorrt-rtx, onnxruntime" in str(caught.value)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cpu:1", "cuda:x", "cuda:-1", "", "CUDA"])
 def test_devices_that_nobody_knows_are_refused_by_all(device):
-    with pytest.raises(BackendUnavailable, match="MMREG_E_BACKEND"):
+    with pytest.raises(BackendUnavailableError, match="MMREG_E_BACKEND"):
         backends.choose(device)
 
 
 def test_bf16_is_openvinos_alone():
     assert "openvino does" in backends.by_name("onnxruntime").why_not("cpu", "bf16")
-    with pytest.raises(BackendUnavailable, match="openvino"):
+    with pytest.raises(BackendUnavailableError, match="openvino"):
         backends.by_name("onnxruntime").load(b"", precision="bf16", threads=1, device="cpu")
 
 
 def test_bf16_on_a_cpu_without_it_is_refused_with_the_reason(monkeypatch):
     pytest.importorskip("openvino", reason="openvino is not installed")
     monkeypatch.setattr(backend, "_capabilities", lambda: ["FP32", "INT8"])
-    with pytest.raises(BackendUnavailable, match="AVX512-BF16 or AMX"):
+    with pytest.raises(BackendUnavailableError, match="AVX512-BF16 or AMX"):
         backends.choose("cpu", "openvino", "bf16")
 
 
 def test_precisions_that_nobody_knows_are_refused_by_all():
-    with pytest.raises(BackendUnavailable, match="'fp8'"):
+    with pytest.raises(BackendUnavailableError, match="'fp8'"):
         backends.choose("cpu", precision="fp8")
 
 
@@ -100,7 +100,7 @@ def test_a_library_that_is_broken_is_a_reason(monkeypatch):
 
 def test_a_session_that_fell_back_is_an_error():
     onnxruntime._check_provider("CUDAExecutionProvider", ["CUDAExecutionProvider", "CPUExecutionProvider"])
-    with pytest.raises(BackendUnavailable, match="fell back to CPUExecutionProvider.*_FALLBACK"):
+    with pytest.raises(BackendUnavailableError, match="fell back to CPUExecutionProvider.*_FALLBACK"):
         onnxruntime._check_provider("CUDAExecutionProvider", ["CPUExecutionProvider"])
 
 
@@ -108,7 +108,7 @@ def test_openvino_that_compiles_another_precision_is_an_error(monkeypatch):
     pytest.importorskip("openvino", reason="openvino is not installed")
     pytest.importorskip("onnx", reason="onnx is not installed")
     monkeypatch.setattr(backend, "_arithmetic", lambda _: {"bf16": 3})
-    with pytest.raises(BackendUnavailable, match="fp32.*bf16 x 3.*MMREG_E_BACKEND_FALLBACK"):
+    with pytest.raises(BackendUnavailableError, match="fp32.*bf16 x 3.*MMREG_E_BACKEND_FALLBACK"):
         backends.by_name("openvino").load(networks.network(3), precision="fp32", threads=1, device="cpu")
 
 
@@ -142,7 +142,7 @@ def test_what_would_run_on_the_cpu_instead_of_the_device_is_an_error():
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     session = library.InferenceSession(networks.network(3), options, providers=[CPU])
     check_placement(session, CPU)
-    with pytest.raises(BackendUnavailable, match="would compute .*Conv.* on the CPU") as caught:
+    with pytest.raises(BackendUnavailableError, match="would compute .*Conv.* on the CPU") as caught:
         check_placement(session, CUDA)
     assert caught.value.code == "MMREG_E_BACKEND_FALLBACK"
 
@@ -157,5 +157,5 @@ def test_arithmetic_of_extents_may_run_on_the_cpu():
 
     parts = [part(CUDA, "Conv", "Resize"), part(CPU, "Shape", "Squeeze", "Div", "Concat")]
     check_placement(SimpleNamespace(get_provider_graph_assignment_info=lambda: parts), CUDA)
-    with pytest.raises(BackendUnavailable, match=r"1\.24\.1"):
+    with pytest.raises(BackendUnavailableError, match=r"1\.24\.1"):
         check_placement(object(), CUDA)

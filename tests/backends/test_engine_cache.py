@@ -9,7 +9,7 @@ import pytest
 
 from mmreg_rt.backends.tensorrt import engine_cache
 from mmreg_rt.backends.tensorrt.engine_cache import EngineCache, EngineFacts
-from mmreg_rt.errors import BackendUnavailable, InputError
+from mmreg_rt.errors import BackendUnavailableError, InputError
 
 FACTS = EngineFacts("ab" * 32, "fp16", "96x96x96", "tensorrt", "11.4", "NVIDIA H200", 90, "13000")
 PLAN = bytes(range(256)) * 20
@@ -35,7 +35,7 @@ def test_what_is_written_is_read_and_only_by_its_owner(cache):
 def test_an_engine_for_something_else_is_refused_and_the_field_named(cache, name):
     cache.write(FACTS, PLAN)
     other = replace(FACTS, **{name: 89 if name == "compute_capability" else "another"})
-    with pytest.raises(BackendUnavailable, match=f"{name} was .* and is") as caught:
+    with pytest.raises(BackendUnavailableError, match=f"{name} was .* and is") as caught:
         cache.read(other)
     assert caught.value.code == "MMREG_E_ENGINE_FOREIGN"
     assert cache.read(FACTS) == PLAN
@@ -58,12 +58,12 @@ def test_a_changed_byte_anywhere_is_found_before_anything_is_loaded(cache):
         changed = bytearray(whole)
         changed[place] ^= 1
         path.write_bytes(changed)
-        with pytest.raises(BackendUnavailable) as caught:
+        with pytest.raises(BackendUnavailableError) as caught:
             cache.read(FACTS)
         assert caught.value.code == "MMREG_E_ENGINE_TAMPERED"
     for short in (whole[:10], whole[: body + 3], whole[:-1], b""):
         path.write_bytes(short)
-        with pytest.raises(BackendUnavailable, match="MMREG_E_ENGINE_TAMPERED"):
+        with pytest.raises(BackendUnavailableError, match="MMREG_E_ENGINE_TAMPERED"):
             cache.read(FACTS)
 
 
@@ -72,7 +72,7 @@ def test_an_engine_of_another_cache_is_not_loaded(cache, tmp_path):
     path = cache.write(FACTS, PLAN)
     other.write(FACTS, b"")
     (other.folder / path.name).write_bytes(path.read_bytes())
-    with pytest.raises(BackendUnavailable, match="from another machine"):
+    with pytest.raises(BackendUnavailableError, match="from another machine"):
         other.read(FACTS)
 
 
@@ -82,7 +82,7 @@ def test_facts_that_were_rewritten_need_the_key(cache):
     forged = whole.replace(b'"old"', b'"new"')
     assert forged != whole
     path.write_bytes(forged)
-    with pytest.raises(BackendUnavailable, match="MMREG_E_ENGINE_TAMPERED"):
+    with pytest.raises(BackendUnavailableError, match="MMREG_E_ENGINE_TAMPERED"):
         cache.read(replace(FACTS, driver="new"))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fixtures import networks
 
-from mmreg_rt.errors import BackendUnavailable, InputError, RegistrationError
+from mmreg_rt.errors import BackendUnavailableError, InputError, RegistrationError
 
 
 def test_a_session_says_what_really_runs(backend, load):
@@ -163,7 +163,7 @@ def test_a_network_has_one_output(load):
 
 
 def test_int8_of_a_file_that_is_not_quantised_is_an_error(backend):
-    with pytest.raises((InputError, BackendUnavailable), match="int8"):
+    with pytest.raises((InputError, BackendUnavailableError), match="int8"):
         backend.load(networks.network(3), precision="int8", threads=1, device="cpu")
 
 

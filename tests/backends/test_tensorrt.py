@@ -11,7 +11,7 @@ from mmreg_rt.backends.tensorrt.backend import Engines, TensorRt
 from mmreg_rt.backends.tensorrt.builder import Profile, build
 from mmreg_rt.backends.tensorrt.engine_cache import EngineCache
 from mmreg_rt.bundle import open_bundle
-from mmreg_rt.errors import BackendUnavailable, InputError
+from mmreg_rt.errors import BackendUnavailableError, InputError
 from mmreg_rt.network.trust import built_in, find_bundle
 
 RTX = "tensorrt-rtx"
@@ -95,7 +95,7 @@ def test_what_the_backend_needs_is_named():
     assert backends.by_name(RTX).name == RTX
     if reason := _native.why_no_device("cuda"):
         assert TensorRt(RTX).why_not("cuda") == reason
-        with pytest.raises(BackendUnavailable, match="tensorrt-rtx cannot run fp32 on cuda"):
+        with pytest.raises(BackendUnavailableError, match="tensorrt-rtx cannot run fp32 on cuda"):
             TensorRt(RTX).load(networks.network(3), precision="fp32", threads=1, device="cuda")
 
 
@@ -128,7 +128,7 @@ def test_an_engine_that_was_changed_is_not_built_again_silently(engines):
     made.engine(profile)
     path = made.cache.folder / made.facts(profile).name
     path.write_bytes(path.read_bytes()[:-1] + b"!")
-    with pytest.raises(BackendUnavailable, match="MMREG_E_ENGINE_TAMPERED"):
+    with pytest.raises(BackendUnavailableError, match="MMREG_E_ENGINE_TAMPERED"):
         engines().engine(profile)
     path.unlink()
     assert "built here" in engines().engine(profile)[1]

@@ -11,7 +11,7 @@ from mmreg_rt import _native
 from mmreg_rt.backends.tensorrt import aot_plugin, warp_support
 from mmreg_rt.backends.tensorrt.backend import TensorRt
 from mmreg_rt.backends.tensorrt.builder import library
-from mmreg_rt.errors import BackendUnavailable, InputError
+from mmreg_rt.errors import BackendUnavailableError, InputError
 
 PTX = "// Cuda compilation tools, release 13.0, V13.0.88\n.version 9.0\n"
 
@@ -55,7 +55,7 @@ def test_without_a_kernel_that_the_driver_takes_it_is_launched_from_python(machi
     machine(**lack)
     assert warp_support.way("tensorrt", "10.13.3.9") == "python"
     words = "without nvcc" if "ptx" in lack else "needs a driver for CUDA 13.0, and this one is for 12.8"
-    with pytest.raises(BackendUnavailable, match=words):
+    with pytest.raises(BackendUnavailableError, match=words):
         warp_support.way("tensorrt", "10.13.3.9", "ahead")
 
 
@@ -63,16 +63,18 @@ def test_without_a_kernel_that_the_driver_takes_it_is_launched_from_python(machi
 def test_another_than_the_first_is_taken_if_asked_for(machine, asked):
     machine()
     assert warp_support.way("tensorrt", "11.4.0", asked) == asked
-    with pytest.raises(BackendUnavailable, match=f"{asked}: TensorRT for RTX takes no plugins"):
+    with pytest.raises(BackendUnavailableError, match=f"{asked}: TensorRT for RTX takes no plugins"):
         warp_support.way("tensorrt-rtx", "1.7.1", asked)
 
 
 def test_what_cannot_run_any_is_refused_with_every_reason(machine):
     machine(ptx=None, reason="there is no GPU")
-    with pytest.raises(BackendUnavailable, match=r"native: .*; ahead: .*; python: there is no GPU") as caught:
+    with pytest.raises(
+        BackendUnavailableError, match=r"native: .*; ahead: .*; python: there is no GPU"
+    ) as caught:
         warp_support.way("tensorrt", "10.13.3.9")
     assert caught.value.code == "MMREG_E_BACKEND"
-    with pytest.raises(BackendUnavailable, match="python: plugins in Python need TensorRT 10"):
+    with pytest.raises(BackendUnavailableError, match="python: plugins in Python need TensorRT 10"):
         warp_support.way("tensorrt", "8.6.1")
     with pytest.raises(InputError, match="not 'triton'"):
         warp_support.way("tensorrt", "11.4.0", "triton")
@@ -84,7 +86,7 @@ def test_a_network_without_warps_runs_where_no_way_does(machine):
     trt = SimpleNamespace(__name__="tensorrt", __version__="8.6.1")
     model = networks.network(3)
     assert warp_support.prepared(trt, "tensorrt", model) == model
-    with pytest.raises(BackendUnavailable):
+    with pytest.raises(BackendUnavailableError):
         warp_support.prepared(trt, "tensorrt", networks.warping_network((5, 6, 7)))
 
 

@@ -11,13 +11,13 @@ import pytest
 from bad_inputs.declared import case, refused
 from bad_inputs.files import header, nifti
 
-from mmreg_rt import Affine, Composite, Rigid, Volume, read, read_points, read_transform
+from mmreg_rt import Affine, Composite, Rigid, Volume, read_image, read_points, read_transform
 from mmreg_rt.bundle.container import bundle_files
 from mmreg_rt.io.numbers import number
 
 READERS = (
-    (read, "a.nii"),
-    (read, "a.nii.gz"),
+    (read_image, "a.nii"),
+    (read_image, "a.nii.gz"),
     (read_transform, "a.tfm"),
     (read_transform, "a.mat"),
     (read_points, "a.csv"),
@@ -96,7 +96,7 @@ def test_08_many_empty_gzip_members(tmp_path):
     (tmp_path / "a.nii.gz").write_bytes(EMPTY * ((4 << 20) // len(EMPTY)) + gzip.compress(nifti()))
     start = time.process_time()
     with refused("MMREG_E_GZIP_CORRUPT", "a.nii.gz", "empty members"):
-        read(tmp_path / "a.nii.gz")
+        read_image(tmp_path / "a.nii.gz")
     assert time.process_time() - start < 10
 
 
@@ -110,7 +110,7 @@ def test_compressed_pieces_are_put_together(size, between, tmp_path):
         pieces = [b"".join(pieces[:-1]), pieces[-1]]
     (tmp_path / "a.nii.gz").write_bytes(between.join(pieces) + between)
     (tmp_path / "a.nii").write_bytes(content)
-    np.testing.assert_array_equal(read(tmp_path / "a.nii.gz").data, read(tmp_path / "a.nii").data)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.nii.gz").data, read_image(tmp_path / "a.nii").data)
 
 
 def sparse(path, shape, size):
@@ -126,7 +126,7 @@ def sparse(path, shape, size):
 def test_10_trailing_bytes_are_refused_before_the_voxels_are_read(surplus, tmp_path):
     path = sparse(tmp_path / "a.nii", (256, 1000, 1000), 352 + 256_000_000 + surplus)
     with refused("MMREG_E_FILE_TRAILING", path):  # within PEAK_BYTES
-        read(path)
+        read_image(path)
 
 
 @case(6, "truncated voxels", "MMREG_E_FILE_TRUNCATED")
@@ -135,8 +135,8 @@ def test_06_voxels_that_were_never_written_are_not_read_as_zeros(tmp_path):
     if os.stat(path).st_blocks * 512 > 1 << 20:
         pytest.skip("the disk keeps no holes")
     with refused("MMREG_E_FILE_TRUNCATED", path, "never written"):
-        read(path)
-    for reader, name in ((read, "b.nii"), (read_transform, "u.nii")):
+        read_image(path)
+    for reader, name in ((read_image, "b.nii"), (read_transform, "u.nii")):
         content = nifti((3, 4, 2, 1, 3), np.float32, intent_code=1007) if name[0] == "u" else nifti()
         (tmp_path / name).write_bytes(content[:352] + bytes(len(content) - 352))
         assert reader(tmp_path / name)  # zeros that were written are zeros
@@ -196,7 +196,7 @@ def test_neighbouring_matrices_of_a_chain_are_multiplied_before_they_meet_a_grid
     many = Composite([Rigid(matrix), Rigid(np.linalg.inv(matrix))] * 2000 + parts).to_field(image.grid)
     assert len(passes) == 2
     points = rng.normal(0, 20, (10, 3))
-    np.testing.assert_allclose(many.displacement, once.displacement, atol=1e-4)
+    np.testing.assert_allclose(many.displacement_mm, once.displacement_mm, atol=1e-4)
     expected = np.c_[points, np.ones(10)] @ np.linalg.multi_dot([p.matrix for p in parts[::-1]])[:3].T
     np.testing.assert_allclose(Composite(parts).map_points(points), expected, atol=1e-10)
 

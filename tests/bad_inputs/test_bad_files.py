@@ -13,11 +13,20 @@ import pytest
 from bad_inputs.declared import case, refused
 from bad_inputs.files import header, nifti, put
 
-from mmreg_rt import Rigid, Volume, read, read_points, read_transform, write, write_points, write_transform
+from mmreg_rt import (
+    Rigid,
+    Volume,
+    read_image,
+    read_points,
+    read_transform,
+    write_image,
+    write_points,
+    write_transform,
+)
 from mmreg_rt.io import files
 
 IMAGE = Volume.from_array(np.ones((2, 3, 4), np.float32), np.eye(4))
-READERS = ((read, "a.nii"), (read, "a.nii.gz"), (read_transform, "a.tfm"), (read_points, "a.csv"))
+READERS = ((read_image, "a.nii"), (read_image, "a.nii.gz"), (read_transform, "a.tfm"), (read_points, "a.csv"))
 
 
 @pytest.mark.parametrize(("reader", "name"), READERS)
@@ -48,9 +57,9 @@ def test_03_no_permission(tmp_path, monkeypatch):
 
     monkeypatch.setattr("builtins.open", forbidden)
     with refused("MMREG_E_FILE_PERMISSION", path):
-        read(path)
+        read_image(path)
     with refused("MMREG_E_OUTPUT", tmp_path / "b.nii", "Permission denied"):
-        write(IMAGE, tmp_path / "b.nii")
+        write_image(IMAGE, tmp_path / "b.nii")
 
 
 @case(3, "no permission", "MMREG_E_FILE_PERMISSION")
@@ -59,7 +68,7 @@ def test_03_no_permission_by_the_modes_of_the_file(tmp_path):
     path = put(tmp_path / "a.nii", nifti())
     path.chmod(0)
     with refused("MMREG_E_FILE_PERMISSION", path):
-        read(path)
+        read_image(path)
 
 
 @pytest.mark.parametrize(("reader", "name"), READERS)
@@ -75,7 +84,7 @@ def test_04_empty_file(reader, name, tmp_path):
 @case(5, "truncated header", "MMREG_E_NIFTI_HEADER_TRUNCATED")
 def test_05_truncated_header(kept, name, tmp_path):
     with refused("MMREG_E_NIFTI_HEADER_TRUNCATED", name, kept):
-        read(put(tmp_path / name, nifti()[:kept]))
+        read_image(put(tmp_path / name, nifti()[:kept]))
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
@@ -84,7 +93,7 @@ def test_05_truncated_header(kept, name, tmp_path):
 def test_06_truncated_voxels(missing, name, tmp_path):
     content = nifti()
     with refused("MMREG_E_FILE_TRUNCATED", name, len(content)):
-        read(put(tmp_path / name, content[:-missing]))
+        read_image(put(tmp_path / name, content[:-missing]))
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.9, -1])
@@ -95,7 +104,7 @@ def test_07_truncated_gzip(kept, tmp_path):
     cut = content[: int(len(content) * kept) if kept > 0 else kept]
     (tmp_path / "a.nii.gz").write_bytes(cut)
     with refused("MMREG_E_GZIP_TRUNCATED", "a.nii.gz"):
-        read(tmp_path / "a.nii.gz")
+        read_image(tmp_path / "a.nii.gz")
 
 
 @pytest.mark.parametrize("place", [-8, -1, 40], ids=["checksum", "length", "data"])
@@ -105,7 +114,7 @@ def test_08_gzip_checksum_error(place, tmp_path):
     content[place] ^= 0x55
     (tmp_path / "a.nii.gz").write_bytes(content)
     with refused("MMREG_E_GZIP_CORRUPT", "a.nii.gz"):
-        read(tmp_path / "a.nii.gz")
+        read_image(tmp_path / "a.nii.gz")
 
 
 @case(9, "gzip bomb", "MMREG_E_FILE_TRAILING", "MMREG_E_FILE_TRUNCATED")
@@ -114,27 +123,27 @@ def test_09_gzip_bomb(tmp_path):
     bomb = packer.compress(nifti()) + b"".join(packer.compress(bytes(1 << 20)) for _ in range(128))
     (tmp_path / "a.nii.gz").write_bytes(bomb + packer.flush())  # 128 MiB of zeros behind 24 voxels
     with refused("MMREG_E_FILE_TRAILING", "a.nii.gz"):
-        read(tmp_path / "a.nii.gz")
+        read_image(tmp_path / "a.nii.gz")
     vast = gzip.compress(nifti((1000, 1000, 1000), data=b""))
     (tmp_path / "b.nii.gz").write_bytes(vast)  # promises 2 GB from some hundred bytes
     with refused("MMREG_E_FILE_TRUNCATED", "b.nii.gz"):
-        read(tmp_path / "b.nii.gz")
+        read_image(tmp_path / "b.nii.gz")
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
 @case(10, "trailing garbage", "MMREG_E_FILE_TRAILING")
 def test_10_trailing_garbage(name, tmp_path):
     with refused("MMREG_E_FILE_TRAILING", name):
-        read(put(tmp_path / name, nifti() + b"?"))
+        read_image(put(tmp_path / name, nifti() + b"?"))
 
 
 @case(10, "trailing garbage", "MMREG_E_FILE_TRAILING")
 def test_10_trailing_garbage_after_the_compressed_data(tmp_path):
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(nifti()) + b"garbage")
     with refused("MMREG_E_FILE_TRAILING", "a.nii.gz"):
-        read(tmp_path / "a.nii.gz")
+        read_image(tmp_path / "a.nii.gz")
     (tmp_path / "b.nii.gz").write_bytes(gzip.compress(nifti()) + bytes(600))  # zeros are padding
-    assert read(tmp_path / "b.nii.gz").data.size == 24
+    assert read_image(tmp_path / "b.nii.gz").data.size == 24
 
 
 @case(
@@ -147,32 +156,32 @@ def test_10_trailing_garbage_after_the_compressed_data(tmp_path):
 def test_11_wrong_extension_or_magic(tmp_path):
     (tmp_path / "a.nii").write_bytes(gzip.compress(nifti()))
     with refused("MMREG_E_FILE_EXTENSION", "a.nii", "compressed"):
-        read(tmp_path / "a.nii")
+        read_image(tmp_path / "a.nii")
     (tmp_path / "b.nii.gz").write_bytes(nifti())
     with refused("MMREG_E_FILE_EXTENSION", "b.nii.gz", "not compressed"):
-        read(tmp_path / "b.nii.gz")
+        read_image(tmp_path / "b.nii.gz")
     with refused("MMREG_E_NIFTI_MAGIC", "c.nii", "b'oops'"):
-        read(put(tmp_path / "c.nii", nifti(magic=b"oops")))
+        read_image(put(tmp_path / "c.nii", nifti(magic=b"oops")))
     for name, advice in (("a.mgz", "mri_convert"), ("a.png", "from_array"), ("a.xyz", "Convert")):
         with refused("MMREG_E_FORMAT_UNSUPPORTED", name, advice):
-            read(tmp_path / name)
+            read_image(tmp_path / name)
 
 
 @case(12, "sizeof_hdr wrong", "MMREG_E_NIFTI_SIZEOF_HDR", handled="Byte-swapped files are read as they are.")
 def test_12_sizeof_hdr_wrong_or_swapped(tmp_path):
     for content in (b"\x5d\1\0\0" + nifti()[4:], b"NRRD0004\n", b"\x89HDF\r\n\x1a\n" + bytes(400)):
         with refused("MMREG_E_NIFTI_SIZEOF_HDR", "a.nii", content[:4].hex(" ")):
-            read(put(tmp_path / "a.nii", content))
+            read_image(put(tmp_path / "a.nii", content))
     voxels = np.arange(24, dtype=">i2")
     swapped = put(tmp_path / "b.nii", header(order=">") + bytes(4) + voxels.tobytes())
-    np.testing.assert_array_equal(read(swapped).data.ravel(), voxels)
+    np.testing.assert_array_equal(read_image(swapped).data.ravel(), voxels)
 
 
 @pytest.mark.parametrize("count", [0, 1, 8, -1, 255, 32767])
 @case(13, "dim[0] = 0 or > 7", "MMREG_E_NIFTI_DIM_COUNT")
 def test_13_dim_0_is_none(count, tmp_path):
     with refused("MMREG_E_NIFTI_DIM_COUNT", "a.nii", f"dim[0] = {count}"):
-        read(put(tmp_path / "a.nii", nifti(dim={0: count})))
+        read_image(put(tmp_path / "a.nii", nifti(dim={0: count})))
 
 
 @pytest.mark.parametrize("sizes", [(0, 3, 2), (4, -3, 2), (32767,) * 3, (32767,) * 7])
@@ -180,28 +189,28 @@ def test_13_dim_0_is_none(count, tmp_path):
 def test_14_zero_negative_or_huge_dimensions(sizes, tmp_path):
     dim = {0: len(sizes), **dict(enumerate(sizes, 1))}
     with refused("MMREG_E_NIFTI_DIM", "a.nii", sizes[1]):
-        read(put(tmp_path / "a.nii", nifti(dim=dim)))
+        read_image(put(tmp_path / "a.nii", nifti(dim=dim)))
 
 
 @case(14, "zero, negative or huge dimensions", "MMREG_E_NIFTI_DIM")
 def test_14_huge_dimensions_whose_product_overflows_64_bits(tmp_path):
     content = header(version=2, dim={0: 7, **dict.fromkeys(range(1, 8), 2**40)}) + bytes(4)
     with refused("MMREG_E_NIFTI_DIM", "a.nii"):
-        read(put(tmp_path / "a.nii", content))
+        read_image(put(tmp_path / "a.nii", content))
 
 
 @pytest.mark.parametrize("offset", [np.nan, np.inf, -352, 0, 100, 352.5, 1e12, 1e38])
 @case(15, "vox_offset NaN, infinite, negative, past the end or inside the header", "MMREG_E_NIFTI_VOX_OFFSET")
 def test_15_vox_offset_is_no_place(offset, tmp_path):
     with refused("MMREG_E_NIFTI_VOX_OFFSET", "a.nii", "vox_offset"):
-        read(put(tmp_path / "a.nii", nifti(vox_offset=offset)))
+        read_image(put(tmp_path / "a.nii", nifti(vox_offset=offset)))
 
 
 @case(15, "vox_offset past the end", "MMREG_E_FILE_TRUNCATED")
 def test_15_vox_offset_past_the_end(tmp_path):
     for name in ("a.nii", "a.nii.gz"):
         with refused("MMREG_E_FILE_TRUNCATED", name):
-            read(put(tmp_path / name, nifti(vox_offset=2**20)))
+            read_image(put(tmp_path / name, nifti(vox_offset=2**20)))
 
 
 @pytest.mark.parametrize(
@@ -213,23 +222,23 @@ def test_15_vox_offset_past_the_end(tmp_path):
 @case(16, "extension flag set, none there, or bad esize", "MMREG_E_NIFTI_EXTENSION")
 def test_16_extensions_that_are_none(block, tmp_path):
     with refused("MMREG_E_NIFTI_EXTENSION", "a.nii"):
-        read(put(tmp_path / "a.nii", nifti(flag=b"\1\0\0\0", extensions=block)))
+        read_image(put(tmp_path / "a.nii", nifti(flag=b"\1\0\0\0", extensions=block)))
 
 
 @case(17, "unknown datatype or bitpix mismatch", "MMREG_E_NIFTI_DATATYPE", "MMREG_E_NIFTI_BITPIX")
 def test_17_unknown_datatype_or_bitpix_mismatch(tmp_path):
     for code in (0, 3, 777, -4):
         with refused("MMREG_E_NIFTI_DATATYPE", "a.nii", code):
-            read(put(tmp_path / "a.nii", nifti(datatype=code)))
+            read_image(put(tmp_path / "a.nii", nifti(datatype=code)))
     with refused("MMREG_E_NIFTI_BITPIX", "a.nii", 16, 32):
-        read(put(tmp_path / "a.nii", nifti(bitpix=32)))
+        read_image(put(tmp_path / "a.nii", nifti(bitpix=32)))
 
 
 @pytest.mark.parametrize(("code", "name"), [(1, "1-bit"), (32, "complex64"), (128, "RGB"), (2304, "RGBA")])
 @case(18, "complex, RGB or 1-bit voxels", "MMREG_E_NIFTI_DATATYPE_UNSUPPORTED")
 def test_18_voxels_that_are_not_one_real_number(code, name, tmp_path):
     with refused("MMREG_E_NIFTI_DATATYPE_UNSUPPORTED", "a.nii", name):
-        read(put(tmp_path / "a.nii", nifti(datatype=code)))
+        read_image(put(tmp_path / "a.nii", nifti(datatype=code)))
 
 
 @case(
@@ -240,18 +249,18 @@ def test_18_voxels_that_are_not_one_real_number(code, name, tmp_path):
 )
 def test_19_scl_slope_zero_nan_or_infinite(tmp_path):
     for slope in (0.0, np.nan):
-        volume = read(put(tmp_path / "a.nii", nifti(scl_slope=slope, scl_inter=5)))
+        volume = read_image(put(tmp_path / "a.nii", nifti(scl_slope=slope, scl_inter=5)))
         np.testing.assert_array_equal(volume.data.ravel(), np.arange(24))
     for slope, inter in ((np.inf, 0), (-np.inf, 0), (2, np.nan), (2, np.inf)):
         with refused("MMREG_E_NIFTI_SCALING", "a.nii", "scl_slope"):
-            read(put(tmp_path / "a.nii", nifti(scl_slope=slope, scl_inter=inter)))
+            read_image(put(tmp_path / "a.nii", nifti(scl_slope=slope, scl_inter=inter)))
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
 @case(20, "more promised than the file has", "MMREG_E_FILE_TRUNCATED")
 def test_20_more_promised_than_the_file_has(name, tmp_path):
     with refused("MMREG_E_FILE_TRUNCATED", name, "1200 1200 1200"):  # 13.8 GB, refused within PEAK_BYTES
-        read(put(tmp_path / name, nifti((1200, 1200, 1200), np.float64, data=b"")))
+        read_image(put(tmp_path / name, nifti((1200, 1200, 1200), np.float64, data=b"")))
 
 
 @case(21, ".hdr/.img pair", "MMREG_E_FORMAT_UNSUPPORTED", "MMREG_E_NIFTI_PAIR")
@@ -259,9 +268,9 @@ def test_21_pairs_of_header_and_image(tmp_path):
     for name in ("a.hdr", "a.img", "a.hdr.gz"):
         put(tmp_path / name, nifti(magic=b"ni1\0"))
         with refused("MMREG_E_FORMAT_UNSUPPORTED", name, "one .nii.gz"):
-            read(tmp_path / name)
+            read_image(tmp_path / name)
     with refused("MMREG_E_NIFTI_PAIR", "b.nii"):  # a header that goes by the name of a whole file
-        read(put(tmp_path / "b.nii", nifti(magic=b"ni1\0")))
+        read_image(put(tmp_path / "b.nii", nifti(magic=b"ni1\0")))
 
 
 @pytest.mark.parametrize("detached", ["../../etc/passwd", "/etc/passwd"])
@@ -273,7 +282,7 @@ def test_22_nrrd_or_mha_with_data_elsewhere(detached, tmp_path):
     ):
         (tmp_path / name).write_text(text)
         with refused("MMREG_E_FORMAT_UNSUPPORTED", name, "NIfTI"):
-            read(tmp_path / name)
+            read_image(tmp_path / name)
 
 
 @pytest.mark.parametrize("listed", ["LIST", "slice%03d.raw 1 999999999 1"])
@@ -281,7 +290,7 @@ def test_22_nrrd_or_mha_with_data_elsewhere(detached, tmp_path):
 def test_23_mha_with_a_list_of_files(listed, tmp_path):
     (tmp_path / "a.mha").write_text(f"ObjectType = Image\nElementDataFile = {listed}\n")
     with refused("MMREG_E_FORMAT_UNSUPPORTED", "a.mha", "NIfTI"):
-        read(tmp_path / "a.mha")
+        read_image(tmp_path / "a.mha")
 
 
 @pytest.mark.parametrize("line", ["encoding: exotic", "line skip: 99999999999999999999", "byte skip: -2"])
@@ -289,7 +298,7 @@ def test_23_mha_with_a_list_of_files(listed, tmp_path):
 def test_24_nrrd_with_unknown_encoding_or_skips(line, tmp_path):
     (tmp_path / "a.nrrd").write_text(f"NRRD0004\n{line}\n\n")
     with refused("MMREG_E_FORMAT_UNSUPPORTED", "a.nrrd", "NIfTI"):
-        read(tmp_path / "a.nrrd")
+        read_image(tmp_path / "a.nrrd")
 
 
 @case(25, "a line of a gigabyte, NUL bytes, bad UTF-8", "MMREG_E_TEXT_TOO_LONG", "MMREG_E_TEXT_ENCODING")
@@ -316,7 +325,7 @@ def test_26_what_never_ends_is_not_opened(tmp_path, monkeypatch):
     (tmp_path / "a.nii").symlink_to(tmp_path / "b.nii")
     (tmp_path / "b.nii").symlink_to(tmp_path / "a.nii")
     with refused("MMREG_E_FILE_LINK_LOOP", "a.nii"):
-        read(tmp_path / "a.nii")
+        read_image(tmp_path / "a.nii")
     os.mkfifo(tmp_path / "pipe.nii")  # opening it would wait for a writer
     (tmp_path / "zero.nii").symlink_to("/dev/zero")
     with socket.socket(socket.AF_UNIX) as listening:
@@ -324,7 +333,7 @@ def test_26_what_never_ends_is_not_opened(tmp_path, monkeypatch):
         listening.bind("s.nii")
         for name in ("pipe.nii", "zero.nii", "s.nii"):
             with refused("MMREG_E_FILE_NOT_REGULAR", name):
-                read(tmp_path / name)
+                read_image(tmp_path / name)
 
 
 @case(27, "file changed while it is read", "MMREG_E_FILE_CHANGED")
@@ -341,23 +350,23 @@ def test_27_file_changed_while_it_is_read(tmp_path, monkeypatch):
 
     monkeypatch.setattr(files, "_refuse_special", and_then_it_grows)
     with refused("MMREG_E_FILE_CHANGED", "a.nii"):
-        read(path)
+        read_image(path)
 
 
 @case(28, "two names that differ in case", "MMREG_E_OUTPUT_CASE", "MMREG_E_FILE_MISSING")
 def test_28_two_names_that_differ_in_case(tmp_path):
-    write(IMAGE, tmp_path / "Scan.nii.gz")
+    write_image(IMAGE, tmp_path / "Scan.nii.gz")
     with refused("MMREG_E_OUTPUT_CASE", "Scan.nii.gz"):
-        write(IMAGE, tmp_path / "scan.nii.gz")
+        write_image(IMAGE, tmp_path / "scan.nii.gz")
     with refused("MMREG_E_FILE_MISSING", "'Scan.nii.gz'"):
-        read(tmp_path / "scan.nii.gz")
+        read_image(tmp_path / "scan.nii.gz")
     assert [p.name for p in tmp_path.iterdir()] == ["Scan.nii.gz"]
 
 
 @pytest.mark.parametrize(
     ("save", "name"),
     [
-        (lambda path: write(IMAGE, path), "a.nii.gz"),
+        (lambda path: write_image(IMAGE, path), "a.nii.gz"),
         (lambda path: write_transform(Rigid(np.eye(4)), path), "a.tfm"),
         (lambda path: write_points(np.zeros((1, 3)), path), "a.csv"),
     ],

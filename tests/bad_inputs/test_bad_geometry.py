@@ -7,7 +7,7 @@ from bad_inputs.declared import case, refused
 from bad_inputs.files import nifti, put
 from fixtures.grids import GRIDS, LEFT_HANDED, OBLIQUE, grid, rotation
 
-from mmreg_rt import Grid, Rigid, Volume, read, write
+from mmreg_rt import Grid, Rigid, Volume, read_image, write_image
 from mmreg_rt.input_validation import check_pair, overlap_fraction
 
 
@@ -20,7 +20,7 @@ def values_at_their_points(target, tmp_path):
     data = np.random.default_rng(2).uniform(size=target.shape[::-1])
     affine = target.affine[:, [2, 1, 0, 3]]
     nibabel.save(nibabel.Nifti1Image(data, affine), tmp_path / "a.nii.gz")
-    volume = read(tmp_path / "a.nii.gz")
+    volume = read_image(tmp_path / "a.nii.gz")
     for index in np.ndindex(data.shape):
         found = np.rint(volume.grid.map_points([(affine @ (*index, 1))[:3]])[0]).astype(int)
         assert volume.data[tuple(found)] == data[index]
@@ -29,19 +29,19 @@ def values_at_their_points(target, tmp_path):
 @case(29, "sform and qform codes both 0", "MMREG_E_NIFTI_NO_ORIENTATION")
 def test_29_no_orientation(tmp_path):
     with refused("MMREG_E_NIFTI_NO_ORIENTATION", "a.nii", "set_sform"):
-        read(put(tmp_path / "a.nii", nifti(sform_code=0, qform_code=0)))
+        read_image(put(tmp_path / "a.nii", nifti(sform_code=0, qform_code=0)))
     with refused("MMREG_E_NIFTI_NO_ORIENTATION", "qform"):
-        read(put(tmp_path / "a.nii", nifti(qform_code=0)), prefer="qform")
+        read_image(put(tmp_path / "a.nii", nifti(qform_code=0)), prefer="qform")
 
 
 @case(30, "sform and qform disagree", "MMREG_E_NIFTI_FORMS_DISAGREE", handled="prefer= settles it.")
 def test_30_sform_and_qform_disagree(tmp_path):
     path = put(tmp_path / "a.nii", nifti(qoffset_x=5.0))
     with refused("MMREG_E_NIFTI_FORMS_DISAGREE", path, "5 mm", "prefer='sform'"):
-        read(path)
-    assert read(path, prefer="sform").grid.affine[0, 3] == 0
-    assert read(path, prefer="qform").grid.affine[0, 3] == 5
-    assert read(put(tmp_path / "b.nii", nifti(qoffset_x=0.05))).grid.affine[0, 3] == 0  # rounding
+        read_image(path)
+    assert read_image(path, prefer="sform").grid.affine[0, 3] == 0
+    assert read_image(path, prefer="qform").grid.affine[0, 3] == 5
+    assert read_image(put(tmp_path / "b.nii", nifti(qoffset_x=0.05))).grid.affine[0, 3] == 0  # rounding
 
 
 @pytest.mark.parametrize("rows", [np.zeros((3, 4)), np.ones((3, 4)), np.diag([1.5, 1, 0, 1])[:3]])
@@ -51,7 +51,7 @@ def test_31_singular_affine(rows, tmp_path):
     path = put(tmp_path / "a.nii", nifti(qform_code=0, **fields))
     code = "MMREG_E_GRID_SINGULAR" if rows.all() else "MMREG_E_GRID_SPACING"
     with refused(code, path):
-        read(path)
+        read_image(path)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
@@ -59,20 +59,20 @@ def test_31_singular_affine(rows, tmp_path):
 def test_31_affine_that_is_not_finite(value, tmp_path):
     for fields in ({"srow_y": {2: value}}, {"srow_x": {3: value}}, {"qoffset_z": value}):
         with refused("MMREG_E_NIFTI_AFFINE", "a.nii", f"{value:g}"):
-            read(put(tmp_path / "a.nii", nifti(**fields)))
+            read_image(put(tmp_path / "a.nii", nifti(**fields)))
 
 
 @pytest.mark.parametrize("spacing", [0.0, -1.0, np.nan, np.inf])
 @case(32, "zero, negative or NaN spacing", "MMREG_E_NIFTI_SPACING")
 def test_32_spacing_that_is_none(spacing, tmp_path):
     with refused("MMREG_E_NIFTI_SPACING", "a.nii", "pixdim"):
-        read(put(tmp_path / "a.nii", nifti(pixdim={2: spacing})))
+        read_image(put(tmp_path / "a.nii", nifti(pixdim={2: spacing})))
 
 
 @case(32, "spacing that contradicts the affine", "MMREG_E_NIFTI_SPACING_DISAGREES")
 def test_32_spacing_that_contradicts_the_affine(tmp_path):
     with refused("MMREG_E_NIFTI_SPACING_DISAGREES", "a.nii", "1.5 3 2", "1.5 1 2"):
-        read(put(tmp_path / "a.nii", nifti(pixdim={2: 3.0}, qform_code=0)))
+        read_image(put(tmp_path / "a.nii", nifti(pixdim={2: 3.0}, qform_code=0)))
 
 
 @pytest.mark.parametrize("quatern", [(2.0, 0, 0), (np.nan, 0, 0), (1e30, 1e30, 1e30)])
@@ -80,7 +80,7 @@ def test_32_spacing_that_contradicts_the_affine(tmp_path):
 def test_32_qform_that_is_no_rotation(quatern, tmp_path):
     b, c, d = quatern
     with refused("MMREG_E_NIFTI_QUATERNION", "a.nii"):
-        read(put(tmp_path / "a.nii", nifti(quatern_b=b, quatern_c=c, quatern_d=d)))
+        read_image(put(tmp_path / "a.nii", nifti(quatern_b=b, quatern_c=c, quatern_d=d)))
 
 
 @case(
@@ -98,12 +98,12 @@ def test_33_sheared_axes(tmp_path):
     image = nibabel.Nifti1Image(data, affine)
     image.set_qform(None, 0)
     nibabel.save(image, tmp_path / "a.nii")
-    volume = read(tmp_path / "a.nii")
+    volume = read_image(tmp_path / "a.nii")
     np.testing.assert_allclose(volume.grid.map_indices([[0, 2, 1]]), [[1.6, 2, 0]], atol=1e-6)
     with refused("MMREG_E_GRID_SHEAR", "moving", "0.287"):
         check_pair(scan(grid((3, 4, 5), (1, 1, 1))), volume)
     with refused("MMREG_E_GRID_SHEAR", "0.287"):
-        write(Volume(np.zeros((3, 4, 5)), sheared), tmp_path / "b.nii")
+        write_image(Volume(np.zeros((3, 4, 5)), sheared), tmp_path / "b.nii")
     assert [p.name for p in tmp_path.iterdir()] == ["a.nii"]
 
 
@@ -133,12 +133,12 @@ def test_36_extreme_anisotropy(tmp_path):
 )
 def test_37_units_of_length(unit, mm, tmp_path):
     path = put(tmp_path / "a.nii", nifti(xyzt_units=unit))
-    volume = read(path)
+    volume = read_image(path)
     np.testing.assert_allclose(volume.grid.spacing_mm, (2 * mm, 1 * mm, 1.5 * mm))
-    write(volume, tmp_path / "b.nii")
+    write_image(volume, tmp_path / "b.nii")
     assert (tmp_path / "b.nii").read_bytes() == path.read_bytes()
     with refused("MMREG_E_NIFTI_UNITS", "a.nii"):
-        read(put(tmp_path / "a.nii", nifti(xyzt_units=5)))
+        read_image(put(tmp_path / "a.nii", nifti(xyzt_units=5)))
 
 
 @case(38, "far-away origins, no overlap", "MMREG_E_NO_OVERLAP", "MMREG_E_GRID_ORIGIN")
@@ -148,7 +148,7 @@ def test_38_no_overlap(tmp_path):
     with refused("MMREG_E_NO_OVERLAP", "fixed centre", "moving"):
         check_pair(scan(here), scan(there))
     with refused("MMREG_E_GRID_ORIGIN", "a.nii"):
-        read(put(tmp_path / "a.nii", nifti(srow_x={3: 1e9}, qform_code=0)))
+        read_image(put(tmp_path / "a.nii", nifti(srow_x={3: 1e9}, qform_code=0)))
 
 
 @case(39, "tiny overlap", "MMREG_E_TINY_OVERLAP")
@@ -187,13 +187,13 @@ def test_41_a_slice_with_a_volume():
 def test_42_several_frames(tmp_path):
     path = put(tmp_path / "a.nii", nifti((4, 3, 2, 5), dim={0: 4, 1: 4, 2: 3, 3: 2, 4: 5}))
     with refused("MMREG_E_NIFTI_FRAMES", path, "5 frames", "frame=4"):
-        read(path)
+        read_image(path)
     for frame in (5, -1):
         with refused("MMREG_E_NIFTI_FRAMES", frame):
-            read(path, frame=frame)
+            read_image(path, frame=frame)
     stored = np.asanyarray(nibabel.load(path).dataobj)
-    np.testing.assert_array_equal(read(path, frame=3).data, stored[..., 3].T)
-    one = read(put(tmp_path / "b.nii", nifti((4, 3, 2, 1))))  # a fourth axis of one is no series
+    np.testing.assert_array_equal(read_image(path, frame=3).data, stored[..., 3].T)
+    one = read_image(put(tmp_path / "b.nii", nifti((4, 3, 2, 1))))  # a fourth axis of one is no series
     assert one.data.shape == (2, 3, 4)
 
 
@@ -214,7 +214,7 @@ def test_43_moving_and_fixed_swapped():
 @case(44, "different frames of reference claimed equal", handled="A warning names the two spaces.")
 def test_44_headers_that_name_different_spaces(tmp_path):
     scanner, mni = (
-        read(put(tmp_path / f"{code}.nii", nifti(sform_code=code, qform_code=0))) for code in (1, 4)
+        read_image(put(tmp_path / f"{code}.nii", nifti(sform_code=code, qform_code=0))) for code in (1, 4)
     )
     (warning,) = check_pair(scanner, mni).warnings
     assert "the scanner" in warning
@@ -231,7 +231,7 @@ def test_45_what_names_the_patient_is_kept(tmp_path):
     note = b"\x20\0\0\0\6\0\0\0patient 7 left knee"
     extensions = note.ljust(32, b"\0")
     path = put(tmp_path / "a.nii", nifti(flag=b"\1\0\0\0", extensions=extensions, descrip=b"study 12"))
-    write(read(path), tmp_path / "b.nii")
+    write_image(read_image(path), tmp_path / "b.nii")
     kept = (tmp_path / "b.nii").read_bytes()
     assert extensions in kept
     assert b"study 12" in kept
@@ -250,7 +250,7 @@ def test_46_left_and_right_are_read_as_the_header_says(tmp_path):
     flipped[0, 3] = -5
     for name, values, matrix in (("a", data, affine), ("b", data[::-1], flipped), ("c", data, flipped)):
         nibabel.save(nibabel.Nifti1Image(values, matrix), tmp_path / f"{name}.nii")
-    original, both, header_alone = (read(tmp_path / f"{name}.nii") for name in "abc")
+    original, both, header_alone = (read_image(tmp_path / f"{name}.nii") for name in "abc")
     same = Rigid(np.eye(4)).warp(both, original)
     np.testing.assert_allclose(same.data, original.data, atol=1e-6)
     assert np.abs(Rigid(np.eye(4)).warp(header_alone, original).data - original.data).max() > 0.1

@@ -5,7 +5,7 @@ import pytest
 from bad_inputs.declared import case, refused
 from fixtures.grids import grid
 
-from mmreg_rt import Rigid, Volume, _native, read, read_points, write, write_points
+from mmreg_rt import Rigid, Volume, _native, read_image, read_points, write_image, write_points
 from mmreg_rt.input_validation import check_intensities, check_pair, check_points
 from mmreg_rt.metrics import tre_mm
 
@@ -166,10 +166,10 @@ def test_56_overflow_on_a_cast(tmp_path):
     data[0, 0, 1] = 1e300
     with refused("MMREG_E_INTENSITY_OVERFLOW", "1e+300", (0, 0, 1)):
         check(data)
-    write(volume(np.ones(GRID.shape, np.uint8)), tmp_path / "fixed.nii")
-    fixed = read(tmp_path / "fixed.nii")
-    write(fixed.with_data(np.full(GRID.shape, 70000.5)), tmp_path / "warped.nii")
-    assert (read(tmp_path / "warped.nii").data == 70000.5).all()
+    write_image(volume(np.ones(GRID.shape, np.uint8)), tmp_path / "fixed.nii")
+    fixed = read_image(tmp_path / "fixed.nii")
+    write_image(fixed.with_data(np.full(GRID.shape, 70000.5)), tmp_path / "warped.nii")
+    assert (read_image(tmp_path / "warped.nii").data == 70000.5).all()
     for dtype, value in ((np.uint64, 2**64 - 1), (np.int64, 2**63 - 1)):
         extreme = np.zeros(GRID.shape, dtype)
         extreme[0] = value

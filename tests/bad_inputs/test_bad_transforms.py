@@ -50,7 +50,7 @@ def test_71_a_field_on_another_grid():
     with refused("MMREG_E_TRANSFORM_GRID", (6, 7, 8, 3)):
         DisplacementField(np.zeros((*GRID.shape, 3), np.float32), GRID)  # vectors last
     constant = DisplacementField(np.full((3, *GRID.shape), 1.5, np.float32), GRID)
-    np.testing.assert_allclose(constant.to_field(OBLIQUE).displacement, 1.5)
+    np.testing.assert_allclose(constant.to_field(OBLIQUE).displacement_mm, 1.5)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from scipy import ndimage
 
 for package in ("torch", "lightning", "pydantic", "nibabel"):
     pytest.importorskip(package)
-oracle = pytest.importorskip("brain_oracle")
+oracle = pytest.importorskip("benchmarks.accuracy.brain_oracle")
 
 
 def ball(centre, radius=7.0, shape=(32, 36, 40)):

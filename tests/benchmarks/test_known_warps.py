@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="it deforms scans with the training's code")
-known_warps = pytest.importorskip("known_warps")
-prepare_aligned = pytest.importorskip("prepare_aligned")
+known_warps = pytest.importorskip("benchmarks.accuracy.known_warps")
+prepare_aligned = pytest.importorskip("benchmarks.datasets.prepare_aligned")
 
 FACTS = {"name": "discs", "licence": "CC0", "credit": "", "modalities": '["MR", "CT"]'}
 

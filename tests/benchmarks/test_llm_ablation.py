@@ -7,7 +7,7 @@ import pytest
 
 for package in ("torch", "lightning", "pydantic", "nibabel", "scipy"):
     pytest.importorskip(package)
-ablation = pytest.importorskip("llm_ablation")
+ablation = pytest.importorskip("benchmarks.accuracy.llm_ablation")
 
 
 def run(backbone, seed, found, fold=0):

@@ -31,7 +31,7 @@ def test_an_array_on_the_networks_own_window_is_seen_as_it_is(image):
 
 
 def test_another_window_lies_around_the_same_middle(image):
-    points = image.grid.points_mm() - image.grid.center_mm
+    points = image.grid.points_mm() - image.grid.centre_mm
     ramp = Volume(
         points[:, 0].reshape(8, 12, 12).astype(np.float32), image.grid
     )  # x runs along the last axis

@@ -4,7 +4,7 @@ import pytest
 
 for package in ("torch", "lightning", "pydantic"):
     pytest.importorskip(package)
-trainings = pytest.importorskip("trainings")
+trainings = pytest.importorskip("benchmarks.accuracy.trainings")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmreg_rt import Registrar, Volume, read
+from mmreg_rt import Registrar, Volume, read_image
 from mmreg_rt.backends import ON_CPU, by_name
 from mmreg_rt.bundle import open_bundle
 from mmreg_rt.errors import InputError
@@ -74,8 +74,8 @@ def test_synth_alone_brings_real_brains_closer():
         pytest.skip("no brain_t1_labelled in MMREG_DATA")
     if all(by_name(backend).why_not("cpu", "fp32") for backend in ON_CPU):
         pytest.skip("no backend is installed")
-    scans = [read(folder / f"{person}_t1.nii.gz") for person in (1003, 1000)]
-    labels = [read(folder / f"{person}_label.nii.gz") for person in (1003, 1000)]
+    scans = [read_image(folder / f"{person}_t1.nii.gz") for person in (1003, 1000)]
+    labels = [read_image(folder / f"{person}_label.nii.gz") for person in (1003, 1000)]
     inverted = Volume(scans[1].data.max() - scans[1].data, scans[1].grid)
     inverted.data[scans[1].data == 0] = 0
     dices = {}

@@ -48,7 +48,7 @@ def folder(tmp_path, monkeypatch):
         manifest = parts.manifest(3, kind, preprocess=spec, intended_use=WIDE)
         write_bundle(tmp_path / f"{kind}.mmreg", manifest, files, private_key=_key())
     for name, scan in zip(("fixed", "moving"), scene.pair(), strict=True):
-        io.write(scan, tmp_path / f"{name}.nii.gz")
+        io.write_image(scan, tmp_path / f"{name}.nii.gz")
     return tmp_path
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from fixtures import networks, scene
-from test_plan import Smoothing
-from test_registrar_bundle import WIDE, bundle
+from fixtures.bundle_parts import WIDE, bundle
+from fixtures.smoothing import Smoothing
 
 from mmreg_rt import Registrar, _native, backends, io
 from mmreg_rt.bundle import open_bundle
@@ -109,7 +109,7 @@ def test_2d_networks_and_those_of_a_fixed_shape_need_no_sizes(net, field_bundle)
 def test_whole_registrations_are_timed_from_the_files_on(net, field_bundle, tmp_path):
     path, scans = field_bundle(), (tmp_path / "fixed.nii.gz", tmp_path / "moving.nii.gz")
     for scan, file in zip(scene.pair(), scans, strict=True):
-        io.write(scan, file)
+        io.write_image(scan, file)
     words = (*QUICK, "--pair", *scans, "--align", "none")
     case = json.loads(run(path, *words, "--no-refine", "--json").stdout)["cases"][0]
     check_case(case, ["read", "check", "align", "network", "deform", "finish"])

@@ -13,9 +13,9 @@ from fixtures.shell import run
 from mmreg_rt import io
 from mmreg_rt.cli import main
 from mmreg_rt.errors import (
-    BackendUnavailable,
+    BackendUnavailableError,
     BundleError,
-    Cancelled,
+    CancelledError,
     InputError,
     RegistrationError,
     TransformError,
@@ -32,11 +32,11 @@ def folder(tmp_path, monkeypatch):
     """A folder with a pair of scans, their labels, points and a transform."""
     monkeypatch.chdir(tmp_path)
     fixed, moving = pretend.scans()
-    io.write(fixed, tmp_path / "fixed.nii.gz")
-    io.write(moving, tmp_path / "moving.nii.gz")
+    io.write_image(fixed, tmp_path / "fixed.nii.gz")
+    io.write_image(moving, tmp_path / "moving.nii.gz")
     for name, volume, inside in (("fixed", fixed, 1000), ("moving", moving, 100)):
         labels = (volume.data == inside).astype(np.uint8)
-        io.write(volume.with_data(labels), tmp_path / f"{name}_labels.nii.gz")
+        io.write_image(volume.with_data(labels), tmp_path / f"{name}_labels.nii.gz")
     points = np.array([[0.0, 0, 0], [5, 5, 5]])
     io.write_points(points, tmp_path / "fixed.csv")
     io.write_points(points + pretend.SHIFT_MM, tmp_path / "moving.csv")
@@ -58,7 +58,7 @@ def test_register_writes_every_result(folder):
     found = io.read_transform(out / "transform.nii.gz").map_points([[0, 0, 0]])
     np.testing.assert_allclose(found, [pretend.SHIFT_MM], atol=1e-5)
     np.testing.assert_array_equal(
-        io.read(out / "warped.nii.gz").data.shape, io.read(folder / "fixed.nii.gz").data.shape
+        io.read_image(out / "warped.nii.gz").data.shape, io.read_image(folder / "fixed.nii.gz").data.shape
     )
 
 
@@ -75,14 +75,14 @@ def test_register_hands_every_option_on(folder, registrar):
     assert 0 < got.deadline_ms < 500  # what reading took is taken off
     assert (got.model, got.refine, got.backend, got.precision) == ("masr", False, "onnxruntime", "fp16")
     assert (got.device, got.same_space) == ("cuda:1", False)
-    np.testing.assert_array_equal(got.fixed_mask.data, io.read(mask).data)
+    np.testing.assert_array_equal(got.fixed_mask.data, io.read_image(mask).data)
 
 
 def test_labels_and_points_of_the_moving_scan_come_to_the_fixed_one(folder):
     out = folder / "out"
     run("register fixed.nii.gz moving.nii.gz -o out --labels moving_labels.nii.gz --points moving.csv")
     assert names(out) == ALWAYS | {"labels.nii.gz", "points.csv"}
-    warped, expected = io.read(out / "labels.nii.gz"), io.read(folder / "fixed_labels.nii.gz")
+    warped, expected = io.read_image(out / "labels.nii.gz"), io.read_image(folder / "fixed_labels.nii.gz")
     assert warped.data.dtype == np.uint8
     np.testing.assert_array_equal(warped.data, expected.data)
     found = io.read_points(out / "points.csv")
@@ -119,11 +119,11 @@ def test_json_is_the_same_as_the_file_and_alone_on_standard_output(folder):
     ("error", "code"),
     [
         (InputError("MMREG_E_MODEL_MISSING", "no model"), 4),
-        (BackendUnavailable("MMREG_E_TARGET", "no such target"), 5),
+        (BackendUnavailableError("MMREG_E_TARGET", "no such target"), 5),
         (RegistrationError("MMREG_E_DIVERGED", "no result"), 7),
         (TransformError("MMREG_E_T", "bad"), 3),
         (BundleError("MMREG_E_BUNDLE_HASH", "not as signed"), 4),
-        (Cancelled("MMREG_E_CANCELLED", "stopped"), 130),
+        (CancelledError("MMREG_E_CANCELLED", "stopped"), 130),
         (pretend.NO_OVERLAP, 3),
         (OSError(28, "No space left on device"), 3),
         (KeyError("oops"), 1),
@@ -209,11 +209,11 @@ def test_an_output_that_cannot_be_made_exits_with_3():
 def test_warp_takes_images_labels_and_points_through_a_transform(folder):
     run("warp moving_labels.nii.gz -t field.nii.gz --labels -o l.nii.gz")
     np.testing.assert_array_equal(
-        io.read(folder / "l.nii.gz").data, io.read(folder / "fixed_labels.nii.gz").data
+        io.read_image(folder / "l.nii.gz").data, io.read_image(folder / "fixed_labels.nii.gz").data
     )
     done = run("warp moving.nii.gz -t field.nii.gz -o w.nii.gz --like fixed.nii.gz --json")
     assert json.loads(done.stdout) == {"status": "ok", "written": "w.nii.gz", "warnings": []}
-    assert io.read(folder / "w.nii.gz").grid.same_as(io.read(folder / "fixed.nii.gz").grid)
+    assert io.read_image(folder / "w.nii.gz").grid.same_as(io.read_image(folder / "fixed.nii.gz").grid)
     run("warp fixed.csv -t field.nii.gz -o there.csv")
     there = io.read_points(folder / "there.csv")
     np.testing.assert_allclose(there, io.read_points(folder / "moving.csv"), atol=1e-4)

@@ -63,7 +63,7 @@ def scans(name):
     paths = [f"{folder}/{name}{end}" for end in (".f.nii.gz", ".m.nii.gz", ".l.nii.gz")]
     labels = moving.with_data((moving.data == 100).astype(np.uint8))
     for path, volume in zip(paths, (fixed, moving, labels), strict=True):
-        io.write(volume, path)
+        io.write_image(volume, path)
     return paths
 
 

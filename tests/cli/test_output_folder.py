@@ -28,9 +28,11 @@ EXTRAS = ("--labels", "labels_of_moving.nii.gz", "--points", "points_of_moving.c
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fixed, moving = pretend.scans()
-    io.write(fixed, tmp_path / "fixed.nii.gz")
-    io.write(moving, tmp_path / "moving.nii.gz")
-    io.write(moving.with_data((moving.data == 100).astype(np.uint8)), tmp_path / "labels_of_moving.nii.gz")
+    io.write_image(fixed, tmp_path / "fixed.nii.gz")
+    io.write_image(moving, tmp_path / "moving.nii.gz")
+    io.write_image(
+        moving.with_data((moving.data == 100).astype(np.uint8)), tmp_path / "labels_of_moving.nii.gz"
+    )
     io.write_points([[0.0, 0, 0], [5, 5, 5]], tmp_path / "points_of_moving.csv")
     return tmp_path
 

@@ -456,7 +456,7 @@ def test_warp_without_a_transform_samples_a_mask_on_another_grid():
     save("mask.nii.gz", (smooth() > 20).astype(np.uint8))
     save("scan.nii.gz", smooth(shape=(20, 24, 16)), np.diag([1.0, 1, 1.5, 1]))
     run("warp mask.nii.gz --labels --like scan.nii.gz -o new.nii.gz")
-    assert io.read("new.nii.gz").grid.same_as(io.read("scan.nii.gz").grid)
+    assert io.read_image("new.nii.gz").grid.same_as(io.read_image("scan.nii.gz").grid)
     run("warp mask.nii.gz --labels -o other.nii.gz", code=2)
 
 

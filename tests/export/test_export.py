@@ -10,7 +10,7 @@ for name in ("onnx", "onnxscript", "onnxruntime"):
 from mmreg_export import pack, parity, precision  # noqa: E402
 from mmreg_export.calibration import generated_pairs, read_pair  # noqa: E402
 from mmreg_export.onnx import export_network  # noqa: E402
-from mmreg_rt import Grid, Volume, write  # noqa: E402
+from mmreg_rt import Grid, Volume, write_image  # noqa: E402
 from mmreg_rt.backends import ON_CPU, by_name  # noqa: E402
 from mmreg_rt.bundle import self_test  # noqa: E402
 from mmreg_rt.errors import BundleError, InputError  # noqa: E402
@@ -145,7 +145,7 @@ def test_nothing_is_written_where_a_limit_is_passed(method, tmp_path, monkeypatc
 @pytest.mark.parametrize(("dims", "shape", "needed"), [(2, (8, 8, 8), "slices"), (3, (1, 8, 8), "volumes")])
 def test_a_pair_of_other_dimensions_than_the_network_is_refused(tmp_path, dims, shape, needed):
     image = np.random.default_rng(0).random(shape, np.float32)
-    write(Volume(image, Grid(shape, np.eye(4)[[2, 1, 0, 3]])), tmp_path / "scan.nii.gz")
+    write_image(Volume(image, Grid(shape, np.eye(4)[[2, 1, 0, 3]])), tmp_path / "scan.nii.gz")
     with pytest.raises(InputError, match=needed) as caught:
         read_pair(tmp_path / "scan.nii.gz", tmp_path / "scan.nii.gz", PreprocessSpec(multiple=8), dims)
     assert caught.value.code == "MMREG_E_EXPORT_PAIR"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from bad_inputs.files import header, nifti
 
-from mmreg_rt import read, read_points, read_transform
+from mmreg_rt import read_image, read_points, read_transform
 from mmreg_rt.errors import MmregError
 
 # What a reader may allocate: a constant, and a multiple of what the file really holds when it is unpacked.
@@ -20,8 +20,8 @@ BOUND_BYTES, BOUND_TIMES = 4 << 20, 16
 UNPACKED_LIMIT = 1 << 24
 
 READERS = (
-    (read, "a.nii"),
-    (read, "a.nii.gz"),
+    (read_image, "a.nii"),
+    (read_image, "a.nii.gz"),
     (read_transform, "u.nii"),
     (read_transform, "u.nii.gz"),
     (read_transform, "t.tfm"),

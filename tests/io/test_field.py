@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from fixtures.grids import GRIDS, LEFT_HANDED, OBLIQUE, grid
 
-from mmreg_rt import DisplacementField, Grid, Volume, read, read_transform, write, write_transform
+from mmreg_rt import DisplacementField, Grid, Volume, read_image, read_transform, write_image, write_transform
 from mmreg_rt.errors import InputError, TransformError
 from mmreg_rt.io import is_planar
 
@@ -27,7 +27,7 @@ def inside(target, count=20):
 def test_what_is_written_is_read_back(field, tmp_path):
     write_transform(field, tmp_path / "u.nii.gz")
     again = read_transform(tmp_path / "u.nii.gz")
-    np.testing.assert_array_equal(again.displacement, field.displacement)
+    np.testing.assert_array_equal(again.displacement_mm, field.displacement_mm)
     assert again.grid.same_as(field.grid, HEADER_MM)
 
 
@@ -64,12 +64,12 @@ def test_itk_displaces_points_by_our_file_as_we_do(field, tmp_path):
 def test_ants_warps_by_our_file_as_we_do(target, tmp_path):
     ants = pytest.importorskip("ants")
     rng = np.random.default_rng(11)
-    moving_grid = grid((12, 13, 14), (1.0, 1.2, 0.9), -20, origin_mm=target.center_mm - 6)
+    moving_grid = grid((12, 13, 14), (1.0, 1.2, 0.9), -20, origin_mm=target.centre_mm - 6)
     moving = Volume(rng.uniform(0, 1, moving_grid.shape).astype(np.float32), moving_grid)
     field = DisplacementField(rng.normal(0, 0.5, (3, *target.shape)).astype(np.float32), target)
     write_transform(field, tmp_path / "u.nii.gz")
-    write(moving, tmp_path / "moving.nii.gz")
-    write(Volume(np.zeros(target.shape, np.float32), target), tmp_path / "fixed.nii.gz")
+    write_image(moving, tmp_path / "moving.nii.gz")
+    write_image(Volume(np.zeros(target.shape, np.float32), target), tmp_path / "fixed.nii.gz")
     fixed_image, moving_image = (ants.image_read(str(tmp_path / f"{n}.nii.gz")) for n in ("fixed", "moving"))
     theirs = ants.apply_transforms(fixed_image, moving_image, [str(tmp_path / "u.nii.gz")])
     index = moving_grid.map_points(field.map_points(target.points_mm())).reshape(*target.shape, 3)
@@ -82,7 +82,7 @@ def test_ants_warps_by_our_file_as_we_do(target, tmp_path):
 
 def test_the_fields_of_ants_displace_points_as_ants_does(tmp_path):
     ants = pytest.importorskip("ants")
-    write(Volume(np.zeros(OBLIQUE.shape, np.float32), OBLIQUE), tmp_path / "fixed.nii.gz")
+    write_image(Volume(np.zeros(OBLIQUE.shape, np.float32), OBLIQUE), tmp_path / "fixed.nii.gz")
     fixed = ants.image_read(str(tmp_path / "fixed.nii.gz"))
     u = np.random.default_rng(12).normal(0, 1, (*fixed.shape, 3))
     vectors = ants.from_numpy(
@@ -110,7 +110,7 @@ def vector_file(path, u_ras, intent, target=OBLIQUE, unit="mm", dtype=np.float32
 def test_the_intent_decides_between_ras_and_lps(intent, tmp_path):
     u = np.random.default_rng(13).normal(0, 2, (3, *OBLIQUE.shape)).astype(np.float32)
     vector_file(tmp_path / "u.nii.gz", u, intent)
-    np.testing.assert_array_equal(read_transform(tmp_path / "u.nii.gz").displacement, u)
+    np.testing.assert_array_equal(read_transform(tmp_path / "u.nii.gz").displacement_mm, u)
 
 
 def test_a_field_of_two_components_on_a_slice_leaves_z_alone(tmp_path):
@@ -141,7 +141,9 @@ def test_a_planar_field_displaces_points_in_two_dimensional_itk_as_in_ours(tmp_p
     sitk = pytest.importorskip("SimpleITK")
     field = planar_field()
     write_transform(field, tmp_path / "u.nii.gz", planar=True)
-    np.testing.assert_array_equal(read_transform(tmp_path / "u.nii.gz").displacement, field.displacement)
+    np.testing.assert_array_equal(
+        read_transform(tmp_path / "u.nii.gz").displacement_mm, field.displacement_mm
+    )
     image = sitk.ReadImage(str(tmp_path / "u.nii.gz"), sitk.sitkVectorFloat64)
     assert (image.GetDimension(), image.GetNumberOfComponentsPerPixel()) == (2, 2)
     theirs, points = sitk.DisplacementFieldTransform(image), inside(field.grid)
@@ -157,7 +159,7 @@ def test_a_planar_field_warps_in_two_dimensional_ants_as_in_ours(tmp_path):
         field.grid.affine[:, [2, 1, 0, 3]],
     )
     nibabel.save(image, tmp_path / "moving.nii.gz")
-    moving = read(tmp_path / "moving.nii.gz")
+    moving = read_image(tmp_path / "moving.nii.gz")
     assert is_planar(moving)
     write_transform(field, tmp_path / "u.nii.gz", planar=True)
     theirs = ants.image_read(str(tmp_path / "moving.nii.gz"))
@@ -170,7 +172,7 @@ def test_a_planar_field_warps_in_two_dimensional_ants_as_in_ours(tmp_path):
 
 def test_what_leaves_its_plane_is_not_written_as_planar(tmp_path):
     lifted = planar_field()
-    lifted.displacement[2] = 0.5
+    lifted.displacement_mm[2] = 0.5
     for field in (lifted, DisplacementField(np.zeros((3, *OBLIQUE.shape), np.float32), OBLIQUE)):
         with pytest.raises(TransformError, match="MMREG_E_FIELD_NOT_PLANAR"):
             write_transform(field, tmp_path / "u.nii.gz", planar=True)
@@ -178,11 +180,11 @@ def test_what_leaves_its_plane_is_not_written_as_planar(tmp_path):
 
 
 def test_an_image_is_no_field_and_a_field_is_no_image(tmp_path):
-    write(Volume(np.zeros(OBLIQUE.shape, np.float32), OBLIQUE), tmp_path / "image.nii.gz")
+    write_image(Volume(np.zeros(OBLIQUE.shape, np.float32), OBLIQUE), tmp_path / "image.nii.gz")
     with pytest.raises(TransformError, match="MMREG_E_FIELD_LAYOUT"):
         read_transform(tmp_path / "image.nii.gz")
     write_transform(
         DisplacementField(np.zeros((3, *OBLIQUE.shape), np.float32), OBLIQUE), tmp_path / "u.nii.gz"
     )
     with pytest.raises(InputError, match="MMREG_E_NIFTI_IS_FIELD"):
-        read(tmp_path / "u.nii.gz")
+        read_image(tmp_path / "u.nii.gz")

@@ -23,7 +23,7 @@ def target(request):
 
 def displacement(target, seed=3):
     """Some mm, smooth: ``(N, 3)`` at the voxels of the grid."""
-    p = (target.points_mm() - target.center_mm) / 30
+    p = (target.points_mm() - target.centre_mm) / 30
     shift = np.array([5.0, 3.0, -2.0])
     u = shift + 2.0 * np.stack([np.sin(p[:, 1]), np.cos(p[:, 0] + seed), np.sin(p[:, 0])], -1)
     if target.dims == 2:
@@ -142,7 +142,9 @@ def test_displacements_of_large_motions_are_displacements(target, degrees, tmp_p
         matrix[:3, 3] = 150, -90, 60
         field = Affine(matrix).to_field(target)
         write_transform(field, tmp_path / "u.nii.gz")
-        np.testing.assert_array_equal(read_transform(tmp_path / "u.nii.gz").displacement, field.displacement)
+        np.testing.assert_array_equal(
+            read_transform(tmp_path / "u.nii.gz").displacement_mm, field.displacement_mm
+        )
 
 
 def test_displacements_of_noise_and_of_nothing_are_displacements(tmp_path):
@@ -151,7 +153,7 @@ def test_displacements_of_noise_and_of_nothing_are_displacements(tmp_path):
         for amplitude in (0, 0.5, 20):
             u = rng.normal(0, 1, (3, *target.shape)).astype(np.float32) * np.float32(amplitude)
             write_transform(DisplacementField(u, target), tmp_path / "u.nii.gz")
-            np.testing.assert_array_equal(read_transform(tmp_path / "u.nii.gz").displacement, u)
+            np.testing.assert_array_equal(read_transform(tmp_path / "u.nii.gz").displacement_mm, u)
 
 
 @pytest.mark.parametrize("name", ["Mapping", "NREG_TRANS"])

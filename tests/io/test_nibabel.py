@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from fixtures.grids import GRIDS
 
-from mmreg_rt import Volume, read, write
+from mmreg_rt import Volume, read_image, write_image
 from mmreg_rt.errors import GeometryError, MmregError
 from mmreg_rt.io import as_volume
 
@@ -69,10 +69,10 @@ def test_an_edited_image_lies_where_its_file_does(edit, kind, tmp_path):
     given = as_volume(image)
     np.testing.assert_array_equal(image.affine, meant)  # nothing of the caller's is touched
     nibabel.save(image, tmp_path / "saved.nii.gz")
-    from_file = read(tmp_path / "saved.nii.gz")
+    from_file = read_image(tmp_path / "saved.nii.gz")
     assert given.grid.same_as(from_file.grid, 1e-9)
     np.testing.assert_array_equal(given.data, from_file.data)
-    write(given, tmp_path / "ours.nii.gz")
+    write_image(given, tmp_path / "ours.nii.gz")
     written = nibabel.load(tmp_path / "ours.nii.gz")
     np.testing.assert_allclose(written.affine, meant, atol=1e-4)
     np.testing.assert_allclose(nibabel.load(tmp_path / "saved.nii.gz").affine, written.affine, atol=1e-6)
@@ -84,7 +84,7 @@ def test_a_result_on_an_edited_image_is_written_where_the_image_lies(kind, tmp_p
     image = stored(tmp_path / "in.nii.gz", kind)
     edit_axes(image)
     fixed = as_volume(image)
-    write(Volume(fixed.as_float32() * 2, fixed.grid, fixed.source), tmp_path / "out.nii.gz")
+    write_image(Volume(fixed.as_float32() * 2, fixed.grid, fixed.source), tmp_path / "out.nii.gz")
     np.testing.assert_allclose(nibabel.load(tmp_path / "out.nii.gz").affine, MOVED, atol=1e-5)
 
 
@@ -116,7 +116,7 @@ def test_a_header_that_is_refused_in_a_file_is_refused_in_an_image(spoil, kind, 
     spoil(image)
     nibabel.save(image, tmp_path / "saved.nii.gz")
     with pytest.raises(MmregError) as of_file:
-        read(tmp_path / "saved.nii.gz")
+        read_image(tmp_path / "saved.nii.gz")
     with pytest.raises(GeometryError) as of_image:
         as_volume(image)
     assert of_image.value.code == of_file.value.code

@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from mmreg_rt import read, read_transform
+from mmreg_rt import read_image, read_transform
 
 DATA = Path(os.environ.get("MMREG_DATA", "nowhere"))
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="MMREG_DATA names no folder of real scans")
@@ -24,7 +24,7 @@ def scans():
 def test_a_scan_is_read_as_nibabel_reads_it(path):
     image = nibabel.load(path)
     frame = 0 if image.ndim == 4 else None
-    volume, stored = read(path, frame=frame), np.asanyarray(image.dataobj)
+    volume, stored = read_image(path, frame=frame), np.asanyarray(image.dataobj)
     np.testing.assert_array_equal(volume.data, (stored[..., 0] if image.ndim == 4 else stored).T)
     assert volume.data.dtype == stored.dtype
     np.testing.assert_allclose(

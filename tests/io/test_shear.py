@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 from fixtures.grids import rotation
 
-from mmreg_rt import Affine, DisplacementField, Grid, Volume, read, read_transform, write, write_transform
+from mmreg_rt import (
+    Affine,
+    DisplacementField,
+    Grid,
+    Volume,
+    read_image,
+    read_transform,
+    write_image,
+    write_transform,
+)
 from mmreg_rt.errors import GeometryError
 from mmreg_rt.input_validation import check_grids
 
@@ -59,7 +68,7 @@ def test_the_same_cosine_is_harmless_in_a_small_scan_and_not_in_a_large_one(tmp_
     with pytest.raises(GeometryError, match="MMREG_E_GRID_SHEAR"):
         check_grids(large, large)
     with pytest.raises(GeometryError, match="MMREG_E_GRID_SHEAR"):
-        write(Volume(np.zeros(large.shape, np.uint8), large), tmp_path / "a.nii.gz")
+        write_image(Volume(np.zeros(large.shape, np.uint8), large), tmp_path / "a.nii.gz")
     assert not list(tmp_path.iterdir())
 
 
@@ -75,10 +84,10 @@ def test_what_is_accepted_is_written_for_itk_and_for_us(case, cosine, tmp_path):
     nibabel.save(image, tmp_path / "in.nii.gz")
     with pytest.raises(RuntimeError, match="[Oo]rthonormal"):
         sitk.ReadImage(str(tmp_path / "in.nii.gz"))
-    volume = read(tmp_path / "in.nii.gz")
+    volume = read_image(tmp_path / "in.nii.gz")
     assert volume.grid.same_as(target, 1e-4)
-    write(volume, tmp_path / "out.nii.gz")
-    again, theirs = read(tmp_path / "out.nii.gz"), sitk.ReadImage(str(tmp_path / "out.nii.gz"))
+    write_image(volume, tmp_path / "out.nii.gz")
+    again, theirs = read_image(tmp_path / "out.nii.gz"), sitk.ReadImage(str(tmp_path / "out.nii.gz"))
     np.testing.assert_array_equal(again.data, volume.data)
     ends = np.array([*np.ndindex(2, 2, 2)]) * (np.array(target.shape) - 1)
     expected = target.map_indices(ends)
@@ -125,7 +134,7 @@ def test_pixdim_may_differ_from_the_affine_by_a_tenth_of_a_voxel_at_the_end_of_a
     image.header["pixdim"][1 + axis] *= 1 + percent / 100
     nibabel.save(image, tmp_path / "a.nii.gz")
     if accepted:
-        assert read(tmp_path / "a.nii.gz").grid.spacing_mm[2 - axis] == pytest.approx((2, 1, 3)[axis])
+        assert read_image(tmp_path / "a.nii.gz").grid.spacing_mm[2 - axis] == pytest.approx((2, 1, 3)[axis])
         return
     with pytest.raises(GeometryError, match="MMREG_E_NIFTI_SPACING_DISAGREES"):
-        read(tmp_path / "a.nii.gz")
+        read_image(tmp_path / "a.nii.gz")

@@ -139,7 +139,7 @@ def test_the_truth_as_a_field_is_the_truth_at_every_voxel(coarse):
     points = coarse.fixed.grid.points_mm()
     expected = coarse.truth.map_points(points) - points
     # float32 displacements of up to 60 mm
-    np.testing.assert_allclose(field.displacement.reshape(3, -1).T, expected, atol=1e-5)
+    np.testing.assert_allclose(field.displacement_mm.reshape(3, -1).T, expected, atol=1e-5)
 
 
 def test_a_flow_that_could_fold_is_refused():

@@ -20,10 +20,10 @@ from mmreg_rt import (
     Rigid,
     Volume,
     metrics,
-    read,
+    read_image,
     read_points,
     read_transform,
-    write,
+    write_image,
     write_points,
     write_transform,
 )
@@ -118,15 +118,15 @@ CALLS = {
     "contains": (GRID.contains, {"points_mm": POINTS}),
     "Affine": (Affine, {"matrix": np.eye(4)}),
     "Rigid": (Rigid, {"matrix": np.eye(4)}),
-    "DisplacementField": (DisplacementField, {"displacement": FIELD.displacement, "grid": GRID}),
+    "DisplacementField": (DisplacementField, {"displacement": FIELD.displacement_mm, "grid": GRID}),
     "Composite": (Composite, {"parts": (EYE,)}),
     "tre_mm": (metrics.tre_mm, {"transform": EYE, "fixed_mm": POINTS, "moving_mm": POINTS}),
     "dice": (metrics.dice, {"fixed": LABELS, "warped": LABELS}),
     "hd95_mm": (metrics.hd95_mm, {"fixed": LABELS, "warped": LABELS}),
-    "read": (read, {"path": "/no/such/file.nii", "frame": None, "prefer": None}),
+    "read": (read_image, {"path": "/no/such/file.nii", "frame": None, "prefer": None}),
     "read_transform": (read_transform, {"path": "/no/such/file.tfm"}),
     "read_points": (read_points, {"path": "/no/such/file.csv"}),
-    "write": (write, {"volume": SCAN, "path": "/no/such/folder/a.nii"}),
+    "write": (write_image, {"volume": SCAN, "path": "/no/such/folder/a.nii"}),
     "write_transform": (
         write_transform,
         {"transform": EYE, "path": "/no/such/folder/a.tfm", "planar": False},
@@ -239,9 +239,9 @@ def test_numpy_scalars_and_bytes_paths_are_honoured(tmp_path):
     Registrar(align="none", deform=np.bool_(False), threads=np.int64(1)).register(
         SCAN, SCAN, deadline_ms=np.float32(1e6)
     )
-    write(SCAN, str(tmp_path / "a.nii"))
+    write_image(SCAN, str(tmp_path / "a.nii"))
     path = bytes(tmp_path / "a.nii")
-    np.testing.assert_array_equal(read(path).data, IMAGE)
+    np.testing.assert_array_equal(read_image(path).data, IMAGE)
     Registrar(**REGISTRAR).register(path, SCAN)
 
 

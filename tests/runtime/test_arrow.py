@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from fixtures import scene
 
-from mmreg_rt import read_transform, write
+from mmreg_rt import read_transform, write_image
 from mmreg_rt.cli import main
 
 for name in ("torch", "lightning", "onnx", "onnxscript", "onnxruntime"):
@@ -63,7 +63,7 @@ def assert_served(out, fixed):
 def test_generated_scans_go_all_the_way(bundle, tmp_path):
     pair = scene.pair()
     for side, volume in zip(("fixed", "moving"), pair, strict=True):
-        write(volume, tmp_path / f"{side}.nii.gz")
+        write_image(volume, tmp_path / f"{side}.nii.gz")
     scans = tmp_path / "fixed.nii.gz", tmp_path / "moving.nii.gz"
     mmreg("register", *scans, "-o", tmp_path / "out", "--model", bundle)
     assert_served(tmp_path / "out", pair[0])
@@ -76,8 +76,8 @@ def test_real_scans_go_all_the_way(bundle, tmp_path):
     folder = DATA / "brain_t1_t2_flair"
     if not folder.is_dir():
         pytest.skip("MMREG_DATA has no brain_t1_t2_flair")
-    from mmreg_rt import read
+    from mmreg_rt import read_image
 
     t1, t2 = (next(folder.glob(f"*07_{contrast}.nii.gz")) for contrast in ("t1", "t2"))
     mmreg("register", t1, t2, "-o", tmp_path / "out", "--model", bundle)
-    assert_served(tmp_path / "out", read(t1))
+    assert_served(tmp_path / "out", read_image(t1))

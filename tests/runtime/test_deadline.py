@@ -49,7 +49,7 @@ def test_hardly_any_work_is_done_after_the_deadline(slices, whole, share):
     assert found.degraded
     # each look is one piece of work; what is always done looks a few times at most
     assert looks <= limit + 60
-    assert np.isfinite(found.transform.displacement).all()
+    assert np.isfinite(found.transform.displacement_mm).all()
     assert np.isfinite(found.warped.data).all()
 
 
@@ -58,8 +58,8 @@ def test_with_time_for_all_nothing_is_left_out(slices, whole):
     assert not found.degraded
     assert None not in vars(found.quality).values()
     again = Registrar(threads=1).register(*slices)
-    np.testing.assert_array_equal(found.transform.displacement, again.transform.displacement)
-    np.testing.assert_array_equal(found.inverse.displacement, again.inverse.displacement)
+    np.testing.assert_array_equal(found.transform.displacement_mm, again.transform.displacement_mm)
+    np.testing.assert_array_equal(found.inverse.displacement_mm, again.inverse.displacement_mm)
     assert found.quality == again.quality
 
 
@@ -86,7 +86,7 @@ def test_an_inverse_without_time_is_computed_when_it_is_used(slices):
     back = found.inverse.map_points(found.transform.map_points(points))
     np.testing.assert_allclose(back, points, atol=1e-2)
     other = pickle.loads(pickle.dumps(found)).inverse
-    np.testing.assert_array_equal(other.displacement, found.inverse.displacement)
+    np.testing.assert_array_equal(other.displacement_mm, found.inverse.displacement_mm)
 
 
 def test_what_is_left_out_is_told(slices):
@@ -105,7 +105,7 @@ def test_after_a_hurried_call_the_next_is_whole(slices):
 
 def test_the_start_is_the_answer_when_there_is_no_time_at_all(slices):
     found, _ = hurried(slices, 1e-6)
-    np.testing.assert_array_equal(found.transform.displacement, 0)
+    np.testing.assert_array_equal(found.transform.displacement_mm, 0)
     np.testing.assert_allclose(found.warped.data, slices[1].data, atol=1e-3)
 
 

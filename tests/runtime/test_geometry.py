@@ -34,8 +34,8 @@ def test_the_points_are_those_of_the_array_in_its_order(any_grid):
 
 
 def test_the_centre_is_the_mean_of_the_corners_and_of_all_points(any_grid):
-    np.testing.assert_allclose(any_grid.center_mm, any_grid.corners_mm.mean(axis=0), atol=ULP_MM)
-    np.testing.assert_allclose(any_grid.center_mm, any_grid.points_mm().mean(axis=0), atol=ULP_MM)
+    np.testing.assert_allclose(any_grid.centre_mm, any_grid.corners_mm.mean(axis=0), atol=ULP_MM)
+    np.testing.assert_allclose(any_grid.centre_mm, any_grid.points_mm().mean(axis=0), atol=ULP_MM)
 
 
 def test_the_corners_of_a_plain_grid_are_its_extremes():
@@ -57,7 +57,7 @@ def test_a_grid_resampled_at_its_own_spacing_is_itself(any_grid):
 @pytest.mark.parametrize("spacing_mm", [0.5, 2.0, (1.0, 0.7, 3.0)])
 def test_resampling_keeps_the_centre_and_half_a_voxel_of_the_field_of_view(any_grid, spacing_mm):
     other = any_grid.resampled(spacing_mm)
-    np.testing.assert_allclose(other.center_mm, any_grid.center_mm, atol=ULP_MM)
+    np.testing.assert_allclose(other.centre_mm, any_grid.centre_mm, atol=ULP_MM)
     extent = np.array(any_grid.shape) * any_grid.spacing_mm
     lost = np.abs(np.array(other.shape) * other.spacing_mm - extent)
     # rounding to whole voxels moves each side by at most a quarter of the new voxel; one voxel always stays

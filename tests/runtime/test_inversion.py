@@ -30,12 +30,12 @@ def turned(name, degrees):
     matrix = np.eye(4)
     matrix[:3, :3] = rotation(axis, degrees)
     away = APART_MM * (1, 1, name != "slice")
-    matrix[:3, 3] = target.center_mm + away - matrix[:3, :3] @ target.center_mm
+    matrix[:3, 3] = target.centre_mm + away - matrix[:3, :3] @ target.centre_mm
     return Rigid(matrix)
 
 
 def waves(target, amplitude_mm=1.2, length_mm=50.0):
-    x, y, z = (target.points_mm() - target.center_mm).T * 2 * np.pi / length_mm
+    x, y, z = (target.points_mm() - target.centre_mm).T * 2 * np.pi / length_mm
     u = amplitude_mm * np.stack([np.sin(y), np.sin(z + 1) if target.dims == 3 else np.cos(x), np.cos(x)])
     if target.dims == 2:
         u[2] = 0
@@ -60,7 +60,7 @@ def points_in(target, count=60):
 def forward(field, points):
     """The field as its docstring says, in float64: linear between voxels, the border value outside."""
     index = field.grid.map_points(points).T
-    moved = [map_coordinates(u.astype(float), index, order=1, mode="nearest") for u in field.displacement]
+    moved = [map_coordinates(u.astype(float), index, order=1, mode="nearest") for u in field.displacement_mm]
     return points + np.transpose(moved)
 
 

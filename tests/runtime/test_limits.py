@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import mmreg_rt._native as _native
-from mmreg_rt.errors import OutOfMemory, RegistrationError
+from mmreg_rt.errors import OutOfMemoryError, RegistrationError
 from mmreg_rt.process import libraries, memory, threads
 
 MB = 1 << 20
@@ -81,7 +81,7 @@ def test_python_under_a_limit_of_the_address_space_registers_or_says_what_is_mis
     env = {"OPENBLAS_NUM_THREADS": "1"}
     found = limited({"RLIMIT_AS": megabytes * MB}, "-c", PROGRAM, env=env)
     assert found.stdout == "" if megabytes < 1000 else "deform" in found.stdout
-    assert found.returncode == 0 or "OutOfMemory: " in found.stderr
+    assert found.returncode == 0 or "OutOfMemoryError: " in found.stderr
 
 
 def test_a_limit_set_after_the_import_leaves_the_linear_algebra_its_memory():
@@ -97,7 +97,7 @@ def test_a_limit_set_after_the_import_leaves_the_linear_algebra_its_memory():
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
-    assert "OutOfMemory: NumPy needs about 34 MB of address space" in found.stderr
+    assert "OutOfMemoryError: NumPy needs about 34 MB of address space" in found.stderr
 
 
 def as_another_user(limits, *command):
@@ -141,7 +141,7 @@ def test_python_says_why_numpy_cannot_start_its_threads():
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("one processor: NumPy starts no thread")
     found = as_another_user({"nproc": 1}, "-c", PROGRAM)
-    assert "BackendUnavailable: NumPy would start" in found.stderr
+    assert "BackendUnavailableError: NumPy would start" in found.stderr
     assert "OPENBLAS_NUM_THREADS=1" in found.stderr
 
 
@@ -237,7 +237,7 @@ def test_threads_follow_the_quota_of_a_container(quota, expected):
         pytest.skip("no control group can be made here")
     code = (
         f"import os; open('{group}/cgroup.procs', 'w').write(str(os.getpid()))\n"
-        "from mmreg_rt import threads; print(threads.usable())"
+        "from mmreg_rt.process import threads; print(threads.usable())"
     )
     try:
         found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -256,7 +256,7 @@ def test_what_is_left_is_told_where_a_library_runs_out(monkeypatch):
     monkeypatch.setattr(memory, "rooms", lambda: [(7 << 20, "here")])
     causes = MemoryError(), OSError(12, "Cannot allocate memory"), ImportError("x.so: failed to map segment")
     for cause in causes:
-        with pytest.raises(OutOfMemory, match="7 MB are left here"), memory.shortage_in_our_words():
+        with pytest.raises(OutOfMemoryError, match="7 MB are left here"), memory.shortage_in_our_words():
             raise cause
     with pytest.raises(ImportError, match="no module"), memory.shortage_in_our_words():
         raise ImportError("no module")

@@ -16,7 +16,7 @@ from fixtures.scene import FLAT
 from mmreg_rt import Registrar, _native, io
 from mmreg_rt.bundle import golden_bytes, write_bundle
 from mmreg_rt.cli import main
-from mmreg_rt.errors import Cancelled
+from mmreg_rt.errors import CancelledError
 from mmreg_rt.network import Network
 from mmreg_rt.network.timing import KEPT_RUNS
 from mmreg_rt.preprocess import PreprocessSpec
@@ -95,7 +95,7 @@ class InFlight:
 
 
 def same(found, expected):
-    np.testing.assert_array_equal(found.transform.displacement, expected.transform.displacement)
+    np.testing.assert_array_equal(found.transform.displacement_mm, expected.transform.displacement_mm)
     np.testing.assert_array_equal(found.warped.data, expected.warped.data)
 
 
@@ -162,7 +162,7 @@ def test_the_callback_cancels_a_network_on_its_way(registrar, scans, monkeypatch
         return stage == "network" and clock.runs > 0
 
     registrar._progress = progress
-    with pytest.raises(Cancelled):
+    with pytest.raises(CancelledError):
         registrar.register(*scans)
     assert all(0 <= share < 1 for share in shares) and shares == sorted(shares)
     registrar._progress = None
@@ -259,7 +259,7 @@ def test_a_rigid_network_on_its_way_is_ended_and_cancelled(rigid, monkeypatch):
     assert warned(found, "stopped the network")
     rigid._clock, clock = None, InFlight(rigid, monkeypatch)
     rigid._progress = lambda stage, _: stage == "network" and clock.runs > 0
-    with pytest.raises(Cancelled):
+    with pytest.raises(CancelledError):
         rigid.register(*scans)
     rigid._progress = None
     same(rigid.register(*scans), whole)
@@ -267,7 +267,7 @@ def test_a_rigid_network_on_its_way_is_ended_and_cancelled(rigid, monkeypatch):
 
 def test_the_shell_says_that_the_network_was_not_begun(tmp_path, bundle, backend, scans, monkeypatch):
     for name, scan in zip(("fixed", "moving"), scans, strict=True):
-        io.write(scan, tmp_path / f"{name}.nii.gz")
+        io.write_image(scan, tmp_path / f"{name}.nii.gz")
     monkeypatch.setattr(Network, "expected_s", lambda *_: YEAR_S)
     monkeypatch.chdir(tmp_path)
     line = f"register fixed.nii.gz moving.nii.gz -o out --model {bundle} --backend {backend} --no-refine"

@@ -11,7 +11,7 @@ from fixtures import scene
 from fixtures.grids import GRIDS, grid, rotation
 from fixtures.scene import FLAT
 
-from mmreg_rt import Affine, Registrar, Rigid, Volume, write, write_points, write_transform
+from mmreg_rt import Affine, Registrar, Rigid, Volume, write_image, write_points, write_transform
 from mmreg_rt.cli import main
 from mmreg_rt.errors import InputError
 
@@ -23,7 +23,7 @@ KINDS = ("nearest", "linear", "cubic")
 
 def ct(target, seed=0):
     """Air of -1000 around something up to 700 HU, in a type of CT."""
-    p = target.points_mm() - target.center_mm
+    p = target.points_mm() - target.centre_mm
     body = 700 - 150 * np.linalg.norm(p, axis=1)
     noise = np.random.default_rng(seed).normal(0, 10, len(p))
     return Volume(np.maximum(body + noise, -1000).reshape(target.shape).astype(np.int16), target)
@@ -34,7 +34,7 @@ def motion(target, shift_vox=(0.0, 0.0, 4.5), degrees=0.0):
     matrix = np.eye(4)
     matrix[:3, :3] = rotation((0, 0, 1), degrees)
     matrix[:3, 3] = (
-        target.center_mm - matrix[:3, :3] @ target.center_mm + target.affine[:3, :3] @ np.array(shift_vox)
+        target.centre_mm - matrix[:3, :3] @ target.centre_mm + target.affine[:3, :3] @ np.array(shift_vox)
     )
     return Rigid(matrix)
 
@@ -129,7 +129,7 @@ def test_outside_of_a_registration_is_the_lowest_value_or_what_was_asked_for(apa
     assert np.isfinite(unknown.warped.data[seen > 0.9999]).all()
     for result in (other, unknown):  # figures and transform are the same
         assert result.quality == default.quality
-        np.testing.assert_array_equal(result.transform.displacement, default.transform.displacement)
+        np.testing.assert_array_equal(result.transform.displacement_mm, default.transform.displacement_mm)
         inside = seen == 1
         np.testing.assert_array_equal(result.warped.data[inside], default.warped.data[inside])
 
@@ -154,7 +154,7 @@ def shell(*words, code=0):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write(ct(SPACE), tmp_path / "ct.nii.gz")
+    write_image(ct(SPACE), tmp_path / "ct.nii.gz")
     write_transform(motion(SPACE), tmp_path / "t.tfm")
     write_points(SPACE.points_mm()[:5], tmp_path / "p.csv")
     return tmp_path
@@ -185,7 +185,7 @@ def test_warp_refuses_what_cannot_stand_outside(folder, bad):
 def test_register_writes_the_value_outside_and_valid_json(folder):
     d, h, w = SPACE.shape
     part = Volume(ct(SPACE, 1).data[..., : w // 2], type(SPACE)((d, h, w // 2), SPACE.affine))
-    write(part, folder / "half.nii.gz")
+    write_image(part, folder / "half.nii.gz")
     for words, value in (((), -1000), (("--outside", "nan"), np.nan), (("--outside", "7"), 7)):
         words = "register", "ct.nii.gz", "half.nii.gz", "-o", "out", "--align", "none", "--no-deform", *words
         CliRunner().invoke(main, list(words), catch_exceptions=False)
@@ -237,7 +237,7 @@ def test_points_and_images_go_back_through_a_written_field(folder):
 
 def spoiled(target, value=np.nan):
     """A ramp with a background that is not finite and a few holes."""
-    p = target.points_mm() - target.center_mm
+    p = target.points_mm() - target.centre_mm
     image = (p @ (0.5, -0.25, 0.125) + 30).reshape(target.shape).astype(np.float32)
     image[..., :3] = value
     image[target.shape[0] // 2, 7, 8] = value
@@ -275,7 +275,7 @@ def test_not_finite_is_where_such_a_voxel_weighs_and_nowhere_else(target, kind, 
 def test_cubic_stays_near_the_image_beside_nan(target):
     image, transform = spoiled(target), motion(target, (0, 0.25, 1.3), 5)
     where = position(target, transform)
-    ramp = transform.map_points(target.points_mm()) - target.center_mm
+    ramp = transform.map_points(target.points_mm()) - target.centre_mm
     expected = (ramp @ (0.5, -0.25, 0.125) + 30).reshape(target.shape)
     inner = np.all([(x >= 0) & (x <= n - 1) for x, n in zip(where, target.shape, strict=True)], axis=0)
     found = transform.warp(image, target, "cubic").data

@@ -6,7 +6,8 @@ import weakref
 import numpy as np
 import pytest
 from fixtures import scene
-from test_registrar_bundle import WIDE, bundle
+from fixtures.bundle_parts import WIDE, bundle
+from fixtures.smoothing import Smoothing
 
 from mmreg_rt import Registrar, _native
 from mmreg_rt.device.array import DeviceArray, is_on_device
@@ -37,7 +38,7 @@ def run(plan, scans):
 def test_gives_what_the_registrar_gives(registrar, scans):
     plan = registrar.plan(*(scan.grid for scan in scans))
     found, whole = run(plan, scans), registrar.register(*scans)
-    np.testing.assert_array_equal(found.displacement_mm, whole.transform.displacement)
+    np.testing.assert_array_equal(found.displacement_mm, whole.transform.displacement_mm)
     np.testing.assert_array_equal(found.warped, whole.warped.data)
     assert found.valid.dtype == np.uint8 and found.valid.any()
     assert found.mended_voxels == 0 == plan.graphs
@@ -186,37 +187,10 @@ def test_slices_have_plans_too(tmp_path):
     pair = scene.pair(scene.FLAT, scene.FLAT, lambda p: scene.moved(p, plane=True))
     registrar = Registrar(bundle(tmp_path, 2), backend="onnxruntime", align="none", refine=False)
     found = run(registrar.plan(pair[0].grid, pair[1].grid), pair)
-    np.testing.assert_array_equal(found.displacement_mm, registrar.register(*pair).transform.displacement)
+    np.testing.assert_array_equal(found.displacement_mm, registrar.register(*pair).transform.displacement_mm)
 
 
 # ---- on a device, with a network of our own operations in place of a library's
-
-
-class Smoothing:
-    """A network that moves everything along every axis by the smoothed fixed image, times ``gain``."""
-
-    def __init__(self, network, queue, capturable=True):
-        self.manifest, self.capturable = network.manifest, capturable
-        self._network, self._queue, self.gain, self.waits = network, queue, 1.0, False
-        # a graph goes on using what memory its operations took: nobody else may take from there
-        self._own = None if queue is None else _native.DeviceQueue(queue.target, queue.stream)
-
-    def described(self, fixed):
-        return self._network.described(fixed) | {"there": self._queue is not None, "run": self.predict}
-
-    def held(self, shape):
-        return shape
-
-    def predict(self, fixed, _moving, field):
-        if self._queue is None:
-            field[...] = np.float32(self.gain) * _native.gaussian(fixed[None], (2.0, 2.0, 2.0))
-            return
-        queue, shape, size = self._own, (1, *fixed[1]), 4 * int(np.prod(fixed[1]))
-        if self.waits:
-            queue.download(np.empty(size, np.uint8), fixed[0])
-        for axis in range(3):
-            there = queue.array(field[0] + axis * size, shape)
-            _native.gaussian(queue.array(fixed[0], shape), (2.0, 2.0, 2.0), out=there, target=queue)
 
 
 @pytest.fixture(params=["cuda_on_host", "cuda"])

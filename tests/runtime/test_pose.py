@@ -66,7 +66,7 @@ def test_the_window_lies_where_it_is_asked_for(fixed, orientation):
     grid = window_grid(fixed, PreprocessSpec(multiple=4, orientation=orientation), centre, SIZE, SPACING_MM)
     assert grid.shape == SIZE
     np.testing.assert_allclose(grid.spacing_mm, SPACING_MM)
-    np.testing.assert_allclose(grid.center_mm, centre, atol=1e-9)
+    np.testing.assert_allclose(grid.centre_mm, centre, atol=1e-9)
     towards = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1)}
     for axis, letter in zip((2, 1, 0), orientation):
         component, sign = towards[letter]
@@ -94,7 +94,7 @@ def test_steps_multiply_from_the_left_onto_the_map_from_moving_to_fixed():
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_a_shift_moves_what_the_window_shows_along_its_own_axes(axis):
     """Along x, y, z of the numbers: axes 2, 1, 0 of the array."""
-    grid = window_grid(scene.OBLIQUE, SPEC, scene.OBLIQUE.center_mm, SIZE, (4.0, 2.0, 2.0))
+    grid = window_grid(scene.OBLIQUE, SPEC, scene.OBLIQUE.centre_mm, SIZE, (4.0, 2.0, 2.0))
     image = np.random.default_rng(0).random(SIZE).astype(np.float32)
     shown = Volume(image, grid)  # the moving scan, lying just so
     voxels = 2
@@ -108,7 +108,7 @@ def test_a_shift_moves_what_the_window_shows_along_its_own_axes(axis):
 
 
 def test_rounding_does_not_add_up_over_many_steps():
-    grid = window_grid(scene.PLAIN, SPEC, scene.PLAIN.center_mm, SIZE, SPACING_MM)
+    grid = window_grid(scene.PLAIN, SPEC, scene.PLAIN.centre_mm, SIZE, SPACING_MM)
     matrix = np.eye(4)
     for _ in range(500):
         matrix = rigid_motion.updated(matrix, [0.1, 0, 0, 3.0, 1.0, 2.0], grid)

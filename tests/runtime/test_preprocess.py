@@ -46,7 +46,7 @@ def test_the_network_grid_covers_the_field_of_view(fixed, spec):
 
 def test_it_is_centred_and_no_larger_than_one_multiple_more(fixed, spec):
     made = network_grid(fixed, spec)
-    off_vox = made.map_points(fixed.center_mm[None])[0] - (np.array(made.shape) - 1) / 2
+    off_vox = made.map_points(fixed.centre_mm[None])[0] - (np.array(made.shape) - 1) / 2
     assert (np.abs(off_vox) <= 0.5 + 1e-9).all()  # half a voxel where that keeps voxels where they are
     first = fixed.dims == 2
     assert all(n % spec.multiple == 0 for n in made.shape[first:])

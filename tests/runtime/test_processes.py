@@ -12,7 +12,7 @@ from fixtures import scene
 from fixtures.scene import FLAT
 
 from mmreg_rt import Registrar
-from mmreg_rt.errors import InputError, OutOfMemory
+from mmreg_rt.errors import InputError, OutOfMemoryError
 from mmreg_rt.process import libraries, memory
 
 SCANS = """
@@ -57,8 +57,10 @@ def test_fewer_threads_than_asked_for_are_used_and_told(megabytes):
 
 def test_the_result_does_not_depend_on_the_threads_that_started():
     found = run(
-        "wanted = Registrar(threads=1).register(*pair).transform.displacement\n" + address_space(300) + "\n"
-        "print(np.array_equal(Registrar(threads=512).register(*pair).transform.displacement, wanted))"
+        "wanted = Registrar(threads=1).register(*pair).transform.displacement_mm\n"
+        + address_space(300)
+        + "\n"
+        "print(np.array_equal(Registrar(threads=512).register(*pair).transform.displacement_mm, wanted))"
     )
     assert found.stdout.strip() == "True", found.stderr
 
@@ -86,9 +88,9 @@ def test_a_daemon_thread_in_a_callback_does_not_abort_either():
 
 def test_a_fork_after_use_registers_and_ends():
     found = run(
-        "registrar = Registrar(threads=2)\nwanted = registrar.register(*pair).transform.displacement\n"
+        "registrar = Registrar(threads=2)\nwanted = registrar.register(*pair).transform.displacement_mm\n"
         "child = os.fork()\n"
-        "same = np.array_equal(registrar.register(*pair).transform.displacement, wanted)\n"
+        "same = np.array_equal(registrar.register(*pair).transform.displacement_mm, wanted)\n"
         "if child: same &= os.waitpid(child, 0)[1] == 0\n"
         "sys.exit(not same)"
     )
@@ -100,8 +102,8 @@ def test_a_fork_after_use_of_a_model_registers():
     found = run(
         "pair = [(scan, np.diag([5.0, 5, 5, 1])) for scan, _ in pair]\n"
         "registrar = Registrar('synth', backend='onnxruntime', threads=2)\n"
-        "wanted = registrar.register(*pair).transform.displacement\nchild = os.fork()\n"
-        "same = np.array_equal(registrar.register(*pair).transform.displacement, wanted)\n"
+        "wanted = registrar.register(*pair).transform.displacement_mm\nchild = os.fork()\n"
+        "same = np.array_equal(registrar.register(*pair).transform.displacement_mm, wanted)\n"
         "if child == 0: os._exit(not same)\n"  # as multiprocessing does: ONNX Runtime survives no other end
         "sys.exit(os.waitpid(child, 0)[1] != 0 or not same)"
     )
@@ -114,13 +116,13 @@ def registered(registrar):
     """In another process: the transform of the scene."""
     return registrar.register(
         *scene.pair(FLAT, FLAT, lambda p: scene.moved(p, plane=True))
-    ).transform.displacement
+    ).transform.displacement_mm
 
 
 @pytest.mark.parametrize("way", ["fork", "spawn"])
 def test_a_registrar_goes_to_a_pool_of_processes(slices, way):
     registrar = Registrar(align="rigid", threads=1)
-    expected = registrar.register(*slices).transform.displacement
+    expected = registrar.register(*slices).transform.displacement_mm
     with multiprocessing.get_context(way).Pool(1) as pool:
         np.testing.assert_array_equal(pool.apply(registered, (registrar,)), expected)
 
@@ -151,7 +153,7 @@ def test_what_cannot_be_pickled_says_so():
 def test_a_pair_that_cannot_fit_is_refused_before_the_work(slices, monkeypatch, room):
     monkeypatch.setattr(memory, room, lambda: [(1 << 10, "here")])
     monkeypatch.setattr(libraries, "_held", True)  # the linear algebra has what it needs
-    with pytest.raises(OutOfMemory, match=r"need about \d+ MB.*left here.*Crop.*deform=False") as caught:
+    with pytest.raises(OutOfMemoryError, match=r"need about \d+ MB.*left here.*Crop.*deform=False") as caught:
         Registrar().register(*slices)
     assert caught.value.code == "MMREG_E_MEMORY"
     assert isinstance(caught.value, MemoryError)
@@ -173,14 +175,15 @@ def test_the_room_of_a_container_counts_what_can_be_given_back(tmp_path, monkeyp
 
 def test_memory_that_runs_out_in_the_work_is_told_and_the_registrar_still_works():
     found = run(
-        "from mmreg_rt import memory\nfrom mmreg_rt.errors import OutOfMemory\nmemory.rooms = lambda: []\n"
+        "from mmreg_rt.process import memory\nfrom mmreg_rt.errors import OutOfMemoryError\n"
+        "memory.rooms = lambda: []\n"
         "big = np.random.default_rng(0).random((200, 200, 200), np.float32)\n"
         "registrar = Registrar(threads=2, align='none'); registrar.register(*pair)\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * 4096\n"
         "limit = resource.getrlimit(resource.RLIMIT_AS)\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + (300 << 20), limit[1]))\n"
         "try: registrar.register((big, np.eye(4)), (big, np.eye(4)))\n"
-        "except OutOfMemory as error: print(error)\n"
+        "except OutOfMemoryError as error: print(error)\n"
         "print(registrar.register(*pair).finished)"
     )
     assert found.returncode == 0, found.stderr

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmreg_rt import Registrar, Volume, read
+from mmreg_rt import Registrar, Volume, read_image
 from mmreg_rt.geometry import Grid
 from mmreg_rt.report import figures, verdict
 
@@ -36,7 +36,7 @@ def test_a_heart_in_ten_slices_registers():
     if not folder.is_dir():
         pytest.skip("no cardiac_acdc in MMREG_DATA")
     fixed, moving = (folder / f"patient002_{phase}_image.nii.gz" for phase in ("ED", "ES"))
-    labels = [read(folder / f"patient002_{phase}_label.nii.gz") for phase in ("ED", "ES")]
+    labels = [read_image(folder / f"patient002_{phase}_label.nii.gz") for phase in ("ED", "ES")]
     assert_brought_together(Registrar().register(fixed, moving), *labels)
 
 
@@ -53,7 +53,7 @@ def test_a_slice_of_echo_registers():
 
 def half(path):
     """Every other voxel."""
-    scan = read(path)
+    scan = read_image(path)
     affine = scan.grid.affine @ np.diag([2.0, 2, 2, 1])
     data = np.ascontiguousarray(scan.as_float32()[::2, ::2, ::2])
     return Volume(data, Grid(data.shape, affine))
@@ -73,6 +73,6 @@ def test_contrasts_of_one_head_stay_where_they_are_and_pass(fixed, moving):
         pytest.skip("no co-registered heads in MMREG_DATA")
     scans = [half(path) for path in paths]
     found = Registrar().register(*scans)
-    moved = np.linalg.norm(found.transform.displacement, axis=0)
+    moved = np.linalg.norm(found.transform.displacement_mm, axis=0)
     assert moved.mean() < 0.5 * min(scans[0].grid.spacing_mm)
     assert verdict(figures(found)) == "pass"

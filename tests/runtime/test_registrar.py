@@ -7,8 +7,8 @@ from fixtures import scene
 from fixtures.scene import FLAT, INSIDE, LEFT_HANDED, OBLIQUE, PLAIN, THIN, distance_mm
 from reference.refinement import smallest_of_nine
 
-from mmreg_rt import Grid, Registrar, Volume, write
-from mmreg_rt.errors import BackendUnavailable, Cancelled, GeometryError, InputError, IntensityError
+from mmreg_rt import Grid, Registrar, Volume, write_image
+from mmreg_rt.errors import BackendUnavailableError, CancelledError, GeometryError, InputError, IntensityError
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def all_points(grid):
 def least_determinant(field):
     """Of the nine ways to take differences, in float64, from the displacement alone."""
     u_vox = np.einsum(
-        "ij,j...->i...", np.linalg.inv(field.grid.affine[:3, :3]), np.float64(field.displacement)
+        "ij,j...->i...", np.linalg.inv(field.grid.affine[:3, :3]), np.float64(field.displacement_mm)
     )
     return smallest_of_nine(u_vox).min()
 
@@ -89,7 +89,7 @@ def test_the_transform_is_the_affine_after_the_deformation(result):
 
 
 def test_the_displacement_of_the_quality_is_that_of_the_deformation(result):
-    lengths = np.linalg.norm(result.deformation.displacement, axis=0)
+    lengths = np.linalg.norm(result.deformation.displacement_mm, axis=0)
     quality = result.quality
     found = quality.displacement_p50_mm, quality.displacement_p95_mm, quality.displacement_max_mm
     assert found == pytest.approx(np.percentile(lengths, (50, 95, 100)), rel=1e-3)
@@ -103,8 +103,8 @@ def test_warped_is_the_moving_scan_seen_through_the_transform(scans, result):
 
 def test_threads_do_not_change_a_bit(scans, result):
     other = Registrar(threads=3).register(*scans)
-    np.testing.assert_array_equal(other.transform.displacement, result.transform.displacement)
-    np.testing.assert_array_equal(other.inverse.displacement, result.inverse.displacement)
+    np.testing.assert_array_equal(other.transform.displacement_mm, result.transform.displacement_mm)
+    np.testing.assert_array_equal(other.inverse.displacement_mm, result.inverse.displacement_mm)
     np.testing.assert_array_equal(other.warped.data, result.warped.data)
     assert other.quality == result.quality
 
@@ -150,7 +150,7 @@ def test_slices_register_in_their_plane(slices):
     points = INSIDE * (1, 1, 0)
     assert_recovered(found, truth=lambda p: scene.moved(p, plane=True), points=points)
     assert_free_of_folds(found)
-    np.testing.assert_allclose(found.transform.displacement[2], 0, atol=1e-4)  # float32 mm
+    np.testing.assert_allclose(found.transform.displacement_mm[2], 0, atol=1e-4)  # float32 mm
 
 
 def test_masks_leave_out_what_would_mislead(scans):
@@ -188,7 +188,7 @@ def test_progress_hears_of_the_stages_in_order(slices):
 def test_progress_cancels_and_the_registrar_still_works(slices, stage):
     unwanted = [stage]
     registrar = Registrar(progress=lambda at, _: at in unwanted)
-    with pytest.raises(Cancelled) as caught:
+    with pytest.raises(CancelledError) as caught:
         registrar.register(*slices)
     assert caught.value.code == "MMREG_E_CANCELLED"
     unwanted.clear()
@@ -206,7 +206,7 @@ def test_an_error_of_the_callback_reaches_the_caller(slices):
 def test_a_scan_may_be_an_array_an_image_or_a_path(slices, tmp_path):
     fixed, moving = slices
     image = nibabel.Nifti1Image(moving.data.T, moving.grid.affine[:, [2, 1, 0, 3]])
-    write(moving, tmp_path / "moving.nii.gz")
+    write_image(moving, tmp_path / "moving.nii.gz")
     registrar = Registrar(align="rigid", deform=False)
     expected = registrar.register(fixed, moving).rigid.matrix
     for given in ((moving.data, moving.grid.affine), image, tmp_path / "moving.nii.gz"):
@@ -279,9 +279,9 @@ def test_a_deadline_that_is_no_time_is_refused(slices, deadline_ms):
         ({"align": "similarity"}, InputError, "MMREG_E_ALIGN"),
         ({"threads": 0}, InputError, "MMREG_E_THREADS"),
         ({"threads": 1.5}, InputError, "MMREG_E_THREADS"),
-        ({"device": "cuda:900"}, BackendUnavailable, "MMREG_E_DEVICE"),
-        ({"device": "tpu"}, BackendUnavailable, "MMREG_E_DEVICE"),
-        ({"device": "cuda:x"}, BackendUnavailable, "MMREG_E_DEVICE"),
+        ({"device": "cuda:900"}, BackendUnavailableError, "MMREG_E_DEVICE"),
+        ({"device": "tpu"}, BackendUnavailableError, "MMREG_E_DEVICE"),
+        ({"device": "cuda:x"}, BackendUnavailableError, "MMREG_E_DEVICE"),
         ({"model": "no-such-bundle"}, InputError, "MMREG_E_MODEL"),
     ],
 )

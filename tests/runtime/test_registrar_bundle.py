@@ -3,22 +3,14 @@
 import numpy as np
 import pytest
 from fixtures import scene
-from fixtures.bundle_parts import WIDE, files, manifest
+from fixtures.bundle_parts import WIDE, bundle, files, manifest
 
 from mmreg_rt import Registrar
 from mmreg_rt.bundle import write_bundle
-from mmreg_rt.errors import BackendUnavailable, BundleError, GeometryError, InputError
+from mmreg_rt.errors import BackendUnavailableError, BundleError, GeometryError, InputError
 from mmreg_rt.preprocess import PreprocessSpec, network_grid
 
 BACKENDS = ("openvino", "onnxruntime")
-
-
-def bundle(folder, dims=3, kind="displacement", **changes):
-    spec = PreprocessSpec(None, 4).as_dict()
-    made = {"preprocess": spec, "intended_use": WIDE} | changes
-    path = folder / f"tiny_{dims}_{kind}.mmreg"
-    write_bundle(path, manifest(dims, kind, **made), files(dims))
-    return path
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
@@ -48,7 +40,7 @@ def test_backends_agree(tmp_path, scans):
         pytest.importorskip(name)
     path = bundle(tmp_path, kind="velocity")
     fields = [
-        Registrar(path, backend=name, align="none", refine=False).register(*scans).transform.displacement
+        Registrar(path, backend=name, align="none", refine=False).register(*scans).transform.displacement_mm
         for name in BACKENDS
     ]
     np.testing.assert_allclose(*fields, atol=1e-4)  # float32 mm
@@ -75,7 +67,7 @@ def test_slices_run_through_a_network_for_slices(tmp_path, backend):
     pair = scene.pair(scene.FLAT, scene.FLAT, lambda p: scene.moved(p, plane=True))
     found = Registrar(bundle(tmp_path, 2), backend=backend, align="none", refine=False).register(*pair)
     assert found.finished == "network"
-    np.testing.assert_array_equal(found.transform.displacement[2], 0)  # axis 0 of a flat scan is z
+    np.testing.assert_array_equal(found.transform.displacement_mm[2], 0)  # axis 0 of a flat scan is z
 
 
 def test_a_network_for_slices_refuses_a_volume(tmp_path, backend, scans):
@@ -131,5 +123,5 @@ def test_without_a_backend_the_extra_is_named(tmp_path, monkeypatch):
             return "is not installed (pip install 'mmreg-rt[cpu]')"
 
     monkeypatch.setattr(backends, "by_name", lambda _: Missing())
-    with pytest.raises(BackendUnavailable, match=r"mmreg-rt\[cpu\]"):
+    with pytest.raises(BackendUnavailableError, match=r"mmreg-rt\[cpu\]"):
         Registrar(bundle(tmp_path))

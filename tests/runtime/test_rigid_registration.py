@@ -9,7 +9,7 @@ from mmreg_rt import Registrar, Volume
 from mmreg_rt.bundle import write_bundle
 from mmreg_rt.bundle.manifest import parse_manifest
 from mmreg_rt.deadline import Deadline
-from mmreg_rt.errors import Cancelled, InputError, RegistrationError
+from mmreg_rt.errors import CancelledError, InputError, RegistrationError
 from mmreg_rt.geometry import Grid, rigid_motion
 from mmreg_rt.input_validation import check_pair
 from mmreg_rt.network import Network
@@ -97,7 +97,7 @@ def test_the_images_are_scaled_together_to_0_and_1(scans, manifest):
 
 def test_steps_of_the_networks_add_up_to_the_transform(scans, bundle, backend):
     found = Registrar(bundle, backend=backend, threads=1).register(*scans)
-    grid = window_grid(scans[0].grid, parts.PreprocessSpec(), scans[0].grid.center_mm,
+    grid = window_grid(scans[0].grid, parts.PreprocessSpec(), scans[0].grid.centre_mm,
                        parts.WINDOW, parts.WINDOW_SPACING_MM)  # fmt: skip
     expected = np.eye(4)
     for step in parts.STEPS:
@@ -155,7 +155,7 @@ def right(matrix, grid):
 
 @pytest.fixture(scope="module")
 def near(tmp_path_factory, scans):
-    grid = window_grid(scans[0].grid, parts.PreprocessSpec(), scans[0].grid.center_mm,
+    grid = window_grid(scans[0].grid, parts.PreprocessSpec(), scans[0].grid.centre_mm,
                        parts.WINDOW, parts.WINDOW_SPACING_MM)  # fmt: skip
     steps = np.stack([right(TRUTH, grid), np.zeros(6)])
     fixed, moving = np.random.default_rng(2).random((2, *parts.WINDOW), np.float32)
@@ -202,7 +202,7 @@ def test_a_deadline_gives_the_start_marked_as_degraded(scans, near):
 
 
 def test_a_callback_can_cancel(scans, near):
-    with pytest.raises(Cancelled):
+    with pytest.raises(CancelledError):
         Registrar(near, backend="onnxruntime", progress=lambda stage, _: stage == "network").register(*scans)
 
 
@@ -212,7 +212,7 @@ def test_the_window_lies_around_the_mask(scans, manifest):
     pair = check_pair(fixed, moving, mask)
     stages = Stages(Told(manifest, None), pair, np.eye(4))
     np.testing.assert_allclose(
-        stages.grid.center_mm, fixed.grid.map_indices([[6.5, 12.5, 11.5]])[0], atol=1e-9
+        stages.grid.centre_mm, fixed.grid.map_indices([[6.5, 12.5, 11.5]])[0], atol=1e-9
     )
 
 

@@ -40,7 +40,7 @@ def rng():
 
 def waves(target, amplitude_mm=1.0, length_mm=40.0):
     """A smooth displacement that does not fold: slope at most ``2 pi amplitude / length``, 0.16."""
-    x, y, z = (target.points_mm() - target.center_mm).T * 2 * np.pi / length_mm
+    x, y, z = (target.points_mm() - target.centre_mm).T * 2 * np.pi / length_mm
     u = amplitude_mm * np.stack([np.sin(y), np.sin(z + 1), np.cos(x)])
     return DisplacementField(u.reshape(3, *target.shape).astype(np.float32), target)
 
@@ -131,7 +131,7 @@ def test_a_chain_sampled_to_a_field_maps_voxel_centres_as_the_chain_does(any_gri
         Composite((waves(any_grid), AFFINE, other, RIGID)),
     ):
         field = chain.to_field(any_grid)
-        moved = any_grid.points_mm() + field.displacement.reshape(3, -1).T
+        moved = any_grid.points_mm() + field.displacement_mm.reshape(3, -1).T
         np.testing.assert_allclose(moved, chain.map_points(any_grid.points_mm()), atol=8 * FIELD_MM)
 
 
@@ -155,7 +155,7 @@ def test_an_affine_and_its_inverse_undo_each_other_exactly(transform, rng):
 def test_a_field_and_its_inverse_undo_each_other(large):
     fixed = grid((14, 20, 18), (2.0, 1.0, 1.2), 15)
     field = waves(fixed).then(large).to_field(fixed)
-    moving = grid((30, 40, 36), (1.0, 1.0, 1.0), -8, origin_mm=fixed.center_mm - (16, 18, 14))
+    moving = grid((30, 40, 36), (1.0, 1.0, 1.0), -8, origin_mm=fixed.centre_mm - (16, 18, 14))
     inverse = field.inverse(moving)
     assert inverse.grid == moving
     points = fixed.map_indices(np.random.default_rng(6).uniform(4, 9, (200, 3)))
@@ -197,7 +197,7 @@ def test_the_jacobian_does_not_depend_on_how_the_grid_lies():
     plain = grid((9, 10, 11), (1.0, 2.0, 1.5))
     field = waves(plain)
     lying = Grid(plain.shape, turned.matrix @ plain.affine)
-    u = np.einsum("ij,jdhw->idhw", turned.matrix[:3, :3], field.displacement).astype(np.float32)
+    u = np.einsum("ij,jdhw->idhw", turned.matrix[:3, :3], field.displacement_mm).astype(np.float32)
     np.testing.assert_allclose(
         DisplacementField(u, lying).jacobian_determinant().data, field.jacobian_determinant().data, atol=1e-5
     )
@@ -233,14 +233,16 @@ def test_points_are_displaced_as_the_twin_displaces_them(any_grid, rng):
     field = waves(any_grid)
     points = any_grid.map_indices(rng.uniform(-2, 9, (60, 3)))
     index = any_grid.map_points(points)
-    moved = [map_coordinates(u.astype(float), index.T, order=1, mode="nearest") for u in field.displacement]
+    moved = [
+        map_coordinates(u.astype(float), index.T, order=1, mode="nearest") for u in field.displacement_mm
+    ]
     np.testing.assert_allclose(field.map_points(points), points + np.transpose(moved), atol=1e-12)
 
 
 @pytest.mark.parametrize("interpolation", ["nearest", "linear"])
 @pytest.mark.parametrize("moving_grid", [OBLIQUE, LEFT_HANDED], ids=["oblique", "left-handed"])
 def test_a_chain_warps_as_the_twin_does(any_grid, moving_grid, interpolation, rng):
-    near = Rigid(matrix(np.eye(3), moving_grid.center_mm - any_grid.center_mm + 0.123))
+    near = Rigid(matrix(np.eye(3), moving_grid.centre_mm - any_grid.centre_mm + 0.123))
     chain = Composite((waves(any_grid), near))
     moving = Volume(rng.uniform(0, 1, moving_grid.shape).astype(np.float32), moving_grid)
     index = moving_grid.map_points(chain.map_points(any_grid.points_mm()))
@@ -287,7 +289,7 @@ def test_without_a_grid_a_field_uses_its_own_and_an_affine_that_of_the_image():
 def test_a_field_on_another_grid_goes_on_with_its_border_value():
     small, wide = grid((3, 3, 3), (1, 1, 1)), grid((9, 9, 9), (1, 1, 1), origin_mm=(-3, -3, -3))
     constant = DisplacementField(np.full((3, 3, 3, 3), 0.25, np.float32), small)
-    np.testing.assert_array_equal(constant.to_field(wide).displacement, np.float32(0.25))
+    np.testing.assert_array_equal(constant.to_field(wide).displacement_mm, np.float32(0.25))
 
 
 def test_the_arrays_of_the_caller_are_not_changed(rng):

@@ -14,7 +14,7 @@ from mmreg_rt import Registrar, Volume, _native
 from mmreg_rt.device.array import DeviceArray, address_of, located
 from mmreg_rt.device.device import needed_bytes
 from mmreg_rt.device.result import DeviceScan
-from mmreg_rt.errors import BackendUnavailable, DeviceError, InputError, MmregError, RegistrationError
+from mmreg_rt.errors import BackendUnavailableError, DeviceError, InputError, MmregError, RegistrationError
 from mmreg_rt.geometry import Grid
 from mmreg_rt.phantom import phantom
 
@@ -54,7 +54,7 @@ def test_the_same_bits_every_time_and_one_object_for_many_pairs(pair, device):
     first = registrar.register(pair.fixed, pair.moving)
     registrar.register(pair.moving, pair.fixed)
     again = registrar.register(pair.fixed, pair.moving)
-    np.testing.assert_array_equal(first.transform.displacement, again.transform.displacement)
+    np.testing.assert_array_equal(first.transform.displacement_mm, again.transform.displacement_mm)
     np.testing.assert_array_equal(first.warped.data, again.warped.data)
 
 
@@ -65,8 +65,8 @@ def test_the_order_of_threads_changes_no_bit(pair, monkeypatch):
     straight = registrar.register(pair.fixed, pair.moving)
     monkeypatch.setenv("MMREG_CUDA_ON_HOST", "scrambled")
     scrambled = registrar.register(pair.fixed, pair.moving)
-    np.testing.assert_array_equal(straight.transform.displacement, scrambled.transform.displacement)
-    np.testing.assert_array_equal(straight.inverse.displacement, scrambled.inverse.displacement)
+    np.testing.assert_array_equal(straight.transform.displacement_mm, scrambled.transform.displacement_mm)
+    np.testing.assert_array_equal(straight.inverse.displacement_mm, scrambled.inverse.displacement_mm)
 
 
 def test_the_value_outside_reaches_the_device(pair, device):
@@ -93,7 +93,7 @@ def test_masks_and_deadlines_reach_the_device(pair, device):
     result = registrar.register(pair.fixed, pair.moving, fixed_mask=fixed_mask, moving_mask=moving_mask)
     assert result.quality.folded_voxels == 0 and not result.degraded
     hurried = registrar.register(pair.fixed, pair.moving, deadline_ms=1)
-    assert hurried.degraded and np.isfinite(hurried.transform.displacement).all()
+    assert hurried.degraded and np.isfinite(hurried.transform.displacement_mm).all()
 
 
 @pytest.mark.parametrize("scales", [(4, 4), (6, 3), (3, 6)])
@@ -124,7 +124,7 @@ def test_slices_are_registered_on_the_device(device):
     moved = np.roll(image, (2, -3), (1, 2))
     grid = Grid((1, 60, 70), np.eye(4))
     result = Registrar(device=device, align="rigid").register(Volume(image, grid), Volume(1 - moved, grid))
-    middle = result.transform.displacement[:, 0, 20:40, 20:50]
+    middle = result.transform.displacement_mm[:, 0, 20:40, 20:50]
     # RAS axes are the array's here; nothing moves across the only slice
     assert np.abs(middle[0]).max() < 0.5
     np.testing.assert_allclose(np.median(middle[1]), 2, atol=0.3)
@@ -182,7 +182,7 @@ def test_a_device_that_is_not_there_is_not_swapped_for_the_cpu():
     reason = _native.why_no_device("cuda")
     if not reason:
         pytest.skip("this machine has a CUDA device")
-    with pytest.raises(BackendUnavailable, match="cuda was asked for") as caught:
+    with pytest.raises(BackendUnavailableError, match="cuda was asked for") as caught:
         Registrar(device="cuda")
     assert caught.value.code == "MMREG_E_DEVICE" and reason in str(caught.value)
 
@@ -229,9 +229,9 @@ def test_scans_on_the_device_are_registered_where_they_lie(device):
     here = registrar.register(fixed, moving)
     for name, expected in (
         ("warped", here.warped.data),
-        ("displacement_mm", here.transform.displacement),
-        ("inverse_mm", here.inverse.displacement),
-        ("deformation_mm", here.deformation.displacement),
+        ("displacement_mm", here.transform.displacement_mm),
+        ("inverse_mm", here.inverse.displacement_mm),
+        ("deformation_mm", here.deformation.displacement_mm),
     ):
         np.testing.assert_array_equal(getattr(found, name).to_numpy(), expected)
     assert found.quality == here.quality and found.fixed_grid == fixed.grid

@@ -53,8 +53,8 @@ def write_pairs(folder, cases, seed=0):
     for case in cases:
         for role in ("fixed", "moving"):
             image, label = blob(np.array([6, 8, 7]) + rng.uniform(-1.5, 1.5, 3))
-            io.write(image, folder / f"{case}_{role}.nii.gz")
-            io.write(label, folder / f"{case}_{role}_label.nii.gz")
+            io.write_image(image, folder / f"{case}_{role}.nii.gz")
+            io.write_image(label, folder / f"{case}_{role}_label.nii.gz")
 
 
 class Noise:

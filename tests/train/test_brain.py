@@ -290,7 +290,7 @@ def here(tmp_path, monkeypatch):
     to_ras = np.diag([1.5, 1.5, 1.5, 1])[[2, 1, 0, 3]]  # axes 0, 1, 2 run towards S, A, R
     for number in range(3):
         ids = label_map((24 + number, 28, 26)).numpy().astype(np.int16)
-        io.write(Volume.from_array(ids, to_ras), tmp_path / f"head{number}.nii.gz")
+        io.write_image(Volume.from_array(ids, to_ras), tmp_path / f"head{number}.nii.gz")
     return tmp_path
 
 
@@ -340,7 +340,7 @@ def test_label_maps_of_another_kind_are_refused(here):
     ids = label_map().numpy().astype(np.int16)
     ids[0, 0, 0] = 2035
     for number in range(3):
-        io.write(Volume.from_array(ids, np.eye(4)), here / f"head{number}.nii.gz")
+        io.write_image(Volume.from_array(ids, np.eye(4)), here / f"head{number}.nii.gz")
     assert "to 2035" in " ".join(
         run("train brain --config tiny.toml --data data.toml -o run", code=3).split()
     )

@@ -167,7 +167,7 @@ def test_a_turned_and_shifted_moving_scan_lands_where_its_header_says(tmp_path):
     flipped = image.grid.affine @ np.array([[1, 0, 0, 0], [0, -1, 0, 15], [0, 0, 1, 0], [0, 0, 0, 1.0]])
     turned = [Volume.from_array(volume.data[:, ::-1], flipped) for volume in (image, label)]
     for name, volume in zip(("fixed", "fixed_label", "moving", "moving_label"), (image, label, *turned)):
-        io.write(volume, tmp_path / f"a_{name}.nii.gz")
+        io.write_image(volume, tmp_path / f"a_{name}.nii.gz")
     batch = (
         opened(tmp_path, PAIRS + "[split]\ntrain = 1.0\nval = 0.0\ntest = 0.0\n", None)
         .source()
@@ -184,7 +184,7 @@ def test_centres_are_put_on_each_other_when_asked(tmp_path):
     far[:3, 3] += 500
     moved = [Volume.from_array(volume.data, far) for volume in (image, label)]
     for name, volume in zip(("fixed", "fixed_label", "moving", "moving_label"), (image, label, *moved)):
-        io.write(volume, tmp_path / f"a_{name}.nii.gz")
+        io.write_image(volume, tmp_path / f"a_{name}.nii.gz")
     everyone = "[split]\ntrain = 1.0\nval = 0.0\ntest = 0.0\n"
     apart = opened(tmp_path, PAIRS + everyone).source().sample(0, 0, 0)
     assert apart.moving.max() == 0
@@ -211,7 +211,7 @@ def test_label_maps_can_be_laid_onto_the_first_one(tmp_path):
     grids = Grid((44, 48, 52), np.diag([3.0, 3, 3, 1])), Grid((40, 52, 50), np.diag([3.5, 3, 3, 1]))
     middles = np.array([66.0, 72, 78]), np.array([72.0, 66, 84])
     for name, grid, middle, rotation in zip("ab", grids, middles, (np.eye(3), turn), strict=True):
-        io.write(nested(grid, rotation, middle), tmp_path / f"{name}.nii.gz")
+        io.write_image(nested(grid, rotation, middle), tmp_path / f"{name}.nii.gz")
     text = HEAD + 'kind = "labels"\nalign = "affine"\n[files]\nlabel = "{case}.nii.gz"\n'
     text += "[split]\ntrain = 1.0\nval = 0.0\ntest = 0.0\n"
     first, second = (opened(tmp_path, text, size=None).train.load(number)["label"] for number in (0, 1))
@@ -350,8 +350,8 @@ def test_learn2reg_pairs_keep_the_published_validation(tmp_path):
     image, label = blob((6, 8, 7))
     for case in range(4):
         for modality in range(2):
-            io.write(image, tmp_path / f"imagesTr/A_000{case}_000{modality}.nii.gz")
-            io.write(label, tmp_path / f"labelsTr/A_000{case}_000{modality}.nii.gz")
+            io.write_image(image, tmp_path / f"imagesTr/A_000{case}_000{modality}.nii.gz")
+            io.write_image(label, tmp_path / f"labelsTr/A_000{case}_000{modality}.nii.gz")
     path = "./imagesTr/A_000{}_000{}.nii.gz".format
     pairs = [{"fixed": path(case, 0), "moving": path(case, 1)} for case in range(4)]
     table = {
@@ -372,8 +372,8 @@ def test_acdc_volumes_are_end_diastole_and_end_systole(tmp_path):
     image, label = blob((6, 8, 7))
     for person in range(3):
         for phase in ("ED", "ES"):
-            io.write(image, tmp_path / f"patient00{person}_{phase}_image.nii.gz")
-            io.write(label, tmp_path / f"patient00{person}_{phase}_label.nii.gz")
+            io.write_image(image, tmp_path / f"patient00{person}_{phase}_image.nii.gz")
+            io.write_image(label, tmp_path / f"patient00{person}_{phase}_label.nii.gz")
     data = opened(tmp_path, HEAD + 'kind = "pairs"\nlayout = "acdc"\n')
     assert {case.name for case in data.train.cases} < {"patient000", "patient001", "patient002"}
     assert data.train.cases[0].scans["fixed"].path.name.endswith("_ED_image.nii.gz")
@@ -387,8 +387,8 @@ def test_volumes_are_refused_by_a_method_of_slices(folder):
 def test_one_slice_among_volumes_is_named_before_training(folder):
     for role in ("fixed", "moving"):
         image, label = blob((0, 8, 7), (1, 16, 14))
-        io.write(image, folder / f"p2s1_{role}.nii.gz")
-        io.write(label, folder / f"p2s1_{role}_label.nii.gz")
+        io.write_image(image, folder / f"p2s1_{role}.nii.gz")
+        io.write_image(label, folder / f"p2s1_{role}_label.nii.gz")
     data = opened(folder)
     with pytest.raises(InputError, match="needs volumes; p2s1_fixed.nii.gz has the shape"):
         data.train.shapes(lambda: None) | data.val.shapes(lambda: None)
@@ -398,7 +398,7 @@ def test_one_slice_among_volumes_is_named_before_training(folder):
 def test_a_scan_that_is_not_finite_is_named_before_training(folder, value):
     image, _ = blob((6, 8, 7))
     image.data[3, 4, 5] = value
-    io.write(image, folder / "p1s0_moving.nii.gz")
+    io.write_image(image, folder / "p1s0_moving.nii.gz")
     data = opened(folder)
     with pytest.raises(IntensityError, match="The p1s0_moving.nii.gz scan must be finite; 1 of"):
         data.train.shapes(lambda: None) | data.val.shapes(lambda: None)

@@ -61,7 +61,7 @@ def case(tmp_path_factory):
     paths = {}
     for role, scan in scans.items():
         paths[role] = folder / f"{role}.nii.gz"
-        io.write(scan, paths[role])
+        io.write_image(scan, paths[role])
     for role, grid, truth in (("fixed", grids[0], np.eye(4)), ("moving", grids[1], TRUTH)):
         paths[f"{role}_structures"] = folder / f"{role}_structures.nii.gz"
         structures(grid, truth, paths[f"{role}_structures"])
@@ -181,7 +181,7 @@ def inverted(case, tmp_path_factory):
     scans = dict(case.scans)
     for role in ("fixed", "moving"):
         scan = scans[role].read()
-        io.write(Volume(scan.data.max() - scan.data, scan.grid), folder / f"{role}.nii.gz")
+        io.write_image(Volume(scan.data.max() - scan.data, scan.grid), folder / f"{role}.nii.gz")
         scans[role] = Scan(folder / f"{role}.nii.gz")
     return Case("b", ("b",), scans)
 
@@ -265,10 +265,10 @@ def test_a_map_is_read_in_its_own_units(case, tmp_path):
 
 def test_scans_are_seen_as_the_runtime_sees_them(case, tmp_path):
     """Padding far below any tissue, as of CT, is no tissue."""
-    image = io.read(case.scans["moving"].path)
+    image = io.read_image(case.scans["moving"].path)
     padded = image.data.astype(np.float32) + 100
     padded[:3] = -3024
-    io.write(Volume(padded, image.grid), tmp_path / "moving.nii.gz")
+    io.write_image(Volume(padded, image.grid), tmp_path / "moving.nii.gz")
     made = Case("b", ("b",), {**case.scans, "moving": Scan(tmp_path / "moving.nii.gz")})
     seen = source(made)._known(seeding.TRAIN, 0).moving.data
     assert seen[:3].max() == 0

@@ -31,7 +31,7 @@ def test_a_scan_that_is_cut_ends_earlier_and_is_the_same_inside():
 @pytest.mark.parametrize("grid", [scene.PLAIN, scene.OBLIQUE], ids=["plain", "oblique"])
 def test_points_of_a_deformed_scan_are_where_it_shows_them(grid):
     """A ball that can be seen: the middle of what is shown is where the fit brings the old middle."""
-    middle = grid.center_mm + 4
+    middle = grid.centre_mm + 4
     away = np.linalg.norm(grid.points_mm() - middle, axis=1).reshape(grid.shape)
     ball = Volume((away < 14).astype(np.float32), grid)
     surface = middle + 14 * _directions()
@@ -49,7 +49,7 @@ def test_points_of_a_deformed_scan_are_where_it_shows_them(grid):
 
 def test_a_deformation_is_a_function_of_what_it_is_drawn_from():
     scan = Volume(np.random.default_rng(0).random((8, 9, 7), np.float32), Grid((8, 9, 7), np.eye(4)))
-    points = scan.grid.center_mm + _directions()
+    points = scan.grid.centre_mm + _directions()
     found = [variation.deformed(scan, points, 3.0, np.random.default_rng(seed)) for seed in (1, 1, 2)]
     assert np.array_equal(found[0][0].data, found[1][0].data)
     assert np.array_equal(found[0][1], found[1][1])

@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Protocol
 
-from ..errors import BackendUnavailable
+from ..errors import BackendUnavailableError
 
 if TYPE_CHECKING:
     from .._native import DeviceQueue
@@ -126,7 +126,7 @@ class Backend(Protocol):
             queue: Of that device: the session runs on its stream; None: on one of its own.
 
         Raises:
-            BackendUnavailable: It cannot run here, or would run elsewhere or in another precision.
+            BackendUnavailableError: It cannot run here, or would run elsewhere or in another precision.
             InputError: The bytes are no network of float32 images.
         """
 
@@ -135,10 +135,10 @@ def by_name(name: str) -> Backend:
     """The backend of this name.
 
     Raises:
-        BackendUnavailable: There is none.
+        BackendUnavailableError: There is none.
     """
     if name not in _HOMES:
-        raise BackendUnavailable(
+        raise BackendUnavailableError(
             "MMREG_E_BACKEND_NAME", f"There is no backend {name!r}. Name one of {', '.join(NAMES)}."
         )
     module, kind = _HOMES[name]
@@ -165,7 +165,7 @@ def choose(
     Nothing is swapped in later: what runs is what is chosen here.
 
     Raises:
-        BackendUnavailable: None can; the message has each one's reason. Or there is none of that name.
+        BackendUnavailableError: None can; the message has each one's reason. Or there is none of that name.
     """
     reasons: dict[str, str] = {}
     tried = ON_CPU if device == "cpu" else NAMES
@@ -176,7 +176,7 @@ def choose(
             return candidate, reasons
         reasons[name] = reason
     each = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-    raise BackendUnavailable(
+    raise BackendUnavailableError(
         "MMREG_E_BACKEND",
         f"No backend can run a network in {precision} on {device} ({each}). Install what is missing, or ask "
         "for another device or precision.",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import BackendUnavailable, InputError
+from ..errors import BackendUnavailableError, InputError
 from .session import (
     Bound,
     CheckedSession,
@@ -80,7 +80,7 @@ class OnnxRuntime:
         """A session for an ONNX file's bytes; see ``Backend.load``."""
         reason = self.why_not(device, precision)
         if reason is not None:
-            raise BackendUnavailable(
+            raise BackendUnavailableError(
                 "MMREG_E_BACKEND", f"onnxruntime cannot run {precision} on {device}: {reason}."
             )
         return OnnxRuntimeSession(model, precision, usable_threads(threads), device, queue)
@@ -257,7 +257,7 @@ def _preloaded() -> str:
 def _check_provider(asked: str, found: list[str], said: str = "") -> None:
     """ONNX Runtime always adds the CPU behind another provider; what counts is the first."""
     if not found or found[0] != asked:
-        raise BackendUnavailable(
+        raise BackendUnavailableError(
             "MMREG_E_BACKEND_FALLBACK",
             f"Asked onnxruntime for {asked}, and it fell back to {', '.join(found) or 'nothing'}"
             f"{f' ({said[:300]})' if said else ''}. Check the "
@@ -269,10 +269,10 @@ def check_placement(session: Any, provider: str) -> None:
     """Refuse a session that computes on the CPU what belongs on the device.
 
     Raises:
-        BackendUnavailable: It does, or ONNX Runtime is too old to say so.
+        BackendUnavailableError: It does, or ONNX Runtime is too old to say so.
     """
     if not hasattr(session, "get_provider_graph_assignment_info"):
-        raise BackendUnavailable(
+        raise BackendUnavailableError(
             "MMREG_E_BACKEND",
             "onnxruntime on a GPU must be 1.24.1 or later, to say what it runs there; "
             "pip install --upgrade 'mmreg-rt[gpu]'.",
@@ -285,7 +285,7 @@ def check_placement(session: Any, provider: str) -> None:
     }
     odd = sorted(elsewhere - OF_EXTENTS)
     if odd:
-        raise BackendUnavailable(
+        raise BackendUnavailableError(
             "MMREG_E_BACKEND_FALLBACK",
             f"Asked onnxruntime for {provider}, and it would compute {', '.join(odd)} on the CPU. Take "
             "another backend, or device cpu.",

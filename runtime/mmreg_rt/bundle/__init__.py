@@ -44,8 +44,8 @@ functions, no control flow, standard operators of opset 17 to 23. Inputs ``fixed
 ``image`` for a descriptor, ``(1, 1, D, H, W)`` float32, in 2-D ``(1, 1, H, W)``; D, H, W are symbols, or
 multiples of ``preprocess.multiple``. One output, ``output``, float32. Fields and descriptors are ``(1,
 channels, D, H, W)``; fields are in voxels of the input grid, channels ordered like the axes. Networks of the
-kind ``rigid`` take the size of their window and give ``(1, 6)``, as ``mmreg_rt.pose`` says. Lower precisions
-keep float32 outside.
+kind ``rigid`` take the size of their window and give ``(1, 6)``, as ``mmreg_rt.geometry.rigid_motion`` says.
+Lower precisions keep float32 outside.
 
 **golden.npz.** ``fixed`` and ``moving``, ``(D, H, W)`` float32 network inputs of at least one multiple, and
 ``output``, float16 or float32, what the network makes of them (of ``fixed``, for a descriptor); for ``rigid``

@@ -148,11 +148,11 @@ def _kept(model: bytes, name: str, precision: str, profile: Any, device: str, sa
 def _refuse_what_cannot_be_kept(name: str, device: str, precision: str) -> None:
     """Engines are for the GPU that is here."""
     from ..backends.tensorrt.backend import TensorRt
-    from ..errors import BackendUnavailable
+    from ..errors import BackendUnavailableError
 
     reason = TensorRt(name).why_not(device, precision)
     if reason is not None:
-        raise BackendUnavailable(
+        raise BackendUnavailableError(
             "MMREG_E_BACKEND",
             f"{name} cannot build for {device}: {reason}. To see whether it takes the network at all, "
             "add --dry-run with --backend tensorrt-rtx.",
@@ -161,17 +161,17 @@ def _refuse_what_cannot_be_kept(name: str, device: str, precision: str) -> None:
 
 def _first_installed() -> str:
     from ..backends.tensorrt.builder import library
-    from ..errors import BackendUnavailable
+    from ..errors import BackendUnavailableError
 
     reasons = []
     for name in BACKENDS:
         try:
             library(name)
-        except BackendUnavailable as error:
+        except BackendUnavailableError as error:
             reasons.append(str(error.args[0]))
         else:
             return name
-    raise BackendUnavailable("MMREG_E_BACKEND", " ".join(reasons))
+    raise BackendUnavailableError("MMREG_E_BACKEND", " ".join(reasons))
 
 
 class _Line:

@@ -85,7 +85,7 @@ def _write_phantom(seed: int, folder: Path, progress: Progress) -> Score:
     progress("phantom", 0.7)
     volumes = pair.fixed, pair.moving, pair.fixed_labels, pair.moving_labels
     for name, volume in zip(PHANTOM, volumes, strict=True):
-        io.write(volume, folder / name)
+        io.write_image(volume, folder / name)
 
     def against_truth(result: Registration) -> TruthScore:
         from ..report import TruthScore

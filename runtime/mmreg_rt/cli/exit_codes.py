@@ -8,13 +8,13 @@ from typing import IO, Any
 import click
 
 from ..errors import (
-    BackendUnavailable,
+    BackendUnavailableError,
     BundleError,
-    Cancelled,
+    CancelledError,
     DeviceError,
     InputError,
     MmregError,
-    OutOfMemory,
+    OutOfMemoryError,
     RegistrationError,
     TrainingError,
     TransformError,
@@ -31,12 +31,12 @@ _BY_KIND: tuple[tuple[type[MmregError], int], ...] = (
     (InputError, INPUT),
     (TransformError, INPUT),
     (BundleError, MODEL),
-    (BackendUnavailable, DEVICE),
+    (BackendUnavailableError, DEVICE),
     (DeviceError, DEVICE),
-    (OutOfMemory, INPUT),
+    (OutOfMemoryError, INPUT),
     (RegistrationError, LOW_CONFIDENCE),
     (TrainingError, LOW_CONFIDENCE),
-    (Cancelled, INTERRUPTED),
+    (CancelledError, INTERRUPTED),
 )
 
 

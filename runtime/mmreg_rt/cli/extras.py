@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from ..errors import BackendUnavailable
+from ..errors import BackendUnavailableError
 
 
 def refuse_missing(work: str, needed: Sequence[str], *extras: str) -> None:
@@ -17,12 +17,12 @@ def refuse_missing(work: str, needed: Sequence[str], *extras: str) -> None:
         extras: Of this distribution, which bring them.
 
     Raises:
-        BackendUnavailable: Names all of them.
+        BackendUnavailableError: Names all of them.
     """
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
         named = ("extra " if len(extras) == 1 else "extras ") + " and ".join(f"`{extra}`" for extra in extras)
-        raise BackendUnavailable(
+        raise BackendUnavailableError(
             "MMREG_E_EXTRA_MISSING",
             f"{work} needs {', '.join(missing)}, which this environment does not have. Install the {named}: "
             f"pip install 'mmreg-rt[{','.join(extras)}]'.",

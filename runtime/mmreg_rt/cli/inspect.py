@@ -164,7 +164,7 @@ def _field(transform: Transform, grid: Grid) -> tuple[dict[str, Any], list[str]]
     import numpy as np
 
     facts, words = _grid(grid)
-    size = np.sqrt((transform.to_field(grid).displacement.astype(np.float64) ** 2).sum(axis=0))
+    size = np.sqrt((transform.to_field(grid).displacement_mm.astype(np.float64) ** 2).sum(axis=0))
     middle, most, largest = np.percentile(size, (50, 95, 100))
     folding = transform.folding(grid)
     facts |= {"displacement_p50_mm": middle, "displacement_p95_mm": most, "displacement_max_mm": largest,

@@ -217,13 +217,13 @@ def _write(
 
     folder = place.partial
     progress("write", 0.0)
-    io.write(result.warped, folder / "warped.nii.gz")
+    io.write_image(result.warped, folder / "warped.nii.gz")
     result = _write_fields(case, result, folder)
     io.write_transform(result.affine or result.rigid or Rigid(_identity()), folder / "affine.tfm")
     progress("write", 0.8)
     with heard() as outside:
         if extras.labels is not None:
-            io.write(result.transform.warp_labels(extras.labels, case.fixed), folder / "labels.nii.gz")
+            io.write_image(result.transform.warp_labels(extras.labels, case.fixed), folder / "labels.nii.gz")
         if extras.points is not None:
             io.write_points(result.inverse.map_points(extras.points), folder / "points.csv")
     result = replace(result, warnings=type(result.warnings)([*result.warnings, *outside]))

@@ -31,11 +31,11 @@ def read_scan(path: Path, frame: int | None = None, prefer: Form | None = None) 
     from .. import io
 
     try:
-        return _settled(lambda form: io.read(path, prefer=form), prefer)
+        return _settled(lambda form: io.read_image(path, prefer=form), prefer)
     except InputError as refusal:
         if refusal.code != "MMREG_E_NIFTI_FRAMES" or frame is None:
             raise
-    return _settled(lambda form: io.read(path, frame=frame, prefer=form), prefer)
+    return _settled(lambda form: io.read_image(path, frame=frame, prefer=form), prefer)
 
 
 def read_series(path: Path, prefer: Form | None = None) -> Series:

@@ -141,7 +141,7 @@ def _write_images(
     with suppress(MmregError):  # what is wrong with it is said by who reads it
         count = series.frames_in(source)
     if count == 1 or frame is not None:
-        io.write(moved(read_scan(source, frame, prefer)), target)
+        io.write_image(moved(read_scan(source, frame, prefer)), target)
         return
     whole = read_series(source, prefer)
     out: Any = None

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import arguments
-from ..errors import BackendUnavailable, DeviceError, InputError
+from ..errors import BackendUnavailableError, DeviceError, InputError
 
 KINDS = ("cuda", "cuda_on_host")  # the second: the same operations, compiled for the host, for tests
 
@@ -29,7 +29,7 @@ class Device:
         stream: The caller's, to work on; see ``stream_handle``. None makes one.
 
     Raises:
-        BackendUnavailable: There is no such device, or it cannot be used; nothing else is taken instead.
+        BackendUnavailableError: There is no such device, or it cannot be used; nothing else is taken instead.
         DeviceError: The stream is one of another device.
         InputError: The limit is no positive number.
     """
@@ -39,7 +39,7 @@ class Device:
 
         kind, _, number = name.partition(":")
         if kind not in KINDS or (":" in name and not (number.isdecimal() and len(number) < 4)):
-            raise BackendUnavailable(
+            raise BackendUnavailableError(
                 "MMREG_E_DEVICE", f"device must be 'cpu', 'cuda' or 'cuda:N'; got {name!r}. Use device='cpu'."
             )
         if limit_bytes is not None:

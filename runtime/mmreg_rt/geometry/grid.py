@@ -105,7 +105,7 @@ class Grid:
         spacing = np.array(self.spacing_mm)
         affine = self.affine.copy()
         affine[:3, :3] = nearest_orthogonal(self.affine[:3, :3] / spacing) * spacing
-        affine[:3, 3] = self.center_mm - affine[:3, :3] @ ((np.array(self.shape) - 1) / 2)
+        affine[:3, 3] = self.centre_mm - affine[:3, :3] @ ((np.array(self.shape) - 1) / 2)
         return Grid(self.shape, affine)
 
     def lattice(self, planes: int) -> npt.NDArray[np.int64]:
@@ -114,7 +114,7 @@ class Grid:
         return np.stack(np.meshgrid(*lines, indexing="ij"), -1).reshape(-1, 3)
 
     @property
-    def center_mm(self) -> Float64:
+    def centre_mm(self) -> Float64:
         """``(3,)``: the middle of the field of view."""
         center: Float64 = self.map_indices((np.array([self.shape], np.float64) - 1) / 2)[0]
         return center
@@ -177,7 +177,7 @@ class Grid:
             )
         affine = self.affine.copy()
         affine[:3, :3] *= asked / have
-        affine[:3, 3] = self.center_mm - affine[:3, :3] @ ((shape - 1) / 2)
+        affine[:3, 3] = self.centre_mm - affine[:3, :3] @ ((shape - 1) / 2)
         d, h, w = (int(n) for n in shape)
         return Grid((d, h, w), affine)
 

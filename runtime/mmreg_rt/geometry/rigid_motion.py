@@ -54,7 +54,7 @@ def frame(grid: Grid) -> Float64:
     """``F``, ``(4, 4)``: from the frame of a window to RAS+ mm."""
     made = np.eye(4)
     made[:3, :3] = _nearest_rotation((grid.affine[:3, :3] / grid.spacing_mm)[:, ::-1])
-    made[:3, 3] = grid.center_mm
+    made[:3, 3] = grid.centre_mm
     return made
 
 

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 __all__ = [
     "as_volume",
     "is_planar",
-    "read",
+    "read_image",
     "read_points",
     "read_transform",
-    "write",
+    "write_image",
     "write_points",
     "write_transform",
 ]
@@ -59,7 +59,7 @@ _ADVICE = {
     frame=arguments.or_none(lambda value, name: arguments.whole(value, name, -(2**31), 2**31)),
     prefer=arguments.or_none(arguments.one_of("sform", "qform")),
 )
-def read(path: AnyPath, *, frame: int | None = None, prefer: Form | None = None) -> Volume:
+def read_image(path: AnyPath, *, frame: int | None = None, prefer: Form | None = None) -> Volume:
     """The image in ``path``, as it lies in space.
 
     Args:
@@ -79,7 +79,7 @@ def read(path: AnyPath, *, frame: int | None = None, prefer: Form | None = None)
 
 
 @arguments.checked(volume=arguments.a("Volume"))
-def write(volume: Volume, path: AnyPath) -> None:
+def write_image(volume: Volume, path: AnyPath) -> None:
     """Write an image as ``.nii`` or ``.nii.gz``, in its own dtype, with the header it was read with.
 
     Raises:
@@ -146,7 +146,7 @@ def as_volume(
     if isinstance(image, Volume):
         return image
     if isinstance(image, (str, bytes)) or hasattr(image, "__fspath__"):
-        return read(image)
+        return read_image(image)
     if hasattr(image, "dataobj") and hasattr(image, "affine"):
         return nifti.from_nibabel(image)
     if isinstance(image, tuple) and len(image) == 2:

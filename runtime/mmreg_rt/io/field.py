@@ -59,7 +59,7 @@ def write(transform: Transform, path: Path, planar: bool) -> None:
             "transform.to_field(fixed.grid), or a rigid or affine transform as .tfm.",
         )
     field = transform.to_field(writable(transform.grid))
-    u: Float32 = field.displacement * _LPS
+    u: Float32 = field.displacement_mm * _LPS
     if planar:
         _check_planar(field, path)
         u = u[:2]
@@ -76,7 +76,7 @@ def _check_planar(field: DisplacementField, path: Path) -> None:
     """In 2-D ITK there is no third axis, neither to lie along nor to move along."""
     across, along = field.grid.affine[:2, 0], field.grid.affine[2, 1:3]
     tilt_mm = float(np.abs([*across, *along]).max()) if field.grid.dims == 2 else np.inf
-    lifted_mm = float(np.abs(field.displacement[2]).max())
+    lifted_mm = float(np.abs(field.displacement_mm[2]).max())
     if max(tilt_mm, lifted_mm) > PLANAR_MM:
         raise TransformError(
             "MMREG_E_FIELD_NOT_PLANAR",

@@ -22,7 +22,7 @@ from ..backends.watched import POLL_S, Stopped, ask_first
 from ..bundle.manifest import FIELDS, RIGID
 from ..bundle.network_output import what_is_wrong
 from ..bundle.network_size import at_size, check_asked
-from ..errors import BackendUnavailable, RegistrationError
+from ..errors import BackendUnavailableError, RegistrationError
 from ..onnx_model.footprint import Bounds
 from ..preprocess import network_grid
 from .timing import NetworkTime
@@ -50,7 +50,7 @@ class Network:
 
     Raises:
         BundleError: The bundle cannot be trusted or used, or its golden pair comes out wrong.
-        BackendUnavailable: No backend can run it here.
+        BackendUnavailableError: No backend can run it here.
         InputError: There is no such bundle.
     """
 
@@ -73,7 +73,7 @@ class Network:
         bundle = opened.bundle
         self.manifest = bundle.manifest
         if self.manifest.output.kind not in (*FIELDS, RIGID, "descriptor"):
-            raise BackendUnavailable(
+            raise BackendUnavailableError(
                 "MMREG_E_MODEL",
                 "This version serves fields, descriptors and rigid motions; the bundle "
                 f"{self.manifest.name!r} gives {self.manifest.output.kind!r}.",

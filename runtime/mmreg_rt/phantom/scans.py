@@ -99,10 +99,10 @@ def _moving_grid(seed: int, truth: Truth, scale: float) -> Grid:
     return _grid(shape, np.array([1.5, 1.1, 1.1]) * scale, rotation(np.array([0.2, 1, 0.1]), 3), axes, center)
 
 
-def _grid(shape: tuple[int, int, int], spacing_mm: Array, turn: Array, axes: Array, center_mm: Array) -> Grid:
+def _grid(shape: tuple[int, int, int], spacing_mm: Array, turn: Array, axes: Array, centre_mm: Array) -> Grid:
     affine = np.eye(4)
     affine[:3, :3] = turn @ (axes * spacing_mm[:, None]).T
-    affine[:3, 3] = center_mm - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    affine[:3, 3] = centre_mm - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
     return Grid(shape, affine)
 
 

@@ -147,7 +147,7 @@ def network_grid(fixed: Grid, spec: PreprocessSpec) -> Grid:
     matrix = fixed.affine[:3, :3][:, order] * (signs * asked / have)
     added = shape - np.array(fixed.shape)[order]
     off_by_half = (added % 2 == 1) & np.isclose(asked, have, rtol=1e-4)
-    grid = _centred(matrix, shape, fixed.center_mm + matrix @ (0.5 * off_by_half))
+    grid = _centred(matrix, shape, fixed.centre_mm + matrix @ (0.5 * off_by_half))
     return fixed if grid.same_as(fixed, 1e-6 * min(fixed.spacing_mm)) else grid
 
 
@@ -190,10 +190,10 @@ def _best(along: Float64, orders: Sequence[tuple[int, ...]]) -> list[tuple[int, 
     return [(axis, -1 if along[row, axis] < -TIE else 1) for row, axis in enumerate(best)]
 
 
-def _centred(matrix: Float64, shape: Float64, center_mm: Float64) -> Grid:
+def _centred(matrix: Float64, shape: Float64, centre_mm: Float64) -> Grid:
     affine = np.eye(4)
     affine[:3, :3] = matrix
-    affine[:3, 3] = center_mm - matrix @ ((shape - 1) / 2)
+    affine[:3, 3] = centre_mm - matrix @ ((shape - 1) / 2)
     d, h, w = (int(n) for n in shape)
     return Grid((d, h, w), affine)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ..errors import BackendUnavailable, OutOfMemory
+from ..errors import BackendUnavailableError, OutOfMemoryError
 from . import memory, threads
 
 # measured by /proc/self/statm around `import numpy`, rounded up
@@ -32,8 +32,8 @@ def check() -> None:
     """Refuse to load NumPy where it would not come back.
 
     Raises:
-        OutOfMemory: The limit of the address space leaves too little.
-        BackendUnavailable: The threads that it would start cannot be started.
+        OutOfMemoryError: The limit of the address space leaves too little.
+        BackendUnavailableError: The threads that it would start cannot be started.
     """
     if "numpy" not in sys.modules:
         _check_room(NUMPY_BYTES + SCRATCH_BYTES + THREAD_BYTES * (_threads() - 1))
@@ -45,7 +45,7 @@ def hold_scratch() -> None:
     """Let OpenBLAS take its memory now, where the address space is limited.
 
     Raises:
-        OutOfMemory: There is no room for it.
+        OutOfMemoryError: There is no room for it.
     """
     global _held  # what it takes belongs to the process
     if _held or memory.mappable() is None:
@@ -62,7 +62,7 @@ def _check_room(needed: int) -> None:
     if room is None or room >= needed:
         return
     fewer = ", or set OPENBLAS_NUM_THREADS=1" if _threads() > 1 else ""
-    raise OutOfMemory(
+    raise OutOfMemoryError(
         "MMREG_E_MEMORY",
         f"NumPy needs about {needed >> 20} MB of address space, and {max(0, int(room)) >> 20} MB are left. "
         f"Raise the limit (ulimit -v){fewer}.",
@@ -73,7 +73,7 @@ def _check_threads() -> None:
     wanted = _threads() - 1
     found = threads.startable(wanted)
     if found < wanted:
-        raise BackendUnavailable(
+        raise BackendUnavailableError(
             "MMREG_E_PROCESSES",
             f"NumPy would start {wanted} threads, and the system gives {found}. Set OPENBLAS_NUM_THREADS=1, "
             "or raise the limit of processes (ulimit -u, pids.max).",

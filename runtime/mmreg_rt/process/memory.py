@@ -14,7 +14,7 @@ import resource
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..errors import OutOfMemory
+from ..errors import OutOfMemoryError
 
 # The least that the solver was seen to take beside the two scans, by benchmarks/registration/memory.py.
 BYTES_PER_FIXED_VOXEL, BYTES_PER_MOVING_VOXEL, BYTES_OF_ALIGNMENT = 180, 30, 44
@@ -37,7 +37,7 @@ def check_room(fixed: Sequence[int], moving: Sequence[int], deform: bool = True)
     """Refuse a pair that cannot fit.
 
     Raises:
-        OutOfMemory: With what is needed and what there is.
+        OutOfMemoryError: With what is needed and what there is.
     """
     needed = needed_bytes(fixed, moving, deform)
     room, where = min(rooms(), default=(math.inf, ""))
@@ -50,10 +50,10 @@ def shortage(
     moving: Sequence[int],
     deform: bool = True,
     found: str = "and there were not as many",
-) -> OutOfMemory:
+) -> OutOfMemoryError:
     """What to say where memory does not suffice for a pair."""
     less = ", or leave the deformation out (deform=False)" if deform else ""
-    return OutOfMemory(
+    return OutOfMemoryError(
         "MMREG_E_MEMORY",
         f"Scans of {_size(fixed)} and {_size(moving)} voxels need about "
         f"{needed_bytes(fixed, moving, deform) >> 20} MB of memory, {found}. Crop them, resample them to a "
@@ -72,12 +72,12 @@ def mappable() -> float | None:
 
 
 def in_our_words(error: Exception) -> Exception:
-    """Return ``OutOfMemory`` for whatever a library says where memory does not suffice, else ``error``."""
-    if isinstance(error, OutOfMemory) or not _is_shortage(error):
+    """Return ``OutOfMemoryError`` for what a library raises when memory runs out, else ``error``."""
+    if isinstance(error, OutOfMemoryError) or not _is_shortage(error):
         return error
     room, where = min(rooms(), default=(math.inf, ""))
     left = f": {max(0, int(room)) >> 20} MB are left {where}" if room < math.inf else ""
-    return OutOfMemory(
+    return OutOfMemoryError(
         "MMREG_E_MEMORY",
         f"There is not enough memory for this{left}. Crop the scans, resample them to a coarser grid, or "
         "raise the limit.",
@@ -86,7 +86,7 @@ def in_our_words(error: Exception) -> Exception:
 
 @contextlib.contextmanager
 def shortage_in_our_words() -> Iterator[None]:
-    """Raise ``OutOfMemory`` in place of what a library raises where memory does not suffice."""
+    """Raise ``OutOfMemoryError`` in place of what a library raises where memory does not suffice."""
     try:
         yield
     except Exception as error:

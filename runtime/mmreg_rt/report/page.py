@@ -138,7 +138,7 @@ def _lead(result: Registration) -> str:
         parts.append(f"aligned by an {'affine' if result.affine else 'rigid'} map that turns {turn:.1f}°")
     if result.deformation is not None:
         size = np.sqrt(
-            (np.asarray(result.deformation.displacement[:, ::2, ::2, ::2], np.float64) ** 2).sum(axis=0)
+            (np.asarray(result.deformation.displacement_mm[:, ::2, ::2, ::2], np.float64) ** 2).sum(axis=0)
         )
         parts.append(f"deformed by up to {np.percentile(size, 95):.1f} mm in 95 % of the field")
     parts.append(f"in {sum(result.seconds.values()):.1f} s")

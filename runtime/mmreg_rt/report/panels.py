@@ -198,7 +198,7 @@ def _grid_column(look: Look, result: Registration) -> Column:
     step = _nice(extent / 24)
 
     def draw(plane: Plane) -> Picture:
-        moved = plane.points + sample_vectors(field.displacement, field.grid, plane.points)
+        moved = plane.points + sample_vectors(field.displacement_mm, field.grid, plane.points)
         relative = moved - plane.points[0, 0]
         lines = grid_lines(relative @ plane.right_mm, relative @ plane.up_mm, step)
         return outlined(0.45 * look.fixed(plane), lines, GRID_COLOUR)
@@ -228,7 +228,7 @@ def _jacobian_column(look: Look, result: Registration) -> Column:
 
 def _displacement_column(look: Look, result: Registration) -> Column:
     field = result.deformation or result.transform
-    size = np.sqrt((np.asarray(field.displacement, np.float32) ** 2).sum(axis=0))
+    size = np.sqrt((np.asarray(field.displacement_mm, np.float32) ** 2).sum(axis=0))
     top = max(1.0, _nice(float(np.percentile(size, 99.8))))
     note = "deformation alone" if result.deformation is not None else "the whole map"
     return _magnitude_column("Displacement", note, look, lambda p: sample(size, field.grid, p.points), top)
@@ -239,8 +239,8 @@ def _consistency_column(look: Look, result: Registration) -> Column:
     top = max(0.5, _nice(result.quality.inverse_consistency_p95_mm or 0.0))
 
     def error(plane: Plane) -> Array:
-        there = sample_vectors(forward.displacement, forward.grid, plane.points)
-        again = sample_vectors(back.displacement, back.grid, np.nan_to_num(plane.points + there))
+        there = sample_vectors(forward.displacement_mm, forward.grid, plane.points)
+        again = sample_vectors(back.displacement_mm, back.grid, np.nan_to_num(plane.points + there))
         return np.asarray(np.linalg.norm(there + again, axis=-1))
 
     return _magnitude_column("Inverse consistency", "there and back, where both maps reach", look, error, top)

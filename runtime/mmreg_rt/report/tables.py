@@ -47,7 +47,7 @@ def map_in_words(result: Registration) -> Html:
         "Points of the moving scan go to the fixed scan by the inverse."
     )
     linear = result.affine or result.rigid
-    rows = [] if linear is None else list(_linear(linear.matrix, grid.center_mm))
+    rows = [] if linear is None else list(_linear(linear.matrix, grid.centre_mm))
     return tag(
         "div", tag("p", sentence), tag("div", _facts("Alignment", rows), class_="facts") if rows else None
     )
@@ -62,10 +62,10 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-def _linear(matrix: Any, center_mm: Any) -> Iterable[tuple[str, str]]:
+def _linear(matrix: Any, centre_mm: Any) -> Iterable[tuple[str, str]]:
     left, stretch, right = np.linalg.svd(matrix[:3, :3])
     angle = np.degrees(np.arccos(np.clip((np.trace(left @ right) - 1) / 2, -1, 1)))
-    shift = matrix[:3, :3] @ center_mm + matrix[:3, 3] - center_mm
+    shift = matrix[:3, :3] @ centre_mm + matrix[:3, 3] - centre_mm
     yield "Rotation", f"{angle:.2f}°"
     yield "Shift of the middle", f"{_point(shift)} mm, {np.linalg.norm(shift):.1f} mm in all"
     yield "Stretch along its own axes", " · ".join(f"{s:.3f}" for s in stretch)

@@ -123,7 +123,7 @@ class Affine(Transform):
     @arguments.checked(field=_FIELD)
     def after(self, field: DisplacementField) -> DisplacementField:
         beyond: Float64 = (self.matrix - np.eye(4)) @ field.grid.affine
-        u = fields.add_affine(field.displacement, self.matrix[:3, :3], beyond[:3])
+        u = fields.add_affine(field.displacement_mm, self.matrix[:3, :3], beyond[:3])
         return DisplacementField(u, field.grid)
 
     def _pull(
@@ -165,23 +165,23 @@ class DisplacementField(Transform):
     """``p -> p + u(p)``, ``u`` linear between voxels and going on with its border value outside.
 
     Args:
-        displacement: ``u``, ``(3, D, H, W)`` float32, mm, components x, y, z along RAS+.
+        displacement_mm: ``u``, ``(3, D, H, W)`` float32, mm, components x, y, z along RAS+.
         grid: Where its voxels lie, in the space of the fixed scan.
 
     Raises:
         TransformError: The array does not fit the grid, is not finite or is not in mm.
     """
 
-    displacement: Float32
+    displacement_mm: Float32
     grid: Grid
 
     def __post_init__(self) -> None:
         _GRID(self.grid, "The grid of a displacement")
-        found = as_array(self.displacement, "A displacement", "MMREG_E_TRANSFORM_GRID")
+        found = as_array(self.displacement_mm, "A displacement", "MMREG_E_TRANSFORM_GRID")
         with np.errstate(over="ignore"):  # what overflows is not finite, and refused as that
             u = np.ascontiguousarray(found, np.float32)
         check_displacement(u, self.grid)
-        object.__setattr__(self, "displacement", u)
+        object.__setattr__(self, "displacement_mm", u)
 
     def default_grid(self) -> Grid:
         return self.grid
@@ -190,7 +190,7 @@ class DisplacementField(Transform):
         return self.grid.contains(points_mm)
 
     def moved(self, points: Float64) -> Float64:
-        moved: Float64 = points + fields.sample_points(self.displacement, self.grid.map_points(points))
+        moved: Float64 = points + fields.sample_points(self.displacement_mm, self.grid.map_points(points))
         return moved
 
     @arguments.checked(grid=_GRID)
@@ -198,12 +198,14 @@ class DisplacementField(Transform):
         if grid == self.grid:
             return self
         index_map: Float64 = np.linalg.inv(self.grid.affine) @ grid.affine
-        return DisplacementField(fields.resample_field(self.displacement, index_map[:3], grid.shape), grid)
+        return DisplacementField(fields.resample_field(self.displacement_mm, index_map[:3], grid.shape), grid)
 
     @arguments.checked(field=_FIELD)
     def after(self, field: DisplacementField) -> DisplacementField:
-        u_vox = fields.to_voxels(field.displacement, field.grid, self.grid)
-        return DisplacementField(field.displacement + fields.sample(self.displacement, u_vox), field.grid)
+        u_vox = fields.to_voxels(field.displacement_mm, field.grid, self.grid)
+        return DisplacementField(
+            field.displacement_mm + fields.sample(self.displacement_mm, u_vox), field.grid
+        )
 
     @arguments.checked(grid=arguments.or_none(_GRID))
     def inverse(self, grid: Grid | None = None) -> DisplacementField:
@@ -301,7 +303,7 @@ class InverseField(DisplacementField):
     """The inverse of ``forward``: exact for points, and sampled as a displacement where they lie.
 
     Args:
-        displacement: As of any field, on ``grid``.
+        displacement_mm: As of any field, on ``grid``.
         grid: In the space of the moving scan.
         forward: The field that this is the inverse of.
         back: Inverse of its affine part.
@@ -349,13 +351,13 @@ def inverse_of(field: DisplacementField, grid: Grid | None = None) -> InverseFie
     Raises:
         TransformError: The field folds, so it has no inverse.
     """
-    affine = Affine(inversion.affine_part(field.displacement, field.grid))
+    affine = Affine(inversion.affine_part(field.displacement_mm, field.grid))
     back = affine.inverse()
     remainder = back.after(field)
-    chain = Composite((back, DisplacementField(*inversion.undo(remainder.displacement, remainder.grid))))
+    chain = Composite((back, DisplacementField(*inversion.undo(remainder.displacement_mm, remainder.grid))))
     if grid is None:
         grid = inversion.grid_under(field.moved, field.grid, affine.matrix[:3, :3])
-    return InverseField(chain.to_field(grid).displacement, grid, field, back, chain)
+    return InverseField(chain.to_field(grid).displacement_mm, grid, field, back, chain)
 
 
 def _each(parts: Any) -> Iterable[Transform]:

@@ -92,7 +92,7 @@ class Warping(ABC):
             InputError: A label is not a whole number, or takes more than 32 bits.
         """
         target, source = self._target(volume, grid)
-        u_vox = fields.to_voxels(self.to_field(target).displacement, target, volume.grid)
+        u_vox = fields.to_voxels(self.to_field(target).displacement_mm, target, volume.grid)
         valid = np.zeros(target.shape, bool)
         labels = fields.warp_labels(volume.as_labels(), u_vox, valid)
         warn_outside(self, target, valid)
@@ -102,13 +102,13 @@ class Warping(ABC):
     def jacobian_determinant(self, grid: Grid | None = None) -> Volume:
         """``det(d self(p) / dp)`` on ``grid``, float32: local change of volume; 1 keeps it, <= 0 folds."""
         field = self.to_field(self._grid_or(grid))
-        return Volume(fields.jacobian(field.displacement, field.grid), field.grid)
+        return Volume(fields.jacobian(field.displacement_mm, field.grid), field.grid)
 
     @arguments.checked(grid=arguments.or_none(_GRID))
     def folding(self, grid: Grid | None = None) -> Folding:
         """Where the transform folds on ``grid``, by each way of taking differences."""
         field = self.to_field(self._grid_or(grid))
-        return Folding(*fields.folding(field.displacement, field.grid))
+        return Folding(*fields.folding(field.displacement_mm, field.grid))
 
     def _grid_or(self, grid: Grid | None) -> Grid:
         found = grid or self.default_grid()
@@ -134,5 +134,5 @@ class Warping(ABC):
         valid: Flags,
     ) -> Float32:
         """The image on the target; ``valid`` gets where it was sampled."""
-        u_vox = fields.to_voxels(self.to_field(target).displacement, target, lies)
+        u_vox = fields.to_voxels(self.to_field(target).displacement_mm, target, lies)
         return fields.warp(image, u_vox, interpolation, outside, valid)

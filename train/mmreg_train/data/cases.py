@@ -45,7 +45,7 @@ class Scan:
         Raises:
             InputError: The file cannot be used.
         """
-        return io.read(self.path) if self.array is None else self._from_arrays()
+        return io.read_image(self.path) if self.array is None else self._from_arrays()
 
     @property
     def title(self) -> str:

@@ -133,7 +133,7 @@ class Preparation:
             return Affine(np.eye(4))
         if self.align == "centre":
             matrix = np.eye(4)
-            matrix[:3, 3] = moving.grid.center_mm - fixed.grid.center_mm
+            matrix[:3, 3] = moving.grid.centre_mm - fixed.grid.centre_mm
             return Affine(matrix)
         from mmreg_rt.registrar import Registrar
 

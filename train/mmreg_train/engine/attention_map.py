@@ -17,7 +17,7 @@ import click
 import numpy as np
 import torch
 
-from mmreg_rt import read
+from mmreg_rt import read_image
 from mmreg_rt.errors import InputError
 from mmreg_rt.geometry import Volume
 from mmreg_rt.input_validation import check_intensities
@@ -101,11 +101,11 @@ def _map(axis: Any, image: Image, weights: Image, title: str) -> None:
 
 
 def _images(paths: tuple[Path, Path], spec: PreprocessSpec, method: AttentionReg) -> list[Tensor]:
-    scans = [check_intensities(read(path), None, str(path))[0] for path in paths]
+    scans = [check_intensities(read_image(path), None, str(path))[0] for path in paths]
     grid = scans[0].grid
-    window = window_grid(grid, spec, grid.center_mm, method.window.size, method.window.spacing_mm)
+    window = window_grid(grid, spec, grid.centre_mm, method.window.size, method.window.spacing_mm)
     start = np.eye(4)
-    start[:3, 3] = scans[1].grid.center_mm - grid.center_mm
+    start[:3, 3] = scans[1].grid.centre_mm - grid.centre_mm
     seen = [
         Rigid(matrix).warp(Volume(normalise(scan.as_float32(), spec), scan.grid), window, outside=0).data
         for matrix, scan in zip((np.eye(4), start), scans, strict=True)

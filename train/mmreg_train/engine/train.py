@@ -14,7 +14,7 @@ import torch
 from lightning.fabric import Fabric
 from lightning.fabric.loggers import TensorBoardLogger
 
-from mmreg_rt.errors import BackendUnavailable, Cancelled, InputError
+from mmreg_rt.errors import BackendUnavailableError, CancelledError, InputError
 from mmreg_rt.io.files import replaced
 
 from .. import methods
@@ -81,9 +81,9 @@ def train(request: Request) -> Outcome:
 
     Raises:
         InputError: The configuration, the data or the folder cannot be used.
-        BackendUnavailable: The device is not there.
+        BackendUnavailableError: The device is not there.
         TrainingError: The loss is not finite any more.
-        Cancelled: Interrupted or terminated; a checkpoint is there to resume from.
+        CancelledError: Interrupted or terminated; a checkpoint is there to resume from.
     """
     config = _settled(request)
     data = config.run["data"]
@@ -108,7 +108,7 @@ def train(request: Request) -> Outcome:
         end = f"stopped ({outcome.stopped})" if outcome.stopped else "done"
         click.echo(f"{end} after step {outcome.step}: {request.folder}", err=True)
     if outcome.stopped in ("interrupt", "signal"):  # a shell's && must not go on to an export
-        raise Cancelled(
+        raise CancelledError(
             "MMREG_E_CANCELLED",
             f"Stopped after step {outcome.step}; go on with --resume {request.folder}.",
         )
@@ -152,7 +152,7 @@ def _fabric(request: Request, config: Config) -> Fabric:
     if request.threads is not None:
         torch.set_num_threads(request.threads)
     if request.device == "cuda" and torch.cuda.device_count() < request.devices:
-        raise BackendUnavailable(
+        raise BackendUnavailableError(
             "MMREG_E_DEVICE",
             f"{request.devices} CUDA device(s) were asked for; torch {torch.__version__} sees "
             f"{torch.cuda.device_count()}. Use --device cpu, or install a torch with CUDA and a driver.",

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import BackendUnavailable, InputError
+from ...errors import BackendUnavailableError, InputError
 from ..session import Bound, CheckedSession, Port, Shape, frozen, in_one_line, unreadable, usable_threads
 from ..telemetry import silent_openvino
 from ..tensorrt.engine_cache import private_folder
@@ -75,7 +75,7 @@ class OpenVino:
         """A session for an ONNX file's bytes; see ``Backend.load``."""
         reason = self.why_not(device, precision)
         if reason is not None:
-            raise BackendUnavailable(
+            raise BackendUnavailableError(
                 "MMREG_E_BACKEND", f"openvino cannot run {precision} on {device}: {reason}."
             )
         settings: dict[str, Any] = {
@@ -139,7 +139,7 @@ class OpenVinoSession(CheckedSession):
         """What the layers that multiply run in, as ``bf16 x 11``.
 
         Raises:
-            BackendUnavailable: It is not what was asked for.
+            BackendUnavailableError: It is not what was asked for.
         """
         hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         devices = compiled.get_property("EXECUTION_DEVICES")
@@ -147,7 +147,7 @@ class OpenVinoSession(CheckedSession):
         fits = not layers or (set(layers) <= set(may) and bool(set(layers) & set(must)))
         words = ", ".join(f"{kind} x {count}" for kind, count in sorted(layers.items())) or hint
         if not fits or hint != self._settings["INFERENCE_PRECISION_HINT"] or devices != ["CPU"]:
-            raise BackendUnavailable(
+            raise BackendUnavailableError(
                 "MMREG_E_BACKEND_FALLBACK",
                 f"Asked openvino for {self._precision} on the CPU, and it compiled {words} for "
                 f"{', '.join(devices)}. Check that the file is of that precision, or ask for fp32.",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import BackendUnavailable, DeviceError
+from ...errors import BackendUnavailableError, DeviceError
 from ...onnx_model.validation import check_model
 from ..session import Bound, CheckedSession, Port, Shape, frozen
 from ..warp_nodes import with_warps
@@ -54,7 +54,7 @@ class TensorRt:
             return f"knows the precisions {', '.join(TYPES)}, not {precision!r}"
         try:
             library(self.name)
-        except BackendUnavailable as error:
+        except BackendUnavailableError as error:
             return str(error.args[0]).removeprefix(f"{self.name} is ").removesuffix(".")
         return _native.why_no_device(device) or None
 
@@ -70,7 +70,7 @@ class TensorRt:
         """A session for an ONNX file's bytes; see ``Backend.load``."""
         reason = self.why_not(device, precision)
         if reason is not None:
-            raise BackendUnavailable(
+            raise BackendUnavailableError(
                 "MMREG_E_BACKEND", f"{self.name} cannot run {precision} on {device}: {reason}."
             )
         cache = EngineCache(self._cache_folder or default_folder())
@@ -89,7 +89,7 @@ class Engines:
         warps: As in ``TensorRt``.
 
     Raises:
-        BackendUnavailable: The network has warps that cannot be run so.
+        BackendUnavailableError: The network has warps that cannot be run so.
     """
 
     def __init__(
@@ -129,14 +129,14 @@ class Engines:
         One that was built for another GPU, driver or version is built again, and the words say so.
 
         Raises:
-            BackendUnavailable: What is kept was changed since, or it cannot be built.
+            BackendUnavailableError: What is kept was changed since, or it cannot be built.
             InputError: TensorRT does not take the network.
         """
         facts = self.facts(profile)
         words = "built here"
         try:
             plan = self.cache.read(facts)
-        except BackendUnavailable as reason:
+        except BackendUnavailableError as reason:
             if reason.code != "MMREG_E_ENGINE_FOREIGN":
                 raise
             plan, words = None, f"built again: {reason.args[0]}"
@@ -157,7 +157,7 @@ class Engines:
         """What earlier builds of any network found out about the kernels of this GPU."""
         try:
             return self.cache.read(self._of_timings()) or b""
-        except BackendUnavailable as reason:
+        except BackendUnavailableError as reason:
             if reason.code != "MMREG_E_ENGINE_FOREIGN":
                 raise
             return b""
@@ -198,7 +198,7 @@ class TensorRtSession(CheckedSession):
             python_plugin.register(self._trt, self._engines.device)
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
-            raise BackendUnavailable(
+            raise BackendUnavailableError(
                 "MMREG_E_ENGINE_LOAD",
                 f"{self._engines.name} does not take the engine ({origin}) on this GPU. Take the backend "
                 "onnxruntime, or see what `mmreg doctor` says.",

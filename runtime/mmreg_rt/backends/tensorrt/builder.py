@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from ...errors import BackendUnavailable, InputError
+from ...errors import BackendUnavailableError, InputError
 from ..session import in_one_line
 from . import warp_support
 
@@ -66,16 +66,16 @@ def library(name: str) -> ModuleType:
     """TensorRT, or TensorRT for RTX.
 
     Raises:
-        BackendUnavailable: It is not installed, or cannot be imported.
+        BackendUnavailableError: It is not installed, or cannot be imported.
     """
     if find_spec(MODULES[name]) is None:
-        raise BackendUnavailable(
+        raise BackendUnavailableError(
             "MMREG_E_BACKEND", f"{name} is not installed; pip install 'mmreg-rt[{name}]'."
         )
     try:
         return import_module(MODULES[name])
     except Exception as error:  # a broken installation fails in many ways
-        raise BackendUnavailable(
+        raise BackendUnavailableError(
             "MMREG_E_BACKEND", f"{name} is installed, but cannot be imported: {in_one_line(error)}."
         ) from error
 
@@ -101,7 +101,7 @@ def build(
         warps: What they become, one of ``tensorrt_warps.WAYS``; None: the first that can be used here.
 
     Raises:
-        BackendUnavailable: The library is not here, or cannot build on this machine, or not with such warps.
+        BackendUnavailableError: The library is missing, or cannot build on this machine or with such warps.
         InputError: The file has what TensorRT does not take, or takes for something else.
     """
     trt = library(name)
@@ -121,7 +121,7 @@ def build(
     start = time.perf_counter()
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise BackendUnavailable(
+        raise BackendUnavailableError(
             "MMREG_E_ENGINE_BUILD",
             f"{name} could not build the engine: {logger.worst()}. See `mmreg doctor`.",
         )

@@ -20,7 +20,7 @@ import struct
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ...errors import BackendUnavailable, InputError
+from ...errors import BackendUnavailableError, InputError
 from ...io.files import replaced
 
 MAGIC = b"mmreg-engine/1\n"
@@ -65,7 +65,7 @@ class EngineCache:
         """The engine that was kept under these facts; None if there is none.
 
         Raises:
-            BackendUnavailable: What is kept was made for something else (``MMREG_E_ENGINE_FOREIGN``: the
+            BackendUnavailableError: What is kept was made for something else (``MMREG_E_ENGINE_FOREIGN``: the
                 message names what differs), or is not what was written (``MMREG_E_ENGINE_TAMPERED``).
         """
         path = self.folder / facts.name
@@ -78,7 +78,7 @@ class EngineCache:
         differing = [name for name in wanted if kept.get(name) != wanted[name]]
         if differing:
             words = "; ".join(f"{name} was {kept.get(name)!r} and is {wanted[name]!r}" for name in differing)
-            raise BackendUnavailable(
+            raise BackendUnavailableError(
                 "MMREG_E_ENGINE_FOREIGN",
                 f"The engine {path} was built for something else: {words}. Build it again with "
                 "`mmreg compile`.",
@@ -99,7 +99,7 @@ class EngineCache:
         start = len(MAGIC)
         code, body = data[start : start + 32], data[start + 32 :]
         if not data.startswith(MAGIC) or not hmac.compare_digest(code, self._code(body)):
-            raise BackendUnavailable(
+            raise BackendUnavailableError(
                 "MMREG_E_ENGINE_TAMPERED",
                 f"The engine {path} is not what was written there, or comes from another machine; it was "
                 "not loaded. Find out who changed it, delete it, and build it again with `mmreg compile`.",

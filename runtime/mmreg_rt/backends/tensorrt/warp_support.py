@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from ...errors import BackendUnavailable, InputError
+from ...errors import BackendUnavailableError, InputError
 from ..warp_nodes import with_warps
 from . import aot_plugin, python_plugin
 
@@ -36,7 +36,7 @@ def way(name: str, version: str, asked: str | None = None) -> str:
         asked: This one or none.
 
     Raises:
-        BackendUnavailable: It cannot be used here, or none can.
+        BackendUnavailableError: It cannot be used here, or none can.
         InputError: ``asked`` is no way.
     """
     if asked is not None and asked not in WAYS:
@@ -46,7 +46,7 @@ def way(name: str, version: str, asked: str | None = None) -> str:
         if reasons[one] is None:
             return one
     said = "; ".join(f"{one}: {reasons[one]}" for one in (WAYS if asked is None else (asked,)))
-    raise BackendUnavailable(
+    raise BackendUnavailableError(
         "MMREG_E_BACKEND",
         f"{name} {version} cannot run the network's warps here ({said}). Install TensorRT "
         f"{'.'.join(map(str, NATIVE_SINCE))} or later, or take the backend onnxruntime.",
