@@ -75,7 +75,7 @@ static void translate(const std::exception_ptr& thrown, void*) {
     const nb::object made = nb::module_::import_("mmreg_rt.errors").attr("device_error")(error.code, error.what());
     PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made.ptr())), made.ptr());
   } catch (const std::bad_alloc&) {
-    PyErr_SetNone(nb::module_::import_("mmreg_rt.errors").attr("OutOfMemory").ptr());
+    PyErr_SetNone(nb::module_::import_("mmreg_rt.errors").attr("OutOfMemoryError").ptr());
   }
 }
 
@@ -84,7 +84,7 @@ static void translate(const std::exception_ptr& thrown, void*) {
 NB_MODULE(_native, m) {
   using namespace mmreg::bind;
   nanobind::register_exception_translator(translate);
-  m.def("targets", &targets, "CPU targets that this machine runs, best first.");
+  m.def("targets", &mmreg::targets, "CPU targets that this machine runs, best first.");
   m.def("usable_processors", &mmreg::usable_processors,
         "Threads that are used by default: the processors of this process, and no more than its control groups grant.");
   m.def("processor_quota", &mmreg::processor_quota, "membership"_a = "/proc/self/cgroup", "root"_a = "/sys/fs/cgroup",

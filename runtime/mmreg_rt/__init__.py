@@ -5,24 +5,58 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .bundle import Bundle, open_bundle
+    from .errors import (
+        BackendUnavailableError,
+        BundleError,
+        CancelledError,
+        DeviceError,
+        GeometryError,
+        InputError,
+        IntensityError,
+        MmregError,
+        OutOfMemoryError,
+        OutsideWarning,
+        RegistrationError,
+        TrainingError,
+        TransformError,
+    )
     from .geometry import Grid, Volume
     from .io import read_image, read_points, read_transform, write_image, write_points, write_transform
+    from .plan import Plan, PlanResult
     from .registrar import Registrar
     from .results import Quality, Registration
     from .transform import Affine, Composite, DisplacementField, Folding, Rigid, Transform
 
 __all__ = [
     "Affine",
+    "BackendUnavailableError",
+    "Bundle",
+    "BundleError",
+    "CancelledError",
     "Composite",
+    "DeviceError",
     "DisplacementField",
     "Folding",
+    "GeometryError",
     "Grid",
+    "InputError",
+    "IntensityError",
+    "MmregError",
+    "OutOfMemoryError",
+    "OutsideWarning",
+    "Plan",
+    "PlanResult",
     "Quality",
     "Registrar",
     "Registration",
+    "RegistrationError",
     "Rigid",
+    "TrainingError",
     "Transform",
+    "TransformError",
     "Volume",
+    "open_bundle",
     "read_image",
     "read_points",
     "read_transform",
@@ -32,11 +66,54 @@ __all__ = [
 ]
 
 _MODULES = {
-    "geometry": ("Grid", "Volume"),
-    "io": ("read_image", "read_points", "read_transform", "write_image", "write_points", "write_transform"),
+    "bundle": (
+        "Bundle",
+        "open_bundle",
+    ),
+    "errors": (
+        "BackendUnavailableError",
+        "BundleError",
+        "CancelledError",
+        "DeviceError",
+        "GeometryError",
+        "InputError",
+        "IntensityError",
+        "MmregError",
+        "OutOfMemoryError",
+        "OutsideWarning",
+        "RegistrationError",
+        "TrainingError",
+        "TransformError",
+    ),
+    "geometry": (
+        "Grid",
+        "Volume",
+    ),
+    "io": (
+        "read_image",
+        "read_points",
+        "read_transform",
+        "write_image",
+        "write_points",
+        "write_transform",
+    ),
+    "plan": (
+        "Plan",
+        "PlanResult",
+    ),
     "registrar": ("Registrar",),
-    "registration": ("Quality", "Registration"),
-    "transform": ("Affine", "Composite", "DisplacementField", "Folding", "Rigid", "Transform"),
+    "results": (
+        "Quality",
+        "Registration",
+    ),
+    "transform": (
+        "Affine",
+        "Composite",
+        "DisplacementField",
+        "Folding",
+        "Rigid",
+        "Transform",
+    ),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

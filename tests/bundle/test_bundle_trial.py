@@ -159,7 +159,7 @@ def test_a_network_that_grows_is_ended(tiny, monkeypatch, by):
         f"""
         sys.path[:] = path
         import json, os, time
-        from mmreg_rt import bundle_trial_child as child
+        from mmreg_rt.network import trial_child as child
         head = json.loads(sys.stdin.buffer.readline())
         if {by == "its own limit"}:
             child._limit(head["limits"])

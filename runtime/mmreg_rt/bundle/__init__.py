@@ -39,7 +39,7 @@ refused.
                        ``manifest.json`` and ``manifest.sig``
 =====================  ============================================================================
 
-**ONNX files.** One file each, of at most 1 GiB, as ``mmreg_rt.onnx_check`` accepts it: no external data, no
+**ONNX files.** One file each, of at most 1 GiB, as ``mmreg_rt.onnx_model`` accepts it: no external data, no
 functions, no control flow, standard operators of opset 17 to 23. Inputs ``fixed`` and ``moving``, or
 ``image`` for a descriptor, ``(1, 1, D, H, W)`` float32, in 2-D ``(1, 1, H, W)``; D, H, W are symbols, or
 multiples of ``preprocess.multiple``. One output, ``output``, float32. Fields and descriptors are ``(1,
