@@ -36,8 +36,8 @@ nb::dict align_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix movi
     using Clock = std::chrono::steady_clock;
     const Clock::time_point start = Clock::now();
     Call call(target, threads);
-    const Placed fixed_there(call.operations(), call.queue(), f), moving_there(call.operations(), call.queue(), m);
-    found = align(call.operations(), call.queue(), *fixed_there, *moving_there, options, [&] {
+    const Placed fixed_there(call.context(), f), moving_there(call.context(), m);
+    found = align(call.context(), *fixed_there, *moving_there, options, [&] {
       return limit_ms >= 0 && std::chrono::duration<double, std::milli>(Clock::now() - start).count() >= limit_ms;
     });
   }

@@ -81,9 +81,8 @@ class Call {
  public:
   Call(const Target& target, int threads);
   ~Call() noexcept(false);
-  const Operations* operator->() const { return place_->operations; }
-  const Operations& operations() const { return *place_->operations; }
-  Queue& queue() { return *place_->queue; }
+  const Context* operator->() const { return &context_; }
+  const Context& context() const { return context_; }
 
   template <class T>
   const T* in(const T* host, std::size_t count) {
@@ -126,6 +125,7 @@ class Call {
   Place own_;
   const Place* place_;
   int number_;  // of the device
+  Context context_;
   std::vector<Staged> staged_;
   Unlocked unlocked_;
 };

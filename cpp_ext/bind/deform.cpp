@@ -42,13 +42,11 @@ nb::tuple deform_images(HostIn<float, 3> fixed, HostIn<float, 3> moving, std::tu
                         int planes, int threads, const std::string& target) {
   require(fixed.size() == moving.size(), "fixed and moving must be on one grid");
   const Place place = open_place(target, threads);
-  const Operations& operations = *place.operations;
-  Queue* const queue = place.queue.get();
+  const Context context = place.context();
   const auto scan_of = [](const HostIn<float, 3>& image, const HostMask& mask) {
     return Scan{image.data(), extent(image, 0), AffineMap(), mask ? mask->data() : nullptr};
   };
-  const Placed fixed_there(operations, *queue, scan_of(fixed, fixed_valid)),
-      moving_there(operations, *queue, scan_of(moving, moving_valid));
+  const Placed fixed_there(context, scan_of(fixed, fixed_valid)), moving_there(context, scan_of(moving, moving_valid));
   const DeformInput given{(*fixed_there).data,
                           (*moving_there).data,
                           (*fixed_there).mask,
@@ -59,9 +57,9 @@ nb::tuple deform_images(HostIn<float, 3> fixed, HostIn<float, 3> moving, std::tu
                           nullptr,
                           0};
   Out<float> u = make<float>({3, given.n.d, given.n.h, given.n.w});
-  const Filled filled = fill(operations, *queue, given);
+  const Filled filled = fill(context, given);
   const DeformInput& input = filled.input;
-  const DeformFacts facts = look(operations, *queue, input);
+  const DeformFacts facts = look(context, input);
   DeformSettings s = choose(facts, input);
   if (overrides.contains("search")) set_search(s.search, Override(nb::cast<nb::dict>(overrides["search"])));
   if (overrides.contains("levels")) {
@@ -73,7 +71,7 @@ nb::tuple deform_images(HostIn<float, 3> fixed, HostIn<float, 3> moving, std::tu
   Engine engine;  // on the grid of the images
   engine.extent = given.n, engine.planes = planes;
   if (planes > 0) engine.describe = describer(describe, given.n, planes, false);
-  if (operations.on_device) engine = placed(operations, *queue, engine);
+  if (context.on_device()) engine = placed(context, engine);
   nb::dict said;
   said["detail_fixed_vox"] = facts.fixed.detail_vox, said["detail_moving_vox"] = facts.moving.detail_vox;
   said["contrast_to_noise_fixed"] = facts.fixed.contrast_to_noise;
@@ -82,8 +80,8 @@ nb::tuple deform_images(HostIn<float, 3> fixed, HostIn<float, 3> moving, std::tu
   {
     Unlocked unlocked;
     double seconds = 0;
-    const Prior prior = planes > 0 ? describing(operations, *queue, engine, scan, {}, seconds) : Prior{};
-    const Deformation d = deform(operations, *queue, input, facts, s, [](double) { return false; }, prior);
+    const Prior prior = planes > 0 ? describing(context, engine, scan, {}, seconds) : Prior{};
+    const Deformation d = deform(context, input, facts, s, [](double) { return false; }, prior);
     d.u.download(u.data());
     Locked locked;
     said["search_inconsistency_vox"] = d.search_inconsistency_vox, said["affine"] = matrix(d.affine);

@@ -31,7 +31,7 @@ void warp(DeviceQueue& queue, std::uintptr_t image, const Shape& image_shape, st
           const Shape& displacement_shape, const std::string& border, std::uintptr_t warped, std::uintptr_t workspace) {
   const Border edge = border_of(border);
   const Unlocked unlocked;
-  batch_warp(*queue.place().operations, *queue.place().queue, reinterpret_cast<const float*>(image), image_shape,
+  batch_warp(queue.place().context(), reinterpret_cast<const float*>(image), image_shape,
              reinterpret_cast<const float*>(displacement), displacement_shape, edge, reinterpret_cast<float*>(warped),
              reinterpret_cast<float*>(workspace));
 }

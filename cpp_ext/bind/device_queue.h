@@ -52,16 +52,16 @@ class DeviceQueue {
   const std::string& target() const { return target_; }
   std::uintptr_t allocate(std::size_t bytes) {
     Unlocked unlocked;
-    return reinterpret_cast<std::uintptr_t>(place_.operations->allocate(*place_.queue, bytes));
+    return reinterpret_cast<std::uintptr_t>(place_.context().allocate(bytes));
   }
-  void release(std::uintptr_t memory) { place_.operations->release(*place_.queue, reinterpret_cast<void*>(memory)); }
+  void release(std::uintptr_t memory) { place_.context().release(reinterpret_cast<void*>(memory)); }
   void upload(std::uintptr_t to, Anything from) {
     Unlocked unlocked;
-    place_.operations->upload(*place_.queue, reinterpret_cast<void*>(to), from.data(), from.nbytes());
+    place_.context().upload(reinterpret_cast<void*>(to), from.data(), from.nbytes());
   }
   void download(Bytes to, std::uintptr_t from) {
     Unlocked unlocked;
-    place_.operations->download(*place_.queue, to.data(), reinterpret_cast<const void*>(from), to.nbytes());
+    place_.context().download(to.data(), reinterpret_cast<const void*>(from), to.nbytes());
   }
   void copy(std::uintptr_t to, std::uintptr_t from, std::size_t bytes) {
     library_->copy(*place_.queue, reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);
@@ -97,7 +97,7 @@ class DeviceQueue {
   std::size_t peak_bytes() { return library_->peak_bytes(*place_.queue); }
   void trim() {
     Unlocked unlocked;
-    place_.operations->trim(*place_.queue);
+    place_.context().trim();
   }
 
   // Memory of this queue as an array that every function of the module takes.

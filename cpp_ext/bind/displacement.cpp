@@ -20,7 +20,7 @@ static Out<float> compose(Field first, Field second, Into<float> into, int threa
   require(n.d == other.d && n.h == other.h && n.w == other.w, "first and second must have the same shape");
   Out<float> out = make<float>({3, n.d, n.h, n.w}, into);
   Call call(target, threads);
-  call->compose(call.queue(), call.in(first), call.in(second), n, call.out(out));
+  call->compose(call.in(first), call.in(second), n, call.out(out));
   return out;
 }
 
@@ -29,7 +29,7 @@ static Out<float> integrate(Field velocity, int steps, Into<float> into, int thr
   require(steps >= 0 && steps <= 30, "steps must be between 0 and 30");
   Out<float> out = make<float>({3, n.d, n.h, n.w}, into);
   Call call(target, threads);
-  call->integrate(call.queue(), call.in(velocity), n, steps, call.out(out));
+  call->integrate(call.in(velocity), n, steps, call.out(out));
   return out;
 }
 
@@ -41,7 +41,7 @@ static std::pair<Out<float>, nb::dict> invert(Field u, int iterations, float tol
   Inversion residual;
   {
     Call call(target, threads);
-    residual = call->invert(call.queue(), call.in(u), n, iterations, tolerance, call.out(out));
+    residual = call->invert(call.in(u), n, iterations, tolerance, call.out(out));
   }
   nb::dict result;
   result["largest"] = residual.largest, result["mean"] = residual.mean;
@@ -52,7 +52,7 @@ static Out<float> jacobian(Field u, Into<float> into, int threads, const Target&
   const Extent n = grid_of(u);
   Out<float> out = make<float>({n.d, n.h, n.w}, into);
   Call call(target, threads);
-  call->jacobian(call.queue(), call.in(u), n, call.out(out));
+  call->jacobian(call.in(u), n, call.out(out));
   return out;
 }
 
@@ -61,7 +61,7 @@ static nb::dict folding(Field u, int threads, const Target& target) {
   Folding found;
   {
     Call call(target, threads);
-    found = call->folding(call.queue(), call.in(u), n);
+    found = call->folding(call.in(u), n);
   }
   nb::list smallest, count;
   for (int i = 0; i < 9; ++i) smallest.append(double(found.smallest[i])), count.append(found.count[i]);
@@ -75,7 +75,7 @@ static nb::dict reach(Field u, int threads, const Target& target) {
   Reach found;
   {
     Call call(target, threads);
-    found = call->reach(call.queue(), call.in(u), n);
+    found = call->reach(call.in(u), n);
   }
   nb::dict result;
   result["longest"] = found.longest, result["not_finite"] = found.not_finite;
@@ -86,7 +86,7 @@ static nb::dict summary(nb::ndarray<const float, nb::c_contig> values, int threa
   Summary found;
   {
     Call call(target, threads);
-    found = call->summary(call.queue(), call.in(values), std::int64_t(values.size()));
+    found = call->summary(call.in(values), std::int64_t(values.size()));
   }
   nb::dict result;
   result["sum"] = found.sum, result["mean"] = found.mean, result["smallest"] = found.smallest;

@@ -116,41 +116,38 @@ namespace {
 using Describe = std::function<void(Side, const float*, float*, const Stop&)>;
 using Predict = std::function<void(const float*, const float*, float*, const Stop&)>;
 
-std::vector<float> brought(const Operations& operations, Queue& queue, const float* from, std::int64_t count) {
+std::vector<float> brought(const Context& context, const float* from, std::int64_t count) {
   std::vector<float> here(static_cast<std::size_t>(count));
-  operations.download(queue, here.data(), from, here.size() * sizeof(float));
+  context.download(here.data(), from, here.size() * sizeof(float));
   return here;
 }
 
-Describe staged(const Operations& operations, Queue& queue, const Describe& describe, std::int64_t count, int planes) {
-  return [&operations, &queue, describe, count, planes](Side side, const float* image, float* out, const Stop& stop) {
-    const std::vector<float> seen = brought(operations, queue, image, count);
+Describe staged(const Context& context, const Describe& describe, std::int64_t count, int planes) {
+  return [context, describe, count, planes](Side side, const float* image, float* out, const Stop& stop) {
+    const std::vector<float> seen = brought(context, image, count);
     std::vector<float> made(seen.size() * std::size_t(planes));
     describe(side, seen.data(), made.data(), stop);
-    operations.upload(queue, out, made.data(), made.size() * sizeof(float));
+    context.upload(out, made.data(), made.size() * sizeof(float));
   };
 }
 
-Predict staged(const Operations& operations, Queue& queue, const Predict& predict, std::int64_t count,
-               std::size_t field_size) {
-  return [&operations, &queue, predict, count, field_size](const float* fixed, const float* moving, float* out,
-                                                           const Stop& stop) {
-    const std::vector<float> seen_fixed = brought(operations, queue, fixed, count),
-                             seen_moving = brought(operations, queue, moving, count);
+Predict staged(const Context& context, const Predict& predict, std::int64_t count, std::size_t field_size) {
+  return [context, predict, count, field_size](const float* fixed, const float* moving, float* out, const Stop& stop) {
+    const std::vector<float> seen_fixed = brought(context, fixed, count), seen_moving = brought(context, moving, count);
     std::vector<float> made(field_size);
     predict(seen_fixed.data(), seen_moving.data(), made.data(), stop);
-    operations.upload(queue, out, made.data(), made.size() * sizeof(float));
+    context.upload(out, made.data(), made.size() * sizeof(float));
   };
 }
 
 }  // namespace
 
-Engine placed(const Operations& operations, Queue& queue, const Engine& engine) {
+Engine placed(const Context& context, const Engine& engine) {
   Engine made = engine;
   const std::int64_t count = voxels(engine.extent);
   const Extent coarse = extent_of(engine.extent, engine.field_factor());
-  made.field = staged(operations, queue, engine.field, count, std::size_t(engine.dims * voxels(coarse)));
-  made.describe = staged(operations, queue, engine.describe, count, engine.planes);
+  made.field = staged(context, engine.field, count, std::size_t(engine.dims * voxels(coarse)));
+  made.describe = staged(context, engine.describe, count, engine.planes);
   return made;
 }
 

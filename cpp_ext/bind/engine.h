@@ -18,6 +18,6 @@ std::function<void(Side, const float* image, float* planes, const Stop&)> descri
 
 // The same engine on a device, where `run` knows the host only: what the network sees and makes is brought to the host
 // and back.
-Engine placed(const Operations&, Queue&, const Engine&);
+Engine placed(const Context&, const Engine&);
 
 }  // namespace mmreg::bind

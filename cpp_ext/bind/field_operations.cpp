@@ -19,7 +19,7 @@ static nb::tuple unfold(HostIn<float, 4> u, float floor, int rounds, int threads
   std::int64_t left = 0;
   {
     Call call(target, threads);
-    left = call->unfold(call.queue(), call.in_out(out), n, floor, rounds);
+    left = call->unfold(call.in_out(out), n, floor, rounds);
   }
   return nb::make_tuple(out, left);
 }
@@ -29,7 +29,7 @@ static std::int64_t count_folds(In<float, 4> u, float floor, int threads, const 
   std::int64_t count = 0;
   {
     Call call(target, threads);
-    call->count_folds(call.queue(), call.in(u), extent(u, 1), floor, call.out(&count, 1));
+    call->count_folds(call.in(u), extent(u, 1), floor, call.out(&count, 1));
   }
   return count;
 }
@@ -38,7 +38,7 @@ static Out<float> fill(float value, std::array<int, 3> shape, int threads, const
   require(shape[0] > 0 && shape[1] > 0 && shape[2] > 0, "shape must be three positive numbers");
   Out<float> out = make<float>({shape[0], shape[1], shape[2]});
   Call call(target, threads);
-  call->fill(call.queue(), std::int64_t(out.size()), value, call.out(out));
+  call->fill(std::int64_t(out.size()), value, call.out(out));
   return out;
 }
 
@@ -46,7 +46,7 @@ static nb::dict detail(In<float, 3> image, float background, float low, float hi
   Detail d{};
   {
     Call call(target, threads);
-    d = call->detail(call.queue(), call.in(image), extent(image, 0), {background, low, high});
+    d = call->detail(call.in(image), extent(image, 0), Foreground{background, low, high});
   }
   nb::dict out;
   out["count"] = d.count, out["sum"] = d.sum, out["square"] = d.square;
@@ -61,8 +61,7 @@ static Out<std::int32_t> active_rows(In<float, 3> fixed, float fixed_background,
   require(margin >= 0, "margin must not be negative");
   Out<std::int32_t> rows = make<std::int32_t>({std::int64_t(n.d) * n.h, 2});
   Call call(target, threads);
-  call->active_rows(call.queue(), call.in(fixed), fixed_background, call.in(moving), moving_background, n, margin,
-                    call.out(rows));
+  call->active_rows(call.in(fixed), fixed_background, call.in(moving), moving_background, n, margin, call.out(rows));
   return rows;
 }
 
@@ -71,7 +70,7 @@ static Out<std::uint8_t> above(In<float, 3> values, Mask mask, float threshold, 
   require(!mask || mask->size() == values.size(), "mask must have the shape of the values");
   Out<std::uint8_t> flags = make<std::uint8_t>({n.d, n.h, n.w});
   Call call(target, threads);
-  call->above(call.queue(), call.in(values), call.in(mask), voxels(n), threshold, call.out(flags));
+  call->above(call.in(values), call.in(mask), voxels(n), threshold, call.out(flags));
   return flags;
 }
 
@@ -80,7 +79,7 @@ static Out<float> combine(float a, In<float, 3> x, float b, In<float, 3> y, int 
   require(x.size() == y.size(), "x and y must have the same shape");
   Out<float> out = make<float>({n.d, n.h, n.w});
   Call call(target, threads);
-  call->combine(call.queue(), voxels(n), a, call.in(x), b, call.in(y), call.out(out));
+  call->combine(voxels(n), a, call.in(x), b, call.in(y), call.out(out));
   return out;
 }
 
@@ -90,7 +89,7 @@ static Out<float> weighted(In<float, 4> field, In<float, 3> weight, int threads,
   for (int a = 0; a < 3; ++a) require(field.shape(a + 1) == weight.shape(a), "weight must have the shape of a channel");
   Out<float> out = make<float>({std::int64_t(field.shape(0)), n.d, n.h, n.w});
   Call call(target, threads);
-  (call.operator->()->*operation)(call.queue(), call.in(field), int(field.shape(0)), voxels(n), call.in(weight),
+  (call->operations().*operation)(call->queue(), call.in(field), int(field.shape(0)), voxels(n), call.in(weight),
                                   call.out(out));
   return out;
 }
@@ -101,7 +100,7 @@ static Out<float> select(In<std::uint8_t, 3> mask, In<float, 3> inside, In<float
   require(mask.size() == inside.size() && mask.size() == outside.size(), "all three must have the same shape");
   Out<float> out = make<float>({n.d, n.h, n.w});
   Call call(target, threads);
-  call->select(call.queue(), call.in(mask), voxels(n), call.in(inside), call.in(outside), call.out(out));
+  call->select(call.in(mask), voxels(n), call.in(inside), call.in(outside), call.out(out));
   return out;
 }
 
@@ -110,7 +109,7 @@ static nb::tuple texture(In<float, 3> image, int threads, const Target& target) 
   Out<float> noise = make<float>({n.d, n.h, n.w}), contrast = make<float>({n.d, n.h, n.w});
   {
     Call call(target, threads);
-    call->texture(call.queue(), call.in(image), n, call.out(noise), call.out(contrast));
+    call->texture(call.in(image), n, call.out(noise), call.out(contrast));
   }
   return nb::make_tuple(noise, contrast);
 }
@@ -122,7 +121,7 @@ static Out<float> add_affine(In<float, 4> u, Numbers linear, Numbers map, int th
   require(map.shape(0) == 3 && map.shape(1) == 4, "map must have shape (3, 4)");
   Out<float> out = make<float>({3, n.d, n.h, n.w});
   Call call(target, threads);
-  call->add_affine(call.queue(), call.in(u), n, linear.data(), map.data(), call.out(out));
+  call->add_affine(call.in(u), n, linear.data(), map.data(), call.out(out));
   return out;
 }
 
@@ -131,7 +130,7 @@ static Out<float> lengths(In<float, 4> u, int threads, const Target& target) {
   require(u.shape(0) == 3, "displacement must have shape (3, D, H, W)");
   Out<float> out = make<float>({n.d, n.h, n.w});
   Call call(target, threads);
-  call->lengths(call.queue(), call.in(u), n, call.out(out));
+  call->lengths(call.in(u), n, call.out(out));
   return out;
 }
 

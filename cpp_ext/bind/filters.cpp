@@ -8,7 +8,7 @@ static Out<float> gaussian(In<float, 4> image, Sigma sigma_vox, const Into<float
   const Extent n = extent(image, 1);
   Out<float> out = make<float>({std::int64_t(image.shape(0)), n.d, n.h, n.w}, into);
   Call call(target, threads);
-  call->gaussian(call.queue(), call.in(image), int(image.shape(0)), n, sigma_vox.data(), call.out(out));
+  call->gaussian(call.in(image), int(image.shape(0)), n, sigma_vox.data(), call.out(out));
   return out;
 }
 
@@ -17,7 +17,7 @@ static Out<float> box(In<float, 4> image, Triple radius, const Into<float>& into
   const Extent n = extent(image, 1);
   Out<float> out = make<float>({std::int64_t(image.shape(0)), n.d, n.h, n.w}, into);
   Call call(target, threads);
-  call->box(call.queue(), call.in(image), int(image.shape(0)), n, radius.data(), call.out(out));
+  call->box(call.in(image), int(image.shape(0)), n, radius.data(), call.out(out));
   return out;
 }
 
@@ -26,7 +26,7 @@ static Out<float> pool(In<float, 4> image, Triple factor, const Into<float>& int
   const Extent n = extent(image, 1), m = pooled(n, factor);
   Out<float> out = make<float>({std::int64_t(image.shape(0)), m.d, m.h, m.w}, into);
   Call call(target, threads);
-  call->pool(call.queue(), call.in(image), int(image.shape(0)), n, factor.data(), call.out(out));
+  call->pool(call.in(image), int(image.shape(0)), n, factor.data(), call.out(out));
   return out;
 }
 
@@ -36,7 +36,7 @@ static Out<float> mind(In<float, 3> image, int radius, int dilation, const Into<
   const Extent n = extent(image, 0);
   Out<float> out = make<float>({12, n.d, n.h, n.w}, into);
   Call call(target, threads);
-  call->mind(call.queue(), call.in(image), n, radius, dilation, call.out(out));
+  call->mind(call.in(image), n, radius, dilation, call.out(out));
   return out;
 }
 
@@ -46,7 +46,7 @@ static Out<std::uint16_t> mind_half(In<float, 3> image, int radius, int dilation
   const Extent n = extent(image, 0);
   Out<std::uint16_t> out = make<std::uint16_t>({n.d, n.h, n.w, 16}, into);
   Call call(target, threads);
-  call->mind_half(call.queue(), call.in(image), n, radius, dilation, half(call.out(out)));
+  call->mind_half(call.in(image), n, radius, dilation, half(call.out(out)));
   return out;
 }
 
@@ -58,7 +58,7 @@ static Out<std::uint16_t> pool_features(In<std::uint16_t, 4> features, Triple fa
   const Extent n = extent(features, 0), m = pooled(n, factor);
   Out<std::uint16_t> out = make<std::uint16_t>({m.d, m.h, m.w, channels}, into);
   Call call(target, threads);
-  call->pool_features(call.queue(), half(call.in(features)), channels, n, factor.data(), half(call.out(out)));
+  call->pool_features(half(call.in(features)), channels, n, factor.data(), half(call.out(out)));
   return out;
 }
 
@@ -80,7 +80,7 @@ static nb::tuple normalise(In<float, 3> image, const std::string& kind, double l
   Extremes all{};
   {
     Call call(target, threads);
-    call->normalise(call.queue(), call.in(image), voxels(n), stretch, call.out(out), call.out(&all, 1));
+    call->normalise(call.in(image), voxels(n), stretch, call.out(out), call.out(&all, 1));
   }
   return nb::make_tuple(out, nb::make_tuple(all.smallest, all.largest, all.not_finite));
 }

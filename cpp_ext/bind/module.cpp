@@ -16,11 +16,12 @@ Call::Call(const Target& target, int threads)
       place_(own_.operations ? &own_ : &std::get<DeviceQueue*>(target)->place()),
       number_(!own_.operations             ? std::get<DeviceQueue*>(target)->number()
               : own_.operations->on_device ? device_number(std::get<std::string>(target))
-                                           : -1) {}
+                                           : -1),
+      context_(place_->context()) {}
 
 bool Call::on_device(int device_type, int device_id) const {
   const bool cuda = device_type == nb::device::cuda::value || device_type == nb::device::cuda_managed::value;
-  if (place_->operations->on_device && cuda && device_id == number_) return true;
+  if (context_.on_device() && cuda && device_id == number_) return true;
   Locked locked;
   throw nb::type_error("an array of a CUDA device needs a target on that device, and no other arrays are taken");
 }
@@ -29,19 +30,19 @@ Call::~Call() noexcept(false) {
   struct Released {
     Call& call;
     ~Released() {
-      for (const Staged& s : call.staged_) call->release(call.queue(), s.there);
+      for (const Staged& s : call.staged_) call.context_.release(s.there);
     }
   } const released{*this};
   if (std::uncaught_exceptions() > 0) return;
   for (const Staged& s : staged_)
-    if (s.back) place_->operations->download(queue(), s.host, s.there, s.bytes);
+    if (s.back) context_.download(s.host, s.there, s.bytes);
 }
 
 void* Call::there(void* host, std::size_t bytes, bool to, bool back) {
-  if (!place_->operations->on_device || !host) return host;
-  void* const memory = place_->operations->allocate(queue(), bytes);
+  if (!context_.on_device() || !host) return host;
+  void* const memory = context_.allocate(bytes);
   staged_.push_back({memory, host, bytes, back});
-  if (to) place_->operations->upload(queue(), memory, host, bytes);
+  if (to) context_.upload(memory, host, bytes);
   return memory;
 }
 

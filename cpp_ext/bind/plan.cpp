@@ -25,8 +25,8 @@ class PreparedPlan {
                const Matrix& moving_affine, const Matrix& alignment, DeviceQueue* device, int threads,
                std::optional<float> outside)
       : place_(device ? device->beside() : open_place("", threads)),
-        plan_(*place_.operations, *place_.queue, engine(network), grid(fixed, fixed_affine),
-              grid(moving, moving_affine), affine_map(alignment), outside) {}
+        plan_(place_.context(), engine(network), grid(fixed, fixed_affine), grid(moving, moving_affine),
+              affine_map(alignment), outside) {}
 
   void see() {
     Unlocked unlocked;

@@ -11,7 +11,7 @@ static nb::ndarray<nb::numpy, std::uint16_t> interleave(In<float, 4> planes, int
   require(channels >= int(planes.shape(0)), "channels must hold all planes");
   Out<std::uint16_t> features = make<std::uint16_t>({n.d, n.h, n.w, channels});
   Call call(target, threads);
-  call->interleave(call.queue(), call.in(planes), int(planes.shape(0)), voxels(n), channels, half(call.out(features)));
+  call->interleave(call.in(planes), int(planes.shape(0)), voxels(n), channels, half(call.out(features)));
   return features;
 }
 
@@ -24,7 +24,7 @@ static void attach(nb::ndarray<std::uint16_t, nb::ndim<4>, nb::c_contig> feature
   require(features.size() == image.size() * channels, "features and image must have the same extent");
   require(!valid || valid->size() == image.size(), "valid and image must have the same extent");
   Call call(target, threads);
-  call->attach(call.queue(), call.in(image), call.in(valid), n, scale, offset, channels, half(call.in_out(features)));
+  call->attach(call.in(image), call.in(valid), n, scale, offset, channels, half(call.in_out(features)));
 }
 
 static nb::tuple force(In<std::uint16_t, 4> fixed, In<std::uint16_t, 4> moving, In<float, 4> u,
@@ -41,7 +41,7 @@ static nb::tuple force(In<std::uint16_t, 4> fixed, In<std::uint16_t, 4> moving, 
   ForceSums sums{};
   {
     Call call(target, threads);
-    call->force(call.queue(), {half(call.in(fixed)), half(call.in(moving)), channels, n, call.in(rows), call.in(u),
+    call->force(ForceArguments{half(call.in(fixed)), half(call.in(moving)), channels, n, call.in(rows), call.in(u),
                                gain ? call.in(*gain) : nullptr, feature_weight, intensity_weight, call.out(out),
                                histogram.data(), &sums});
   }
@@ -57,8 +57,8 @@ static Out<float> descent(In<float, 4> force, nb::ndarray<float, nb::ndim<4>, nb
   require(iteration >= 1, "iterations count from 1");
   Out<float> step = make<float>({3, n.d, n.h, n.w});
   Call call(target, threads);
-  call->descent(call.queue(), {call.in(force), n, call.in_out(mean), call.in_out(square), iteration, mean_decay,
-                               square_decay, floor, rate_vox, call.out(step)});
+  call->descent(DescentArguments{call.in(force), n, call.in_out(mean), call.in_out(square), iteration, mean_decay,
+                                 square_decay, floor, rate_vox, call.out(step)});
   return step;
 }
 

@@ -20,7 +20,7 @@ class Results {
   explicit Results(DeviceQueue* device) : device_(device) {}
 
   template <class T>
-  nb::object operator()(const TableMemory<T>& memory, std::initializer_list<std::int64_t> shape) const {
+  nb::object operator()(const Buffer<T>& memory, std::initializer_list<std::int64_t> shape) const {
     if (!memory.data()) return nb::none();
     if (device_) return there(memory.data(), sizeof(T) * memory.size(), shape);
     Out<T> out = make<T>(shape);
@@ -35,14 +35,14 @@ class Results {
     void* memory;
     ~Kept() {
       Unlocked unlocked;  // it waits
-      place.operations->release(*place.queue, memory);
+      place.context().release(memory);
       place.queue.reset();
     }
   };
 
   nb::object there(const void* from, std::size_t bytes, std::initializer_list<std::int64_t> shape) const {
     std::unique_ptr<Kept> kept(new Kept{nb::find(device_), device_->beside(), nullptr});
-    kept->memory = kept->place.operations->allocate(*kept->place.queue, bytes);
+    kept->memory = kept->place.context().allocate(bytes);
     device_->copy(reinterpret_cast<std::uintptr_t>(kept->memory), reinterpret_cast<std::uintptr_t>(from), bytes);
     const auto address = reinterpret_cast<std::uintptr_t>(kept->memory);
     nb::capsule owner(kept.release(), [](void* p) noexcept { delete static_cast<Kept*>(p); });
@@ -204,20 +204,19 @@ nb::dict register_scans(In<float, 3> fixed, Matrix fixed_affine, In<float, 3> mo
   Place own;
   if (!device) own = open_place(target, threads);
   const Place& place = device ? device->place() : own;
-  const Operations& operations = *place.operations;
-  if (given && operations.on_device && !there) given = placed(operations, *place.queue, *given);
+  const Context context = place.context();
+  if (given && context.on_device() && !there) given = placed(context, *given);
   PipelineResult result;
   {
     Unlocked unlocked;
-    const Placed placed_fixed(operations, *place.queue, f, fixed_there),
-        placed_moving(operations, *place.queue, m, moving_there);
+    const Placed placed_fixed(context, f, fixed_there), placed_moving(context, m, moving_there);
     if (given) options.engine = &*given;
-    result = run(operations, *place.queue, *placed_fixed, *placed_moving, options);
+    result = run(context, *placed_fixed, *placed_moving, options);
   }
   if (interrupted) throw nb::python_error(*interrupted);
   nb::dict out = described(result, f.extent, m.extent, network.has_value(), Results(stay ? device : nullptr));
-  out["threads"] = operations.on_device ? nb::none() : nb::cast(workers(*place.queue));
-  if (stay && device) operations.trim(*place.queue);  // waits: what stays is complete
+  out["threads"] = context.on_device() ? nb::none() : nb::cast(workers(*place.queue));
+  if (stay && device) context.trim();  // waits: what stays is complete
   return out;
 }
 

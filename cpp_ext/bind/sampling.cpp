@@ -100,9 +100,9 @@ static Out<T> warp(const Volumes<T>& moving, const Volumes<float>& u, const std:
   std::uint8_t* const flags = call.out(valid);
   const std::int64_t size = voxels(to.n);
   for (std::int64_t b = 0; b < to.batch; ++b)
-    warp_of(call.operations(), image)(call.queue(), image + b * from.size(), from.channels, from.n,
-                                      field + b * to.size(), to.n, kind, edge, warped + b * from.channels * size,
-                                      flags ? flags + b * size : nullptr);
+    warp_of(call->operations(), image)(call->queue(), image + b * from.size(), from.channels, from.n,
+                                       field + b * to.size(), to.n, kind, edge, warped + b * from.channels * size,
+                                       flags ? flags + b * size : nullptr);
   return out;
 }
 
@@ -116,8 +116,7 @@ static Out<std::int32_t> warp_labels(const Volumes<std::int32_t>& moving, const 
   const float* const field = call.in(u);
   std::int32_t* const warped = call.out(out);
   for (std::int64_t b = 0; b < to.batch; ++b)
-    call->warp_labels(call.queue(), labels + b * from.size(), from.n, field + b * to.size(), to.n,
-                      warped + b * voxels(to.n));
+    call->warp_labels(labels + b * from.size(), from.n, field + b * to.size(), to.n, warped + b * voxels(to.n));
   return out;
 }
 
@@ -133,7 +132,7 @@ static Out<float> warp_slope(const Volumes<float>& moving, const Volumes<float>&
   const float *const image = call.in(moving), *const field = call.in(u), *const weight = call.in(upstream);
   float* const gradient = call.out(out);
   for (std::int64_t b = 0; b < to.batch; ++b)
-    call->warp_slope(call.queue(), image + b * from.size(), from.channels, from.n, field + b * to.size(), to.n, edge,
+    call->warp_slope(image + b * from.size(), from.channels, from.n, field + b * to.size(), to.n, edge,
                      weight + b * given.size(), gradient + b * to.size());
   return out;
 }
@@ -152,7 +151,7 @@ static Out<float> warp_adjoint(const Volumes<float>& upstream, const Volumes<flo
   const float *const weight = call.in(upstream), *const field = call.in(u);
   float* const gradient = call.out(out);
   for (std::int64_t b = 0; b < to.batch; ++b)
-    call->warp_adjoint(call.queue(), weight + b * given.size(), given.channels, field + b * to.size(), to.n, edge, m,
+    call->warp_adjoint(weight + b * given.size(), given.channels, field + b * to.size(), to.n, edge, m,
                        gradient + b * back.size());
   return out;
 }
@@ -172,8 +171,8 @@ static Out<float> resample_affine(In<float, 4> moving, HostIn<double, 2> map, st
   require_mask(valid, {n.d, n.h, n.w});
   Out<float> out = make<float>({channels, n.d, n.h, n.w}, into);
   Call call(target, threads);
-  call->resample_affine(call.queue(), call.in(moving), channels, extent(moving, 1), map.data(), n, kind, edge,
-                        call.out(out), call.out(valid));
+  call->resample_affine(call.in(moving), channels, extent(moving, 1), map.data(), n, kind, edge, call.out(out),
+                        call.out(valid));
   return out;
 }
 
@@ -181,7 +180,7 @@ static Out<float> prefilter(In<float, 4> image, int threads, const Target& targe
   const Extent n = extent(image, 1);
   Out<float> out = make<float>({std::int64_t(image.shape(0)), n.d, n.h, n.w});
   Call call(target, threads);
-  call->prefilter(call.queue(), call.in(image), int(image.shape(0)), n, call.out(out));
+  call->prefilter(call.in(image), int(image.shape(0)), n, call.out(out));
   return out;
 }
 

@@ -30,22 +30,22 @@ inline Scan scan(const Array& image, const Matrix& affine, const HostMask& mask)
 // A scan in a table's memory, for as long as this lives. Its image may be there already.
 class Placed {
  public:
-  Placed(const Operations& operations, Queue& queue, const Scan& given, bool is_there = false) : scan_(given) {
-    if (!operations.on_device) return;
+  Placed(const Context& context, const Scan& given, bool is_there = false) : scan_(given) {
+    if (!context.on_device()) return;
     const std::size_t count = std::size_t(voxels(given.extent));
     if (!is_there) {
-      image_ = TableMemory<float>(operations, queue, count), image_.upload(given.data);
+      image_ = Buffer<float>(context, count), image_.upload(given.data);
       scan_.data = image_.data();
     }
     if (!given.mask) return;
-    mask_ = TableMemory<std::uint8_t>(operations, queue, count), mask_.upload(given.mask);
+    mask_ = Buffer<std::uint8_t>(context, count), mask_.upload(given.mask);
     scan_.mask = mask_.data();
   }
   const Scan& operator*() const { return scan_; }
 
  private:
-  TableMemory<float> image_;
-  TableMemory<std::uint8_t> mask_;
+  Buffer<float> image_;
+  Buffer<std::uint8_t> mask_;
   Scan scan_;
 };
 

@@ -22,8 +22,8 @@ static Out<float> cost_volume(Features fixed, Features moving, int used, Triple 
   const Extent n = check(fixed, moving, used);
   Out<float> out = make<float>({n.d, n.h, n.w, displacements(radius)});
   Call call(target, threads);
-  call->cost_volume(call.queue(), half(call.in(fixed)), half(call.in(moving)), int(fixed.shape(3)), used, n,
-                    radius.data(), call.out(out));
+  call->cost_volume(half(call.in(fixed)), half(call.in(moving)), int(fixed.shape(3)), used, n, radius.data(),
+                    call.out(out));
   return out;
 }
 
@@ -32,8 +32,8 @@ static Out<std::uint16_t> cost_volume_half(Features fixed, Features moving, int 
   const Extent n = check(fixed, moving, used);
   Out<std::uint16_t> out = make<std::uint16_t>({n.d, n.h, n.w, displacements(radius)});
   Call call(target, threads);
-  call->cost_volume_half(call.queue(), half(call.in(fixed)), half(call.in(moving)), int(fixed.shape(3)), used, n,
-                         radius.data(), half(call.out(out)));
+  call->cost_volume_half(half(call.in(fixed)), half(call.in(moving)), int(fixed.shape(3)), used, n, radius.data(),
+                         half(call.out(out)));
   return out;
 }
 
@@ -43,7 +43,7 @@ static Out<float> smooth_cost(In<float, 4> cost, int radius, int threads, const 
   const int count = int(cost.shape(3));
   Out<float> out = make<float>({n.d, n.h, n.w, count});
   Call call(target, threads);
-  call->smooth_cost(call.queue(), call.in(cost), n, count, radius, call.out(out));
+  call->smooth_cost(call.in(cost), n, count, radius, call.out(out));
   return out;
 }
 
@@ -53,7 +53,7 @@ static Out<std::uint16_t> smooth_cost_half(Features cost, int radius, int thread
   const int count = int(cost.shape(3));
   Out<std::uint16_t> out = make<std::uint16_t>({n.d, n.h, n.w, count});
   Call call(target, threads);
-  call->smooth_cost_half(call.queue(), half(call.in(cost)), n, count, radius, half(call.out(out)));
+  call->smooth_cost_half(half(call.in(cost)), n, count, radius, half(call.out(out)));
   return out;
 }
 
@@ -71,7 +71,7 @@ static Out<float> coupled_convex(In<float, 4> cost, In<float, 4> u, Triple radiu
   const Extent n = check(cost, u, radius);
   Out<float> out = make<float>({3, n.d, n.h, n.w});
   Call call(target, threads);
-  call->coupled_convex(call.queue(), call.in(cost), call.in(u), n, radius.data(), weight, call.out(out));
+  call->coupled_convex(call.in(cost), call.in(u), n, radius.data(), weight, call.out(out));
   return out;
 }
 
@@ -80,7 +80,7 @@ static Out<float> coupled_convex_half(Features cost, In<float, 4> u, Triple radi
   const Extent n = check(cost, u, radius);
   Out<float> out = make<float>({3, n.d, n.h, n.w});
   Call call(target, threads);
-  call->coupled_convex_half(call.queue(), half(call.in(cost)), call.in(u), n, radius.data(), weight, call.out(out));
+  call->coupled_convex_half(half(call.in(cost)), call.in(u), n, radius.data(), weight, call.out(out));
   return out;
 }
 

@@ -32,7 +32,7 @@ static std::pair<double, Out<float>> local_ncc(In<float, 3> fixed, In<float, 3> 
   require(voxels(n) > 0, "images must have at least one voxel");
   Out<float> map = make<float>({n.d, n.h, n.w});
   Call call(target, threads);
-  const double value = call->local_ncc(call.queue(), call.in(fixed), call.in(moving), n, radius, call.out(map));
+  const double value = call->local_ncc(call.in(fixed), call.in(moving), n, radius, call.out(map));
   return {value, map};
 }
 
@@ -41,7 +41,7 @@ static double local_ncc_value(In<float, 3> fixed, In<float, 3> moving, int radiu
   require(radius >= 1 && radius <= 16, "radius must be between 1 and 16 voxels");
   require(fixed.size() > 0, "images must have at least one voxel");
   Call call(target, threads);
-  return call->local_ncc(call.queue(), call.in(fixed), call.in(moving), extent(fixed, 0), radius, nullptr);
+  return call->local_ncc(call.in(fixed), call.in(moving), extent(fixed, 0), radius, nullptr);
 }
 
 static Out<double> joint_histogram(In<float, 3> fixed, In<float, 3> moving, Mask mask, std::pair<int, int> bins,
@@ -52,10 +52,10 @@ static Out<double> joint_histogram(In<float, 3> fixed, In<float, 3> moving, Mask
   const std::uint8_t* selected = data(mask, fixed);
   Out<double> out = make<double>({bins.first, bins.second});
   Call call(target, threads);
-  call->joint_histogram(call.queue(), call.in(fixed), call.in(moving), call.in(selected, fixed.size()),
-                        std::int64_t(fixed.size()), {fixed_range.first, fixed_range.second, bins.first},
-                        {moving_range.first, moving_range.second, bins.second}, parzen ? Parzen::cubic : Parzen::none,
-                        out.data());
+  call->joint_histogram(call.in(fixed), call.in(moving), call.in(selected, fixed.size()), std::int64_t(fixed.size()),
+                        Binning{fixed_range.first, fixed_range.second, bins.first},
+                        Binning{moving_range.first, moving_range.second, bins.second},
+                        parzen ? Parzen::cubic : Parzen::none, out.data());
   return out;
 }
 
@@ -66,8 +66,8 @@ static std::vector<float> percentiles(In<float, 3> image, const std::vector<doub
   const std::uint8_t* selected = data(mask, image);
   std::vector<float> values(fractions.size(), std::nanf(""));
   Call call(target, threads);
-  call->percentiles(call.queue(), call.in(image), call.in(selected, image.size()), std::int64_t(image.size()),
-                    fractions.data(), int(fractions.size()), values.data());
+  call->percentiles(call.in(image), call.in(selected, image.size()), std::int64_t(image.size()), fractions.data(),
+                    int(fractions.size()), values.data());
   return values;
 }
 

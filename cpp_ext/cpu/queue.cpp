@@ -157,8 +157,8 @@ Queue* open_cpu_queue(int threads) {
   return new Pool(threads > 0 ? threads : usable_processors());
 }
 
-Alarm::Alarm(const Operations& operations, Queue& queue, std::function<bool()> ring)
-    : queue_(operations.on_device ? nullptr : &queue), before_(std::move(ring)) {
+Alarm::Alarm(const Context& context, std::function<bool()> ring)
+    : queue_(context.on_device() ? nullptr : &context.queue()), before_(std::move(ring)) {
   if (queue_) std::swap(static_cast<Pool&>(*queue_).ring, before_);
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 #include <functional>
 
-#include "ops/operations.h"
+#include "ops/context.h"
 
 namespace mmreg {
 
@@ -13,7 +13,7 @@ struct GivenUp {};  // thrown out of an operation; its outputs hold anything
 // throws GivenUp. Holds until this is destroyed, which must happen on the thread that made it. Null: nothing is asked.
 class Alarm {
  public:
-  Alarm(const Operations&, Queue&, std::function<bool()> ring);
+  Alarm(const Context&, std::function<bool()> ring);
   ~Alarm();
   Alarm(const Alarm&) = delete;
   Alarm& operator=(const Alarm&) = delete;

@@ -38,9 +38,9 @@ bool indexable(const Shape& shape) {  // an index of a voxel is an int
 
 // A field in the plane, with nothing along the axis that it lacks. Times 0 it is 0, or NaN where it is not finite,
 // where the warp is NaN anyway.
-void lift(const Operations& operations, Queue& queue, const float* u, std::int64_t plane, float* lifted) {
-  operations.combine(queue, plane, 0.0f, u, 0.0f, u, lifted);
-  operations.combine(queue, 2 * plane, 1.0f, u, 0.0f, u, lifted + plane);
+void lift(const Context& context, const float* u, std::int64_t plane, float* lifted) {
+  context.combine(plane, 0.0f, u, 0.0f, u, lifted);
+  context.combine(2 * plane, 1.0f, u, 0.0f, u, lifted + plane);
 }
 
 }  // namespace
@@ -62,21 +62,21 @@ Shape batch_warp_shape(const Shape& image, const Shape& u) {
 
 std::size_t batch_warp_workspace(const Shape& u) { return u.size() == 4 ? std::size_t(3 * product(u, 2)) : 0; }
 
-void batch_warp(const Operations& operations, Queue& queue, const float* image, const Shape& image_shape,
-                const float* u, const Shape& u_shape, Border border, float* warped, float* workspace) {
+void batch_warp(const Context& context, const float* image, const Shape& image_shape, const float* u,
+                const Shape& u_shape, Border border, float* warped, float* workspace) {
   const Shape made = batch_warp_shape(image_shape, u_shape);
   if (product(made, 0) == 0) return;
   const std::int64_t plane = product(u_shape, 2);
   const std::size_t needed = batch_warp_workspace(u_shape);
-  TableMemory<float> own;  // and else none at all: a graph must not hold what is taken
-  if (needed && !workspace) own = TableMemory<float>(operations, queue, needed);
+  Buffer<float> own;  // and else none at all: a graph must not hold what is taken
+  if (needed && !workspace) own = Buffer<float>(context, needed);
   float* const lifted = !needed ? nullptr : workspace ? workspace : own.data();
   for (std::int64_t sample = 0; sample < made[0]; ++sample) {
     const float* field = u + sample * product(u_shape, 1);
-    if (lifted) lift(operations, queue, field, plane, lifted);
-    operations.warp(queue, image + sample * product(image_shape, 1), int(image_shape[1]), extent(image_shape),
-                    lifted ? lifted : field, extent(u_shape), Interpolation::linear, border,
-                    warped + sample * product(made, 1), nullptr);
+    if (lifted) lift(context, field, plane, lifted);
+    context.warp(image + sample * product(image_shape, 1), int(image_shape[1]), extent(image_shape),
+                 lifted ? lifted : field, extent(u_shape), Interpolation::linear, border,
+                 warped + sample * product(made, 1), nullptr);
   }
 }
 

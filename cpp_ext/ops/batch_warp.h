@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "ops/operations.h"
+#include "ops/context.h"
 
 namespace mmreg {
 
@@ -19,7 +19,7 @@ std::size_t batch_warp_workspace(const Shape& displacement);
 
 // warped(p) = image(p + u(p)), linear, sample by sample; u in voxels of the image, components ordered like the axes.
 // All of it belongs to the table's memory. Without a workspace the queue's memory is taken meanwhile.
-void batch_warp(const Operations&, Queue&, const float* image, const Shape& image_shape, const float* displacement,
+void batch_warp(const Context&, const float* image, const Shape& image_shape, const float* displacement,
                 const Shape& displacement_shape, Border, float* warped, float* workspace = nullptr);
 
 }  // namespace mmreg

@@ -1,6 +1,5 @@
 #include "ops/open.h"
 
-
 #include <dlfcn.h>
 #include <unistd.h>
 

@@ -5,14 +5,16 @@
 #include <string>
 #include <vector>
 
+#include "ops/context.h"
 #include "ops/device.h"
-#include "ops/operations.h"
 
 namespace mmreg {
 
 struct Place {  // where operations run
   const Operations* operations;
   std::unique_ptr<Queue> queue;
+
+  Context context() const { return {*operations, *queue}; }
 };
 
 // target: "" (the best of this CPU), a name of `targets`, "cuda" or "cuda:N". Throws std::invalid_argument for a name

@@ -10,20 +10,20 @@
 namespace mmreg {
 
 struct Seen {  // the moving scan on the fixed grid
-  TableMemory<float> moving;
-  TableMemory<std::uint8_t> valid;
+  Buffer<float> moving;
+  Buffer<std::uint8_t> valid;
 };
 
 struct Region {
-  TableMemory<std::uint8_t> inside;  // on the fixed grid
-  double share;                      // of the neighbourhood of the body
+  Buffer<std::uint8_t> inside;  // on the fixed grid
+  double share;                 // of the neighbourhood of the body
 };
 
 class Comparison {
  public:
   // `to_moving`: indices to indices, of a transform near those that are compared: it sets the smoothing of a moving
   // scan that is finer than the fixed grid.
-  Comparison(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const AffineMap& to_moving);
+  Comparison(const Context&, const Scan& fixed, const Scan& moving, const AffineMap& to_moving);
 
   Seen through(const AffineMap& to_moving) const;
   Seen through(const float* sample) const;  // (3, fixed): index of the moving point minus the fixed index
@@ -41,13 +41,12 @@ class Comparison {
   Seen empty() const;
   Binning bins(const Tone&, double lowest, int count) const;
 
-  const Operations& operations_;
-  Queue& queue_;
+  Context context_;
   const Scan &fixed_, &moving_;
   const Survey fixed_survey_, moving_survey_;
-  const TableMemory<float> fixed_image_, moving_image_;  // above their lowest values
+  const Buffer<float> fixed_image_, moving_image_;  // above their lowest values
   double fixed_lowest_, moving_lowest_;
-  TableMemory<std::uint8_t> body_;  // and its margin, inside of the fixed mask
+  Buffer<std::uint8_t> body_;  // and its margin, inside of the fixed mask
 };
 
 }  // namespace mmreg

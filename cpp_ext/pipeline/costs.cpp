@@ -21,20 +21,18 @@ Extent part_of(Extent n) {
 
 }  // namespace
 
-Costs costs_of_finish(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
-                      const Clock& clock) {
+Costs costs_of_finish(const Context& context, const Scan& fixed, const Scan& moving, const Clock& clock) {
   const Extent part = part_of(fixed.extent);
   const std::size_t count = std::size_t(voxels(part));
   const double start = clock.seconds();
-  const TableMemory<float> u = constant(operations, queue, 3 * std::int64_t(count), 0),
-                           warped(operations, queue, count);
-  const TableMemory<std::uint8_t> valid(operations, queue, count);
-  operations.warp(queue, moving.data, 1, moving.extent, u.data(), part, Interpolation::linear, Border::zero,
-                  warped.data(), valid.data());
+  const Buffer<float> u = constant(context, 3 * std::int64_t(count), 0), warped(context, count);
+  const Buffer<std::uint8_t> valid(context, count);
+  context.warp(moving.data, 1, moving.extent, u.data(), part, Interpolation::linear, Border::zero, warped.data(),
+               valid.data());
   std::vector<float> first(1), copy;
-  operations.download(queue, first.data(), warped.data(), sizeof first[0]);  // waits
+  context.download(first.data(), warped.data(), sizeof first[0]);  // waits
   const double sampled = clock.seconds();
-  copy.resize(count), operations.download(queue, copy.data(), warped.data(), sizeof copy[0] * count);
+  copy.resize(count), context.download(copy.data(), warped.data(), sizeof copy[0] * count);
   const double pass = (sampled - start) / double(count), per_value = (clock.seconds() - sampled) / double(count);
   const double n = double(voxels(fixed.extent)), m = double(voxels(moving.extent));
   return {kRender * pass * n, kHandingOut * per_value * (7 * n + 3 * m), kInverse * pass * 0.5 * (n + m),

@@ -12,8 +12,7 @@ constexpr double kFewest = 0.05;                // share of what is around that 
 constexpr double kLeastGain = 0.15;             // of patterns and information together
 
 // u at the points around each, without those close by, weighed by the region; fades to 0 where there is none of it.
-TableMemory<float> of_surroundings(const Operations& operations, Queue& queue, const float* u, const Region& region,
-                                   const DeformInput& grid) {
+Buffer<float> of_surroundings(const Context& context, const float* u, const Region& region, const DeformInput& grid) {
   const Extent n = grid.n;
   const std::int64_t count = voxels(n);
   const int length[3] = {n.d, n.h, n.w};
@@ -24,41 +23,40 @@ TableMemory<float> of_surroundings(const Operations& operations, Queue& queue, c
     near[a] = int(std::lround(kNear_vox * share)), wide[a] = int(std::lround(kWide_vox * share));
     near_count *= 2 * near[a] + 1, wide_count *= 2 * wide[a] + 1;
   }
-  const TableMemory<float> weight = numbers(operations, queue, region.inside.data(), count);
-  TableMemory<float> mean(operations, queue, 3 * std::size_t(count)), inner(operations, queue, mean.size()),
-      all(operations, queue, weight.size()), close(operations, queue, weight.size());
-  operations.combine(queue, 3 * count, 1, u, 0, u, mean.data());
-  operations.multiply(queue, mean.data(), 3, count, weight.data(), mean.data());
-  operations.box(queue, mean.data(), 3, n, near, inner.data());
-  operations.box(queue, mean.data(), 3, n, wide, mean.data());
-  operations.combine(queue, 3 * count, float(wide_count), mean.data(), float(-near_count), inner.data(), mean.data());
-  operations.box(queue, weight.data(), 1, n, near, close.data());
-  operations.box(queue, weight.data(), 1, n, wide, all.data());
-  operations.combine(queue, count, float(wide_count), all.data(), float(-near_count), close.data(), all.data());
-  const TableMemory<float> few = constant(operations, queue, count, float(kFewest * (wide_count - near_count)));
-  operations.combine(queue, count, 1, all.data(), 1, few.data(), all.data());
-  operations.divide(queue, mean.data(), 3, count, all.data(), mean.data());
+  const Buffer<float> weight = numbers(context, region.inside.data(), count);
+  Buffer<float> mean(context, 3 * std::size_t(count)), inner(context, mean.size()), all(context, weight.size()),
+      close(context, weight.size());
+  context.combine(3 * count, 1, u, 0, u, mean.data());
+  context.multiply(mean.data(), 3, count, weight.data(), mean.data());
+  context.box(mean.data(), 3, n, near, inner.data());
+  context.box(mean.data(), 3, n, wide, mean.data());
+  context.combine(3 * count, float(wide_count), mean.data(), float(-near_count), inner.data(), mean.data());
+  context.box(weight.data(), 1, n, near, close.data());
+  context.box(weight.data(), 1, n, wide, all.data());
+  context.combine(count, float(wide_count), all.data(), float(-near_count), close.data(), all.data());
+  const Buffer<float> few = constant(context, count, float(kFewest * (wide_count - near_count)));
+  context.combine(count, 1, all.data(), 1, few.data(), all.data());
+  context.divide(mean.data(), 3, count, all.data(), mean.data());
   return mean;
 }
 
 }  // namespace
 
-DeformationEvidence deformation_evidence(const Operations& operations, Queue& queue, const Scan& fixed,
-                                         const Scan& moving, const AffineMap& affine, const float* u) {
+DeformationEvidence deformation_evidence(const Context& context, const Scan& fixed, const Scan& moving,
+                                         const AffineMap& affine, const float* u) {
   const Extent n = fixed.extent;
   const AffineMap to_moving = Frames(fixed, moving, affine).to_moving();
-  const Comparison comparison(operations, queue, fixed, moving, to_moving);
+  const Comparison comparison(context, fixed, moving, to_moving);
   const Seen without = comparison.through(to_moving);
   const Change c = change(to_moving, to_moving, AffineMap());
   const auto through = [&](const float* displacement) {
-    TableMemory<float> sample(operations, queue, 3 * std::size_t(voxels(n)));
-    operations.add_affine(queue, displacement, n, c.linear, c.map, sample.data());
+    Buffer<float> sample(context, 3 * std::size_t(voxels(n)));
+    context.add_affine(displacement, n, c.linear, c.map, sample.data());
     return comparison.through(sample.data());
   };
   const Seen own = through(u);
   const Region region = comparison.region({&without, &own});
-  const TableMemory<float> surroundings =
-      of_surroundings(operations, queue, u, region, input_of(fixed, nullptr, nullptr));
+  const Buffer<float> surroundings = of_surroundings(context, u, region, input_of(fixed, nullptr, nullptr));
   const Seen around = through(surroundings.data());
   const Region both = comparison.region({&without, &own, &around});
   const double mind = comparison.difference(without, both), information = comparison.information(without, both);

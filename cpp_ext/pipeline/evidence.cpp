@@ -29,25 +29,23 @@ double median(std::vector<double> values) {
 
 }  // namespace
 
-ResidualEvidence residual_evidence(const Operations& operations, Queue& queue, const Scan& fixed,
-                                   const Comparison& comparison, const Seen& seen, const Region& region) {
+ResidualEvidence residual_evidence(const Context& context, const Scan& fixed, const Comparison& comparison,
+                                   const Seen& seen, const Region& region) {
   ResidualEvidence out;
   if (!comparison.informative() || !(region.share > 0)) return out;
   const bool flat = in_plane(fixed);
   const Filled filled = comparison.filled(seen);
   const double diameter_mm = comparison.fixed_survey().diameter_mm,
                across = diameter_mm / finest(filled.input.spacing_mm);
-  const Smaller small = smaller(operations, queue, filled.input,
+  const Smaller small = smaller(context, filled.input,
                                 std::max(1, int(std::lround(across / (flat ? kAcrossOfSearchFlat : kAcrossOfSearch)))));
   SearchSettings s;
   s.patch_radius = 1, s.dilation = 2, s.factor = 2, s.radius = 3, s.smoothing = 2;
-  const Found found = search(operations, queue, small.input, s);
+  const Found found = search(context, small.input, s);
   std::vector<float> u(found.u.size());
   found.u.download(u.data());
-  const TableMemory<std::uint8_t> coarse = pooled_validity(operations, queue, region.inside.data(), fixed.extent,
-                                                           small.factor),
-                                  cells =
-                                      pooled_validity(operations, queue, coarse.data(), small.input.n, found.factor);
+  const Buffer<std::uint8_t> coarse = pooled_validity(context, region.inside.data(), fixed.extent, small.factor),
+                             cells = pooled_validity(context, coarse.data(), small.input.n, found.factor);
   std::vector<std::uint8_t> inside(cells.size());
   cells.download(inside.data());
   const std::int64_t count = voxels(found.n);
@@ -73,19 +71,19 @@ ResidualEvidence residual_evidence(const Operations& operations, Queue& queue, c
 namespace {
 
 // Thin structures are too few voxels for patterns to tell, but their edges lie on each other in one place only.
-bool edges_prefer(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
-                  const Comparison& comparison, const AffineMap& start, const AffineMap& found) {
-  const Poses poses(operations, queue, fixed, moving, comparison.fixed_survey(), comparison.moving_survey());
+bool edges_prefer(const Context& context, const Scan& fixed, const Scan& moving, const Comparison& comparison,
+                  const AffineMap& start, const AffineMap& found) {
+  const Poses poses(context, fixed, moving, comparison.fixed_survey(), comparison.moving_survey());
   const Contest contest = poses.edges(found);
   return contest.agreement(found) > kSurely * std::max(contest.agreement(start), contest.elsewhere());
 }
 
 }  // namespace
 
-bool beats_start(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
-                 const AffineMap& start, const AffineMap& found) {
+bool beats_start(const Context& context, const Scan& fixed, const Scan& moving, const AffineMap& start,
+                 const AffineMap& found) {
   const Frames before(fixed, moving, start), after(fixed, moving, found);
-  const Comparison comparison(operations, queue, fixed, moving, after.to_moving());
+  const Comparison comparison(context, fixed, moving, after.to_moving());
   const Seen from = comparison.through(before.to_moving()), to = comparison.through(after.to_moving());
   const Region own = comparison.region({&to}), both = comparison.region({&from, &to});
   if (!comparison.informative() || both.share < kComparable * own.share) return true;
@@ -95,7 +93,7 @@ bool beats_start(const Operations& operations, Queue& queue, const Scan& fixed, 
   const double apart_mm = distance(compose(start, centred), compose(found, centred), s.radius_mm);
   const bool close = apart_mm < finest(input_of(fixed, nullptr, nullptr).spacing_mm);
   return to_mind < (close ? kClearly : kDoubtful) * from_mind ||
-         edges_prefer(operations, queue, fixed, moving, comparison, compose(start, centred), compose(found, centred));
+         edges_prefer(context, fixed, moving, comparison, compose(start, centred), compose(found, centred));
 }
 
 }  // namespace mmreg

@@ -28,16 +28,14 @@ struct ResidualEvidence {  // of the linear part of a transform, by patterns (MI
   double far = 0;        // share of the cells that move by more than a twentieth of the body
 };
 
-PoseEvidence pose_evidence(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const Comparison&,
+PoseEvidence pose_evidence(const Context&, const Scan& fixed, const Scan& moving, const Comparison&,
                            const AffineMap& pose);  // fixed mm to moving mm
 
-ResidualEvidence residual_evidence(const Operations&, Queue&, const Scan& fixed, const Comparison&, const Seen&,
-                                   const Region&);
+ResidualEvidence residual_evidence(const Context&, const Scan& fixed, const Comparison&, const Seen&, const Region&);
 
 // The alignment that is worth returning: that which was found, if it brings the patterns of the scans closer than
 // `start` does, else the start. It was found by mutual information.
-bool beats_start(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const AffineMap& start,
-                 const AffineMap& found);
+bool beats_start(const Context&, const Scan& fixed, const Scan& moving, const AffineMap& start, const AffineMap& found);
 
 struct DeformationEvidence {
   bool kept = true;
@@ -48,7 +46,7 @@ struct DeformationEvidence {
 // Does the deformation u (3, fixed), in voxels, improve on the affine map alone? Patterns and information are what it
 // was found by, and improve wherever it is free to. So each point is moved as the points around it are, but not those
 // close by, whose motion was found from the same voxels: anatomy moves as its surroundings do, noise does not.
-DeformationEvidence deformation_evidence(const Operations&, Queue&, const Scan& fixed, const Scan& moving,
-                                         const AffineMap& affine, const float* u);
+DeformationEvidence deformation_evidence(const Context&, const Scan& fixed, const Scan& moving, const AffineMap& affine,
+                                         const float* u);
 
 }  // namespace mmreg

@@ -5,22 +5,21 @@
 
 namespace mmreg {
 
-TableMemory<float> normalised(const Operations&, Queue&, const Engine&, const Scan&, Extremes* found);
+Buffer<float> normalised(const Context&, const Engine&, const Scan&, Extremes* found);
 
 // A scan on the network's grid, in the intensities that it knows. `to_scan_mm`: mm of the fixed scan to mm of this one.
 // `found`, in the table's memory, gets what the scan holds. Waits for nothing.
-void see(const Operations&, Queue&, const Engine&, const Scan&, const AffineMap& to_scan_mm, float* seen,
-         Extremes* found);
+void see(const Context&, const Engine&, const Scan&, const AffineMap& to_scan_mm, float* seen, Extremes* found);
 
 // The displacement `u` (3, fixed), in voxels of the fixed scan, that follows from what the network gives: `field` (3,
 // its grid), which is used up. It may fold. Waits for nothing.
-void follow(const Operations&, Queue&, const Engine&, float* field, const Scan& fixed, float* u);
+void follow(const Context&, const Engine&, float* field, const Scan& fixed, float* u);
 
 // The displacement that the network finds, without folds.
-TableMemory<float> predict(const Operations&, Queue&, const Engine&, const Scan& fixed, const Scan& moving,
-                           const AffineMap& to_moving_mm, const Stop&);
+Buffer<float> predict(const Context&, const Engine&, const Scan& fixed, const Scan& moving,
+                      const AffineMap& to_moving_mm, const Stop&);
 
 // Lets the network describe images that lie on the grid of `scan`; the time that takes is added to `seconds`.
-Prior describing(const Operations&, Queue&, const Engine&, const Scan& scan, const Stop&, double& seconds);
+Prior describing(const Context&, const Engine&, const Scan& scan, const Stop&, double& seconds);
 
 }  // namespace mmreg

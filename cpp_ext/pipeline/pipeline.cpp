@@ -15,8 +15,7 @@ namespace mmreg {
 namespace {
 
 struct Run {  // what every stage sees
-  const Operations& operations;
-  Queue& queue;
+  const Context& context;
   const Scan &fixed, &moving;
   const PipelineOptions& options;
   Clock& clock;
@@ -30,16 +29,16 @@ struct Run {  // what every stage sees
     AlignOptions wanted;
     wanted.kind = options.align;
     try {
-      const Alarm alarm(operations, queue, clock.alarm(clock.least()));
-      result.alignment = align(operations, queue, fixed, moving, wanted, [&] { return clock.stop(Stage::align, 0.5); });
-      result.alignment = second_look(operations, queue, fixed, moving, result.alignment, options.align,
+      const Alarm alarm(context, clock.alarm(clock.least()));
+      result.alignment = align(context, fixed, moving, wanted, [&] { return clock.stop(Stage::align, 0.5); });
+      result.alignment = second_look(context, fixed, moving, result.alignment, options.align,
                                      [&] { return clock.stop(Stage::align, 0.8); });
     } catch (const GivenUp&) {
       result.alignment.complete = false;
     }
     result.rigid = result.alignment.rigid, result.affine = result.alignment.affine;
     try {
-      const Alarm alarm(operations, queue, clock.alarm(clock.least()));
+      const Alarm alarm(context, clock.alarm(clock.least()));
       keep_start_if_as_good();
     } catch (const GivenUp&) {
       result.alignment.complete = false;
@@ -49,7 +48,7 @@ struct Run {  // what every stage sees
   }
 
   void keep_start_if_as_good() const {
-    if (clock.cancelled() || beats_start(operations, queue, fixed, moving, options.start, result.affine)) return;
+    if (clock.cancelled() || beats_start(context, fixed, moving, options.start, result.affine)) return;
     result.start_kept = true;
     result.rigid = result.affine = options.start;
   }
@@ -60,38 +59,38 @@ struct Run {  // what every stage sees
     return up;
   }
 
-  TableMemory<float> no_deformation() const { return constant(operations, queue, 3 * voxels(fixed.extent), 0.0f); }
+  Buffer<float> no_deformation() const { return constant(context, 3 * voxels(fixed.extent), 0.0f); }
 
   // Of images on one grid, the moving one as the alignment and `prior` leave it; empty where there is nothing to match.
-  TableMemory<float> solved(const DeformInput& given, const Prior& prior) const {
-    const Filled filled = fill(operations, queue, given);
-    result.facts = look(operations, queue, filled.input);
+  Buffer<float> solved(const DeformInput& given, const Prior& prior) const {
+    const Filled filled = fill(context, given);
+    result.facts = look(context, filled.input);
     if (result.facts.fixed.flat || result.facts.moving.flat) return {};
     result.settings = choose(result.facts, filled.input);
     Deformation d = deform(
-        operations, queue, filled.input, result.facts, result.settings,
+        context, filled.input, result.facts, result.settings,
         [&](double share) { return clock.stop(Stage::deform, share); }, prior);
     if (d.complete) result.finished = stage_name(Stage::deform);
     result.degraded |= !d.complete;
     return std::move(d.u);
   }
 
-  TableMemory<float> solved_on_fixed(const float* fixed_data, const float* moving_data, const Prior& prior) const {
+  Buffer<float> solved_on_fixed(const float* fixed_data, const float* moving_data, const Prior& prior) const {
     Scan seen_fixed = fixed, seen_moving = moving;
     seen_fixed.data = fixed_data, seen_moving.data = moving_data;
     const Prepared prepared =
-        prepare(operations, queue, seen_fixed, seen_moving, Frames(fixed, moving, result.affine).to_moving());
+        prepare(context, seen_fixed, seen_moving, Frames(fixed, moving, result.affine).to_moving());
     return solved(input_of(seen_fixed, prepared.moving.data(), prepared.valid.data()), prior);
   }
 
   // The network describes both scans on its own grid, the solver matches on that of the fixed scan.
-  TableMemory<float> described() const {
+  Buffer<float> described() const {
     const Engine& engine = *options.engine;
     double& seconds = result.seconds[int(Stage::network)];
-    const TableMemory<Extremes> found(operations, queue, 2);
-    const TableMemory<float> f = normalised(operations, queue, engine, fixed, found.data()),
-                             m = normalised(operations, queue, engine, moving, found.data() + 1);
-    Prior prior = describing(operations, queue, engine, fixed, stop_network(), seconds);
+    const Buffer<Extremes> found(context, 2);
+    const Buffer<float> f = normalised(context, engine, fixed, found.data()),
+                        m = normalised(context, engine, moving, found.data() + 1);
+    Prior prior = describing(context, engine, fixed, stop_network(), seconds);
     prior.describe = [this, describe = prior.describe](Side side, const float* image, Half* features) {
       describe(side, image, features);
       if (side == Side::moving) result.network.end = NetworkEnd::complete;
@@ -99,18 +98,18 @@ struct Run {  // what every stage sees
     return solved_on_fixed(f.data(), m.data(), prior);
   }
 
-  TableMemory<float> predicted() const {
+  Buffer<float> predicted() const {
     const Timed timed(result.seconds[int(Stage::network)]);
-    TableMemory<float> u = predict(operations, queue, *options.engine, fixed, moving, result.affine, stop_network());
+    Buffer<float> u = predict(context, *options.engine, fixed, moving, result.affine, stop_network());
     result.finished = stage_name(Stage::network), result.network.end = NetworkEnd::complete;
     return u;
   }
 
   // What `find` finds; empty where there was not even time to end the step that it was in.
   template <class Find>
-  TableMemory<float> in_time(const Find& find) const {
+  Buffer<float> in_time(const Find& find) const {
     try {
-      const Alarm alarm(operations, queue, clock.alarm(clock.least()));
+      const Alarm alarm(context, clock.alarm(clock.least()));
       return find();
     } catch (const GivenUp&) {
       result.degraded = true;
@@ -118,15 +117,15 @@ struct Run {  // what every stage sees
     }
   }
 
-  TableMemory<float> deformation() const {
+  Buffer<float> deformation() const {
     const auto solve = [&](const Prior& prior) { return solved_on_fixed(fixed.data, moving.data, prior); };
     if (!options.engine) return in_time([&] { return solve({}); });
     if (options.engine->output == EngineOutput::descriptor) return in_time([&] { return described(); });
-    TableMemory<float> u = in_time([&] { return predicted(); });
+    Buffer<float> u = in_time([&] { return predicted(); });
     if (!u.data() || !options.refine || time_is_up(Stage::deform)) return u;
     Prior prior;
     prior.u = u.data();
-    TableMemory<float> refined = in_time([&] { return solve(prior); });
+    Buffer<float> refined = in_time([&] { return solve(prior); });
     return refined.data() ? std::move(refined) : std::move(u);
   }
 
@@ -154,23 +153,23 @@ struct Run {  // what every stage sees
 
   // Whether the solver's own deformation is better than none; what a network finds is what was asked for. Where there
   // is no time to tell, it stands.
-  bool improves(const TableMemory<float>& u) const {
+  bool improves(const Buffer<float>& u) const {
     if (options.engine) return true;
     try {
-      const Alarm alarm(operations, queue, clock.alarm(clock.least()));
-      result.deformation = deformation_evidence(operations, queue, fixed, moving, result.affine, u.data());
+      const Alarm alarm(context, clock.alarm(clock.least()));
+      result.deformation = deformation_evidence(context, fixed, moving, result.affine, u.data());
     } catch (const GivenUp&) {
       result.degraded = true;
     }
     return result.deformation.kept;
   }
 
-  TableMemory<float> deform_stage() const {
+  Buffer<float> deform_stage() const {
     if (!options.deform || (options.engine ? too_late_for_network() : time_is_up(Stage::deform)))
       return no_deformation();
-    TableMemory<float> u = deformation();
+    Buffer<float> u = deformation();
     if (!u.data() || !improves(u)) return no_deformation();
-    result.deformation_mm = TableMemory<float>(operations, queue, u.size());
+    result.deformation_mm = Buffer<float>(context, u.size());
     return u;
   }
 };
@@ -182,23 +181,22 @@ const char* stage_name(Stage stage) {
   return names[int(stage)];
 }
 
-PipelineResult run(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
-                   const PipelineOptions& options) {
+PipelineResult run(const Context& context, const Scan& fixed, const Scan& moving, const PipelineOptions& options) {
   PipelineResult result;
   Clock clock(options);
-  if (clock.limited()) clock.keep(result.expected = costs_of_finish(operations, queue, fixed, moving, clock));
-  const Run stages{operations, queue, fixed, moving, options, clock, result};
+  if (clock.limited()) clock.keep(result.expected = costs_of_finish(context, fixed, moving, clock));
+  const Run stages{context, fixed, moving, options, clock, result};
   stages.align_stage();
   result.seconds[int(Stage::align)] = clock.lap();
-  TableMemory<float> u;
+  Buffer<float> u;
   if (!clock.cancelled()) u = stages.deform_stage();
   result.seconds[int(Stage::deform)] = clock.lap() - result.seconds[int(Stage::network)];
   clock.stop(Stage::finish, 0);
   result.cancelled = clock.cancelled();
   if (result.cancelled) return result;
-  finish(operations, queue, fixed, moving, u.data(), options.outside, clock, result);
+  finish(context, fixed, moving, u.data(), options.outside, clock, result);
   u = {};
-  operations.trim(queue);  // who takes the result needs room for it
+  context.trim();  // who takes the result needs room for it
   result.seconds[int(Stage::finish)] = clock.lap();
   return result;
 }

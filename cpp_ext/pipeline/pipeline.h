@@ -64,12 +64,12 @@ struct Quality {  // `not_measured`, or empty: there was no time for it
 };
 
 struct PipelineResult {
-  AffineMap rigid, affine;            // fixed mm to moving mm; the identity where not wanted
-  TableMemory<float> deformation_mm;  // (3, fixed), RAS+: affine(p + deformation(p)) is the moving point; empty if none
-  TableMemory<float> displacement_mm;  // (3, fixed), RAS+: p + displacement(p) is the moving point
-  TableMemory<float> inverse_mm;       // (3, moving), RAS+: q + inverse(q) is the fixed point; empty: no time for it
-  TableMemory<float> warped;           // the moving scan on the fixed grid
-  TableMemory<std::uint8_t> valid;     // (fixed): 1 where the moving scan was sampled
+  AffineMap rigid, affine;        // fixed mm to moving mm; the identity where not wanted
+  Buffer<float> deformation_mm;   // (3, fixed), RAS+: affine(p + deformation(p)) is the moving point; empty if none
+  Buffer<float> displacement_mm;  // (3, fixed), RAS+: p + displacement(p) is the moving point
+  Buffer<float> inverse_mm;       // (3, moving), RAS+: q + inverse(q) is the fixed point; empty: no time for it
+  Buffer<float> warped;           // the moving scan on the fixed grid
+  Buffer<std::uint8_t> valid;     // (fixed): 1 where the moving scan was sampled
   double seconds[int(Stage::count)] = {};
   Quality quality;
   Costs expected, taken;   // of the last stage; expected only where there is a deadline, handing out not taken yet
@@ -84,6 +84,6 @@ struct PipelineResult {
   DeformSettings settings;
 };
 
-PipelineResult run(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const PipelineOptions&);
+PipelineResult run(const Context&, const Scan& fixed, const Scan& moving, const PipelineOptions&);
 
 }  // namespace mmreg

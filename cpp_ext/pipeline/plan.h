@@ -21,7 +21,7 @@ class Plan {
  public:
   // `alignment`: fixed mm to moving mm. The scans are grids without data. `outside`: of the warped scan; none: the
   // lowest value of each moving scan.
-  Plan(const Operations&, Queue&, const Engine&, const Scan& fixed, const Scan& moving, const AffineMap& alignment,
+  Plan(const Context&, const Engine&, const Scan& fixed, const Scan& moving, const AffineMap& alignment,
        std::optional<float> outside = {});
 
   void see();
@@ -35,23 +35,22 @@ class Plan {
   Extent field_extent() const { return extent_of(engine_.extent, engine_.field_factor()); }
   int field_channels() const { return engine_.dims; }
 
-  const TableMemory<float> fixed, moving;            // the scans: written by the caller
-  const TableMemory<float> seen_fixed, seen_moving;  // on the network's grid
-  const TableMemory<float> displacement_mm;          // (3, fixed), RAS+
-  const TableMemory<float> warped;                   // the moving scan on the fixed grid
-  const TableMemory<std::uint8_t> valid;             // 1 where the moving scan was sampled
+  const Buffer<float> fixed, moving;            // the scans: written by the caller
+  const Buffer<float> seen_fixed, seen_moving;  // on the network's grid
+  const Buffer<float> displacement_mm;          // (3, fixed), RAS+
+  const Buffer<float> warped;                   // the moving scan on the fixed grid
+  const Buffer<std::uint8_t> valid;             // 1 where the moving scan was sampled
   float* field() const { return field_.data() + (3 - engine_.dims) * voxels(field_extent()); }
 
  private:
   void render();
 
-  const Operations& operations_;
-  Queue& queue_;
+  Context context_;
   const Engine engine_;
   Scan fixed_scan_, moving_scan_;
   const Frames frames_;
-  const TableMemory<float> field_, used_field_, sample_, u_;  // u_: what mend() works on, whichever graph wrote it
-  const TableMemory<PlanFacts> facts_;
+  const Buffer<float> field_, used_field_, sample_, u_;  // u_: what mend() works on, whichever graph wrote it
+  const Buffer<PlanFacts> facts_;
   const Outside outside_;
 };
 

@@ -82,12 +82,12 @@ Rivals rivals(const Poses& poses, const Contest& contest, const Poses::Reached& 
 
 }  // namespace
 
-PoseEvidence pose_evidence(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
-                           const Comparison& comparison, const AffineMap& pose) {
+PoseEvidence pose_evidence(const Context& context, const Scan& fixed, const Scan& moving, const Comparison& comparison,
+                           const AffineMap& pose) {
   PoseEvidence out;
   const Survey &f = comparison.fixed_survey(), &m = comparison.moving_survey();
   if (!comparison.informative()) return out;
-  const Poses poses(operations, queue, fixed, moving, f, m);
+  const Poses poses(context, fixed, moving, f, m);
   if (poses.empty()) return out;
   const AffineMap found = compose(pose, translation(f.centre_mm));
   const Poses::Reached here = poses.climb(found);

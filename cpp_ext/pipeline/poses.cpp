@@ -27,10 +27,8 @@ double finest_mm(const Scan& scan, const Survey& s) {
 
 }  // namespace
 
-Poses::Poses(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const Survey& f,
-             const Survey& m)
-    : operations_(operations),
-      queue_(queue),
+Poses::Poses(const Context& context, const Scan& fixed, const Scan& moving, const Survey& f, const Survey& m)
+    : context_(context),
       flat_(in_plane(fixed) && in_plane(moving)),
       voxel_mm_(finest_mm(fixed, f)),
       fine_mm_(std::max(voxel_mm_, across(f, m, flat_ ? kAcrossEdgesFlat : kAcrossEdges))),
@@ -38,11 +36,11 @@ Poses::Poses(const Operations& operations, Queue& queue, const Scan& fixed, cons
       radius_mm_(f.radius_mm),
       centre_mm_(f.centre_mm),
       normal_(plane_normal(fixed.affine)),
-      fixed_(build_pyramid(operations, queue, fixed, f, {fine_mm_, coarse_mm_})),
-      moving_(build_pyramid(operations, queue, moving, m, {fine_mm_, coarse_mm_})),
-      samples_(draw_samples(operations, queue, fixed_[1], f, coarse_mm_, kMostSamples)),
-      few_(draw_samples(operations, queue, fixed_[0], f, fine_mm_, kMostEdges)),
-      metric_(operations, queue, samples_, moving_[1], kBins, kPower) {}
+      fixed_(build_pyramid(context, fixed, f, {fine_mm_, coarse_mm_})),
+      moving_(build_pyramid(context, moving, m, {fine_mm_, coarse_mm_})),
+      samples_(draw_samples(context, fixed_[1], f, coarse_mm_, kMostSamples)),
+      few_(draw_samples(context, fixed_[0], f, fine_mm_, kMostEdges)),
+      metric_(context, samples_, moving_[1], kBins, kPower) {}
 
 Poses::Reached Poses::climb(const AffineMap& from) const {
   const Pose pose(from, Freedom::rigid, radius_mm_, normal());
@@ -60,8 +58,8 @@ std::vector<Poses::Reached> Poses::scored(const std::vector<AffineMap>& maps) co
 }
 
 Contest Poses::edges(const AffineMap& pose) const {
-  return Contest(EdgeMetric(operations_, queue_, few_, fixed_[0], centre_mm_, moving_[0], fine_mm_, spanning(normal())),
-                 pose, normal());
+  return Contest(EdgeMetric(context_, few_, fixed_[0], centre_mm_, moving_[0], fine_mm_, spanning(normal())), pose,
+                 normal());
 }
 
 std::vector<AffineMap> Poses::around(const AffineMap& pose) const {

@@ -10,8 +10,7 @@ namespace mmreg {
 
 class Poses {  // maps go from the samples, mm from the centre of the fixed body, to mm of the moving scan
  public:
-  Poses(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const Survey& of_fixed,
-        const Survey& of_moving);
+  Poses(const Context&, const Scan& fixed, const Scan& moving, const Survey& of_fixed, const Survey& of_moving);
 
   struct Reached {
     AffineMap map;
@@ -33,8 +32,7 @@ class Poses {  // maps go from the samples, mm from the centre of the fixed body
  private:
   const Point* normal() const { return flat_ ? &normal_ : nullptr; }
 
-  const Operations& operations_;
-  Queue& queue_;
+  Context context_;
   const bool flat_;
   const double voxel_mm_, fine_mm_, coarse_mm_, radius_mm_;
   const Point centre_mm_, normal_;

@@ -13,44 +13,41 @@ struct Spread {
   double mean, p50, p95, largest;
 };
 
-Spread spread(const Operations& operations, Queue& queue, const float* u, Extent n, const std::uint8_t* valid) {
-  TableMemory<float> length(operations, queue, std::size_t(voxels(n)));
-  operations.lengths(queue, u, n, length.data());
+Spread spread(const Context& context, const float* u, Extent n, const std::uint8_t* valid) {
+  Buffer<float> length(context, std::size_t(voxels(n)));
+  context.lengths(u, n, length.data());
   const double fractions[3] = {0.5, 0.95, 1};
   float values[3] = {};
-  const std::int64_t count = operations.percentiles(queue, length.data(), valid, voxels(n), fractions, 3, values);
+  const std::int64_t count = context.percentiles(length.data(), valid, voxels(n), fractions, 3, values);
   if (valid) {
-    const TableMemory<float> none = constant(operations, queue, voxels(n), 0);
-    operations.select(queue, valid, voxels(n), length.data(), none.data(), length.data());
+    const Buffer<float> none = constant(context, voxels(n), 0);
+    context.select(valid, voxels(n), length.data(), none.data(), length.data());
   }
-  const double sum = operations.summary(queue, length.data(), voxels(n)).sum;
+  const double sum = context.summary(length.data(), voxels(n)).sum;
   return {count > 0 ? sum / double(count) : 0, values[0], values[1], values[2]};
 }
 
 // How far each fixed point lands from itself after the transform and then its inverse, (3, fixed), in mm.
-TableMemory<float> there_and_back(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
-                                  const Fields& fields) {
+Buffer<float> there_and_back(const Context& context, const Scan& fixed, const Scan& moving, const Fields& fields) {
   const Extent n = fixed.extent;
-  TableMemory<float> error(operations, queue, 3 * std::size_t(voxels(n)));
-  operations.warp(queue, fields.back, 3, moving.extent, fields.sample, n, Interpolation::linear, Border::extend,
-                  error.data(), nullptr);
-  operations.combine(queue, 3 * voxels(n), 1, error.data(), 1, fields.sample, error.data());
+  Buffer<float> error(context, 3 * std::size_t(voxels(n)));
+  context.warp(fields.back, 3, moving.extent, fields.sample, n, Interpolation::linear, Border::extend, error.data(),
+               nullptr);
+  context.combine(3 * voxels(n), 1, error.data(), 1, fields.sample, error.data());
   const AffineMap& to_mm = fields.frames.moving_mm;
   const Change c = change(to_mm, to_mm, fields.frames.fixed_mm);
-  operations.add_affine(queue, error.data(), n, c.linear, c.map, error.data());
+  context.add_affine(error.data(), n, c.linear, c.map, error.data());
   return error;
 }
 
 // The linear part of the whole transform: what the affine map and most of the deformation agree on.
-AffineMap linear_part(const Operations& operations, Queue& queue, const Scan& fixed, const Fields& fields,
-                      const Region& region) {
+AffineMap linear_part(const Context& context, const Scan& fixed, const Fields& fields, const Region& region) {
   const DeformInput grid = input_of(fixed, nullptr, nullptr);
   const Factor whole{{1, 1, 1}};
   Factor coarse = factor_of(kCoarse, grid);
   const Extent n = extent_of(fixed.extent, coarse);
-  const TableMemory<float> u = change_level(operations, queue, fields.u, fixed.extent, whole, n, coarse);
-  const TableMemory<std::uint8_t> inside =
-      pooled_validity(operations, queue, region.inside.data(), fixed.extent, coarse);
+  const Buffer<float> u = change_level(context, fields.u, fixed.extent, whole, n, coarse);
+  const Buffer<std::uint8_t> inside = pooled_validity(context, region.inside.data(), fixed.extent, coarse);
   std::vector<float> host(u.size());
   std::vector<std::uint8_t> flags(inside.size());
   u.download(host.data()), inside.download(flags.data());
@@ -60,19 +57,18 @@ AffineMap linear_part(const Operations& operations, Queue& queue, const Scan& fi
   return compose(fields.frames.affine, compose(to_mm, compose(in_whole, invert(to_mm))));
 }
 
-void judge_pose(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const Fields& fields,
+void judge_pose(const Context& context, const Scan& fixed, const Scan& moving, const Fields& fields,
                 const Comparison& comparison, const Region& region, Quality& q) {
-  const AffineMap pose = linear_part(operations, queue, fixed, fields, region);
-  q.pose = pose_evidence(operations, queue, fixed, moving, comparison, pose);
+  const AffineMap pose = linear_part(context, fixed, fields, region);
+  q.pose = pose_evidence(context, fixed, moving, comparison, pose);
   const Seen seen = comparison.through(Frames(fixed, moving, pose).to_moving());
-  q.residual = residual_evidence(operations, queue, fixed, comparison, seen, comparison.region({&seen}));
+  q.residual = residual_evidence(context, fixed, comparison, seen, comparison.region({&seen}));
 }
 
 // Before, by the headers, and after: over what is seen both times, or after alone where that is too little.
-void compare(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const Fields& fields,
-             Quality& q) {
+void compare(const Context& context, const Scan& fixed, const Scan& moving, const Fields& fields, Quality& q) {
   const Frames& frames = fields.frames;
-  const Comparison comparison(operations, queue, fixed, moving, frames.to_moving());
+  const Comparison comparison(context, fixed, moving, frames.to_moving());
   const Seen before = comparison.through(compose(invert(frames.moving_mm), frames.fixed_mm)),
              after = comparison.through(fields.sample);
   const Region region = comparison.region({&after}), both = comparison.region({&before, &after});
@@ -80,25 +76,24 @@ void compare(const Operations& operations, Queue& queue, const Scan& fixed, cons
   const bool comparable = both.share > kComparable * region.share;
   const Region& used = comparable ? both : region;
   q.similarity_after = comparison.similarity(after, used), q.mind_after = comparison.difference(after, used);
-  judge_pose(operations, queue, fixed, moving, fields, comparison, region, q);
+  judge_pose(context, fixed, moving, fields, comparison, region, q);
   if (!comparable) return;
   q.similarity_before = comparison.similarity(before, used), q.mind_before = comparison.difference(before, used);
 }
 
 }  // namespace
 
-void measure(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const Fields& fields,
-             PipelineResult& r) {
+void measure(const Context& context, const Scan& fixed, const Scan& moving, const Fields& fields, PipelineResult& r) {
   Quality& q = r.quality;
-  compare(operations, queue, fixed, moving, fields, q);
-  q.folding = operations.folding(queue, fields.u, fixed.extent);
+  compare(context, fixed, moving, fields, q);
+  q.folding = context.folding(fields.u, fixed.extent);
   const bool deformed = r.deformation_mm.data();
-  const Spread moved = deformed ? spread(operations, queue, r.deformation_mm.data(), fixed.extent, nullptr) : Spread{};
+  const Spread moved = deformed ? spread(context, r.deformation_mm.data(), fixed.extent, nullptr) : Spread{};
   q.displacement_p50_mm = moved.p50, q.displacement_p95_mm = moved.p95, q.displacement_max_mm = moved.largest;
   if (!fields.back) return;
-  q.inverse_folding = operations.folding(queue, fields.back, moving.extent);
-  const TableMemory<float> error = there_and_back(operations, queue, fixed, moving, fields);
-  const Spread consistency = spread(operations, queue, error.data(), fixed.extent, r.valid.data());
+  q.inverse_folding = context.folding(fields.back, moving.extent);
+  const Buffer<float> error = there_and_back(context, fixed, moving, fields);
+  const Spread consistency = spread(context, error.data(), fixed.extent, r.valid.data());
   q.inverse_consistency_mean_mm = consistency.mean, q.inverse_consistency_p95_mm = consistency.p95;
   q.inverse_consistency_max_mm = consistency.largest;
 }

@@ -13,6 +13,6 @@ struct Fields {
 };
 
 // Fills in r.quality, one figure after the other; r.warped and r.valid must stand.
-void measure(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const Fields&, PipelineResult& r);
+void measure(const Context&, const Scan& fixed, const Scan& moving, const Fields&, PipelineResult& r);
 
 }  // namespace mmreg

@@ -26,9 +26,9 @@ bool blur(const AffineMap& to_moving, Extent n, float sigma_vox[3]) {
 
 }  // namespace
 
-double covered(const Operations& operations, Queue& queue, const TableMemory<std::uint8_t>& valid) {
+double covered(const Context& context, const Buffer<std::uint8_t>& valid) {
   const std::int64_t count = std::int64_t(valid.size());
-  return operations.summary(queue, numbers(operations, queue, valid.data(), count).data(), count).mean;
+  return context.summary(numbers(context, valid.data(), count).data(), count).mean;
 }
 
 DeformInput input_of(const Scan& fixed, const float* moving, const std::uint8_t* moving_valid) {
@@ -37,35 +37,31 @@ DeformInput input_of(const Scan& fixed, const float* moving, const std::uint8_t*
   return input;
 }
 
-void bring(const Operations& operations, Queue& queue, Extent n, float* image, Extent m, const std::uint8_t* mask,
+void bring(const Context& context, Extent n, float* image, Extent m, const std::uint8_t* mask,
            const AffineMap& to_moving, float* out, std::uint8_t* valid) {
   float sigma_vox[3];
-  if (blur(to_moving, m, sigma_vox)) operations.gaussian(queue, image, 1, m, sigma_vox, image);
-  operations.resample_affine(queue, image, 1, m, to_moving.m, n, Interpolation::linear, Border::zero, out, valid);
-  if (mask) restrict_to_mask(operations, queue, mask, m, to_moving, n, valid);
+  if (blur(to_moving, m, sigma_vox)) context.gaussian(image, 1, m, sigma_vox, image);
+  context.resample_affine(image, 1, m, to_moving.m, n, Interpolation::linear, Border::zero, out, valid);
+  if (mask) restrict_to_mask(context, mask, m, to_moving, n, valid);
 }
 
-TableMemory<float> above_lowest(const Operations& operations, Queue& queue, const Scan& moving,
-                                const AffineMap& to_moving) {
+Buffer<float> above_lowest(const Context& context, const Scan& moving, const AffineMap& to_moving) {
   const std::int64_t count = voxels(moving.extent);
-  const float lowest = float(operations.summary(queue, moving.data, count).smallest);
-  TableMemory<float> out = constant(operations, queue, count, 1.0f);
-  operations.combine(queue, count, 1, moving.data, -lowest, out.data(), out.data());
+  const float lowest = float(context.summary(moving.data, count).smallest);
+  Buffer<float> out = constant(context, count, 1.0f);
+  context.combine(count, 1, moving.data, -lowest, out.data(), out.data());
   float sigma_vox[3];
-  if (blur(to_moving, moving.extent, sigma_vox))
-    operations.gaussian(queue, out.data(), 1, moving.extent, sigma_vox, out.data());
+  if (blur(to_moving, moving.extent, sigma_vox)) context.gaussian(out.data(), 1, moving.extent, sigma_vox, out.data());
   return out;
 }
 
-Prepared prepare(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
-                 const AffineMap& to_moving) {
-  const TableMemory<float> image = above_lowest(operations, queue, moving, to_moving);
+Prepared prepare(const Context& context, const Scan& fixed, const Scan& moving, const AffineMap& to_moving) {
+  const Buffer<float> image = above_lowest(context, moving, to_moving);
   const std::size_t fixed_count = std::size_t(voxels(fixed.extent));
-  Prepared p{{operations, queue, fixed_count}, {operations, queue, fixed_count}};
-  operations.resample_affine(queue, image.data(), 1, moving.extent, to_moving.m, fixed.extent, Interpolation::linear,
-                             Border::zero, p.moving.data(), p.valid.data());
-  if (moving.mask)
-    restrict_to_mask(operations, queue, moving.mask, moving.extent, to_moving, fixed.extent, p.valid.data());
+  Prepared p{{context, fixed_count}, {context, fixed_count}};
+  context.resample_affine(image.data(), 1, moving.extent, to_moving.m, fixed.extent, Interpolation::linear,
+                          Border::zero, p.moving.data(), p.valid.data());
+  if (moving.mask) restrict_to_mask(context, moving.mask, moving.extent, to_moving, fixed.extent, p.valid.data());
   return p;
 }
 

@@ -7,23 +7,23 @@
 namespace mmreg {
 
 struct Prepared {
-  TableMemory<float> moving;        // 0: the lowest value of the scan, also outside of it
-  TableMemory<std::uint8_t> valid;  // 1 inside of the moving scan and of its mask
+  Buffer<float> moving;        // 0: the lowest value of the scan, also outside of it
+  Buffer<std::uint8_t> valid;  // 1 inside of the moving scan and of its mask
 };
 
 // The moving scan above its lowest value, blurred where it is finer than the grid whose indices `to_moving` maps. An
 // offset of the intensities does not change it.
-TableMemory<float> above_lowest(const Operations&, Queue&, const Scan& moving, const AffineMap& to_moving);
+Buffer<float> above_lowest(const Context&, const Scan& moving, const AffineMap& to_moving);
 
 // An image whose outside is 0, blurred in place where it is finer than grid n; `out` and `valid` are on that grid.
 // Waits for nothing.
-void bring(const Operations&, Queue&, Extent n, float* image, Extent m, const std::uint8_t* mask,
-           const AffineMap& to_moving, float* out, std::uint8_t* valid);
+void bring(const Context&, Extent n, float* image, Extent m, const std::uint8_t* mask, const AffineMap& to_moving,
+           float* out, std::uint8_t* valid);
 
-Prepared prepare(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const AffineMap& to_moving);
+Prepared prepare(const Context&, const Scan& fixed, const Scan& moving, const AffineMap& to_moving);
 
 // Share of the voxels that are valid.
-double covered(const Operations&, Queue&, const TableMemory<std::uint8_t>& valid);
+double covered(const Context&, const Buffer<std::uint8_t>& valid);
 
 // Pairs a grid with the images on it.
 DeformInput input_of(const Scan& fixed, const float* moving, const std::uint8_t* moving_valid);

@@ -21,20 +21,20 @@ constexpr double kRival = 0.7;     // and at most this share of the evidence for
 constexpr double kCovered = 0.5;   // share of the overlap that must be left
 
 struct Coarse {  // the fixed scan on a grid of a few millimetres
-  TableMemory<float> image;
-  TableMemory<std::uint8_t> mask;
+  Buffer<float> image;
+  Buffer<std::uint8_t> mask;
   Scan scan;
 };
 
-Coarse coarse(const Operations& operations, Queue& queue, const Scan& fixed, double spacing_mm) {
+Coarse coarse(const Context& context, const Scan& fixed, double spacing_mm) {
   const int length[3] = {fixed.extent.d, fixed.extent.h, fixed.extent.w};
   Factor factor;
   for (int a = 0; a < 3; ++a) {
     const double step = spacing_mm / mmreg::length(column(fixed.affine, a));
     factor.f[a] = std::clamp(int(std::lround(step)), 1, std::max(1, length[a] / 4));
   }
-  Coarse c{pooled(operations, queue, fixed.data, fixed.extent, factor),
-           pooled_validity(operations, queue, fixed.mask, fixed.extent, factor),
+  Coarse c{pooled(context, fixed.data, fixed.extent, factor),
+           pooled_validity(context, fixed.mask, fixed.extent, factor),
            {}};
   c.scan = {c.image.data(), extent_of(fixed.extent, factor), compose(fixed.affine, to_whole(factor)), c.mask.data()};
   return c;
@@ -45,25 +45,24 @@ struct View {  // of the moving scan through an affine map, beside the coarse fi
   Filled filled;
   DeformFacts facts;
 
-  View(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const AffineMap& affine)
-      : prepared(prepare(operations, queue, fixed, moving, Frames(fixed, moving, affine).to_moving())),
-        filled(fill(operations, queue, input_of(fixed, prepared.moving.data(), prepared.valid.data()))),
-        facts(look(operations, queue, filled.input)) {}
+  View(const Context& context, const Scan& fixed, const Scan& moving, const AffineMap& affine)
+      : prepared(prepare(context, fixed, moving, Frames(fixed, moving, affine).to_moving())),
+        filled(fill(context, input_of(fixed, prepared.moving.data(), prepared.valid.data()))),
+        facts(look(context, filled.input)) {}
 };
 
 class Looker {
  public:
-  Looker(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving, const Alignment& first)
-      : operations_(operations),
-        queue_(queue),
+  Looker(const Context& context, const Scan& fixed, const Scan& moving, const Alignment& first)
+      : context_(context),
         moving_(moving),
         first_(first),
-        coarse_(coarse(operations, queue, fixed, first.diameter_mm / kAcross)) {}
+        coarse_(coarse(context, fixed, first.diameter_mm / kAcross)) {}
 
-  View through(const AffineMap& affine) const { return View(operations_, queue_, coarse_.scan, moving_, affine); }
+  View through(const AffineMap& affine) const { return View(context_, coarse_.scan, moving_, affine); }
 
   double difference(const View& view) const {
-    return feature_difference(operations_, queue_, view.filled.input, view.facts, Factor{{1, 1, 1}});
+    return feature_difference(context_, view.filled.input, view.facts, Factor{{1, 1, 1}});
   }
 
   // From the centres, by a dense search.
@@ -71,7 +70,7 @@ class Looker {
     const View view = through(first_.centres);
     SearchSettings s;
     s.patch_radius = 1, s.dilation = 1, s.factor = 3, s.radius = 5, s.smoothing = 1;
-    const AffineMap found = settle(operations_, queue_, view.filled.input, s, view.facts.fixed.tissue, interrupt);
+    const AffineMap found = settle(context_, view.filled.input, s, view.facts.fixed.tissue, interrupt);
     const AffineMap to_mm = coarse_.scan.affine;
     return compose(first_.centres, compose(to_mm, compose(found, invert(to_mm))));
   }
@@ -83,8 +82,7 @@ class Looker {
   }
 
  private:
-  const Operations& operations_;
-  Queue& queue_;
+  Context context_;
   const Scan& moving_;
   const Alignment& first_;
   Coarse coarse_;
@@ -102,11 +100,11 @@ bool sure(const Alignment& a) { return a.agreement > kSure * a.agreement_elsewhe
 
 }  // namespace
 
-Alignment second_look(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
-                      const Alignment& first, AlignKind kind, const std::function<bool()>& time_is_up) {
+Alignment second_look(const Context& context, const Scan& fixed, const Scan& moving, const Alignment& first,
+                      AlignKind kind, const std::function<bool()>& time_is_up) {
   if (!first.complete || !first.informative || fixed.extent.d == 1 || moving.extent.d == 1) return first;
   if (sure(first) || !apart(first.rigid, first.centres, first)) return first;
-  const Looker look(operations, queue, fixed, moving, first);
+  const Looker look(context, fixed, moving, first);
   Alignment second = first;
   second.rival = 1;  // two views of the same scans lead to different places
   second.affine = look.settled([&](double) { return time_is_up(); });
@@ -116,7 +114,7 @@ Alignment second_look(const Operations& operations, Queue& queue, const Scan& fi
   if (!apart(first.affine, second.affine, first)) return first;  // the same place, and by a finer climb
   const View old_view = look.through(first.affine), new_view = look.through(second.affine);
   const bool better = look.difference(new_view) < kClearly * look.difference(old_view);
-  const auto seen = [&](const View& view) { return covered(operations, queue, view.prepared.valid); };
+  const auto seen = [&](const View& view) { return covered(context, view.prepared.valid); };
   return better && seen(new_view) > kCovered * seen(old_view) && !time_is_up() ? second : first;
 }
 

@@ -45,8 +45,8 @@ TEST(align, a_shift_is_found_on_every_target_with_the_same_bits_for_any_threads)
   const Extent n = {26, 28, 30};
   const Values fixed = bump(n, {{24, 26, 27}}, 1), moving = bump(n, {{30, 22, 33}}, -1);
   for (const Operations* target : all_tables()) {
-    const Alignment one = align(*target, *open(*target, 1), scan(fixed, n), scan(moving, n), {}, never);
-    const Alignment three = align(*target, *open(*target, 3), scan(fixed, n), scan(moving, n), {}, never);
+    const Alignment one = align(Context(*target, *open(*target, 1)), scan(fixed, n), scan(moving, n), {}, never);
+    const Alignment three = align(Context(*target, *open(*target, 3)), scan(fixed, n), scan(moving, n), {}, never);
     CHECK(one.complete && one.rigid_complete && one.informative);
     const Point to = apply(one.rigid, {{24, 26, 27}});
     CHECK_NEAR(length(to - Point{{30, 22, 33}}), 0, 0.7);  // a third of a voxel
@@ -60,7 +60,7 @@ TEST(align, any_extent_gets_an_answer) {
   for (const Extent n : edge_extents)
     for (const Extent m : {Extent{1, 1, 1}, Extent{1, 12, 13}, Extent{6, 9, 11}}) {
       const Values fixed = uniform(voxels(n), 0, 1), moving = uniform(voxels(m), -5, 5, 2);
-      check_answer(align(target, *open(target, 2), scan(fixed, n), scan(moving, m), {}, never));
+      check_answer(align(Context(target, *open(target, 2)), scan(fixed, n), scan(moving, m), {}, never));
     }
 }
 
@@ -75,7 +75,7 @@ TEST(align, unknown_voxels_and_empty_masks_get_an_answer) {
   const Values* const cases[] = {&holes, &extreme, &unknown, &constant};
   for (const Values* moving : cases)
     for (const std::uint8_t* mask : {static_cast<const std::uint8_t*>(nullptr), nothing.data()})
-      check_answer(align(target, *open(target, 1), scan(plain, n), scan(*moving, n, mask), {}, never));
+      check_answer(align(Context(target, *open(target, 1)), scan(plain, n), scan(*moving, n, mask), {}, never));
 }
 
 TEST(align, time_may_be_up_at_any_moment) {
@@ -84,7 +84,8 @@ TEST(align, time_may_be_up_at_any_moment) {
   const Values fixed = bump(n, {{13, 14, 15}}, 1), moving = bump(n, {{15, 13, 16}}, -1);
   for (int limit : {0, 1, 2, 50, 200, 260, 300, 350, 400, 500}) {
     int asked = 0;
-    check_answer(align(target, *open(target, 1), scan(fixed, n), scan(moving, n), {}, [&] { return ++asked > limit; }));
+    check_answer(
+        align(Context(target, *open(target, 1)), scan(fixed, n), scan(moving, n), {}, [&] { return ++asked > limit; }));
   }
 }
 

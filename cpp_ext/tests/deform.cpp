@@ -13,11 +13,10 @@ DeformInput input(const Values& fixed, const Values& moving, Extent n, const std
   return {fixed.data(), moving.data(), valid, valid, n, {3, 1, 1}, nullptr, nullptr, 0};
 }
 
-Values deformed(const Operations& target, Queue& queue, const DeformInput& given) {
-  const Filled filled = fill(target, queue, given);
-  const DeformFacts facts = look(target, queue, filled.input);
-  const Deformation d =
-      deform(target, queue, filled.input, facts, choose(facts, filled.input), [](double) { return false; });
+Values deformed(const Context& context, const DeformInput& given) {
+  const Filled filled = fill(context, given);
+  const DeformFacts facts = look(context, filled.input);
+  const Deformation d = deform(context, filled.input, facts, choose(facts, filled.input), [](double) { return false; });
   Values u(d.u.size());
   d.u.download(u.data());
   return u;
@@ -29,9 +28,9 @@ TEST(deform, any_extent_gets_a_finite_map_with_the_same_bits_for_any_threads) {
   for (const Operations* target : {all_targets().back(), &device_table()})
     for (const Extent n : edge_extents) {
       const Values fixed = uniform(voxels(n), 0, 1), moving = uniform(voxels(n), -5, 5, 2);
-      const Values one = deformed(*target, *open(*target, 1), input(fixed, moving, n));
+      const Values one = deformed(Context(*target, *open(*target, 1)), input(fixed, moving, n));
       for (float value : one) CHECK(std::isfinite(value));
-      CHECK(same_bits(one, deformed(*target, *open(*target, 3), input(fixed, moving, n))));
+      CHECK(same_bits(one, deformed(Context(*target, *open(*target, 3)), input(fixed, moving, n))));
     }
 }
 
@@ -42,7 +41,7 @@ TEST(deform, masks_of_all_kinds_get_a_finite_map) {
   for (int step : {1, 2, 50, 3000, 100000}) {
     for (std::size_t i = 0; i < valid.size(); ++i) valid[i] = i % size(step) == 0 && step < 100000;
     for (const Operations* target : {all_targets().back(), &device_table()})
-      for (float value : deformed(*target, *open(*target, 2), input(fixed, moving, n, valid.data())))
+      for (float value : deformed(Context(*target, *open(*target, 2)), input(fixed, moving, n, valid.data())))
         CHECK(std::isfinite(value));
   }
 }
@@ -83,7 +82,7 @@ TEST(deform, the_pipeline_gives_an_answer_on_any_pair_of_extents) {
         const Scan f{fixed.data(), n, affine, nullptr}, s{moving.data(), m, affine, nullptr};
         const PipelineOptions options;
         const std::unique_ptr<Queue> queue = open(*target, 2);
-        const PipelineResult r = run(*target, *queue, f, s, options);
+        const PipelineResult r = run(Context(*target, *queue), f, s, options);
         CHECK(!r.cancelled && !r.degraded);
         Values u(r.displacement_mm.size());
         r.displacement_mm.download(u.data());
@@ -113,7 +112,7 @@ TEST(deform, the_pipeline_runs_any_network_on_any_pair_of_extents) {
         PipelineOptions options;
         options.align = AlignKind::none, options.engine = &engine;
         const std::unique_ptr<Queue> queue = open(target, 2);
-        const PipelineResult r = run(target, *queue, f, m, options);
+        const PipelineResult r = run(Context(target, *queue), f, m, options);
         CHECK(!r.cancelled && !r.degraded);
         Values u(r.displacement_mm.size());
         r.displacement_mm.download(u.data());

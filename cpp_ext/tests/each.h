@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "core/half.h"
+#include "ops/context.h"
 #include "tests/arrays.h"
 #include "tests/check.h"
 
@@ -13,7 +14,7 @@ namespace mmreg::test {
 
 using Values = std::vector<float>;
 using Halves = std::vector<Half>;
-using Run = std::function<Values(const Operations&, Queue&, Extent)>;
+using Run = std::function<Values(const Context&, Extent)>;
 
 inline std::size_t size(std::int64_t count) { return static_cast<std::size_t>(count); }
 
@@ -38,9 +39,9 @@ inline void hold(const Run& run, double tolerance) {
   for (const Extent n : edge_extents) {
     Values first;
     for (const Operations* target : all_tables()) {
-      const Values alone = run(*target, *open(*target, 1), n);
+      const Values alone = run(Context(*target, *open(*target, 1)), n);
       CHECK(!alone.empty());
-      for (int threads : {2, 3, 5}) CHECK(same_bits(run(*target, *open(*target, threads), n), alone));
+      for (int threads : {2, 3, 5}) CHECK(same_bits(run(Context(*target, *open(*target, threads)), n), alone));
       if (first.empty()) first = alone;
       for (std::size_t i = 0; i < alone.size(); ++i) CHECK_NEAR(alone[i], first[i], tolerance);
     }

@@ -28,11 +28,11 @@ TEST(fields, warp_by_nothing_is_the_image_itself) {
   for (Interpolation how : {Interpolation::nearest, Interpolation::linear})
     for (Border border : {Border::zero, Border::extend})
       hold(
-          [&](const Operations& target, Queue& queue, Extent n) {
+          [&](const Context& context, Extent n) {
             const Values image = uniform(2 * voxels(n), -1, 1), still(size(3 * voxels(n)), 0.f);
             Values out(image.size());
             std::vector<std::uint8_t> valid(size(voxels(n)));
-            target.warp(queue, image.data(), 2, n, still.data(), n, how, border, out.data(), valid.data());
+            context.warp(image.data(), 2, n, still.data(), n, how, border, out.data(), valid.data());
             CHECK(same_bits(out, image));
             for (std::uint8_t v : valid) CHECK(v == 1);
             return out;
@@ -44,12 +44,12 @@ TEST(fields, warp_by_any_numbers_stays_inside_the_image) {
   for (Interpolation how : {Interpolation::nearest, Interpolation::linear, Interpolation::cubic})
     for (Border border : {Border::zero, Border::extend})
       hold(
-          [&](const Operations& target, Queue& queue, Extent n) {
+          [&](const Context& context, Extent n) {
             const Values image = uniform(2 * voxels(moving_extent), 1, 2), u = wild(n);
             Values out(size(2 * voxels(n)));
             std::vector<std::uint8_t> valid(size(voxels(n)));
-            target.warp(queue, image.data(), 2, moving_extent, u.data(), n, how, border, out.data(), nullptr);
-            target.warp(queue, image.data(), 2, moving_extent, u.data(), n, how, border, out.data(), valid.data());
+            context.warp(image.data(), 2, moving_extent, u.data(), n, how, border, out.data(), nullptr);
+            context.warp(image.data(), 2, moving_extent, u.data(), n, how, border, out.data(), valid.data());
             for (std::int64_t i = 0; i < voxels(n); ++i) {
               bool finite = true;
               for (int axis = 0; axis < 3; ++axis) finite = finite && std::isfinite(u[size(i + axis * voxels(n))]);
@@ -65,13 +65,13 @@ TEST(fields, warping_halves_is_widening_warping_and_narrowing) {
   for (Interpolation how : {Interpolation::nearest, Interpolation::linear, Interpolation::cubic})
     for (Border border : {Border::zero, Border::extend})
       hold(
-          [&](const Operations& target, Queue& queue, Extent n) {
+          [&](const Context& context, Extent n) {
             const Halves image = narrowed(uniform(4 * voxels(moving_extent), -1, 2));
             const Values wide = widened(image), u = wild(n);
             Halves out(size(4 * voxels(n)));
             Values floats(out.size());
-            target.warp_half(queue, image.data(), 4, moving_extent, u.data(), n, how, border, out.data(), nullptr);
-            target.warp(queue, wide.data(), 4, moving_extent, u.data(), n, how, border, floats.data(), nullptr);
+            context.warp_half(image.data(), 4, moving_extent, u.data(), n, how, border, out.data(), nullptr);
+            context.warp(wide.data(), 4, moving_extent, u.data(), n, how, border, floats.data(), nullptr);
             const Values found = finite_only(widened(out));
             CHECK(same_bits(found, finite_only(widened(narrowed(floats)))));
             return found;
@@ -81,10 +81,10 @@ TEST(fields, warping_halves_is_widening_warping_and_narrowing) {
 
 TEST(fields, warped_labels_are_labels_of_the_image_or_zero) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         std::vector<std::int32_t> labels(size(voxels(moving_extent)), 2147483647), out(size(voxels(n)));
         const Values u = wild(n);
-        target.warp_labels(queue, labels.data(), moving_extent, u.data(), n, out.data());
+        context.warp_labels(labels.data(), moving_extent, u.data(), n, out.data());
         for (std::int32_t label : out) CHECK(label == 0 || label == 2147483647);
         return Values(out.begin(), out.end());
       },
@@ -93,21 +93,21 @@ TEST(fields, warped_labels_are_labels_of_the_image_or_zero) {
 
 TEST(fields, resampling_by_the_identity_is_the_image_itself) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const double same[12] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0},
                      far[12] = {0, 9, 0, -1e9, 1, 0, 0, 1e30, 0, 0, 2, 3};
         const double turned[12] = {0.9, 0.1, -0.2, 1.5, -0.1, 0.8, 0.3, -2, 0.2, -0.3, 1.1, 0.7};
         const Values image = uniform(voxels(n), -1, 1);
         Values out(image.size());
         for (Interpolation how : {Interpolation::cubic, Interpolation::nearest, Interpolation::linear}) {
-          target.resample_affine(queue, image.data(), 1, n, far, n, how, Border::extend, out.data(), nullptr);
+          context.resample_affine(image.data(), 1, n, far, n, how, Border::extend, out.data(), nullptr);
           for (float value : out) CHECK(std::isfinite(value));
           if (how == Interpolation::cubic) continue;  // its input is coefficients, not the image
-          target.resample_affine(queue, image.data(), 1, n, same, n, how, Border::zero, out.data(), nullptr);
+          context.resample_affine(image.data(), 1, n, same, n, how, Border::zero, out.data(), nullptr);
           CHECK(same_bits(out, image));
         }
-        target.resample_affine(queue, image.data(), 1, n, turned, n, Interpolation::linear, Border::zero, out.data(),
-                               nullptr);
+        context.resample_affine(image.data(), 1, n, turned, n, Interpolation::linear, Border::zero, out.data(),
+                                nullptr);
         return out;
       },
       2e-5);
@@ -115,12 +115,12 @@ TEST(fields, resampling_by_the_identity_is_the_image_itself) {
 
 TEST(fields, a_prefiltered_image_goes_through_its_own_voxels) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const Values image = uniform(2 * voxels(n), -1, 1), still(size(3 * voxels(n)), 0.f);
         Values coefficients = image, out(image.size());
-        target.prefilter(queue, coefficients.data(), 2, n, coefficients.data());
-        target.warp(queue, coefficients.data(), 2, n, still.data(), n, Interpolation::cubic, Border::extend, out.data(),
-                    nullptr);
+        context.prefilter(coefficients.data(), 2, n, coefficients.data());
+        context.warp(coefficients.data(), 2, n, still.data(), n, Interpolation::cubic, Border::extend, out.data(),
+                     nullptr);
         for (std::size_t i = 0; i < out.size(); ++i) CHECK_NEAR(out[i], image[i], 1e-5);
         return coefficients;
       },
@@ -129,15 +129,15 @@ TEST(fields, a_prefiltered_image_goes_through_its_own_voxels) {
 
 TEST(fields, composing_with_nothing_changes_nothing) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const Values u = uniform(3 * voxels(n), -2, 2), still(u.size(), 0.f), far = wild(n);
         Values out(u.size());
-        target.compose(queue, u.data(), still.data(), n, out.data());
+        context.compose(u.data(), still.data(), n, out.data());
         CHECK(same_bits(out, u));
-        target.compose(queue, still.data(), u.data(), n, out.data());
+        context.compose(still.data(), u.data(), n, out.data());
         CHECK(same_bits(out, u));
-        target.compose(queue, far.data(), u.data(), n, out.data());
-        target.compose(queue, u.data(), u.data(), n, out.data());
+        context.compose(far.data(), u.data(), n, out.data());
+        context.compose(u.data(), u.data(), n, out.data());
         return out;
       },
       2e-5);
@@ -145,14 +145,14 @@ TEST(fields, composing_with_nothing_changes_nothing) {
 
 TEST(fields, the_flow_of_a_constant_velocity_is_that_velocity) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const Values velocity = uniform(3 * voxels(n), -1, 1), constant(velocity.size(), 0.75f);
         Values u(velocity.size());
         for (int steps : {0, 1, 6}) {
-          target.integrate(queue, constant.data(), n, steps, u.data());
+          context.integrate(constant.data(), n, steps, u.data());
           for (float component : u) CHECK_NEAR(component, 0.75, 1e-6);
         }
-        target.integrate(queue, velocity.data(), n, 5, u.data());
+        context.integrate(velocity.data(), n, 5, u.data());
         return u;
       },
       5e-5);
@@ -160,13 +160,13 @@ TEST(fields, the_flow_of_a_constant_velocity_is_that_velocity) {
 
 TEST(fields, an_inverse_undoes_the_displacement) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const Values u = uniform(3 * voxels(n), -0.15f, 0.15f), far = wild(n);
         Values v(u.size()), back(u.size());
-        target.invert(queue, far.data(), n, 3, 1e-3f, v.data());  // need not succeed, must return
-        const Inversion residual = target.invert(queue, u.data(), n, 60, 1e-4f, v.data());
+        context.invert(far.data(), n, 3, 1e-3f, v.data());  // need not succeed, must return
+        const Inversion residual = context.invert(u.data(), n, 60, 1e-4f, v.data());
         CHECK(residual.largest <= 2e-4 && residual.mean <= residual.largest);
-        target.compose(queue, v.data(), u.data(), n, back.data());
+        context.compose(v.data(), u.data(), n, back.data());
         for (float component : back) CHECK_NEAR(component, 0, 2e-4);
         return v;
       },
@@ -175,14 +175,14 @@ TEST(fields, an_inverse_undoes_the_displacement) {
 
 TEST(fields, jacobian_of_no_displacement_is_one_and_nothing_folds) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const Values u = uniform(3 * voxels(n), -0.3f, 0.3f), still(u.size(), 0.f);
         Values det(size(voxels(n)));
-        target.jacobian(queue, still.data(), n, det.data());
+        context.jacobian(still.data(), n, det.data());
         for (float d : det) CHECK(d == 1.f);
-        const Folding folding = target.folding(queue, still.data(), n);
+        const Folding folding = context.folding(still.data(), n);
         for (int way = 0; way < 9; ++way) CHECK(folding.count[way] == 0 && folding.smallest[way] >= 1);
-        target.jacobian(queue, u.data(), n, det.data());
+        context.jacobian(u.data(), n, det.data());
         return det;
       },
       1e-5);
@@ -190,17 +190,17 @@ TEST(fields, jacobian_of_no_displacement_is_one_and_nothing_folds) {
 
 TEST(fields, folds_are_counted_the_same_for_any_threads) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         Values u = uniform(3 * voxels(n), -1.5f, 1.5f);
-        const Folding folding = target.folding(queue, u.data(), n);
+        const Folding folding = context.folding(u.data(), n);
         Values det(size(voxels(n))), found;
-        target.jacobian(queue, u.data(), n, det.data());
+        context.jacobian(u.data(), n, det.data());
         std::int64_t folded = 0;
         for (float d : det) folded += !(d > 0);
         CHECK(folding.count[0] == folded);
         for (int way = 0; way < 9; ++way) found.push_back(float(folding.count[way]));
         u[0] = nan;
-        CHECK(target.folding(queue, u.data(), n).count[0] >= (voxels(n) > 1));
+        CHECK(context.folding(u.data(), n).count[0] >= (voxels(n) > 1));
         return found;
       },
       0);
@@ -208,11 +208,11 @@ TEST(fields, folds_are_counted_the_same_for_any_threads) {
 
 TEST(fields, sums_and_lengths_leave_out_what_is_not_finite) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         Values u = uniform(3 * voxels(n), -2, 2);
         u[0] = nan;
-        const Summary summary = target.summary(queue, u.data(), 3 * voxels(n));
-        const Reach reach = target.reach(queue, u.data(), n);
+        const Summary summary = context.summary(u.data(), 3 * voxels(n));
+        const Reach reach = context.reach(u.data(), n);
         CHECK(summary.not_finite == 1 && reach.not_finite == 1);
         CHECK(summary.smallest >= -2 && summary.largest < 2 && reach.longest < std::sqrt(12.));
         return Values{float(summary.sum), float(summary.mean), float(summary.smallest), float(reach.longest)};

@@ -17,14 +17,14 @@ Extent pooled(Extent n, const int factor[3]) {
 
 TEST(filters, gaussian_keeps_a_constant_and_works_in_place) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const float sigma_vox[3] = {0.7f, 0.f, 2.5f};  // wider than most of the extents; none along axis 1
         const Values image = uniform(2 * voxels(n), 0, 1), constant(image.size(), 7.f);
         Values out(image.size()), in_place = image;
-        target.gaussian(queue, constant.data(), 2, n, sigma_vox, out.data());
+        context.gaussian(constant.data(), 2, n, sigma_vox, out.data());
         keeps_a_constant(out);
-        target.gaussian(queue, image.data(), 2, n, sigma_vox, out.data());
-        target.gaussian(queue, in_place.data(), 2, n, sigma_vox, in_place.data());
+        context.gaussian(image.data(), 2, n, sigma_vox, out.data());
+        context.gaussian(in_place.data(), 2, n, sigma_vox, in_place.data());
         CHECK(same_bits(in_place, out));
         return out;
       },
@@ -33,14 +33,14 @@ TEST(filters, gaussian_keeps_a_constant_and_works_in_place) {
 
 TEST(filters, box_keeps_a_constant_and_works_in_place) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const int radius[3] = {1, 0, 4};
         const Values image = uniform(2 * voxels(n), 0, 1), constant(image.size(), 7.f);
         Values out(image.size()), in_place = image;
-        target.box(queue, constant.data(), 2, n, radius, out.data());
+        context.box(constant.data(), 2, n, radius, out.data());
         keeps_a_constant(out);
-        target.box(queue, image.data(), 2, n, radius, out.data());
-        target.box(queue, in_place.data(), 2, n, radius, in_place.data());
+        context.box(image.data(), 2, n, radius, out.data());
+        context.box(in_place.data(), 2, n, radius, in_place.data());
         CHECK(same_bits(in_place, out));
         return out;
       },
@@ -49,13 +49,13 @@ TEST(filters, box_keeps_a_constant_and_works_in_place) {
 
 TEST(filters, pooling_keeps_a_constant_and_takes_part_blocks_at_the_border) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const int factor[3] = {2, 1, 3};
         const Values image = uniform(2 * voxels(n), 0, 1), constant(image.size(), 7.f);
         Values out(size(2 * voxels(pooled(n, factor))));
-        target.pool(queue, constant.data(), 2, n, factor, out.data());
+        context.pool(constant.data(), 2, n, factor, out.data());
         keeps_a_constant(out);
-        target.pool(queue, image.data(), 2, n, factor, out.data());
+        context.pool(image.data(), 2, n, factor, out.data());
         return out;
       },
       1e-6);
@@ -63,11 +63,11 @@ TEST(filters, pooling_keeps_a_constant_and_takes_part_blocks_at_the_border) {
 
 TEST(filters, pooling_of_features_keeps_unused_channels_zero) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const int factor[3] = {3, 2, 2};
         Halves features = narrowed(uniform(16 * voxels(n), 0, 1)), out(size(16 * voxels(pooled(n, factor))));
         for (std::size_t i = 12; i < features.size(); i += i % 16 == 15 ? 13 : 1) features[i] = Half{0};
-        target.pool_features(queue, features.data(), 16, n, factor, out.data());
+        context.pool_features(features.data(), 16, n, factor, out.data());
         for (std::size_t i = 12; i < out.size(); i += i % 16 == 15 ? 13 : 1) CHECK(out[i].bits == 0);
         return widened(out);
       },
@@ -76,12 +76,12 @@ TEST(filters, pooling_of_features_keeps_unused_channels_zero) {
 
 TEST(filters, mind_is_one_where_nothing_changes) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const Values image = uniform(voxels(n), 0, 100), constant(image.size(), 7.f);
         Values features(size(12 * voxels(n)));
-        target.mind(queue, constant.data(), n, 1, 2, features.data());
+        context.mind(constant.data(), n, 1, 2, features.data());
         for (float value : features) CHECK(value == 1.f);
-        target.mind(queue, image.data(), n, 1, 2, features.data());
+        context.mind(image.data(), n, 1, 2, features.data());
         for (float value : features) CHECK(value > 0 && value <= 1);
         return features;
       },
@@ -91,11 +91,11 @@ TEST(filters, mind_is_one_where_nothing_changes) {
 TEST(filters, intensities_end_in_0_to_1) {
   for (const Stretch& rule : {Stretch{Stretch::percentile, 5, 90}, Stretch{Stretch::minmax, 0, 0}})
     hold(
-        [&](const Operations& target, Queue& queue, Extent n) {
+        [&](const Context& context, Extent n) {
           const Values image = uniform(voxels(n), -30, 100);
           Values out(image.size());
           Extremes all{};
-          target.normalise(queue, image.data(), voxels(n), rule, out.data(), &all);
+          context.normalise(image.data(), voxels(n), rule, out.data(), &all);
           CHECK(all.not_finite == 0 && all.smallest <= all.largest);
           for (float value : out) CHECK(value >= 0 && value <= 1);
           return out;
@@ -105,12 +105,12 @@ TEST(filters, intensities_end_in_0_to_1) {
 
 TEST(filters, mind_in_half_precision_has_four_zero_channels) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const Values image = uniform(voxels(n), 0, 100);
         Values planar(size(12 * voxels(n)));
         Halves features(size(16 * voxels(n)));
-        target.mind(queue, image.data(), n, 2, 1, planar.data());
-        target.mind_half(queue, image.data(), n, 2, 1, features.data());
+        context.mind(image.data(), n, 2, 1, planar.data());
+        context.mind_half(image.data(), n, 2, 1, features.data());
         for (std::int64_t i = 0; i < voxels(n); ++i)
           for (int c = 0; c < 16; ++c) {
             const float found = scalar::widen(features[size(16 * i + c)]);

@@ -19,20 +19,19 @@ Engine engine_of(EngineOutput output, Extent seen) {
   return engine;
 }
 
-Values here(const TableMemory<float>& memory) {
+Values here(const Buffer<float>& memory) {
   Values out(memory.size());
   memory.download(out.data());
   return out;
 }
 
 // The plan's answer for a network that gives `value` everywhere.
-Values planned(const Operations& target, Queue& queue, const Engine& engine, const Scan& f, const Scan& m,
-               float value) {
-  Plan plan(target, queue, engine, f, m, AffineMap());
-  target.upload(queue, plan.fixed.data(), f.data, sizeof(float) * plan.fixed.size());
-  target.upload(queue, plan.moving.data(), m.data, sizeof(float) * plan.moving.size());
+Values planned(const Context& context, const Engine& engine, const Scan& f, const Scan& m, float value) {
+  Plan plan(context, engine, f, m, AffineMap());
+  context.upload(plan.fixed.data(), f.data, sizeof(float) * plan.fixed.size());
+  context.upload(plan.moving.data(), m.data, sizeof(float) * plan.moving.size());
   plan.see();
-  target.fill(queue, plan.field_channels() * voxels(plan.field_extent()), value, plan.field());
+  context.fill(plan.field_channels() * voxels(plan.field_extent()), value, plan.field());
   plan.follow();
   const PlanFacts facts = plan.facts();
   CHECK(facts.folds == 0 && facts.fixed.not_finite == 0);
@@ -51,16 +50,16 @@ TEST(plan, gives_what_the_pipeline_gives_on_any_pair_of_extents) {
           const Scan f{fixed.data(), n, affine, nullptr}, m{moving.data(), n, affine, nullptr};
           Engine engine = engine_of(output, seen);
           const std::unique_ptr<Queue> queue = open(*target, 2);
-          const Values found = planned(*target, *queue, engine, f, m, 0.7f);
+          const Context context(*target, *queue);
+          const Values found = planned(context, engine, f, m, 0.7f);
           const Extent coarse = extent_of(seen, engine.field_factor());
           engine.field = [&](const float*, const float*, float* field, const Stop&) {
-            target->fill(*queue, 3 * voxels(coarse), 0.7f, field);
+            context.fill(3 * voxels(coarse), 0.7f, field);
           };
           PipelineOptions options;
           options.align = AlignKind::none, options.engine = &engine, options.refine = false;
-          const TableMemory<float> there_fixed = uploaded(*target, *queue, fixed),
-                                   there_moving = uploaded(*target, *queue, moving);
-          const PipelineResult whole = run(*target, *queue, {there_fixed.data(), n, affine, nullptr},
+          const Buffer<float> there_fixed = uploaded(context, fixed), there_moving = uploaded(context, moving);
+          const PipelineResult whole = run(context, {there_fixed.data(), n, affine, nullptr},
                                            {there_moving.data(), n, affine, nullptr}, options);
           CHECK(same_bits(found, here(whole.displacement_mm)));
         }
@@ -70,14 +69,15 @@ TEST(plan, removes_folds_and_says_how_many) {
   for (const Operations* target : {all_targets().back(), &device_table()}) {
     const Extent n{10, 12, 14};
     const std::unique_ptr<Queue> queue = open(*target, 2);
+    const Context context(*target, *queue);
     Engine engine = engine_of(EngineOutput::displacement, n);
     engine.factor = 1;
-    Plan plan(*target, *queue, engine, {nullptr, n, affine, nullptr}, {nullptr, n, affine, nullptr}, AffineMap());
+    Plan plan(context, engine, {nullptr, n, affine, nullptr}, {nullptr, n, affine, nullptr}, AffineMap());
     const Values image = uniform(voxels(n), 0, 1), rough = uniform(3 * voxels(n), -3, 3, 5);
     for (float* scan : {plan.fixed.data(), plan.moving.data()})
-      target->upload(*queue, scan, image.data(), sizeof(float) * image.size());
+      context.upload(scan, image.data(), sizeof(float) * image.size());
     plan.see();
-    target->upload(*queue, plan.field(), rough.data(), sizeof(float) * rough.size());
+    context.upload(plan.field(), rough.data(), sizeof(float) * rough.size());
     plan.follow();
     CHECK(plan.facts().folds > 100);
     CHECK(plan.mend() == 0);

@@ -15,10 +15,10 @@ std::vector<std::int32_t> whole_rows(Extent n) {
 }
 
 // 12 features, then intensity and validity as `attach` writes them.
-Halves features_of(const Operations& target, Queue& queue, Extent n, std::uint64_t seed) {
+Halves features_of(const Context& context, Extent n, std::uint64_t seed) {
   Halves features = narrowed(uniform(16 * voxels(n), 0, 1, seed));
   const Values image = uniform(voxels(n), -1, 2, seed);  // also beyond the bins
-  target.attach(queue, image.data(), nullptr, n, 25.f, 3.f, 16, features.data());
+  context.attach(image.data(), nullptr, n, 25.f, 3.f, 16, features.data());
   return features;
 }
 
@@ -26,12 +26,12 @@ Halves features_of(const Operations& target, Queue& queue, Extent n, std::uint64
 
 TEST(refinement, an_attached_image_is_inside_of_the_bins) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const Values before = uniform(16 * voxels(n), 0, 1), image = uniform(voxels(n), -5, 5);
         std::vector<std::uint8_t> valid(image.size(), 1);
         valid[0] = 0;
         Halves features = narrowed(before);
-        target.attach(queue, image.data(), valid.data(), n, 25.f, 3.f, 16, features.data());
+        context.attach(image.data(), valid.data(), n, 25.f, 3.f, 16, features.data());
         const Values found = widened(features), kept = widened(narrowed(before));
         for (std::size_t i = 0; i < valid.size(); ++i) {
           for (std::size_t c = 0; c < 12; ++c) CHECK(found[16 * i + c] == kept[16 * i + c]);
@@ -45,15 +45,15 @@ TEST(refinement, an_attached_image_is_inside_of_the_bins) {
 
 TEST(refinement, nothing_pulls_an_image_that_lies_on_itself) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
-        const Halves features = features_of(target, queue, n, 3);
+      [](const Context& context, Extent n) {
+        const Halves features = features_of(context, n, 3);
         const std::vector<std::int32_t> rows = whole_rows(n);
         const Values still(size(3 * voxels(n)), 0.f);
         Values pull(still.size(), 1.f);
         std::vector<double> histogram(histogram_cells);
         ForceSums sums;
-        target.force(queue, {features.data(), features.data(), 16, n, rows.data(), still.data(), nullptr, 1, 0,
-                             pull.data(), histogram.data(), &sums});
+        context.force(ForceArguments{features.data(), features.data(), 16, n, rows.data(), still.data(), nullptr, 1, 0,
+                                     pull.data(), histogram.data(), &sums});
         for (float component : pull) CHECK(component == 0);
         CHECK(sums.features == 0 && sums.count == double(voxels(n)));
         CHECK_NEAR(std::accumulate(histogram.begin(), histogram.end(), 0.0), double(voxels(n)),
@@ -65,15 +65,15 @@ TEST(refinement, nothing_pulls_an_image_that_lies_on_itself) {
 
 TEST(refinement, a_force_far_outside_is_finite) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
-        const Halves fixed = features_of(target, queue, n, 3), moving = features_of(target, queue, n, 4);
+      [](const Context& context, Extent n) {
+        const Halves fixed = features_of(context, n, 3), moving = features_of(context, n, 4);
         std::vector<std::int32_t> rows = whole_rows(n);
         rows[0] = rows[1] = 0;  // a row with nothing to compare
         Values u = uniform(3 * voxels(n), -3, 3), pull(u.size()), gain = uniform(histogram_cells, -1, 1);
         u[0] = 1e9f, u[size(voxels(n))] = -1e9f;
         ForceSums sums;
-        target.force(queue, {fixed.data(), moving.data(), 16, n, rows.data(), u.data(), gain.data(), 0.7f, 0.3f,
-                             pull.data(), nullptr, &sums});
+        context.force(ForceArguments{fixed.data(), moving.data(), 16, n, rows.data(), u.data(), gain.data(), 0.7f, 0.3f,
+                                     pull.data(), nullptr, &sums});
         for (float component : pull) CHECK(std::isfinite(component));
         CHECK(pull[0] == 0 && std::isfinite(sums.features) && std::isfinite(sums.intensity_squared));
         return pull;
@@ -83,12 +83,12 @@ TEST(refinement, a_force_far_outside_is_finite) {
 
 TEST(refinement, a_step_is_no_longer_than_the_rate) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const Values pull = uniform(3 * voxels(n), -50, 50);
         Values mean(pull.size(), 0.f), square(size(voxels(n)), 0.f), step(pull.size());
         for (int iteration = 1; iteration <= 3; ++iteration)
-          target.descent(
-              queue, {pull.data(), n, mean.data(), square.data(), iteration, 0.9f, 0.99f, 1e-3f, 0.5f, step.data()});
+          context.descent(DescentArguments{pull.data(), n, mean.data(), square.data(), iteration, 0.9f, 0.99f, 1e-3f,
+                                           0.5f, step.data()});
         for (std::int64_t i = 0; i < voxels(n); ++i) {
           double length = 0;
           for (int k = 0; k < 3; ++k) length += std::pow(double(step[size(k * voxels(n) + i)]), 2);
@@ -101,13 +101,13 @@ TEST(refinement, a_step_is_no_longer_than_the_rate) {
 
 TEST(refinement, unfolding_leaves_no_fold_and_no_bit_of_a_still_field) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         Values u = uniform(3 * voxels(n), -1.5f, 1.5f), still(u.size(), 0.25f);
-        CHECK(target.unfold(queue, still.data(), n, 0.05f, 5) == 0);
+        CHECK(context.unfold(still.data(), n, 0.05f, 5) == 0);
         for (float component : still) CHECK(component == 0.25f);
-        const std::int64_t left = target.unfold(queue, u.data(), n, 0.05f, 60);
+        const std::int64_t left = context.unfold(u.data(), n, 0.05f, 60);
         CHECK(left == 0);
-        const Folding folding = target.folding(queue, u.data(), n);
+        const Folding folding = context.folding(u.data(), n);
         for (int way = 0; way < 9; ++way) CHECK(folding.count[way] == 0);
         return u;
       },
@@ -116,10 +116,10 @@ TEST(refinement, unfolding_leaves_no_fold_and_no_bit_of_a_still_field) {
 
 TEST(refinement, interleaved_planes_lie_beside_each_other) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const Values planes = uniform(5 * voxels(n), -1, 1);
         Halves features(size(16 * voxels(n)));
-        target.interleave(queue, planes.data(), 5, voxels(n), 16, features.data());
+        context.interleave(planes.data(), 5, voxels(n), 16, features.data());
         const Values values = widened(features);
         for (std::size_t i = 0; i < size(voxels(n)); ++i)
           for (std::size_t c = 0; c < 16; ++c)
@@ -131,11 +131,11 @@ TEST(refinement, interleaved_planes_lie_beside_each_other) {
 
 TEST(refinement, rows_hold_the_foreground_of_either_image) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const Values fixed = uniform(voxels(n), 0, 1, 7), moving = uniform(voxels(n), 0, 1, 8);
         std::vector<std::int32_t> rows(size(2 * std::int64_t(n.d) * n.h));
         for (int margin : {3, 0}) {
-          target.active_rows(queue, fixed.data(), 0.9f, moving.data(), 0.95f, n, margin, rows.data());
+          context.active_rows(fixed.data(), 0.9f, moving.data(), 0.95f, n, margin, rows.data());
           for (std::int64_t row = 0; row < std::int64_t(n.d) * n.h; ++row)
             for (int x = 0; x < n.w; ++x)
               if (fixed[size(row * n.w + x)] > 0.9f || moving[size(row * n.w + x)] > 0.95f)
@@ -149,11 +149,11 @@ TEST(refinement, rows_hold_the_foreground_of_either_image) {
 
 TEST(refinement, detail_of_a_flat_image_is_none) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const Values image = uniform(voxels(n), 0, 1), flat(image.size(), 0.5f);
-        const Detail none = target.detail(queue, flat.data(), n, {0, 0, 1});
+        const Detail none = context.detail(flat.data(), n, Foreground{0, 0, 1});
         for (double slope : none.slope) CHECK(slope == 0);
-        const Detail found = target.detail(queue, image.data(), n, {0.3f, 0.1f, 0.9f});
+        const Detail found = context.detail(image.data(), n, Foreground{0.3f, 0.1f, 0.9f});
         CHECK(found.count <= double(voxels(n)) && found.sum >= 0 && found.sum <= found.count);
         return Values{float(found.count), float(found.sum), float(found.slope[2])};
       },
@@ -162,16 +162,16 @@ TEST(refinement, detail_of_a_flat_image_is_none) {
 
 TEST(refinement, weights_undo_each_other_and_masks_choose) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const std::int64_t count = voxels(n);
         const Values field = uniform(3 * count, -5, 5), weight = uniform(count, 0.5, 2);
         Values out(field.size()), chosen(size(count));
-        target.multiply(queue, field.data(), 3, count, weight.data(), out.data());
-        target.divide(queue, out.data(), 3, count, weight.data(), out.data());
+        context.multiply(field.data(), 3, count, weight.data(), out.data());
+        context.divide(out.data(), 3, count, weight.data(), out.data());
         for (std::size_t i = 0; i < out.size(); ++i) CHECK_NEAR(out[i], field[i], 2e-6);  // two roundings of up to 10
         std::vector<std::uint8_t> mask(size(count));
         for (std::size_t i = 0; i < mask.size(); ++i) mask[i] = std::uint8_t(i % 3);
-        target.select(queue, mask.data(), count, field.data(), weight.data(), chosen.data());
+        context.select(mask.data(), count, field.data(), weight.data(), chosen.data());
         for (std::size_t i = 0; i < mask.size(); ++i) CHECK(chosen[i] == (mask[i] ? field[i] : weight[i]));
         return out;
       },
@@ -180,12 +180,12 @@ TEST(refinement, weights_undo_each_other_and_masks_choose) {
 
 TEST(refinement, texture_of_a_ramp_has_no_noise_inside) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const Values image = uniform(voxels(n), 0, 1);
         Values noise(image.size()), contrast(image.size()), flat(image.size(), 3.f), none(image.size());
-        target.texture(queue, flat.data(), n, noise.data(), none.data());
+        context.texture(flat.data(), n, noise.data(), none.data());
         for (std::size_t i = 0; i < none.size(); ++i) CHECK(noise[i] < 1e-6f && none[i] == 0);
-        target.texture(queue, image.data(), n, noise.data(), contrast.data());
+        context.texture(image.data(), n, noise.data(), contrast.data());
         for (float value : contrast) CHECK(value >= 0 && value <= 0.5001f);  // of values in [0, 1]
         noise.insert(noise.end(), contrast.begin(), contrast.end());
         return noise;
@@ -195,13 +195,13 @@ TEST(refinement, texture_of_a_ramp_has_no_noise_inside) {
 
 TEST(refinement, flags_are_where_values_are_above_and_the_mask_is_set) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const Values values = uniform(voxels(n), 0, 1);
         std::vector<std::uint8_t> mask(values.size()), flags(values.size());
         for (std::size_t i = 0; i < mask.size(); ++i) mask[i] = std::uint8_t(i % 3 * 100);
-        target.above(queue, values.data(), nullptr, voxels(n), 0.5f, flags.data());
+        context.above(values.data(), nullptr, voxels(n), 0.5f, flags.data());
         for (std::size_t i = 0; i < mask.size(); ++i) CHECK(bool(flags[i]) == (values[i] > 0.5f));
-        target.above(queue, values.data(), mask.data(), voxels(n), 0.5f, flags.data());
+        context.above(values.data(), mask.data(), voxels(n), 0.5f, flags.data());
         for (std::size_t i = 0; i < mask.size(); ++i) CHECK(bool(flags[i]) == (values[i] > 0.5f && mask[i]));
         return Values(flags.begin(), flags.end());
       },
@@ -210,22 +210,22 @@ TEST(refinement, flags_are_where_values_are_above_and_the_mask_is_set) {
 
 TEST(refinement, an_affine_map_is_added_in_place_as_well) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const double same[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1}, nothing[12] = {};
         const double linear[9] = {0.9, 0.1, 0, -0.2, 1.1, 0.3, 0, 0, 2},
                      map[12] = {0, 0.1, 0.2, 1, 0, 0, 0, -2, 0.5, 0, 0, 0};
         const Values u = uniform(3 * voxels(n), -2, 2);
         Values out(u.size()), in_place = u, length(size(voxels(n))), sum = u;
-        target.add_affine(queue, u.data(), n, same, nothing, out.data());
+        context.add_affine(u.data(), n, same, nothing, out.data());
         CHECK(same_bits(out, u));
-        target.add_affine(queue, u.data(), n, linear, map, out.data());
-        target.add_affine(queue, in_place.data(), n, linear, map, in_place.data());
+        context.add_affine(u.data(), n, linear, map, out.data());
+        context.add_affine(in_place.data(), n, linear, map, in_place.data());
         CHECK(same_bits(in_place, out));
-        target.lengths(queue, out.data(), n, length.data());
+        context.lengths(out.data(), n, length.data());
         for (std::int64_t i = 0; i < voxels(n); ++i)
           CHECK_NEAR(length[size(i)], std::hypot(out[size(i)], out[size(i + voxels(n))], out[size(i + 2 * voxels(n))]),
                      1e-4);
-        target.combine(queue, 3 * voxels(n), 2.f, u.data(), -2.f, sum.data(), sum.data());
+        context.combine(3 * voxels(n), 2.f, u.data(), -2.f, sum.data(), sum.data());
         for (float value : sum) CHECK(value == 0);
         return out;
       },

@@ -9,13 +9,13 @@ namespace mmreg::test {
 
 TEST(similarity, an_image_correlates_fully_with_a_scaled_copy) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const Values fixed = uniform(voxels(n), 0, 1), other = uniform(voxels(n), 0, 1, 2);
         Values scaled = fixed, map(fixed.size());
         for (float& value : scaled) value = 3 - 2 * value;
-        const double same = target.local_ncc(queue, fixed.data(), scaled.data(), n, 2, nullptr);
+        const double same = context.local_ncc(fixed.data(), scaled.data(), n, 2, nullptr);
         if (voxels(n) > 1) CHECK_NEAR(same, 1, 1e-2);  // the variance has a small floor
-        const double found = target.local_ncc(queue, fixed.data(), other.data(), n, 2, map.data());
+        const double found = context.local_ncc(fixed.data(), other.data(), n, 2, map.data());
         CHECK(found >= 0 && found <= 1);
         CHECK_NEAR(std::accumulate(map.begin(), map.end(), 0.0) / double(map.size()), found, 1e-4);
         return map;
@@ -26,15 +26,15 @@ TEST(similarity, an_image_correlates_fully_with_a_scaled_copy) {
 TEST(similarity, a_joint_histogram_counts_every_voxel_of_the_mask) {
   for (Parzen parzen : {Parzen::none, Parzen::cubic})
     hold(
-        [&](const Operations& target, Queue& queue, Extent n) {
+        [&](const Context& context, Extent n) {
           const std::int64_t count = voxels(n);
           const Values fixed = uniform(count, -1, 2), moving = uniform(count, -1, 2, 2);  // also beyond the bins
           std::vector<std::uint8_t> mask(size(count));
           for (std::size_t i = 0; i < mask.size(); ++i) mask[i] = i % 3 != 1;
           std::vector<double> all(20 * 33), masked(20 * 33);
           const Binning f = {0, 1, 20}, m = {0, 1, 33};
-          target.joint_histogram(queue, fixed.data(), moving.data(), nullptr, count, f, m, parzen, all.data());
-          target.joint_histogram(queue, fixed.data(), moving.data(), mask.data(), count, f, m, parzen, masked.data());
+          context.joint_histogram(fixed.data(), moving.data(), nullptr, count, f, m, parzen, all.data());
+          context.joint_histogram(fixed.data(), moving.data(), mask.data(), count, f, m, parzen, masked.data());
           CHECK_NEAR(std::accumulate(all.begin(), all.end(), 0.0), double(count), 1e-6 * double(count));
           CHECK_NEAR(std::accumulate(masked.begin(), masked.end(), 0.0),
                      double(std::count(mask.begin(), mask.end(), 1)), 1e-6 * double(count));
@@ -45,17 +45,17 @@ TEST(similarity, a_joint_histogram_counts_every_voxel_of_the_mask) {
 
 TEST(similarity, percentiles_are_order_statistics_of_the_finite_voxels) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         Values image = uniform(voxels(n) + 1, -1, 1);
         image.back() = std::numeric_limits<float>::infinity();
         const double fractions[] = {0, 0.25, 0.5, 1};
         Values found(4);
-        CHECK(target.percentiles(queue, image.data(), nullptr, voxels(n) + 1, fractions, 4, found.data()) == voxels(n));
+        CHECK(context.percentiles(image.data(), nullptr, voxels(n) + 1, fractions, 4, found.data()) == voxels(n));
         CHECK(found[0] == *std::min_element(image.begin(), image.end() - 1));
         CHECK(found[3] == *std::max_element(image.begin(), image.end() - 1));
         CHECK(found[0] <= found[1] && found[1] <= found[2] && found[2] <= found[3]);
         const std::vector<std::uint8_t> nothing(image.size(), 0);
-        CHECK(target.percentiles(queue, image.data(), nothing.data(), voxels(n), fractions, 4, found.data()) == 0);
+        CHECK(context.percentiles(image.data(), nothing.data(), voxels(n), fractions, 4, found.data()) == 0);
         return found;
       },
       0);
@@ -73,17 +73,17 @@ Tone straight() {  // intensities in [0, 1] as they are
 
 TEST(similarity, condensing_by_one_keeps_the_image_and_masks_it) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const Values image = uniform(voxels(n), 0, 1);
         std::vector<std::uint8_t> mask(image.size(), 1);
         mask[0] = 0;
         Values out(image.size());
-        target.condense(queue, image.data(), mask.data(), n, {1, 1, 1}, straight(), out.data());
+        context.condense(image.data(), mask.data(), n, Extent{1, 1, 1}, straight(), out.data());
         CHECK(std::isnan(out[0]));
         for (std::size_t i = 1; i < out.size(); ++i) CHECK_NEAR(out[i], image[i], 1e-5);
         const Extent factor = {std::min(n.d, 2), std::min(n.h, 2), std::min(n.w, 3)};
         Values small(size(voxels({n.d / factor.d, n.h / factor.h, n.w / factor.w})));
-        target.condense(queue, image.data(), nullptr, n, factor, straight(), small.data());
+        context.condense(image.data(), nullptr, n, factor, straight(), small.data());
         return small;
       },
       1e-5);
@@ -91,13 +91,13 @@ TEST(similarity, condensing_by_one_keeps_the_image_and_masks_it) {
 
 TEST(similarity, samples_lie_inside_or_are_no_number) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const Values image = uniform(voxels(n), 0, 1);
         const std::int64_t count = 45;
         Values points = uniform(3 * count, -3, 20), found(size(count));
         points[0] = 3e38f, points[1] = -3e38f, points[2] = std::numeric_limits<float>::quiet_NaN();
         points[3] = points[size(3 + count)] = points[size(3 + 2 * count)] = 0;  // the first voxel itself
-        target.sample_points(queue, image.data(), nullptr, n, points.data(), count, found.data());
+        context.sample_points(image.data(), nullptr, n, points.data(), count, found.data());
         CHECK(std::isnan(found[0]) && std::isnan(found[1]) && std::isnan(found[2]));
         CHECK_NEAR(found[3], image[0], 1e-6);
         for (float& value : found) {
@@ -111,7 +111,7 @@ TEST(similarity, samples_lie_inside_or_are_no_number) {
 
 TEST(similarity, a_sample_histogram_weighs_what_is_covered) {
   hold(
-      [](const Operations& target, Queue& queue, Extent n) {
+      [](const Context& context, Extent n) {
         const std::int64_t count = 70;
         const Values image = uniform(voxels(n), 0, 1), values = uniform(count, 0, 1), points = uniform(3 * count, 0, 9);
         const SampleList fixed = {points.data(), values.data(), count};
@@ -119,16 +119,16 @@ TEST(similarity, a_sample_histogram_weighs_what_is_covered) {
                                  {{1, 0, 0, 1e9f, 0, 1, 0, 0, 0, 0, 1, 0}},  // all outside
                                  {{0.5f, 0, 0, -1, 0, 1, 0.2f, 0, 0, 0, 2, -3}}};
         Values histograms(3 * 16 * 16), gain(16 * 16, 1.f);
-        target.sample_histogram(queue, fixed, image.data(), n, maps, 3, 16, histograms.data());
+        context.sample_histogram(fixed, image.data(), n, maps, 3, 16, histograms.data());
         const auto sum = [&](int k) {
           return std::accumulate(&histograms[size(256 * k)], &histograms[size(256 * k)] + 256, 0.0);
         };
         CHECK_NEAR(sum(0), double(count), 1e-3);
         CHECK(sum(1) == 0);
         double gradient[12];
-        target.sample_gradient(queue, fixed, image.data(), n, maps[1], 16, gain.data(), gradient);
+        context.sample_gradient(fixed, image.data(), n, maps[1], 16, gain.data(), gradient);
         for (double slope : gradient) CHECK(slope == 0);
-        target.sample_gradient(queue, fixed, image.data(), n, maps[2], 16, gain.data(), gradient);
+        context.sample_gradient(fixed, image.data(), n, maps[2], 16, gain.data(), gradient);
         for (double slope : gradient) CHECK(std::isfinite(slope));
         return histograms;
       },

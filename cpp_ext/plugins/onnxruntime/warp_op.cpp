@@ -75,21 +75,21 @@ Tensor input_of(const Kernel& kernel, const KernelContext* context, std::size_t 
   return {static_cast<const float*>(data), shape};
 }
 
-void run(const Kernel& kernel, KernelContext* context, const Operations& operations, Queue& queue) {
-  const Tensor image = input_of(kernel, context, 0), u = input_of(kernel, context, 1);
+void run(const Kernel& kernel, KernelContext* call, const Context& context) {
+  const Tensor image = input_of(kernel, call, 0), u = input_of(kernel, call, 1);
   const Shape shape = batch_warp_shape(image.shape, u.shape);
   Value* made = nullptr;
-  check(output(kernel.api, context, 0, shape.data(), shape.size(), &made));
+  check(output(kernel.api, call, 0, shape.data(), shape.size(), &made));
   void* data = nullptr;
   check(tensor_data(kernel.api, made, &data));
-  batch_warp(operations, queue, image.data, image.shape, u.data, u.shape, kernel.border, static_cast<float*>(data));
+  batch_warp(context, image.data, image.shape, u.data, u.shape, kernel.border, static_cast<float*>(data));
 }
 
 Status* compute(void* made, KernelContext* context) {
   const Kernel& kernel = *static_cast<const Kernel*>(made);
   return told(kernel.api, [&] {
     SessionQueue queue(kernel.api, context, kernel.threads);
-    run(kernel, context, *cpu_operations(), queue);
+    run(kernel, context, Context(*cpu_operations(), queue));
   });
 }
 
@@ -109,7 +109,7 @@ Status* compute_on_device(void* made, KernelContext* context) {
       Place opened = open_place("cuda:" + std::to_string(kernel.device), 0, stream);
       found = places.emplace(std::make_pair(kernel.device, stream), std::move(opened)).first;
     }
-    run(kernel, context, *found->second.operations, *found->second.queue);
+    run(kernel, context, found->second.context());
   });
 }
 

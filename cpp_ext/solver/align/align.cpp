@@ -36,24 +36,19 @@ struct Resolution {  // of both scans
   FixedSamples samples;
   AlignmentMetric metric;
 
-  Resolution(const Operations& operations, Queue& queue, const PyramidLevel& fixed_level,
-             const PyramidLevel& moving_level, const Survey& survey, double spacing_mm, std::int64_t most, double power)
+  Resolution(const Context& context, const PyramidLevel& fixed_level, const PyramidLevel& moving_level,
+             const Survey& survey, double spacing_mm, std::int64_t most, double power)
       : fixed(fixed_level),
         moving(moving_level),
-        samples(draw_samples(operations, queue, fixed_level, survey, spacing_mm, most)),
-        metric(operations, queue, samples, moving_level, samples.count < 4000 ? 16 : 32, power) {}
+        samples(draw_samples(context, fixed_level, survey, spacing_mm, most)),
+        metric(context, samples, moving_level, samples.count < 4000 ? 16 : 32, power) {}
 };
 
 class Aligner {
  public:
-  Aligner(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
-          const AlignOptions& options, const std::function<bool()>& time_is_up)
-      : operations_(operations),
-        queue_(queue),
-        fixed_(fixed),
-        moving_(moving),
-        options_(options),
-        time_is_up_(time_is_up) {}
+  Aligner(const Context& context, const Scan& fixed, const Scan& moving, const AlignOptions& options,
+          const std::function<bool()>& time_is_up)
+      : context_(context), fixed_(fixed), moving_(moving), options_(options), time_is_up_(time_is_up) {}
 
   Alignment run();
 
@@ -85,8 +80,7 @@ class Aligner {
   Candidate climb(Resolution&, const Candidate&, Freedom, double step_mm, double last_mm, int steps);
   AffineMap whole(const AffineMap& map) const { return compose(map, translation(-1 * fixed_survey_.centre_mm)); }
 
-  const Operations& operations_;
-  Queue& queue_;
+  Context context_;
   const Scan& fixed_;
   const Scan& moving_;
   const AlignOptions& options_;
@@ -138,8 +132,8 @@ void Aligner::place() {
 
 void Aligner::prepare() {
   spacings_mm_ = spacings();
-  fixed_levels_ = build_pyramid(operations_, queue_, fixed_, fixed_survey_, spacings_mm_);
-  moving_levels_ = build_pyramid(operations_, queue_, moving_, moving_survey_, spacings_mm_);
+  fixed_levels_ = build_pyramid(context_, fixed_, fixed_survey_, spacings_mm_);
+  moving_levels_ = build_pyramid(context_, moving_, moving_survey_, spacings_mm_);
 }
 
 Candidate Aligner::climb(Resolution& stage, const Candidate& from, Freedom freedom, double step_mm, double last_mm,
@@ -200,8 +194,8 @@ std::vector<Candidate> Aligner::search(Resolution& stage) {
 // All turns, with few samples: a lost header, or a scan taken head over heels.
 std::vector<Candidate> Aligner::search_far(Resolution& stage) {
   const double step_mm = spacings_mm_.back(), body_mm = std::min(fixed_survey_.diameter_mm, moving_survey_.diameter_mm);
-  const FixedSamples few = draw_samples(operations_, queue_, stage.fixed, fixed_survey_, step_mm, kWideSamples);
-  const AlignmentMetric metric(operations_, queue_, few, stage.moving, 16, overlap_power(0));
+  const FixedSamples few = draw_samples(context_, stage.fixed, fixed_survey_, step_mm, kWideSamples);
+  const AlignmentMetric metric(context_, few, stage.moving, 16, overlap_power(0));
   std::vector<Candidate> found = search_all_turns(metric, start_, 0.1 * body_mm, normal(), time_is_up_);
   wide_evaluations_ += metric.evaluations();
   found = best(found, 10, 2 * step_mm);
@@ -215,8 +209,8 @@ std::vector<Candidate> Aligner::search_edges(std::size_t k) {
   const std::vector<Point> along = spanning(normal());
   AffineMap turn = start_;
   set_column(turn, 3, Point{});
-  std::vector<Candidate> found = mmreg::search_edges(operations_, queue_, fixed_levels_, moving_levels_,
-                                                     {{along[0], along[1]}, turn}, time_is_up_);
+  std::vector<Candidate> found =
+      mmreg::search_edges(context_, fixed_levels_, moving_levels_, {{along[0], along[1]}, turn}, time_is_up_);
   found = distinct(found, [](const Candidate& c) { return c.score; }, 6, 2 * spacing_mm, fixed_survey_.radius_mm);
   for (Candidate& c : found) {
     c.map = compose(c.map, translation(fixed_survey_.centre_mm));
@@ -260,9 +254,8 @@ const Contest& Aligner::contest(std::size_t k) {
   contests_.resize(std::max(contests_.size(), k + 1));
   if (contests_[k]) return *contests_[k];
   const Resolution& at = resolution(k);
-  const FixedSamples few = draw_samples(operations_, queue_, at.fixed, fixed_survey_, spacing(k), kEdgeSamples);
-  EdgeMetric metric(operations_, queue_, few, at.fixed, fixed_survey_.centre_mm, at.moving, spacing(k),
-                    spanning(normal()));
+  const FixedSamples few = draw_samples(context_, at.fixed, fixed_survey_, spacing(k), kEdgeSamples);
+  EdgeMetric metric(context_, few, at.fixed, fixed_survey_.centre_mm, at.moving, spacing(k), spanning(normal()));
   contests_[k] = std::make_unique<Contest>(std::move(metric), start_, normal());
   return *contests_[k];
 }
@@ -273,7 +266,7 @@ Resolution& Aligner::resolution(std::size_t k) {
   while (resolutions_.size() <= k) {
     const std::size_t next = resolutions_.size(), level = spacings_mm_.size() - 1 - next;
     resolutions_.push_back(std::make_unique<Resolution>(
-        operations_, queue_, fixed_levels_[level], moving_levels_[level], fixed_survey_, spacings_mm_[level],
+        context_, fixed_levels_[level], moving_levels_[level], fixed_survey_, spacings_mm_[level],
         most[std::min<std::size_t>(next, 4)], overlap_power(int(next))));
   }
   return *resolutions_[k];
@@ -384,8 +377,8 @@ Alignment Aligner::run() {
     return std::chrono::duration<double>(Clock::now() - from).count();
   };
   const Clock::time_point start = Clock::now();
-  fixed_survey_ = survey(operations_, queue_, fixed_);
-  moving_survey_ = survey(operations_, queue_, moving_);
+  fixed_survey_ = survey(context_, fixed_);
+  moving_survey_ = survey(context_, moving_);
   flat_ = in_plane(fixed_) && in_plane(moving_);
   out.informative = !fixed_survey_.flat && !moving_survey_.flat;
   out.complete = out.rigid_complete = options_.kind == AlignKind::none || !out.informative;
@@ -408,9 +401,9 @@ Alignment Aligner::run() {
 
 }  // namespace
 
-Alignment align(const Operations& operations, Queue& queue, const Scan& fixed, const Scan& moving,
-                const AlignOptions& options, const std::function<bool()>& time_is_up) {
-  return Aligner(operations, queue, fixed, moving, options, time_is_up).run();
+Alignment align(const Context& context, const Scan& fixed, const Scan& moving, const AlignOptions& options,
+                const std::function<bool()>& time_is_up) {
+  return Aligner(context, fixed, moving, options, time_is_up).run();
 }
 
 }  // namespace mmreg

@@ -37,7 +37,7 @@ struct Alignment {
   std::int64_t evaluations = 0;                  // similarities measured
 };
 
-Alignment align(const Operations&, Queue&, const Scan& fixed, const Scan& moving, const AlignOptions&,
+Alignment align(const Context&, const Scan& fixed, const Scan& moving, const AlignOptions&,
                 const std::function<bool()>& time_is_up);
 
 }  // namespace mmreg

@@ -52,14 +52,14 @@ struct EdgePicture {  // transformed
   Spectrum squares;   // of the weights
 };
 
-EdgePicture picture(const Operations& operations, Queue& queue, const PyramidLevel& level, const Point& centre_mm,
-                    const Lattice& lattice, const Point& along, const Point& across) {
+EdgePicture picture(const Context& context, const PyramidLevel& level, const Point& centre_mm, const Lattice& lattice,
+                    const Point& along, const Point& across) {
   const double middle = 0.5 * (lattice.count - 1);
   std::vector<Point> points;
   for (int y = 0; y < lattice.count; ++y)
     for (int x = 0; x < lattice.count; ++x)
       points.push_back(centre_mm + lattice.step_mm * ((y - middle) * along + (x - middle) * across));
-  const Edges seen = edges(operations, queue, level, points, {lattice.step_mm * along, lattice.step_mm * across});
+  const Edges seen = edges(context, level, points, {lattice.step_mm * along, lattice.step_mm * across});
   EdgePicture out{Spectrum(lattice.side), Spectrum(lattice.side)};
   for (int y = 0, i = 0; y < lattice.count; ++y)
     for (int x = 0; x < lattice.count; ++x, ++i) {
@@ -132,8 +132,7 @@ std::vector<Peak> peaks(const Spectrum& correlation, const Lattice& lattice) {
 
 }  // namespace
 
-std::vector<Candidate> search_edges(const Operations& operations, Queue& queue,
-                                    const std::vector<PyramidLevel>& fixed_levels,
+std::vector<Candidate> search_edges(const Context& context, const std::vector<PyramidLevel>& fixed_levels,
                                     const std::vector<PyramidLevel>& moving_levels, const Plane& plane,
                                     const std::function<bool()>& stop) {
   const Lattice grid = lattice(field(fixed_levels[0]), field(moving_levels[0]));
@@ -141,12 +140,12 @@ std::vector<Candidate> search_edges(const Operations& operations, Queue& queue,
   const Field f = field(fixed), m = field(moving);
   const int turns = grid.side == 128 ? 72 : 48;
   const Point normal = cross(plane.axes[0], plane.axes[1]);
-  const EdgePicture still = picture(operations, queue, fixed, f.centre_mm, grid, plane.axes[0], plane.axes[1]);
+  const EdgePicture still = picture(context, fixed, f.centre_mm, grid, plane.axes[0], plane.axes[1]);
   const auto look = [&](double angle) {
     std::vector<Placed> out;
     const AffineMap turn = compose(plane.turn, rotation(angle * normal));
     const Point along = rotate(turn, plane.axes[0]), across = rotate(turn, plane.axes[1]);
-    const EdgePicture turned = picture(operations, queue, moving, m.centre_mm, grid, along, across);
+    const EdgePicture turned = picture(context, moving, m.centre_mm, grid, along, across);
     for (const Peak& p : peaks(correlate(still, turned), grid)) {
       AffineMap map = turn;
       const Point shift_mm = grid.step_mm * (double(p.y) * along + double(p.x) * across);

@@ -16,7 +16,7 @@ struct Plane {
 
 // The best few places of every turn about the normal; the score is in standard deviations of what scans that know
 // nothing of each other reach. Levels: finest first. Maps take mm of the fixed scan to mm of the moving one.
-std::vector<Candidate> search_edges(const Operations&, Queue&, const std::vector<PyramidLevel>& fixed,
+std::vector<Candidate> search_edges(const Context&, const std::vector<PyramidLevel>& fixed,
                                     const std::vector<PyramidLevel>& moving, const Plane&,
                                     const std::function<bool()>& stop);
 

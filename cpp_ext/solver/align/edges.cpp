@@ -5,8 +5,7 @@
 namespace mmreg {
 namespace {
 
-std::vector<float> values(const Operations& operations, Queue& queue, const PyramidLevel& level,
-                          const std::vector<Point>& mm) {
+std::vector<float> values(const Context& context, const PyramidLevel& level, const std::vector<Point>& mm) {
   const AffineMap to_index = invert(level.affine);
   const std::size_t count = mm.size();
   std::vector<float> points(3 * count), out(count);
@@ -14,9 +13,8 @@ std::vector<float> values(const Operations& operations, Queue& queue, const Pyra
     const Point p = apply(to_index, mm[i]);
     for (int k = 0; k < 3; ++k) points[k * count + i] = float(p.x[k]);
   }
-  const TableMemory<float> at = uploaded(operations, queue, points), seen(operations, queue, count);
-  operations.sample_points(queue, level.image.data(), nullptr, level.extent, at.data(), std::int64_t(count),
-                           seen.data());
+  const Buffer<float> at = uploaded(context, points), seen(context, count);
+  context.sample_points(level.image.data(), nullptr, level.extent, at.data(), std::int64_t(count), seen.data());
   seen.download(out.data());
   return out;
 }
@@ -32,7 +30,7 @@ std::vector<Point> sample_places(const FixedSamples& samples) {
 
 }  // namespace
 
-Edges edges(const Operations& operations, Queue& queue, const PyramidLevel& level, const std::vector<Point>& points_mm,
+Edges edges(const Context& context, const PyramidLevel& level, const std::vector<Point>& points_mm,
             const std::vector<Point>& axes_mm) {
   const std::size_t count = points_mm.size(), dims = axes_mm.size();
   std::vector<Point> places;
@@ -40,7 +38,7 @@ Edges edges(const Operations& operations, Queue& queue, const PyramidLevel& leve
   for (const Point& axis : axes_mm)
     for (const double sign : {1.0, -1.0})
       for (const Point& p : points_mm) places.push_back(p + sign * axis);
-  const std::vector<float> seen = values(operations, queue, level, places);
+  const std::vector<float> seen = values(context, level, places);
   Edges out{std::vector<Point>(count), std::vector<double>(count)};
   double squares = 0, known = 0;
   for (std::size_t i = 0; i < count; ++i) {
@@ -68,21 +66,21 @@ double agreement(const Edges& a, const Edges& b, int dims) {
   return both / ((1 - 1.0 / dims) * std::sqrt(first * second)) * std::sqrt(known / double(a.weight.size()));
 }
 
-EdgeMetric::EdgeMetric(const Operations& operations, Queue& queue, const FixedSamples& samples,
-                       const PyramidLevel& fixed, const Point& centre_mm, const PyramidLevel& moving, double reach_mm,
+EdgeMetric::EdgeMetric(const Context& context, const FixedSamples& samples, const PyramidLevel& fixed,
+                       const Point& centre_mm, const PyramidLevel& moving, double reach_mm,
                        const std::vector<Point>& axes)
-    : operations_(operations), queue_(queue), moving_(moving), points_(sample_places(samples)) {
+    : context_(context), moving_(moving), points_(sample_places(samples)) {
   for (const Point& axis : axes) axes_mm_.push_back(reach_mm * axis);
   std::vector<Point> mm;
   for (const Point& p : points_) mm.push_back(p + centre_mm);
-  fixed_ = edges(operations, queue, fixed, mm, axes_mm_);
+  fixed_ = edges(context, fixed, mm, axes_mm_);
 }
 
 double EdgeMetric::at(const AffineMap& map) const {
   std::vector<Point> points, axes;
   for (const Point& p : points_) points.push_back(apply(map, p));
   for (const Point& axis : axes_mm_) axes.push_back(rotate(map, axis));
-  return agreement(fixed_, edges(operations_, queue_, moving_, points, axes), int(axes.size()));
+  return agreement(fixed_, edges(context_, moving_, points, axes), int(axes.size()));
 }
 
 }  // namespace mmreg

@@ -13,7 +13,7 @@ struct Edges {
 };
 
 // Differences of the image over `axes` (mm; two in a plane, else three) both ways around each point (mm).
-Edges edges(const Operations&, Queue&, const PyramidLevel&, const std::vector<Point>& points_mm,
+Edges edges(const Context&, const PyramidLevel&, const std::vector<Point>& points_mm,
             const std::vector<Point>& axes_mm);
 
 // Whether edges of two scans lie on each other and run the same way: an evidence that shares no arithmetic with mutual
@@ -27,14 +27,13 @@ class EdgeMetric {
  public:
   // The samples are of the fixed level, their points in mm from `centre_mm`. `axes`: unit vectors that span the plane
   // or the space.
-  EdgeMetric(const Operations&, Queue&, const FixedSamples&, const PyramidLevel& fixed, const Point& centre_mm,
+  EdgeMetric(const Context&, const FixedSamples&, const PyramidLevel& fixed, const Point& centre_mm,
              const PyramidLevel& moving, double reach_mm, const std::vector<Point>& axes);
 
   double at(const AffineMap&) const;  // points of the samples to mm of the moving scan
 
  private:
-  const Operations& operations_;
-  Queue& queue_;
+  Context context_;
   const PyramidLevel& moving_;
   std::vector<Point> points_, axes_mm_;
   Edges fixed_;

@@ -98,16 +98,15 @@ std::vector<std::uint8_t> widened(const Survey& s, double margin_mm) {
   return flags;
 }
 
-FixedSamples draw_samples(const Operations& operations, Queue& queue, const PyramidLevel& level, const Survey& survey,
-                          double spacing_mm, std::int64_t most) {
+FixedSamples draw_samples(const Context& context, const PyramidLevel& level, const Survey& survey, double spacing_mm,
+                          std::int64_t most) {
   const std::vector<Point> drawn = draw_points(level, survey, spacing_mm, most);
   const std::size_t count = drawn.size();
   std::vector<float> indices(3 * count), values(count);
   for (std::size_t i = 0; i < count; ++i)
     for (int k = 0; k < 3; ++k) indices[k * count + i] = float(drawn[i].x[k]);
-  const TableMemory<float> at = uploaded(operations, queue, indices), seen(operations, queue, count);
-  operations.sample_points(queue, level.image.data(), nullptr, level.extent, at.data(), std::int64_t(count),
-                           seen.data());
+  const Buffer<float> at = uploaded(context, indices), seen(context, count);
+  context.sample_points(level.image.data(), nullptr, level.extent, at.data(), std::int64_t(count), seen.data());
   seen.download(values.data());
 
   std::vector<float> known;
@@ -118,7 +117,7 @@ FixedSamples draw_samples(const Operations& operations, Queue& queue, const Pyra
   std::vector<float> points(3 * known.size());
   for (std::size_t i = 0; i < known.size(); ++i)
     for (int k = 0; k < 3; ++k) points[k * known.size() + i] = float(places[i].x[k]);
-  return {uploaded(operations, queue, points), uploaded(operations, queue, known), std::int64_t(known.size())};
+  return {uploaded(context, points), uploaded(context, known), std::int64_t(known.size())};
 }
 
 }  // namespace mmreg

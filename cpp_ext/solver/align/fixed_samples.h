@@ -5,8 +5,8 @@
 namespace mmreg {
 
 struct FixedSamples {
-  TableMemory<float> points;  // (3, count), mm from the centre of the survey
-  TableMemory<float> values;  // (count), toned
+  Buffer<float> points;  // (3, count), mm from the centre of the survey
+  Buffer<float> values;  // (count), toned
   std::int64_t count;
 };
 
@@ -17,7 +17,6 @@ std::vector<std::uint8_t> widened(const Survey&, double margin_mm);
 // both grids are coarse and parallel, points at voxel centres would favour shifts by whole voxels (Pluim, Maintz and
 // Viergever, "Interpolation artefacts in mutual information based image registration", 2000). Points lie in the
 // foreground and a margin around it, so that a wide field of view does not drown it.
-FixedSamples draw_samples(const Operations&, Queue&, const PyramidLevel&, const Survey&, double spacing_mm,
-                          std::int64_t most);
+FixedSamples draw_samples(const Context&, const PyramidLevel&, const Survey&, double spacing_mm, std::int64_t most);
 
 }  // namespace mmreg

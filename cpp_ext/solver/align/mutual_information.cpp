@@ -42,25 +42,24 @@ MapScore map_score(const float* h, int bins, double samples, double power) {
   return {mutual * std::pow(covered, power), joint_entropy > 1e-9 * m.all ? entropies / joint_entropy : 1, covered};
 }
 
-AlignmentMetric::AlignmentMetric(const Operations& operations, Queue& queue, const FixedSamples& fixed,
-                                 const PyramidLevel& moving, int bins, double power)
-    : operations_(operations),
-      queue_(queue),
+AlignmentMetric::AlignmentMetric(const Context& context, const FixedSamples& fixed, const PyramidLevel& moving,
+                                 int bins, double power)
+    : context_(context),
       fixed_(fixed),
       moving_(moving),
       to_index_(invert(moving.affine)),
       bins_(bins),
       power_(power),
-      device_gain_(operations, queue, std::size_t(bins) * bins),
-      device_gradient_(operations, queue, 12) {}
+      device_gain_(context, std::size_t(bins) * bins),
+      device_gradient_(context, 12) {}
 
 void AlignmentMetric::histograms(const std::vector<AffineMap>& maps) const {
   std::vector<IndexMap> index_maps;
   for (const AffineMap& map : maps) index_maps.push_back(index_map(map, to_index_));
   const std::size_t size = maps.size() * bins_ * bins_;
-  if (device_histograms_.size() != size) device_histograms_ = TableMemory<float>(operations_, queue_, size);
-  operations_.sample_histogram(queue_, list(), moving_.image.data(), moving_.extent, index_maps.data(),
-                               int(maps.size()), bins_, device_histograms_.data());
+  if (device_histograms_.size() != size) device_histograms_ = Buffer<float>(context_, size);
+  context_.sample_histogram(list(), moving_.image.data(), moving_.extent, index_maps.data(), int(maps.size()), bins_,
+                            device_histograms_.data());
   histograms_.resize(size);
   device_histograms_.download(histograms_.data());
   evaluations_ += std::int64_t(maps.size());
@@ -87,8 +86,8 @@ MapScore AlignmentMetric::at(const AffineMap& map, double gradient[12]) const {
       gain[f * bins_ + k] = float(scale * (std::log(h / expected) - mean));
     }
   device_gain_.upload(gain.data());
-  operations_.sample_gradient(queue_, list(), moving_.image.data(), moving_.extent, index_map(map, to_index_), bins_,
-                              device_gain_.data(), device_gradient_.data());
+  context_.sample_gradient(list(), moving_.image.data(), moving_.extent, index_map(map, to_index_), bins_,
+                           device_gain_.data(), device_gradient_.data());
   double by_index[12];
   device_gradient_.download(by_index);
   for (int row = 0; row < 3; ++row)  // index = to_index * mm

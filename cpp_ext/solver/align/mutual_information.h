@@ -18,7 +18,7 @@ MapScore map_score(const float* histogram, int bins, double samples, double powe
 
 class AlignmentMetric {
  public:
-  AlignmentMetric(const Operations&, Queue&, const FixedSamples&, const PyramidLevel& moving, int bins, double power);
+  AlignmentMetric(const Context&, const FixedSamples&, const PyramidLevel& moving, int bins, double power);
 
   // The maps take points of the samples to mm of the moving scan.
   std::vector<MapScore> at(const std::vector<AffineMap>&) const;
@@ -32,15 +32,14 @@ class AlignmentMetric {
   void histograms(const std::vector<AffineMap>&) const;
   SampleList list() const { return {fixed_.points.data(), fixed_.values.data(), fixed_.count}; }
 
-  const Operations& operations_;
-  Queue& queue_;
+  Context context_;
   const FixedSamples& fixed_;
   const PyramidLevel& moving_;
   AffineMap to_index_;
   int bins_;
   double power_;  // of the covered share
-  mutable TableMemory<float> device_histograms_, device_gain_;
-  TableMemory<double> device_gradient_;
+  mutable Buffer<float> device_histograms_, device_gain_;
+  Buffer<double> device_gradient_;
   mutable std::vector<float> histograms_;
   mutable std::int64_t evaluations_ = 0;
 };

@@ -8,13 +8,13 @@
 namespace mmreg {
 
 struct PyramidLevel {
-  TableMemory<float> image;  // toned to [0, 1]; NaN where the scan is masked or unknown
+  Buffer<float> image;  // toned to [0, 1]; NaN where the scan is masked or unknown
   Extent extent;
   AffineMap affine;  // indices of this level to mm
 };
 
 // One level for each spacing, ascending. Axes already as coarse are left alone.
-std::vector<PyramidLevel> build_pyramid(const Operations&, Queue&, const Scan&, const Survey&,
+std::vector<PyramidLevel> build_pyramid(const Context&, const Scan&, const Survey&,
                                         const std::vector<double>& spacings_mm);
 
 }  // namespace mmreg

@@ -38,15 +38,15 @@ Point lattice_index(const Survey& s, std::int64_t i) {  // centre voxel of a cel
   return p;
 }
 
-std::vector<float> look(const Operations& operations, Queue& queue, const Scan& scan, const Survey& s) {
+std::vector<float> look(const Context& context, const Scan& scan, const Survey& s) {
   const std::int64_t count = voxels(s.lattice);
   std::vector<float> points(3 * count), values(count);
   for (std::int64_t i = 0; i < count; ++i) {
     const Point p = lattice_index(s, i);
     for (int k = 0; k < 3; ++k) points[k * count + i] = float(p.x[k]);
   }
-  const TableMemory<float> at = uploaded(operations, queue, points), seen(operations, queue, count);
-  operations.sample_points(queue, scan.data, scan.mask, scan.extent, at.data(), count, seen.data());
+  const Buffer<float> at = uploaded(context, points), seen(context, count);
+  context.sample_points(scan.data, scan.mask, scan.extent, at.data(), count, seen.data());
   seen.download(values.data());
   return values;
 }
@@ -64,11 +64,10 @@ void calm(Flags& flags, Extent n) {
   }
 }
 
-std::vector<float> toned_values(const Operations& operations, Queue& queue, const Tone& tone,
-                                const std::vector<float>& values) {
+std::vector<float> toned_values(const Context& context, const Tone& tone, const std::vector<float>& values) {
   std::vector<float> toned(values.size());
-  const TableMemory<float> before = uploaded(operations, queue, values), after(operations, queue, values.size());
-  operations.condense(queue, before.data(), nullptr, {1, 1, int(values.size())}, {1, 1, 1}, tone, after.data());
+  const Buffer<float> before = uploaded(context, values), after(context, values.size());
+  context.condense(before.data(), nullptr, Extent{1, 1, int(values.size())}, Extent{1, 1, 1}, tone, after.data());
   after.download(toned.data());
   return toned;
 }
@@ -102,14 +101,14 @@ void measure(const Scan& scan, Survey& s) {
 
 }  // namespace
 
-Survey survey(const Operations& operations, Queue& queue, const Scan& scan) {
+Survey survey(const Context& context, const Scan& scan) {
   Survey s;
   s.affine = scan.affine;
   lay_lattice(scan, s);
-  const std::vector<float> values = look(operations, queue, scan, s);
+  const std::vector<float> values = look(context, scan, s);
   s.tone = estimate_tone(values);
   s.flat = s.tone.low == s.tone.high;
-  find_body(s.flat ? values : toned_values(operations, queue, s.tone, values), s);
+  find_body(s.flat ? values : toned_values(context, s.tone, values), s);
   measure(scan, s);
   return s;
 }

@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "ops/operations.h"
+#include "ops/context.h"
 #include "solver/math/affine_map.h"
 
 namespace mmreg {
@@ -27,6 +27,6 @@ struct Survey {
   double diameter_mm;              // of the ball (disc, in 2-D) with that radius
 };
 
-Survey survey(const Operations&, Queue&, const Scan&);
+Survey survey(const Context&, const Scan&);
 
 }  // namespace mmreg

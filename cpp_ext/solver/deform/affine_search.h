@@ -12,13 +12,11 @@ class Through {
   DeformInput input;
   AffineMap affine;
 
-  Through(const Operations& operations, Queue& queue, const DeformInput& given)
-      : input(given), operations_(operations), queue_(queue), given_(given) {}
+  Through(const Context& context, const DeformInput& given) : input(given), context_(context), given_(given) {}
   void take_out(const AffineMap& more);
 
  private:
-  const Operations& operations_;
-  Queue& queue_;
+  Context context_;
   const DeformInput& given_;
   Pulled pulled_;
   Filled filled_;
@@ -28,17 +26,17 @@ class Through {
 struct Smaller {
   DeformInput input;
   Factor factor;
-  TableMemory<float> fixed, moving;
-  TableMemory<std::uint8_t> fixed_valid, moving_valid;
+  Buffer<float> fixed, moving;
+  Buffer<std::uint8_t> fixed_valid, moving_valid;
 };
 
-Smaller smaller(const Operations&, Queue&, const DeformInput&, int factor);
+Smaller smaller(const Context&, const DeformInput&, int factor);
 
 AffineMap of_whole(const AffineMap&, const Factor&);  // from indices of a level to those of the whole grid
 
 // A dense search sees little where the body is turned or stretched: patches differ, and neighbours do not agree on one
 // displacement. So the map is taken out of the moving image, and the search done again, until nothing moves any more.
 // `tissue`: fixed voxels above it belong to the body.
-AffineMap settle(const Operations&, Queue&, const DeformInput&, const SearchSettings&, float tissue, const Interrupt&);
+AffineMap settle(const Context&, const DeformInput&, const SearchSettings&, float tissue, const Interrupt&);
 
 }  // namespace mmreg

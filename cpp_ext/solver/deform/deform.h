@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "ops/buffer.h"
-#include "ops/operations.h"
+#include "ops/context.h"
 #include "solver/math/affine_map.h"
 
 namespace mmreg {
@@ -80,13 +80,13 @@ struct DeformFacts {
   double correlation;        // Pearson's, of the intensities where both show tissue: near 1 if they are of one contrast
 };
 
-DeformFacts look(const Operations&, Queue&, const DeformInput&);
+DeformFacts look(const Context&, const DeformInput&);
 DeformSettings choose(const DeformFacts&, const DeformInput&);
 
 constexpr float least_determinant = 0.02f;  // of a deformation: far above what rounding to float32 mm can undo
 
 struct Deformation {
-  TableMemory<float> u;  // (3, d, h, w), voxels of the fixed grid, fixed to moving
+  Buffer<float> u;       // (3, d, h, w), voxels of the fixed grid, fixed to moving
   bool complete = true;  // false: time was up, u is the best so far
   AffineMap affine;      // the part of u that the search found to be common to the body, in indices of the fixed grid
   double search_inconsistency_vox = 0;  // mean |forward then backward| of the dense search before it is made consistent
@@ -94,7 +94,7 @@ struct Deformation {
 
 using Interrupt = std::function<bool(double progress)>;  // progress in [0, 1]; true: stop now
 
-Deformation deform(const Operations&, Queue&, const DeformInput&, const DeformFacts&, const DeformSettings&,
-                   const Interrupt&, const Prior& = {});
+Deformation deform(const Context&, const DeformInput&, const DeformFacts&, const DeformSettings&, const Interrupt&,
+                   const Prior& = {});
 
 }  // namespace mmreg

@@ -18,57 +18,56 @@ struct Grid {
 
 constexpr int kChannels = 16;  // of MIND-SSC, with those that nothing is written to
 
-TableMemory<Half> features(const Operations& operations, Queue& queue, const float* image, const DeformInput& input,
-                           const SearchSettings& s, const Factor& factor, const Grid& grid) {
-  TableMemory<Half> pooled(operations, queue, grid.cells * kChannels);
-  TableMemory<Half> fine(operations, queue, std::size_t(voxels(input.n)) * kChannels);
-  operations.mind_half(queue, image, input.n, s.patch_radius, s.dilation, fine.data());
-  operations.pool_features(queue, fine.data(), kChannels, input.n, factor.f, pooled.data());
+Buffer<Half> features(const Context& context, const float* image, const DeformInput& input, const SearchSettings& s,
+                      const Factor& factor, const Grid& grid) {
+  Buffer<Half> pooled(context, grid.cells * kChannels);
+  Buffer<Half> fine(context, std::size_t(voxels(input.n)) * kChannels);
+  context.mind_half(image, input.n, s.patch_radius, s.dilation, fine.data());
+  context.pool_features(fine.data(), kChannels, input.n, factor.f, pooled.data());
   return pooled;
 }
 
-TableMemory<float> cheapest(const Operations& operations, Queue& queue, const Half* fixed, const Half* moving,
-                            const Grid& grid, const SearchSettings& s, Half* cost) {
+Buffer<float> cheapest(const Context& context, const Half* fixed, const Half* moving, const Grid& grid,
+                       const SearchSettings& s, Half* cost) {
   const int smooth[3] = {1, 1, 1}, count = int(grid.displacements);
-  operations.cost_volume_half(queue, fixed, moving, kChannels, kChannels - extra_channels, grid.n, grid.radius, cost);
-  for (int pass = 0; pass < s.passes; ++pass)
-    operations.smooth_cost_half(queue, cost, grid.n, count, s.smoothing, cost);
-  TableMemory<float> u = constant(operations, queue, 3 * std::int64_t(grid.cells), 0);
-  operations.coupled_convex_half(queue, cost, u.data(), grid.n, grid.radius, 0, u.data());
-  operations.box(queue, u.data(), 3, grid.n, smooth, u.data());
+  context.cost_volume_half(fixed, moving, kChannels, kChannels - extra_channels, grid.n, grid.radius, cost);
+  for (int pass = 0; pass < s.passes; ++pass) context.smooth_cost_half(cost, grid.n, count, s.smoothing, cost);
+  Buffer<float> u = constant(context, 3 * std::int64_t(grid.cells), 0);
+  context.coupled_convex_half(cost, u.data(), grid.n, grid.radius, 0, u.data());
+  context.box(u.data(), 3, grid.n, smooth, u.data());
   for (float weight : kCoupling) {
-    operations.coupled_convex_half(queue, cost, u.data(), grid.n, grid.radius, weight, u.data());
-    operations.box(queue, u.data(), 3, grid.n, smooth, u.data());
+    context.coupled_convex_half(cost, u.data(), grid.n, grid.radius, weight, u.data());
+    context.box(u.data(), 3, grid.n, smooth, u.data());
   }
   return u;
 }
 
-double mean_length(const Operations& operations, Queue& queue, const float* u, std::size_t cells) {
+double mean_length(const Context& context, const float* u, std::size_t cells) {
   std::vector<float> host(3 * cells);
-  operations.download(queue, host.data(), u, sizeof(float) * host.size());
+  context.download(host.data(), u, sizeof(float) * host.size());
   double sum = 0;
   for (std::size_t i = 0; i < cells; ++i) sum += std::hypot(host[i], host[cells + i], host[2 * cells + i]);
   return sum / double(cells);
 }
 
 // Each map moves half the way towards the inverse of the other, again and again.
-double make_consistent(const Operations& operations, Queue& queue, float* a, float* b, const Grid& grid) {
+double make_consistent(const Context& context, float* a, float* b, const Grid& grid) {
   const std::int64_t count = 3 * std::int64_t(grid.cells);
-  TableMemory<float> ab(operations, queue, 3 * grid.cells), ba(operations, queue, 3 * grid.cells);
+  Buffer<float> ab(context, 3 * grid.cells), ba(context, 3 * grid.cells);
   double start = 0;
   for (int round = 0; round < kConsistencyRounds; ++round) {
-    operations.compose(queue, a, b, grid.n, ab.data());
-    operations.compose(queue, b, a, grid.n, ba.data());
-    if (round == 0) start = mean_length(operations, queue, ab.data(), grid.cells);
-    operations.combine(queue, count, 1, a, -0.5f, ab.data(), a);
-    operations.combine(queue, count, 1, b, -0.5f, ba.data(), b);
+    context.compose(a, b, grid.n, ab.data());
+    context.compose(b, a, grid.n, ba.data());
+    if (round == 0) start = mean_length(context, ab.data(), grid.cells);
+    context.combine(count, 1, a, -0.5f, ab.data(), a);
+    context.combine(count, 1, b, -0.5f, ba.data(), b);
   }
   return start;
 }
 
 }  // namespace
 
-Found search(const Operations& operations, Queue& queue, const DeformInput& input, const SearchSettings& s) {
+Found search(const Context& context, const DeformInput& input, const SearchSettings& s) {
   const Factor factor = factor_of(s.factor, input);
   Grid grid{extent_of(input.n, factor), {}, 0, 1};
   const int length[3] = {grid.n.d, grid.n.h, grid.n.w};
@@ -80,12 +79,12 @@ Found search(const Operations& operations, Queue& queue, const DeformInput& inpu
     grid.displacements *= std::size_t(2 * grid.radius[a] + 1);
   }
   grid.cells = std::size_t(voxels(grid.n));
-  const TableMemory<Half> f = features(operations, queue, input.fixed, input, s, factor, grid);
-  const TableMemory<Half> m = features(operations, queue, input.moving, input, s, factor, grid);
-  TableMemory<Half> cost(operations, queue, grid.cells * grid.displacements);
-  TableMemory<float> there = cheapest(operations, queue, f.data(), m.data(), grid, s, cost.data());
-  const TableMemory<float> back = cheapest(operations, queue, m.data(), f.data(), grid, s, cost.data());
-  const double inconsistency = make_consistent(operations, queue, there.data(), back.data(), grid);
+  const Buffer<Half> f = features(context, input.fixed, input, s, factor, grid);
+  const Buffer<Half> m = features(context, input.moving, input, s, factor, grid);
+  Buffer<Half> cost(context, grid.cells * grid.displacements);
+  Buffer<float> there = cheapest(context, f.data(), m.data(), grid, s, cost.data());
+  const Buffer<float> back = cheapest(context, m.data(), f.data(), grid, s, cost.data());
+  const double inconsistency = make_consistent(context, there.data(), back.data(), grid);
   return {std::move(there), grid.n, factor, inconsistency};
 }
 

@@ -6,12 +6,12 @@
 namespace mmreg {
 
 struct Found {
-  TableMemory<float> u;  // (3, d, h, w) of the coarse grid, in its voxels
+  Buffer<float> u;  // (3, d, h, w) of the coarse grid, in its voxels
   Extent n;
   Factor factor;
   double inconsistency_vox;
 };
 
-Found search(const Operations&, Queue&, const DeformInput&, const SearchSettings&);
+Found search(const Context&, const DeformInput&, const SearchSettings&);
 
 }  // namespace mmreg

@@ -7,9 +7,9 @@ namespace mmreg {
 
 struct Filled {
   DeformInput input;
-  TableMemory<float> fixed, moving;  // what input.fixed and input.moving point to, where anything had to be filled
+  Buffer<float> fixed, moving;  // what input.fixed and input.moving point to, where anything had to be filled
 };
 
-Filled fill(const Operations&, Queue&, const DeformInput&);
+Filled fill(const Context&, const DeformInput&);
 
 }  // namespace mmreg

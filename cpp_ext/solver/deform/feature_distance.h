@@ -6,6 +6,6 @@ namespace mmreg {
 
 // Mean squared difference of MIND-SSC, or of the features that are given, where both images are valid; on a level.
 // Of the facts only the backgrounds count.
-double feature_difference(const Operations&, Queue&, const DeformInput&, const DeformFacts&, const Factor&);
+double feature_difference(const Context&, const DeformInput&, const DeformFacts&, const Factor&);
 
 }  // namespace mmreg

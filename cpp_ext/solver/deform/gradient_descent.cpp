@@ -36,17 +36,16 @@ struct Compared {
 
 class Comparison {  // the force and its histogram, one iteration after the other
  public:
-  Comparison(const Operations& operations, Queue& queue, const Level& level)
-      : operations_(operations),
-        queue_(queue),
+  Comparison(const Context& context, const Level& level)
+      : context_(context),
         level_(level),
         counts_(histogram_cells),
         gain_(histogram_cells),
-        table_(operations, queue, histogram_cells) {}
+        table_(context, histogram_cells) {}
 
   // Both forces at full weight, on some of the rows: what they add up to says how to weigh them.
   Compared glance(const float* u, float* force) {
-    const TableMemory<std::int32_t> some = some_rows();
+    const Buffer<std::int32_t> some = some_rows();
     run(some.data(), u, false, 1, 1, force);
     return run(some.data(), u, true, 1, 1, force);
   }
@@ -59,27 +58,26 @@ class Comparison {  // the force and its histogram, one iteration after the othe
   Compared run(const std::int32_t* rows, const float* u, bool intensities, float feature_weight, float intensity_weight,
                float* force) {
     Compared c{};
-    operations_.force(queue_, {level_.fixed.data(), level_.moving.data(), level_.channels, level_.n, rows, u,
-                               intensities ? table_.data() : nullptr, feature_weight, intensity_weight, force,
-                               counts_.data(), &c.sums});
+    context_.force(ForceArguments{level_.fixed.data(), level_.moving.data(), level_.channels, level_.n, rows, u,
+                                  intensities ? table_.data() : nullptr, feature_weight, intensity_weight, force,
+                                  counts_.data(), &c.sums});
     if (c.sums.count > 0) c.information = gain_of(counts_, gain_), table_.upload(gain_.data());
     return c;
   }
 
-  TableMemory<std::int32_t> some_rows() {
+  Buffer<std::int32_t> some_rows() {
     std::vector<std::int32_t> rows(level_.rows.size());
-    operations_.download(queue_, rows.data(), level_.rows.data(), sizeof(rows[0]) * rows.size());
+    context_.download(rows.data(), level_.rows.data(), sizeof(rows[0]) * rows.size());
     for (std::size_t r = 0; r < rows.size() / 2; ++r)
       if (r % kGlance) rows[2 * r + 1] = rows[2 * r];
-    return uploaded(operations_, queue_, rows);
+    return uploaded(context_, rows);
   }
 
-  const Operations& operations_;
-  Queue& queue_;
+  Context context_;
   const Level& level_;
   Counts counts_;
   std::vector<float> gain_;
-  TableMemory<float> table_;
+  Buffer<float> table_;
 };
 
 float per_unit(double squared, double count) { return squared > 0 ? float(std::sqrt(count / squared)) : 0.0f; }
@@ -96,64 +94,62 @@ Sigma sigma(const Level& level, float vox) {
 }
 
 // A step is as long in mm along every axis: a voxel of a thick slice would take a point several times as far.
-void to_equal_lengths(const Operations& operations, Queue& queue, const Level& level, float* force) {
+void to_equal_lengths(const Context& context, const Level& level, float* force) {
   const std::int64_t count = voxels(level.n);
   for (int a = 0; a < 3; ++a, force += count)
-    if (level.relative[a] < 1) operations.combine(queue, count, level.relative[a], force, 0, force, force);
+    if (level.relative[a] < 1) context.combine(count, level.relative[a], force, 0, force, force);
 }
 
 // A Gaussian of the displacement in which the air around the body does not count: it holds no force, and would only
 // lag behind and drag the skin (normalised convolution, Knutsson and Westin, CVPR 1993).
 class Smoothing {
  public:
-  Smoothing(const Operations& operations, Queue& queue, const Level& level, const Sigma& sigma)
-      : operations_(operations), queue_(queue), level_(level), sigma_(sigma) {
-    total_ = TableMemory<float>(operations, queue, std::size_t(voxels(level.n)));
-    operations.gaussian(queue, level.presence.data(), 1, level.n, sigma.vox, total_.data());
+  Smoothing(const Context& context, const Level& level, const Sigma& sigma)
+      : context_(context), level_(level), sigma_(sigma) {
+    total_ = Buffer<float>(context, std::size_t(voxels(level.n)));
+    context.gaussian(level.presence.data(), 1, level.n, sigma.vox, total_.data());
   }
 
   void operator()(float* u, float* smooth) const {  // u is overwritten
     const std::int64_t count = voxels(level_.n);
-    operations_.multiply(queue_, u, 3, count, level_.presence.data(), u);
-    operations_.gaussian(queue_, u, 3, level_.n, sigma_.vox, smooth);
-    operations_.divide(queue_, smooth, 3, count, total_.data(), smooth);
+    context_.multiply(u, 3, count, level_.presence.data(), u);
+    context_.gaussian(u, 3, level_.n, sigma_.vox, smooth);
+    context_.divide(smooth, 3, count, total_.data(), smooth);
   }
 
  private:
-  const Operations& operations_;
-  Queue& queue_;
+  Context context_;
   const Level& level_;
   Sigma sigma_;
-  TableMemory<float> total_;
+  Buffer<float> total_;
 };
 
 }  // namespace
 
-Refinement refine(const Operations& operations, Queue& queue, const Level& level, const LevelSettings& s, float* u,
+Refinement refine(const Context& context, const Level& level, const LevelSettings& s, float* u,
                   const std::function<bool(int)>& interrupt) {
   const std::size_t count = std::size_t(voxels(level.n));
-  TableMemory<float> force(operations, queue, 3 * count), step(operations, queue, 3 * count),
-      next(operations, queue, 3 * count);
-  TableMemory<float> mean(operations, queue, 3 * count), square(operations, queue, count);
-  operations.combine(queue, 3 * std::int64_t(count), 0, u, 0, u, mean.data());
-  operations.combine(queue, std::int64_t(count), 0, u, 0, u, square.data());
-  Comparison compare(operations, queue, level);
+  Buffer<float> force(context, 3 * count), step(context, 3 * count), next(context, 3 * count);
+  Buffer<float> mean(context, 3 * count), square(context, count);
+  context.combine(3 * std::int64_t(count), 0, u, 0, u, mean.data());
+  context.combine(std::int64_t(count), 0, u, 0, u, square.data());
+  Comparison compare(context, level);
   const Compared start = compare.glance(u, force.data());
   const float feature_weight = s.feature_weight * per_unit(start.sums.features_squared, start.sums.count);
   const float intensity_weight = s.intensity_weight * per_unit(start.sums.intensity_squared, start.sums.count);
   const Sigma fluid = sigma(level, s.fluid_vox);
-  const Smoothing elastic(operations, queue, level, sigma(level, s.elastic_vox));
+  const Smoothing elastic(context, level, sigma(level, s.elastic_vox));
   Refinement r{start.sums.features, start.information, true};
   for (int i = 0; i < s.iterations && r.complete && start.sums.count > 0; ++i) {
     if (interrupt(i)) r.complete = false;
     const Compared c = compare(u, feature_weight, intensity_weight, force.data());
     r.features = c.sums.features / c.sums.count, r.information = c.information;
-    operations.gaussian(queue, force.data(), 3, level.n, fluid.vox, force.data());
+    context.gaussian(force.data(), 3, level.n, fluid.vox, force.data());
     const float done = float(i) / float(s.iterations);
-    to_equal_lengths(operations, queue, level, force.data());
-    operations.descent(queue, {force.data(), level.n, mean.data(), square.data(), i + 1, kMeanDecay, kSquareDecay,
-                               s.floor, s.rate_vox * (1 - done + s.last_rate * done), step.data()});
-    operations.compose(queue, step.data(), u, level.n, next.data());
+    to_equal_lengths(context, level, force.data());
+    context.descent(DescentArguments{force.data(), level.n, mean.data(), square.data(), i + 1, kMeanDecay, kSquareDecay,
+                                     s.floor, s.rate_vox * (1 - done + s.last_rate * done), step.data()});
+    context.compose(step.data(), u, level.n, next.data());
     elastic(next.data(), u);
   }
   return r;

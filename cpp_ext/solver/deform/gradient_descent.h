@@ -10,7 +10,7 @@ struct Refinement {
 };
 
 // u (3, d, h, w) of the level, in its voxels, is refined in place. `interrupt(i)` is asked before iteration i.
-Refinement refine(const Operations&, Queue&, const Level&, const LevelSettings&, float* u,
+Refinement refine(const Context&, const Level&, const LevelSettings&, float* u,
                   const std::function<bool(int)>& interrupt);
 
 }  // namespace mmreg

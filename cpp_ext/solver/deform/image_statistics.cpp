@@ -18,57 +18,56 @@ constexpr double kQuiet = 1e6;     // contrast to noise of an image without nois
 constexpr int kBins = 64;          // of either image, for the correlation
 
 // What is noise and what is anatomy in the neighbourhood of a voxel of the body.
-double contrast_to_noise(const Operations& operations, Queue& queue, const float* image, const std::uint8_t* valid,
-                         Extent n, float tissue) {
+double contrast_to_noise(const Context& context, const float* image, const std::uint8_t* valid, Extent n,
+                         float tissue) {
   const std::size_t count = std::size_t(voxels(n));
-  const TableMemory<std::uint8_t> inside = body(operations, queue, image, valid, n, tissue);
-  TableMemory<float> noise(operations, queue, count), contrast(operations, queue, count);
-  operations.texture(queue, image, n, noise.data(), contrast.data());
+  const Buffer<std::uint8_t> inside = body(context, image, valid, n, tissue);
+  Buffer<float> noise(context, count), contrast(context, count);
+  context.texture(image, n, noise.data(), contrast.data());
   const double half = 0.5, quarter = 0.25;
   float sigma = 0, least = 0;
-  operations.percentiles(queue, noise.data(), inside.data(), std::int64_t(count), &half, 1, &sigma);
-  operations.percentiles(queue, contrast.data(), inside.data(), std::int64_t(count), &quarter, 1, &least);
+  context.percentiles(noise.data(), inside.data(), std::int64_t(count), &half, 1, &sigma);
+  context.percentiles(contrast.data(), inside.data(), std::int64_t(count), &quarter, 1, &least);
   constexpr double median = 0.6745;  // of |x| of a normal distribution, in standard deviations
   return sigma * kQuiet > least ? least * median / sigma : kQuiet;
 }
 
 // Noise has a grain: one voxel in MR, some in CT, and the speckle of ultrasound spans many. Where it is that coarse it
 // passes for contrast in the image as it is, but not in the pooled one.
-double contrast_to_grain(const Operations& operations, Queue& queue, const DeformInput& input, const float* image,
+double contrast_to_grain(const Context& context, const DeformInput& input, const float* image,
                          const std::uint8_t* valid, float tissue) {
-  double least = contrast_to_noise(operations, queue, image, valid, input.n, tissue);
+  double least = contrast_to_noise(context, image, valid, input.n, tissue);
   for (int grain = 2; grain <= kCoarsestGrain; ++grain) {
     const Factor factor = factor_of(grain, input);
     const Extent n = extent_of(input.n, factor);
-    const TableMemory<float> small = pooled(operations, queue, image, input.n, factor);
-    const TableMemory<std::uint8_t> inside = pooled_validity(operations, queue, valid, input.n, factor);
-    least = std::fmin(least, contrast_to_noise(operations, queue, small.data(), inside.data(), n, tissue));
+    const Buffer<float> small = pooled(context, image, input.n, factor);
+    const Buffer<std::uint8_t> inside = pooled_validity(context, valid, input.n, factor);
+    least = std::fmin(least, contrast_to_noise(context, small.data(), inside.data(), n, tissue));
   }
   return least;
 }
 
-ImageFacts facts(const Operations& operations, Queue& queue, const DeformInput& input, const float* image,
-                 const std::uint8_t* valid) {
+ImageFacts facts(const Context& context, const DeformInput& input, const float* image, const std::uint8_t* valid) {
   const Extent n = input.n;
-  const Summary whole = operations.summary(queue, image, voxels(n));
+  const Summary whole = context.summary(image, voxels(n));
   ImageFacts f{};
   f.flat = !(whole.largest > whole.smallest);
   f.foreground = {float(whole.smallest), float(whole.smallest), float(whole.largest)};
   if (f.flat) return f;
   const std::size_t count = std::size_t(voxels(n));
-  TableMemory<std::uint8_t> inside(operations, queue, count);
-  operations.above(queue, image, valid, std::int64_t(count), f.foreground.background, inside.data());
+  Buffer<std::uint8_t> inside(context, count);
+  context.above(image, valid, std::int64_t(count), f.foreground.background, inside.data());
   const double fractions[4] = {kTail, kClip, 1 - kClip, 1 - kTail};
   const float lowest = float(whole.smallest), highest = float(whole.largest);
   float tails[4] = {lowest, lowest, highest, highest};
-  operations.percentiles(queue, image, inside.data(), std::int64_t(count), fractions, 4, tails);
+  context.percentiles(image, inside.data(), std::int64_t(count), fractions, 4, tails);
   const float range = tails[3] > lowest ? tails[3] - lowest : highest - lowest;
   f.scale = float(histogram_bins - 1 - 2 * histogram_padding) / range;
   f.offset = float(histogram_padding) - lowest * f.scale;
   f.foreground.low = tails[1], f.foreground.high = tails[2] > tails[1] ? tails[2] : highest;
   f.tissue = f.foreground.background + kTissue * (f.foreground.high - f.foreground.background);
-  f.contrast_to_noise = contrast_to_grain(operations, queue, input, image, valid, f.tissue);
-  const Detail d = operations.detail(queue, image, n, {f.tissue, f.foreground.low, f.foreground.high});
+  f.contrast_to_noise = contrast_to_grain(context, input, image, valid, f.tissue);
+  const Detail d = context.detail(image, n, Foreground{f.tissue, f.foreground.low, f.foreground.high});
   const int length[3] = {n.d, n.h, n.w};
   double finest = 1e300, slope = 0;
   for (int a = 0; a < 3; ++a)
@@ -84,26 +83,26 @@ ImageFacts facts(const Operations& operations, Queue& queue, const DeformInput& 
 Binning bins(const Foreground& f) { return {f.background, f.high, kBins}; }
 
 // On half the resolution, where noise counts less.
-double correlation_of_tissue(const Operations& operations, Queue& queue, const DeformInput& input,
-                             const ImageFacts& fixed, const ImageFacts& moving) {
+double correlation_of_tissue(const Context& context, const DeformInput& input, const ImageFacts& fixed,
+                             const ImageFacts& moving) {
   if (fixed.flat || moving.flat) return 0;
-  const Smaller half = smaller(operations, queue, input, 2);
+  const Smaller half = smaller(context, input, 2);
   const Extent n = half.input.n;
   const DeformInput& seen = half.input;
-  const auto both = body(operations, queue, seen.moving, seen.moving_valid, n, moving.tissue);
-  const auto inside = body(operations, queue, seen.fixed, both.data(), n, fixed.tissue);
+  const auto both = body(context, seen.moving, seen.moving_valid, n, moving.tissue);
+  const auto inside = body(context, seen.fixed, both.data(), n, fixed.tissue);
   std::vector<double> histogram(kBins * kBins);
-  operations.joint_histogram(queue, seen.fixed, seen.moving, inside.data(), voxels(n), bins(fixed.foreground),
-                             bins(moving.foreground), Parzen::none, histogram.data());
+  context.joint_histogram(seen.fixed, seen.moving, inside.data(), voxels(n), bins(fixed.foreground),
+                          bins(moving.foreground), Parzen::none, histogram.data());
   return correlation(histogram.data(), kBins, kBins);
 }
 
 }  // namespace
 
-DeformFacts look(const Operations& operations, Queue& queue, const DeformInput& input) {
-  DeformFacts f{facts(operations, queue, input, input.fixed, input.fixed_valid),
-                facts(operations, queue, input, input.moving, input.moving_valid), 0, 0, 0};
-  f.correlation = correlation_of_tissue(operations, queue, input, f.fixed, f.moving);
+DeformFacts look(const Context& context, const DeformInput& input) {
+  DeformFacts f{facts(context, input, input.fixed, input.fixed_valid),
+                facts(context, input, input.moving, input.moving_valid), 0, 0, 0};
+  f.correlation = correlation_of_tissue(context, input, f.fixed, f.moving);
   f.contrast_to_noise = std::fmin(f.fixed.contrast_to_noise, f.moving.contrast_to_noise);
   f.detail_vox = std::fmax(f.fixed.detail_vox, f.moving.detail_vox);
   return f;

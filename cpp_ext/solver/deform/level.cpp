@@ -15,17 +15,16 @@ constexpr float kElsewhere = 0.3f;  // presence outside of the body: enough to b
 bool whole(const Factor& f) { return f.f[0] == 1 && f.f[1] == 1 && f.f[2] == 1; }
 
 struct Image {  // on the level: in memory of its own, unless the level is the whole grid
-  TableMemory<float> memory;
-  TableMemory<std::uint8_t> valid_memory;
+  Buffer<float> memory;
+  Buffer<std::uint8_t> valid_memory;
   const float* data;
   const std::uint8_t* valid;
 
-  Image(const Operations& operations, Queue& queue, const float* given, const std::uint8_t* given_valid, Extent n,
-        const Factor& factor)
+  Image(const Context& context, const float* given, const std::uint8_t* given_valid, Extent n, const Factor& factor)
       : data(given), valid(given_valid) {
     if (whole(factor)) return;
-    memory = pooled(operations, queue, given, n, factor), data = memory.data();
-    valid_memory = pooled_validity(operations, queue, given_valid, n, factor), valid = valid_memory.data();
+    memory = pooled(context, given, n, factor), data = memory.data();
+    valid_memory = pooled_validity(context, given_valid, n, factor), valid = valid_memory.data();
   }
 };
 
@@ -51,77 +50,72 @@ AffineMap to_whole(const Factor& factor) {  // voxel i stands for f i + (f - 1) 
   return up;
 }
 
-TableMemory<float> pooled(const Operations& operations, Queue& queue, const float* image, Extent n,
-                          const Factor& factor) {
-  TableMemory<float> out(operations, queue, std::size_t(voxels(extent_of(n, factor))));
-  operations.pool(queue, image, 1, n, factor.f, out.data());
+Buffer<float> pooled(const Context& context, const float* image, Extent n, const Factor& factor) {
+  Buffer<float> out(context, std::size_t(voxels(extent_of(n, factor))));
+  context.pool(image, 1, n, factor.f, out.data());
   return out;
 }
 
-TableMemory<std::uint8_t> body(const Operations& operations, Queue& queue, const float* image,
-                               const std::uint8_t* valid, Extent n, float tissue) {
+Buffer<std::uint8_t> body(const Context& context, const float* image, const std::uint8_t* valid, Extent n,
+                          float tissue) {
   const float smoothing[3] = {1, 1, 1};
-  TableMemory<float> smooth(operations, queue, std::size_t(voxels(n)));
-  TableMemory<std::uint8_t> inside(operations, queue, smooth.size());
-  operations.gaussian(queue, image, 1, n, smoothing, smooth.data());
-  operations.above(queue, smooth.data(), valid, voxels(n), tissue, inside.data());
+  Buffer<float> smooth(context, std::size_t(voxels(n)));
+  Buffer<std::uint8_t> inside(context, smooth.size());
+  context.gaussian(image, 1, n, smoothing, smooth.data());
+  context.above(smooth.data(), valid, voxels(n), tissue, inside.data());
   return inside;
 }
 
-TableMemory<std::uint8_t> pooled_validity(const Operations& operations, Queue& queue, const std::uint8_t* valid,
-                                          Extent n, const Factor& factor) {
+Buffer<std::uint8_t> pooled_validity(const Context& context, const std::uint8_t* valid, Extent n,
+                                     const Factor& factor) {
   if (!valid) return {};
   const Extent m = extent_of(n, factor);
   AffineMap middle;  // of a block
   for (int a = 0; a < 3; ++a) middle(a, a) = factor.f[a], middle(a, 3) = factor.f[a] / 2;
-  const TableMemory<float> from = numbers(operations, queue, valid, voxels(n)),
-                           to(operations, queue, std::size_t(voxels(m)));
-  TableMemory<std::uint8_t> flags(operations, queue, to.size());
-  operations.resample_affine(queue, from.data(), 1, n, middle.m, m, Interpolation::nearest, Border::extend, to.data(),
-                             nullptr);
-  operations.above(queue, to.data(), nullptr, voxels(m), 0.0f, flags.data());
+  const Buffer<float> from = numbers(context, valid, voxels(n)), to(context, std::size_t(voxels(m)));
+  Buffer<std::uint8_t> flags(context, to.size());
+  context.resample_affine(from.data(), 1, n, middle.m, m, Interpolation::nearest, Border::extend, to.data(), nullptr);
+  context.above(to.data(), nullptr, voxels(m), 0.0f, flags.data());
   return flags;
 }
 
-Level::Level(const Operations& operations, Queue& queue, const DeformInput& input, const DeformFacts& facts,
-             const Factor& f, int dilation)
+Level::Level(const Context& context, const DeformInput& input, const DeformFacts& facts, const Factor& f, int dilation)
     : n(extent_of(input.n, f)), factor(f), channels(input.fixed_features ? input.channels : 16) {
   double spacing_mm[3];
   for (int a = 0; a < 3; ++a) spacing_mm[a] = input.spacing_mm[a] * f.f[a];
   for (int a = 0; a < 3; ++a) relative[a] = float(finest(spacing_mm) / spacing_mm[a]);
-  const Image images[2] = {{operations, queue, input.fixed, input.fixed_valid, input.n, f},
-                           {operations, queue, input.moving, input.moving_valid, input.n, f}};
+  const Image images[2] = {{context, input.fixed, input.fixed_valid, input.n, f},
+                           {context, input.moving, input.moving_valid, input.n, f}};
   const Half* given[2] = {input.fixed_features, input.moving_features};
   const ImageFacts* own[2] = {&facts.fixed, &facts.moving};
-  TableMemory<Half>* features[2] = {&fixed, &moving};
+  Buffer<Half>* features[2] = {&fixed, &moving};
   const std::int64_t count = voxels(n);
-  presence = constant(operations, queue, count, kElsewhere);
-  const TableMemory<float> one = constant(operations, queue, count, 1);
+  presence = constant(context, count, kElsewhere);
+  const Buffer<float> one = constant(context, count, 1);
   for (int i = 0; i < 2; ++i) {
     const Image& image = images[i];
-    Half* into = (*features[i] = TableMemory<Half>(operations, queue, std::size_t(count) * channels)).data();
+    Half* into = (*features[i] = Buffer<Half>(context, std::size_t(count) * channels)).data();
     if (given[i])
-      operations.pool_features(queue, given[i], channels, input.n, f.f, into);
+      context.pool_features(given[i], channels, input.n, f.f, into);
     else
-      operations.mind_half(queue, image.data, n, kPatchRadius, dilation, into);
-    operations.attach(queue, image.data, image.valid, n, own[i]->scale, own[i]->offset, channels, into);
-    const TableMemory<std::uint8_t> inside = body(operations, queue, image.data, image.valid, n, own[i]->tissue);
-    operations.select(queue, inside.data(), count, one.data(), presence.data(), presence.data());
+      context.mind_half(image.data, n, kPatchRadius, dilation, into);
+    context.attach(image.data, image.valid, n, own[i]->scale, own[i]->offset, channels, into);
+    const Buffer<std::uint8_t> inside = body(context, image.data, image.valid, n, own[i]->tissue);
+    context.select(inside.data(), count, one.data(), presence.data(), presence.data());
   }
-  rows = TableMemory<std::int32_t>(operations, queue, 2 * std::size_t(n.d) * n.h);
-  operations.active_rows(queue, images[0].data, facts.fixed.foreground.background, images[1].data,
-                         facts.moving.foreground.background, n, kMargin, rows.data());
+  rows = Buffer<std::int32_t>(context, 2 * std::size_t(n.d) * n.h);
+  context.active_rows(images[0].data, facts.fixed.foreground.background, images[1].data,
+                      facts.moving.foreground.background, n, kMargin, rows.data());
 }
 
-TableMemory<float> change_level(const Operations& operations, Queue& queue, const float* u, Extent n,
-                                const Factor& from, Extent out, const Factor& to) {
+Buffer<float> change_level(const Context& context, const float* u, Extent n, const Factor& from, Extent out,
+                           const Factor& to) {
   const AffineMap map = compose(invert(to_whole(from)), to_whole(to));
-  TableMemory<float> changed(operations, queue, 3 * std::size_t(voxels(out)));
-  operations.resample_affine(queue, u, 3, n, map.m, out, Interpolation::linear, Border::extend, changed.data(),
-                             nullptr);
+  Buffer<float> changed(context, 3 * std::size_t(voxels(out)));
+  context.resample_affine(u, 3, n, map.m, out, Interpolation::linear, Border::extend, changed.data(), nullptr);
   for (int a = 0; a < 3; ++a) {
     float* component = changed.data() + a * voxels(out);
-    operations.combine(queue, voxels(out), float(from.f[a]) / float(to.f[a]), component, 0, component, component);
+    context.combine(voxels(out), float(from.f[a]) / float(to.f[a]), component, 0, component, component);
   }
   return changed;
 }

@@ -13,31 +13,28 @@ Factor factor_of(int wanted, const DeformInput&);
 Extent extent_of(Extent whole, const Factor&);
 AffineMap to_whole(const Factor&);  // indices of the level to those of the whole grid
 
-TableMemory<float> pooled(const Operations&, Queue&, const float* image, Extent whole, const Factor&);
+Buffer<float> pooled(const Context&, const float* image, Extent whole, const Factor&);
 
 // A voxel of the coarser grid is valid if the middle one of those it stands for is. Of null: empty.
-TableMemory<std::uint8_t> pooled_validity(const Operations&, Queue&, const std::uint8_t* valid, Extent whole,
-                                          const Factor&);
+Buffer<std::uint8_t> pooled_validity(const Context&, const std::uint8_t* valid, Extent whole, const Factor&);
 
 // Where the image, smoothed over its noise, shows tissue.
-TableMemory<std::uint8_t> body(const Operations&, Queue&, const float* image, const std::uint8_t* valid, Extent,
-                               float tissue);
+Buffer<std::uint8_t> body(const Context&, const float* image, const std::uint8_t* valid, Extent, float tissue);
 
 class Level {
  public:
-  Level(const Operations&, Queue&, const DeformInput&, const DeformFacts&, const Factor&, int dilation);
+  Level(const Context&, const DeformInput&, const DeformFacts&, const Factor&, int dilation);
 
   Extent n;
   Factor factor;
   float relative[3];  // spacing of the finest axis over that of each axis: scales a smoothing in voxels
   int channels;
-  TableMemory<Half> fixed, moving;
-  TableMemory<std::int32_t> rows;
-  TableMemory<float> presence;  // 1 in the body, less where there is nothing that could hold the displacement
+  Buffer<Half> fixed, moving;
+  Buffer<std::int32_t> rows;
+  Buffer<float> presence;  // 1 in the body, less where there is nothing that could hold the displacement
 };
 
 // A displacement on the grid of one factor on that of another, in voxels of the new one.
-TableMemory<float> change_level(const Operations&, Queue&, const float* u, Extent n, const Factor& from, Extent out,
-                                const Factor& to);
+Buffer<float> change_level(const Context&, const float* u, Extent n, const Factor& from, Extent out, const Factor& to);
 
 }  // namespace mmreg

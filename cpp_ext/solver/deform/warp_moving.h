@@ -6,17 +6,17 @@
 namespace mmreg {
 
 struct Pulled {
-  TableMemory<float> moving;
-  TableMemory<std::uint8_t> valid;
+  Buffer<float> moving;
+  Buffer<std::uint8_t> valid;
 };
 
-Pulled pull(const Operations&, Queue&, const DeformInput&, const AffineMap& to_moving);
-Pulled pull(const Operations&, Queue&, const DeformInput&, const float* u);
+Pulled pull(const Context&, const DeformInput&, const AffineMap& to_moving);
+Pulled pull(const Context&, const DeformInput&, const float* u);
 
-TableMemory<float> numbers(const Operations&, Queue&, const std::uint8_t* mask, std::int64_t count);  // 1 and 0
+Buffer<float> numbers(const Context&, const std::uint8_t* mask, std::int64_t count);  // 1 and 0
 
 // Clears `valid`, on grid n, where the nearest voxel of `mask`, on grid m, is 0.
-void restrict_to_mask(const Operations&, Queue&, const std::uint8_t* mask, Extent m, const AffineMap& to_moving,
-                      Extent n, std::uint8_t* valid);
+void restrict_to_mask(const Context&, const std::uint8_t* mask, Extent m, const AffineMap& to_moving, Extent n,
+                      std::uint8_t* valid);
 
 }  // namespace mmreg

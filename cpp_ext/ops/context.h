@@ -1,0 +1,30 @@
+// Where operations run: a table and one of its queues, under one name. `context.warp(...)` is the operation `warp` of
+// the table on that queue.
+#pragma once
+#include <utility>
+
+#include "ops/operations.h"
+
+namespace mmreg {
+
+class Context {  // does not own what it refers to
+ public:
+  Context(const Operations& operations, Queue& queue) : operations_(&operations), queue_(&queue) {}
+
+  const Operations& operations() const { return *operations_; }
+  Queue& queue() const { return *queue_; }
+  bool on_device() const { return operations_->on_device; }
+
+#define MMREG_OPERATION(result, name, parameters)                             \
+  template <class... Arguments>                                               \
+  result name(Arguments&&... arguments) const {                               \
+    return operations_->name(*queue_, std::forward<Arguments>(arguments)...); \
+  }
+#include "ops/op_list.h"
+
+ private:
+  const Operations* operations_;
+  Queue* queue_;
+};
+
+}  // namespace mmreg
