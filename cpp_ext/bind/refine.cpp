@@ -35,9 +35,9 @@ static nb::tuple force(In<std::uint16_t, 4> fixed, In<std::uint16_t, 4> moving, 
   require(channels % 16 == 0 && channels >= 16, "features must have a multiple of 16 channels");
   require(fixed.size() == moving.size() && u.size() * channels == 3 * fixed.size(), "extents differ");
   require(rows.shape(0) == std::size_t(n.d) * n.h && rows.shape(1) == 2, "rows must have shape (D * H, 2)");
-  require(!gain || gain->size() == histogram_cells, "gain must have shape (32, 32)");
+  require(!gain || gain->size() == kHistogramCells, "gain must have shape (32, 32)");
   Out<float> out = make<float>({3, n.d, n.h, n.w});
-  Out<double> histogram = make<double>({histogram_bins, histogram_bins});
+  Out<double> histogram = make<double>({kHistogramBins, kHistogramBins});
   ForceSums sums{};
   {
     Call call(target, threads);

@@ -6,7 +6,7 @@ namespace mmreg::MMREG_TARGET {
 
 // In bins, clamped so that a Parzen window there stays in the histogram; NaN stays NaN.
 MMREG_INLINE float in_bins(float intensity, float scale, float offset) {
-  const float low = float(histogram_padding), high = float(histogram_bins - 1 - histogram_padding);
+  const float low = float(kHistogramPadding), high = float(kHistogramBins - 1 - kHistogramPadding);
   const float bins = intensity * scale + offset;
   return bins < low ? low : bins > high ? high : bins;
 }

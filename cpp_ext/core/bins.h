@@ -26,7 +26,7 @@ inline void spread(const double* moments, int cells, int moving_bins, const Scal
   for (int i = 0; i < cells; ++i) {
     if (i % moving_bins < m.first || i % moving_bins > m.last) continue;
     for (int k = 0; k < 4; ++k)
-      for (int p = 0; p < 4; ++p) histogram[i - 1 + k] += parzen_cubic[k][p] * moments[4 * i + p];
+      for (int p = 0; p < 4; ++p) histogram[i - 1 + k] += kParzenCubic[k][p] * moments[4 * i + p];
   }
   for (int i = 0; i < cells; ++i) histogram[i] = histogram[i] > 0 ? histogram[i] : 0;  // rounding
 }

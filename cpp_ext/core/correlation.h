@@ -4,8 +4,8 @@
 
 namespace mmreg::MMREG_TARGET {
 
-constexpr int correlated_products = 5;
-constexpr float raised_by = 1e-4f;  // of the variance of the image; above the rounding of sums over windows
+constexpr int kCorrelatedProducts = 5;
+constexpr float kRaisedBy = 1e-4f;  // of the variance of the image; above the rounding of sums over windows
 
 struct Moments {  // sums of differences to an origin, and of their squares
   double sum, square;
@@ -23,7 +23,7 @@ MMREG_INLINE Statistics statistics_of(Moments m, float origin, double count) {
 // m: means of f, g, f^2, g^2, f g. The variances are raised by a small part of those of the whole images, so that
 // windows without contrast count as uncorrelated. `Real` is float, or a vector of floats.
 template <class Real>
-MMREG_INLINE Real squared_correlation(const Real m[correlated_products], float raise_f, float raise_g) {
+MMREG_INLINE Real squared_correlation(const Real m[kCorrelatedProducts], float raise_f, float raise_g) {
   const Real covariance = m[4] - m[0] * m[1];
   const Real f = m[2] - m[0] * m[0], g = m[3] - m[1] * m[1];
   const Real zero = Real{};

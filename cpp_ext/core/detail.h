@@ -4,7 +4,7 @@
 
 namespace mmreg::MMREG_TARGET {
 
-constexpr int detail_rim = 3;  // the edge of the foreground is no detail of the anatomy
+constexpr int kDetailRim = 3;  // the edge of the foreground is no detail of the anatomy
 
 struct Neighbour {
   std::int64_t back, ahead;

@@ -25,7 +25,7 @@ MMREG_INLINE bool is_compared(float energy, float fixed, float moving, float val
 }
 
 // Of the joint histogram, the first of the four bins of a sample; both intensities within the padding.
-MMREG_INLINE int joint_bin(float fixed, Bin moving) { return int(fixed + 0.5f) * histogram_bins + moving.first; }
+MMREG_INLINE int joint_bin(float fixed, Bin moving) { return int(fixed + 0.5f) * kHistogramBins + moving.first; }
 
 // How fast the gain of a sample falls with its intensity; `slope` is that of the window over the four bins.
 MMREG_INLINE float fall(const float* slope, const float* gain) {

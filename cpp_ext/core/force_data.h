@@ -7,11 +7,11 @@ namespace mmreg {
 
 // The last four channels of a feature image are not features: the image itself in histogram bins, its
 // validity (1 inside the scan, 0 outside), and two zeros.
-enum Extra : int { extra_channels = 4, intensity_channel = -4, validity_channel = -3 };
+enum Extra : int { kExtraChannels = 4, intensity_channel = -4, validity_channel = -3 };
 
-// Intensities lie in [histogram_padding, histogram_bins - 1 - histogram_padding], so that the cubic Parzen
+// Intensities lie in [kHistogramPadding, kHistogramBins - 1 - kHistogramPadding], so that the cubic Parzen
 // window never leaves the histogram (Mattes et al., IEEE TMI 22(1), 2003).
-enum Histogram : int { histogram_bins = 32, histogram_padding = 2, histogram_cells = histogram_bins * histogram_bins };
+enum Histogram : int { kHistogramBins = 32, kHistogramPadding = 2, kHistogramCells = kHistogramBins * kHistogramBins };
 
 struct ForceSums {
   double features;           // sum of squared feature differences, divided by twice the channels

@@ -16,7 +16,7 @@ enum class Parzen : int {
 
 namespace MMREG_TARGET {
 
-constexpr int parzen_padding = 2;
+constexpr int kParzenPadding = 2;
 
 struct Scale {  // position of a value in bins: (v - low) * factor + first, in bins first .. last
   float low, factor;
@@ -24,13 +24,13 @@ struct Scale {  // position of a value in bins: (v - low) * factor + first, in b
 };
 
 inline Scale scale_of(Binning b, Parzen parzen) {
-  const int padding = parzen == Parzen::cubic ? parzen_padding : 0;
+  const int padding = parzen == Parzen::cubic ? kParzenPadding : 0;
   const float range = b.high > b.low ? b.high - b.low : 1.0f;
   return {b.low, float(b.bins - 2 * padding) / range, padding, b.bins - 1 - padding};
 }
 
-// Weights of the bins -1 .. 2 around a sample at t in [0, 1] of its bin: weight[k] = sum of parzen_cubic[k][m] t^m.
-constexpr double parzen_cubic[4][4] = {
+// Weights of the bins -1 .. 2 around a sample at t in [0, 1] of its bin: weight[k] = sum of kParzenCubic[k][m] t^m.
+constexpr double kParzenCubic[4][4] = {
     {1. / 6, -.5, .5, -1. / 6}, {4. / 6, 0, -1, .5}, {1. / 6, .5, .5, -.5}, {0, 0, 0, 1. / 6}};
 
 }  // namespace MMREG_TARGET

@@ -9,17 +9,17 @@ namespace mmreg::MMREG_TARGET {
 // is the patch mean of D_step at p + d base. Two channels share each of the six steps. The order of the
 // channels is the one of convexAdam's MINDSSC and of the author's own program.
 struct Pair {
-  int step;     // index into mind_steps
+  int step;     // index into kMindSteps
   int base[3];  // z, y, x
 };
-constexpr int mind_channels = 12, mind_step_count = 6;
-constexpr int mind_steps[mind_step_count][3] = {{1, 1, 0}, {1, -1, 0}, {1, 0, 1}, {1, 0, -1}, {0, 1, 1}, {0, 1, -1}};
-constexpr Pair mind_pairs[mind_channels] = {
+constexpr int kMindChannels = 12, kMindStepCount = 6;
+constexpr int kMindSteps[kMindStepCount][3] = {{1, 1, 0}, {1, -1, 0}, {1, 0, 1}, {1, 0, -1}, {0, 1, 1}, {0, 1, -1}};
+constexpr Pair kMindPairs[kMindChannels] = {
     {0, {0, -1, 0}}, {0, {-1, 0, 0}}, {1, {-1, 0, 0}}, {1, {0, 1, 0}},  {5, {0, -1, 0}}, {5, {0, 0, 1}},
     {3, {-1, 0, 0}}, {3, {0, 0, 1}},  {4, {0, 0, -1}}, {4, {0, -1, 0}}, {2, {0, 0, -1}}, {2, {-1, 0, 0}},
 };
 
-constexpr int max_mind_radius = 8;
+constexpr int kMaxMindRadius = 8;
 
 // Where the two channels of a step read its patch sums: from d low to d high away from the voxel, along each axis.
 struct Shifts {
@@ -29,10 +29,10 @@ struct Shifts {
 constexpr Shifts shifts_of(int step) {
   Shifts s{};
   int found = 0;
-  for (int c = 0; c < mind_channels; ++c) {
-    if (mind_pairs[c].step != step) continue;
+  for (int c = 0; c < kMindChannels; ++c) {
+    if (kMindPairs[c].step != step) continue;
     for (int a = 0; a < 3; ++a) {
-      const int base = mind_pairs[c].base[a];
+      const int base = kMindPairs[c].base[a];
       s.low[a] = found && s.low[a] < base ? s.low[a] : base;
       s.high[a] = found && s.high[a] > base ? s.high[a] : base;
     }
@@ -55,13 +55,13 @@ MMREG_INLINE Real lesser(Real a, Real b) {
 // Takes the least of the twelve distances off them; returns their mean, the variance of the neighbourhood. Four
 // chains of three instead of one of twelve: the processor works on them side by side.
 template <class Real>
-MMREG_INLINE Real contrast(Real distance[mind_channels]) {
+MMREG_INLINE Real contrast(Real distance[kMindChannels]) {
   Real least[4], sum[4];
   for (int i = 0; i < 4; ++i) least[i] = lesser(lesser(distance[i], distance[i + 4]), distance[i + 8]);
   least[0] = lesser(lesser(least[0], least[1]), lesser(least[2], least[3]));
-  for (int c = 0; c < mind_channels; ++c) distance[c] -= least[0];
+  for (int c = 0; c < kMindChannels; ++c) distance[c] -= least[0];
   for (int i = 0; i < 4; ++i) sum[i] = distance[i] + distance[i + 4] + distance[i + 8];
-  return (sum[0] + sum[1] + (sum[2] + sum[3])) * (1.0f / mind_channels);
+  return (sum[0] + sum[1] + (sum[2] + sum[3])) * (1.0f / kMindChannels);
 }
 
 // exp(-distance / variance) as 2^(distance * factor): the factor is -log2(e) / variance, with the variance clamped

@@ -13,7 +13,7 @@ struct Bin {
 
 // `intensity` in bins, within the padding.
 MMREG_INLINE Bin parzen_bin(float intensity) {
-  const float low = float(histogram_padding), high = float(histogram_bins - 1 - histogram_padding);
+  const float low = float(kHistogramPadding), high = float(kHistogramBins - 1 - kHistogramPadding);
   const float x = intensity > low ? (intensity < high ? intensity : high) : low;
   const int at = int(x * parzen_steps);
   return {at / parzen_steps - 1, at % parzen_steps};

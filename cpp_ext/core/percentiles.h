@@ -4,15 +4,15 @@
 
 namespace mmreg::MMREG_TARGET {
 
-constexpr int most_wanted = 16;
-constexpr std::int32_t left_out = -1;  // the key of what does not count; no finite number has it
+constexpr int kMostWanted = 16;
+constexpr std::int32_t kLeftOut = -1;  // the key of what does not count; no finite number has it
 
 // Of a number by its bits: keys are ordered like the numbers, as unsigned integers. `Int` is a 32-bit integer, or a
 // vector of them.
 template <class Int>
 MMREG_INLINE Int key_of(Int bits) {
   const Int zero = Int{}, key = bits ^ (bits >> 31 | (zero + std::int32_t(0x80000000)));
-  return (bits & 0x7f800000) == zero + 0x7f800000 ? zero + left_out : key;
+  return (bits & 0x7f800000) == zero + 0x7f800000 ? zero + kLeftOut : key;
 }
 
 MMREG_INLINE float number_of(std::uint32_t key) { return float_of(key ^ (key >> 31 ? 0x80000000u : 0xffffffffu)); }

@@ -6,17 +6,17 @@
 
 namespace mmreg::MMREG_TARGET {
 
-constexpr float pole = -0.26794919243112270647f;  // sqrt(3) - 2
-constexpr float gain = 6.0f;                      // (1 - pole) (1 - 1 / pole)
-constexpr int horizon = 16;                       // |pole|^16 < 1e-9
+constexpr float kPole = -0.26794919243112270647f;  // sqrt(3) - 2
+constexpr float kGain = 6.0f;                      // (1 - kPole) (1 - 1 / kPole)
+constexpr int kHorizon = 16;                       // |kPole|^16 < 1e-9
 
 // Start of the causal recursion over the mirrored line.
 template <class Real, class Get>
 MMREG_INLINE Real first(int n, Get get) {
   const int period = 2 * (n - 1);
-  Real sum = gain * get(0);
-  float power = gain * pole;
-  for (int i = 1; i < horizon; ++i, power *= pole) {
+  Real sum = kGain * get(0);
+  float power = kGain * kPole;
+  for (int i = 1; i < kHorizon; ++i, power *= kPole) {
     const int k = i % period;
     sum += power * get(k < n ? k : period - k);
   }
@@ -26,7 +26,7 @@ MMREG_INLINE Real first(int n, Get get) {
 // Start of the anticausal recursion, from the last two values of the causal one.
 template <class Real>
 MMREG_INLINE Real last(Real end, Real before) {
-  return (pole / (pole * pole - 1.0f)) * (end + pole * before);
+  return (kPole / (kPole * kPole - 1.0f)) * (end + kPole * before);
 }
 
 // In place along a line, or along as many lines side by side as a Real holds.
@@ -35,9 +35,9 @@ MMREG_INLINE void filter(int n, Get get, Set set) {
   if (n == 1) return;
   Real c = first<Real>(n, get), before = c;
   set(0, c);
-  for (int i = 1; i < n; ++i) before = c, set(i, c = gain * get(i) + pole * c);
+  for (int i = 1; i < n; ++i) before = c, set(i, c = kGain * get(i) + kPole * c);
   set(n - 1, c = last(c, before));
-  for (int i = n - 2; i >= 0; --i) set(i, c = pole * (c - get(i)));
+  for (int i = n - 2; i >= 0; --i) set(i, c = kPole * (c - get(i)));
 }
 
 }  // namespace mmreg::MMREG_TARGET

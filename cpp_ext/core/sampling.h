@@ -6,7 +6,7 @@
 // voxels of this value around the volume give; nearest has a sharp edge half a voxel outside. A point that is not
 // finite gives NaN.
 //
-// Voxels that are not finite, and such an outside value, count where they weigh at least `least_weight` by linear
+// Voxels that are not finite, and such an outside value, count where they weigh at least `kLeastWeight` by linear
 // interpolation: there the result is not finite, and nowhere else. A smaller weight is rounding of the position.
 #pragma once
 #include "core/interpolation.h"
@@ -15,7 +15,7 @@
 
 namespace mmreg::MMREG_TARGET {
 
-constexpr float least_weight = 1e-3f;
+constexpr float kLeastWeight = 1e-3f;
 enum class Holds : int { any, finite };  // what a volume may hold: that of a displacement is finite
 
 struct Points {  // in voxels of the sampled volume
@@ -90,7 +90,7 @@ MMREG_FUNCTION Floats counted_linear(const T* volume, Extent n, const Points& c)
                     (high_x ? min(x + 1, splat(n.w - 1)) : x);
     const Floats weight = (high_z ? wz : 1.0f - wz) * (high_y ? wy : 1.0f - wy) * (high_x ? wx : 1.0f - wx);
     const Floats voxel = gather(volume, at);
-    const auto counts = (voxel - voxel == Floats{}) | (weight >= least_weight);
+    const auto counts = (voxel - voxel == Floats{}) | (weight >= kLeastWeight);
     sum += counts ? weight * voxel : Floats{}, total += counts ? weight : Floats{};
   }
   return sum / total;
@@ -149,7 +149,7 @@ MMREG_INLINE void gather_values(const Source<T>& s, const Points& p, const Point
 // A share of `value`, and what is left of `outside`.
 MMREG_INLINE Floats blended(Floats value, Floats outside, Floats share) {
   const Floats blend = share * value + (1.0f - share) * outside;
-  const Floats counted = share < least_weight ? outside : (share > 1.0f - least_weight ? value : blend);
+  const Floats counted = share < kLeastWeight ? outside : (share > 1.0f - kLeastWeight ? value : blend);
   return blend - blend == Floats{} ? blend : counted;
 }
 

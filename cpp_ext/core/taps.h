@@ -7,19 +7,19 @@
 
 namespace mmreg::MMREG_TARGET {
 
-constexpr int max_radius = 128;
+constexpr int kMaxRadius = 128;
 
 struct Taps {  // weight[k] of the neighbours at -k and +k
   int radius;
-  float weight[max_radius + 1];
+  float weight[kMaxRadius + 1];
 };
 
 // A Gaussian, cut at ceil(4 sigma).
 inline Taps gaussian_taps(float sigma, int n) {
   Taps t;
   t.radius = sigma > 0 && n > 1 ? int(std::ceil(4 * double(sigma))) : 0;
-  if (t.radius > max_radius) t.radius = max_radius;
-  double w[max_radius + 1] = {1}, sum = 1;
+  if (t.radius > kMaxRadius) t.radius = kMaxRadius;
+  double w[kMaxRadius + 1] = {1}, sum = 1;
   for (int k = 1; k <= t.radius; ++k) {
     w[k] = std::exp(-0.5 * k * k / (double(sigma) * sigma));
     sum += 2 * w[k];

@@ -19,21 +19,21 @@ MMREG_DEVICE inline void include(Span& s, const Seen& seen, std::int64_t row, in
 
 // own[row] = the foreground of the row in either image.
 void find_foreground(Queue& queue, const Seen& fixed, const Seen& moving, std::int64_t rows, int w, Span* own) {
-  for_blocks(queue, (rows + tile_rows - 1) / tile_rows, int(sizeof(Span)) * block_threads,
+  for_blocks(queue, (rows + kTileRows - 1) / kTileRows, int(sizeof(Span)) * kBlockThreads,
              [=] MMREG_DEVICE(const Block& block) {
                Span* const part = reinterpret_cast<Span*>(block.memory);
-               const std::int64_t first = std::int64_t(block.index) * tile_rows;
+               const std::int64_t first = std::int64_t(block.index) * kTileRows;
                block.threads([=] MMREG_DEVICE(int t) {
-                 const std::int64_t row = first + t / tile_columns;
+                 const std::int64_t row = first + t / kTileColumns;
                  Span s{0, 0};
-                 for (int x = t % tile_columns; x < w && row < rows; x += tile_columns)
+                 for (int x = t % kTileColumns; x < w && row < rows; x += kTileColumns)
                    include(s, fixed, row * w, x), include(s, moving, row * w, x);
                  part[t] = s;
                });
                block.threads([=] MMREG_DEVICE(int t) {
-                 if (t >= tile_rows || first + t >= rows) return;
+                 if (t >= kTileRows || first + t >= rows) return;
                  Span s{0, 0};
-                 for (int i = 0; i < tile_columns; ++i) s = both(s, part[t * tile_columns + i]);
+                 for (int i = 0; i < kTileColumns; ++i) s = both(s, part[t * kTileColumns + i]);
                  own[first + t] = s;
                });
              });

@@ -10,7 +10,7 @@ namespace {
 struct alignas(8) Extras {  // the last channels of a voxel, written at once
   Half intensity, validity, unused[2];
 };
-static_assert(sizeof(Extras) == extra_channels * sizeof(Half), "the extra channels of a voxel");
+static_assert(sizeof(Extras) == kExtraChannels * sizeof(Half), "the extra channels of a voxel");
 static_assert(intensity_channel == -4 && validity_channel == -3, "the order of the extra channels");
 
 }  // namespace

@@ -10,8 +10,8 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int block_cells = block_threads / warp_threads;
-constexpr int centre_order = -1, none = INT_MAX;
+constexpr int kBlockCells = kBlockThreads / kWarpThreads;
+constexpr int kCentreOrder = -1, kNone = INT_MAX;
 
 struct Best {
   float value;
@@ -39,20 +39,20 @@ MMREG_DEVICE Best best_of(const Choice<Cost>& c, std::int64_t cell, int lane) {
   const Cost* const cost = c.cost + cell * c.count;
   float slope[3];
   for (int a = 0; a < 3; ++a) slope[a] = penalty_slope(c.weight, c.u[a * c.cells + cell]);
-  Best best{INFINITY, none};
+  Best best{INFINITY, kNone};
   Odometer at = odometer(lane, c.window.side(1), c.window.side(2));
-  for (int k = lane; k < c.count; k += warp_threads, at.next()) {
+  for (int k = lane; k < c.count; k += kWarpThreads, at.next()) {
     const Move m{at.z - c.window.r[0], at.y - c.window.r[1], at.x - c.window.r[2]};
     const float total =
         coupled_cost(load(cost + k), penalty_square(c.weight, m), float(m.z), float(m.y), float(m.x), slope);
-    best = better(best, {total, k == c.count / 2 ? centre_order : k});
+    best = better(best, {total, k == c.count / 2 ? kCentreOrder : k});
   }
   return best;
 }
 
 template <class Cost>
 MMREG_DEVICE void write(const Choice<Cost>& c, std::int64_t cell, const Best& best) {
-  const Move m = c.window.move(best.order == centre_order || best.order == none ? c.count / 2 : best.order);
+  const Move m = c.window.move(best.order == kCentreOrder || best.order == kNone ? c.count / 2 : best.order);
   c.out[cell] = float(m.z), c.out[cell + c.cells] = float(m.y), c.out[cell + 2 * c.cells] = float(m.x);
 }
 
@@ -60,20 +60,20 @@ template <class Cost>
 void coupled(Queue& queue, const Cost* cost, const float* u, Extent n, const int radius[3], float weight, float* out) {
   const Window window{{radius[0], radius[1], radius[2]}};
   const Choice<Cost> c{cost, u, voxels(n), window, window.count(), weight, out};
-  const std::int64_t blocks = (c.cells + block_cells - 1) / block_cells;
-  for_blocks(queue, blocks, int(sizeof(Best)) * block_threads, [=] MMREG_DEVICE(const Block& block) {
+  const std::int64_t blocks = (c.cells + kBlockCells - 1) / kBlockCells;
+  for_blocks(queue, blocks, int(sizeof(Best)) * kBlockThreads, [=] MMREG_DEVICE(const Block& block) {
     Best* const found = reinterpret_cast<Best*>(block.memory);
-    const std::int64_t first = std::int64_t(block.index) * block_cells;
+    const std::int64_t first = std::int64_t(block.index) * kBlockCells;
     block.threads([&] MMREG_DEVICE(int t) {
-      const std::int64_t cell = first + t / warp_threads;
-      found[t] = cell < c.cells ? best_of(c, cell, t % warp_threads) : Best{INFINITY, none};
+      const std::int64_t cell = first + t / kWarpThreads;
+      found[t] = cell < c.cells ? best_of(c, cell, t % kWarpThreads) : Best{INFINITY, kNone};
     });
-    for (int half = warp_threads / 2; half > 0; half /= 2)
+    for (int half = kWarpThreads / 2; half > 0; half /= 2)
       block.threads([=] MMREG_DEVICE(int t) {
-        if (t % warp_threads < half) found[t] = better(found[t], found[t + half]);
+        if (t % kWarpThreads < half) found[t] = better(found[t], found[t + half]);
       });
     block.threads([&] MMREG_DEVICE(int t) {
-      if (t < block_cells && first + t < c.cells) write(c, first + t, found[t * warp_threads]);
+      if (t < kBlockCells && first + t < c.cells) write(c, first + t, found[t * kWarpThreads]);
     });
   });
 }

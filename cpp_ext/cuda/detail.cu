@@ -11,8 +11,8 @@ Detail detail(Queue& queue, const float* image, Extent n, const Foreground& give
     const std::int64_t row = i / n.w;
     const int z = int(row / n.h), y = int(row - std::int64_t(z) * n.h), x = int(i - row * n.w);
     const Neighbour around[3] = {neighbour(z, n.d, plane, 1), neighbour(y, n.h, n.w, 1), neighbour(x, n.w, 1, 1)};
-    const Neighbour far[3] = {neighbour(z, n.d, plane, detail_rim), neighbour(y, n.h, n.w, detail_rim),
-                              neighbour(x, n.w, 1, detail_rim)};
+    const Neighbour far[3] = {neighbour(z, n.d, plane, kDetailRim), neighbour(y, n.h, n.w, kDetailRim),
+                              neighbour(x, n.w, 1, kDetailRim)};
     Detail d{};
     add_detail(image + i, around, far, f, d);
     return d;

@@ -8,7 +8,7 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr float infinity = __builtin_inff();
+constexpr float kInfinity = __builtin_inff();
 
 struct Tally {  // a volume has less than 2^31 voxels
   float smallest[9];
@@ -47,7 +47,7 @@ MMREG_DEVICE inline Tally tally(const Field& f, const Voxel& v) {
   determinants(differences(f, v), [&](int i, float det) {
     const int s = i - 1;
     const bool there = i == 0 || (z.there[s >> 2 & 1] && y.there[s >> 1 & 1] && x.there[s & 1]);
-    t.smallest[i] = there ? min(det, infinity) : infinity;  // NaN gives infinity
+    t.smallest[i] = there ? min(det, kInfinity) : kInfinity;  // NaN gives kInfinity
     t.count[i] = there && !(det > 0.0f);
   });
   return t;
@@ -57,7 +57,7 @@ MMREG_DEVICE inline Tally tally(const Field& f, const Voxel& v) {
 
 Folding folding(Queue& queue, const float* u, Extent n) {
   Tally none;
-  for (int i = 0; i < 9; ++i) none.smallest[i] = infinity, none.count[i] = 0;
+  for (int i = 0; i < 9; ++i) none.smallest[i] = kInfinity, none.count[i] = 0;
   const Field field{u, n};
   const Tally all = fold(
       queue, voxels(n), none, [=] MMREG_DEVICE(std::int64_t i) { return tally(field, voxel(field.n, i)); },

@@ -8,8 +8,8 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int piece_rows = 16;  // of a block; a warp takes every eighth of them
-constexpr int group = 8;        // channels
+constexpr int kPieceRows = 16;  // of a block; a warp takes every eighth of them
+constexpr int kGroup = 8;       // channels
 
 struct Entry {  // of the Parzen tables
   alignas(16) float weight[4];
@@ -17,14 +17,14 @@ struct Entry {  // of the Parzen tables
 
 struct Memory {  // of a block
   Entry window[parzen_steps], slope[parzen_steps];
-  ForceSums sums[block_threads];
-  float gain[histogram_cells];
-  std::uint32_t histogram[histogram_cells];
+  ForceSums sums[kBlockThreads];
+  float gain[kHistogramCells];
+  std::uint32_t histogram[kHistogramCells];
 };
 
 struct Totals {
   ForceSums sums;
-  unsigned long long histogram[histogram_cells];
+  unsigned long long histogram[kHistogramCells];
 };
 
 MMREG_DEVICE ForceSums joined(const ForceSums& a, const ForceSums& b) {
@@ -81,23 +81,23 @@ struct Pass {
   MMREG_DEVICE void voxel(std::int64_t i, const Place& p, Memory& memory, Sums& sums) const {
     const Half* const fixed = a.fixed + i * a.channels;
     const float t[3] = {p.z.t, p.y.t, p.x.t};
-    const int last = a.channels - group;  // four features and the extra channels
+    const int last = a.channels - kGroup;  // four features and the extra channels
     Pull<float> pull = {};
     Eight corner[8];
-    for (int c = 0; c < last; c += group) {
+    for (int c = 0; c < last; c += kGroup) {
       corners(p, c, corner);
-      add_channels<0, group>(corner, t, load_eight(fixed + c), pull);
+      add_channels<0, kGroup>(corner, t, load_eight(fixed + c), pull);
     }
     corners(p, last, corner);
     const Eight own = load_eight(fixed + last);
-    add_channels<0, group - extra_channels>(corner, t, own, pull);
-    const Slope<float> s = slope_of<group + intensity_channel>(corner, t);
-    const float valid = slope_of<group + validity_channel>(corner, t).value * own[group + validity_channel];
-    if (!is_compared(pull.energy, own[group + intensity_channel], s.value, valid, p.moved)) {
+    add_channels<0, kGroup - kExtraChannels>(corner, t, own, pull);
+    const Slope<float> s = slope_of<kGroup + intensity_channel>(corner, t);
+    const float valid = slope_of<kGroup + validity_channel>(corner, t).value * own[kGroup + validity_channel];
+    if (!is_compared(pull.energy, own[kGroup + intensity_channel], s.value, valid, p.moved)) {
       for (int k = 0; k < 3; ++k) a.force[i + k * count] = 0;
       return;
     }
-    const float intensity = compare(own[group + intensity_channel], s.value, valid, memory);
+    const float intensity = compare(own[kGroup + intensity_channel], s.value, valid, memory);
     const float inside[3] = {p.z.inside * valid, p.y.inside * valid, p.x.inside * valid};
     for (int k = 0; k < 3; ++k) {
       const Force pulled = force_along(a, inside[k], pull.along[k], intensity * s.along[k]);
@@ -110,7 +110,7 @@ struct Pass {
 
   MMREG_DEVICE void row(std::int64_t r, int lane, Memory& memory, Sums& sums) const {
     const int begin = a.rows[2 * r], end = a.rows[2 * r + 1], z = int(r / a.n.h), y = int(r - std::int64_t(z) * a.n.h);
-    for (int x = lane; x < a.n.w; x += tile_columns) {
+    for (int x = lane; x < a.n.w; x += kTileColumns) {
       const std::int64_t i = r * a.n.w + x;
       if (x >= begin && x < end) {
         const Place p{cell(float(z) + a.u[i], a.n.d, plane), cell(float(y) + a.u[i + count], a.n.h, a.n.w),
@@ -123,9 +123,9 @@ struct Pass {
   }
 
   MMREG_DEVICE void prepare(int t, Memory& memory) const {
-    for (int k = t; k < parzen_steps; k += block_threads)
+    for (int k = t; k < parzen_steps; k += kBlockThreads)
       parzen_entry(k, memory.window[k].weight, memory.slope[k].weight);
-    for (int k = t; k < histogram_cells; k += block_threads) {
+    for (int k = t; k < kHistogramCells; k += kBlockThreads) {
       memory.histogram[k] = 0;
       if (a.gain) memory.gain[k] = a.gain[k];
     }
@@ -133,25 +133,25 @@ struct Pass {
 
   MMREG_DEVICE void rows(int block, int t, Memory& memory) const {
     Sums sums = {};
-    const std::int64_t first = std::int64_t(block) * piece_rows, all = std::int64_t(a.n.d) * a.n.h;
-    for (int k = t / tile_columns; k < piece_rows && first + k < all; k += tile_rows)
-      row(first + k, t % tile_columns, memory, sums);
+    const std::int64_t first = std::int64_t(block) * kPieceRows, all = std::int64_t(a.n.d) * a.n.h;
+    for (int k = t / kTileColumns; k < kPieceRows && first + k < all; k += kTileRows)
+      row(first + k, t % kTileColumns, memory, sums);
     memory.sums[t] = {sums.features, sums.features_squared, sums.intensity_squared, sums.count};
   }
 
   MMREG_DEVICE void finish(int block, int t, const Memory& memory, ForceSums* partial, Totals* totals) const {
     if (t == 0) partial[block] = memory.sums[0];
-    for (int k = t; k < histogram_cells; k += block_threads)
+    for (int k = t; k < kHistogramCells; k += kBlockThreads)
       if (memory.histogram[k]) atomic_add(totals->histogram + k, memory.histogram[k]);
   }
 };
 
 // A voxel adds at most 2/3 to a bin: a block cannot fill 32 bits.
-float scale_of(Extent n) { return float((1u << 31) / (unsigned(piece_rows) * unsigned(n.w))); }
+float scale_of(Extent n) { return float((1u << 31) / (unsigned(kPieceRows) * unsigned(n.w))); }
 
 void compare(Queue& queue, const Pass& pass, ForceSums* partial, std::int64_t pieces, Totals* totals) {
   if (pass.a.histogram)
-    for_each(queue, histogram_cells, [=] MMREG_DEVICE(std::int64_t k) { totals->histogram[k] = 0; });
+    for_each(queue, kHistogramCells, [=] MMREG_DEVICE(std::int64_t k) { totals->histogram[k] = 0; });
   for_blocks(queue, pieces, sizeof(Memory), [=] MMREG_DEVICE(const Block& block) {
     Memory* const memory = reinterpret_cast<Memory*>(block.memory);
     block.threads([=] MMREG_DEVICE(int t) { pass.prepare(t, *memory); });
@@ -164,7 +164,7 @@ void compare(Queue& queue, const Pass& pass, ForceSums* partial, std::int64_t pi
 }  // namespace
 
 void force(Queue& queue, const ForceArguments& a) {
-  const std::int64_t rows = std::int64_t(a.n.d) * a.n.h, pieces = (rows + piece_rows - 1) / piece_rows;
+  const std::int64_t rows = std::int64_t(a.n.d) * a.n.h, pieces = (rows + kPieceRows - 1) / kPieceRows;
   const Pass pass{a, std::int64_t(a.n.h) * a.n.w, voxels(a.n), scale_of(a.n)};
   const Scratch<ForceSums> partial(queue, pieces);
   const Scratch<Totals> totals(queue, 1);
@@ -175,9 +175,9 @@ void force(Queue& queue, const ForceArguments& a) {
   Totals found;
   download(queue, &found, totals.data(), a.histogram ? sizeof found : sizeof found.sums);
   *a.sums = found.sums;
-  a.sums->features /= a.channels - extra_channels;
+  a.sums->features /= a.channels - kExtraChannels;
   if (a.histogram)
-    for (int k = 0; k < histogram_cells; ++k) a.histogram[k] = double(found.histogram[k]) / pass.scale;
+    for (int k = 0; k < kHistogramCells; ++k) a.histogram[k] = double(found.histogram[k]) / pass.scale;
 }
 
 }  // namespace mmreg::MMREG_TARGET

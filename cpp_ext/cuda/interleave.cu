@@ -6,20 +6,20 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int together = 16;  // channels of a voxel that a thread writes: a whole sector of memory
+constexpr int kTogether = 16;  // channels of a voxel that a thread writes: a whole sector of memory
 
 struct alignas(16) Sector {
-  Half value[together];
+  Half value[kTogether];
 };
 
 }  // namespace
 
 void interleave(Queue& queue, const float* planes, int wanted, std::int64_t count, int channels, Half* features) {
-  for_each(queue, channels / together * count, [=] MMREG_DEVICE(std::int64_t i) {
-    const int first = int(i / count) * together;
-    const std::int64_t voxel = i - first / together * count;  // threads that follow each other read along a plane
+  for_each(queue, channels / kTogether * count, [=] MMREG_DEVICE(std::int64_t i) {
+    const int first = int(i / count) * kTogether;
+    const std::int64_t voxel = i - first / kTogether * count;  // threads that follow each other read along a plane
     Sector part;
-    for (int c = 0; c < together; ++c)
+    for (int c = 0; c < kTogether; ++c)
       part.value[c] = first + c < wanted ? to_half(planes[(first + c) * count + voxel]) : Half{0};
     *reinterpret_cast<Sector*>(features + voxel * channels + first) = part;
   });

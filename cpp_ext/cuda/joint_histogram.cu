@@ -15,13 +15,13 @@ namespace {
 
 typedef unsigned long long Word;
 
-constexpr int side_by_side = 4, turns = 8;  // voxels of a thread, and how often it takes some
-constexpr int piece = side_by_side * turns * block_threads;
+constexpr int kSideBySide = 4, kTurns = 8;  // voxels of a thread, and how often it takes some
+constexpr int kPiece = kSideBySide * kTurns * kBlockThreads;
 
-// 1 in fixed point. The moments of a piece, each at most 1 and rounded up by a half at worst, do not fill 32 bits;
+// 1 in fixed point. The moments of a kPiece, each at most 1 and rounded up by a half at worst, do not fill 32 bits;
 // those of 2^31 voxels do not fill 64.
-constexpr float shared_unit = float((1u << 19) - 1), global_unit = float(1u << 31);
-static_assert(piece == 1 << 13, "the unit is made for this many voxels");
+constexpr float kSharedUnit = float((1u << 19) - 1), kGlobalUnit = float(1u << 31);
+static_assert(kPiece == 1 << 13, "the unit is made for this many voxels");
 
 struct Samples {
   const float *fixed, *moving;
@@ -67,22 +67,22 @@ MMREG_DEVICE void count_voxel(const Samples& s, float fixed, float moving, const
 
 template <int Moments, class Count>
 MMREG_DEVICE void count_voxels(const Samples& s, std::int64_t first, const Tables<Count>& tables, Run<Moments>& run) {
-  float fixed[side_by_side], moving[side_by_side];
-  bool counts[side_by_side];
-  for (int k = 0; k < side_by_side; ++k) {
+  float fixed[kSideBySide], moving[kSideBySide];
+  bool counts[kSideBySide];
+  for (int k = 0; k < kSideBySide; ++k) {
     const bool exists = first + k < s.count;
     counts[k] = exists && (!s.mask || s.mask[first + k]);
     fixed[k] = exists ? s.fixed[first + k] : 0, moving[k] = exists ? s.moving[first + k] : 0;
   }
-  for (int k = 0; k < side_by_side; ++k)
+  for (int k = 0; k < kSideBySide; ++k)
     if (counts[k] && countable(fixed[k], moving[k])) count_voxel(s, fixed[k], moving[k], tables, run);
 }
 
 template <int Moments, class Count>
 MMREG_DEVICE void count_piece(const Samples& s, int index, int thread, const Tables<Count>& tables) {
   Run<Moments> run{-1, {}};
-  const std::int64_t begin = std::int64_t(index) * piece + thread * side_by_side;
-  for (int k = 0; k < turns; ++k) count_voxels(s, begin + k * side_by_side * block_threads, tables, run);
+  const std::int64_t begin = std::int64_t(index) * kPiece + thread * kSideBySide;
+  for (int k = 0; k < kTurns; ++k) count_voxels(s, begin + k * kSideBySide * kBlockThreads, tables, run);
   tables.add(run);
 }
 
@@ -92,13 +92,13 @@ void count_in_shared_memory(Queue& queue, const Samples& s, std::int64_t pieces,
   for_blocks(queue, pieces, size * int(sizeof(std::uint32_t)), [=] MMREG_DEVICE(const Block& block) {
     std::uint32_t* const own = reinterpret_cast<std::uint32_t*>(block.memory);
     block.threads([=] MMREG_DEVICE(int t) {
-      for (int i = t; i < size; i += block_threads) own[i] = 0;
+      for (int i = t; i < size; i += kBlockThreads) own[i] = 0;
     });
     block.threads([&] MMREG_DEVICE(int t) {
-      count_piece<Moments>(s, block.index, t, Tables<std::uint32_t>{own, s.cells, shared_unit});
+      count_piece<Moments>(s, block.index, t, Tables<std::uint32_t>{own, s.cells, kSharedUnit});
     });
     block.threads([=] MMREG_DEVICE(int t) {
-      for (int i = t; i < size; i += block_threads)
+      for (int i = t; i < size; i += kBlockThreads)
         if (own[i]) atomic_add(totals + i, Word(own[i]));
     });
   });
@@ -108,7 +108,7 @@ template <int Moments>
 void count_in_global_memory(Queue& queue, const Samples& s, std::int64_t pieces, Word* totals) {
   for_blocks(queue, pieces, 0, [=] MMREG_DEVICE(const Block& block) {
     block.threads([&] MMREG_DEVICE(int t) {
-      count_piece<Moments>(s, block.index, t, Tables<Word>{totals, s.cells, global_unit});
+      count_piece<Moments>(s, block.index, t, Tables<Word>{totals, s.cells, kGlobalUnit});
     });
   });
 }
@@ -116,16 +116,16 @@ void count_in_global_memory(Queue& queue, const Samples& s, std::int64_t pieces,
 // (cells, moments), on the host.
 template <int Moments>
 std::vector<double> moments_of(Queue& queue, const Samples& s) {
-  const std::int64_t size = Moments * std::int64_t(s.cells), pieces = (s.count + piece - 1) / piece;
+  const std::int64_t size = Moments * std::int64_t(s.cells), pieces = (s.count + kPiece - 1) / kPiece;
   const Scratch<Word> memory(queue, size);
   Word* const totals = memory.data();
   for_each(queue, size, [=] MMREG_DEVICE(std::int64_t i) { totals[i] = 0; });
-  const bool shared = size * std::int64_t(sizeof(std::uint32_t)) <= most_shared_bytes;
+  const bool shared = size * std::int64_t(sizeof(std::uint32_t)) <= kMostSharedBytes;
   (shared ? count_in_shared_memory<Moments> : count_in_global_memory<Moments>)(queue, s, pieces, totals);
   std::vector<Word> found(static_cast<std::size_t>(size));
   download(queue, found.data(), totals, sizeof(Word) * found.size());
   std::vector<double> moments(found.size());
-  const double unit = shared ? shared_unit : global_unit;
+  const double unit = shared ? kSharedUnit : kGlobalUnit;
   for (int k = 0; k < Moments; ++k)
     for (int i = 0; i < s.cells; ++i)
       moments[std::size_t(Moments) * i + k] = double(found[k * std::size_t(s.cells) + i]) / (k ? unit : 1.0);

@@ -12,7 +12,7 @@
 
 namespace mmreg::MMREG_TARGET {
 
-constexpr int lanes = 1;
+constexpr int kLanes = 1;
 typedef float Floats;
 typedef std::int32_t Ints;
 

@@ -26,9 +26,9 @@
 
 namespace mmreg::MMREG_TARGET {
 
-constexpr int block_threads = 256;
-constexpr int tile_columns = 32, tile_rows = block_threads / tile_columns;  // of the voxels of a block
-constexpr int most_shared_bytes = 48 << 10;                                 // of a block, on every device
+constexpr int kBlockThreads = 256;
+constexpr int kTileColumns = 32, kTileRows = kBlockThreads / kTileColumns;  // of the voxels of a block
+constexpr int kMostSharedBytes = 48 << 10;                                  // of a block, on every device
 
 // A block of threads. What threads leave in shared memory in one `threads` is there for all of them in the next;
 // local variables do not last from one to the next, but see OfThread.
@@ -45,7 +45,7 @@ struct Block {
     body(int(threadIdx.x));
     __syncthreads();
 #else
-    for (int t = 0; t < block_threads; ++t) body(scrambled ? block_threads - 1 - t : t);
+    for (int t = 0; t < kBlockThreads; ++t) body(scrambled ? kBlockThreads - 1 - t : t);
 #endif
   }
 };
@@ -58,7 +58,7 @@ struct OfThread {
   T own;
   MMREG_DEVICE T& operator[](int) { return own; }
 #else
-  std::vector<T> all = std::vector<T>(block_threads);
+  std::vector<T> all = std::vector<T>(kBlockThreads);
   T& operator[](int t) { return all[std::size_t(t)]; }
 #endif
 };
@@ -96,23 +96,23 @@ class Launch {
 };
 
 template <class Body>
-__global__ void __launch_bounds__(block_threads) run_each(std::int64_t count, const Body body) {
-  const std::int64_t i = blockIdx.x * std::int64_t(block_threads) + threadIdx.x;
+__global__ void __launch_bounds__(kBlockThreads) run_each(std::int64_t count, const Body body) {
+  const std::int64_t i = blockIdx.x * std::int64_t(kBlockThreads) + threadIdx.x;
   if (i < count) body(i);
 }
 
 template <class Body>
-__global__ void __launch_bounds__(block_threads) run_voxels(Extent n, unsigned blocks_across, const Body body) {
+__global__ void __launch_bounds__(kBlockThreads) run_voxels(Extent n, unsigned blocks_across, const Body body) {
   const unsigned down = blockIdx.x / blocks_across, across = blockIdx.x - down * blocks_across;
-  const std::int64_t row = down * std::int64_t(tile_rows) + threadIdx.y;
-  const int x = across * tile_columns + threadIdx.x;
+  const std::int64_t row = down * std::int64_t(kTileRows) + threadIdx.y;
+  const int x = across * kTileColumns + threadIdx.x;
   if (x >= n.w || row >= std::int64_t(n.d) * n.h) return;
   const int z = int(row) / n.h;
   body(Voxel{z, int(row) - z * n.h, x, row * n.w + x});
 }
 
 template <int Resident, class Body>
-__global__ void __launch_bounds__(block_threads, Resident) run_blocks(const Body body) {
+__global__ void __launch_bounds__(kBlockThreads, Resident) run_blocks(const Body body) {
   extern __shared__ __align__(16) unsigned char shared_memory[];
   body(Block{int(blockIdx.x), shared_memory});
 }
@@ -124,7 +124,7 @@ template <class Body>
 void for_each(Queue& queue, std::int64_t count, const Body& body) {
   if (count <= 0) return;
   const Launch launch(queue);
-  run_each<<<pieces_of(count, block_threads), block_threads, 0, launch.stream>>>(count, body);
+  run_each<<<pieces_of(count, kBlockThreads), kBlockThreads, 0, launch.stream>>>(count, body);
   launch.check("a kernel over elements");
 }
 
@@ -132,9 +132,9 @@ void for_each(Queue& queue, std::int64_t count, const Body& body) {
 template <class Body>
 void for_voxels(Queue& queue, Extent n, const Body& body) {
   if (voxels(n) <= 0) return;
-  const unsigned across = pieces_of(n.w, tile_columns), down = pieces_of(std::int64_t(n.d) * n.h, tile_rows);
+  const unsigned across = pieces_of(n.w, kTileColumns), down = pieces_of(std::int64_t(n.d) * n.h, kTileRows);
   const Launch launch(queue);  // blocks in one row, which may be longer than a column of them
-  run_voxels<<<across * down, dim3(tile_columns, tile_rows), 0, launch.stream>>>(n, across, body);
+  run_voxels<<<across * down, dim3(kTileColumns, kTileRows), 0, launch.stream>>>(n, across, body);
   launch.check("a kernel over voxels");
 }
 
@@ -144,7 +144,7 @@ template <int Resident = 0, class Body>
 void for_blocks(Queue& queue, std::int64_t count, int shared_bytes, const Body& body) {
   if (count <= 0) return;
   const Launch launch(queue);
-  run_blocks<Resident><<<unsigned(count), block_threads, shared_bytes, launch.stream>>>(body);
+  run_blocks<Resident><<<unsigned(count), kBlockThreads, shared_bytes, launch.stream>>>(body);
   launch.check("a kernel over blocks");
 }
 

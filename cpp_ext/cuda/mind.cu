@@ -7,7 +7,7 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-typedef std::make_integer_sequence<int, mind_step_count> Steps;
+typedef std::make_integer_sequence<int, kMindStepCount> Steps;
 
 // A branch at run time: two kernels for each radius would be long to compile, and differ in little.
 struct Features {
@@ -15,9 +15,9 @@ struct Features {
   Half* channels;  // (d, h, w, 16)
   std::int64_t size;
 
-  MMREG_INLINE void write(std::int64_t at, const float (&v)[mind_channels]) const {
+  MMREG_INLINE void write(std::int64_t at, const float (&v)[kMindChannels]) const {
     if (planes) {
-      for (int c = 0; c < mind_channels; ++c) planes[c * size + at] = v[c];
+      for (int c = 0; c < kMindChannels; ++c) planes[c * size + at] = v[c];
     } else {
       const float first[8] = {v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]};
       const float last[8] = {v[8], v[9], v[10], v[11], 0, 0, 0, 0};
@@ -27,33 +27,33 @@ struct Features {
 };
 
 // Cut off at 2^-125.5, so that a similarity is never 0, as on other processors; NaN stays.
-MMREG_INLINE void turn_to_similarities(float (&distance)[mind_channels], float mean) {
+MMREG_INLINE void turn_to_similarities(float (&distance)[kMindChannels], float mean) {
   const float factor = decay_factor(contrast(distance), mean);
-  for (int c = 0; c < mind_channels; ++c) distance[c] = exp2f(max(-125.5f, distance[c] * factor));
+  for (int c = 0; c < kMindChannels; ++c) distance[c] = exp2f(max(-125.5f, distance[c] * factor));
 }
 
 template <int R>
 void features_of(Queue& queue, const float* image, Extent n, Patch patch, const double* total, double lattice_size,
                  const Features& to) {
   const Features out = to;
-  const int across = (n.w + tile_columns - 1) / tile_columns, down = (n.h + tile_rows - 1) / tile_rows;
-  const std::int64_t deep = (n.d + tile_planes - 1) / tile_planes;
+  const int across = (n.w + kTileColumns - 1) / kTileColumns, down = (n.h + kTileRows - 1) / kTileRows;
+  const std::int64_t deep = (n.d + kTilePlanes - 1) / kTilePlanes;
   for_blocks<2>(queue, deep * down * across, tile_bytes(patch, Steps{}), [=] MMREG_DEVICE(const Block& block) {
     const int line = block.index / across, plane = line / down;
     const Tile<R> tile{image,
                        n,
                        patch,
-                       plane * tile_planes,
-                       (line - plane * down) * tile_rows,
-                       (block.index - line * across) * tile_columns,
+                       plane * kTilePlanes,
+                       (line - plane * down) * kTileRows,
+                       (block.index - line * across) * kTileColumns,
                        reinterpret_cast<float*>(block.memory)};
     OfThread<Distances> distances;
     tile.add_steps(block, distances, Steps{});
     const float mean = float(*total / lattice_size);
     block.threads([&](int t) {
-      const int y = tile.y + t / tile_columns, x = tile.x + t % tile_columns;
+      const int y = tile.y + t / kTileColumns, x = tile.x + t % kTileColumns;
       if (y >= n.h || x >= n.w) return;
-      for (int k = 0; k < tile_planes; ++k) {
+      for (int k = 0; k < kTilePlanes; ++k) {
         if (tile.z + k >= n.d) return;
         turn_to_similarities(distances[t].of[k], mean);
         out.write((std::int64_t(tile.z + k) * n.h + y) * n.w + x, distances[t].of[k]);

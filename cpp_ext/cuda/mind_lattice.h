@@ -14,29 +14,29 @@ struct Lattice {
   int z0, y0, planes, rows, across;  // across: blocks along a row
 
   explicit Lattice(Extent n) : z0((n.d - 1) / 2 % 8), y0((n.h - 1) / 2 % 8) {
-    planes = (n.d - z0 + 7) / 8, rows = (n.h - y0 + 7) / 8, across = (n.w + block_threads - 1) / block_threads;
+    planes = (n.d - z0 + 7) / 8, rows = (n.h - y0 + 7) / 8, across = (n.w + kBlockThreads - 1) / kBlockThreads;
   }
   std::int64_t blocks() const { return std::int64_t(planes) * rows * across; }
 };
 
-struct PartOfRow {  // voxels x .. x + block_threads of row (z, y), and what their patches reach
+struct PartOfRow {  // voxels x .. x + kBlockThreads of row (z, y), and what their patches reach
   const float* image;
   Extent n;
   Patch patch;
   int z, y, x;
   float* lines;  // a line of sums for each channel
 
-  MMREG_INLINE int length() const { return block_threads + 2 * patch.radius; }
+  MMREG_INLINE int length() const { return kBlockThreads + 2 * patch.radius; }
 
   // lines[Channel][i] = sum of the squared difference over the patch, but for its extent along x.
   template <int Channel>
   MMREG_INLINE void sum_columns(int t) const {
-    constexpr Pair pair = mind_pairs[Channel];
-    constexpr int step_z = mind_steps[pair.step][0], step_y = mind_steps[pair.step][1],
-                  step_x = mind_steps[pair.step][2];
+    constexpr Pair pair = kMindPairs[Channel];
+    constexpr int step_z = kMindSteps[pair.step][0], step_y = kMindSteps[pair.step][1],
+                  step_x = kMindSteps[pair.step][2];
     constexpr int base_z = pair.base[0], base_y = pair.base[1], base_x = pair.base[2];
     const int r = patch.radius, d = patch.dilation;
-    for (int i = t; i < length(); i += block_threads) {
+    for (int i = t; i < length(); i += kBlockThreads) {
       const int x0 = x - r + i + d * base_x;
       const int here = inside(x0, n.w), there = inside(x0 + d * step_x, n.w);
       float sum = 0;
@@ -58,8 +58,8 @@ struct PartOfRow {  // voxels x .. x + block_threads of row (z, y), and what the
   }
 
   MMREG_INLINE float variance(int t) const {
-    float distances[mind_channels] = {};
-    for (int c = 0; c < mind_channels; ++c)
+    float distances[kMindChannels] = {};
+    for (int c = 0; c < kMindChannels; ++c)
       for (int k = 0; k <= 2 * patch.radius; ++k) distances[c] += lines[c * length() + t + k];
     return contrast(distances);
   }
@@ -72,7 +72,7 @@ inline void lattice_variance(Queue& queue, const float* image, Extent n, Patch p
   const Scratch<double> memory(queue, lattice.blocks());
   double* const partial = memory.data();
   const int bytes =
-      block_threads * int(sizeof(double)) + mind_channels * (block_threads + 2 * patch.radius) * int(sizeof(float));
+      kBlockThreads * int(sizeof(double)) + kMindChannels * (kBlockThreads + 2 * patch.radius) * int(sizeof(float));
   for_blocks(queue, lattice.blocks(), bytes, [=] MMREG_DEVICE(const Block& block) {
     const int line = block.index / lattice.across, plane = line / lattice.rows;
     double* const values = reinterpret_cast<double*>(block.memory);
@@ -81,9 +81,9 @@ inline void lattice_variance(Queue& queue, const float* image, Extent n, Patch p
                          patch,
                          lattice.z0 + 8 * plane,
                          lattice.y0 + 8 * (line - plane * lattice.rows),
-                         (block.index - line * lattice.across) * block_threads,
-                         reinterpret_cast<float*>(values + block_threads)};
-    block.threads([&](int t) { part.sum_all_columns(t, std::make_integer_sequence<int, mind_channels>{}); });
+                         (block.index - line * lattice.across) * kBlockThreads,
+                         reinterpret_cast<float*>(values + kBlockThreads)};
+    block.threads([&](int t) { part.sum_all_columns(t, std::make_integer_sequence<int, kMindChannels>{}); });
     block.threads([&](int t) { values[t] = part.x + t < n.w ? double(part.variance(t)) : 0; });
     fold_block(block, values, [](double a, double b) { return a + b; });
     block.threads([&](int t) {

@@ -11,8 +11,8 @@
 
 namespace mmreg::MMREG_TARGET {
 
-constexpr int tile_planes = 4;  // of voxels, all of one column a thread's
-constexpr int most_tile_floats = most_shared_bytes / int(sizeof(float));
+constexpr int kTilePlanes = 4;  // of voxels, all of one column a thread's
+constexpr int kMostTileFloats = kMostSharedBytes / int(sizeof(float));
 
 MMREG_INLINE constexpr int whole_fours(int n) { return (n + 3) / 4 * 4; }
 
@@ -30,10 +30,10 @@ template <int Step>
 MMREG_INLINE PatchSums patch_sums(Patch patch) {
   constexpr Shifts s = shifts_of(Step);
   const int d = patch.dilation, r = patch.radius;
-  const int rows = tile_rows + (s.high[1] - s.low[1]) * d, columns = tile_columns + (s.high[2] - s.low[2]) * d;
+  const int rows = kTileRows + (s.high[1] - s.low[1]) * d, columns = kTileColumns + (s.high[2] - s.low[2]) * d;
   const int width = whole_fours(columns);
   return {{s.low[0] * d, s.low[1] * d, s.low[2] * d},
-          tile_planes + (s.high[0] - s.low[0]) * d,
+          kTilePlanes + (s.high[0] - s.low[0]) * d,
           rows,
           columns,
           rows + 2 * r,
@@ -65,7 +65,7 @@ MMREG_INLINE void slide(int count, int r, const In& in, const Out& out) {
 }
 
 struct Distances {
-  float of[tile_planes][mind_channels];
+  float of[kTilePlanes][kMindChannels];
 };
 
 template <int R>
@@ -81,11 +81,11 @@ struct Tile {
   // depth[plane][row][i]: sums over planes, of `count` planes from `first` on.
   template <int Step>
   MMREG_INLINE void sum_depth(int t, const PatchSums& s, int first, int count, float* depth) const {
-    constexpr int along_z = mind_steps[Step][0], along_y = mind_steps[Step][1], along_x = mind_steps[Step][2];
+    constexpr int along_z = kMindSteps[Step][0], along_y = kMindSteps[Step][1], along_x = kMindSteps[Step][2];
     const int r = radius(), d = patch.dilation, width = s.columns + 2 * r;
     const int z0 = z + s.origin[0] + first - r, y0 = y + s.origin[1] - r, x0 = x + s.origin[2] - r;
     const std::int64_t plane = std::int64_t(n.h) * n.w;
-    for (int c = t; c < s.border_rows * width; c += block_threads) {
+    for (int c = t; c < s.border_rows * width; c += kBlockThreads) {
       const int j = c / width, i = c - j * width;
       const int column = inside(y0 + j, n.h) * n.w + inside(x0 + i, n.w);
       const int other = inside(y0 + j + along_y * d, n.h) * n.w + inside(x0 + i + along_x * d, n.w);
@@ -103,7 +103,7 @@ struct Tile {
   // across[line][i] = sum of depth[line][i] .. depth[line][i + 2 r], in fours.
   MMREG_INLINE void sum_across(int t, const PatchSums& s, int lines, const float* depth, float* across) const {
     const int r = radius(), fours = s.width / 4;
-    for (int e = t; e < lines * fours; e += block_threads) {
+    for (int e = t; e < lines * fours; e += kBlockThreads) {
       const int line = e / fours, i = 4 * (e - line * fours);
       const float* const in = depth + line * s.pitch + i;
       Four sum{};
@@ -122,7 +122,7 @@ struct Tile {
 
   // sums[plane][row][i] = sum over the rows of a patch of across.
   MMREG_INLINE void sum_down(int t, const PatchSums& s, int count, const float* across, float* sums) const {
-    for (int e = t; e < count * s.columns; e += block_threads) {
+    for (int e = t; e < count * s.columns; e += kBlockThreads) {
       const int p = e / s.columns, i = e - p * s.columns;
       const float* const in = across + p * s.border_rows * s.width + i;
       float* const out = sums + p * s.rows * s.width + i;
@@ -140,11 +140,11 @@ struct Tile {
 
   template <int Channel>
   MMREG_INLINE void read_channel(int t, const PatchSums& s, const float* sums, Distances& distances) const {
-    constexpr int along_z = mind_pairs[Channel].base[0], along_y = mind_pairs[Channel].base[1],
-                  along_x = mind_pairs[Channel].base[2];
-    const int d = patch.dilation, row = t / tile_columns + along_y * d - s.origin[1];
-    const float* const from = sums + row * s.width + t % tile_columns + along_x * d - s.origin[2];
-    for (int k = 0; k < tile_planes; ++k)
+    constexpr int along_z = kMindPairs[Channel].base[0], along_y = kMindPairs[Channel].base[1],
+                  along_x = kMindPairs[Channel].base[2];
+    const int d = patch.dilation, row = t / kTileColumns + along_y * d - s.origin[1];
+    const float* const from = sums + row * s.width + t % kTileColumns + along_x * d - s.origin[2];
+    for (int k = 0; k < kTilePlanes; ++k)
       distances.of[k][Channel] = from[(k + along_z * d - s.origin[0]) * s.rows * s.width];
   }
 
@@ -152,8 +152,8 @@ struct Tile {
   template <int Step>
   MMREG_INLINE void add_step(const Block& block, OfThread<Distances>& distances) const {
     const PatchSums s = patch_sums<Step>(patch);
-    const bool whole = s.planes * s.plane_size() <= most_tile_floats;
-    const int most = whole ? s.planes : (most_tile_floats - s.size()) / s.plane_size();
+    const bool whole = s.planes * s.plane_size() <= kMostTileFloats;
+    const int most = whole ? s.planes : (kMostTileFloats - s.size()) / s.plane_size();
     float* const depth = memory + (whole ? 0 : s.size());
     float* const across = depth + most * s.border_rows * s.pitch;
     for (int first = 0; first < s.planes; first += most) {
@@ -177,7 +177,7 @@ int tile_bytes(Patch patch, std::integer_sequence<int, Steps...>) {
   int most = 0;
   for (const PatchSums& s : {patch_sums<Steps>(patch)...})
     most = s.planes * s.plane_size() > most ? s.planes * s.plane_size() : most;
-  return (most < most_tile_floats ? most : most_tile_floats) * int(sizeof(float));
+  return (most < kMostTileFloats ? most : kMostTileFloats) * int(sizeof(float));
 }
 
 }  // namespace mmreg::MMREG_TARGET

@@ -4,7 +4,7 @@
 
 namespace mmreg::MMREG_TARGET {
 
-constexpr int warp_threads = 32;
+constexpr int kWarpThreads = 32;
 
 struct Odometer {
   int h, w;        // of the box
@@ -19,7 +19,7 @@ struct Odometer {
 };
 
 MMREG_DEVICE inline Odometer odometer(int start, int h, int w) {
-  return {h,        w, warp_threads / (h * w), warp_threads / w % h, warp_threads % w, start / (h * w), start / w % h,
+  return {h,        w, kWarpThreads / (h * w), kWarpThreads / w % h, kWarpThreads % w, start / (h * w), start / w % h,
           start % w};
 }
 

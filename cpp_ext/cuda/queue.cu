@@ -75,7 +75,7 @@ void free_on_device(void* memory) {
   cudaGetLastError();  // that of an earlier kernel, perhaps: nobody else is to be blamed for it
 }
 
-constexpr Heap device_heap = {allocate_on_device, free_on_device, true};
+constexpr Heap kDeviceHeap = {allocate_on_device, free_on_device, true};
 
 // A device is current to a thread: what is done for a queue is done on its device, and the caller's is put back. Where
 // it is the same nothing is set, which would put another context in the place of the caller's own.
@@ -115,7 +115,7 @@ struct CudaQueue : Queue {
   const int device;
   const cudaStream_t stream;
   const bool own;
-  Blocks blocks{device_heap};
+  Blocks blocks{kDeviceHeap};
   std::atomic<bool> in_graph{false};  // a graph uses memory of these blocks, at its addresses
 };
 

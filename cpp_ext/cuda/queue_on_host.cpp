@@ -23,25 +23,25 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr std::size_t region_bytes = std::size_t(1) << 36, page = 4096;
+constexpr std::size_t kRegionBytes = std::size_t(1) << 36, kPage = 4096;
 
 // First fit over one reserved region.
 class [[maybe_unused]] Region {
  public:
   Region() {
-    void* const found = mmap(nullptr, region_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* const found = mmap(nullptr, kRegionBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (found == MAP_FAILED) throw std::bad_alloc();
     base_ = static_cast<unsigned char*>(found);
   }
   void* take(std::size_t bytes) {
     const std::lock_guard<std::mutex> hold(mutex_);
-    bytes = (bytes + page - 1) / page * page + page;  // and a page between blocks
+    bytes = (bytes + kPage - 1) / kPage * kPage + kPage;  // and a kPage between blocks
     std::size_t at = 0;
     for (const auto& [start, size] : used_) {
       if (start - at >= bytes) break;
       at = start + size;
     }
-    if (at + bytes > region_bytes)
+    if (at + bytes > kRegionBytes)
       throw DeviceError("MMREG_E_DEVICE_MEMORY", std::to_string(bytes >> 20) + " MB more of memory were asked for");
     used_[at] = bytes;
     end_ = at + bytes > end_ ? at + bytes : end_;
@@ -57,7 +57,7 @@ class [[maybe_unused]] Region {
   }
   bool holds(const void* memory) const {
     const auto at = static_cast<const unsigned char*>(memory);
-    return at >= base_ && at < base_ + region_bytes;
+    return at >= base_ && at < base_ + kRegionBytes;
   }
   void access(int change) {
     const std::lock_guard<std::mutex> hold(mutex_);
@@ -221,7 +221,7 @@ void launch_graph(Queue& queue, void* graph) {
 }
 void release_graph(void* graph) { delete static_cast<Graph*>(graph); }
 
-DeviceFacts facts(int) { return {"the host, in place of a CUDA device", 0, 0, 0, region_bytes, region_bytes}; }
+DeviceFacts facts(int) { return {"the host, in place of a CUDA device", 0, 0, 0, kRegionBytes, kRegionBytes}; }
 void* allocate_pinned(std::size_t bytes) { return ::operator new(bytes ? bytes : 1); }
 int make_current(int) { return 0; }
 void release_pinned(void* memory) { ::operator delete(memory); }

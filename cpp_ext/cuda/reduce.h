@@ -6,12 +6,12 @@
 
 namespace mmreg::MMREG_TARGET {
 
-constexpr int piece_values = block_threads * 16;  // folded by one block
+constexpr int kPieceValues = kBlockThreads * 16;  // folded by one block
 
-// values[0] = the fold of all threads' values, which stand in shared memory: a tree over block_threads values.
+// values[0] = the fold of all threads' values, which stand in shared memory: a tree over kBlockThreads values.
 template <class T, class Join>
 MMREG_DEVICE void fold_block(const Block& block, T* values, const Join& join) {
-  for (int half = block_threads / 2; half > 0; half /= 2)
+  for (int half = kBlockThreads / 2; half > 0; half /= 2)
     block.threads([=] MMREG_DEVICE(int t) {
       if (t < half) values[t] = join(values[t], values[t + half]);
     });
@@ -20,14 +20,14 @@ MMREG_DEVICE void fold_block(const Block& block, T* values, const Join& join) {
 // partial[b] = the fold of value(i) over piece b.
 template <class T, class Value, class Join>
 void fold_pieces(Queue& queue, std::int64_t count, T none, const Value& value, const Join& join, T* partial) {
-  static_assert(sizeof(T) * block_threads <= most_shared_bytes, "T is too large for the memory of a block");
-  const std::int64_t pieces = (count + piece_values - 1) / piece_values;
-  for_blocks(queue, pieces, int(sizeof(T)) * block_threads, [=] MMREG_DEVICE(const Block& block) {
+  static_assert(sizeof(T) * kBlockThreads <= kMostSharedBytes, "T is too large for the memory of a block");
+  const std::int64_t pieces = (count + kPieceValues - 1) / kPieceValues;
+  for_blocks(queue, pieces, int(sizeof(T)) * kBlockThreads, [=] MMREG_DEVICE(const Block& block) {
     T* const values = reinterpret_cast<T*>(block.memory);
-    const std::int64_t begin = std::int64_t(block.index) * piece_values;
+    const std::int64_t begin = std::int64_t(block.index) * kPieceValues;
     block.threads([=] MMREG_DEVICE(int t) {
       T sum = none;
-      for (std::int64_t i = begin + t; i < begin + piece_values && i < count; i += block_threads)
+      for (std::int64_t i = begin + t; i < begin + kPieceValues && i < count; i += kBlockThreads)
         sum = join(sum, value(i));
       values[t] = sum;
     });
@@ -47,7 +47,7 @@ struct Stored {  // a type of its own, so that folding folded values is one and 
 // result[0] = none joined with value(0), value(1), ... The result stays on the device.
 template <class T, class Value, class Join>
 void fold_on_device(Queue& queue, std::int64_t count, T none, const Value& value, const Join& join, T* result) {
-  const std::int64_t pieces = (count + piece_values - 1) / piece_values;
+  const std::int64_t pieces = (count + kPieceValues - 1) / kPieceValues;
   if (pieces <= 1) {
     if (count <= 0) return upload(queue, result, &none, sizeof none);
     return fold_pieces(queue, count, none, value, join, result);

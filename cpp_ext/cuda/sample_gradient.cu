@@ -7,7 +7,7 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int piece_samples = 4 * block_threads;
+constexpr int kPieceSamples = 4 * kBlockThreads;
 
 struct Derivative {
   double by[12];
@@ -48,9 +48,9 @@ MMREG_DEVICE void add_sample(const Differentiation& d, std::int64_t i, float (&b
 }
 
 MMREG_DEVICE Derivative add_samples(const Differentiation& d, int piece, int thread) {
-  const std::int64_t begin = std::int64_t(piece) * piece_samples, end = begin + piece_samples;
+  const std::int64_t begin = std::int64_t(piece) * kPieceSamples, end = begin + kPieceSamples;
   float by[12] = {};
-  for (std::int64_t i = begin + thread; i < end && i < d.fixed.count; i += block_threads) add_sample(d, i, by);
+  for (std::int64_t i = begin + thread; i < end && i < d.fixed.count; i += kBlockThreads) add_sample(d, i, by);
   Derivative sum;
   for (int k = 0; k < 12; ++k) sum.by[k] = by[k];
   return sum;
@@ -61,10 +61,10 @@ MMREG_DEVICE Derivative add_samples(const Differentiation& d, int piece, int thr
 void sample_gradient(Queue& queue, const SampleList& fixed, const float* moving, Extent n, const IndexMap& map,
                      int bins, const float* gain, double* gradient) {
   const Differentiation d{fixed, moving, n, map, bins, gain};
-  const std::int64_t pieces = (fixed.count + piece_samples - 1) / piece_samples;
+  const std::int64_t pieces = (fixed.count + kPieceSamples - 1) / kPieceSamples;
   const Scratch<Derivative> memory(queue, pieces);
   Derivative* const partial = memory.data();
-  for_blocks(queue, pieces, int(sizeof(Derivative)) * block_threads, [=] MMREG_DEVICE(const Block& block) {
+  for_blocks(queue, pieces, int(sizeof(Derivative)) * kBlockThreads, [=] MMREG_DEVICE(const Block& block) {
     Derivative* const sums = reinterpret_cast<Derivative*>(block.memory);
     block.threads([&] MMREG_DEVICE(int t) { sums[t] = add_samples(d, block.index, t); });
     fold_block(block, sums, AddDerivatives{});

@@ -9,11 +9,11 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int most_maps = 64;  // of a launch: they travel with it
-constexpr int least_piece = 4 * block_threads, most_pieces = 64;
+constexpr int kMostMaps = 64;  // of a launch: they travel with it
+constexpr int kLeastPiece = 4 * kBlockThreads, kMostPieces = 64;
 
 struct Maps {
-  IndexMap map[most_maps];
+  IndexMap map[kMostMaps];
 };
 
 struct Counting {
@@ -27,8 +27,8 @@ struct Counting {
 };
 
 Counting counting_of(const SampleList& fixed, const float* moving, Extent n, int bins) {
-  const std::int64_t fair = (fixed.count + most_pieces - 1) / most_pieces;
-  const int piece = fair < least_piece ? least_piece : int(fair);
+  const std::int64_t fair = (fixed.count + kMostPieces - 1) / kMostPieces;
+  const int piece = fair < kLeastPiece ? kLeastPiece : int(fair);
   // a sample adds less than 1 to a bin: a piece cannot fill 32 bits
   return {fixed, moving, n, bins, piece, int((fixed.count + piece - 1) / piece), float((1u << 31) / unsigned(piece))};
 }
@@ -47,7 +47,7 @@ MMREG_DEVICE void count_sample(const Counting& c, const float* map, std::int64_t
 
 MMREG_DEVICE void count_piece(const Counting& c, const float* map, int piece, int thread, std::uint32_t* histogram) {
   const std::int64_t begin = std::int64_t(piece) * c.piece, end = begin + c.piece;
-  for (std::int64_t i = begin + thread; i < end && i < c.fixed.count; i += block_threads)
+  for (std::int64_t i = begin + thread; i < end && i < c.fixed.count; i += kBlockThreads)
     count_sample(c, map, i, histogram);
 }
 
@@ -60,11 +60,11 @@ void count_pieces(Queue& queue, const Counting& c, const Maps& maps, int count, 
                const int map = block.index / c.pieces, piece = block.index - map * c.pieces;
                std::uint32_t* const out = partial + std::int64_t(block.index) * cells;
                block.threads([=] MMREG_DEVICE(int t) {
-                 for (int i = t; i < cells; i += block_threads) histogram[i] = 0;
+                 for (int i = t; i < cells; i += kBlockThreads) histogram[i] = 0;
                });
                block.threads([&] MMREG_DEVICE(int t) { count_piece(c, maps.map[map].affine, piece, t, histogram); });
                block.threads([=] MMREG_DEVICE(int t) {
-                 for (int i = t; i < cells; i += block_threads) out[i] = histogram[i];
+                 for (int i = t; i < cells; i += kBlockThreads) out[i] = histogram[i];
                });
              });
 }
@@ -85,10 +85,10 @@ void add_pieces(Queue& queue, const Counting& c, const std::uint32_t* partial, i
 void sample_histogram(Queue& queue, const SampleList& fixed, const float* moving, Extent n, const IndexMap* maps,
                       int count, int bins, float* histograms) {
   const Counting c = counting_of(fixed, moving, n, bins);
-  const int most = count < most_maps ? count : most_maps;
+  const int most = count < kMostMaps ? count : kMostMaps;
   const Scratch<std::uint32_t> partial(queue, std::int64_t(most) * c.pieces * c.cells());
-  for (int first = 0; first < count; first += most_maps) {
-    const int some = count - first < most_maps ? count - first : most_maps;
+  for (int first = 0; first < count; first += kMostMaps) {
+    const int some = count - first < kMostMaps ? count - first : kMostMaps;
     Maps batch;
     for (int k = 0; k < some; ++k) batch.map[k] = maps[first + k];
     count_pieces(queue, c, batch, some, partial.data());

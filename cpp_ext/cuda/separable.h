@@ -1,4 +1,4 @@
-// Weighted windows along an axis. A thread makes four neighbouring outputs, so that what it reads serves four sums.
+// Weighted windows along an axis. A thread makes four neighbouring kOutputs, so that what it reads serves four sums.
 #pragma once
 #include "core/border.h"
 #include "core/taps.h"
@@ -6,30 +6,30 @@
 
 namespace mmreg::MMREG_TARGET {
 
-constexpr int outputs = 4;  // of a thread
+constexpr int kOutputs = 4;  // of a thread
 
 struct Weights {      // of the first output's window, with zeros on both sides for the windows of the others
   int radius, steps;  // steps: values that all four windows span, in whole fours
-  alignas(16) float padded[2 * max_radius + 3 * outputs];
+  alignas(16) float padded[2 * kMaxRadius + 3 * kOutputs];
 };
 
 inline Weights weights_of(const Taps& taps) {
   Weights w{};
   w.radius = taps.radius;
-  w.steps = (2 * taps.radius + outputs + 3) / 4 * 4;
+  w.steps = (2 * taps.radius + kOutputs + 3) / 4 * 4;
   for (int k = -taps.radius; k <= taps.radius; ++k)
-    w.padded[outputs - 1 + taps.radius + k] = taps.weight[k < 0 ? -k : k];
+    w.padded[kOutputs - 1 + taps.radius + k] = taps.weight[k < 0 ? -k : k];
   return w;
 }
 
 // sum[s] += what values k .. k + 3 of the line, from the first window's start, add to the weighted window of output s.
-MMREG_INLINE void weigh_four(const Weights& w, int k, const Four& value, float (&sum)[outputs]) {
+MMREG_INLINE void weigh_four(const Weights& w, int k, const Four& value, float (&sum)[kOutputs]) {
   for (int i = 0; i < 4; ++i)
-    for (int s = 0; s < outputs; ++s) sum[s] += w.padded[outputs - 1 + k + i - s] * value.v[i];
+    for (int s = 0; s < kOutputs; ++s) sum[s] += w.padded[kOutputs - 1 + k + i - s] * value.v[i];
 }
 
 template <class FourAt>
-MMREG_INLINE void weigh(const Weights& w, const FourAt& four, float (&sum)[outputs]) {
+MMREG_INLINE void weigh(const Weights& w, const FourAt& four, float (&sum)[kOutputs]) {
   for (int k = 0; k < w.steps; k += 4) weigh_four(w, k, four(k), sum);
 }
 
@@ -40,11 +40,11 @@ MMREG_INLINE Four four_of_line(const float* line, int n, std::int64_t stride, in
 }
 
 MMREG_INLINE void filter_line(const float* in, int n, std::int64_t stride, int first, const Weights& w, float* out) {
-  float sum[outputs] = {};
+  float sum[kOutputs] = {};
   weigh(w, [&](int k) { return four_of_line(in, n, stride, first - w.radius + k); }, sum);
-  for (int s = 0; s < outputs && first + s < n; ++s) out[(first + s) * stride] = sum[s];
+  for (int s = 0; s < kOutputs && first + s < n; ++s) out[(first + s) * stride] = sum[s];
 }
 
-inline int groups_of(int n) { return (n + outputs - 1) / outputs; }
+inline int groups_of(int n) { return (n + kOutputs - 1) / kOutputs; }
 
 }  // namespace mmreg::MMREG_TARGET

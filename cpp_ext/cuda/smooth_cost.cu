@@ -9,9 +9,9 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int most_radius = 16;
-constexpr int turn = 4;  // outputs at a time: as many loads are under way at once
-constexpr std::int64_t piece_bytes = std::int64_t(24) << 20;
+constexpr int kMostRadius = 16;
+constexpr int kTurn = 4;  // outputs at a time: as many loads are under way at once
+constexpr std::int64_t kPieceBytes = std::int64_t(24) << 20;
 
 struct Lines {  // of cells, along an axis: line i starts at cell (i / inner) * outer + i % inner * step
   std::int64_t count, inner, outer, step;
@@ -30,18 +30,18 @@ template <int Radius, class In, class Out>
 MMREG_DEVICE void sum_line(const In* in, std::int64_t in_step, Out* out, std::int64_t out_step, int length, int radius,
                            float scale) {
   const int r = Radius ? Radius : radius;
-  float v[2 * (Radius ? Radius : most_radius) + turn];  // those around the outputs of a turn
+  float v[2 * (Radius ? Radius : kMostRadius) + kTurn];  // those around the outputs of a kTurn
   float last = load(in);
   for (int k = 0; k < r; ++k) v[k] = last;
   for (int k = 0; k < r; ++k) v[r + k] = last = k < length ? load(in + k * in_step) : last;
-  for (int i = 0; i < length; i += turn) {
-    for (int k = 0; k < turn; ++k) v[2 * r + k] = last = i + r + k < length ? load(in + (i + r + k) * in_step) : last;
-    for (int k = 0; k < turn; ++k) {
+  for (int i = 0; i < length; i += kTurn) {
+    for (int k = 0; k < kTurn; ++k) v[2 * r + k] = last = i + r + k < length ? load(in + (i + r + k) * in_step) : last;
+    for (int k = 0; k < kTurn; ++k) {
       float sum = v[k];
       for (int j = 1; j <= 2 * r; ++j) sum += v[k + j];
       if (i + k < length) store(out + (i + k) * out_step, sum * scale);
     }
-    for (int k = 0; k < 2 * r; ++k) v[k] = v[k + turn];
+    for (int k = 0; k < 2 * r; ++k) v[k] = v[k + kTurn];
   }
 }
 
@@ -58,7 +58,7 @@ void sum_lines(Queue& queue, const Table<const In>& in, const Table<Out>& out, i
 
 // Displacements of a piece, a multiple of what threads write side by side.
 int width_of(std::int64_t cells, int count) {
-  const std::int64_t fitting = piece_bytes / std::int64_t(sizeof(float)) / cells / 32 * 32,
+  const std::int64_t fitting = kPieceBytes / std::int64_t(sizeof(float)) / cells / 32 * 32,
                      most = fitting < 32 ? 32 : fitting;
   return count < most ? count : int(most);
 }

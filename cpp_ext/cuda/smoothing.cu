@@ -12,30 +12,30 @@ void filter_along_z(Queue& queue, const float* in, int channels, Extent n, const
   for_voxels(queue, {channels * groups, n.h, n.w}, [=] MMREG_DEVICE(const Voxel& v) {
     const int channel = v.z / groups;
     const std::int64_t plane = std::int64_t(n.h) * n.w, start = channel * voxels(n) + std::int64_t(v.y) * n.w + v.x;
-    filter_line(in + start, n.d, plane, (v.z - channel * groups) * outputs, w, out + start);
+    filter_line(in + start, n.d, plane, (v.z - channel * groups) * kOutputs, w, out + start);
   });
 }
 
 void filter_along_y(Queue& queue, const float* in, int planes, Extent n, const Weights& w, float* out) {
   for_voxels(queue, {planes, groups_of(n.h), n.w}, [=] MMREG_DEVICE(const Voxel& v) {
     const std::int64_t start = std::int64_t(v.z) * n.h * n.w + v.x;
-    filter_line(in + start, n.h, n.w, v.y * outputs, w, out + start);
+    filter_line(in + start, n.h, n.w, v.y * kOutputs, w, out + start);
   });
 }
 
-constexpr int staged_columns = 64, staged_rows = block_threads * outputs / staged_columns;
+constexpr int kStagedColumns = 64, kStagedRows = kBlockThreads * kOutputs / kStagedColumns;
 
 // Pieces of rows go through shared memory, on the way in for whole fours, on the way out for whole lines of memory.
 void filter_along_x(Queue& queue, const float* in, std::int64_t rows, int w, const Weights& weights, float* out) {
-  const int across = (w + staged_columns - 1) / staged_columns, pitch = staged_columns - outputs + weights.steps;
-  const int bytes = staged_rows * (pitch + staged_columns) * int(sizeof(float));
-  const std::int64_t blocks = (rows + staged_rows - 1) / staged_rows * across;
+  const int across = (w + kStagedColumns - 1) / kStagedColumns, pitch = kStagedColumns - kOutputs + weights.steps;
+  const int bytes = kStagedRows * (pitch + kStagedColumns) * int(sizeof(float));
+  const std::int64_t blocks = (rows + kStagedRows - 1) / kStagedRows * across;
   for_blocks(queue, blocks, bytes, [=] MMREG_DEVICE(const Block& block) {
-    constexpr int row_threads = staged_columns / outputs;
+    constexpr int row_threads = kStagedColumns / kOutputs;
     float* const staged = reinterpret_cast<float*>(block.memory);
-    float* const made = staged + staged_rows * pitch;
-    const std::int64_t first_row = std::int64_t(block.index / across) * staged_rows;
-    const int x0 = block.index % across * staged_columns, here = w - x0 < staged_columns ? w - x0 : staged_columns;
+    float* const made = staged + kStagedRows * pitch;
+    const std::int64_t first_row = std::int64_t(block.index / across) * kStagedRows;
+    const int x0 = block.index % across * kStagedColumns, here = w - x0 < kStagedColumns ? w - x0 : kStagedColumns;
     block.threads([&](int t) {
       const int line = t / row_threads;
       if (first_row + line >= rows) return;
@@ -44,18 +44,18 @@ void filter_along_x(Queue& queue, const float* in, std::int64_t rows, int w, con
         staged[line * pitch + i] = row[inside(x0 - weights.radius + i, w)];
     });
     block.threads([&](int t) {
-      const int line = t / row_threads, x = t % row_threads * outputs;
+      const int line = t / row_threads, x = t % row_threads * kOutputs;
       if (first_row + line >= rows || x >= here) return;
       const float* const from = staged + line * pitch + x;
       Four sum{};
       weigh(weights, [&](int k) { return *reinterpret_cast<const Four*>(from + k); }, sum.v);
-      *reinterpret_cast<Four*>(made + line * staged_columns + x) = sum;
+      *reinterpret_cast<Four*>(made + line * kStagedColumns + x) = sum;
     });
     block.threads([&](int t) {
       const int line = t / row_threads;
       if (first_row + line >= rows) return;
       float* const row = out + (first_row + line) * w + x0;
-      for (int x = t % row_threads; x < here; x += row_threads) row[x] = made[line * staged_columns + x];
+      for (int x = t % row_threads; x < here; x += row_threads) row[x] = made[line * kStagedColumns + x];
     });
   });
 }
@@ -94,12 +94,12 @@ void smooth_some(Queue& queue, const float* image, int channels, Extent n, const
   }
 }
 
-constexpr std::int64_t cached_voxels = 1 << 22;  // what lies between two passes should stay in the second-level cache
+constexpr std::int64_t kCachedVoxels = 1 << 22;  // what lies between two passes should stay in the second-level cache
 
 }  // namespace
 
 void smooth(Queue& queue, const float* image, int channels, Extent n, const Taps taps[3], float* out) {
-  const std::int64_t size = voxels(n), fitting = size > 0 ? cached_voxels / size : channels;
+  const std::int64_t size = voxels(n), fitting = size > 0 ? kCachedVoxels / size : channels;
   const int most = fitting < 1 ? 1 : fitting < channels ? int(fitting) : channels;
   for (int c = 0; c < channels; c += most)
     smooth_some(queue, image + c * size, channels - c < most ? channels - c : most, n, taps, out + c * size);

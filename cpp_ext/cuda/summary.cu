@@ -6,7 +6,7 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr float infinity = __builtin_inff();
+constexpr float kInfinity = __builtin_inff();
 
 struct Partial {
   double sum;
@@ -23,10 +23,10 @@ struct Farthest {
 
 Summary summary(Queue& queue, const float* values, std::int64_t count) {
   const Partial all = fold(
-      queue, count, Partial{0, infinity, -infinity, 0},
+      queue, count, Partial{0, kInfinity, -kInfinity, 0},
       [=] MMREG_DEVICE(std::int64_t i) {
         const float v = values[i];
-        return abs(v) < infinity ? Partial{v, v, v, 1} : Partial{0, infinity, -infinity, 0};
+        return abs(v) < kInfinity ? Partial{v, v, v, 1} : Partial{0, kInfinity, -kInfinity, 0};
       },
       [=] MMREG_DEVICE(const Partial& a, const Partial& b) {
         return Partial{a.sum + b.sum, min(a.smallest, b.smallest), max(a.largest, b.largest), a.finite + b.finite};
@@ -41,7 +41,7 @@ Reach reach(Queue& queue, const float* u, Extent n) {
       queue, size, Farthest{0, 0},
       [=] MMREG_DEVICE(std::int64_t i) {
         const float z = u[i], y = u[i + size], x = u[i + 2 * size];
-        const bool finite = abs(z) < infinity && abs(y) < infinity && abs(x) < infinity;
+        const bool finite = abs(z) < kInfinity && abs(y) < kInfinity && abs(x) < kInfinity;
         return finite ? Farthest{squared_length(z, y, x), 0} : Farthest{0, 1};
       },
       [=] MMREG_DEVICE(const Farthest& a, const Farthest& b) {

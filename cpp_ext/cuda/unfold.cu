@@ -14,19 +14,19 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int tile_slices = 8;
+constexpr int kTileSlices = 8;
 
 struct Tiles {
   Extent n, tiles;  // voxels; and tiles along each axis
 
   MMREG_INLINE std::int64_t of(int z, int y, int x) const {
-    return (std::int64_t(z / tile_slices) * tiles.h + y / tile_rows) * tiles.w + x / tile_columns;
+    return (std::int64_t(z / kTileSlices) * tiles.h + y / kTileRows) * tiles.w + x / kTileColumns;
   }
 };
 
 Tiles tiles_of(Extent n) {
   const auto pieces = [](int length, int size) { return (length + size - 1) / size; };
-  return {n, {pieces(n.d, tile_slices), pieces(n.h, tile_rows), pieces(n.w, tile_columns)}};
+  return {n, {pieces(n.d, kTileSlices), pieces(n.h, kTileRows), pieces(n.w, kTileColumns)}};
 }
 
 struct State {  // every byte is written only to one value at a time: threads that write it do not disturb each other
@@ -40,10 +40,10 @@ struct State {  // every byte is written only to one value at a time: threads th
 template <class Body>
 MMREG_DEVICE void for_column(const Tiles& tiles, int tile, int t, const Body& body) {
   const int slab = tile / tiles.tiles.w, across = tile - slab * tiles.tiles.w, deep = slab / tiles.tiles.h;
-  const int z = deep * tile_slices, y = (slab - deep * tiles.tiles.h) * tile_rows + t / tile_columns,
-            x = across * tile_columns + t % tile_columns;
+  const int z = deep * kTileSlices, y = (slab - deep * tiles.tiles.h) * kTileRows + t / kTileColumns,
+            x = across * kTileColumns + t % kTileColumns;
   if (y >= tiles.n.h || x >= tiles.n.w) return;
-  for (int k = z; k < z + tile_slices && k < tiles.n.d; ++k)
+  for (int k = z; k < z + kTileSlices && k < tiles.n.d; ++k)
     body(Voxel{k, y, x, (std::int64_t(k) * tiles.n.h + y) * tiles.n.w + x});
 }
 

@@ -31,11 +31,11 @@ MMREG_DEVICE inline Range joined(const Range& a, const Range& b) {
 }
 
 // Values that are not finite have no whole number: of those, it is counted how many a voxel takes. NaN is both.
-constexpr Word positive = 1, negative = 1ull << 32;
+constexpr Word kPositive = 1, kNegative = 1ull << 32;
 
-MMREG_DEVICE inline Word other_of(float value) { return (value < 0 ? 0 : positive) | (value > 0 ? 0 : negative); }
+MMREG_DEVICE inline Word other_of(float value) { return (value < 0 ? 0 : kPositive) | (value > 0 ? 0 : kNegative); }
 MMREG_DEVICE inline float value_of(Word others) {
-  const bool up = others % negative != 0, down = others >= negative;
+  const bool up = others % kNegative != 0, down = others >= kNegative;
   return up && down ? __builtin_nanf("") : up ? __builtin_inff() : -__builtin_inff();
 }
 

@@ -47,7 +47,7 @@ struct Operations {
 #include "ops/op_list.h"
 };
 
-constexpr int most_unfold_rounds = 256;  // in fields of large motion, 64 were seen to leave folds
+constexpr int kMostUnfoldRounds = 256;  // in fields of large motion, 64 were seen to leave folds
 
 // The best table this machine can run, or the one named; nullptr if there is none of that name or this
 // CPU cannot run it. `cpu_target_names` lists the names compiled in, best first, ended by nullptr.

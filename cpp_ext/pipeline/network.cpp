@@ -65,13 +65,13 @@ Buffer<float> predict(const Context& context, const Engine& engine, const Scan& 
   follow(context, engine, field.data(), fixed, u.data());
   if (context.reach(u.data(), fixed.extent).not_finite)
     throw DeviceError("MMREG_E_MODEL_OUTPUT", "the field of the network is not finite everywhere");
-  context.unfold(u.data(), fixed.extent, least_determinant, most_unfold_rounds);
+  context.unfold(u.data(), fixed.extent, kLeastDeterminant, kMostUnfoldRounds);
   return u;
 }
 
 Prior describing(const Context& context, const Engine& engine, const Scan& scan, const Stop& stop, double& seconds) {
   Prior prior;
-  const int channels = prior.channels = (engine.planes + extra_channels + 15) / 16 * 16;
+  const int channels = prior.channels = (engine.planes + kExtraChannels + 15) / 16 * 16;
   const AffineMap to_scan = Frames(grid_of(engine), scan, AffineMap()).to_moving();
   prior.describe = [context, &engine, &seconds, scan, stop, to_scan, channels](Side side, const float* image,
                                                                                Half* features) {

@@ -68,7 +68,7 @@ struct Finish {  // what each part of it sees
     Buffer<float> back = deformed ? inverted(context, u, n, m, to_fixed) : constant(context, 3 * voxels(m), 0);
     const AffineMap grids = compose(invert(frames.moving_mm), frames.fixed_mm);
     add(context, back.data(), m, change(grids, compose(grids, to_fixed), AffineMap()), back.data());
-    if (deformed) context.unfold(back.data(), m, kLeastDeterminant, most_unfold_rounds);
+    if (deformed) context.unfold(back.data(), m, kLeastDeterminant, kMostUnfoldRounds);
     result.inverse_mm = field(context, m);
     add(context, back.data(), m, change(frames.moving_mm, nothing(), nothing()), result.inverse_mm.data());
     return back;

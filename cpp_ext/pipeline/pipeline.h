@@ -45,22 +45,22 @@ struct NetworkRun {
   double expected_s = 0, left_s = 0;  // when that was decided; both 0 where there is no deadline
 };
 
-constexpr double not_measured = std::numeric_limits<double>::quiet_NaN();
+constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
 
-struct Quality {  // `not_measured`, or empty: there was no time for it
+struct Quality {  // `kNotMeasured`, or empty: there was no time for it
   double similarity_before =
-      not_measured;  // normalised mutual information, near the body of the fixed scan; not measured
-  double similarity_after = not_measured;  // before where the headers put too little of the moving scan on that body
-  double mind_before = not_measured;       // mean squared difference of MIND-SSC features, half resolution; likewise
-  double mind_after = not_measured;
+      kNotMeasured;  // normalised mutual information, near the body of the fixed scan; not measured
+  double similarity_after = kNotMeasured;  // before where the headers put too little of the moving scan on that body
+  double mind_before = kNotMeasured;       // mean squared difference of MIND-SSC features, half resolution; likewise
+  double mind_after = kNotMeasured;
   PoseEvidence pose;
   ResidualEvidence residual;
   std::optional<Folding> folding, inverse_folding;  // of the transform and of its inverse, as they are returned
-  double inverse_consistency_mean_mm = not_measured, inverse_consistency_p95_mm = not_measured;
-  double inverse_consistency_max_mm = not_measured;
-  double displacement_p50_mm = not_measured, displacement_p95_mm = not_measured;  // of the deformation alone
-  double displacement_max_mm = not_measured;
-  double overlap = not_measured;  // share of the body of the fixed scan that the moving scan covers
+  double inverse_consistency_mean_mm = kNotMeasured, inverse_consistency_p95_mm = kNotMeasured;
+  double inverse_consistency_max_mm = kNotMeasured;
+  double displacement_p50_mm = kNotMeasured, displacement_p95_mm = kNotMeasured;  // of the deformation alone
+  double displacement_max_mm = kNotMeasured;
+  double overlap = kNotMeasured;  // share of the body of the fixed scan that the moving scan covers
 };
 
 struct PipelineResult {

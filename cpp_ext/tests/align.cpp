@@ -10,7 +10,7 @@
 namespace mmreg::test {
 namespace {
 
-constexpr float none = std::numeric_limits<float>::quiet_NaN();
+constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
 
 // A lopsided bump around `centre`, on a grid of 2 mm that begins at the origin; `sign` turns the contrast over.
 Values bump(Extent n, Point centre, float sign) {
@@ -69,9 +69,9 @@ TEST(align, unknown_voxels_and_empty_masks_get_an_answer) {
   const Extent n = {9, 11, 13};
   const std::vector<std::uint8_t> nothing(size(voxels(n)));
   Values holes = uniform(voxels(n), 0, 1), extreme = holes;
-  for (std::size_t i = 0; i < holes.size(); i += 2) holes[i] = none;
+  for (std::size_t i = 0; i < holes.size(); i += 2) holes[i] = kNone;
   for (std::size_t i = 0; i < extreme.size(); i += 3) extreme[i] = i % 2 ? 3e38f : -3e38f;
-  const Values unknown(holes.size(), none), constant(holes.size(), 7.f), plain = uniform(voxels(n), 0, 1, 3);
+  const Values unknown(holes.size(), kNone), constant(holes.size(), 7.f), plain = uniform(voxels(n), 0, 1, 3);
   const Values* const cases[] = {&holes, &extreme, &unknown, &constant};
   for (const Values* moving : cases)
     for (const std::uint8_t* mask : {static_cast<const std::uint8_t*>(nullptr), nothing.data()})

@@ -6,18 +6,18 @@
 namespace mmreg::test {
 namespace {
 
-constexpr float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
-constexpr Extent moving_extent = {3, 5, 19};
+constexpr float kInfinity = std::numeric_limits<float>::infinity(), kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr Extent kMovingExtent = {3, 5, 19};
 
 // A displacement that reaches far outside, lands on voxel centres, and holds numbers that no index can be made of.
 Values wild(Extent n) {
   Values u = uniform(3 * voxels(n), -9, 25, 5);
-  const float odd[] = {0.f, -0.f, 1.f, -1.f, 1e9f, -1e9f, 1e38f, infinity, -infinity, nan};
+  const float odd[] = {0.f, -0.f, 1.f, -1.f, 1e9f, -1e9f, 1e38f, kInfinity, -kInfinity, kNan};
   for (std::size_t i = 0, k = 0; i < u.size(); i += 3) u[i] = odd[k++ % 10];
   return u;
 }
 
-Values finite_only(Values values) {  // NaN and infinity as numbers, so that targets can be compared
+Values finite_only(Values values) {  // NaN and kInfinity as numbers, so that targets can be compared
   for (float& value : values) value = std::isnan(value) ? 12345.f : std::isinf(value) ? 54321.f : value;
   return values;
 }
@@ -45,11 +45,11 @@ TEST(fields, warp_by_any_numbers_stays_inside_the_image) {
     for (Border border : {Border::zero, Border::extend})
       hold(
           [&](const Context& context, Extent n) {
-            const Values image = uniform(2 * voxels(moving_extent), 1, 2), u = wild(n);
+            const Values image = uniform(2 * voxels(kMovingExtent), 1, 2), u = wild(n);
             Values out(size(2 * voxels(n)));
             std::vector<std::uint8_t> valid(size(voxels(n)));
-            context.warp(image.data(), 2, moving_extent, u.data(), n, how, border, out.data(), nullptr);
-            context.warp(image.data(), 2, moving_extent, u.data(), n, how, border, out.data(), valid.data());
+            context.warp(image.data(), 2, kMovingExtent, u.data(), n, how, border, out.data(), nullptr);
+            context.warp(image.data(), 2, kMovingExtent, u.data(), n, how, border, out.data(), valid.data());
             for (std::int64_t i = 0; i < voxels(n); ++i) {
               bool finite = true;
               for (int axis = 0; axis < 3; ++axis) finite = finite && std::isfinite(u[size(i + axis * voxels(n))]);
@@ -66,12 +66,12 @@ TEST(fields, warping_halves_is_widening_warping_and_narrowing) {
     for (Border border : {Border::zero, Border::extend})
       hold(
           [&](const Context& context, Extent n) {
-            const Halves image = narrowed(uniform(4 * voxels(moving_extent), -1, 2));
+            const Halves image = narrowed(uniform(4 * voxels(kMovingExtent), -1, 2));
             const Values wide = widened(image), u = wild(n);
             Halves out(size(4 * voxels(n)));
             Values floats(out.size());
-            context.warp_half(image.data(), 4, moving_extent, u.data(), n, how, border, out.data(), nullptr);
-            context.warp(wide.data(), 4, moving_extent, u.data(), n, how, border, floats.data(), nullptr);
+            context.warp_half(image.data(), 4, kMovingExtent, u.data(), n, how, border, out.data(), nullptr);
+            context.warp(wide.data(), 4, kMovingExtent, u.data(), n, how, border, floats.data(), nullptr);
             const Values found = finite_only(widened(out));
             CHECK(same_bits(found, finite_only(widened(narrowed(floats)))));
             return found;
@@ -82,9 +82,9 @@ TEST(fields, warping_halves_is_widening_warping_and_narrowing) {
 TEST(fields, warped_labels_are_labels_of_the_image_or_zero) {
   hold(
       [](const Context& context, Extent n) {
-        std::vector<std::int32_t> labels(size(voxels(moving_extent)), 2147483647), out(size(voxels(n)));
+        std::vector<std::int32_t> labels(size(voxels(kMovingExtent)), 2147483647), out(size(voxels(n)));
         const Values u = wild(n);
-        context.warp_labels(labels.data(), moving_extent, u.data(), n, out.data());
+        context.warp_labels(labels.data(), kMovingExtent, u.data(), n, out.data());
         for (std::int32_t label : out) CHECK(label == 0 || label == 2147483647);
         return Values(out.begin(), out.end());
       },
@@ -199,7 +199,7 @@ TEST(fields, folds_are_counted_the_same_for_any_threads) {
         for (float d : det) folded += !(d > 0);
         CHECK(folding.count[0] == folded);
         for (int way = 0; way < 9; ++way) found.push_back(float(folding.count[way]));
-        u[0] = nan;
+        u[0] = kNan;
         CHECK(context.folding(u.data(), n).count[0] >= (voxels(n) > 1));
         return found;
       },
@@ -210,7 +210,7 @@ TEST(fields, sums_and_lengths_leave_out_what_is_not_finite) {
   hold(
       [](const Context& context, Extent n) {
         Values u = uniform(3 * voxels(n), -2, 2);
-        u[0] = nan;
+        u[0] = kNan;
         const Summary summary = context.summary(u.data(), 3 * voxels(n));
         const Reach reach = context.reach(u.data(), n);
         CHECK(summary.not_finite == 1 && reach.not_finite == 1);

@@ -9,12 +9,12 @@
 namespace mmreg::test {
 namespace {
 
-constexpr AffineMap affine = {{2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0}};
+constexpr AffineMap kAffine = {{2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0}};
 
 Engine engine_of(EngineOutput output, Extent seen) {
   Engine engine;
   engine.intensities = {Stretch::percentile, 1, 99};
-  engine.output = output, engine.extent = seen, engine.affine = affine;
+  engine.output = output, engine.extent = seen, engine.affine = kAffine;
   engine.factor = 2, engine.integration_steps = 5;
   return engine;
 }
@@ -47,7 +47,7 @@ TEST(plan, gives_what_the_pipeline_gives_on_any_pair_of_extents) {
       for (const Extent n : {Extent{1, 1, 1}, Extent{1, 14, 9}, Extent{9, 7, 12}})
         for (const Extent seen : {Extent{1, 16, 16}, Extent{7, 5, 16}}) {
           const Values fixed = uniform(voxels(n), 0, 1), moving = uniform(voxels(n), -5, 5, 2);
-          const Scan f{fixed.data(), n, affine, nullptr}, m{moving.data(), n, affine, nullptr};
+          const Scan f{fixed.data(), n, kAffine, nullptr}, m{moving.data(), n, kAffine, nullptr};
           Engine engine = engine_of(output, seen);
           const std::unique_ptr<Queue> queue = open(*target, 2);
           const Context context(*target, *queue);
@@ -59,8 +59,8 @@ TEST(plan, gives_what_the_pipeline_gives_on_any_pair_of_extents) {
           PipelineOptions options;
           options.align = AlignKind::none, options.engine = &engine, options.refine = false;
           const Buffer<float> there_fixed = uploaded(context, fixed), there_moving = uploaded(context, moving);
-          const PipelineResult whole = run(context, {there_fixed.data(), n, affine, nullptr},
-                                           {there_moving.data(), n, affine, nullptr}, options);
+          const PipelineResult whole = run(context, {there_fixed.data(), n, kAffine, nullptr},
+                                           {there_moving.data(), n, kAffine, nullptr}, options);
           CHECK(same_bits(found, here(whole.displacement_mm)));
         }
 }
@@ -72,7 +72,7 @@ TEST(plan, removes_folds_and_says_how_many) {
     const Context context(*target, *queue);
     Engine engine = engine_of(EngineOutput::displacement, n);
     engine.factor = 1;
-    Plan plan(context, engine, {nullptr, n, affine, nullptr}, {nullptr, n, affine, nullptr}, AffineMap());
+    Plan plan(context, engine, {nullptr, n, kAffine, nullptr}, {nullptr, n, kAffine, nullptr}, AffineMap());
     const Values image = uniform(voxels(n), 0, 1), rough = uniform(3 * voxels(n), -3, 3, 5);
     for (float* scan : {plan.fixed.data(), plan.moving.data()})
       context.upload(scan, image.data(), sizeof(float) * image.size());

@@ -50,7 +50,7 @@ TEST(refinement, nothing_pulls_an_image_that_lies_on_itself) {
         const std::vector<std::int32_t> rows = whole_rows(n);
         const Values still(size(3 * voxels(n)), 0.f);
         Values pull(still.size(), 1.f);
-        std::vector<double> histogram(histogram_cells);
+        std::vector<double> histogram(kHistogramCells);
         ForceSums sums;
         context.force(ForceArguments{features.data(), features.data(), 16, n, rows.data(), still.data(), nullptr, 1, 0,
                                      pull.data(), histogram.data(), &sums});
@@ -69,7 +69,7 @@ TEST(refinement, a_force_far_outside_is_finite) {
         const Halves fixed = features_of(context, n, 3), moving = features_of(context, n, 4);
         std::vector<std::int32_t> rows = whole_rows(n);
         rows[0] = rows[1] = 0;  // a row with nothing to compare
-        Values u = uniform(3 * voxels(n), -3, 3), pull(u.size()), gain = uniform(histogram_cells, -1, 1);
+        Values u = uniform(3 * voxels(n), -3, 3), pull(u.size()), gain = uniform(kHistogramCells, -1, 1);
         u[0] = 1e9f, u[size(voxels(n))] = -1e9f;
         ForceSums sums;
         context.force(ForceArguments{fixed.data(), moving.data(), 16, n, rows.data(), u.data(), gain.data(), 0.7f, 0.3f,

@@ -19,8 +19,8 @@ struct Box {
 
   // sum += ahead - behind, where a missing row is nothing.
   static void run(const float* ahead, const float* behind, int w, float* sum) {
-    for (int x = 0; x < w; x += lanes) {
-      const int n = w - x < lanes ? w - x : lanes;
+    for (int x = 0; x < w; x += kLanes) {
+      const int n = w - x < kLanes ? w - x : kLanes;
       const Floats gone = behind ? load(behind + x, n) : Floats{};
       store(sum + x, load(sum + x) + (load(ahead + x, n) - gone));
     }
@@ -29,7 +29,7 @@ struct Box {
   void along_x(float* line, int w, float* out) const {
     const int r = radius[2];
     for (int k = 0; k < r; ++k) line[k] = line[r], line[r + w + k] = line[r + w - 1];
-    for (int x = 0; x < w; x += lanes) {
+    for (int x = 0; x < w; x += kLanes) {
       Floats sum = load(line + x);
       for (int k = 1; k <= 2 * r; ++k) sum += load(line + x + k);
       store(out + x, sum);
@@ -39,7 +39,7 @@ struct Box {
   void plane(const float* const* rows, int count, int w, float* line, float* out, std::int64_t stride) const {
     const int r = radius[1];
     float* const middle = line + radius[2];
-    for (int x = 0; x < w; x += lanes) store(middle + x, Floats{});
+    for (int x = 0; x < w; x += kLanes) store(middle + x, Floats{});
     for (int k = 0; k < 2 * r; ++k) run(rows[k], nullptr, w, middle);
     for (int i = 0; i < count; ++i, out += stride) {
       run(rows[i + 2 * r], i ? rows[i - 1] : nullptr, w, middle);
@@ -48,8 +48,8 @@ struct Box {
   }
 
   void depth(const float* const* planes, int w, std::int64_t size, float* out, int made) const {
-    for (int x = 0; x < w; x += lanes) {
-      const int n = w - x < lanes ? w - x : lanes;
+    for (int x = 0; x < w; x += kLanes) {
+      const int n = w - x < kLanes ? w - x : kLanes;
       Floats sum = load(planes[0] + x);
       for (int k = 1; k <= 2 * radius[0]; ++k) sum += load(planes[k] + x);
       for (int s = 0; s < made; ++s) {

@@ -7,19 +7,19 @@
 
 namespace mmreg::MMREG_TARGET {
 
-// The first `count` of `lanes` costs.
+// The first `count` of `kLanes` costs.
 template <class Cost>
 MMREG_INLINE Floats load_some(const Cost* in, int count) {
-  if (count == lanes) return load(in);
-  Cost all[lanes] = {};
+  if (count == kLanes) return load(in);
+  Cost all[kLanes] = {};
   std::memcpy(all, in, std::size_t(count) * sizeof(Cost));
   return load(all);
 }
 
 template <class Cost>
 MMREG_INLINE void store_some(Cost* out, Floats v, int count) {
-  if (count == lanes) return store(out, v);
-  Cost all[lanes];
+  if (count == kLanes) return store(out, v);
+  Cost all[kLanes];
   store(all, v);
   std::memcpy(out, all, std::size_t(count) * sizeof(Cost));
 }

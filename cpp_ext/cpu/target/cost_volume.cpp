@@ -8,7 +8,7 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int group = 12;  // channels whose fixed features stay in registers
+constexpr int kGroup = 12;  // channels whose fixed features stay in registers
 
 // (d, h, channels, w with a border): the border is the border value, for reading at x - r .. x + r.
 struct Planar {
@@ -16,7 +16,7 @@ struct Planar {
   Extent n;
   int channels, border;
 
-  std::int64_t pitch() const { return whole_vectors(n.w) + 2 * border + lanes; }
+  std::int64_t pitch() const { return whole_vectors(n.w) + 2 * border + kLanes; }
   std::int64_t size() const { return std::int64_t(n.d) * n.h * channels * pitch(); }
   float* row(int z, int y) const {  // of channel 0; element 0 is cell 0
     return data + (std::int64_t(inside(z, n.d)) * n.h + inside(y, n.h)) * channels * pitch() + border;
@@ -36,14 +36,14 @@ struct Pairing {
   float scale;
 };
 
-// Adds the squared differences of up to `group` channels for one row of displacements along x.
+// Adds the squared differences of up to `kGroup` channels for one row of displacements along x.
 template <int Channels>
 void add_channels(const float* fixed, const float* moving, std::int64_t pitch_f, std::int64_t pitch_m, int channels,
                   int side, bool first, float* costs) {
   const int count = Channels ? Channels : channels;
-  Floats f[Channels ? Channels : group];
+  Floats f[Channels ? Channels : kGroup];
   for (int c = 0; c < count; ++c) f[c] = load(fixed + c * pitch_f);
-  for (int k = 0; k < side; ++k, costs += lanes) {
+  for (int k = 0; k < side; ++k, costs += kLanes) {
     Floats even{}, odd{};
     for (int c = 0; c < count; c += 2) {
       const Floats a = f[c] - load(moving + c * pitch_m + k);
@@ -56,17 +56,17 @@ void add_channels(const float* fixed, const float* moving, std::int64_t pitch_f,
   }
 }
 
-// costs[k][lane] of the `lanes` cells from (z, y, x) on.
+// costs[k][lane] of the `kLanes` cells from (z, y, x) on.
 void search(const Pairing& p, int z, int y, int x, float* costs) {
   const int *r = p.window.r, side = p.window.side(2);
   const std::int64_t pitch_f = p.fixed.pitch(), pitch_m = p.moving.pitch();
   for (int dz = -r[0]; dz <= r[0]; ++dz)
-    for (int dy = -r[1]; dy <= r[1]; ++dy, costs += side * lanes) {
+    for (int dy = -r[1]; dy <= r[1]; ++dy, costs += side * kLanes) {
       const float *f = p.fixed.row(z, y) + x, *m = p.moving.row(z + dz, y + dy) + x - r[2];
-      for (int c = 0; c < p.fixed.channels; c += group, f += group * pitch_f, m += group * pitch_m) {
+      for (int c = 0; c < p.fixed.channels; c += kGroup, f += kGroup * pitch_f, m += kGroup * pitch_m) {
         const int rest = p.fixed.channels - c;
-        if (rest >= group)
-          add_channels<group>(f, m, pitch_f, pitch_m, group, side, c == 0, costs);
+        if (rest >= kGroup)
+          add_channels<kGroup>(f, m, pitch_f, pitch_m, kGroup, side, c == 0, costs);
         else
           add_channels<0>(f, m, pitch_f, pitch_m, rest, side, c == 0, costs);
       }
@@ -79,7 +79,7 @@ void costs(Queue& queue, const Half* fixed, const Half* moving, int stored, int 
   const Window window{{radius[0], radius[1], radius[2]}};
   Pairing p{{nullptr, n, used, 0}, {nullptr, n, used, radius[2]}, window, 1.0f / float(used)};
   const int count = window.count();
-  const std::int64_t size = whole_vectors(count) * lanes;
+  const std::int64_t size = whole_vectors(count) * kLanes;
   Scratch<float> f(queue, p.fixed.size()), m(queue, p.moving.size()), memory(queue, workers(queue) * size);
   p.fixed.data = f, p.moving.data = m;
   parallel(queue, std::int64_t(n.d) * n.h, 1, [&](std::int64_t row, std::int64_t) {
@@ -88,12 +88,12 @@ void costs(Queue& queue, const Half* fixed, const Half* moving, int stored, int 
   });
   parallel_pieces(queue, std::int64_t(n.d) * n.h, [&](std::int64_t row, int worker) {
     float* const found = memory + worker * size;
-    for (int x = 0; x < n.w; x += lanes) {
+    for (int x = 0; x < n.w; x += kLanes) {
       search(p, int(row / n.h), int(row % n.h), x, found);
-      const int cells = n.w - x < lanes ? n.w - x : lanes;
-      for (int k = 0; k < count; k += lanes)
-        store_transposed(found + k * lanes, p.scale, cost + (row * n.w + x) * count + k, count, cells,
-                         count - k < lanes ? count - k : lanes);
+      const int cells = n.w - x < kLanes ? n.w - x : kLanes;
+      for (int k = 0; k < count; k += kLanes)
+        store_transposed(found + k * kLanes, p.scale, cost + (row * n.w + x) * count + k, count, cells,
+                         count - k < kLanes ? count - k : kLanes);
     }
   });
 }

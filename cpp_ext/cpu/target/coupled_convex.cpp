@@ -23,17 +23,17 @@ struct Best {
 int chosen(const Best& best, int centre) {
   const float least = smallest(best.value);
   int index = 1 << 30;
-  for (int i = 0; i < lanes; ++i)
+  for (int i = 0; i < kLanes; ++i)
     if (best.value[i] == least) index = best.index[i] == centre ? -1 : best.index[i] < index ? best.index[i] : index;
   return index < 0 || index == 1 << 30 ? centre : index;
 }
 
-// `count` is at least `lanes`; the last vector overlaps the one before.
+// `count` is at least `kLanes`; the last vector overlaps the one before.
 template <class Cost>
 int cheapest(const Cost* cost, int count, const Penalty& p) {
-  const int centre = count / 2, last = count - lanes, from = centre < last ? centre : last;
+  const int centre = count / 2, last = count - kLanes, from = centre < last ? centre : last;
   Best best{min(splat(total(cost, p, from)[centre - from]), splat(__builtin_inff())), splat(centre)};  // NaN never wins
-  for (int k = 0;; k = k + lanes < last ? k + lanes : last) {
+  for (int k = 0;; k = k + kLanes < last ? k + kLanes : last) {
     const Floats value = total(cost, p, k);
     const Ints less = value < best.value;
     best.value = less ? value : best.value;
@@ -55,7 +55,7 @@ void tabulate(const Window& window, float weight, int pitch, float* table) {
 
 template <class Cost>
 int cheapest_of_few(const Cost* cost, int count, const Penalty& p) {
-  Cost all[lanes] = {};
+  Cost all[kLanes] = {};
   std::memcpy(all, cost, std::size_t(count) * sizeof(Cost));
   const Floats value = total(all, p, 0);
   int best = count / 2;
@@ -68,7 +68,7 @@ int cheapest_of_few(const Cost* cost, int count, const Penalty& p) {
 template <class Cost>
 void coupled(Queue& queue, const Cost* cost, const float* u, Extent n, const int radius[3], float weight, float* out) {
   const Window window{{radius[0], radius[1], radius[2]}};
-  const int count = window.count(), pitch = count < lanes ? lanes : count;
+  const int count = window.count(), pitch = count < kLanes ? kLanes : count;
   const std::int64_t cells = voxels(n);
   Scratch<float> table(queue, 4 * pitch);
   tabulate(window, weight, pitch, table);
@@ -77,7 +77,7 @@ void coupled(Queue& queue, const Cost* cost, const float* u, Extent n, const int
       Penalty p{table, table + pitch, table + 2 * pitch, table + 3 * pitch, {}};
       for (int a = 0; a < 3; ++a) p.slope[a] = penalty_slope(weight, u[a * cells + cell]);
       const Cost* costs = cost + cell * count;
-      const int k = count < lanes ? cheapest_of_few(costs, count, p) : cheapest(costs, count, p);
+      const int k = count < kLanes ? cheapest_of_few(costs, count, p) : cheapest(costs, count, p);
       for (int a = 0; a < 3; ++a) out[a * cells + cell] = table[(a + 1) * pitch + k];
     }
   });

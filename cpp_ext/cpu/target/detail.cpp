@@ -11,9 +11,9 @@ Detail with_row(Detail d, const float* image, Extent n, std::int64_t r, const Fo
   const int z = int(r / n.h), y = int(r % n.h);
   const std::int64_t plane = std::int64_t(n.h) * n.w;
   Neighbour around[3] = {neighbour(z, n.d, plane, 1), neighbour(y, n.h, n.w, 1), {}};
-  Neighbour far[3] = {neighbour(z, n.d, plane, detail_rim), neighbour(y, n.h, n.w, detail_rim), {}};
+  Neighbour far[3] = {neighbour(z, n.d, plane, kDetailRim), neighbour(y, n.h, n.w, kDetailRim), {}};
   for (int x = 0; x < n.w; ++x) {
-    around[2] = neighbour(x, n.w, 1, 1), far[2] = neighbour(x, n.w, 1, detail_rim);
+    around[2] = neighbour(x, n.w, 1, 1), far[2] = neighbour(x, n.w, 1, kDetailRim);
     add_detail(image + r * n.w + x, around, far, f, d);
   }
   return d;

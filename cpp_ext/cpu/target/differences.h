@@ -12,13 +12,13 @@ template <class Count>
 MMREG_INLINE Around around_in_row(const float* p, int x, int w, Floats here, Count count) {
   const Ints lane = lane_numbers();
   const Floats back = x > 0 ? load(p - 1, count) : permute(here, max(lane - 1, Ints{}));
-  if (x + lanes < w) return {here, back, load(p + 1)};
+  if (x + kLanes < w) return {here, back, load(p + 1)};
   const int last = w - 1 - x;
   return {here, back, lane == splat(last) ? here : load(p + 1, last)};
 }
 
 MMREG_INLINE Floats row_scale(int x, int w) {
-  if (x > 0 && x + lanes < w) return splat(0.5f);
+  if (x > 0 && x + kLanes < w) return splat(0.5f);
   const Ints at = x + lane_numbers(), none = (at == splat(0)) | (at == splat(w - 1));
   return w == 1 ? Floats{} : none ? splat(1.0f) : splat(0.5f);
 }

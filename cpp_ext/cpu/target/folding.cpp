@@ -8,14 +8,14 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr float infinity = __builtin_inff();
+constexpr float kInfinity = __builtin_inff();
 
 struct Tally {
   Floats smallest[9];
   Ints count[9];
 
   MMREG_INLINE void add(int i, Floats det, Ints there) {
-    smallest[i] = min(there ? det : splat(infinity), smallest[i]);
+    smallest[i] = min(there ? det : splat(kInfinity), smallest[i]);
     count[i] -= ~(det > 0.0f) & there;
   }
 };
@@ -47,7 +47,7 @@ MMREG_INLINE void visit(const float* u, Extent n, Voxel v, Count count, const Si
   });
 }
 
-MMREG_INLINE int in_use(Whole) { return lanes; }
+MMREG_INLINE int in_use(Whole) { return kLanes; }
 MMREG_INLINE int in_use(int count) { return count; }
 
 }  // namespace
@@ -59,7 +59,7 @@ Folding folding(Queue& queue, const float* u, Extent n) {
   Folding* parts = partial;
   parallel(queue, rows, grain, [&](std::int64_t begin, std::int64_t end) {
     Tally tally;
-    for (int i = 0; i < 9; ++i) tally.smallest[i] = splat(infinity), tally.count[i] = Ints{};
+    for (int i = 0; i < 9; ++i) tally.smallest[i] = splat(kInfinity), tally.count[i] = Ints{};
     for_vectors_of_rows(n, begin, end, [&](Voxel v, auto count) {
       Sides s;
       sides(s.z, splat(v.z), n.d), sides(s.y, splat(v.y), n.h), sides(s.x, v.x + lane_numbers(), n.w);
@@ -69,12 +69,12 @@ Folding folding(Queue& queue, const float* u, Extent n) {
     Folding& part = parts[begin / grain];
     for (int i = 0; i < 9; ++i) {
       part.smallest[i] = smallest(tally.smallest[i]), part.count[i] = 0;
-      for (int k = 0; k < lanes; ++k) part.count[i] += tally.count[i][k];
+      for (int k = 0; k < kLanes; ++k) part.count[i] += tally.count[i][k];
     }
   });
   Folding all;
   for (int i = 0; i < 9; ++i) {
-    all.smallest[i] = infinity, all.count[i] = 0;
+    all.smallest[i] = kInfinity, all.count[i] = 0;
     for (std::int64_t k = 0; k < pieces; ++k) {
       if (parts[k].smallest[i] < all.smallest[i]) all.smallest[i] = parts[k].smallest[i];
       all.count[i] += parts[k].count[i];

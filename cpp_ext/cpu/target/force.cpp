@@ -12,7 +12,7 @@ constexpr int kAhead = 20;  // voxels: those further along a row are asked for t
 constexpr int kRows = 16;   // rows of one piece of work
 
 struct Piece_ {  // partial sums of one piece of work
-  float histogram[histogram_cells];
+  float histogram[kHistogramCells];
   ForceSums sums;
 };
 
@@ -102,15 +102,15 @@ struct Pass {
 void add(const Piece_* pieces, std::int64_t count, const ForceArguments& a) {
   *a.sums = {};
   if (a.histogram)
-    for (int k = 0; k < histogram_cells; ++k) a.histogram[k] = 0;
+    for (int k = 0; k < kHistogramCells; ++k) a.histogram[k] = 0;
   for (std::int64_t i = 0; i < count; ++i) {
     const ForceSums& s = pieces[i].sums;
     a.sums->features += s.features, a.sums->count += s.count;
     a.sums->features_squared += s.features_squared, a.sums->intensity_squared += s.intensity_squared;
     if (a.histogram)
-      for (int k = 0; k < histogram_cells; ++k) a.histogram[k] += pieces[i].histogram[k];
+      for (int k = 0; k < kHistogramCells; ++k) a.histogram[k] += pieces[i].histogram[k];
   }
-  a.sums->features /= a.channels - extra_channels;
+  a.sums->features /= a.channels - kExtraChannels;
 }
 
 }  // namespace
@@ -129,7 +129,7 @@ void force(Queue& queue, const ForceArguments& a) {
             16 + intensity_channel,
             16 + validity_channel,
             {}};
-  for (int k = 0; k < 16 - extra_channels; ++k) pass.feature_mask[k] = 1;
+  for (int k = 0; k < 16 - kExtraChannels; ++k) pass.feature_mask[k] = 1;
   parallel(queue, rows, kRows, [&](std::int64_t begin, std::int64_t end) {
     Piece_& piece = partial[begin / kRows];
     __builtin_memset(&piece, 0, sizeof piece);

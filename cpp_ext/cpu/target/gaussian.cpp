@@ -8,13 +8,13 @@ namespace {
 template <int V>
 MMREG_INLINE void weigh(const float* const* rows, const Taps& t, int x, float* out) {
   Floats sum[V];
-  for (int v = 0; v < V; ++v) sum[v] = load(rows[0] + x + v * lanes) * t.weight[0];
+  for (int v = 0; v < V; ++v) sum[v] = load(rows[0] + x + v * kLanes) * t.weight[0];
   for (int k = 1; k <= t.radius; ++k) {
     const float *a = rows[-k] + x, *b = rows[k] + x;
     const Floats w = splat(t.weight[k]);
-    for (int v = 0; v < V; ++v) sum[v] += w * (load(a + v * lanes) + load(b + v * lanes));
+    for (int v = 0; v < V; ++v) sum[v] += w * (load(a + v * kLanes) + load(b + v * kLanes));
   }
-  for (int v = 0; v < V; ++v) store(out + x + v * lanes, sum[v]);
+  for (int v = 0; v < V; ++v) store(out + x + v * kLanes, sum[v]);
 }
 
 MMREG_INLINE void weigh_end(const float* const* rows, const Taps& t, int x, int count, float* out) {
@@ -25,8 +25,8 @@ MMREG_INLINE void weigh_end(const float* const* rows, const Taps& t, int x, int 
 
 void weigh_row(const float* const* rows, const Taps& t, int w, float* out) {
   int x = 0;
-  for (; x + 4 * lanes <= w; x += 4 * lanes) weigh<4>(rows, t, x, out);
-  for (; x + lanes <= w; x += lanes) weigh<1>(rows, t, x, out);
+  for (; x + 4 * kLanes <= w; x += 4 * kLanes) weigh<4>(rows, t, x, out);
+  for (; x + kLanes <= w; x += kLanes) weigh<1>(rows, t, x, out);
   if (x < w) weigh_end(rows, t, x, w - x, out);
 }
 
@@ -34,7 +34,7 @@ struct Gaussian {
   static constexpr int step = 4;
   int radius[3];
   Taps y, x;
-  float depth_weight[2 * (max_radius + step)];  // of the planes for row 0 of a step, with zeros on both sides
+  float depth_weight[2 * (kMaxRadius + step)];  // of the planes for row 0 of a step, with zeros on both sides
 
   Gaussian(Extent n, const float sigma_vox[3])
       : y(gaussian_taps(sigma_vox[1], n.h)), x(gaussian_taps(sigma_vox[2], n.w)) {
@@ -45,7 +45,7 @@ struct Gaussian {
   }
 
   void plane(const float* const* rows, int count, int w, float* line, float* out, std::int64_t stride) const {
-    const float* shifted[2 * max_radius + 1];
+    const float* shifted[2 * kMaxRadius + 1];
     for (int k = 0; k <= 2 * x.radius; ++k) shifted[k] = line + k;
     for (int i = 0; i < count; ++i, out += stride) {
       float* const middle = line + x.radius;
@@ -62,7 +62,7 @@ struct Gaussian {
       for (int v = 0; v < V; ++v) sum[s][v] = Floats{};
     for (int k = 0; k < 2 * radius[0] + step; ++k) {
       Floats row[V];
-      for (int v = 0; v < V; ++v) row[v] = load(planes[k] + x0 + v * lanes);
+      for (int v = 0; v < V; ++v) row[v] = load(planes[k] + x0 + v * kLanes);
       for (int s = 0; s < step; ++s)
         for (int v = 0; v < V; ++v) sum[s][v] += depth_weight[step - 1 + k - s] * row[v];
     }
@@ -70,17 +70,17 @@ struct Gaussian {
 
   void depth(const float* const* planes, int w, std::int64_t size, float* out, int made) const {
     int i = 0;
-    for (; i + 2 * lanes <= w; i += 2 * lanes) {
+    for (; i + 2 * kLanes <= w; i += 2 * kLanes) {
       Floats sum[step][2];
       sum_planes<2>(planes, i, sum);
       for (int s = 0; s < step; ++s)
-        if (s < made) store(out + s * size + i, sum[s][0]), store(out + s * size + i + lanes, sum[s][1]);
+        if (s < made) store(out + s * size + i, sum[s][0]), store(out + s * size + i + kLanes, sum[s][1]);
     }
-    for (; i < w; i += lanes) {
+    for (; i < w; i += kLanes) {
       Floats sum[step][1];
       sum_planes<1>(planes, i, sum);
       for (int s = 0; s < step; ++s)
-        if (s < made) store(out + s * size + i, sum[s][0], w - i < lanes ? w - i : lanes);
+        if (s < made) store(out + s * size + i, sum[s][0], w - i < kLanes ? w - i : kLanes);
     }
   }
 };

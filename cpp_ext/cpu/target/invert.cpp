@@ -25,7 +25,7 @@ struct Partial {
   float largest;
 };
 
-MMREG_INLINE int in_use(Whole) { return lanes; }
+MMREG_INLINE int in_use(Whole) { return kLanes; }
 MMREG_INLINE int in_use(int count) { return count; }
 
 }  // namespace

@@ -11,9 +11,9 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int block = 512;      // voxels whose cells are computed at once
-constexpr int flush = 1 << 16;  // voxels after which float sums go into double
-constexpr int count_tables = 4, moment_tables = 2;
+constexpr int kBlock = 512;      // voxels whose cells are computed at once
+constexpr int kFlush = 1 << 16;  // voxels after which float sums go into double
+constexpr int kCountTables = 4, kMomentTables = 2;
 
 typedef float Moments __attribute__((vector_size(16)));
 
@@ -24,11 +24,11 @@ struct Samples {
   int moving_bins, cells;  // the cell after the last one takes voxels that do not count
 };
 
-// Cells of the voxels [begin, end), at most `block` of them, and positions inside of the moving bins.
+// Cells of the voxels [begin, end), at most `kBlock` of them, and positions inside of the moving bins.
 void find_cells(const Samples& s, std::int64_t begin, std::int64_t end, std::int32_t* cell, float* t) {
   const int count = int(end - begin);
-  for (int i = 0; i < count; i += lanes) {
-    const int n = count - i < lanes ? count - i : lanes;
+  for (int i = 0; i < count; i += kLanes) {
+    const int n = count - i < kLanes ? count - i : kLanes;
     const Floats fixed = load(s.fixed + begin + i, n), moving = load(s.moving + begin + i, n);
     const Bins f = bins_of(fixed, s.f), m = bins_of(moving, s.m);
     store(cell + i, countable(fixed, moving) ? f.index * s.moving_bins + m.index : splat(s.cells));
@@ -40,36 +40,36 @@ void find_cells(const Samples& s, std::int64_t begin, std::int64_t end, std::int
 
 void count_samples(const Samples& s, std::int64_t begin, std::int64_t end, std::uint32_t* tables) {
   const int size = s.cells + 1;
-  for (std::int64_t i = 0; i < count_tables * size; ++i) tables[i] = 0;
-  std::int32_t cell[block];
-  for (std::int64_t i = begin; i < end; i += block) {
-    const int count = end - i < block ? int(end - i) : block;
+  for (std::int64_t i = 0; i < kCountTables * size; ++i) tables[i] = 0;
+  std::int32_t cell[kBlock];
+  for (std::int64_t i = begin; i < end; i += kBlock) {
+    const int count = end - i < kBlock ? int(end - i) : kBlock;
     find_cells(s, i, i + count, cell, nullptr);
     int j = 0;
-    for (; j + count_tables <= count; j += count_tables)
-      for (int k = 0; k < count_tables; ++k) ++tables[k * size + cell[j + k]];
+    for (; j + kCountTables <= count; j += kCountTables)
+      for (int k = 0; k < kCountTables; ++k) ++tables[k * size + cell[j + k]];
     for (; j < count; ++j) ++tables[cell[j]];
   }
 }
 
 void add_moments(const Samples& s, std::int64_t begin, std::int64_t end, Moments* tables) {
-  std::int32_t cell[block];
-  float t[block];
-  Moments moments[block];
-  for (std::int64_t i = begin; i < end; i += block) {
-    const int count = end - i < block ? int(end - i) : block;
+  std::int32_t cell[kBlock];
+  float t[kBlock];
+  Moments moments[kBlock];
+  for (std::int64_t i = begin; i < end; i += kBlock) {
+    const int count = end - i < kBlock ? int(end - i) : kBlock;
     find_cells(s, i, i + count, cell, t);
     for (int j = 0; j < count; ++j) moments[j] = Moments{1.0f, t[j], t[j] * t[j], t[j] * t[j] * t[j]};
-    for (int j = 0; j < count; ++j) tables[j % moment_tables * (s.cells + 1) + cell[j]] += moments[j];
+    for (int j = 0; j < count; ++j) tables[j % kMomentTables * (s.cells + 1) + cell[j]] += moments[j];
   }
 }
 
 void sum_moments(const Samples& s, std::int64_t begin, std::int64_t end, Moments* tables, double* total) {
   for (int i = 0; i < 4 * s.cells; ++i) total[i] = 0;
-  for (std::int64_t i = begin; i < end; i += flush) {
-    for (int j = 0; j < moment_tables * (s.cells + 1); ++j) tables[j] = Moments{};
-    add_moments(s, i, i + flush < end ? i + flush : end, tables);
-    for (int k = 0; k < moment_tables; ++k)
+  for (std::int64_t i = begin; i < end; i += kFlush) {
+    for (int j = 0; j < kMomentTables * (s.cells + 1); ++j) tables[j] = Moments{};
+    add_moments(s, i, i + kFlush < end ? i + kFlush : end, tables);
+    for (int k = 0; k < kMomentTables; ++k)
       for (int j = 0; j < s.cells; ++j)
         for (int m = 0; m < 4; ++m) total[4 * j + m] += double(tables[k * (s.cells + 1) + j][m]);
   }
@@ -78,25 +78,25 @@ void sum_moments(const Samples& s, std::int64_t begin, std::int64_t end, Moments
 std::int64_t grain_of(std::int64_t count, int cells) {
   const int pieces = cells <= 4096 ? 32 : 4;
   const std::int64_t grain = (count + pieces - 1) / pieces;
-  return grain < flush ? flush : grain;
+  return grain < kFlush ? kFlush : grain;
 }
 
 void hard_histogram(Queue& queue, const Samples& s, std::int64_t count, double* histogram) {
   const std::int64_t grain = grain_of(count, s.cells), pieces = (count + grain - 1) / grain;
-  const std::int64_t size = count_tables * (s.cells + 1);
+  const std::int64_t size = kCountTables * (s.cells + 1);
   Scratch<std::uint32_t> tables(queue, pieces * size);
   parallel(queue, count, grain,
            [&](std::int64_t begin, std::int64_t end) { count_samples(s, begin, end, tables + begin / grain * size); });
   for (int i = 0; i < s.cells; ++i) {
     std::uint64_t total = 0;
-    for (std::int64_t p = 0; p < pieces * count_tables; ++p) total += tables[p * (s.cells + 1) + i];
+    for (std::int64_t p = 0; p < pieces * kCountTables; ++p) total += tables[p * (s.cells + 1) + i];
     histogram[i] = double(total);
   }
 }
 
 void parzen_histogram(Queue& queue, const Samples& s, std::int64_t count, double* histogram) {
   const std::int64_t grain = grain_of(count, s.cells), pieces = (count + grain - 1) / grain;
-  const std::int64_t size = moment_tables * (s.cells + 1);
+  const std::int64_t size = kMomentTables * (s.cells + 1);
   Scratch<Moments> tables(queue, pieces * size);
   Scratch<double> totals(queue, pieces * 4 * s.cells);
   parallel(queue, count, grain, [&](std::int64_t begin, std::int64_t end) {

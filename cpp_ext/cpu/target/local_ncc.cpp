@@ -1,5 +1,5 @@
 // Local normalised cross-correlation, as the mean of its square over all windows (Avants et al., 2008). Running sums
-// of five products along z and y, then sums along x: nothing but one tile of sums is ever stored.
+// of five kProducts along z and y, then sums along x: nothing but one tile of sums is ever stored.
 #include "core/correlation.h"
 #include "cpu/target/border.h"
 #include "cpu/target/operations.h"
@@ -8,8 +8,8 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int products = correlated_products;
-constexpr int tile_rows = 32;
+constexpr int kProducts = kCorrelatedProducts;
+constexpr int kTileRows = 32;
 
 Statistics statistics(Queue& queue, const float* image, std::int64_t count) {
   constexpr std::int64_t grain = 1 << 16;
@@ -20,8 +20,8 @@ Statistics statistics(Queue& queue, const float* image, std::int64_t count) {
     double total[2] = {0, 0};
     for (std::int64_t i = begin; i < end; i += 1024) {
       Floats a{}, b{};
-      for (std::int64_t j = i, last = i + 1024 < end ? i + 1024 : end; j < last; j += lanes) {
-        const int n = last - j < lanes ? int(last - j) : lanes;
+      for (std::int64_t j = i, last = i + 1024 < end ? i + 1024 : end; j < last; j += kLanes) {
+        const int n = last - j < kLanes ? int(last - j) : kLanes;
         const Floats v = load(image + j, n) - (lane_numbers() < splat(n) ? splat(origin) : Floats{});
         a += v, b += v * v;
       }
@@ -58,7 +58,7 @@ MMREG_INLINE Values values(const Images& in, std::int64_t at, int n) {
   return {load(in.f + at, n) - in.sf.mean, load(in.g + at, n) - in.sg.mean};
 }
 
-// Adds the products of plane `ahead` to the sums, and takes those of plane `behind` off if Running.
+// Adds the kProducts of plane `ahead` to the sums, and takes those of plane `behind` off if Running.
 template <bool Running>
 void add_plane(const Images& in, int ahead, int behind, const Span& span, float* sums) {
   const std::int64_t plane = span.plane();
@@ -67,8 +67,8 @@ void add_plane(const Images& in, int ahead, int behind, const Span& span, float*
     const std::int64_t to = (std::int64_t(inside(ahead, in.n.d)) * in.n.h + row) * in.n.w;
     const std::int64_t from = (std::int64_t(inside(behind, in.n.d)) * in.n.h + row) * in.n.w;
     float* s = sums + (y - span.first) * span.stride;
-    for (int x = 0; x < in.n.w; x += lanes, s += lanes) {
-      const int n = in.n.w - x < lanes ? in.n.w - x : lanes;
+    for (int x = 0; x < in.n.w; x += kLanes, s += kLanes) {
+      const int n = in.n.w - x < kLanes ? in.n.w - x : kLanes;
       const Values a = values(in, to + x, n), b = Running ? values(in, from + x, n) : Values{};
       store(s, load(s) + (a.f - b.f));
       store(s + plane, load(s + plane) + (a.g - b.g));
@@ -82,9 +82,9 @@ void add_plane(const Images& in, int ahead, int behind, const Span& span, float*
 // line[p] += sums[p](ahead) - sums[p](behind), if there is one, and its border values on both sides.
 void add_rows(const float* ahead, const float* behind, std::int64_t plane, int w, int r, std::int64_t length,
               float* line) {
-  for (int p = 0; p < products; ++p, ahead += plane, behind += behind ? plane : 0) {
+  for (int p = 0; p < kProducts; ++p, ahead += plane, behind += behind ? plane : 0) {
     float* l = line + p * length + r;
-    for (int x = 0; x < w; x += lanes)
+    for (int x = 0; x < w; x += kLanes)
       store(l + x, load(l + x) + load(ahead + x) - (behind ? load(behind + x) : Floats{}));
     for (int x = 0; x < r; ++x) l[x - r] = l[0];
     for (int x = 0; x < r; ++x) l[w + x] = l[w - 1];
@@ -93,8 +93,9 @@ void add_rows(const float* ahead, const float* behind, std::int64_t plane, int w
 
 // triples[p][x] = line[p][x] + line[p][x + 1] + line[p][x + 2]
 void sum_triples(const float* line, std::int64_t length, int count, float* triples) {
-  for (int p = 0; p < products; ++p, line += length, triples += length)
-    for (int x = 0; x < count; x += lanes) store(triples + x, load(line + x) + load(line + x + 1) + load(line + x + 2));
+  for (int p = 0; p < kProducts; ++p, line += length, triples += length)
+    for (int x = 0; x < count; x += kLanes)
+      store(triples + x, load(line + x) + load(line + x + 1) + load(line + x + 2));
 }
 
 // The squared correlation of one row of windows from sums at every `step`-th of its places; returns its sum.
@@ -102,16 +103,16 @@ float correlate_row(const Images& in, const float* line, std::int64_t length, in
   const int w = in.n.w, side = 2 * in.radius + 1;
   const float scale = 1.0f / (float(side) * float(side) * float(side));
   Floats total{};
-  for (int x = 0; x < w; x += lanes) {
-    const int n = w - x < lanes ? w - x : lanes;
-    Floats m[products];
-    for (int p = 0; p < products; ++p) {
+  for (int x = 0; x < w; x += kLanes) {
+    const int n = w - x < kLanes ? w - x : kLanes;
+    Floats m[kProducts];
+    for (int p = 0; p < kProducts; ++p) {
       const float* l = line + p * length + x;
       m[p] = load(l);
       for (int k = step; k < side; k += step) m[p] += load(l + k);
       m[p] *= scale;
     }
-    Floats c = squared_correlation(m, raised_by * in.sf.variance, raised_by * in.sg.variance);
+    Floats c = squared_correlation(m, kRaisedBy * in.sf.variance, kRaisedBy * in.sg.variance);
     c = lane_numbers() < splat(n) ? c : Floats{};
     total += c;
     if (map) store(map + x, c, n);
@@ -127,9 +128,9 @@ struct Tile {  // rows [first, last) of the output, with scratch for their sums 
 double correlate_plane(const Images& in, const Tile& t, const Span& span, std::int64_t length, float* map) {
   const int r = in.radius, w = in.n.w;
   const bool thirds = (2 * r + 1) % 3 == 0;
-  float* const triples = t.line + products * length;
+  float* const triples = t.line + kProducts * length;
   double total = 0;
-  for (std::int64_t i = 0; i < products * length; ++i) t.line[i] = 0;
+  for (std::int64_t i = 0; i < kProducts * length; ++i) t.line[i] = 0;
   for (int k = 0; k < 2 * r; ++k) add_rows(t.sums + k * span.stride, nullptr, span.plane(), w, r, length, t.line);
   for (int y = t.first; y < t.last; ++y) {
     const float *ahead = t.sums + (y - t.first + 2 * r) * span.stride, *behind = ahead - (2 * r + 1) * span.stride;
@@ -145,7 +146,7 @@ double correlate_tile(const Images& in, const Tile& t, std::int64_t stride, std:
   const int r = in.radius;
   const Span span{t.first - r, t.last + r, stride};
   const std::int64_t plane = std::int64_t(in.n.h) * in.n.w;
-  for (std::int64_t i = 0; i < products * span.plane(); ++i) t.sums[i] = 0;
+  for (std::int64_t i = 0; i < kProducts * span.plane(); ++i) t.sums[i] = 0;
   for (int z = -r; z <= r; ++z) add_plane<false>(in, z, z, span, t.sums);
   double total = correlate_plane(in, t, span, length, map);
   for (int z = 1; z < in.n.d; ++z) {
@@ -164,13 +165,13 @@ double local_ncc(Queue& queue, const float* fixed, const float* moving, Extent n
       for (std::int64_t i = 0; i < voxels(n); ++i) map[i] = 0;
     return 0;
   }
-  const std::int64_t stride = (n.w + lanes - 1) / lanes * lanes, length = stride + 2 * radius + 2 * lanes;
-  const std::int64_t sums = products * (tile_rows + 2 * radius) * stride, size = sums + 2 * products * length;
-  const int tiles = (n.h + tile_rows - 1) / tile_rows;
+  const std::int64_t stride = (n.w + kLanes - 1) / kLanes * kLanes, length = stride + 2 * radius + 2 * kLanes;
+  const std::int64_t sums = kProducts * (kTileRows + 2 * radius) * stride, size = sums + 2 * kProducts * length;
+  const int tiles = (n.h + kTileRows - 1) / kTileRows;
   Scratch<float> memory(queue, workers(queue) * size);
   Scratch<double> totals(queue, tiles);
   parallel_pieces(queue, tiles, [&](std::int64_t i, int worker) {
-    const int first = int(i) * tile_rows, last = first + tile_rows < n.h ? first + tile_rows : n.h;
+    const int first = int(i) * kTileRows, last = first + kTileRows < n.h ? first + kTileRows : n.h;
     float* const m = memory + worker * size;
     totals[i] = correlate_tile(in, {first, last, m, m + sums}, stride, length, map);
   });

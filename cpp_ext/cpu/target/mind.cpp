@@ -11,7 +11,7 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int deep_steps = 4;  // of the six steps, the first four are also needed `dilation` planes behind
+constexpr int kDeepSteps = 4;  // of the six steps, the first four are also needed `dilation` planes behind
 
 struct Shape {  // of a tile: rows [first, first + rows) of the output
   Extent n;
@@ -22,10 +22,10 @@ struct Shape {  // of a tile: rows [first, first + rows) of the output
   int image_rows() const { return rows + 2 * margin(); }
   int image_planes() const { return 2 * patch.radius + patch.dilation + 1; }
   int sum_rows() const { return rows + 2 * patch.dilation; }
-  std::int64_t stride() const { return whole_vectors(n.w + 2 * margin()) + lanes; }
+  std::int64_t stride() const { return whole_vectors(n.w + 2 * margin()) + kLanes; }
   std::int64_t image_size() const { return image_planes() * image_rows() * stride(); }
-  std::int64_t sum_planes() const { return deep_steps * (patch.dilation + 1) + mind_step_count - deep_steps; }
-  std::int64_t size() const { return image_size() + (sum_planes() + 1) * sum_rows() * stride() + 4 * lanes; }
+  std::int64_t sum_planes() const { return kDeepSteps * (patch.dilation + 1) + kMindStepCount - kDeepSteps; }
+  std::int64_t size() const { return image_size() + (sum_planes() + 1) * sum_rows() * stride() + 4 * kLanes; }
 };
 
 // Rings of the tile. Rows count from first - margin (image) and first - dilation (sums); element 0 is voxel 0.
@@ -43,7 +43,7 @@ struct Rings {
   }
   float* sums(int step, int z, int y) const {
     const int depth = s.patch.dilation + 1;
-    const int plane = 1 + (step < deep_steps ? step * depth + wrapped(z, depth) : deep_steps * (depth - 1) + step);
+    const int plane = 1 + (step < kDeepSteps ? step * depth + wrapped(z, depth) : kDeepSteps * (depth - 1) + step);
     return columns(y) + plane * s.sum_rows() * s.stride();
   }
 
@@ -67,17 +67,17 @@ MMREG_INLINE Range rows_read(const Shape& s, int step) {
   return {s.first + shifts.low[1] * s.patch.dilation, s.first + s.rows + shifts.high[1] * s.patch.dilation};
 }
 
-// Sum over the planes z - r .. z + r of the squared difference, for `lanes` voxels of row y. R is the radius, or -1
+// Sum over the planes z - r .. z + r of the squared difference, for `kLanes` voxels of row y. R is the radius, or -1
 // where it is only known at run time.
 template <int R>
 struct Column {
-  const float* base[2 * (R < 0 ? max_mind_radius : R) + 1];
-  std::int64_t shift[2 * (R < 0 ? max_mind_radius : R) + 1];
+  const float* base[2 * (R < 0 ? kMaxMindRadius : R) + 1];
+  std::int64_t shift[2 * (R < 0 ? kMaxMindRadius : R) + 1];
   int r;
 
   Column(const Rings& rings, int step, int z, int y) : r(R < 0 ? rings.s.patch.radius : R) {
     const int d = rings.s.patch.dilation;
-    const int* v = mind_steps[step];
+    const int* v = kMindSteps[step];
     for (int k = 0; k <= 2 * r; ++k) {
       base[k] = rings.image(z + k - r, y);
       shift[k] = rings.image(z + k - r + d * v[0], y + d * v[1]) + d * v[2] - base[k];
@@ -102,8 +102,8 @@ void sum_columns(const Rings& rings, int step, int z, Range rows) {
   const int r = R < 0 ? s.patch.radius : R, reach = s.patch.reach();
   const Column<R> column(rings, step, z, rows.begin - r);
   const std::int64_t stride = s.stride();
-  for (int x = -reach; x < s.n.w + reach; x += lanes) {
-    Floats last[2 * (R < 0 ? max_mind_radius : R) + 1];
+  for (int x = -reach; x < s.n.w + reach; x += kLanes) {
+    Floats last[2 * (R < 0 ? kMaxMindRadius : R) + 1];
     for (int k = 1; k <= 2 * r; ++k) last[k] = column.sum(x + (k - 1) * stride);
     float* out = rings.columns(rows.begin) + x;
     for (int y = 0; y < rows.end - rows.begin; ++y, out += stride) {
@@ -123,7 +123,7 @@ void sum_rows(const Rings& rings, int step, int z, Range rows) {
   for (int y = rows.begin; y < rows.end; ++y) {
     const float* in = rings.columns(y) - r;
     float* out = rings.sums(step, z, y);
-    for (int x = -d; x < s.n.w + d; x += lanes) {
+    for (int x = -d; x < s.n.w + d; x += kLanes) {
       Floats total = load(in + x);
       for (int k = 1; k <= 2 * r; ++k) total += load(in + x + k);
       store(out + x, total);
@@ -140,21 +140,21 @@ void sum_plane(const Rings& rings, int steps, int z) {
   }
 }
 
-// Reads the distances of a row and hands over its similarities, `lanes` voxels of twelve channels at a time.
+// Reads the distances of a row and hands over its similarities, `kLanes` voxels of twelve channels at a time.
 template <class Write>
 void similarities(const Rings& rings, int z, int y, float mean, Write&& write) {
   const int d = rings.s.patch.dilation, w = rings.s.n.w;
-  const float* in[mind_channels];
-  for (int c = 0; c < mind_channels; ++c) {
-    const int* base = mind_pairs[c].base;
-    in[c] = rings.sums(mind_pairs[c].step, z + d * base[0], y + d * base[1]) + d * base[2];
+  const float* in[kMindChannels];
+  for (int c = 0; c < kMindChannels; ++c) {
+    const int* base = kMindPairs[c].base;
+    in[c] = rings.sums(kMindPairs[c].step, z + d * base[0], y + d * base[1]) + d * base[2];
   }
-  for (int x = 0; x < w; x += lanes) {
-    Floats value[mind_channels];
-    for (int c = 0; c < mind_channels; ++c) value[c] = load(in[c] + x);
+  for (int x = 0; x < w; x += kLanes) {
+    Floats value[kMindChannels];
+    for (int c = 0; c < kMindChannels; ++c) value[c] = load(in[c] + x);
     const Floats factor = decay_factor(contrast(value), mean);
-    for (int c = 0; c < mind_channels; ++c) value[c] = power_of_two(value[c] * factor);
-    write(x, w - x < lanes ? w - x : lanes, value);
+    for (int c = 0; c < kMindChannels; ++c) value[c] = power_of_two(value[c] * factor);
+    write(x, w - x < kLanes ? w - x : kLanes, value);
   }
 }
 
@@ -165,7 +165,7 @@ void tile(const Shape& s, const float* image, float mean, float* memory, Write&&
   for (int z = -d - r; z < r; ++z) rings.fetch(image, z);
   for (int z = -d; z < s.n.d; ++z) {
     rings.fetch(image, z + r + d);
-    sum_plane<R>(rings, z < 0 ? deep_steps : mind_step_count, z);
+    sum_plane<R>(rings, z < 0 ? kDeepSteps : kMindStepCount, z);
     for (int y = s.first; y < s.first + s.rows && z >= 0; ++y)
       similarities(rings, z, y, mean, [&](int x, int count, const Floats* value) {
         write((std::int64_t(z) * s.n.h + y) * s.n.w + x, count, value);
@@ -201,9 +201,9 @@ void features(Queue& queue, const float* image, Extent n, Patch patch, Write&& w
 
 void mind(Queue& queue, const float* image, Extent n, int radius, int dilation, float* out) {
   features(queue, image, n, {radius, dilation}, [&](std::int64_t at, int count, const Floats* value) {
-    for (int c = 0; c < mind_channels; ++c) {
+    for (int c = 0; c < kMindChannels; ++c) {
       float* const p = out + c * voxels(n) + at;
-      if (count == lanes)
+      if (count == kLanes)
         store(p, value[c]);
       else
         store(p, value[c], count);

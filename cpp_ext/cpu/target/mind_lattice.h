@@ -27,8 +27,8 @@ struct Neighbourhood {
 // line[x + r] = sum of (I(q + d step) - I(q))^2 over the patch around p + d base, but for its extent along x.
 inline void patch_columns(const Neighbourhood& near, Patch patch, const Pair& pair, int w, float* line) {
   const int r = patch.radius, d = patch.dilation;
-  const int* step = mind_steps[pair.step];
-  for (int x = -r; x < w + r; x += lanes) {
+  const int* step = kMindSteps[pair.step];
+  for (int x = -r; x < w + r; x += kLanes) {
     Floats total{};
     for (int k = -r; k <= r; ++k)
       for (int j = -r; j <= r; ++j) {
@@ -42,11 +42,11 @@ inline void patch_columns(const Neighbourhood& near, Patch patch, const Pair& pa
 }
 
 inline float row_variance(const Neighbourhood& near, Patch patch, int w, float* lines, int stride) {
-  for (int c = 0; c < mind_channels; ++c) patch_columns(near, patch, mind_pairs[c], w, lines + c * stride);
+  for (int c = 0; c < kMindChannels; ++c) patch_columns(near, patch, kMindPairs[c], w, lines + c * stride);
   Floats total{};
-  for (int x = 0; x < w; x += lanes) {
-    Floats distances[mind_channels];
-    for (int c = 0; c < mind_channels; ++c) {
+  for (int x = 0; x < w; x += kLanes) {
+    Floats distances[kMindChannels];
+    for (int c = 0; c < kMindChannels; ++c) {
       const float* line = lines + c * stride + x;
       distances[c] = load(line);
       for (int k = 1; k <= 2 * patch.radius; ++k) distances[c] += load(line + k);
@@ -60,9 +60,9 @@ inline float row_variance(const Neighbourhood& near, Patch patch, int w, float* 
 inline float lattice_variance(Queue& queue, const float* image, Extent n, Patch patch) {
   const int z0 = (n.d - 1) / 2 % 8, y0 = (n.h - 1) / 2 % 8;
   const int planes = (n.d - z0 + 7) / 8, rows = (n.h - y0 + 7) / 8, count = planes * rows;
-  const int reach = patch.reach(), stride = n.w + 2 * reach + 2 * lanes;
+  const int reach = patch.reach(), stride = n.w + 2 * reach + 2 * kLanes;
   const std::int64_t near_size = std::int64_t(2 * reach + 1) * (2 * reach + 1) * stride;
-  const std::int64_t size = near_size + mind_channels * stride;
+  const std::int64_t size = near_size + kMindChannels * stride;
   Scratch<float> memory(queue, workers(queue) * size), sums(queue, count);
   parallel_pieces(queue, count, [&](std::int64_t i, int worker) {
     const Neighbourhood near{memory + worker * size, reach, stride};

@@ -7,16 +7,16 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr std::int64_t piece = 1 << 15;
+constexpr std::int64_t kPiece = 1 << 15;
 
 std::int64_t count_equal(Queue& queue, const float* image, std::int64_t count, float value) {
-  const std::int64_t pieces = (count + piece - 1) / piece;
+  const std::int64_t pieces = (count + kPiece - 1) / kPiece;
   Scratch<std::int64_t> partial(queue, pieces + 1);
   std::int64_t* const parts = partial;
-  parallel(queue, count, piece, [=](std::int64_t begin, std::int64_t end) {
+  parallel(queue, count, kPiece, [=](std::int64_t begin, std::int64_t end) {
     std::int64_t found = 0;
     for (std::int64_t i = begin; i < end; ++i) found += image[i] == value;
-    parts[begin / piece] = found;
+    parts[begin / kPiece] = found;
   });
   std::int64_t all = 0;
   for (std::int64_t i = 0; i < pieces; ++i) all += parts[i];
@@ -30,7 +30,7 @@ struct Ends {
 // Of nearest rank, of the voxels above the lowest value, of which there are some.
 Ends percentiles_above_lowest(Queue& queue, const float* image, std::int64_t count, const Stretch& s, float lowest) {
   const Voxels v{image, nullptr, count};
-  Scratch<std::uint32_t> tables(queue, std::int64_t(2 * most_wanted) * halves);
+  Scratch<std::uint32_t> tables(queue, std::int64_t(2 * kMostWanted) * kHalves);
   const std::int64_t usable = count_upper(queue, v, tables), below = count_equal(queue, image, count, lowest);
   Rank ranks[2] = {{below + nearest_rank(s.low / 100, usable - below), 0, 0},
                    {below + nearest_rank(s.high / 100, usable - below), 0, 0}};
@@ -49,7 +49,7 @@ void normalise(Queue& queue, const float* image, std::int64_t count, const Stret
   if (s.kind == Stretch::percentile && extremes->smallest < extremes->largest)
     ends = percentiles_above_lowest(queue, image, count, s, extremes->smallest);
   const Bounds bounds = bounds_of(s, *extremes, ends.low, ends.high);
-  parallel(queue, count, piece, [=](std::int64_t begin, std::int64_t end) {
+  parallel(queue, count, kPiece, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) out[i] = stretched(image[i], bounds);
   });
 }

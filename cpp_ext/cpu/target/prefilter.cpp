@@ -9,67 +9,67 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-typedef float Strip __attribute__((vector_size(16 * lanes)));  // four vectors side by side
-typedef float StripAnywhere __attribute__((vector_size(16 * lanes), aligned(4), may_alias));
+typedef float Strip __attribute__((vector_size(16 * kLanes)));  // four vectors side by side
+typedef float StripAnywhere __attribute__((vector_size(16 * kLanes), aligned(4), may_alias));
 
 // The lines of `n` elements `stride` apart that start at p, p + 1, ... p + width - 1.
 MMREG_INLINE void filter_lines(float* p, int width, int n, std::int64_t stride) {
   int x = 0;
-  for (; x + 4 * lanes <= width; x += 4 * lanes)
+  for (; x + 4 * kLanes <= width; x += 4 * kLanes)
     filter<Strip>(
         n, [=](int i) MMREG_INLINE_LAMBDA { return *reinterpret_cast<const StripAnywhere*>(p + i * stride + x); },
         [=](int i, const Strip& v) MMREG_INLINE_LAMBDA { *reinterpret_cast<StripAnywhere*>(p + i * stride + x) = v; });
-  for (; x < width; x += lanes) {
-    const int count = width - x < lanes ? width - x : lanes;
+  for (; x < width; x += kLanes) {
+    const int count = width - x < kLanes ? width - x : kLanes;
     filter<Floats>(
         n, [=](int i) MMREG_INLINE_LAMBDA { return load(p + i * stride + x, count); },
         [=](int i, Floats v) MMREG_INLINE_LAMBDA { store(p + i * stride + x, v, count); });
   }
 }
 
-// Recursions within a vector, by doubling: lane i gets the sum over j <= i (or j >= i) of pole^|i - j| v[j].
+// Recursions within a vector, by doubling: lane i gets the sum over j <= i (or j >= i) of kPole^|i - j| v[j].
 MMREG_INLINE Floats run_up(Floats v) {
   const Ints lane = lane_numbers();
-  float power = pole;
-  for (int step = 1; step < lanes; step *= 2, power *= power)
-    v += power * (lane < splat(step) ? Floats{} : permute(v, (lane - step) & (lanes - 1)));
+  float power = kPole;
+  for (int step = 1; step < kLanes; step *= 2, power *= power)
+    v += power * (lane < splat(step) ? Floats{} : permute(v, (lane - step) & (kLanes - 1)));
   return v;
 }
 
 MMREG_INLINE Floats run_down(Floats v) {
   const Ints lane = lane_numbers();
-  float power = pole;
-  for (int step = 1; step < lanes; step *= 2, power *= power)
-    v += power * (lane >= splat(lanes - step) ? Floats{} : permute(v, (lane + step) & (lanes - 1)));
+  float power = kPole;
+  for (int step = 1; step < kLanes; step *= 2, power *= power)
+    v += power * (lane >= splat(kLanes - step) ? Floats{} : permute(v, (lane + step) & (kLanes - 1)));
   return v;
 }
 
-struct Carry {  // pole^(i + 1), and in the other direction
+struct Carry {  // kPole^(i + 1), and in the other direction
   Floats up, down;
 };
 
 MMREG_INLINE Carry carry() {
   Carry c;
-  float power = pole;
-  for (int i = 0; i < lanes; ++i, power *= pole) c.up[i] = c.down[lanes - 1 - i] = power;
+  float power = kPole;
+  for (int i = 0; i < kLanes; ++i, power *= kPole) c.up[i] = c.down[kLanes - 1 - i] = power;
   return c;
 }
 
 MMREG_INLINE void filter_row(float* row, int n, const Carry& power) {
   if (n == 1) return;
-  row[0] = first<float>(n, [=](int i) { return row[i]; }) / gain;
+  row[0] = first<float>(n, [=](int i) { return row[i]; }) / kGain;
   float c = 0;
-  for (int x = 0; x < n; x += lanes) {
-    const int count = n - x < lanes ? n - x : lanes;
-    const Floats v = run_up(gain * load(row + x, count)) + c * power.up;
+  for (int x = 0; x < n; x += kLanes) {
+    const int count = n - x < kLanes ? n - x : kLanes;
+    const Floats v = run_up(kGain * load(row + x, count)) + c * power.up;
     store(row + x, v, count);
-    c = v[lanes - 1];
+    c = v[kLanes - 1];
   }
-  row[n - 1] = last(row[n - 1], row[n - 2]) / -pole;
+  row[n - 1] = last(row[n - 1], row[n - 2]) / -kPole;
   c = 0;
-  for (int x = (n - 1) / lanes * lanes; x >= 0; x -= lanes) {
-    const int count = n - x < lanes ? n - x : lanes;
-    const Floats v = run_down(-pole * load(row + x, count)) + c * power.down;
+  for (int x = (n - 1) / kLanes * kLanes; x >= 0; x -= kLanes) {
+    const int count = n - x < kLanes ? n - x : kLanes;
+    const Floats v = run_down(-kPole * load(row + x, count)) + c * power.down;
     store(row + x, v, count);
     c = v[0];
   }

@@ -1,5 +1,5 @@
-// The n-th least voxels of an image, by counting: floats ordered as integers, a histogram of their upper halves, and
-// for each wanted rank one of the lower halves within its upper half. Outliers of any size cost nothing and spoil
+// The n-th least voxels of an image, by counting: floats ordered as integers, a histogram of their upper kHalves, and
+// for each wanted rank one of the lower kHalves within its upper half. Outliers of any size cost nothing and spoil
 // nothing.
 #pragma once
 #include "core/percentiles.h"
@@ -8,10 +8,10 @@
 
 namespace mmreg::MMREG_TARGET {
 
-constexpr int halves = 1 << 16;
-constexpr int pieces = 4;
+constexpr int kHalves = 1 << 16;
+constexpr int kPieces = 4;
 
-constexpr int block = 512;
+constexpr int kBlock = 512;
 
 struct Voxels {
   const float* image;
@@ -19,12 +19,12 @@ struct Voxels {
   std::int64_t count;
 };
 
-// Keys of the voxels [begin, begin + count), count at most `block`.
+// Keys of the voxels [begin, begin + count), count at most `kBlock`.
 inline void find_keys(const Voxels& v, std::int64_t begin, int count, std::int32_t* keys) {
-  for (int i = 0; i < count; i += lanes)
-    store(keys + i, key_of(bits(load(v.image + begin + i, count - i < lanes ? count - i : lanes))));
+  for (int i = 0; i < count; i += kLanes)
+    store(keys + i, key_of(bits(load(v.image + begin + i, count - i < kLanes ? count - i : kLanes))));
   if (v.mask)
-    for (int i = 0; i < count; ++i) keys[i] = v.mask[begin + i] ? keys[i] : left_out;
+    for (int i = 0; i < count; ++i) keys[i] = v.mask[begin + i] ? keys[i] : kLeftOut;
 }
 
 struct Rank {  // the index-th least voxel: first its upper half, then its value
@@ -33,39 +33,39 @@ struct Rank {  // the index-th least voxel: first its upper half, then its value
   float value;
 };
 
-// Counts of the upper halves; returns how many voxels are usable. Neighbours often share theirs, and adding to a count
+// Counts of the upper kHalves; returns how many voxels are usable. Neighbours often share theirs, and adding to a count
 // just written waits for that write, so they take turns between two tables.
 inline std::int64_t count_upper(Queue& queue, const Voxels& v, std::uint32_t* tables) {
-  const std::int64_t grain = (v.count + pieces - 1) / pieces;
-  parallel(queue, pieces, 1, [&](std::int64_t p, std::int64_t) {
-    std::uint32_t* table = tables + 2 * p * halves;
-    for (int i = 0; i < 2 * halves; ++i) table[i] = 0;
-    std::int32_t keys[block];
+  const std::int64_t grain = (v.count + kPieces - 1) / kPieces;
+  parallel(queue, kPieces, 1, [&](std::int64_t p, std::int64_t) {
+    std::uint32_t* table = tables + 2 * p * kHalves;
+    for (int i = 0; i < 2 * kHalves; ++i) table[i] = 0;
+    std::int32_t keys[kBlock];
     const std::int64_t end = (p + 1) * grain < v.count ? (p + 1) * grain : v.count;
-    for (std::int64_t i = p * grain; i < end; i += block) {
-      const int count = end - i < block ? int(end - i) : block;
+    for (std::int64_t i = p * grain; i < end; i += kBlock) {
+      const int count = end - i < kBlock ? int(end - i) : kBlock;
       find_keys(v, i, count, keys);
-      for (int k = 0; k < count; ++k) ++table[k % 2 * halves + int(std::uint32_t(keys[k]) >> 16)];
+      for (int k = 0; k < count; ++k) ++table[k % 2 * kHalves + int(std::uint32_t(keys[k]) >> 16)];
     }
   });
   std::int64_t total = 0;
-  for (int i = 0; i < halves - 1; ++i) {  // the last one counts voxels left out: only NaN would be there
-    for (int p = 1; p < 2 * pieces; ++p) tables[i] += tables[p * halves + i];
+  for (int i = 0; i < kHalves - 1; ++i) {  // the last one counts voxels left out: only NaN would be there
+    for (int p = 1; p < 2 * kPieces; ++p) tables[i] += tables[p * kHalves + i];
     total += tables[i];
   }
   return total;
 }
 
 inline void count_lower(const Voxels& v, std::uint32_t upper, std::uint32_t* table) {
-  for (int i = 0; i < halves; ++i) table[i] = 0;
-  std::int32_t keys[block];
+  for (int i = 0; i < kHalves; ++i) table[i] = 0;
+  std::int32_t keys[kBlock];
   const Ints wanted = splat(std::int32_t(upper));
-  for (std::int64_t i = 0; i < v.count; i += block) {
-    const int count = v.count - i < block ? int(v.count - i) : block;
+  for (std::int64_t i = 0; i < v.count; i += kBlock) {
+    const int count = v.count - i < kBlock ? int(v.count - i) : kBlock;
     find_keys(v, i, count, keys);
-    for (int k = 0; k < count; k += lanes) {
+    for (int k = 0; k < count; k += kLanes) {
       if (!any((load(keys + k) >> 16 & 0xffff) == wanted)) continue;
-      for (int j = k; j < k + lanes && j < count; ++j)
+      for (int j = k; j < k + kLanes && j < count; ++j)
         if (std::uint32_t(keys[j]) >> 16 == upper) ++table[keys[j] & 0xffff];
     }
   }
@@ -75,7 +75,7 @@ inline void find_ranks(Queue& queue, const Voxels& v, std::uint32_t* tables, Ran
   for (int i = 0; i < count; ++i) ranks[i].upper = descend(tables, ranks[i].index);
   parallel(queue, count, 1, [&](std::int64_t i, std::int64_t) {
     if (i > 0 && ranks[i].upper == ranks[i - 1].upper) return;  // the rank before counts for both
-    std::uint32_t* table = tables + i * halves;
+    std::uint32_t* table = tables + i * kHalves;
     count_lower(v, ranks[i].upper, table);
     for (std::int64_t j = i; j < count && ranks[j].upper == ranks[i].upper; ++j) {
       std::int64_t index = ranks[j].index;

@@ -7,7 +7,7 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-enum { piece_samples = 8192, block = 128 };  // block: a multiple of the lanes
+enum { piece_samples = 8192, block = 128 };  // block: a multiple of the kLanes
 
 struct Block {
   alignas(64) float slope[3][block], fade[3][block];  // of the intensity in bins times the cover, and of the cover
@@ -34,18 +34,18 @@ void place(const SampleList& s, std::int64_t begin, int count, const float* movi
 void add(const SampleList& s, std::int64_t begin, int count, const Block& b, double* sums) {
   const float *z = s.points + begin, *y = z + s.count, *x = y + s.count;
   for (int axis = 0; axis < 3; ++axis) {
-    Floats by[4] = {};  // sums of a block in lanes; blocks are added in double
-    for (int i = 0; i < count; i += lanes) {
+    Floats by[4] = {};  // sums of a block in kLanes; blocks are added in double
+    for (int i = 0; i < count; i += kLanes) {
       const int some = count - i;
       const Floats f = by_place(load(b.rise + i), load(b.slope[axis] + i), load(b.level + i), load(b.fade[axis] + i));
-      const Floats at[3] = {some < lanes ? load(z + i, some) : load(z + i),
-                            some < lanes ? load(y + i, some) : load(y + i),
-                            some < lanes ? load(x + i, some) : load(x + i)};
+      const Floats at[3] = {some < kLanes ? load(z + i, some) : load(z + i),
+                            some < kLanes ? load(y + i, some) : load(y + i),
+                            some < kLanes ? load(x + i, some) : load(x + i)};
       for (int k = 0; k < 3; ++k) by[k] += f * number_or_zero(at[k]);
       by[3] += f;
     }
     for (int c = 0; c < 4; ++c)
-      for (int k = 0; k < lanes; ++k) sums[4 * axis + c] += by[c][k];
+      for (int k = 0; k < kLanes; ++k) sums[4 * axis + c] += by[c][k];
   }
 }
 

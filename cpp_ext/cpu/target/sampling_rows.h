@@ -8,7 +8,7 @@
 // clang-format on
 namespace mmreg::MMREG_TARGET {
 
-constexpr int window = 2 * lanes;  // columns of a row within reach of one permute
+constexpr int kWindow = 2 * kLanes;  // columns of a row within reach of one permute
 
 struct LinearRows {
   static constexpr int before = 0, taps = 2;  // the first row needed is `before` rows before the point rounded down
@@ -70,7 +70,7 @@ MMREG_INLINE void add_rows(const Source<T>& s, const Place<C, taps>& at, Floats 
         if constexpr (narrow) {
           for (int t = 0; t < taps; ++t) sum[k][t] += weight * permute(load(row + t), at.column[t]);
         } else {
-          const Floats low = load(row), high = load(row + lanes);
+          const Floats low = load(row), high = load(row + kLanes);
           for (int t = 0; t < taps; ++t) sum[k][t] += weight * permute(low, high, at.column[t]);
         }
       }
@@ -91,7 +91,7 @@ MMREG_INLINE void add_many_rows(const Source<T>& s, const Place<C, taps>& at, in
       const T* row = plane + std::int64_t(Kernel::row(at.y0 + j, s.n.h)) * s.n.w;
       const Floats weight = z_weight * Kernel::weight(at.y - float(j));
       for (int k = 0; k < C; ++k, row += s.size) {
-        const Floats low = load(row), high = load(row + lanes);
+        const Floats low = load(row), high = load(row + kLanes);
         for (int t = 0; t < taps; ++t) sum[k][t] += weight * permute(low, high, at.column[t]);
       }
     }
@@ -117,11 +117,11 @@ MMREG_INLINE void add_touched(const Source<T>& s, const Place<C, taps>& at, Floa
 // vectors costs more than permuting one.
 template <class T, int C, int taps>
 MMREG_INLINE bool narrowed(const Source<T>& s, Place<C, taps>& at) {
-  if (lanes != 8) return false;
+  if (kLanes != 8) return false;
   const int by = at.column[0][0];
   Ints reach{};
   for (int t = 0; t < taps; ++t) reach |= at.column[t] - (by + t);
-  if (at.x0 + by + taps - 1 + lanes > s.n.w || any_above(reach, lanes - 1)) return false;
+  if (at.x0 + by + taps - 1 + kLanes > s.n.w || any_above(reach, kLanes - 1)) return false;
   at.x0 += by;
   for (int t = 0; t < taps; ++t) at.column[t] -= by + t;
   return true;
@@ -133,13 +133,13 @@ MMREG_INLINE void set_rows(const Points& c, int z_first, int y_first, Place<C, t
   at.z = c.z - float(at.z0), at.y = c.y - float(at.y0);
 }
 
-constexpr int most_rows = 6;  // along an axis, beyond those of one point: gathering is cheaper than many more
+constexpr int kMostRows = 6;  // along an axis, beyond those of one point: gathering is cheaper than many more
 
 template <class Kernel, class T, int C, int taps>
 MMREG_INLINE bool sample_spread(const Source<T>& s, const Points& c, Ints z, Ints y, Place<C, taps>& at,
                                 Floats (&value)[C]) {
   const int z_first = smallest(z), y_first = smallest(y), more_z = largest(z) - z_first, more_y = largest(y) - y_first;
-  if (more_z + more_y > most_rows) return false;
+  if (more_z + more_y > kMostRows) return false;
   set_rows<Kernel>(c, z_first, y_first, at);
   add_many_rows<Kernel>(s, at, taps + more_z, taps + more_y, value);
   return true;
@@ -149,15 +149,15 @@ MMREG_INLINE bool sample_spread(const Source<T>& s, const Points& c, Ints z, Int
 template <class Kernel, class T, int C>
 MMREG_INLINE bool sample_rows(const Source<T>& s, const Points& c, Floats (&value)[C]) {
   constexpr int taps = Kernel::taps;
-  if (s.n.w < window) return false;
+  if (s.n.w < kWindow) return false;
   const Ints z = truncate(c.z), y = truncate(c.y), za = splat(z[0]), ya = splat(y[0]);
   Place<C, taps> at;
-  at.x0 = int(c.x[0]) - Kernel::before - (lanes / 2 - 2);
-  at.x0 = at.x0 < 0 ? 0 : (at.x0 > s.n.w - window ? s.n.w - window : at.x0);
+  at.x0 = int(c.x[0]) - Kernel::before - (kLanes / 2 - 2);
+  at.x0 = at.x0 < 0 ? 0 : (at.x0 > s.n.w - kWindow ? s.n.w - kWindow : at.x0);
   Kernel::columns(c.x, s.n.w, at.column, at.weight);
   Ints reach{};
   for (int i = 0; i < taps; ++i) at.column[i] -= at.x0, reach |= at.column[i];
-  if (any_above(reach, window - 1)) return false;
+  if (any_above(reach, kWindow - 1)) return false;
   if (any_above(z - za + 1, 2) || any_above(y - ya + 1, 2)) return sample_spread<Kernel>(s, c, z, y, at, value);
 
   const int z_back = any_below(z, za), y_back = any_below(y, ya);

@@ -1,4 +1,4 @@
-// Vectors of the target's width: Floats and Ints of `lanes` elements. Arithmetic, comparisons and `mask ? a : b` are
+// Vectors of the target's width: Floats and Ints of `kLanes` elements. Arithmetic, comparisons and `mask ? a : b` are
 // the compiler's own vector operators; here are only the things that they lack. A comparison gives Ints of 0 and -1.
 // Every name lives in the target's namespace, so that the linker cannot mix the targets.
 #pragma once
@@ -18,20 +18,20 @@
 namespace mmreg::MMREG_TARGET {
 
 #if defined(__AVX512F__)
-constexpr int lanes = 16;
+constexpr int kLanes = 16;
 #elif defined(__AVX2__)
-constexpr int lanes = 8;
+constexpr int kLanes = 8;
 #else
-constexpr int lanes = 4;  // SSE2, NEON
+constexpr int kLanes = 4;  // SSE2, NEON
 #endif
 
-typedef float Floats __attribute__((vector_size(4 * lanes)));
-typedef std::int32_t Ints __attribute__((vector_size(4 * lanes)));
-typedef std::uint32_t Words __attribute__((vector_size(4 * lanes)));
-typedef std::uint16_t Shorts __attribute__((vector_size(2 * lanes)));
-typedef float FloatsAnywhere __attribute__((vector_size(4 * lanes), aligned(4), may_alias));
-typedef std::int32_t IntsAnywhere __attribute__((vector_size(4 * lanes), aligned(4), may_alias));
-typedef std::uint16_t ShortsAnywhere __attribute__((vector_size(2 * lanes), aligned(2), may_alias));
+typedef float Floats __attribute__((vector_size(4 * kLanes)));
+typedef std::int32_t Ints __attribute__((vector_size(4 * kLanes)));
+typedef std::uint32_t Words __attribute__((vector_size(4 * kLanes)));
+typedef std::uint16_t Shorts __attribute__((vector_size(2 * kLanes)));
+typedef float FloatsAnywhere __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
+typedef std::int32_t IntsAnywhere __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
+typedef std::uint16_t ShortsAnywhere __attribute__((vector_size(2 * kLanes), aligned(2), may_alias));
 
 MMREG_INLINE Floats splat(float x) { return Floats{} + x; }
 MMREG_INLINE Ints splat(int x) { return Ints{} + x; }
@@ -43,7 +43,7 @@ MMREG_INLINE Floats abs(Floats v) { return from_bits(bits(v) & 0x7fffffff); }
 
 MMREG_INLINE Ints lane_numbers() {
   Ints v{};
-  for (int i = 0; i < lanes; ++i) v[i] = i;
+  for (int i = 0; i < kLanes; ++i) v[i] = i;
   return v;
 }
 
@@ -59,7 +59,7 @@ MMREG_INLINE Floats load(const float* p, int count) {
 #elif defined(__AVX2__)
   return Floats(_mm256_maskload_ps(p, __m256i(lane_numbers() < splat(count))));
 #else
-  if (count == lanes) return load(p);
+  if (count == kLanes) return load(p);
   Floats v{};
   std::memcpy(&v, p, std::size_t(count) * 4);
   return v;
@@ -72,7 +72,7 @@ MMREG_INLINE void store(float* p, Floats v, int count) {
 #elif defined(__AVX2__)
   _mm256_maskstore_ps(p, __m256i(lane_numbers() < splat(count)), __m256(v));
 #else
-  if (count == lanes) return store(p, v);
+  if (count == kLanes) return store(p, v);
   std::memcpy(p, &v, std::size_t(count) * 4);
 #endif
 }
@@ -86,7 +86,7 @@ MMREG_INLINE Floats gather(const float* base, Ints index) {
   return Floats(_mm256_i32gather_ps(base, __m256i(index), 4));
 #else
   Floats v{};
-  for (int i = 0; i < lanes; ++i) v[i] = base[index[i]];
+  for (int i = 0; i < kLanes; ++i) v[i] = base[index[i]];
   return v;
 #endif
 }
@@ -104,7 +104,7 @@ MMREG_INLINE NextTo gather_pairs(const float* base, Ints index) {
   const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
   const __m512i odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
   return {Floats(_mm512_permutex2var_epi32(a, even, b)), Floats(_mm512_permutex2var_epi32(a, odd, b))};
-#elif defined(__AVX2__)  // the shuffles work within halves, so the gathers take lanes 0 1 4 5 and 2 3 6 7
+#elif defined(__AVX2__)  // the shuffles work within halves, so the gathers take kLanes 0 1 4 5 and 2 3 6 7
   const __m256i i = _mm256_permute4x64_epi64(__m256i(index), 0xd8);
   const double* pairs = reinterpret_cast<const double*>(base);
   const __m256 a = _mm256_castpd_ps(_mm256_i32gather_pd(pairs, _mm256_castsi256_si128(i), 4));
@@ -160,15 +160,15 @@ MMREG_INLINE Floats sqrt(Floats v) {
 #elif defined(__AVX2__)
   return Floats(_mm256_sqrt_ps(__m256(v)));
 #else
-  for (int i = 0; i < lanes; ++i) v[i] = __builtin_sqrtf(v[i]);
+  for (int i = 0; i < kLanes; ++i) v[i] = __builtin_sqrtf(v[i]);
   return v;
 #endif
 }
 
 // Whether a permute is an instruction. Without one, loading each value where it lies is faster.
-constexpr bool has_permute = lanes > 4;
+constexpr bool kHasPermute = kLanes > 4;
 
-// Element index[i] of `table`, 0 <= index < lanes; and of the 2 * lanes elements of `low` then `high`.
+// Element index[i] of `table`, 0 <= index < kLanes; and of the 2 * kLanes elements of `low` then `high`.
 MMREG_INLINE Floats permute(Floats table, Ints index) {
 #if defined(__AVX512F__)
   return Floats(_mm512_permutexvar_ps(__m512i(index), __m512(table)));
@@ -176,7 +176,7 @@ MMREG_INLINE Floats permute(Floats table, Ints index) {
   return Floats(_mm256_permutevar8x32_ps(__m256(table), __m256i(index)));
 #else
   Floats v{};
-  for (int i = 0; i < lanes; ++i) v[i] = table[index[i]];
+  for (int i = 0; i < kLanes; ++i) v[i] = table[index[i]];
   return v;
 #endif
 }
@@ -189,12 +189,12 @@ MMREG_INLINE Floats permute(Floats low, Floats high, Ints index) {
                                  _mm256_permutevar8x32_ps(__m256(high), __m256i(index)), __m256(index << 28)));
 #else
   Floats v{};
-  for (int i = 0; i < lanes; ++i) v[i] = index[i] < lanes ? low[index[i]] : high[index[i] - lanes];
+  for (int i = 0; i < kLanes; ++i) v[i] = index[i] < kLanes ? low[index[i]] : high[index[i] - kLanes];
   return v;
 #endif
 }
 
-// Whole vectors to one value; sums and extrema are taken in a fixed order of the lanes.
+// Whole vectors to one value; sums and extrema are taken in a fixed order of the kLanes.
 MMREG_INLINE bool any(Ints mask) {
 #if defined(__AVX512F__)
   return _mm512_movepi32_mask(__m512i(mask)) != 0;
@@ -204,7 +204,7 @@ MMREG_INLINE bool any(Ints mask) {
   return _mm_movemask_ps(__m128(mask)) != 0;
 #else
   std::int32_t all = 0;
-  for (int i = 0; i < lanes; ++i) all |= mask[i];
+  for (int i = 0; i < kLanes; ++i) all |= mask[i];
   return all != 0;
 #endif
 }
@@ -233,7 +233,7 @@ MMREG_INLINE bool differ(Floats a, Floats b) {  // in any lane; NaN differs from
 #endif
 }
 
-MMREG_INLINE int count(Ints mask) {  // lanes that are set
+MMREG_INLINE int count(Ints mask) {  // kLanes that are set
 #if defined(__AVX512F__)
   return __builtin_popcount(unsigned(_mm512_movepi32_mask(__m512i(mask))));
 #elif defined(__AVX2__)
@@ -242,26 +242,26 @@ MMREG_INLINE int count(Ints mask) {  // lanes that are set
   return __builtin_popcount(unsigned(_mm_movemask_ps(__m128(mask))));
 #else
   int n = 0;
-  for (int i = 0; i < lanes; ++i) n -= mask[i];
+  for (int i = 0; i < kLanes; ++i) n -= mask[i];
   return n;
 #endif
 }
 
 MMREG_INLINE float sum(Floats v) {
   float total = v[0];
-  for (int i = 1; i < lanes; ++i) total += v[i];
+  for (int i = 1; i < kLanes; ++i) total += v[i];
   return total;
 }
 
 MMREG_INLINE float smallest(Floats v) {
   float least = v[0];
-  for (int i = 1; i < lanes; ++i) least = v[i] < least ? v[i] : least;
+  for (int i = 1; i < kLanes; ++i) least = v[i] < least ? v[i] : least;
   return least;
 }
 
 MMREG_INLINE float largest(Floats v) {
   float most = v[0];
-  for (int i = 1; i < lanes; ++i) most = v[i] > most ? v[i] : most;
+  for (int i = 1; i < kLanes; ++i) most = v[i] > most ? v[i] : most;
   return most;
 }
 
@@ -270,7 +270,7 @@ MMREG_INLINE int smallest(Ints v) {
   return _mm512_reduce_min_epi32(__m512i(v));
 #else
   int least = v[0];
-  for (int i = 1; i < lanes; ++i) least = v[i] < least ? v[i] : least;
+  for (int i = 1; i < kLanes; ++i) least = v[i] < least ? v[i] : least;
   return least;
 #endif
 }
@@ -280,7 +280,7 @@ MMREG_INLINE int largest(Ints v) {
   return _mm512_reduce_max_epi32(__m512i(v));
 #else
   int most = v[0];
-  for (int i = 1; i < lanes; ++i) most = v[i] > most ? v[i] : most;
+  for (int i = 1; i < kLanes; ++i) most = v[i] > most ? v[i] : most;
   return most;
 #endif
 }
@@ -304,7 +304,7 @@ MMREG_INLINE Floats load(const Half* p) { return widen(Shorts(*reinterpret_cast<
 
 MMREG_INLINE Floats gather(const Half* base, Ints index) {
   Shorts v{};
-  for (int i = 0; i < lanes; ++i) v[i] = base[index[i]].bits;
+  for (int i = 0; i < kLanes; ++i) v[i] = base[index[i]].bits;
   return widen(v);
 }
 
@@ -315,7 +315,7 @@ MMREG_INLINE NextTo gather_pairs(const Half* base, Ints index) {
   const Words pairs = Words(_mm256_i32gather_epi32(reinterpret_cast<const int*>(base), __m256i(index), 2));
 #else
   Words pairs{};
-  for (int i = 0; i < lanes; ++i) pairs[i] = base[index[i]].bits | std::uint32_t(base[index[i] + 1].bits) << 16;
+  for (int i = 0; i < kLanes; ++i) pairs[i] = base[index[i]].bits | std::uint32_t(base[index[i] + 1].bits) << 16;
 #endif
   return {widen(__builtin_convertvector(pairs & 0xffffu, Shorts)), widen(__builtin_convertvector(pairs >> 16, Shorts))};
 }

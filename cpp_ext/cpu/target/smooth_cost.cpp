@@ -7,7 +7,7 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int max_side = 33;
+constexpr int kMaxSide = 33;
 
 template <class Cost>
 struct Smoothing {
@@ -22,13 +22,13 @@ struct Smoothing {
   std::int64_t row() const { return std::int64_t(n.w) * pitch; }
   std::int64_t plane() const { return n.h * row(); }
   std::int64_t at(int z, int y, int x) const { return ((std::int64_t(z) * n.h + y) * n.w + x) * count + first; }
-  int some(int i) const { return width - i < lanes ? width - i : lanes; }
+  int some(int i) const { return width - i < kLanes ? width - i : kLanes; }
 };
 
 // out[i] = sum of in[k][i] over `inputs` rows.
 template <class Cost>
 MMREG_INLINE void add(const Cost* const* in, int inputs, std::int64_t count, float* out) {
-  for (std::int64_t i = 0; i < count; i += lanes) {
+  for (std::int64_t i = 0; i < count; i += kLanes) {
     Floats sum = load(in[0] + i);
     for (int k = 1; k < inputs; ++k) sum += load(in[k] + i);
     store(out + i, sum);
@@ -47,11 +47,11 @@ void fetch(const Smoothing<Cost>& s, int z, Cost* ring) {
 // out = sums along z and x of row y.
 template <class Cost>
 void sum_row(const Smoothing<Cost>& s, int z, int y, const Cost* ring, float* line, float* out) {
-  const Cost* planes[max_side];
+  const Cost* planes[kMaxSide];
   for (int k = 0; k < s.side(); ++k)
     planes[k] = ring + inside(z + k - s.radius, s.n.d) % s.side() * s.plane() + y * s.row();
   add(planes, s.side(), s.row(), line);
-  const float* cells[max_side];
+  const float* cells[kMaxSide];
   for (int x = 0; x < s.n.w; ++x) {
     for (int k = 0; k < s.side(); ++k) cells[k] = line + inside(x + k - s.radius, s.n.w) * s.pitch;
     add(cells, s.side(), s.pitch, out + x * s.pitch);
@@ -61,10 +61,10 @@ void sum_row(const Smoothing<Cost>& s, int z, int y, const Cost* ring, float* li
 template <class Cost>
 void write_row(const Smoothing<Cost>& s, int z, int y, const float* sums) {
   const float scale = 1.0f / (float(s.side()) * float(s.side()) * float(s.side()));
-  const float* rows[max_side];
+  const float* rows[kMaxSide];
   for (int k = 0; k < s.side(); ++k) rows[k] = sums + inside(y + k - s.radius, s.n.h) % s.side() * s.row();
   for (int x = 0; x < s.n.w; ++x)
-    for (int i = 0; i < s.width; i += lanes) {
+    for (int i = 0; i < s.width; i += kLanes) {
       Floats sum = load(rows[0] + x * s.pitch + i);
       for (int k = 1; k < s.side(); ++k) sum += load(rows[k] + x * s.pitch + i);
       store_some(s.out + s.at(z, y, x) + i, sum * scale, s.some(i));
@@ -87,10 +87,10 @@ void smooth_piece(const Smoothing<Cost>& s, Cost* ring, float* line, float* sums
 
 // Displacements of a piece: as many as keep the ring in a usual second-level cache.
 int width_of(Extent n, int count, int radius, int bytes) {
-  const std::int64_t vector = std::int64_t(2 * radius + 1) * n.h * n.w * lanes * bytes;
-  const std::int64_t fitting = (std::int64_t(1) << 20) / vector, all = (count + lanes - 1) / lanes;
-  const std::int64_t most = fitting < 1 ? 1 : fitting < 128 / lanes ? fitting : 128 / lanes;
-  return int(most < all ? most : all) * lanes;
+  const std::int64_t vector = std::int64_t(2 * radius + 1) * n.h * n.w * kLanes * bytes;
+  const std::int64_t fitting = (std::int64_t(1) << 20) / vector, all = (count + kLanes - 1) / kLanes;
+  const std::int64_t most = fitting < 1 ? 1 : fitting < 128 / kLanes ? fitting : 128 / kLanes;
+  return int(most < all ? most : all) * kLanes;
 }
 
 template <class Cost>

@@ -8,7 +8,7 @@
 
 namespace mmreg::MMREG_TARGET {
 
-MMREG_INLINE std::int64_t whole_vectors(std::int64_t count) { return (count + lanes - 1) / lanes * lanes; }
+MMREG_INLINE std::int64_t whole_vectors(std::int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
 
 struct Tiles {
   int count, rows;
@@ -68,7 +68,7 @@ void smooth_tile(const Filter& filter, const Rows& rows, int tile, float* memory
   const int count = first + rows.tiles.rows < n.h ? rows.tiles.rows : n.h - first;
   const std::int64_t stride = whole_vectors(n.w), plane = count * stride, size = std::int64_t(n.h) * n.w;
   float* line = memory + depth * rows.tiles.rows * stride;
-  const float* pointers[64 + 2 * max_radius];
+  const float* pointers[64 + 2 * kMaxRadius];
   int ready = 0;  // planes in the ring
   for (int z = 0; z < n.d; z += step) {
     for (const int end = z + r + step < n.d ? z + r + step : n.d; ready < end; ++ready) {
@@ -89,7 +89,7 @@ template <class Filter>
 void smooth(Queue& queue, const Filter& filter, const float* image, int channels, Extent n, float* out) {
   const std::int64_t stride = whole_vectors(n.w), depth = 2 * filter.radius[0] + Filter::step;
   const Tiles tiles = tiles_of(n.h, depth * stride * std::int64_t(sizeof(float)));
-  const std::int64_t size = depth * tiles.rows * stride + stride + 2 * whole_vectors(filter.radius[2]) + 8 * lanes;
+  const std::int64_t size = depth * tiles.rows * stride + stride + 2 * whole_vectors(filter.radius[2]) + 8 * kLanes;
   const std::int64_t borders = std::int64_t(n.d) * (tiles.count - 1) * 2 * filter.radius[1] * n.w;
   Scratch<float> memory(queue, workers(queue) * size), kept(queue, image == out ? channels * borders : 0);
   if (image == out && borders) keep_borders(queue, image, channels, n, tiles, filter.radius[1], kept);

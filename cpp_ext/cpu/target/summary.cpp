@@ -1,4 +1,4 @@
-// Sums and extrema. Each piece of the work leaves one partial result; they are joined in the order of the pieces.
+// Sums and extrema. Each kPiece of the work leaves one partial result; they are joined in the order of the pieces.
 #include <type_traits>
 
 #include "core/length.h"
@@ -8,20 +8,20 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr std::int64_t piece = 1 << 14;
-constexpr float infinity = __builtin_inff();
+constexpr std::int64_t kPiece = 1 << 14;
+constexpr float kInfinity = __builtin_inff();
 
-typedef double Doubles __attribute__((vector_size(4 * lanes)));  // half as many as Floats
-typedef float HalfFloats __attribute__((vector_size(2 * lanes)));
+typedef double Doubles __attribute__((vector_size(4 * kLanes)));  // half as many as Floats
+typedef float HalfFloats __attribute__((vector_size(2 * kLanes)));
 
-MMREG_INLINE Doubles both_halves(Floats v) {  // of the lanes, added in double
+MMREG_INLINE Doubles both_halves(Floats v) {  // of the kLanes, added in double
   HalfFloats low, high;
   std::memcpy(&low, &v, sizeof low);
   std::memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof low, sizeof high);
   return __builtin_convertvector(low, Doubles) + __builtin_convertvector(high, Doubles);
 }
 
-MMREG_INLINE Ints finite(Floats v) { return abs(v) < infinity; }
+MMREG_INLINE Ints finite(Floats v) { return abs(v) < kInfinity; }
 
 struct Partial {
   double sum;
@@ -34,19 +34,19 @@ MMREG_INLINE void add(Floats v, Count used, Doubles& sum, Floats& low, Floats& h
   Ints ok = finite(v);
   if constexpr (!std::is_same<Count, Whole>::value) ok &= lane_numbers() < splat(int(used));
   sum += both_halves(ok ? v : Floats{});
-  low = min(ok ? v : splat(infinity), low);
-  high = max(ok ? v : splat(-infinity), high);
+  low = min(ok ? v : splat(kInfinity), low);
+  high = max(ok ? v : splat(-kInfinity), high);
   total += count(ok);
 }
 
 Partial summarize(const float* values, std::int64_t n) {
   Doubles sum{};
-  Floats low = splat(infinity), high = splat(-infinity);
+  Floats low = splat(kInfinity), high = splat(-kInfinity);
   Partial p{0, 0, 0, 0};
   std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) add(load(values + i), Whole{}, sum, low, high, p.finite);
+  for (; i + kLanes <= n; i += kLanes) add(load(values + i), Whole{}, sum, low, high, p.finite);
   if (i < n) add(load(values + i, int(n - i)), int(n - i), sum, low, high, p.finite);
-  for (int k = 0; k < lanes / 2; ++k) p.sum += sum[k];
+  for (int k = 0; k < kLanes / 2; ++k) p.sum += sum[k];
   p.smallest = smallest(low), p.largest = largest(high);
   return p;
 }
@@ -54,13 +54,13 @@ Partial summarize(const float* values, std::int64_t n) {
 }  // namespace
 
 Summary summary(Queue& queue, const float* values, std::int64_t count) {
-  const std::int64_t pieces = (count + piece - 1) / piece;
+  const std::int64_t pieces = (count + kPiece - 1) / kPiece;
   Scratch<Partial> partial(queue, pieces + 1);
   Partial* parts = partial;
-  parallel(queue, count, piece, [=](std::int64_t begin, std::int64_t end) {
-    parts[begin / piece] = summarize(values + begin, end - begin);
+  parallel(queue, count, kPiece, [=](std::int64_t begin, std::int64_t end) {
+    parts[begin / kPiece] = summarize(values + begin, end - begin);
   });
-  Partial all{0, infinity, -infinity, 0};
+  Partial all{0, kInfinity, -kInfinity, 0};
   for (std::int64_t i = 0; i < pieces; ++i) {
     all.sum += parts[i].sum, all.finite += parts[i].finite;
     if (parts[i].smallest < all.smallest) all.smallest = parts[i].smallest;
@@ -80,22 +80,22 @@ struct Farthest {
 }  // namespace
 
 Reach reach(Queue& queue, const float* u, Extent n) {
-  const std::int64_t count_all = voxels(n), pieces = (count_all + piece - 1) / piece;
+  const std::int64_t count_all = voxels(n), pieces = (count_all + kPiece - 1) / kPiece;
   Scratch<Farthest> partial(queue, pieces + 1);
   Farthest* parts = partial;
-  parallel(queue, count_all, piece, [=](std::int64_t begin, std::int64_t end) {
+  parallel(queue, count_all, kPiece, [=](std::int64_t begin, std::int64_t end) {
     Floats far{};
     std::int64_t bad = 0;
     const auto add = [&](std::int64_t i, auto used) {
       const Floats z = load(u + i, used), y = load(u + count_all + i, used), x = load(u + 2 * count_all + i, used);
       const Ints ok = finite(z) & finite(y) & finite(x);
       far = max(ok ? squared_length(z, y, x) : Floats{}, far);
-      bad += lanes - count(ok);  // lanes that are not used read as 0
+      bad += kLanes - count(ok);  // kLanes that are not used read as 0
     };
     std::int64_t i = begin;
-    for (; i + lanes <= end; i += lanes) add(i, Whole{});
+    for (; i + kLanes <= end; i += kLanes) add(i, Whole{});
     if (i < end) add(i, int(end - i));
-    parts[begin / piece] = {largest(far), bad};
+    parts[begin / kPiece] = {largest(far), bad};
   });
   Farthest all{0, 0};
   for (std::int64_t i = 0; i < pieces; ++i) {

@@ -22,7 +22,7 @@ MMREG_INLINE void transpose8(__m128i a[8]) {
 #endif
 
 #if defined(__AVX512F__)
-// The same in each of the four 128-bit lanes.
+// The same in each of the four 128-bit kLanes.
 MMREG_INLINE void transpose8(__m512i a[8]) {
   __m512i b[8], c[8];
   for (int i = 0; i < 4; ++i) {
@@ -72,36 +72,36 @@ MMREG_INLINE void store_vectors(Half* out, const Floats channel[12]) {
 }
 #else
 MMREG_INLINE void store_vectors(Half* out, const Floats channel[12]) {
-  Half half[12][lanes];
+  Half half[12][kLanes];
   for (int c = 0; c < 12; ++c) store(half[c], channel[c]);
-  for (int k = 0; k < lanes; ++k)
+  for (int k = 0; k < kLanes; ++k)
     for (int c = 0; c < 16; ++c) out[16 * k + c] = c < 12 ? half[c][k] : Half{0};
 }
 #endif
 
-// The first `count` of `lanes` voxels.
+// The first `count` of `kLanes` voxels.
 MMREG_INLINE void store_channels(Half* out, const Floats channel[12], int count) {
-  if (count == lanes) return store_vectors(out, channel);
-  Half all[16 * lanes];
+  if (count == kLanes) return store_vectors(out, channel);
+  Half all[16 * kLanes];
   store_vectors(all, channel);
   std::memcpy(out, all, std::size_t(count) * 16 * sizeof(Half));
 }
 
-// out[cell * pitch + k] = in[k][cell] * scale, for `lanes` cells and `lanes` k.
+// out[cell * pitch + k] = in[k][cell] * scale, for `kLanes` cells and `kLanes` k.
 template <class Cost>
 MMREG_INLINE void store_square(const float* in, float scale, Cost* out, std::int64_t pitch) {
-  Cost all[lanes][lanes];
-  for (int k = 0; k < lanes; ++k) store(all[k], load(in + k * lanes) * scale);
-  for (int cell = 0; cell < lanes; ++cell)
-    for (int k = 0; k < lanes; ++k) out[cell * pitch + k] = all[k][cell];
+  Cost all[kLanes][kLanes];
+  for (int k = 0; k < kLanes; ++k) store(all[k], load(in + k * kLanes) * scale);
+  for (int cell = 0; cell < kLanes; ++cell)
+    for (int k = 0; k < kLanes; ++k) out[cell * pitch + k] = all[k][cell];
 }
 
 #if defined(__AVX512F__)
 MMREG_INLINE void store_square(const float* in, float scale, Half* out, std::int64_t pitch) {
   __m512i a[8];
   for (int k = 0; k < 8; ++k) {
-    const __m256i low = _mm512_cvtps_ph(__m512(load(in + k * lanes) * scale), _MM_FROUND_TO_NEAREST_INT);
-    const __m256i high = _mm512_cvtps_ph(__m512(load(in + (k + 8) * lanes) * scale), _MM_FROUND_TO_NEAREST_INT);
+    const __m256i low = _mm512_cvtps_ph(__m512(load(in + k * kLanes) * scale), _MM_FROUND_TO_NEAREST_INT);
+    const __m256i high = _mm512_cvtps_ph(__m512(load(in + (k + 8) * kLanes) * scale), _MM_FROUND_TO_NEAREST_INT);
     a[k] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
   }
   transpose8(a);
@@ -114,7 +114,7 @@ MMREG_INLINE void store_square(const float* in, float scale, Half* out, std::int
 #elif defined(__AVX2__)
 MMREG_INLINE void store_square(const float* in, float scale, Half* out, std::int64_t pitch) {
   __m128i a[8];
-  for (int k = 0; k < 8; ++k) a[k] = _mm256_cvtps_ph(__m256(load(in + k * lanes) * scale), _MM_FROUND_TO_NEAREST_INT);
+  for (int k = 0; k < 8; ++k) a[k] = _mm256_cvtps_ph(__m256(load(in + k * kLanes) * scale), _MM_FROUND_TO_NEAREST_INT);
   transpose8(a);
   for (int cell = 0; cell < 8; ++cell) _mm_storeu_si128(reinterpret_cast<__m128i*>(out + cell * pitch), a[cell]);
 }
@@ -123,11 +123,11 @@ MMREG_INLINE void store_square(const float* in, float scale, Half* out, std::int
 // The first `cells` cells and the first `count` k.
 template <class Cost>
 inline void store_transposed(const float* in, float scale, Cost* out, std::int64_t pitch, int cells, int count) {
-  if (cells == lanes && count == lanes) return store_square(in, scale, out, pitch);
-  Cost all[lanes * lanes];
-  store_square(in, scale, all, lanes);
+  if (cells == kLanes && count == kLanes) return store_square(in, scale, out, pitch);
+  Cost all[kLanes * kLanes];
+  store_square(in, scale, all, kLanes);
   for (int cell = 0; cell < cells; ++cell)
-    std::memcpy(out + cell * pitch, all + cell * lanes, std::size_t(count) * sizeof(Cost));
+    std::memcpy(out + cell * pitch, all + cell * kLanes, std::size_t(count) * sizeof(Cost));
 }
 
 }  // namespace mmreg::MMREG_TARGET

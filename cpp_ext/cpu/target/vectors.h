@@ -5,19 +5,19 @@
 
 namespace mmreg::MMREG_TARGET {
 
-struct Whole {};  // a count of all lanes, known to the compiler; the other counts are int
+struct Whole {};  // a count of all kLanes, known to the compiler; the other counts are int
 
 MMREG_INLINE Floats load(const float* p, Whole) { return load(p); }
 MMREG_INLINE void store(float* p, Floats v, Whole) { store(p, v); }
 MMREG_INLINE void store(std::int32_t* p, Ints v, Whole) { store(p, v); }
 MMREG_INLINE void store(Half* p, Floats v, Whole) { store(p, v); }
 MMREG_INLINE void store(Half* p, Floats v, int count) {
-  Half all[lanes];
+  Half all[kLanes];
   store(all, v);
   std::memcpy(p, all, std::size_t(count) * sizeof(Half));
 }
 
-typedef std::uint8_t Bytes __attribute__((vector_size(lanes)));
+typedef std::uint8_t Bytes __attribute__((vector_size(kLanes)));
 
 MMREG_INLINE void store_flags(std::uint8_t* p, Ints mask, int count) {
   const Bytes flags = __builtin_convertvector(mask & 1, Bytes);
@@ -34,17 +34,17 @@ MMREG_INLINE void for_vectors_of_rows(Extent n, std::int64_t begin, std::int64_t
   Voxel v{int(begin / n.h), int(begin % n.h), 0, begin * n.w};
   for (; begin < end; ++begin, ++v.y) {
     if (v.y == n.h) v.y = 0, ++v.z;
-    for (v.x = 0; v.x + lanes <= n.w; v.x += lanes, v.index += lanes) body(v, Whole{});
+    for (v.x = 0; v.x + kLanes <= n.w; v.x += kLanes, v.index += kLanes) body(v, Whole{});
     if (v.x < n.w) body(v, n.w - v.x), v.index += n.w - v.x;
   }
 }
 
-constexpr std::int64_t rows_per_piece = 32;
+constexpr std::int64_t kRowsPerPiece = 32;
 
 // body(begin, end) over the rows of a grid.
 template <class Body>
 inline void parallel_rows(Queue& queue, Extent n, Body&& body) {
-  parallel(queue, std::int64_t(n.d) * n.h, rows_per_piece, body);
+  parallel(queue, std::int64_t(n.d) * n.h, kRowsPerPiece, body);
 }
 
 template <class Body>

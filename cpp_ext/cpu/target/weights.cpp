@@ -4,13 +4,13 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr std::int64_t grain = 1 << 15;
+constexpr std::int64_t kGrain = 1 << 15;
 
 // out = of(field, weight), voxel by voxel, the same weight for every channel.
 template <class Of>
 void weighted(Queue& queue, const float* field, int channels, std::int64_t count, const float* weight, float* out,
               const Of& of) {
-  parallel(queue, count, grain, [&](std::int64_t begin, std::int64_t end) {
+  parallel(queue, count, kGrain, [&](std::int64_t begin, std::int64_t end) {
     for (int c = 0; c < channels; ++c) {
       const float* const in = field + c * count;
       float* const to = out + c * count;
@@ -32,7 +32,7 @@ void divide(Queue& queue, const float* field, int channels, std::int64_t count, 
 
 void select(Queue& queue, const std::uint8_t* mask, std::int64_t count, const float* inside, const float* outside,
             float* out) {
-  parallel(queue, count, grain, [&](std::int64_t begin, std::int64_t end) {
+  parallel(queue, count, kGrain, [&](std::int64_t begin, std::int64_t end) {
 #pragma GCC ivdep
     for (std::int64_t i = begin; i < end; ++i) out[i] = mask[i] ? inside[i] : outside[i];
   });

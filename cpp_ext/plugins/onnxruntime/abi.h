@@ -24,9 +24,9 @@ struct ApiBase {
   const char* (*version)();
 };
 
-constexpr std::uint32_t api_version = 17;
-constexpr int fail = 1, invalid_argument = 2;  // OrtErrorCode
-constexpr int float32 = 1;                     // ONNXTensorElementDataType
+constexpr std::uint32_t kApiVersion = 17;
+constexpr int kFail = 1, kInvalidArgument = 2;  // OrtErrorCode
+constexpr int kFloat32 = 1;                     // ONNXTensorElementDataType
 
 template <int place, class Result, class... Arguments>
 struct Function {
@@ -74,6 +74,6 @@ struct CustomOp {
   Status* (*create_v2)(const CustomOp*, const Api*, const KernelInfo*, void** kernel);
   Status* (*compute_v2)(void* kernel, KernelContext*);
 };
-constexpr std::uint32_t custom_op_version = 16;
+constexpr std::uint32_t kCustomOpVersion = 16;
 
 }  // namespace mmreg::onnxruntime

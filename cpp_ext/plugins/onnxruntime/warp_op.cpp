@@ -27,7 +27,7 @@ Status* told(const Api* api, const Body& body) noexcept {  // no exception passe
   } catch (const Refused& refused) {
     return refused.status;
   } catch (const std::exception& error) {
-    return create_status(api, fail, error.what());
+    return create_status(api, kFail, error.what());
   }
 }
 
@@ -44,7 +44,7 @@ Border border(const Api* api, const KernelInfo* info) {
   const std::string padding(text);
   if (padding == "zeros") return Border::zero;
   if (padding == "border") return Border::extend;
-  throw Refused{create_status(api, invalid_argument, ("mmreg::Warp has no padding " + padding).c_str())};
+  throw Refused{create_status(api, kInvalidArgument, ("mmreg::Warp has no padding " + padding).c_str())};
 }
 
 Status* create(const CustomOp*, const Api* api, const KernelInfo* info, void** kernel) {
@@ -115,12 +115,12 @@ Status* compute_on_device(void* made, KernelContext* context) {
 
 constexpr CustomOp warp_on(const char* (*provider)(const CustomOp*), Status* (*compute_v2)(void*, KernelContext*)) {
   CustomOp op{};
-  op.version = custom_op_version;
+  op.version = kCustomOpVersion;
   op.name = [](const CustomOp*) { return "Warp"; };
   op.provider = provider;
   op.inputs = [](const CustomOp*) { return std::size_t(2); };
   op.outputs = [](const CustomOp*) { return std::size_t(1); };
-  op.input_type = op.output_type = [](const CustomOp*, std::size_t) { return float32; };
+  op.input_type = op.output_type = [](const CustomOp*, std::size_t) { return kFloat32; };
   op.input_characteristic = op.output_characteristic = [](const CustomOp*, std::size_t) { return 0; };  // required
   op.input_memory = [](const CustomOp*, std::size_t) { return 0; };  // of the provider
   op.variadic_inputs = op.variadic_outputs = [](const CustomOp*) { return 1; };
@@ -131,8 +131,8 @@ constexpr CustomOp warp_on(const char* (*provider)(const CustomOp*), Status* (*c
   return op;
 }
 
-constexpr CustomOp on_cpu = warp_on([](const CustomOp*) -> const char* { return nullptr; }, compute);
-constexpr CustomOp on_cuda = warp_on([](const CustomOp*) { return "CUDAExecutionProvider"; }, compute_on_device);
+constexpr CustomOp kOnCpu = warp_on([](const CustomOp*) -> const char* { return nullptr; }, compute);
+constexpr CustomOp kOnCuda = warp_on([](const CustomOp*) { return "CUDAExecutionProvider"; }, compute_on_device);
 
 Domain* domain_of(const Api* api) {  // sessions keep pointers into it, so it stays
   static std::mutex mutex;
@@ -142,8 +142,8 @@ Domain* domain_of(const Api* api) {  // sessions keep pointers into it, so it st
   if (domain) return domain;
   Domain* made = nullptr;
   check(create_domain(api, "mmreg", &made));
-  check(add_to_domain(api, made, &on_cpu));
-  check(add_to_domain(api, made, &on_cuda));
+  check(add_to_domain(api, made, &kOnCpu));
+  check(add_to_domain(api, made, &kOnCuda));
   return domain = made;
 }
 
@@ -158,7 +158,7 @@ void check(Status* status) {
 extern "C" __attribute__((visibility("default"))) mmreg::onnxruntime::Status* RegisterCustomOps(
     mmreg::onnxruntime::SessionOptions* options, const mmreg::onnxruntime::ApiBase* base) {
   using namespace mmreg::onnxruntime;
-  const Api* const api = base->get(api_version);
-  if (!api) return create_status(base->get(1), fail, "the operations of mmreg need ONNX Runtime 1.17 or later");
+  const Api* const api = base->get(kApiVersion);
+  if (!api) return create_status(base->get(1), kFail, "the operations of mmreg need ONNX Runtime 1.17 or later");
   return told(api, [&] { check(add_domain(api, options, domain_of(api))); });
 }

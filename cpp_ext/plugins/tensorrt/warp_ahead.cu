@@ -38,8 +38,8 @@ MMREG_DEVICE inline void warp_channels(const float* image, const Task& task, con
 
 template <class PointsOf>
 MMREG_DEVICE inline void warp_batch(const float* image, const float* u, const Task& task, float* warped) {
-  const std::int64_t row = blockIdx.x * std::int64_t(tensorrt::block_rows) + threadIdx.y, sample = blockIdx.z;
-  const int x = int(blockIdx.y * tensorrt::block_columns + threadIdx.x);
+  const std::int64_t row = blockIdx.x * std::int64_t(tensorrt::kBlockRows) + threadIdx.y, sample = blockIdx.z;
+  const int x = int(blockIdx.y * tensorrt::kBlockColumns + threadIdx.x);
   if (x >= task.n.w || row >= std::int64_t(task.n.d) * task.n.h) return;
   const int z = int(row) / task.n.h;
   const Voxel v{z, int(row) - z * task.n.h, x, row * task.n.w + x};

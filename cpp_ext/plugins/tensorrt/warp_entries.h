@@ -4,13 +4,13 @@
 
 namespace mmreg::tensorrt {
 
-constexpr int block_columns = 32, block_rows = 8;
+constexpr int kBlockColumns = 32, kBlockRows = 8;
 
 }  // namespace mmreg::tensorrt
 
 extern "C" {
 #if defined(__CUDACC__)
-#define MMREG_ENTRY __global__ __launch_bounds__(mmreg::tensorrt::block_columns* mmreg::tensorrt::block_rows)
+#define MMREG_ENTRY __global__ __launch_bounds__(mmreg::tensorrt::kBlockColumns* mmreg::tensorrt::kBlockRows)
 #else
 #define MMREG_ENTRY __attribute__((visibility("default")))
 #endif

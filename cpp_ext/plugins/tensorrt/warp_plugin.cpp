@@ -39,10 +39,10 @@ cudaError_t launch(const Dims& image, const Dims& u, const void* from, const voi
   for (int k = 0; k < 2 + 2 * spatial; ++k) arguments[2 + k] = &scalars[k];
   arguments[4 + 2 * spatial] = &to;
   const std::int64_t rows = spatial == 3 ? u.d[2] * u.d[3] : u.d[2];
-  const dim3 grid(blocks(rows, block_rows), blocks(u.d[1 + spatial], block_columns), int(u.d[0]));
+  const dim3 grid(blocks(rows, kBlockRows), blocks(u.d[1 + spatial], kBlockColumns), int(u.d[0]));
   const void* const entry = spatial == 3 ? reinterpret_cast<const void*>(&mmreg_warp_volumes)
                                          : reinterpret_cast<const void*>(&mmreg_warp_planes);
-  return cudaLaunchKernel(entry, grid, dim3(block_columns, block_rows), arguments, 0, stream);
+  return cudaLaunchKernel(entry, grid, dim3(kBlockColumns, kBlockRows), arguments, 0, stream);
 }
 
 class Warp final : public IPluginV3, public IPluginV3OneCore, public IPluginV3OneBuild, public IPluginV3OneRuntime {

@@ -17,7 +17,7 @@ namespace {
 // The coarse levels must not let the scans slide apart; the fine ones must not stretch one to cover more of the other.
 double overlap_power(int level_from_coarsest) { return level_from_coarsest < 2 ? 0.5 : 0.2; }
 
-constexpr double degree = 0.017453292519943295;
+constexpr double kDegree = 0.017453292519943295;
 constexpr double kSure = 3;           // times the agreement of edges elsewhere: they lie on each other,
 constexpr double kHeld = 0.8;         // and a climb keeps this share of their agreement, or it led away
 constexpr double kFinestStep = 0.05;  // of the first one
@@ -150,7 +150,7 @@ Candidate Aligner::climb(Resolution& stage, const Candidate& from, Freedom freed
 double Aligner::turned(const AffineMap& map) const {
   const AffineMap turn = compose(invert(start_), map);
   const double cosine = 0.5 * (turn(0, 0) + turn(1, 1) + turn(2, 2) - 1);
-  return std::acos(std::min(1.0, std::max(-1.0, cosine))) / (options_.reach_degrees * degree);
+  return std::acos(std::min(1.0, std::max(-1.0, cosine))) / (options_.reach_degrees * kDegree);
 }
 
 // Scans are mostly taken in a usual position: of two poses that explain the scans alike, the one that turns less is

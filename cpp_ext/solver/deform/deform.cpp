@@ -90,7 +90,7 @@ Deformation deform(const Context& context, const DeformInput& given, const Defor
   result.u = change_level(context, u.data(), n, factor, input.n, Factor{{1, 1, 1}});
   const Change back = change(start.affine, start.affine, AffineMap());
   context.add_affine(result.u.data(), given.n, back.linear, back.map, result.u.data());
-  context.unfold(result.u.data(), input.n, least_determinant, most_unfold_rounds);
+  context.unfold(result.u.data(), input.n, kLeastDeterminant, kMostUnfoldRounds);
   return result;
 }
 

@@ -83,7 +83,7 @@ struct DeformFacts {
 DeformFacts look(const Context&, const DeformInput&);
 DeformSettings choose(const DeformFacts&, const DeformInput&);
 
-constexpr float least_determinant = 0.02f;  // of a deformation: far above what rounding to float32 mm can undo
+constexpr float kLeastDeterminant = 0.02f;  // of a deformation: far above what rounding to float32 mm can undo
 
 struct Deformation {
   Buffer<float> u;       // (3, d, h, w), voxels of the fixed grid, fixed to moving

@@ -30,7 +30,7 @@ Buffer<Half> features(const Context& context, const float* image, const DeformIn
 Buffer<float> cheapest(const Context& context, const Half* fixed, const Half* moving, const Grid& grid,
                        const SearchSettings& s, Half* cost) {
   const int smooth[3] = {1, 1, 1}, count = int(grid.displacements);
-  context.cost_volume_half(fixed, moving, kChannels, kChannels - extra_channels, grid.n, grid.radius, cost);
+  context.cost_volume_half(fixed, moving, kChannels, kChannels - kExtraChannels, grid.n, grid.radius, cost);
   for (int pass = 0; pass < s.passes; ++pass) context.smooth_cost_half(cost, grid.n, count, s.smoothing, cost);
   Buffer<float> u = constant(context, 3 * std::int64_t(grid.cells), 0);
   context.coupled_convex_half(cost, u.data(), grid.n, grid.radius, 0, u.data());

@@ -12,7 +12,7 @@ using Counts = std::vector<double>;
 
 // log p(f, m) / p(m): its change with m is the slope of the mutual information. Returns the information itself.
 double gain_of(const Counts& counts, std::vector<float>& gain) {
-  constexpr int bins = histogram_bins;
+  constexpr int bins = kHistogramBins;
   double total = 0;
   for (double c : counts) total += c;
   std::vector<double> of_fixed(bins), of_moving(bins);
@@ -39,9 +39,9 @@ class Comparison {  // the force and its histogram, one iteration after the othe
   Comparison(const Context& context, const Level& level)
       : context_(context),
         level_(level),
-        counts_(histogram_cells),
-        gain_(histogram_cells),
-        table_(context, histogram_cells) {}
+        counts_(kHistogramCells),
+        gain_(kHistogramCells),
+        table_(context, kHistogramCells) {}
 
   // Both forces at full weight, on some of the rows: what they add up to says how to weigh them.
   Compared glance(const float* u, float* force) {

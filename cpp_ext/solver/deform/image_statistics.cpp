@@ -62,8 +62,8 @@ ImageFacts facts(const Context& context, const DeformInput& input, const float* 
   float tails[4] = {lowest, lowest, highest, highest};
   context.percentiles(image, inside.data(), std::int64_t(count), fractions, 4, tails);
   const float range = tails[3] > lowest ? tails[3] - lowest : highest - lowest;
-  f.scale = float(histogram_bins - 1 - 2 * histogram_padding) / range;
-  f.offset = float(histogram_padding) - lowest * f.scale;
+  f.scale = float(kHistogramBins - 1 - 2 * kHistogramPadding) / range;
+  f.offset = float(kHistogramPadding) - lowest * f.scale;
   f.foreground.low = tails[1], f.foreground.high = tails[2] > tails[1] ? tails[2] : highest;
   f.tissue = f.foreground.background + kTissue * (f.foreground.high - f.foreground.background);
   f.contrast_to_noise = contrast_to_grain(context, input, image, valid, f.tissue);
