@@ -7,7 +7,7 @@
 #   make test    C++ tests under sanitizers, then the Python tests on the wheel as users get it
 #   make test-long    the tests that `make test` leaves out because they take minutes each
 #   make lint    style and types
-#   make bench   measure, and rewrite the tables of the README
+#   make bench   measure, and rewrite the pages of docs/results
 #   make fuzz    feed the readers of files with broken ones for FUZZ_SECONDS=600
 #   make setup   everything for work on the project
 #   make cross   compile and run the C++ tests for AArch64, where its compiler and qemu-user are installed
@@ -120,7 +120,7 @@ ifneq ($(MMREG_DATA),)
 	@if ls build/tasks/heldout/*/fixed.nii.gz > /dev/null 2>&1; then set -x; \
 	  $(REGISTRATION) --tasks build/tasks/heldout --results $(RESULTS)_heldout.json; fi
 endif
-	$(BIN)/python -m benchmarks.readme_table
+	$(BIN)/python -m benchmarks.results_pages
 
 FUZZ_SECONDS ?= 600
 fuzz: $(DONE)/dev
