@@ -25,9 +25,9 @@ __all__ = ["NAMES", "ON_CPU", "PRECISIONS", "Backend", "Session", "by_name", "ch
 # in the order in which they are tried: OpenVINO is 2 to 5 times faster than ONNX Runtime on a CPU, with less
 # memory (benchmarks/backends/measure.py)
 _HOMES = {
-    "openvino": ("openvino", "OpenVino"),
-    "tensorrt": ("tensorrt", "TensorRt"),
-    "tensorrt-rtx": ("tensorrt", "TensorRt"),
+    "openvino": ("openvino.backend", "OpenVino"),
+    "tensorrt": ("tensorrt.backend", "TensorRt"),
+    "tensorrt-rtx": ("tensorrt.backend", "TensorRt"),
     "onnxruntime": ("onnxruntime", "OnnxRuntime"),
 }
 _DISTRIBUTIONS = {
@@ -143,7 +143,7 @@ def by_name(name: str) -> Backend:
         )
     module, kind = _HOMES[name]
     made = getattr(import_module(f"{__name__}.{module}"), kind)
-    backend: Backend = made(name) if module == "tensorrt" else made()
+    backend: Backend = made(name) if kind == "TensorRt" else made()
     return backend
 
 
