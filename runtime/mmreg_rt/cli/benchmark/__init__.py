@@ -1,1 +1,5 @@
 """``mmreg benchmark``: latency on this machine, as a table and a picture."""
+
+from .command import benchmark
+
+__all__ = ["benchmark"]
