@@ -87,8 +87,8 @@ def test_32_qform_that_is_no_rotation(quatern, tmp_path):
     33,
     "sheared axes",
     "MMREG_E_GRID_SHEAR",
-    handled="Read with every point in its place. If every corner is within 0.1 voxels of orthogonal axes, the "
-    "image is also registered, and written with those axes.",
+    handled="Read with every point in its place. If every corner is within 0.1 voxels of orthogonal axes, "
+    "the image is also registered, and written with those axes.",
 )
 def test_33_sheared_axes(tmp_path):
     affine = np.eye(4)
