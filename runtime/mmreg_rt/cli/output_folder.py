@@ -69,9 +69,8 @@ class Output:
         if foreign:
             raise InputError(
                 "MMREG_E_OUTPUT_FOREIGN",
-                f"Results are written to {', '.join(names)} in {self.folder}, where {_existing(foreign)} "
-                "already, not written by mmreg or changed since. Nothing was changed. Move it away, or "
-                "choose another folder.",
+                f"{_existing(foreign)} already in {self.folder}, not written by mmreg or changed since. "
+                "Nothing was changed. Move it away, or choose another folder for the results.",
             )
         refuse_case_clash(self._root, names)
 

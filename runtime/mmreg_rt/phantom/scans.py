@@ -55,6 +55,12 @@ def phantom(seed: int = 0, *, scale: float = 1.0) -> Phantom:
         seed: Seed of head, deformation, pose and noise. Equal seeds give identical scans.
         scale: Factor of the voxel size along each axis (tests use 2 or more).
 
+    Returns:
+        The MR-like and the CT-like scan, int16, on grids of their own, with labels and the true transform.
+
+    Raises:
+        OutOfMemoryError: The memory of this process does not suffice.
+
     Example:
         >>> pair = phantom(seed=3)
         >>> error_mm = np.linalg.norm(result.transform.map_points(p) - pair.truth.map_points(p), axis=1)
@@ -175,8 +181,12 @@ def _as_ct(signal: Array, seed: int) -> Array:
 def score(pair: Phantom, transform: Transform) -> dict[str, Any]:
     """Measure the distance of ``transform`` from the truth over the voxels of the head, in mm.
 
+    Args:
+        pair: The phantom.
+        transform: Transform from fixed to moving points, mm.
+
     Returns:
-        ``start_error_mm`` (mean, of the identity), ``mean_error_mm``, ``p95_error_mm``, ``max_error_mm``, and
+        ``start_error_mm`` (of the identity), ``mean_error_mm``, ``p95_error_mm``, ``max_error_mm``, and
         ``error_mm``, ``(D, H, W)`` float32, NaN outside the head.
     """
     grid, head = pair.fixed.grid, pair.head
