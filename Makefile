@@ -1,22 +1,22 @@
-# Every target sets up what it needs in .venv, on a machine that has Python >= 3.10 with venv, make and a
-# C++ compiler: cmake and ninja come as wheels. Repeated runs only redo what has changed.
+# Every target sets up what it needs in .venv, on a machine with Python >= 3.10 with venv, make and a C++
+# compiler: cmake and ninja come as wheels. Repeated runs only redo what has changed.
 #
-#   make demo    register a generated head phantom and score it, then read demo/report.html
-#   make demo FIXED=a.nii.gz MOVING=b.nii.gz    the same with your scans
-#   make cuda    the same package with the CUDA operations, which takes nvcc some minutes; MMREG_CUDA=ON does it, too
-#   make test    C++ tests under sanitizers, then the Python tests on the wheel as users get it
-#   make test-long    the tests that `make test` leaves out because they take minutes each
+#   make demo    register a generated head phantom and score it; then open demo/report.html
+#   make demo FIXED=a.nii.gz MOVING=b.nii.gz    the same for your scans
+#   make cuda    build the CUDA operations too, which takes nvcc some minutes; so does MMREG_CUDA=ON
+#   make test    C++ tests under sanitizers, then the Python tests on the wheel
+#   make test-long    tests of a minute or more each, which `make test` leaves out
 #   make lint    style and types
-#   make bench   measure, and rewrite the tables of the README
-#   make fuzz    feed the readers of files with broken ones for FUZZ_SECONDS=600
-#   make setup   everything for work on the project
-#   make cross   compile and run the C++ tests for AArch64, where its compiler and qemu-user are installed
-#   make ptx     run the CUDA tests on what nvcc makes of the kernels, without a GPU, where nvcc and the tool for it are
+#   make bench   measure, and rewrite the pages of docs/results
+#   make fuzz    feed broken files to the readers for FUZZ_SECONDS=600
+#   make setup   all tools and libraries for development
+#   make cross   compile and run the C++ tests for AArch64, if its compiler and qemu-user are installed
+#   make ptx     run the CUDA tests on the PTX of the kernels without a GPU, if nvcc and the tool are installed
 
 PYTHON ?= python3
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-# Real scans for the tests that want them; without the folder those tests are skipped, and say so.
+# Real scans for the tests; without the folder those tests are skipped with a message.
 MMREG_DATA ?= $(abspath $(wildcard ../shared/data))
 ifneq ($(MMREG_DATA),)
 export MMREG_DATA
@@ -33,13 +33,13 @@ DONE := $(VENV)/done
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 STEP := @$(PYTHON) .ci/step
 SHOW := $(STEP) --show
-# cmake and ninja of the environment come first, then the machine's
+# cmake and ninja of the environment come before those of the machine
 export PATH := $(abspath $(BIN)):$(PATH)
 
 NATIVE := CMakeLists.txt $(shell find cpp_ext cmake -name '*.h' -o -name '*.c*' -o -name 'CMakeLists.txt')
 PACKAGE := $(shell find runtime train export -type f ! -name '*.so' ! -path '*__pycache__*') $(filter-out cpp_ext/tests/%,$(NATIVE))
 
-# Without it CUDA is left as the build folder has it, and off in a new one.
+# If unset, CUDA stays as the build folder has it, and is off in a new one.
 ifdef MMREG_CUDA
 export MMREG_CUDA
 ifneq ($(shell sed -n 's/^MMREG_CUDA:BOOL=//p' build/wheel/CMakeCache.txt 2>/dev/null),$(MMREG_CUDA))
@@ -58,7 +58,7 @@ setup: $(DONE)/package $(DONE)/dev $(DONE)/bench
 $(DONE)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo 'mmreg_rt needs Python >= 3.10: make PYTHON=/path/to/python3'; exit 1; }
-	$(STEP) 'Making an environment in $(VENV)' $(PYTHON) -m venv $(VENV)
+	$(STEP) 'Creating an environment in $(VENV)' $(PYTHON) -m venv $(VENV)
 	@mkdir -p $(DONE) && touch $@
 
 $(DONE)/build-tools: $(DONE)/python constraints.txt
@@ -69,7 +69,7 @@ $(DONE)/lint-tools: $(DONE)/python constraints.txt
 	$(STEP) 'Installing ruff, mypy and clang-format' $(PIP) ruff mypy clang-format numpy nibabel click
 	@touch $@
 
-# The wheel is built with the flags that users get; only the build folder is kept, so a change costs little.
+# The wheel is built with the flags of a user's build; the build folder is kept, so a change costs little.
 $(DONE)/wheel: $(DONE)/build-tools $(PACKAGE) pyproject.toml
 	@rm -rf dist
 	$(STEP) 'Compiling the package, $(JOBS) files at a time' \
@@ -79,18 +79,18 @@ $(DONE)/wheel: $(DONE)/build-tools $(PACKAGE) pyproject.toml
 
 $(DONE)/package: $(DONE)/wheel constraints.txt
 	$(STEP) 'Installing it' $(PIP) --force-reinstall --no-deps dist/*.whl
-	$(STEP) 'Installing what it needs: numpy, nibabel, click' $(PIP) dist/*.whl
+	$(STEP) 'Installing its dependencies: numpy, nibabel, click' $(PIP) dist/*.whl
 	@touch $@
 
 $(DONE)/dev: $(DONE)/package pyproject.toml
-	$(STEP) 'Installing what tests and training need: PyTorch, ONNX Runtime, OpenVINO and others' \
+	$(STEP) 'Installing the dependencies of tests and training: PyTorch, ONNX Runtime, OpenVINO and others' \
 	  $(PIP) torch==2.13.0 "$$(echo dist/*.whl)[dev,train,export,llm]"
 	@touch $@
 
 $(DONE)/bench: $(DONE)/dev
 	@touch $@
 
-# ---- what people ask for -----------------------------------------------------------------------------
+# ---- targets for users ----------------------------------------------------------------------------------
 
 demo: $(DONE)/package
 	$(BIN)/mmreg demo -o demo $(if $(FIXED),--fixed "$(FIXED)") $(if $(MOVING),--moving "$(MOVING)")
@@ -99,10 +99,9 @@ cuda:
 	@command -v nvcc > /dev/null || { echo 'make cuda needs nvcc on the PATH'; exit 1; }
 	@MMREG_CUDA=ON $(MAKE) --no-print-directory $(DONE)/package
 
-# All that the README's tables are made of, which wants an idle machine: digital heads always; the pairs of
-# heldout_pairs.toml where MMREG_DATA has the scans; those of TASKS=DIR (benchmarks/registration/compare.py documents the
-# folder). Peers that are installed run beside: hours; one that is not is a row that says so. `PEERS=` leaves them
-# out: minutes.
+# The measurements behind docs/results, on an idle machine: digital heads always; the pairs of heldout_pairs.toml if
+# MMREG_DATA has the scans; those of TASKS=DIR (benchmarks/registration/compare.py documents the folder). Installed
+# peers are measured too, which takes hours; a missing one is a row that says so. `PEERS=` skips them: minutes.
 PEERS ?= greedy,convexadam,ants,elastix
 REGISTRATION = $(BIN)/python -m benchmarks.registration.compare --peers "$(PEERS)"
 RESULTS := benchmarks/results/registration
@@ -120,7 +119,7 @@ ifneq ($(MMREG_DATA),)
 	@if ls build/tasks/heldout/*/fixed.nii.gz > /dev/null 2>&1; then set -x; \
 	  $(REGISTRATION) --tasks build/tasks/heldout --results $(RESULTS)_heldout.json; fi
 endif
-	$(BIN)/python -m benchmarks.readme_table
+	$(BIN)/python -m benchmarks.results_pages
 
 FUZZ_SECONDS ?= 600
 fuzz: $(DONE)/dev
@@ -128,7 +127,7 @@ fuzz: $(DONE)/dev
 	PYTHONPATH=tests $(BIN)/python -m fuzz.fuzz_headers --seconds $(FUZZ_SECONDS)
 	PYTHONPATH=tests $(BIN)/python -m fuzz.fuzz_bundles --seconds $(FUZZ_SECONDS)
 
-# The CUDA operations compiled for the host, beside the installed package: tests prove them without a device.
+# The CUDA operations compiled for the host, beside the installed package, so that tests need no device.
 $(DONE)/cuda-on-host: $(DONE)/package
 	$(STEP) 'Configuring the CUDA operations for the host' $(CMAKE) -B build/cuda-on-host -DMMREG_CUDA_ON_HOST=ON
 	$(STEP) 'Compiling the CUDA operations for the host' \
@@ -137,12 +136,12 @@ $(DONE)/cuda-on-host: $(DONE)/package
 	  "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/mmreg_rt/"
 	@touch $@
 
-# Training has processes of its own: with every other library loaded before, torch crashes in them.
-# Tests marked long are those of a minute or more of CPU time.
+# Tests of training run in separate processes: torch crashes if every other library is loaded before it.
+# Tests marked long take a minute or more of CPU time.
 PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --durations=10
 test: $(DONE)/dev $(DONE)/cuda-on-host test-cpp
 	$(if $(wildcard build/wheel/cuda),$(BIN)/python -m benchmarks.kernels.registers build/wheel/cuda)
-	$(SHOW) 'Python tests, but for training' $(PYTEST) -m 'not long' --ignore tests/train
+	$(SHOW) 'Python tests, except training' $(PYTEST) -m 'not long' --ignore tests/train
 	$(SHOW) 'Tests of training' $(PYTEST) -m 'not long' tests/train
 
 test-long: $(DONE)/dev $(DONE)/cuda-on-host
@@ -167,8 +166,8 @@ format: $(DONE)/lint-tools
 
 CMAKE = env -u MMREG_CUDA $(BIN)/cmake -G Ninja -S . -DMMREG_PYTHON=OFF -DMMREG_CUDA=OFF
 
-# Sanitized code of a target is long to compile, and tested only where the CPU runs it: the baseline and the widest of
-# this CPU here, every one in `make test-long`.
+# Sanitized code of a target takes long to compile, and is tested only where the CPU runs it: the baseline and the widest
+# target of this CPU here, every target in `make test-long`.
 CPU_FLAGS := $(shell grep -m1 ^flags /proc/cpuinfo)
 EVERY_TARGET := baseline$(if $(filter avx2,$(CPU_FLAGS)),;avx2)$(if $(filter avx512bw,$(CPU_FLAGS)),;avx512)
 TWO_TARGETS := baseline$(if $(filter avx512bw,$(CPU_FLAGS)),;avx512,$(if $(filter avx2,$(CPU_FLAGS)),;avx2))
@@ -180,12 +179,12 @@ test-cpp: $(DONE)/build-tools
 	  $(BIN)/cmake --build build/asan -j $(JOBS)
 	$(SHOW) 'C++ tests' build/asan/cpp_ext/tests/mmreg_tests
 	$(STEP) 'Configuring' $(CMAKE) -B build/tsan -DMMREG_CPP_TESTS=ON -DMMREG_SANITIZE=thread -DMMREG_TARGETS=baseline
-	$(STEP) 'Compiling those of the queue with the thread sanitizer' \
+	$(STEP) 'Compiling the C++ tests of the queue with the thread sanitizer' \
 	  $(BIN)/cmake --build build/tsan -j $(JOBS) --target mmreg_queue_tests
 	$(SHOW) 'C++ tests of the queue' build/tsan/cpp_ext/tests/mmreg_queue_tests
 
 CROSS := aarch64-linux-gnu-g++
-# NEON is the baseline of AArch64. With qemu-user installed the tests are run too, not only compiled.
+# NEON is the baseline of AArch64. If qemu-user is installed, the tests are also run.
 cross: $(DONE)/build-tools
 ifeq ($(shell command -v $(CROSS)),)
 	@echo 'SKIPPED cross: $(CROSS) is not installed'
@@ -194,15 +193,15 @@ else
 	  -DCMAKE_CXX_COMPILER=$(CROSS) -DCMAKE_EXE_LINKER_FLAGS=-static
 	$(BIN)/cmake --build build/aarch64 -j $(JOBS)
 ifeq ($(shell command -v qemu-aarch64),)
-	@echo 'SKIPPED running them: qemu-aarch64 is not installed'
+	@echo 'SKIPPED running the tests: qemu-aarch64 is not installed'
 else
 	qemu-aarch64 build/aarch64/cpp_ext/tests/mmreg_tests
 endif
 endif
 
-# The CUDA tests on what nvcc's front end makes of the kernels: its PTX, translated to C++ and run on the host, where races,
-# accesses out of bounds and missing waits are found. The tool lies beside the repository, as scans do. A capability takes
-# some ten minutes of a core to build, and as long to run; MODES=races and TESTS=... take less.
+# The CUDA tests on the PTX of the kernels, translated to C++ and run on the host, which finds races, accesses out of bounds
+# and missing waits. The tool is beside the repository, like the scans. A capability takes about ten minutes of a core to
+# build and as long to run; MODES=races and TESTS=... take less.
 MMREG_PTX_TOOL ?= $(abspath ../shared/tools/ptx)
 PTX_CAPABILITIES ?= 75 90 120
 ifeq ($(shell command -v nvcc),)
@@ -213,7 +212,7 @@ ptx:
 	@echo 'SKIPPED ptx: MMREG_PTX_TOOL=$(MMREG_PTX_TOOL) has no run.sh'
 else
 NVCC = $(shell nvcc --dryrun -x cu /dev/null 2>&1 | sed -n 's/^\#\$$ TOP=//p')/bin/nvcc
-# The tool looks for files in folders of its own: links to ours.
+# The tool expects its own folder layout: links to ours.
 PTX_VIEW := build/ptx/view
 ptx: $(DONE)/dev
 	@rm -rf $(PTX_VIEW) && mkdir -p $(PTX_VIEW)/cpp_ext/solver $(PTX_VIEW)/tests

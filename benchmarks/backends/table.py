@@ -1,4 +1,4 @@
-"""The README's table of backends, from what ``backends.py`` wrote."""
+"""The table of backends, from the results of ``backends/measure.py``."""
 
 from __future__ import annotations
 
@@ -29,10 +29,12 @@ def line(row: dict[str, Any]) -> str:
 
 
 def section(report: dict[str, Any]) -> str:
-    """A table; what could not run stands below it."""
+    """Return a table, and below it what could not run."""
     lines = ["| " + " | ".join(HEAD) + " |", "|" + " --- |" * len(HEAD), *map(line, report["rows"])]
     lines += [f"\nNot run: {name}: {reason}" for name, reason in report["skipped"].items()]
     rounds, threads = report["rows"][0]["rounds"], report["rows"][0]["threads"]
     where = f"{report['machine']['cpu']}; commit {report['commit']}, {report['date']}"
-    about = f"{threads} threads, {rounds} interleaved rounds, faster than ONNX Runtime in float32; {where}."
+    about = (
+        f"{threads} threads, {rounds} interleaved rounds; speed relative to ONNX Runtime in fp32; {where}."
+    )
     return "\n".join([about, "", *lines])

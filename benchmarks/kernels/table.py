@@ -1,4 +1,4 @@
-"""The README's table of native operations, from what ``kernels.py`` wrote."""
+"""The table of native operations, from the results of ``kernels/measure.py``."""
 
 from __future__ import annotations
 

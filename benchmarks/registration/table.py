@@ -1,4 +1,4 @@
-"""The README's table of whole registrations, from what ``registration.py`` wrote."""
+"""The tables of whole registrations, from the results of ``registration/compare.py``."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def folds(report: Result) -> str:
     ]
     total = sum(way["total"] for both in found for way in both.values())
     return (
-        f"Folded voxels of mmreg_rt in its {2 * len(found)} written fields, both ways, whole grid: {total}."
+        f"Folded voxels of mmreg_rt in its {2 * len(found)} written fields (forward and inverse, whole "
+        f"grid): {total}."
     )
 
 
@@ -105,10 +106,10 @@ def bundle_section(report: Result) -> str:
         folded += sum(way["total"] for result in results for way in result["folds"].values())
     return "\n".join(
         [
-            "Mean Dice, in brackets the paired difference to the solver alone and its 95 % interval; "
-            "wall seconds of a first registration, the network loaded. `:alone` is one pass of the network "
-            "without the solver. "
-            f"Folded voxels in all written fields, both ways: {folded}.",
+            "Mean Dice, in brackets the paired difference to the solver alone with its 95 % interval, and "
+            "wall seconds of the first registration after loading the network. `:alone` is one pass of the "
+            "network without the solver. Folded voxels in all written fields, forward and inverse: "
+            f"{folded}.",
             "",
             *markdown(rows),
             "",
@@ -118,10 +119,11 @@ def bundle_section(report: Result) -> str:
 
 
 def measured(report: Result) -> str:
-    machine = report["machine"]
+    machine, repeats = report["machine"], report["repeats"]
+    runs = "a single run" if repeats == 1 else f"least of {repeats} interleaved runs"
     return (
         f"{machine['cores']} cores of {machine['cpu']}, {report['threads']} threads; "
-        f"commit {report['commit']}, {report['date']}, least of {report['repeats']} interleaved runs"
+        f"commit {report['commit']}, {report['date']}, {runs}"
     )
 
 
@@ -129,8 +131,8 @@ def section(report: Result) -> str:
     if report.get("groups"):
         return bundle_section(report)
     said = (
-        "Cells: mean Dice over the labels (mm: mean landmark error), CPU seconds of the registration alone; "
-        "the best of a row is bold."
+        "Cells: mean Dice over the labels (or mean landmark error in mm), CPU seconds of the registration "
+        "alone. The best of each row is bold."
     )
     end = " ".join([f"{measured(report)}.", *([report["remark"]] if "remark" in report else [])])
     return "\n".join([f"{said} {folds(report)}", "", *table(report), "", *differences(report), "", end])

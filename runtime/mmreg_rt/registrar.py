@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, float], bool | None]
 KEPT_PLANS = 2  # each holds the memory of a pair
-MOST_THREADS = 1024
+MOST_THREADS = threads.MAX_THREADS
 ScanLike = Any  # a path, a nibabel image, a Volume, or (array, affine)
 
 

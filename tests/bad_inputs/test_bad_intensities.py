@@ -59,7 +59,7 @@ def test_48_a_constant_image(value):
     49,
     "all NaN outside the mask",
     "MMREG_E_INTENSITY_NOT_FINITE",
-    handled="With the mask it is taken as the lowest value inside, and reported.",
+    handled="With a mask they are replaced by the lowest value inside, with a warning.",
 )
 def test_49_nan_outside_the_mask():
     mask = np.indices(GRID.shape)[1] > 4
@@ -78,7 +78,7 @@ def test_49_nan_outside_the_mask():
 @case(
     50,
     "huge dynamic range, CT padding",
-    handled="Padding far below air is taken as the lowest value measured, and reported.",
+    handled="Padding far below air is replaced by the lowest measured value, with a warning.",
 )
 def test_50_ct_padding(padding):
     data = np.random.default_rng(3).integers(-1024, 3071, GRID.shape).astype(np.int16)
@@ -95,19 +95,19 @@ def test_50_ct_padding(padding):
 @case(
     51,
     "wrong modality declared",
-    handled="No modality is declared; features do not depend on gain and offset.",
+    handled="There is no declared modality; features do not depend on gain and offset.",
 )
 def test_51_no_modality_is_declared():
     # MIND compares patches with their neighbourhood relative to the local variance: gain and offset cancel
     np.testing.assert_allclose(features(noise() * 7 - 1000), features(noise()), atol=2e-3)
 
 
-@case(52, "inverted contrast", handled="Features of an image and of its negative are the same.")
+@case(52, "inverted contrast", handled="Features of an image and of its negative are equal.")
 def test_52_inverted_contrast():
     np.testing.assert_allclose(features(200 - noise()), features(noise()), atol=1e-5)
 
 
-@case(53, "saturated metal or electrodes", handled="Features change only within reach of the metal.")
+@case(53, "saturated metal or electrodes", handled="Features change only near the metal.")
 def test_53_saturated_metal():
     shape = (40, 44, 48)
     clean = np.random.default_rng(7).uniform(-100, 200, shape).astype(np.float32)
@@ -139,7 +139,7 @@ def test_54_salt_and_pepper_and_shadow():
     assert found.max() <= 1
 
 
-@case(55, "denormal numbers", handled="Taken as 0, and reported.")
+@case(55, "denormal numbers", handled="Replaced by 0, with a warning.")
 def test_55_denormal_numbers():
     data = noise()
     data[:4] = 1e-40
@@ -159,7 +159,7 @@ def test_55_nothing_but_denormal_numbers():
     56,
     "overflow on a cast",
     "MMREG_E_INTENSITY_OVERFLOW",
-    handled="An image is written in its own dtype, never in that of the header it goes with.",
+    handled="An image is written in its own dtype, never in that of its header.",
 )
 def test_56_overflow_on_a_cast(tmp_path):
     data = noise().astype(np.float64)
@@ -183,7 +183,7 @@ def test_56_overflow_on_a_cast(tmp_path):
     "MMREG_E_MASK_EMPTY",
     "MMREG_E_MASK_NOT_BINARY",
     "MMREG_E_MASK_GRID",
-    handled="Any dtype does, with 0 and one more value.",
+    handled="Any dtype is accepted, with 0 and one other value.",
 )
 def test_57_masks(dtype):
     mask = (np.indices(GRID.shape)[0] > 3).astype(dtype)
@@ -207,7 +207,7 @@ def test_57_masks(dtype):
     "labels above 65535, negative or fractional",
     "MMREG_E_LABELS_FRACTIONAL",
     "MMREG_E_LABELS_RANGE",
-    handled="Any whole number of 32 bits keeps its value.",
+    handled="Integers of 32 bits keep their value.",
 )
 def test_58_labels():
     for names in ((0, 70000, 16777217, 2**31 - 1), (0, -1, -(2**31), 5), (0.0, 3.0, -7.0, 4e6)):

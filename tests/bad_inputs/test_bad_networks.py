@@ -17,7 +17,7 @@ from mmreg_rt.network.trial import Limits, Trial, prove
 from mmreg_rt.onnx_model.validation import check_model
 from mmreg_rt.preprocess import PreprocessSpec
 
-CONTAINER = "bundle whose zip is damaged, or is more than plain files"
+CONTAINER = "bundle whose zip is damaged, or holds more than plain files"
 
 
 def zipped(path, *members, compression=zipfile.ZIP_STORED):
@@ -79,14 +79,14 @@ NODES = {
 
 
 @pytest.mark.parametrize("data", NODES.values(), ids=NODES.keys())
-@case(85, "network with a node that the ONNX standard does not know so", "MMREG_E_ONNX_NODE")
+@case(85, "network with a node that violates the ONNX standard", "MMREG_E_ONNX_NODE")
 def test_85_a_node_that_does_not_fit(data, tmp_path):
     with refused("MMREG_E_ONNX_NODE"):
         write_bundle(tmp_path / "a.mmreg", parts.manifest(), parts.files(**{"net.onnx": data}))
     assert list(tmp_path.iterdir()) == []
 
 
-COSTS = "network that needs more memory or work than there may be"
+COSTS = "network that exceeds the limits of memory or work"
 
 
 def filled(*extents, then=()):
@@ -147,7 +147,7 @@ def test_86_a_network_too_large_for_the_grid_that_was_asked_for(data, extents, c
         check_asked(manifest, facts, extents, here=False)
 
 
-TRIAL = "network that crashes, hangs or grows where it is tried"
+TRIAL = "network that crashes, hangs or grows in its trial"
 ENDS = {
     "MMREG_E_BUNDLE_CRASH": "import os, signal; path = {path!r}; os.kill(os.getpid(), signal.SIGSEGV)",
     "MMREG_E_BUNDLE_TIME": "import time; path = {path!r}; time.sleep(600)",
@@ -165,7 +165,7 @@ def test_87_a_network_that_does_not_stand_its_trial(code, monkeypatch):
         prove(Trial("tiny", ox.net(), "onnxruntime", "1", "fp32", 1, "cpu"), limits)
 
 
-@case(87, TRIAL, "MMREG_E_BUNDLE_TRIAL", handled="Bundles signed by a key of the caller's are not tried.")
+@case(87, TRIAL, "MMREG_E_BUNDLE_TRIAL", handled="Bundles signed with the key of the caller skip the trial.")
 def test_87_a_network_that_cannot_be_tried(monkeypatch):
     monkeypatch.setattr(trial, "_proven", set())
     monkeypatch.setattr(trial, "_python", lambda: "/no/such/python")

@@ -84,7 +84,7 @@ def test_71_a_field_on_another_grid():
     "MMREG_E_FIELD_UNITS",
     "MMREG_E_FIELD_LAYOUT",
     "MMREG_E_TRANSFORM_TOO_LARGE",
-    handled="Voxels for mm cannot be told from the file.",
+    handled="Voxels instead of mm cannot be detected from the file.",
 )
 def test_71_a_field_in_wrong_units_or_layout(data, intent, unit, code, tmp_path):
     path = field_file(tmp_path / "u.nii.gz", data, intent, unit)
@@ -118,7 +118,10 @@ def test_71_a_field_of_another_program(name, p1, intent, code, tmp_path):
 
 
 @case(
-    72, "folding", "MMREG_E_TRANSFORM_NOT_INVERTIBLE", handled="Counted in nine ways of taking differences."
+    72,
+    "folding",
+    "MMREG_E_TRANSFORM_NOT_INVERTIBLE",
+    handled="Counted with nine choices of finite differences.",
 )
 def test_72_folding():
     u = np.zeros((3, *GRID.shape), np.float32)
@@ -134,7 +137,7 @@ def test_72_folding():
 @case(
     73,
     "order of a composite reversed",
-    handled="Parts are in the order of application; a chain of ITK, last first, is turned round.",
+    handled="Parts are in the order of application; an ITK chain, last first, is reversed.",
 )
 def test_73_the_order_of_a_composite(tmp_path):
     turn = np.eye(4)
@@ -239,7 +242,7 @@ def test_74_formats_that_are_not_read(name, tmp_path):
     "inverse not available",
     "MMREG_E_TRANSFORM_SINGULAR",
     "MMREG_E_TRANSFORM_NOT_INVERTIBLE",
-    handled="A singular matrix is refused when it is made.",
+    handled="A singular matrix is refused on construction.",
 )
 def test_75_no_inverse(tmp_path):
     with refused("MMREG_E_TRANSFORM_SINGULAR"):

@@ -1,4 +1,4 @@
-"""The table of the README comes from the committed results and shows losses too."""
+"""The tables of registrations come from the committed results and show losses too."""
 
 from benchmarks.registration import table as registration_table
 
@@ -36,7 +36,7 @@ def test_every_method_has_its_cell_losses_and_failures_included():
     assert "| head | 0.500 | fails | **0.750, 9.0 s**, 0.25 % folded | 0.700, 1.0 s |" in text
     assert "| liver | - | - | - | **2.50 mm, 1.0 s** |" in text
     assert "- Dice minus greedy NMI: -0.050 (95 % interval -0.100 to +0.010; 1 pairs, 0 won, 1 lost)" in text
-    assert "both ways, whole grid: 3." in text
+    assert "(forward and inverse, whole grid): 3." in text
 
 
 def test_what_is_level_as_shown_is_best_together():

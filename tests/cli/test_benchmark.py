@@ -18,9 +18,9 @@ from mmreg_rt.bundle import open_bundle
 from mmreg_rt.bundle.intended_use import check_intended_use
 from mmreg_rt.cli import main
 from mmreg_rt.cli.benchmark import contention
-from mmreg_rt.cli.benchmark.cases import Case, fitting_grid, planned, random_scan
+from mmreg_rt.cli.benchmark.cases import TimedCase, fitting_grid, planned, random_scan
 from mmreg_rt.cli.benchmark.command import _figures, _machine
-from mmreg_rt.cli.benchmark.contention import busy_processes, crowded
+from mmreg_rt.cli.benchmark.contention import busy_processes, under_contention
 from mmreg_rt.cli.benchmark.measure import Effort, figures, measure, series
 from mmreg_rt.cli.benchmark.plot import blocks, histogram, round_numbers, svg
 from mmreg_rt.cli.benchmark.table import table
@@ -141,7 +141,7 @@ def test_a_plan_on_a_device_is_timed_with_its_copies(field_bundle, device):
     assert list(found.stages) == [*PLAN_STAGES, "copy out"]
     assert case.ran["graphs"] == "1"
     assert case.facts["network_size_voxels"] == [16, 16, 12]
-    assert found.crowd.filters and len(found.contended) == len(found.whole) == 3
+    assert found.contention.filters and len(found.contended) == len(found.whole) == 3
     name = _native.device_facts(device)["name"]
     assert _machine(device)["device"] == name
     shown = {"model": "tiny", "timed": "plan", "passed_over": {}, "idle_s": 0, "import_and_first_load_ms": 1}
@@ -192,7 +192,7 @@ def test_a_device_that_is_not_there_is_an_error_and_nothing_is_written(field_bun
 
 
 def a_case(whole=lambda: None, stages=lambda: {"infer": 0.5}):
-    return Case((4, 4, 4), {}, {}, whole, stages)
+    return TimedCase((4, 4, 4), {}, {}, whole, stages)
 
 
 def test_warm_ups_and_idle_runs_are_not_among_the_samples():
@@ -243,7 +243,7 @@ def test_busy_processes_are_gone_after_an_exception():
 
 def test_one_that_does_not_end_by_itself_is_ended(monkeypatch):
     monkeypatch.setattr(contention, "BUSY", "print(flush=True)\nwhile True: pass")
-    monkeypatch.setattr(contention, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(contention, "TIMEOUT_S", 0.1)
     with busy_processes(1) as processes:
         pass
     assert processes[0].returncode == -9
@@ -251,7 +251,7 @@ def test_one_that_does_not_end_by_itself_is_ended(monkeypatch):
 
 def test_busy_processes_do_not_outlive_a_parent_that_is_killed():
     code = (
-        "import os, signal; from mmreg_rt.cli import contention\n"
+        "import os, signal; from mmreg_rt.cli.benchmark import contention\n"
         "with contention.busy_processes(2) as found:\n"
         "    print(*(process.pid for process in found), flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -278,10 +278,10 @@ def test_runs_under_contention_are_told_apart(field_bundle, tmp_path):
     words = ("--runs", 3, "--idle", 0, "--sizes", "16x16x16", "-o", tmp_path / "out")
     assert "contended: 3 runs beside" in run(field_bundle(), *words).stdout
     case = json.loads((tmp_path / "out" / "benchmark.json").read_text())["cases"][0]
-    crowd = case["contention"]
-    assert (crowd["runs"], crowd["filters_on_device"]) == (3, False)
-    assert crowd["busy_processes"] >= 1
-    assert 0 < crowd["total_ms"]["p50"] <= crowd["total_ms"]["max"]
+    contention = case["contention"]
+    assert (contention["runs"], contention["filters_on_device"]) == (3, False)
+    assert contention["busy_processes"] >= 1
+    assert 0 < contention["total_ms"]["p50"] <= contention["total_ms"]["max"]
     picture = ElementTree.fromstring((tmp_path / "out" / "benchmark.svg").read_text())
     assert len(picture.findall(".//{*}g")) == 2
 
@@ -297,8 +297,8 @@ def test_filters_keep_a_device_busy(monkeypatch, size):
         return real(volume, *args, **settings)
 
     monkeypatch.setattr(_native, "gaussian", counted)
-    with crowded("cuda_on_host", size) as crowd:
-        assert crowd.filters
+    with under_contention("cuda_on_host", size) as contention:
+        assert contention.filters
         until = time.monotonic() + 20
         while len(seen) < 20 and time.monotonic() < until:
             time.sleep(0.01)
@@ -317,7 +317,7 @@ def test_filters_that_fail_are_told(monkeypatch):
         raise RuntimeError("the device is gone")
 
     monkeypatch.setattr(_native, "gaussian", broken)
-    with pytest.raises(RuntimeError, match="is gone"), crowded("cuda_on_host", (8, 8, 8)):
+    with pytest.raises(RuntimeError, match="is gone"), under_contention("cuda_on_host", (8, 8, 8)):
         pass
 
 
@@ -329,7 +329,7 @@ def test_the_folder_holds_the_figures_and_a_picture(net, tmp_path):
     table = run(net(), *QUICK, "--sizes", "16x16x16,8x8x8", "-o", out).stdout
     assert {path.name for path in out.iterdir()} == {"benchmark.json", "benchmark.svg"}
     assert "after 0.01 s idle" in table
-    assert "p99: not told of fewer than 100 runs" in table
+    assert "p99: needs at least 100 runs" in table
     picture = ElementTree.fromstring((out / "benchmark.svg").read_text())
     assert len(picture.findall(".//{*}g")) == 2
     assert json.loads((out / "benchmark.json").read_text())["runs_at_most"] == 4

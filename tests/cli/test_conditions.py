@@ -21,7 +21,7 @@ TESTS = str(Path(__file__).resolve().parents[1])
 QUICK = f"""
 import os, signal, sys, time
 sys.path.insert(0, {TESTS!r})
-import pretend
+from fixtures import pretend
 from functools import partial
 from mmreg_rt.report import panels
 from mmreg_rt.report.planes import planes

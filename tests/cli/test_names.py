@@ -14,7 +14,7 @@ from fixtures import pretend, shell
 
 from mmreg_rt import io
 from mmreg_rt.cli import main
-from mmreg_rt.cli.privacy import Names
+from mmreg_rt.cli.privacy import PathRedactor
 from mmreg_rt.errors import InputError, RegistrationError
 from mmreg_rt.text.printable import printable, valid_unicode
 
@@ -203,7 +203,7 @@ def test_folders_of_people_are_not_in_warnings_and_settings(here, registrar):
 )
 def test_paths_become_names(text, expected, monkeypatch):
     monkeypatch.chdir("/")
-    names = Names([Path("/data/jane/a.nii.gz")])
+    names = PathRedactor([Path("/data/jane/a.nii.gz")])
     assert names.text(text) == expected
 
 

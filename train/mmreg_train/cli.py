@@ -11,6 +11,7 @@ import click
 from mmreg_rt.cli.extras import refuse_missing
 
 NEEDED = ("torch", "lightning", "pydantic", "safetensors", "tensorboard", "matplotlib", "tqdm")
+PRECISIONS = {"fp32": "32", "bf16": "bf16-mixed", "fp16": "16-mixed"}  # as configurations name them
 
 
 @click.command()
@@ -36,7 +37,13 @@ NEEDED = ("torch", "lightning", "pydantic", "safetensors", "tensorboard", "matpl
 @click.option(
     "--devices", type=click.IntRange(1), default=1, show_default=True, help="Processes, one a device."
 )
-@click.option("--precision", type=click.Choice(("32", "bf16-mixed", "16-mixed")))
+@click.option(
+    "--precision",
+    type=click.Choice((*PRECISIONS, *PRECISIONS.values())),
+    metavar="[fp32|bf16|fp16]",
+    callback=lambda _context, _parameter, name: PRECISIONS.get(name, name),
+    help="Precision of training; default: that of the configuration.",
+)
 @click.option("--threads", type=click.IntRange(1), help="Of each process; by default as torch chooses.")
 @click.option("--seed", type=click.IntRange(0), help="Of the weights and of every sample.")
 @click.option("--synth", is_flag=True, help="Synthesise the pairs, from label maps or generated shapes.")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError, MmregError, RegistrationError
-from ..process.threads import startable, usable
+from ..process.threads import MAX_THREADS, startable, usable
 from .watched import Stop, Stopped, ask_first
 
 if TYPE_CHECKING:
@@ -258,8 +258,10 @@ def usable_threads(threads: int) -> int:
     Raises:
         InputError: It is no number of threads.
     """
-    if not isinstance(threads, int) or not 0 <= threads <= 1024:
-        raise InputError("MMREG_E_THREADS", f"threads must be from 1 to 1024, or 0 for all; got {threads!r}.")
+    if not isinstance(threads, int) or not 0 <= threads <= MAX_THREADS:
+        raise InputError(
+            "MMREG_E_THREADS", f"threads must be from 1 to {MAX_THREADS}, or 0 for all; got {threads!r}."
+        )
     wanted = threads or usable()
     return 1 + startable(wanted - 1)  # the thread that calls is one of them
 

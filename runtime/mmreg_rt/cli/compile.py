@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import DEFAULT_SIZES, Sizes, json_option, public_key, public_key_option
-from .terminal import give, give_json, is_terminal, say
+from .terminal import is_terminal, print_json, print_message, print_result
 
 if TYPE_CHECKING:
     from ..backends.tensorrt.builder import Built
@@ -18,20 +18,23 @@ if TYPE_CHECKING:
     from ..bundle.manifest import Manifest
 
 BACKENDS = ("tensorrt", "tensorrt-rtx")
+FORMAT = "mmreg-compile/1"
 
 
 @click.command(name="compile")
 @click.argument("model")
-@click.option("--backend", type=click.Choice(BACKENDS), help="By default the first that is installed.")
-@click.option("--precision", type=click.Choice(("fp32", "fp16", "int8")), default="fp32", show_default=True)
+@click.option("--backend", type=click.Choice(BACKENDS), help="Default: the first that is installed.")
+@click.option("--precision", type=click.Choice(("fp32", "fp16", "int8")), default="fp32", show_default=True,
+              help="Inference precision.")  # fmt: skip
 @click.option(
     "--sizes",
     type=Sizes(),
-    help="Grids of scans at the network's spacing, as 96x96x96,160x192x160; it sees the next that it can.",
+    help="Grids of scans at the spacing of the network, such as 96x96x96,160x192x160; each is rounded up to "
+    "a grid that the network accepts.",
 )
 @click.option("--device", default="cuda", show_default=True, help="cuda or cuda:N.")
 @click.option("--dry-run", is_flag=True,
-              help="Build and describe, keep nothing. TensorRT for RTX needs no GPU for it.")  # fmt: skip
+              help="Build and describe, but keep nothing. TensorRT for RTX needs no GPU.")  # fmt: skip
 @public_key_option
 @json_option
 def compile_(
@@ -46,8 +49,8 @@ def compile_(
 ) -> None:
     """Build the TensorRT engines of MODEL, a bundle or the name of a built-in one, before they are needed.
 
-    They are kept in $MMREG_CACHE, or in this user's cache folder, for this GPU, driver and version only.
-    Without this command an engine is built when a size is first met, which can take minutes.
+    They are kept in $MMREG_CACHE, or in the cache folder of this user, for this GPU, driver and version only.
+    Without this command an engine is built when its size is first used, which can take minutes.
     """
     from ..backends.tensorrt.builder import Profile
     from ..network.trust import Runner, open_model
@@ -56,36 +59,36 @@ def compile_(
     manifest = opened.bundle.manifest
     name = backend or _first_installed()
     if not dry_run:
-        _refuse_what_cannot_be_kept(name, device, precision)
-    runner, made = Runner(name, device, precision), []
+        _check_device(name, device, precision)
+    runner, engines = Runner(name, device, precision), []
     for stage, extents in _engines(manifest, sizes):
         _check_size(opened.bundle, precision, stage, extents)
-        with_progress = _Line(not as_json)
+        progress = _ProgressLine(not as_json)
         model_bytes, profile = opened.proven(runner, stage, builds=dry_run), Profile.fixed(extents)
         if dry_run:
-            found = _described(model_bytes, name, precision, profile, with_progress)
+            engine = _dry_run(model_bytes, name, precision, profile, progress)
         else:
-            found = _kept(model_bytes, name, precision, profile, device, with_progress)
-        with_progress.close()
-        made.append({"stage": stage, **found})
+            engine = _build(model_bytes, name, precision, profile, device, progress)
+        progress.close()
+        engines.append({"stage": stage, **engine})
         if not as_json:
-            give(f"{_title(manifest, stage)}{name} {precision} {profile}: {found['words']}")
+            print_result(f"{_title(manifest, stage)}{name} {precision} {profile}: {engine['words']}")
     if as_json:
-        give_json({"model": manifest.name, "engines": made})
+        print_json({"format": FORMAT, "status": "ok", "model": manifest.name, "engines": engines})
 
 
 def _engines(
     manifest: Manifest, sizes: tuple[tuple[int, ...], ...] | None
 ) -> list[tuple[int, tuple[int, ...]]]:
-    """Which network of the bundle, and the size of what it works on.
+    """Return the stage and the grid of each engine.
 
-    Networks of rigid motions have one size, their window. Another one works on any grid, rounded up as
+    Networks of rigid motions have one size, their window. Others work on any grid, rounded up as
     ``preprocess.network_grid`` does.
     """
     if manifest.rigid is None:
         multiple = manifest.preprocess.multiple
-        asked = sizes or DEFAULT_SIZES[manifest.dims]
-        return [(0, tuple(-(-extent // multiple) * multiple for extent in extents)) for extents in asked]
+        requested = sizes or DEFAULT_SIZES[manifest.dims]
+        return [(0, tuple(-(-extent // multiple) * multiple for extent in extents)) for extents in requested]
     if sizes:
         raise click.BadParameter(
             f"{manifest.name} finds rigid motions in a window of {'x'.join(map(str, manifest.rigid.size))} "
@@ -96,7 +99,7 @@ def _engines(
 
 
 def _check_size(bundle: Bundle, precision: str, stage: int, extents: tuple[int, ...]) -> None:
-    """Refuse a grid on which no network may be run; a grid of other dimensions is refused by who builds."""
+    """Raise unless the network may run on the grid; the builder checks the number of dimensions."""
     from ..bundle.network_size import check_asked
 
     flat = 3 - bundle.manifest.dims
@@ -109,10 +112,12 @@ def _title(manifest: Manifest, stage: int) -> str:
     return f"network {stage + 1} of {count}, " if count > 1 else ""
 
 
-def _described(model: bytes, name: str, precision: str, profile: Any, say: _Line) -> dict[str, Any]:
+def _dry_run(
+    model: bytes, name: str, precision: str, profile: Any, progress: _ProgressLine
+) -> dict[str, Any]:
     from ..backends.tensorrt.builder import build
 
-    built = build(name, model, precision, profile, say)
+    built = build(name, model, precision, profile, progress)
     return {
         "backend": name,
         "precision": precision,
@@ -134,19 +139,21 @@ def _words(built: Built) -> str:
     )
 
 
-def _kept(model: bytes, name: str, precision: str, profile: Any, device: str, say: _Line) -> dict[str, Any]:
+def _build(
+    model: bytes, name: str, precision: str, profile: Any, device: str, progress: _ProgressLine
+) -> dict[str, Any]:
     from ..backends.tensorrt.backend import Engines
     from ..backends.tensorrt.engine_cache import EngineCache, default_folder
 
     cache = EngineCache(default_folder())
     engines = Engines(name, model, precision, device, cache)
-    plan, origin = engines.engine(profile, say)
+    plan, origin = engines.engine(profile, progress)
     words = f"{len(plan) / 1e6:.1f} MB, {origin}"
     return {"backend": name, "precision": precision, "size": str(profile), "bytes": len(plan), "words": words}
 
 
-def _refuse_what_cannot_be_kept(name: str, device: str, precision: str) -> None:
-    """Engines are for the GPU that is here."""
+def _check_device(name: str, device: str, precision: str) -> None:
+    """Raise unless engines can be built for the GPU of this machine."""
     from ..backends.tensorrt.backend import TensorRt
     from ..errors import BackendUnavailableError
 
@@ -154,8 +161,8 @@ def _refuse_what_cannot_be_kept(name: str, device: str, precision: str) -> None:
     if reason is not None:
         raise BackendUnavailableError(
             "MMREG_E_BACKEND",
-            f"{name} cannot build for {device}: {reason}. To see whether it takes the network at all, "
-            "add --dry-run with --backend tensorrt-rtx.",
+            f"{name} cannot build for {device}: {reason}. To see whether it accepts the network, add "
+            "--dry-run with --backend tensorrt-rtx.",
         )
 
 
@@ -174,20 +181,20 @@ def _first_installed() -> str:
     raise BackendUnavailableError("MMREG_E_BACKEND", " ".join(reasons))
 
 
-class _Line:
-    """How far a build is, and how long it may still take: one line on a terminal, nothing elsewhere."""
+class _ProgressLine:
+    """Progress of a build and the time left: one line on a terminal, nothing elsewhere."""
 
-    def __init__(self, wanted: bool) -> None:
-        self._live, self._since = wanted and is_terminal(sys.stderr), time.perf_counter()
+    def __init__(self, enabled: bool) -> None:
+        self._live, self._since = enabled and is_terminal(sys.stderr), time.perf_counter()
 
     def __call__(self, phase: str, share: float) -> None:
         if not self._live:
             return
         took = time.perf_counter() - self._since
         left = f", {took * (1 - share) / share:.0f} s left" if share > 0.02 else ""
-        say(f"\r\x1b[K{phase}: {share:4.0%}, {took:.0f} s{left}", err=True, nl=False)
+        print_message(f"\r\x1b[K{phase}: {share:4.0%}, {took:.0f} s{left}", err=True, nl=False)
 
     def close(self) -> None:
-        """Wipe the line."""
+        """Clear the line."""
         if self._live:
-            say("\r\x1b[K", err=True, nl=False)
+            print_message("\r\x1b[K", err=True, nl=False)

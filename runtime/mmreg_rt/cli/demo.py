@@ -22,9 +22,9 @@ PHANTOM = "phantom_mr.nii.gz", "phantom_ct.nii.gz", "phantom_mr_labels.nii.gz", 
 @click.option(
     "-o", "--output", type=FOLDER, default="demo", show_default=True, help="Folder for the results."
 )
-@click.option("--fixed", type=FILE, help="Your own fixed scan, in place of the phantom.")
-@click.option("--moving", type=FILE, help="Your own moving scan.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which phantom.")
+@click.option("--fixed", type=FILE, help="Fixed scan, in place of the phantom.")
+@click.option("--moving", type=FILE, help="Moving scan, in place of the phantom.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the phantom.")
 @threads_option
 @json_option
 @click.pass_context
@@ -37,35 +37,35 @@ def demo(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Register a generated head, MR-like and CT-like, whose true transform is known, and score the result.
+    """Register a generated MR-like and CT-like head whose true transform is known, and score the result.
 
-    The solver gets the two files and nothing else. With --fixed and --moving it registers those instead.
+    The solver sees the two files and nothing else. With --fixed and --moving it registers those instead.
     """
-    from .outcome import end
+    from .outcome import finish_command
     from .progress import Progress
 
     if (fixed is None) != (moving is None):
         raise click.UsageError("Give both --fixed and --moving, or neither for the phantom.")
     progress = Progress(quiet=as_json)
 
-    def registered() -> dict[str, Any]:
+    def register() -> dict[str, Any]:
         if fixed is None or moving is None:
             return _phantom(seed, output, progress, threads)
         return _scans(fixed, moving, output, progress, threads)
 
-    end(ctx, as_json, output, registered)
+    finish_command(ctx, as_json, output, register)
 
 
 def _scans(
     fixed: Path, moving: Path, folder: Path, progress: Progress, threads: int | None
 ) -> dict[str, Any]:
-    from .job import Job, carry_out
+    from .job import Job, run_job
 
-    return carry_out(Job(fixed, moving, threads=threads), folder, progress)
+    return run_job(Job(fixed, moving, threads=threads), folder, progress)
 
 
 def _phantom(seed: int, folder: Path, progress: Progress, threads: int | None) -> dict[str, Any]:
-    """The phantom's scans become files in the folder, and are registered from there."""
+    """Write the scans of the phantom into the folder, and register them from there."""
     from .job import Job, register_into
     from .output_folder import ALWAYS, output
 
@@ -77,7 +77,7 @@ def _phantom(seed: int, folder: Path, progress: Progress, threads: int | None) -
 
 
 def _write_phantom(seed: int, folder: Path, progress: Progress) -> Score:
-    """The two scans and their labels as files, and the function that scores a result against the truth."""
+    """Write scans and labels, and return the function that scores a result against the truth."""
     from .. import io
     from ..phantom import phantom, score
 

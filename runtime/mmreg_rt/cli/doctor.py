@@ -12,12 +12,13 @@ import click
 
 from .exit_codes import DEVICE
 from .options import json_option
-from .terminal import give, give_json
+from .terminal import print_json, print_result
 
 if TYPE_CHECKING:
     from ..backends import Backend
 
 ALL_TARGETS = ("avx512", "avx2", "baseline")
+FORMAT = "mmreg-doctor/1"
 NOT_NEEDED = "; not needed for the native solver"
 NOT_NEEDED_GPU = "; not needed on the CPU"
 
@@ -34,20 +35,27 @@ class Finding(NamedTuple):
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Say what runs on this machine, and what does not and why.
+    """Report which CPU targets and backends work here, and why others do not.
 
-    Each CPU target and each backend that can run is tried, not only listed. The exit code is 5 if one of them
-    computes wrongly, or the solver cannot run.
+    Each one that can run is tested, not only listed. The exit code is 5 if one of them computes wrongly, or
+    if the solver cannot run.
     """
     findings = [*_versions(), *_targets(), *_threads(), *_backends()]
     bad = any(finding.state == "bad" for finding in findings)
     if as_json:
-        give_json({"ok": not bad, "findings": [f._asdict() for f in findings]})
+        print_json(
+            {
+                "format": FORMAT,
+                "status": "failed" if bad else "ok",
+                "ok": not bad,
+                "findings": [finding._asdict() for finding in findings],
+            }
+        )
     else:
         width = max(len(finding.what) for finding in findings)
         for finding in findings:
             mark = {"ok": "ok ", "off": "-- ", "bad": "BAD"}[finding.state]
-            give(f"{mark}  {finding.what:<{width}}  {finding.words}")
+            print_result(f"{mark}  {finding.what:<{width}}  {finding.words}")
     ctx.exit(DEVICE if bad else 0)
 
 
@@ -63,18 +71,18 @@ def _targets() -> Iterator[Finding]:
     runnable = _native.targets()
     for target in ALL_TARGETS:
         if target not in runnable:
-            yield Finding(f"target {target}", "off", "this CPU does not run it; the next one is used")
+            yield Finding(f"target {target}", "off", "not supported by this CPU; the next one is used")
         elif _wrong(target):
             yield Finding(
                 f"target {target}", "bad", f"computes wrongly: {_wrong(target)}. Reinstall mmreg-rt."
             )
         else:
             best = " (chosen)" if target == runnable[0] else ""
-            yield Finding(f"target {target}", "ok", f"runs and computes rightly{best}")
+            yield Finding(f"target {target}", "ok", f"computes correctly{best}")
 
 
 def _wrong(target: str) -> str:
-    """What is wrong with a CPU target, if anything: the volume change of a known stretch."""
+    """Return what is wrong with a target, or "": the Jacobian determinant of a known stretch is compared."""
     import numpy as np
 
     import mmreg_rt._native as _native
@@ -82,15 +90,16 @@ def _wrong(target: str) -> str:
     shape = (9, 10, 37)
     factors = np.array([0.5, -0.25, 1.0], np.float32)
     u = np.indices(shape).astype(np.float32) * factors[:, None, None, None]
-    found = _native.jacobian(u, target=target)
-    return "" if np.allclose(found, 1.5 * 0.75 * 2.0, rtol=1e-5) else f"Jacobian {found.flat[0]:g}, not 2.25"
+    determinant = _native.jacobian(u, target=target)
+    correct = np.allclose(determinant, 1.5 * 0.75 * 2.0, rtol=1e-5)
+    return "" if correct else f"Jacobian {determinant.flat[0]:g}, not 2.25"
 
 
 def _threads() -> Iterator[Finding]:
     import mmreg_rt._native as _native
 
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    words = f"{allowed} of {os.cpu_count()} processors are this process's"
+    words = f"{allowed} of {os.cpu_count()} processors are available to this process"
     quota, used = _native.processor_quota(), _native.usable_processors()
     if 0 < quota < allowed:
         words += f", but its container grants the time of {quota:.1f}: {used} threads are used"
@@ -113,12 +122,12 @@ def _available_gib() -> float | None:
 
 
 def _backends() -> Iterator[Finding]:
-    """The solver, and each backend on each device: tried if it can run, else why not."""
+    """Test the solver and each backend on each device, or report why it cannot run."""
     import mmreg_rt._native as _native
 
     from .. import backends
 
-    yield Finding("native solver", "ok", "registers without any network or model")
+    yield Finding("native solver", "ok", "registers without a network")
     for name in backends.ON_CPU:
         yield _on_cpu(backends.by_name(name))
     yield from _two_onnxruntimes()
@@ -130,9 +139,9 @@ def _backends() -> Iterator[Finding]:
 
 
 def _two_onnxruntimes() -> Iterator[Finding]:
-    """Two distributions that fill one folder: whichever came last has overwritten parts of the other."""
-    there = [name for name in ("onnxruntime", "onnxruntime-gpu") if _installed(name)]
-    if len(there) == 2:
+    """Report two distributions in one folder: the later one has overwritten parts of the earlier one."""
+    installed = [name for name in ("onnxruntime", "onnxruntime-gpu") if _installed(name)]
+    if len(installed) == 2:
         yield Finding(
             "onnxruntime twice",
             "bad",
@@ -150,14 +159,14 @@ def _installed(distribution: str) -> bool:
 
 
 def _on_cuda() -> Finding:
-    """The native operations on the GPU, tried like a CPU target."""
+    """Test the native operations on the GPU like a CPU target."""
     import mmreg_rt._native as _native
 
     facts = _native.device_facts("cuda")
     if wrong := _wrong("cuda"):
         return Finding("native solver on cuda", "bad", f"computes wrongly: {wrong}. Reinstall mmreg-rt.")
     free_gib = facts["free_bytes"] / 2**30
-    words = f"{facts['name']}, {free_gib:.1f} GiB free, CUDA {facts['driver'] / 1000:.1f}: computes rightly"
+    words = f"{facts['name']}, {free_gib:.1f} GiB free, CUDA {facts['driver'] / 1000:.1f}: computes correctly"
     return Finding("native solver on cuda", "ok", words)
 
 
@@ -171,7 +180,7 @@ def _network_on_cuda(backend: Backend) -> Finding:
     wrong = smoke_test.what_is_wrong(backend, "cuda")
     if wrong is not None:
         return Finding(what, "bad", f"{wrong}. Reinstall it.")
-    return Finding(what, "ok", "runs networks on the GPU and computes rightly")
+    return Finding(what, "ok", "runs networks on the GPU and computes correctly")
 
 
 def _on_cpu(backend: Backend) -> Finding:
@@ -186,7 +195,7 @@ def _on_cpu(backend: Backend) -> Finding:
     without = {precision: backend.why_not("cpu", precision) for precision in PRECISIONS}
     able = [precision for precision, reason in without.items() if reason is None]
     unable = [f"not {precision}: {reason}" for precision, reason in without.items() if reason is not None]
-    words = f"{version(backend.name)} runs networks on the CPU and computes rightly: {', '.join(able)}"
+    words = f"{version(backend.name)} runs networks on the CPU and computes correctly: {', '.join(able)}"
     if "int8" in able:
         unable.append(_eight_bits(smoke_test.saturates(backend)))
     return Finding(backend.name, "ok", "; ".join([words, *unable]))
@@ -194,5 +203,5 @@ def _on_cpu(backend: Backend) -> Finding:
 
 def _eight_bits(saturates: bool) -> str:
     if saturates:
-        return "int8: sums of 8-bit products saturate here; those of 7-bit weights (`mmreg export`) do not"
-    return "int8: products of 8 bits are exact"
+        return "int8: sums of 8-bit products saturate here; with 7-bit weights (`mmreg export`) they do not"
+    return "int8: sums of 8-bit products are exact"

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import FILE, frame_option, json_option, prefer_option
-from .terminal import give, give_json
+from .terminal import print_json, print_result
 
 if TYPE_CHECKING:
     from ..geometry import Volume
     from ..transform import Transform
 
+FORMAT = "mmreg-evaluate/1"
+
 
 @click.command()
-@click.option(
-    "--transform", type=FILE, help="Fixed to moving points; without it the scans are compared as they are."
-)
+@click.option("--transform", type=FILE, help="Transform from fixed to moving points. Default: the identity.")
 @click.option("--fixed-labels", type=FILE, help="Label map of the fixed scan.")
 @click.option("--moving-labels", type=FILE, help="Label map of the moving scan.")
 @click.option("--fixed-points", type=FILE, help="Landmarks in the fixed scan, CSV x,y,z in RAS+ mm.")
@@ -27,29 +27,29 @@ if TYPE_CHECKING:
 @prefer_option
 @json_option
 def evaluate(
-    transform: Path | None, frame: int | None, prefer: Any, as_json: bool, **given: Path | None
+    transform: Path | None, frame: int | None, prefer: Any, as_json: bool, **files: Path | None
 ) -> None:
-    """Score a transform: Dice and HD95 of labels, error of landmarks (TRE), folding.
+    """Score a transform: Dice and HD95 of labels, landmark error (TRE), folding.
 
-    Labels of the moving scan are warped onto the fixed grid first; landmarks of the fixed scan are mapped
-    to the moving one.
+    Labels of the moving scan are warped onto the fixed grid; landmarks of the fixed scan are mapped to the
+    moving scan.
     """
     for what in ("labels", "points"):
-        if (given[f"fixed_{what}"] is None) != (given[f"moving_{what}"] is None):
+        if (files[f"fixed_{what}"] is None) != (files[f"moving_{what}"] is None):
             raise click.UsageError(f"Give both --fixed-{what} and --moving-{what}.")
-    if transform is None and given["fixed_labels"] is None and given["fixed_points"] is None:
+    if transform is None and files["fixed_labels"] is None and files["fixed_points"] is None:
         raise click.UsageError(
             "Nothing to evaluate: give a transform, two label maps or two lists of points."
         )
-    found = _scores(transform, given, _Reader(frame, prefer))
+    scores = _scores(transform, files, _Reader(frame, prefer))
     if as_json:
-        give_json(found)
+        print_json({"format": FORMAT, "status": "ok", **scores})
     else:
-        give("\n".join(_lines(found)))
+        print_result("\n".join(_lines(scores)))
 
 
 class _Reader:
-    """Reads files as the options of the command want it."""
+    """Reads files with the options of the command."""
 
     def __init__(self, frame: int | None, prefer: Any) -> None:
         self._frame, self._prefer = frame, prefer
@@ -60,7 +60,7 @@ class _Reader:
         return read_scan(path, self._frame, self._prefer)
 
     def transform(self, path: Path | None) -> Transform:
-        """That of the file, or none at all."""
+        """Read the transform of the file, or return the identity."""
         import numpy as np
 
         from ..transform import Rigid
@@ -69,21 +69,21 @@ class _Reader:
         return Rigid(np.eye(4)) if path is None else read_transform(path, self._prefer)
 
 
-def _scores(path: Path | None, given: dict[str, Path | None], read: _Reader) -> dict[str, Any]:
+def _scores(path: Path | None, files: dict[str, Path | None], read: _Reader) -> dict[str, Any]:
     from ..report import plain
 
     transform = read.transform(path)
-    found: dict[str, Any] = {}
-    if given["fixed_labels"] is not None and given["moving_labels"] is not None:
-        found["labels"] = _labels(
-            transform, read.scan(given["fixed_labels"]), read.scan(given["moving_labels"])
+    scores: dict[str, Any] = {}
+    if files["fixed_labels"] is not None and files["moving_labels"] is not None:
+        scores["labels"] = _labels(
+            transform, read.scan(files["fixed_labels"]), read.scan(files["moving_labels"])
         )
-    if given["fixed_points"] is not None and given["moving_points"] is not None:
-        found["landmarks"] = _landmarks(transform, given["fixed_points"], given["moving_points"])
+    if files["fixed_points"] is not None and files["moving_points"] is not None:
+        scores["landmarks"] = _landmarks(transform, files["fixed_points"], files["moving_points"])
     if path is not None and transform.default_grid() is not None:
         folding = transform.folding()
-        found["folding"] = {"folded_voxels": folding.folded_voxels, "min_jacobian": folding.min_jacobian}
-    return plain(found)  # type: ignore[no-any-return]
+        scores["folding"] = {"folded_voxels": folding.folded_voxels, "min_jacobian": folding.min_jacobian}
+    return plain(scores)  # type: ignore[no-any-return]
 
 
 def _labels(transform: Transform, reference: Volume, moving: Volume) -> dict[str, Any]:
@@ -112,22 +112,22 @@ def _landmarks(transform: Transform, fixed: Path, moving: Path) -> dict[str, Any
     return {"count": len(error), "mean_mm": mean, "p95_mm": most, "max_mm": largest, "each_mm": error}
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
+def _lines(scores: dict[str, Any]) -> list[str]:
     lines = []
-    if "labels" in found:
-        scores = found["labels"]
+    if "labels" in scores:
+        labels = scores["labels"]
         lines += [f"{'label':>8}  {'Dice':>6}  {'HD95':>9}"]
         lines += [
             f"{label:>8}  {one['dice']:6.3f}  {_mm(one['hd95_mm']):>9}"
-            for label, one in scores["each"].items()
+            for label, one in labels["each"].items()
         ]
-        lines += [f"{'mean':>8}  {_number(scores['mean_dice']):>6}  {_mm(scores['mean_hd95_mm']):>9}"]
-    if "landmarks" in found:
-        marks = found["landmarks"]
+        lines += [f"{'mean':>8}  {_number(labels['mean_dice']):>6}  {_mm(labels['mean_hd95_mm']):>9}"]
+    if "landmarks" in scores:
+        marks = scores["landmarks"]
         mean, most, largest = (_mm(marks[key]) for key in ("mean_mm", "p95_mm", "max_mm"))
         lines += [f"landmarks  {marks['count']}: mean {mean}, 95 % {most}, largest {largest}"]
-    if "folding" in found:
-        folding = found["folding"]
+    if "folding" in scores:
+        folding = scores["folding"]
         lines += [f"folding  {folding['folded_voxels']} voxels, smallest Jacobian determinant "
                   f"{folding['min_jacobian']:.3f}"]  # fmt: skip
     return lines

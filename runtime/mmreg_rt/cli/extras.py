@@ -1,4 +1,4 @@
-"""Commands that need an extra say which, before they begin."""
+"""Check that the extras a command needs are installed."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from ..errors import BackendUnavailableError
 
 
 def refuse_missing(work: str, needed: Sequence[str], *extras: str) -> None:
-    """Refuse where libraries are missing; nothing is imported to find out.
+    """Raise unless the libraries are installed, without importing them.
 
     Args:
-        work: What needs them, to begin a sentence.
+        work: Name of the work that needs them, at the start of a sentence.
         needed: Names of the modules.
-        extras: Of this distribution, which bring them.
+        extras: Extras of this distribution that install them.
 
     Raises:
-        BackendUnavailableError: Names all of them.
+        BackendUnavailableError: Modules are missing; the message names all of them.
     """
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
         named = ("extra " if len(extras) == 1 else "extras ") + " and ".join(f"`{extra}`" for extra in extras)
         raise BackendUnavailableError(
             "MMREG_E_EXTRA_MISSING",
-            f"{work} needs {', '.join(missing)}, which this environment does not have. Install the {named}: "
+            f"{work} needs {', '.join(missing)}, not installed in this environment. Install the {named}: "
             f"pip install 'mmreg-rt[{','.join(extras)}]'.",
         )

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ..geometry import Grid, Volume
     from ..transform import Transform
 
+FORMAT = "mmreg-inspect/1"
+
 
 @click.command()
 @click.argument("path", type=FILE)
@@ -24,34 +26,32 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def inspect(ctx: click.Context, path: Path, frame: int | None, prefer: Any, as_json: bool) -> None:
-    """Say in words what PATH is: an image, a transform or a list of points.
+    """Describe PATH: an image, a transform or a list of points.
 
-    Of a transform it says which space it maps to which, with one point worked out. A file that the other
-    commands refuse is described all the same, with the reason; the exit code is 3 if it is damaged.
+    The description of a transform says which space it maps to which, with one point as an example. A file
+    that other commands refuse is described too, with the reason; the exit code is 3 if it is damaged.
     """
     from ..text.json_values import plain
     from .exit_codes import INPUT, describe
-    from .terminal import give, give_json, is_terminal, say
+    from .terminal import is_terminal, print_json, print_message, print_result
 
     facts, words, refusal, whole = _explain(path, frame, prefer)
+    facts = {"format": FORMAT, "status": "ok" if whole else "failed", **facts}
     if refusal is not None:
-        facts = {**facts, "refused": {"code": refusal.code, "message": describe(refusal)}}
-        if not (is_terminal(sys.stdout) and is_terminal(sys.stderr)):  # there it would be read twice
+        facts["refused"] = {"code": refusal.code, "message": describe(refusal)}
+        if not (is_terminal(sys.stdout) and is_terminal(sys.stderr)):  # on a terminal it would appear twice
             words = [*words, f"  Refused  {describe(refusal)}"]
     if as_json:
-        give_json(plain(facts))
+        print_json(plain(facts))
     else:
-        give("\n".join([printable(path.name), *words]))
+        print_result("\n".join([printable(path.name), *words]))
     if refusal is not None:
-        say(f"Refused as it is: {describe(refusal)}", err=True)
+        print_message(f"Refused by other commands: {describe(refusal)}", err=True)
     ctx.exit(0 if whole else INPUT)
 
 
-Told = tuple[dict[str, Any], list[str]]
-
-
 def _explain(path: Path, frame: int | None, prefer: Any) -> tuple[Any, list[str], MmregError | None, bool]:
-    """Facts, words, why other commands refuse the file, and whether it could be read to its end."""
+    """Return facts, words, why other commands refuse the file, and whether it could be read completely."""
     from .. import io
     from .scans import read_transform
 
@@ -87,12 +87,12 @@ def _series(path: Path, prefer: Any, refusal: MmregError) -> tuple[Any, list[str
     series = read_series(path, prefer)
     facts, words = _image(next(series.frames()))
     facts |= {"kind": "series", "frames": series.count}
-    words[:1] = [f"A series of {series.count} images; of the first:"]
+    words[:1] = [f"A series of {series.count} images; the first:"]
     return facts, words, refusal, True
 
 
 def _grid(grid: Grid) -> tuple[dict[str, Any], list[str]]:
-    """Facts in array order; words in the order of the file, x first."""
+    """Return facts in array order, and words in the order of the file, x first."""
     from ..report import orientation
 
     middle = [(n - 1) // 2 for n in grid.shape]
@@ -147,14 +147,14 @@ def _transform(transform: Transform) -> tuple[dict[str, Any], list[str]]:
         if grid is None
         else grid.map_indices([[(n - 1) // 2 for n in grid.shape]])
     )
-    there = transform.moved(start)
+    moved = transform.moved(start)
     facts: dict[str, Any] = {"kind": kind, "maps": "fixed to moving points", "example_fixed_mm": start[0],
-                             "example_moving_mm": there[0]}  # fmt: skip
+                             "example_moving_mm": moved[0]}  # fmt: skip
     words = [
         f"A transform ({kind}) that maps points of the FIXED scan to points of the MOVING scan, in RAS+ mm.",
-        f"  Example  the fixed point {_point(start[0])} lies at {_point(there[0])} in the moving scan.",
-        "  Images   it brings the moving image onto the fixed grid: out(p) = moving(T(p)).",
-        "  Points   it takes fixed points to the moving scan; moving points need its inverse.",
+        f"  Example  the fixed point {_point(start[0])} lies at {_point(moved[0])} in the moving scan.",
+        "  Images   it warps the moving image onto the fixed grid: out(p) = moving(T(p)).",
+        "  Points   it maps fixed points to the moving scan; moving points need its inverse.",
     ]
     more, details = _linear(transform) if grid is None else _field(transform, grid)
     return facts | more, words + details
@@ -170,7 +170,7 @@ def _field(transform: Transform, grid: Grid) -> tuple[dict[str, Any], list[str]]
     facts |= {"displacement_p50_mm": middle, "displacement_p95_mm": most, "displacement_max_mm": largest,
               "folded_voxels": folding.folded_voxels, "min_jacobian": folding.min_jacobian}  # fmt: skip
     words += [
-        f"  Size     moves by {middle:.2f} mm (median), {most:.2f} mm (95 %), {largest:.2f} mm (largest)",
+        f"  Length   {middle:.2f} mm (median), {most:.2f} mm (95th percentile), {largest:.2f} mm (largest)",
         f"  Folding  {folding.folded_voxels} voxels; smallest Jacobian {folding.min_jacobian:.3f}",
     ]
     return facts, words

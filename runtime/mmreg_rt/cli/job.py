@@ -1,4 +1,4 @@
-"""One registration from files to files: what ``register`` and ``demo`` share."""
+"""One registration from files to files, as ``register`` and ``demo`` run it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..process.memory import in_our_words
 from .exit_codes import describe, message
 from .options import public_key
 from .output_folder import ALWAYS, RESULT, Output, output
-from .outside import heard
-from .privacy import Names
+from .outside_warnings import collected
+from .privacy import PathRedactor
 from .progress import Progress
 from .scans import read_scan
 from .words import for_shell
@@ -30,7 +30,7 @@ Score = Callable[["Registration"], report.TruthScore]
 
 @dataclass(frozen=True)
 class Job:
-    """What to register, and how."""
+    """The scans to register, and the options."""
 
     fixed: Path
     moving: Path
@@ -42,7 +42,7 @@ class Job:
     refine: bool | None = None
     backend: str | None = None
     precision: str = "fp32"
-    key_file: Path | None = None  # with the public key that the model must be signed for
+    key_file: Path | None = None  # public key that the signature of the model must match
     labels: Path | None = None  # of the moving scan
     points: Path | None = None  # of the moving scan
     fixed_mask: Path | None = None
@@ -52,104 +52,111 @@ class Job:
     prefer: Form | None = None
     deadline_ms: float | None = None
     threads: int | None = None
-    outside: float | None = None  # of the warped scan
+    outside: float | None = None  # value of the warped scan outside the moving scan
 
     @property
     def inputs(self) -> list[Path]:
-        """All that is read."""
+        """All files that are read."""
         model = [] if self.model is None else [Path(self.model)]
         return [path for path in asdict(self).values() if isinstance(path, Path)] + model
 
     @property
     def results(self) -> tuple[str, ...]:
-        """Names of the files that are written."""
+        """PathRedactor of the files that are written."""
         return (*ALWAYS, *["labels.nii.gz"] * bool(self.labels), *["points.csv"] * bool(self.points))
 
     @property
     def options(self) -> dict[str, Any]:
-        """What was asked for, without paths: they may name a patient."""
-        given = asdict(self) | {"model": self.model and Path(self.model).name}
+        """The options without folders, which may name a patient."""
+        options = asdict(self) | {"model": self.model and Path(self.model).name}
         if self.outside is not None and isnan(self.outside):
-            given["outside"] = "nan"  # JSON has no such number
+            options["outside"] = "nan"  # JSON has no such number
         return {
-            k: v.name if isinstance(v, Path) else v for k, v in given.items() if k not in ("fixed", "moving")
+            k: v.name if isinstance(v, Path) else v
+            for k, v in options.items()
+            if k not in ("fixed", "moving")
         }
 
 
-class Failed(Exception):
-    """The registration failed. Carries what ``--json`` prints."""
+class JobFailedError(Exception):
+    """A failed registration, with the summary that ``--json`` prints."""
 
     def __init__(self, error: Exception, summary: dict[str, Any]) -> None:
         super().__init__(describe(error))
         self.error, self.summary = error, summary
 
 
-def carry_out(job: Job, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Register, write everything into ``folder``, and return what ``result.json`` says.
+def run_job(job: Job, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Register, write everything into ``folder``, and return the content of ``result.json``.
 
     Raises:
-        Failed: There is no result. Results of an earlier run are as they were, and the reason is in the
-            folder, unless it is the folder that cannot be used.
+        JobFailedError: There is no result. Results of an earlier run are unchanged, and the reason is in the
+            folder, unless the folder itself cannot be used.
     """
     try:
-        with output(folder, job.results, job.inputs) as place:  # before the work: is there a place for it?
+        with output(
+            folder, job.results, job.inputs
+        ) as place:  # before the work, so that an unusable folder costs nothing
             return register_into(place, job, progress)
     except InputError as error:
-        raise Failed(error, _failure(_case(job), error, Names([*job.inputs, folder]))) from error
+        raise JobFailedError(
+            error, _failure_summary(_report_input(job), error, PathRedactor([*job.inputs, folder]))
+        ) from error
 
 
 def register_into(place: Output, job: Job, progress: Progress, score: Score | None = None) -> dict[str, Any]:
-    """The same in a folder that is this run's already.
-
-    Raises:
-        Failed: As above.
-    """
-    names, work = Names([*job.inputs, place.folder]), _Work(_case(job))
+    """Do the same as ``run_job`` in a folder that this run has already claimed."""
+    redactor, runner = PathRedactor([*job.inputs, place.folder]), _Runner(_report_input(job))
     try:
-        result, extras = work.register(job, progress, score)
-        summary = _write(work.case, extras, _private(result, names), place, progress)
+        result, extras = runner.register(job, progress, score)
+        summary = _write(runner.report_input, extras, _redacted(result, redactor), place, progress)
         place.commit(RESULT[1])
     except Exception as error:
         progress.close()
-        shown = place.named(in_our_words(_placed(error, place)))
-        raise Failed(shown, _explain(work.case, shown, place, names, progress.seconds)) from error
+        reason = place.with_user_paths(in_our_words(_with_place(error, place)))
+        summary = _write_reason(runner.report_input, reason, place, redactor, progress.seconds)
+        raise JobFailedError(reason, summary) from error
     progress.close()
     return summary
 
 
-def _placed(error: Exception, place: Output) -> Exception:
-    """Name the folder where the system names no file: of a full disk, or of a limit of sizes."""
+def _with_place(error: Exception, place: Output) -> Exception:
+    """Name the folder where the system names no file, as for a full disk or a limit of file sizes."""
     if isinstance(error, OSError) and error.errno and error.filename is None:
         return OSError(error.errno, error.strerror, str(place.partial))
     return error
 
 
-def _case(job: Job) -> report.Case:
-    return report.Case(None, None, job.fixed.name, job.moving.name, job.options)
+def _report_input(job: Job) -> report.ReportInput:
+    return report.ReportInput(None, None, job.fixed.name, job.moving.name, job.options)
 
 
-class _Work:
-    """Reading and registering; ``case`` shows how far it came."""
+class _Runner:
+    """Reading and registering; ``report_input`` holds what has been read so far."""
 
-    def __init__(self, case: report.Case) -> None:
-        self.case = case
+    def __init__(self, report_input: report.ReportInput) -> None:
+        self.report_input = report_input
 
     def register(self, job: Job, progress: Progress, score: Score | None) -> tuple[Registration, _Extras]:
         progress("read", 0.0)
         fixed = read_scan(job.fixed, job.fixed_frame, job.prefer)
-        self.case = replace(self.case, fixed=fixed)  # one by one: a failure shows what was read
-        self.case = replace(self.case, moving=read_scan(job.moving, job.moving_frame, job.prefer))
+        self.report_input = replace(
+            self.report_input, fixed=fixed
+        )  # one by one, so that a failure shows what was read
+        self.report_input = replace(
+            self.report_input, moving=read_scan(job.moving, job.moving_frame, job.prefer)
+        )
         extras = _read_extras(job)
-        result = _register(job, self.case, extras, progress)
+        result = _register(job, self.report_input, extras, progress)
         if score is not None:
             progress("score", 0.0)
-            self.case = replace(self.case, truth=score(result))
+            self.report_input = replace(self.report_input, truth=score(result))
         return result, extras
 
 
 @dataclass(frozen=True, eq=False)
 class _Extras:
-    """What may come with the scans. It is read before the work, so that a bad file is told at once."""
+    """Optional files, read before the work, so that a bad file is reported at once."""
 
     masks: dict[str, Volume]
     labels: Volume | None
@@ -172,13 +179,13 @@ def _read_extras(job: Job) -> _Extras:
     )
 
 
-def _register(job: Job, case: report.Case, extras: _Extras, progress: Progress) -> Registration:
+def _register(job: Job, data: report.ReportInput, extras: _Extras, progress: Progress) -> Registration:
     from ..input_validation import check_points
     from ..registrar import Registrar
 
-    assert case.fixed is not None
-    assert case.moving is not None
-    odd = [] if extras.points is None else check_points(extras.points, case.moving.grid, "moving")
+    assert data.fixed is not None
+    assert data.moving is not None
+    points_warnings = [] if extras.points is None else check_points(extras.points, data.moving.grid, "moving")
     registrar = Registrar(
         job.model,
         device=job.device,
@@ -192,50 +199,50 @@ def _register(job: Job, case: report.Case, extras: _Extras, progress: Progress) 
         progress=progress,
         public_key=public_key(job.key_file),
     )
-    reading = progress.running("read")
+    reading_s = progress.elapsed("read")
     result = registrar.register(
-        case.fixed,
-        case.moving,
+        data.fixed,
+        data.moving,
         **extras.masks,
-        deadline_ms=_left_ms(job, reading),
+        deadline_ms=_remaining_ms(job, reading_s),
         outside=job.outside,
     )
-    seconds = {"read": 0.0, **result.seconds}  # reading is this program's part, and comes first
-    seconds["read"] += reading
-    return replace(result, seconds=seconds, warnings=type(result.warnings)([*result.warnings, *odd]))
+    seconds = {"read": 0.0, **result.seconds}  # reading is part of the command, and comes first
+    seconds["read"] += reading_s
+    return replace(result, seconds=seconds, warnings=(*result.warnings, *points_warnings))
 
 
-def _left_ms(job: Job, reading_s: float) -> float | None:
-    """The deadline counts from when the scans are read; to load a model is no part of it."""
+def _remaining_ms(job: Job, reading_s: float) -> float | None:
+    """Return the time left after reading; loading a model does not count."""
     return None if job.deadline_ms is None else max(job.deadline_ms - 1e3 * reading_s, 1e-6)
 
 
 def _write(
-    case: report.Case, extras: _Extras, result: Registration, place: Output, progress: Progress
+    data: report.ReportInput, extras: _Extras, result: Registration, place: Output, progress: Progress
 ) -> dict[str, Any]:
     from ..transform import Rigid
 
     folder = place.partial
     progress("write", 0.0)
     io.write_image(result.warped, folder / "warped.nii.gz")
-    result = _write_fields(case, result, folder)
+    result = _write_fields(data, result, folder)
     io.write_transform(result.affine or result.rigid or Rigid(_identity()), folder / "affine.tfm")
     progress("write", 0.8)
-    with heard() as outside:
+    with collected() as outside:
         if extras.labels is not None:
-            io.write_image(result.transform.warp_labels(extras.labels, case.fixed), folder / "labels.nii.gz")
+            io.write_image(result.transform.warp_labels(extras.labels, data.fixed), folder / "labels.nii.gz")
         if extras.points is not None:
             io.write_points(result.inverse.map_points(extras.points), folder / "points.csv")
-    result = replace(result, warnings=type(result.warnings)([*result.warnings, *outside]))
-    (folder / "report.html").write_text(report.result_page(case, result), "utf-8")
-    return place.write_record(report.result_summary(case, result), RESULT[1])
+    result = replace(result, warnings=(*result.warnings, *outside))
+    (folder / "report.html").write_text(report.result_page(data, result), "utf-8")
+    return place.write_record(report.result_summary(data, result), RESULT[1])
 
 
-def _write_fields(case: report.Case, result: Registration, folder: Path) -> Registration:
-    """The fields, with two components where both scans are 2-D to ITK and ANTs, and stay in their plane."""
-    assert case.fixed is not None
-    assert case.moving is not None
-    flat = io.is_planar(case.fixed) and io.is_planar(case.moving)
+def _write_fields(data: report.ReportInput, result: Registration, folder: Path) -> Registration:
+    """Write both fields: with two components where both scans are 2-D for ITK and ANTs, and stay in plane."""
+    assert data.fixed is not None
+    assert data.moving is not None
+    flat = io.is_planar(data.fixed) and io.is_planar(data.moving)
     fields = (("transform.nii.gz", result.transform), ("inverse.nii.gz", result.inverse))
     try:
         for name, field in fields:
@@ -247,32 +254,36 @@ def _write_fields(case: report.Case, result: Registration, folder: Path) -> Regi
     for name, field in fields:
         io.write_transform(field, folder / name)
     tilted = "the slices are tilted, so the fields have three components: ITK and ANTs cannot use them in 2-D"
-    return replace(result, warnings=type(result.warnings)([*result.warnings, tilted]))
+    return replace(result, warnings=(*result.warnings, tilted))
 
 
-def _private(result: Registration, names: Names) -> Registration:
-    """The warnings in words of the shell, and without folders."""
-    warnings = [names.text(for_shell(warning)) for warning in result.warnings]
-    return replace(result, warnings=type(result.warnings)(warnings), settings=names.all(result.settings))
+def _redacted(result: Registration, redactor: PathRedactor) -> Registration:
+    """Translate warnings to the terms of the shell, and remove folders."""
+    warnings = tuple(redactor.text(for_shell(warning)) for warning in result.warnings)
+    return replace(result, warnings=warnings, settings=redactor.nested(result.settings))
 
 
-def _failure(case: report.Case, error: Exception, names: Names) -> dict[str, Any]:
-    return report.failure_summary(case, error, names.text(message(error)))
+def _failure_summary(data: report.ReportInput, error: Exception, redactor: PathRedactor) -> dict[str, Any]:
+    return report.failure_summary(data, error, redactor.text(message(error)))
 
 
-def _explain(
-    case: report.Case, error: Exception, place: Output, names: Names, seconds: dict[str, float]
+def _write_reason(
+    data: report.ReportInput,
+    error: Exception,
+    place: Output,
+    redactor: PathRedactor,
+    seconds: dict[str, float],
 ) -> dict[str, Any]:
-    """Leave the reason, and nothing else of this run, in the folder; never hide the error behind another."""
-    summary, (page, data) = _failure(case, error, names), place.explains_in
+    """Write only the reason into the folder; never replace the error by another one."""
+    summary, (page, record) = _failure_summary(data, error, redactor), place.failure_files
     try:
         place.clear()
-        html = report.failure_page(case, error, seconds, names.text(message(error)))
+        html = report.failure_page(data, error, seconds, redactor.text(message(error)))
         (place.partial / page).write_text(html, "utf-8")
-        written = place.write_record(summary, data)
-        place.commit(data)
+        written = place.write_record(summary, record)
+        place.commit(record)
     except (OSError, InputError) as unwritable:
-        return {**summary, "report": names.text(f"could not be written: {describe(unwritable)}")}
+        return {**summary, "report": redactor.text(f"could not be written: {describe(unwritable)}")}
     return written
 
 

@@ -1,4 +1,4 @@
-"""How a command that registers ends: what it prints, and its exit code."""
+"""The end of a command that registers: what it prints, and its exit code."""
 
 from __future__ import annotations
 
@@ -9,52 +9,54 @@ from typing import Any, NoReturn
 import click
 
 from ..text.printable import printable
-from .exit_codes import DEADLINE, LOW_CONFIDENCE, OK, Refusal
-from .job import Failed
-from .terminal import give_json, say
+from .exit_codes import DEADLINE, LOW_CONFIDENCE, OK, CommandError
+from .job import JobFailedError
+from .terminal import print_json, print_message
 
 
-def end(ctx: click.Context, as_json: bool, folder: Path, register: Callable[[], dict[str, Any]]) -> NoReturn:
+def finish_command(
+    ctx: click.Context, as_json: bool, folder: Path, register: Callable[[], dict[str, Any]]
+) -> NoReturn:
     """Register, print the outcome, and exit.
 
     Raises:
-        Refusal: The registration failed.
+        CommandError: The registration failed.
     """
     try:
         summary = register()
-    except Failed as failed:
+    except JobFailedError as failed:
         if ctx.find_root().params["debug"]:
             raise
-        raise Refusal(failed.error, as_json, failed.summary) from failed
+        raise CommandError(failed.error, as_json, failed.summary) from failed
     if as_json:
-        give_json(summary)
+        print_json(summary)
     else:
-        say("\n".join(_lines(summary, folder)))
-    ctx.exit(_code(summary))
+        print_message("\n".join(_lines(summary, folder)))
+    ctx.exit(_exit_code(summary))
 
 
-def _code(summary: dict[str, Any]) -> int:
-    """The exit code of a finished registration."""
+def _exit_code(summary: dict[str, Any]) -> int:
+    """Return the exit code of a finished registration."""
     if summary["verdict"] == "fail":
         return LOW_CONFIDENCE
     return DEADLINE if summary["degraded"] else OK
 
 
-def _shown(figure: float | None, form: str = ".3f", unit: str = "") -> str:
+def _number(figure: float | None, form: str = ".3f", unit: str = "") -> str:
     return "not measured" if figure is None else f"{figure:{form}}{unit}"
 
 
 def _lines(summary: dict[str, Any], folder: Path) -> list[str]:
-    """The outcome in a few lines for people."""
+    """Summarise the result in a few lines."""
     q = summary["quality"]
-    folds = f"{_shown(q['folded_voxels'], 'd')} forward, {_shown(q['inverse_folded_voxels'], 'd')} inverse"
+    folds = f"{_number(q['folded_voxels'], 'd')} forward, {_number(q['inverse_folded_voxels'], 'd')} inverse"
     before = "" if q["similarity_before"] is None else f"{q['similarity_before']:.3f} -> "
     lines = [
         f"Verdict: {summary['verdict']}" + (" (stopped at the deadline)" if summary["degraded"] else ""),
         f"  time                 {summary['seconds']['total']:.2f} s",
-        f"  mutual information   {before}{_shown(q['similarity_after'])}",
+        f"  NMI                  {before}{_number(q['similarity_after'])}",
         f"  folded voxels        {folds}",
-        f"  inverse consistency  {_shown(q['inverse_consistency_p95_mm'], '.3f', ' mm (95 %)')}",
+        f"  inverse consistency  {_number(q['inverse_consistency_p95_mm'], '.3f', ' mm (95 %)')}",
     ]
     if "mean_error_mm" in summary:
         lines.append(
@@ -63,4 +65,4 @@ def _lines(summary: dict[str, Any], folder: Path) -> list[str]:
         )
     lines += [f"Warning: {printable(warning)}" for warning in summary["warnings"]]
     lines += [f"  {key}: {state}" for key, state in summary["judged"].items() if state in ("review", "fail")]
-    return [*lines, f"Look at {printable(str(folder / 'report.html'))}"]
+    return [*lines, f"Report: {printable(str(folder / 'report.html'))}"]

@@ -1,7 +1,7 @@
-"""One file that a command writes: whole or not at all, and never in the place of somebody else's.
+"""One output file: written completely or not at all, and never over a file of the user.
 
-A file that mmreg wrote carries its own hash as an extended attribute. As long as it fits, the file may be
-replaced; a disk that keeps no attributes says nothing, and then the user has to.
+A file that mmreg wrote carries its own hash as an extended attribute. While the hash matches, the file may be
+replaced; on a file system without attributes only the user can decide.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import InputError, MmregError
 from .output_folder import cannot_write, refuse_case_clash, same_file, with_places
-from .partial import collect, partial_folder
+from .partial import partial_folder, remove_leftovers
 from .record import facts
 from .signals import uninterrupted
 
@@ -22,22 +22,23 @@ ATTRIBUTE = "user.mmreg.sha256"
 
 @contextmanager
 def output_file(path: Path, inputs: Iterable[Path], overwrite: bool) -> Iterator[Path]:
-    """Where to write the file, which gets its place when the block ends well.
+    """Yield a temporary path to write to; move it to ``path`` when the block succeeds.
 
     Args:
-        path: As the user gave it.
+        path: Path as the user gave it.
         inputs: Files that the command reads.
-        overwrite: Replace whatever file is there.
+        overwrite: Replace a file that another program wrote.
 
     Raises:
-        InputError: An input or somebody's own file is there, or nothing can be written. Nothing was touched.
+        InputError: An input or a file of the user is there, or ``path`` cannot be written. Nothing was
+            changed.
     """
     target = Path(os.path.realpath(path))
     _refuse_inputs(path, target, inputs)
-    if os.path.lexists(target) and not (target.is_file() and (overwrite or _is_ours(target))):
-        raise _in_the_way(path, target)
+    if os.path.lexists(target) and not (target.is_file() and (overwrite or _written_by_mmreg(target))):
+        raise _existing_file(path, target)
     refuse_case_clash(target.parent, [target.name])
-    collect(target.parent)
+    remove_leftovers(target.parent)
     with _partial(path, target) as partial:
         try:
             yield partial / target.name
@@ -62,32 +63,31 @@ def _partial(path: Path, target: Path) -> Iterator[Path]:
 
 
 def _refuse_inputs(path: Path, target: Path, inputs: Iterable[Path]) -> None:
-    for given in inputs:
-        if same_file(given, target):
+    for file in inputs:
+        if same_file(file, target):
             raise InputError(
                 "MMREG_E_OUTPUT_INPUT",
-                f"{path} is read by this command, and its result would take its place. Nothing was "
-                "touched. Choose another name.",
+                f"{path} is an input of this command, and the result would replace it. Nothing was changed. "
+                "Choose another name.",
             )
 
 
-def _in_the_way(path: Path, target: Path) -> InputError:
+def _existing_file(path: Path, target: Path) -> InputError:
     if not target.is_file():
-        return InputError("MMREG_E_OUTPUT_FOREIGN", f"{path} is there and is no file. Choose another name.")
+        return InputError("MMREG_E_OUTPUT_FOREIGN", f"{path} exists and is not a file. Choose another name.")
     return InputError(
         "MMREG_E_OUTPUT_FOREIGN",
-        f"{path} is there already, not written by mmreg or changed since. Nothing was touched. Choose "
-        "another name, "
-        "or say --overwrite.",
+        f"{path} exists already, not written by mmreg or changed since. Nothing was changed. Choose another "
+        "name, or add --overwrite.",
     )
 
 
 def _mark(path: Path) -> None:
-    with suppress(OSError, AttributeError):  # not every disk has attributes, nor every system
+    with suppress(OSError, AttributeError):  # not every file system has attributes
         os.setxattr(path, ATTRIBUTE, facts(path).sha256.encode())
 
 
-def _is_ours(path: Path) -> bool:
+def _written_by_mmreg(path: Path) -> bool:
     try:
         return os.getxattr(path, ATTRIBUTE) == facts(path).sha256.encode()
     except (OSError, AttributeError):

@@ -1,8 +1,8 @@
-"""An output folder: of one run at a time, complete or as it was, and nothing in it lost that is not ours.
+"""An output folder: used by one run at a time, complete or unchanged, without loss of files of the user.
 
-Files are written into a folder inside of it and get their places at the end. What an earlier run wrote, and
-nobody changed since (``record``), makes room then; anything else that lies where a result would go is refused
-before the work, and so is an input that lies there.
+Files are written into a temporary folder inside it and moved to their places at the end. They replace the
+unchanged files of an earlier run (``record``). Any other file in the place of a result is refused before the
+work, and so is an input.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any
 
 from ..errors import InputError, MmregError
 from . import record
-from .partial import EARLIER, MARKER, collect, partial_folder
+from .partial import EARLIER, MARKER, partial_folder, remove_leftovers
 from .record import Record
 from .signals import uninterrupted
 
 ALWAYS = ("warped.nii.gz", "transform.nii.gz", "inverse.nii.gz", "affine.tfm", "report.html", "result.json")
 RESULT, REASON = ("report.html", "result.json"), ("failure.html", "failure.json")  # page, then record
 CLAIM = ".mmreg-partial"
-# of all commands: by these names what a killed run left is recognised
+# of all commands: leftovers of a killed run are recognised by these names
 KNOWN = (
     *ALWAYS,
     *REASON,
@@ -39,11 +39,11 @@ KNOWN = (
 
 
 class Output:
-    """The folder, claimed.
+    """A claimed output folder.
 
     Attributes:
-        folder: As it was given.
-        partial: Where to write; ``commit`` gives the files their places.
+        folder: Path as the user gave it.
+        partial: Where to write; ``commit`` moves the files to their places.
     """
 
     def __init__(self, folder: Path, root: Path, partial: Path, inputs: Iterable[Path]) -> None:
@@ -54,8 +54,8 @@ class Output:
         self._earlier: dict[str, Record] = {}
         self._stamps: dict[str, object] = {}
 
-    def look(self, names: Sequence[str], records: Sequence[str]) -> None:
-        """Find what is ours in the folder, and refuse what is in the way of ``names``."""
+    def check(self, names: Sequence[str], records: Sequence[str]) -> None:
+        """Find the files of earlier runs, and raise if other files are in the place of ``names``."""
         for name in records:
             listed = record.read(self._root / name)
             ours = {
@@ -69,30 +69,29 @@ class Output:
         if foreign:
             raise InputError(
                 "MMREG_E_OUTPUT_FOREIGN",
-                f"Results go to {', '.join(names)} in {self.folder}, and {_listed(foreign)} there already, "
-                "not written by mmreg or changed since. Nothing was touched. Move it away, or choose another "
-                "folder.",
+                f"{_existing(foreign)} already in {self.folder}, not written by mmreg or changed since. "
+                "Nothing was changed. Move it away, or choose another folder for the results.",
             )
         refuse_case_clash(self._root, names)
 
     @property
-    def explains_in(self) -> tuple[str, str]:
-        """Page and record for the reason of a failure: other names where earlier results lie."""
+    def failure_files(self) -> tuple[str, str]:
+        """Page and record for the reason of a failure; not those of earlier results."""
         return REASON if self._earlier[RESULT[1]].status == "ok" else RESULT
 
-    def named(self, error: Exception) -> Exception:
-        """The error with the folder itself in place of where the files are written first."""
+    def with_user_paths(self, error: Exception) -> Exception:
+        """Replace the temporary folder by the output folder in the message of an error."""
         return with_places(error, self.partial, self.folder)
 
     def write_record(self, summary: Mapping[str, Any], name: str) -> dict[str, Any]:
-        """Write ``summary`` as the record of what was written; return it with the list."""
-        return record.write(summary, self.partial / name, [self.partial / one for one in self._written()])
+        """Write ``summary`` as the record of the written files; return it with their list."""
+        return record.write(summary, self.partial / name, [self.partial / file for file in self._written()])
 
     def _written(self) -> list[str]:
         return sorted(set(os.listdir(self.partial)) - {MARKER, EARLIER})
 
     def clear(self) -> None:
-        """Remove what was written so far."""
+        """Remove the files written so far."""
         for path in self.partial.iterdir():
             if path.name == EARLIER:
                 path.rmdir()
@@ -100,39 +99,37 @@ class Output:
                 path.unlink()
 
     def commit(self, last: str) -> None:
-        """Give the files their places, ``last`` the last of them; what is ours and of an earlier run goes.
+        """Move the files to their places, ``last`` after all others, and remove those of an earlier run.
 
         Raises:
-            InputError: It cannot be done; the folder is as it was.
+            InputError: A file cannot be moved; the folder is unchanged.
         """
         new = sorted(self._written(), key=lambda name: name == last)
-        going = self._going(last)
-        moves = [(self._root / name, self.partial / EARLIER / name) for name in going]
+        replaced = self._replaced(last)
+        moves = [(self._root / name, self.partial / EARLIER / name) for name in replaced]
         moves += [(self.partial / name, self._root / name) for name in new]
         with uninterrupted():
-            self._refuse_changes(new, going)
+            self._refuse_changes(new, replaced)
             try:
                 (self.partial / EARLIER).mkdir(exist_ok=True)
                 _move_all(moves)
             except OSError as reason:
                 raise cannot_write(self.folder, reason) from reason
 
-    def _going(self, last: str) -> list[str]:
-        """What makes room, records first: beside earlier results a reason takes the place of a reason "
-        "alone."""
+    def _replaced(self, last: str) -> list[str]:
+        """List the files to replace, records first. Beside results, a reason only replaces a reason."""
         records = [last] if last == REASON[1] else list(self._earlier)
-        files = {name: None for one in records for name in (one, *self._earlier[one].files)}
+        files = {name: None for listing in records for name in (listing, *self._earlier[listing].files)}
         return [name for name in files if name in self._stamps and name not in self._inputs]
 
-    def _refuse_changes(self, new: Sequence[str], going: Sequence[str]) -> None:
-        changed = [name for name in going if _stamp(self._root / name) != self._stamps[name]]
-        changed += [n for n in new if n not in going and os.path.lexists(self._root / n)]
+    def _refuse_changes(self, new: Sequence[str], replaced: Sequence[str]) -> None:
+        changed = [name for name in replaced if _stamp(self._root / name) != self._stamps[name]]
+        changed += [n for n in new if n not in replaced and os.path.lexists(self._root / n)]
         if changed:
             raise InputError(
                 "MMREG_E_OUTPUT_CHANGED",
-                f"While the work was done somebody else wrote {', '.join(changed)} in {self.folder}. "
-                "Nothing was "
-                "touched. Run it again, with a folder of its own.",
+                f"Another program wrote {', '.join(changed)} in {self.folder} during this run. Nothing was "
+                "changed. Run the command again with a folder of its own.",
             )
 
 
@@ -143,37 +140,37 @@ def output(
     inputs: Iterable[Path] = (),
     records: Sequence[str] = (RESULT[1], REASON[1]),
 ) -> Iterator[Output]:
-    """The folder for the results ``names``; it is made where it is missing, and goes again if it stays empty.
+    """Claim a folder for the results ``names``; create it if missing, and remove it if it stays empty.
 
     Args:
-        folder: As the user gave it.
-        names: Of the files that may be written.
+        folder: Path as the user gave it.
+        names: Names of the files that may be written.
         inputs: Files that the run reads.
-        records: Files that list what earlier runs of this command wrote.
+        records: Files that list the files of earlier runs of this command.
 
     Raises:
-        InputError: An input or somebody's own file is in the way, another run is at work there, or nothing
-            can be written. Nothing was touched.
+        InputError: An input or a file of the user is in the place of a result, another run is writing there,
+            or the folder is not writable. Nothing was changed.
     """
-    root, given = Path(os.path.realpath(folder)), list(inputs)
-    _refuse_inputs(folder, root, names, given)
-    with _made(folder, root), _claimed(folder, root) as partial:
-        found = Output(folder, root, partial, given)
-        found.look(names, records)
-        yield found
+    root, inputs = Path(os.path.realpath(folder)), list(inputs)
+    _refuse_inputs(folder, root, names, inputs)
+    with _existing_folder(folder, root), _claimed(folder, root) as partial:
+        place = Output(folder, root, partial, inputs)
+        place.check(names, records)
+        yield place
 
 
 def cannot_write(path: Path, reason: OSError) -> InputError:
-    """The error of an output that the system refuses."""
+    """Return the error of an output that the system refuses."""
     return InputError(
         "MMREG_E_OUTPUT",
-        f"Cannot write {path}: {reason.strerror or reason}; what was there is as it was. Choose a folder "
-        "with room and write permission.",
+        f"Cannot write {path}: {reason.strerror or reason}. Existing files are unchanged. Choose a folder "
+        "with free space and write permission.",
     )
 
 
 def with_places(error: Exception, partial: Path, folder: Path) -> Exception:
-    """The error with ``folder`` in place of ``partial``, where its files are written first."""
+    """Replace ``partial``, where files are written first, by ``folder`` in an error."""
     where = f"{partial}{os.sep}"
     if isinstance(error, MmregError) and where in error.args[0]:
         return type(error)(error.code, error.args[0].replace(where, f"{folder}{os.sep}"))
@@ -183,26 +180,26 @@ def with_places(error: Exception, partial: Path, folder: Path) -> Exception:
 
 
 def refuse_case_clash(folder: Path, names: Iterable[str]) -> None:
-    """Refuse results whose names some disks could not keep apart from others that are there.
+    """Refuse results whose names differ from existing files only in case.
 
     Raises:
-        InputError: There is such a name.
+        InputError: There is such a file.
     """
-    wanted, entries = {name.casefold(): name for name in names}, []
+    results, entries = {name.casefold(): name for name in names}, []
     with contextlib.suppress(OSError):
         entries = os.listdir(folder)
     for entry in entries:
-        name = wanted.get(entry.casefold(), entry)
+        name = results.get(entry.casefold(), entry)
         if name != entry and not same_file(folder / name, folder / entry):
             raise InputError(
                 "MMREG_E_OUTPUT_CASE",
                 f"{entry} in {folder} differs from the result {name} only in upper and lower case, which "
-                "some disks cannot keep apart. Rename it, or choose another name.",
+                "some file systems do not distinguish. Rename it, or choose another name.",
             )
 
 
 def same_file(one: Path, other: Path) -> bool:
-    """Whether two paths lead to one file, by links and names that a disk does not keep apart too."""
+    """Return whether two paths lead to one file, including through links."""
     try:
         return os.path.realpath(one) == os.path.realpath(other) or os.path.samefile(one, other)
     except (OSError, ValueError):
@@ -210,35 +207,34 @@ def same_file(one: Path, other: Path) -> bool:
 
 
 @contextmanager
-def _made(folder: Path, root: Path) -> Iterator[None]:
-    made: list[Path] = []
+def _existing_folder(folder: Path, root: Path) -> Iterator[None]:
+    created: list[Path] = []
     try:
         try:
             for path in reversed([root, *root.parents]):
                 if not path.is_dir():
                     path.mkdir(exist_ok=True)
-                    made.append(path)
+                    created.append(path)
         except OSError as reason:
             raise cannot_write(folder, reason) from reason
         yield
     finally:
-        for path in reversed(made):
+        for path in reversed(created):
             with contextlib.suppress(OSError):
-                path.rmdir()  # not if there is something in it
+                path.rmdir()  # fails unless empty
 
 
 @contextmanager
 def _claimed(folder: Path, root: Path) -> Iterator[Path]:
-    collect(root)
+    remove_leftovers(root)
     with contextlib.ExitStack() as stack:
         try:
             partial = stack.enter_context(partial_folder(root, KNOWN, CLAIM))
         except FileExistsError as reason:
             raise InputError(
                 "MMREG_E_OUTPUT_BUSY",
-                f"Another run of mmreg is writing into {folder}. Wait for it, or choose another folder. If "
-                "none is "
-                f"running, remove {CLAIM} in it.",
+                f"Another run of mmreg is writing to {folder}. Wait for it, or choose another folder. If "
+                f"none is running, remove {CLAIM} in it.",
             ) from reason
         except OSError as reason:
             raise cannot_write(folder, reason) from reason
@@ -251,23 +247,22 @@ def _refuse_inputs(folder: Path, root: Path, names: Iterable[str], inputs: Itera
             if same_file(root / name, path):
                 raise InputError(
                     "MMREG_E_OUTPUT_INPUT",
-                    f"{path} is read by this run, and its result {name} in {folder} would take its place. "
-                    "Nothing "
-                    "was touched. Choose another folder.",
+                    f"{path} is an input of this run, and the result {name} in {folder} would replace it. "
+                    "Nothing was changed. Choose another folder.",
                 )
 
 
 def _stamp(path: Path) -> object:
-    """What changes when a file is written again."""
+    """Return values that change when a file is written again."""
     try:
-        there = os.lstat(path)
+        status = os.lstat(path)
     except OSError:
         return None
-    return there.st_ino, there.st_size, there.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _move_all(moves: Sequence[tuple[Path, Path]]) -> None:
-    """All renames, or none."""
+    """Do all renames or none."""
     done: list[tuple[Path, Path]] = []
     try:
         for source, target in moves:
@@ -280,5 +275,5 @@ def _move_all(moves: Sequence[tuple[Path, Path]]) -> None:
         raise
 
 
-def _listed(names: Sequence[str]) -> str:
-    return f"{names[0]} lies" if len(names) == 1 else f"{', '.join(names)} lie"
+def _existing(names: Sequence[str]) -> str:
+    return f"{names[0]} exists" if len(names) == 1 else f"{', '.join(names)} exist"

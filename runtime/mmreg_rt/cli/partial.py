@@ -1,9 +1,9 @@
-"""Folders for files that are being written, inside of the folder where they will lie.
+"""Temporary folders for files that are being written, inside the output folder.
 
-Inside, so that a file gets its place by a rename alone, wherever the folder lies: a mount, a link to another
-disk, a folder under one that is read-only. Each holds a marker, locked for as long as the run that made it
-lives; the lock goes with the process, however it ends, so what a killed run left can be told from what is in
-use, and is collected by the next run.
+Inside, so that a rename moves a file to its place wherever the output folder is: a mount, a link to another
+disk, a folder under a read-only one. Each holds a marker, locked while the run that made it lives. The lock
+ends with the process, however it ends, so leftovers of a killed run can be told from folders in use, and the
+next run removes them.
 """
 
 from __future__ import annotations
@@ -22,52 +22,52 @@ from . import record
 
 try:
     import fcntl
-except ImportError:  # Windows: no locks, so nothing is ever taken for dead
+except ImportError:  # Windows: no locks, so no folder is ever taken for abandoned
     fcntl = None  # type: ignore[assignment]
 
 PREFIX, SUFFIX = ".mmreg-", ".partial"
 MARKER, EARLIER = "mmreg-partial", "earlier"
 FORMAT = "mmreg-partial/1"
 MAX_MARKER_BYTES = 1 << 16
-_PIECE = re.compile(r"\.mmreg-\w+\.partial", re.ASCII)  # a file that ``io`` was writing
+_PIECE = re.compile(r"\.mmreg-\w+\.partial", re.ASCII)  # a temporary file of ``io``
 
 
 @contextlib.contextmanager
 def partial_folder(folder: Path, names: Sequence[str], claim: str | None = None) -> Iterator[Path]:
-    """A folder of this run inside ``folder``, which is gone when the block ends.
+    """Create a folder of this run inside ``folder``, and remove it when the block ends.
 
     Args:
-        folder: Where the files will lie; it is there.
-        names: Of the files that may be written. What another run left is removed by these names alone.
-        claim: Name of the folder, if only one run may have it at a time.
+        folder: Existing folder in which the files will end up.
+        names: Names of the files that may be written. Leftovers are removed by these names alone.
+        claim: Name of the temporary folder, if only one run may have it at a time.
 
     Raises:
-        FileExistsError: Another run, or somebody's own file, has the claim.
-        OSError: The folder cannot be made.
+        FileExistsError: Another run, or a file of the user, has that name.
+        OSError: The folder cannot be created.
     """
-    made = Path(tempfile.mkdtemp(prefix=PREFIX, suffix=SUFFIX, dir=folder))
+    created = Path(tempfile.mkdtemp(prefix=PREFIX, suffix=SUFFIX, dir=folder))
     lock: int | None = None
     try:
-        lock = _mark(made, names)
+        lock = _mark(created, names)
         if claim is not None:
-            made = _claimed(made, folder / claim)
-        yield made
+            created = _claim(created, folder / claim)
+        yield created
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(created, ignore_errors=True)
         if lock is not None:
             os.close(lock)
 
 
-def collect(folder: Path) -> None:
-    """Remove what runs that were killed left in ``folder``; what they had moved aside gets its place back."""
+def remove_leftovers(folder: Path) -> None:
+    """Remove leftovers of killed runs from ``folder``, and restore the files they had moved aside."""
     with contextlib.suppress(OSError):
         for entry in os.scandir(folder):
             if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX):
-                _collect(Path(entry.path))
+                _clean_up(Path(entry.path))
 
 
 def _mark(folder: Path, names: Sequence[str]) -> int:
-    """Put the marker into the folder, locked before anybody can see it."""
+    """Create the marker in the folder, locked before another process can see it."""
     fresh = folder / f"{MARKER}.new"
     lock = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -80,22 +80,22 @@ def _mark(folder: Path, names: Sequence[str]) -> int:
     return lock
 
 
-def _claimed(made: Path, wanted: Path) -> Path:
-    """Give the folder the name that only one can have: a rename onto a folder with content fails."""
+def _claim(created: Path, target: Path) -> Path:
+    """Rename the folder to the exclusive name: a rename onto a folder with content fails."""
     try:
-        os.rename(made, wanted)
+        os.rename(created, target)
     except OSError:
-        if not os.path.lexists(wanted):
+        if not os.path.lexists(target):
             raise
-        _collect(wanted)
-        if os.path.lexists(wanted):
-            raise FileExistsError(17, "it is in use", str(wanted)) from None
-        os.rename(made, wanted)
-    return wanted
+        _clean_up(target)
+        if os.path.lexists(target):
+            raise FileExistsError(17, "it is in use", str(target)) from None
+        os.rename(created, target)
+    return target
 
 
-def _collect(left: Path) -> None:
-    lock = _dead(left)
+def _clean_up(left: Path) -> None:
+    lock = _abandoned_lock(left)
     if lock is None:
         return
     try:
@@ -104,8 +104,8 @@ def _collect(left: Path) -> None:
         os.close(lock)
 
 
-def _dead(left: Path) -> int | None:
-    """The lock of a folder whose run is no more; None if it lives, or if this is no folder of ours."""
+def _abandoned_lock(left: Path) -> int | None:
+    """Return the lock of a folder whose run has ended; None if it is running, or not a folder of mmreg."""
     try:
         if not stat.S_ISDIR(os.lstat(left).st_mode):
             return None
@@ -113,17 +113,17 @@ def _dead(left: Path) -> int | None:
     except OSError:
         return None
     with contextlib.suppress(OSError, ValueError):
-        there = os.fstat(lock)
-        if stat.S_ISREG(there.st_mode) and _names(lock) is not None and _try_lock(lock):
+        status = os.fstat(lock)
+        if stat.S_ISREG(status.st_mode) and _names(lock) is not None and _try_lock(lock):
             now = os.stat(left / MARKER)
-            if (now.st_dev, now.st_ino) == (there.st_dev, there.st_ino):  # and not another run's by now
+            if (now.st_dev, now.st_ino) == (status.st_dev, status.st_ino):  # not replaced meanwhile
                 return lock
     os.close(lock)
     return None
 
 
 def _try_lock(lock: int) -> bool:
-    """Whether this process has the lock now; also False where the file system knows none."""
+    """Try to lock; return False if another process has the lock or the file system has no locks."""
     if fcntl is None:
         return False
     try:
@@ -134,11 +134,11 @@ def _try_lock(lock: int) -> bool:
 
 
 def _names(lock: int) -> list[str] | None:
-    """The names in a marker; None if it is not one of ours."""
+    """Return the names in a marker, or None if mmreg did not write it."""
     try:
-        found = json.loads(os.pread(lock, MAX_MARKER_BYTES, 0))
-        names = found["names"]
-        if found["format"] == FORMAT and all(name == os.path.basename(name) != "" for name in names):
+        content = json.loads(os.pread(lock, MAX_MARKER_BYTES, 0))
+        names = content["names"]
+        if content["format"] == FORMAT and all(name == os.path.basename(name) != "" for name in names):
             return [*names]
     except (ValueError, TypeError, KeyError, RecursionError):
         pass
@@ -146,7 +146,7 @@ def _names(lock: int) -> list[str] | None:
 
 
 def _restore(left: Path, names: list[str]) -> None:
-    """Undo a change of results that was cut short, then remove what is ours."""
+    """Undo an interrupted replacement of results, then remove the files of mmreg."""
     aside = left / EARLIER
     with contextlib.suppress(OSError):
         _undo(left, aside, names)
@@ -164,9 +164,9 @@ def _restore(left: Path, names: list[str]) -> None:
 
 
 def _undo(left: Path, aside: Path, names: list[str]) -> None:
-    """New files that have their place already go, so that the earlier ones get it back.
+    """Remove new files that are already in place, and restore the earlier ones.
 
-    The record is moved last. Where it has gone the change was complete.
+    The record is moved last: where it has been moved, the replacement was complete.
     """
     new = {
         name: facts for entry in os.listdir(left) for name, facts in record.read(left / entry).files.items()

@@ -1,4 +1,4 @@
-"""Folders of people's files, which may name a patient, a user or a project, kept out of what is written."""
+"""Removal of folder names, which may name a patient, a user or a project, from everything that is written."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 from ..text.printable import printable
 
-# an absolute path without spaces that nobody gave, such as one of a cache; of an address (https://) nothing
+# other absolute paths without spaces, such as those of a cache; never part of an address (https://)
 _ABSOLUTE = re.compile(r"(?<![\w/:.~-])(?:/[^\s/'\"`:;,()]+)+/([^\s/'\"`:;,()]+)")
 
 
-class Names:
-    """Puts names in the place of paths.
+class PathRedactor:
+    """Replaces paths by file names.
 
     Args:
-        paths: As they were given; their absolute and resolved forms are known by them.
+        paths: Paths of the user; their absolute and resolved forms are replaced too.
     """
 
     def __init__(self, paths: Iterable[Path]) -> None:
@@ -36,15 +36,15 @@ class Names:
         self._path = re.compile(rf"(?<![\w/.~-])(?:{'|'.join(longest)})") if longest else None
 
     def text(self, text: str) -> str:
-        """``text`` without folders."""
+        """Return ``text`` without folders."""
         if self._path is not None:
-            text = self._path.sub(lambda found: self._known[found[0]], text)
+            text = self._path.sub(lambda match: self._known[match[0]], text)
         return _ABSOLUTE.sub(r"\1", text)
 
-    def all(self, value: Any) -> Any:
-        """The same for every text in nested lists and dictionaries."""
+    def nested(self, value: Any) -> Any:
+        """Remove folders from every string in nested lists and dictionaries."""
         if isinstance(value, Mapping):
-            return {key: self.all(item) for key, item in value.items()}
+            return {key: self.nested(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            return [self.all(item) for item in value]
+            return [self.nested(item) for item in value]
         return self.text(value) if isinstance(value, str) else value

@@ -1,7 +1,7 @@
-"""The list of what a run wrote, in its ``result.json``: proof that a file is the program's own, unchanged.
+"""The list of the files of a run in its ``result.json``, which proves that mmreg wrote them unchanged.
 
 ``files`` has size and SHA-256 of every other file; ``sha256`` is that of the record itself, with 64 zeros in
-its place. A file that is not listed, or not as listed, belongs to somebody else.
+its place. A file that is not listed, or not as listed, belongs to the user.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class Facts(NamedTuple):
-    """Of one file."""
+    """Size and hash of one file."""
 
     bytes: int
     sha256: str
@@ -33,14 +33,14 @@ class Facts(NamedTuple):
 
 @dataclass(frozen=True)
 class Record:
-    """What a record says; empty where there is none, or where it was changed."""
+    """The content of a record; empty where there is none, or where it was changed."""
 
     status: str = ""
     files: Mapping[str, Facts] = field(default_factory=dict)
 
 
 def write(summary: Mapping[str, Any], path: Path, others: Iterable[Path]) -> dict[str, Any]:
-    """Write ``summary`` as ``path`` with the list of the other files; return what was written."""
+    """Write ``summary`` to ``path`` with the list of the other files; return the content."""
     files = {other.name: facts(other)._asdict() for other in others}
     text = as_json({**summary, "files": files, "sha256": _ZEROS}) + "\n"
     before, _, after = text.rpartition(_ZEROS)
@@ -50,16 +50,16 @@ def write(summary: Mapping[str, Any], path: Path, others: Iterable[Path]) -> dic
 
 
 def read(path: Path) -> Record:
-    """The record at ``path``, which is among its own files."""
+    """Read the record at ``path``; the record is one of its own files."""
     try:
         raw = _content(path)
-        found = json.loads(raw)
-        digest, files = found["sha256"], found["files"]
+        content = json.loads(raw)
+        digest, files = content["sha256"], content["files"]
         before, _, after = raw.rpartition(digest.encode())
         if hashlib.sha256(before + _ZEROS.encode() + after).hexdigest() != digest:
             return Record()
         listed = {name: Facts(int(one["bytes"]), str(one["sha256"])) for name, one in files.items()}
-        status = str(found["status"]) if "status" in found else ""
+        status = str(content["status"]) if "status" in content else ""
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Record()
     if not all(
@@ -70,16 +70,16 @@ def read(path: Path) -> Record:
 
 
 def unchanged(path: Path, expected: Facts) -> bool:
-    """Whether ``path`` is a regular file with just this content; a link is not."""
+    """Return whether ``path`` is a regular file, not a link, with exactly this content."""
     try:
-        there = os.lstat(path)
-        return stat.S_ISREG(there.st_mode) and there.st_size == expected.bytes and facts(path) == expected
+        status = os.lstat(path)
+        return stat.S_ISREG(status.st_mode) and status.st_size == expected.bytes and facts(path) == expected
     except OSError:
         return False
 
 
 def facts(path: Path) -> Facts:
-    """Size and hash of a file."""
+    """Return size and hash of a file."""
     digest, count = hashlib.sha256(), 0
     with open(path, "rb") as stream:
         while piece := stream.read(CHUNK):
@@ -90,7 +90,7 @@ def facts(path: Path) -> Facts:
 
 def _content(path: Path) -> bytes:
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
-        there = os.fstat(stream.fileno())
-        if not stat.S_ISREG(there.st_mode) or there.st_size > MAX_RECORD_BYTES:
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_RECORD_BYTES:
             raise ValueError
         return stream.read(MAX_RECORD_BYTES + 1)

@@ -23,28 +23,30 @@ from .options import (
 @click.command()
 @click.argument("fixed", type=FILE)
 @click.argument("moving", type=FILE)
-@click.option("-o", "--output", type=FOLDER, required=True, help="Folder for the results; made if need be.")
 @click.option(
-    "--model", help="A bundle: its path, or the name of a built-in one. Without, the solver does it all."
+    "-o", "--output", type=FOLDER, required=True, help="Folder for the results; created if missing."
 )
+@click.option("--model", help="Path of a bundle, or the name of a built-in one. Default: the native solver.")
 @click.option("--device", default="cpu", show_default=True,
-              help="cpu, cuda or cuda:N: of the solver and of the model.")  # fmt: skip
+              help="Device of solver and model: cpu, cuda or cuda:N.")  # fmt: skip
 @click.option("--align", type=click.Choice(("none", "rigid", "affine")), default="affine", show_default=True,
               help="Linear alignment before the deformation.")  # fmt: skip
 @click.option(
     "--same-space/--no-same-space",
     default=True,
-    help="The headers of both scans speak of one space; without, alignment starts from what they show.",
+    show_default=True,
+    help="Headers share one coordinate system. Otherwise align by content.",
 )
-@click.option("--no-deform", is_flag=True, help="Stop after the alignment.")
+@click.option("--deform/--no-deform", default=True, show_default=True,
+              help="Estimate a deformation after the alignment.")  # fmt: skip
 @click.option("--refine/--no-refine", default=None,
-              help="Let the solver go on from what the model found; by default as the model says: from most "
-              "fields, not from a rigid transform.")  # fmt: skip
+              help="Refine the output of the model by the solver. Default: as the bundle declares, which is "
+              "yes for most fields and no for rigid transforms.")  # fmt: skip
 @click.option(
-    "--backend", type=click.Choice(NAMES), help="What runs the model; by default the faster one here."
+    "--backend", type=click.Choice(NAMES), help="Library that runs the model. Default: the fastest here."
 )
 @click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True,
-              help="Of the model.")  # fmt: skip
+              help="Inference precision.")  # fmt: skip
 @public_key_option
 @click.option(
     "--labels", type=FILE, help="Label map of the moving scan; writes labels.nii.gz on the fixed grid."
@@ -52,47 +54,43 @@ from .options import (
 @click.option(
     "--points", type=FILE, help="Points of the moving scan, CSV x,y,z in RAS+ mm; writes points.csv."
 )
-@click.option("--fixed-mask", type=FILE, help="Where the fixed scan counts: not zero.")
-@click.option("--moving-mask", type=FILE, help="Where the moving scan counts: not zero.")
+@click.option("--fixed-mask", type=FILE, help="Binary mask of the fixed scan; zero is ignored.")
+@click.option("--moving-mask", type=FILE, help="Binary mask of the moving scan; zero is ignored.")
 @click.option(
     "--deadline-ms", type=click.FloatRange(min=1), help="Return the best finished stage after this time."
 )
 @frame_option
-@click.option("--fixed-frame", type=click.IntRange(min=0), help="In place of --frame, of the fixed scan.")
-@click.option("--moving-frame", type=click.IntRange(min=0), help="In place of --frame, of the moving scan.")
+@click.option("--fixed-frame", type=click.IntRange(min=0), help="Like --frame, for the fixed scan only.")
+@click.option("--moving-frame", type=click.IntRange(min=0), help="Like --frame, for the moving scan only.")
 @prefer_option
 @outside_option
 @threads_option
 @json_option
 @click.pass_context
-def register(
-    ctx: click.Context, /, output: Path, no_deform: bool, frame: int | None, as_json: bool, **given: Any
-) -> None:
-    """Bring MOVING onto FIXED.
+def register(ctx: click.Context, /, output: Path, frame: int | None, as_json: bool, **options: Any) -> None:
+    """Register MOVING to FIXED.
 
-    Writes warped.nii.gz, transform.nii.gz (where each point of FIXED lies in MOVING: a displacement field
-    as ITK and ANTs read it, alignment included), inverse.nii.gz, affine.tfm, result.json and report.html. A
-    failed run leaves result.json and report.html with the reason, and nothing else; where results of an
-    earlier run lie, these stay and the reason is in failure.json and failure.html.
+    Writes warped.nii.gz, transform.nii.gz (the whole transform from FIXED to MOVING, as a displacement field
+    for ITK and ANTs), inverse.nii.gz, affine.tfm, result.json and report.html. A failed run writes only
+    result.json and report.html with the reason. In a folder with results of an earlier run these stay, and
+    the reason is written to failure.json and failure.html.
 
-    Nothing is replaced that an earlier run did not write: result.json lists its files with their hashes.
+    Files that an earlier run did not write are never replaced: result.json lists the files of a run with
+    their hashes.
     """
-    if given["key_file"] is not None and given["model"] is None:
-        raise click.UsageError("--public-key is the key of a bundle. Give one with --model.")
-    from .job import Job, carry_out
-    from .outcome import end
+    if options["key_file"] is not None and options["model"] is None:
+        raise click.UsageError("--public-key checks the signature of a bundle: name one with --model.")
+    from .job import Job, run_job
+    from .outcome import finish_command
     from .progress import Progress
 
-    def registered() -> dict[str, Any]:
-        job = Job(deform=not no_deform, **given)
-        return carry_out(_with_frames(job, frame), output, Progress(quiet=as_json))
-
-    end(ctx, as_json, output, registered)
+    job = _with_frames(Job(**options), frame)
+    finish_command(ctx, as_json, output, lambda: run_job(job, output, Progress(quiet=as_json)))
 
 
 def _with_frames(job: Any, frame: int | None) -> Any:
-    """``--frame`` stands for both scans, unless one has its own."""
+    """Apply ``--frame`` to both scans, unless one has its own."""
     from dataclasses import replace
 
-    own = {"fixed_frame": job.fixed_frame, "moving_frame": job.moving_frame}
-    return replace(job, **{name: frame if chosen is None else chosen for name, chosen in own.items()})
+    frames = {"fixed_frame": job.fixed_frame, "moving_frame": job.moving_frame}
+    return replace(job, **{name: frame if chosen is None else chosen for name, chosen in frames.items()})

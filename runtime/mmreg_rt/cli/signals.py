@@ -1,5 +1,4 @@
-"""SIGTERM and SIGHUP end a command as Ctrl-C does: it cleans up and exits with 128 and the signal's "
-"number."""
+"""Signals: SIGTERM and SIGHUP end a command as Ctrl-C does, with exit code 128 plus the signal's number."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ _NUMBERS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked this process to end."""
+    """A signal to end this process."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -22,15 +21,15 @@ class Stopped(KeyboardInterrupt):
 
 class _State:
     held = 0
-    waiting: int | None = None  # came while it was held back
+    waiting: int | None = None  # received while held back
     received: int | None = None
 
 
 @contextmanager
 def listening() -> Iterator[type[_State]]:
-    """Raise ``Stopped`` where the main thread stands when one of the signals comes.
+    """Raise ``Stopped`` in the main thread when one of the signals arrives.
 
-    A signal that is ignored stays so, as ``nohup`` wants it. In other threads nothing can be listened to.
+    A signal that is ignored stays ignored, as ``nohup`` needs it. Other threads cannot listen for signals.
     """
     _State.held, _State.waiting, _State.received = 0, None, None
     if threading.current_thread() is not threading.main_thread():
@@ -49,7 +48,7 @@ def listening() -> Iterator[type[_State]]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let the block run to its end; a signal that comes meanwhile is raised then."""
+    """Let the block run to its end; raise a signal that arrives meanwhile afterwards."""
     _State.held += 1
     try:
         yield

@@ -1,7 +1,7 @@
 """What the commands write to standard output and standard error.
 
-A log may lie on a full disk, and a terminal may be closed, while the work goes on: nothing that is merely
-told ends it. What a command was run for, such as JSON on standard output, is not lost in silence.
+A log may lie on a full disk, and a terminal may be closed, while the work goes on: a message that cannot be
+written does not end it. The result itself, such as JSON on standard output, is never lost in silence.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from ..text.json_values import plain
 
 
 def prepare() -> None:
-    """Make the three standard streams safe to use, whatever this process was started with.
+    """Make the three standard streams safe to use, however this process was started.
 
-    A closed one would give its number to the next file that is opened, and what a library prints would go
-    into that file. Characters that the terminal's encoding lacks are written as escapes.
+    A closed stream would give its number to the next file that is opened, and what a library prints would
+    go into that file. Characters that the terminal's encoding lacks are written as escapes.
     """
     for number in range(3):
         try:
@@ -37,25 +37,25 @@ def prepare() -> None:
 
 
 def is_terminal(stream: IO[Any] | None) -> bool:
-    """Whether somebody may be looking."""
+    """Return whether the stream is a terminal."""
     try:
         return stream is not None and stream.isatty()
     except (OSError, ValueError):
         return False
 
 
-def say(text: str = "", *, err: bool = False, nl: bool = True) -> None:
-    """Tell people something; that it cannot be written is no reason to stop."""
+def print_message(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print a message for people; continue if it cannot be written."""
     with contextlib.suppress(OSError, ValueError):
         _write(text, err, nl)
 
 
-def give(text: str) -> None:
-    """Write what the command was run for to standard output.
+def print_result(text: str) -> None:
+    """Print the result of a command to standard output.
 
     Raises:
         InputError: It cannot be written. A reader that has gone away, as in ``mmreg inspect x | head -1``,
-            has seen what it wanted.
+            is no error.
     """
     try:
         _write(text, err=False, nl=True)
@@ -63,17 +63,18 @@ def give(text: str) -> None:
         if getattr(reason, "errno", 0) != errno.EPIPE:
             raise InputError(
                 "MMREG_E_STDOUT",
-                f"Cannot write to standard output: {getattr(reason, 'strerror', reason)}. Send it elsewhere.",
+                f"Cannot write to standard output: {getattr(reason, 'strerror', reason)}. Redirect it to "
+                "another place.",
             ) from reason
 
 
-def give_json(value: Any) -> None:
-    """Write ``value`` as JSON to standard output; see ``give``."""
-    give(as_json(value))
+def print_json(value: Any) -> None:
+    """Print ``value`` as JSON to standard output; see ``print_result``."""
+    print_result(as_json(value))
 
 
 def as_json(value: Any) -> str:
-    """JSON that every reader takes: numbers that JSON lacks are ``null``, text is valid Unicode."""
+    """Return strict JSON: numbers that JSON lacks are ``null``, text is valid Unicode."""
     return json.dumps(plain(value), indent=2, allow_nan=False)
 
 
@@ -84,13 +85,13 @@ def _write(text: str, err: bool, nl: bool) -> None:
     try:
         click.echo(text, file=stream, nl=nl)
     except OSError:
-        _let_go(stream)
+        _discard(stream)
         raise
 
 
-def _let_go(stream: IO[Any]) -> None:
-    """Point the stream at nothing: what it still holds must not fail once more when Python ends."""
+def _discard(stream: IO[Any]) -> None:
+    """Redirect the stream to the null device, so that its buffer does not fail again when Python ends."""
     with contextlib.suppress(OSError, ValueError):
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, stream.fileno())
-        os.close(nothing)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)

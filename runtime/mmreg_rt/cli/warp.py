@@ -12,16 +12,18 @@ import click
 from ..errors import MmregError
 from ..text.printable import printable
 from .options import FILE, frame_option, json_option, outside_option, prefer_option
-from .outside import heard
-from .terminal import give_json, say
+from .outside_warnings import collected
+from .terminal import print_json, print_message
 
 if TYPE_CHECKING:
     from ..geometry import Volume
     from ..transform import Transform
 
+FORMAT = "mmreg-warp/1"
+
 
 @dataclass(frozen=True)
-class Way:
+class Sampling:
     """How images are sampled: an interpolation, or ``"labels"``; and the value outside of them."""
 
     interpolation: Any
@@ -36,22 +38,22 @@ class Way:
     "transforms",
     type=FILE,
     multiple=True,
-    help="A displacement field or matrix; of several the first is applied to fixed points first. Without one "
-    "an image is only sampled anew, on the grid of --like.",
+    help="Displacement field or matrix. Of several, the first is applied to fixed points first. Without one, "
+    "an image is resampled on the grid of --like.",
 )
 @click.option("-o", "--output", type=FILE, required=True, help="File to write: .nii.gz, or .csv for points.")
 @click.option(
-    "--like", type=FILE, help="Image whose grid and header the result gets; by default the transform's."
+    "--like", type=FILE, help="Image whose grid and header the result gets. Default: those of the transform."
 )
-@click.option("--inverse", is_flag=True, help="Go the other way, from moving to fixed.")
-@click.option("--labels", is_flag=True, help="SOURCE is a label map: nearest label, type kept.")
+@click.option("--inverse", is_flag=True, help="Apply the inverse, from moving to fixed.")
+@click.option("--labels", is_flag=True, help="SOURCE is a label map: nearest neighbour, type kept.")
 @click.option(
     "--interpolation", type=click.Choice(("linear", "nearest", "cubic")), default="linear", show_default=True
 )
 @frame_option
 @prefer_option
 @outside_option
-@click.option("--overwrite", is_flag=True, help="Replace the file -o whoever wrote it.")
+@click.option("--overwrite", is_flag=True, help="Replace the output file even if another program wrote it.")
 @json_option
 def warp(
     source: Path,
@@ -67,15 +69,15 @@ def warp(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Take SOURCE through a transform of fixed to moving points.
+    """Apply a transform, from fixed to moving points, to SOURCE.
 
-    An image or label map (.nii, .nii.gz) of the MOVING scan comes out on the fixed grid: out(p) =
-    SOURCE(T(p)). Of a series (4-D) every image comes out, or the one that --frame names. Points (.csv, x,y,z
-    in RAS+ mm) of the FIXED scan come out where they lie in the moving scan: T(p). With --inverse an image of
-    the fixed scan comes out on the moving grid (give it as --like), and points of the moving scan in the
-    fixed one. A warning says which share comes from outside.
+    An image or label map (.nii, .nii.gz) of the MOVING scan is warped onto the fixed grid: out(p) =
+    SOURCE(T(p)). Every image of a series (4-D) is warped, or the one chosen by --frame. Points (.csv, x,y,z
+    in RAS+ mm) of the FIXED scan are mapped to the moving scan: T(p). With --inverse, an image of the fixed
+    scan is warped onto the moving grid (name it with --like), and points of the moving scan are mapped to the
+    fixed one. A warning reports the share that comes from outside.
 
-    A file that another program wrote, or that was changed since, is not replaced without --overwrite.
+    A file that another program wrote, or that was changed since, is only replaced with --overwrite.
     """
     from .. import io
     from .outfile import output_file
@@ -84,24 +86,26 @@ def warp(
     points = source.name.lower().endswith(".csv")
     _check_name(output, points)
     if outside is not None and (points or labels):
-        raise click.UsageError("--outside is for images; outside of a label map is 0, and points have none.")
+        raise click.UsageError(
+            "--outside applies to images only: label maps are 0 outside, and points have no value."
+        )
     if not transforms and (like is None or points):
-        raise click.UsageError("Give a transform (-t), or for an image --like to sample it on that grid.")
+        raise click.UsageError("Give a transform (-t), or, to resample an image, a grid (--like).")
     inputs = [source, *transforms, *([] if like is None else [like])]
-    with output_file(output, inputs, overwrite) as partial, heard() as warnings:
+    with output_file(output, inputs, overwrite) as partial, collected() as warnings:
         reference = None if like is None else read_scan(like, frame, prefer)
         transform = _chain(transforms, inverse, reference, prefer)
         if points:
             io.write_points(transform.map_points(io.read_points(source)), partial)
         else:
-            way = Way("labels" if labels else interpolation, outside)
-            _write_images(source, partial, transform, reference, way, frame, prefer)
+            sampling = Sampling("labels" if labels else interpolation, outside)
+            _write_images(source, partial, transform, reference, sampling, frame, prefer)
     if as_json:
-        give_json({"status": "ok", "written": str(output), "warnings": warnings})
+        print_json({"format": FORMAT, "status": "ok", "written": str(output), "warnings": warnings})
         return
-    say(f"Wrote {printable(str(output))}")
+    print_message(f"Wrote {printable(str(output))}")
     for warning in warnings:
-        say(f"Warning: {warning}", err=True)
+        print_message(f"Warning: {warning}", err=True)
 
 
 def _check_name(output: Path, points: bool) -> None:
@@ -111,8 +115,7 @@ def _check_name(output: Path, points: bool) -> None:
     if not output.name.lower().endswith(suffixes):
         raise InputError(
             "MMREG_E_FORMAT_UNSUPPORTED",
-            f"{output}: the name of what is written ends in {' or '.join(suffixes)} here. Choose another "
-            "name.",
+            f"{output}: the name of the output must end in {' or '.join(suffixes)}. Choose another name.",
         )
 
 
@@ -121,35 +124,35 @@ def _write_images(
     target: Path,
     transform: Transform,
     reference: Volume | None,
-    way: Way,
+    sampling: Sampling,
     frame: int | None,
     prefer: Any,
 ) -> None:
-    """One image, or all of a series, through the transform."""
+    """Warp one image, or all images of a series."""
     import numpy as np
 
     from .. import io
     from ..io import series
     from .scans import read_scan, read_series
 
-    def moved(volume: Volume) -> Volume:
-        if way.interpolation == "labels":
+    def warped(volume: Volume) -> Volume:
+        if sampling.interpolation == "labels":
             return transform.warp_labels(volume, reference)
-        return transform.warp(volume, reference, way.interpolation, way.outside)
+        return transform.warp(volume, reference, sampling.interpolation, sampling.outside)
 
     count = 1
-    with suppress(MmregError):  # what is wrong with it is said by who reads it
+    with suppress(MmregError):  # reading it below reports what is wrong
         count = series.frames_in(source)
     if count == 1 or frame is not None:
-        io.write_image(moved(read_scan(source, frame, prefer)), target)
+        io.write_image(warped(read_scan(source, frame, prefer)), target)
         return
     whole = read_series(source, prefer)
     out: Any = None
     for n, volume in enumerate(whole.frames()):
-        one = moved(volume)
+        image = warped(volume)
         if out is None:
-            out, grid = np.empty((count, *one.data.shape), one.data.dtype), one.grid
-        out[n] = one.data
+            out, grid = np.empty((count, *image.data.shape), image.data.dtype), image.grid
+        out[n] = image.data
     series.write(out, grid, whole.file.header, target)
 
 

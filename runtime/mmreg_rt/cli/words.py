@@ -1,4 +1,4 @@
-"""Words of Python in the words of the shell.
+"""Translation of error messages from the terms of Python to those of the shell.
 
 Errors name arguments as a caller from Python knows them (``frame=0``, ``same_space=False``) and may add an
 expression for Python in parentheses. Here, and only here, they become options and commands.
@@ -32,7 +32,7 @@ FLAGS: dict[str, str] = {
     "same_space=False": "--no-same-space",
     "same_space=True": "--same-space",
 }
-# what is said in Python, and in the shell
+# phrases for Python, and their counterparts in the shell
 PHRASES: dict[str, str] = {
     "Rigid(numpy.eye(4)).warp_labels(mask, scan)": "`mmreg warp MASK --labels --like SCAN -o NEW_MASK`",
     "PreprocessSpec.as_dict": "`mmreg export`",
@@ -47,7 +47,7 @@ _NAMES = "|".join(OPTIONS)
 _ARGUMENT = re.compile(rf"(?<![\w.-])(?P<name>{_NAMES})=(?:{_VALUE})?(?<![.:])")
 _SUBJECT = re.compile(rf"(?<![\w.-])(?P<name>{_NAMES}) (?=must\b)")
 _FLAG = re.compile(rf"(?<![\w.-])(?:{'|'.join(map(re.escape, FLAGS))})\b")
-# what an expression for Python begins with: libraries, names of this package, and of its objects
+# first words of expressions for Python: libraries, names of this package, and its objects
 _HEADS = (
     "mmreg_rt", "numpy", "torch", "nibabel", "cupy", "Volume", "Grid", "Rigid", "Affine", "Composite",
     "DisplacementField", "Registrar", "plan", "transform", "image", "io", "read_transform", "read_points",
@@ -59,15 +59,15 @@ _EXPRESSION = re.compile(rf"\s\({_CALL}(?:, {_CALL})*\)")
 
 
 def for_shell(text: str) -> str:
-    """``text`` with options and commands in place of arguments, and without what only Python has."""
+    """Replace arguments by options and commands, and drop expressions that only Python has."""
     for phrase, words in PHRASES.items():
         text = text.replace(phrase, words)
     text = _EXPRESSION.sub("", text)
-    text = _FLAG.sub(lambda found: FLAGS[found[0]], text)
-    text = _SUBJECT.sub(lambda found: f"{OPTIONS[found['name']]} ", text)
+    text = _FLAG.sub(lambda match: FLAGS[match[0]], text)
+    text = _SUBJECT.sub(lambda match: f"{OPTIONS[match['name']]} ", text)
     return _ARGUMENT.sub(_option, text)
 
 
-def _option(found: re.Match[str]) -> str:
-    value = (found["value"] or "").strip("'\"")
-    return f"{OPTIONS[found['name']]} {value}".rstrip()
+def _option(match: re.Match[str]) -> str:
+    value = (match["value"] or "").strip("'\"")
+    return f"{OPTIONS[match['name']]} {value}".rstrip()

@@ -1,8 +1,8 @@
-"""A digital head: two scans of different modality whose exact transform is known.
+"""A digital head in two modalities, with an exactly known transform.
 
-``phantom(seed)`` gives the pair. Its anatomy is a function of space (``anatomy``), painted in two contrasts
+``phantom(seed)`` returns the pair. Its anatomy is a function of space (``anatomy``), painted in two contrasts
 (``tissues``), moved by a known smooth map (``motion``) and scanned on two different grids (``scans``).
-It needs numpy alone and takes seconds.
+It needs only NumPy and takes seconds.
 """
 
 from .motion import Flow, Truth

@@ -1,7 +1,7 @@
-"""A head as a function of space: what tissue is at a point, in millimetres, for any point.
+"""The anatomy of a head as a function of space: the tissue at any point, in mm.
 
 Coordinates are right, anterior, superior, with the origin in the middle of the brain. Nothing here is
-measured on a person; sizes follow what any anatomy atlas states. The seed changes folds, thicknesses and
+measured on a person; sizes follow anatomy atlases. The seed changes folds, thicknesses and
 textures.
 """
 
@@ -14,7 +14,7 @@ from .tissues import Canvas, Tissue
 
 
 class Head:
-    """One person: the random parts of the anatomy, and the functions that paint it."""
+    """The anatomy of one person: its random parts, and the functions that paint it."""
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng([seed, 1])
@@ -29,7 +29,7 @@ class Head:
         self._texture = Ripples(rng, 14.0, count=6)
 
     def surface(self, p: Points) -> Floats:
-        """Distance to the skin, mm, negative inside the head."""
+        """Return the signed distance to the skin, mm; negative inside the head."""
         return self._skin(p, self._skull(p, self._cavity(p)))
 
     def paint(self, p: Points, canvas: Canvas) -> None:
@@ -183,7 +183,7 @@ class Head:
         canvas.signal *= 1 + 0.03 * self._texture.value(p)
 
     def _pia(self, p: Points, depth: Floats) -> Floats:
-        """Distance to the nearest pial surface, mm: hull, sulci, Sylvian and midline fissure."""
+        """Return the distance to the pial surface, mm: hull, sulci, Sylvian and midline fissure."""
         radius = np.sqrt((p.x / 67) ** 2 + ((p.y + 2) / 85) ** 2 + ((p.z - 6) / 62) ** 2)
         pull = np.clip(radius, 0.3, 1.2) ** np.float32(-0.8)  # folds run inwards: look them up on the hull
         on_hull = Points(p.x * pull, (p.y + 2) * pull, (p.z - 6) * pull)
@@ -198,7 +198,7 @@ class Head:
 
     @staticmethod
     def _slit(across: Floats, beyond: Floats) -> Floats:
-        """Distance to a slit: ``across`` it, but round its end once ``beyond`` its depth."""
+        """Return the distance to a slit: ``across`` it, and around its end once ``beyond`` its depth."""
         past = np.clip(beyond, 0, None)
         return np.asarray(
             np.sqrt(np.clip(across, 0, None) ** 2 + past * past) + np.clip(across, None, 0), np.float32
@@ -206,7 +206,7 @@ class Head:
 
     @staticmethod
     def _midline(p: Points, canvas: Canvas) -> None:
-        """The corpus callosum, an arch that joins the hemispheres, and the core of the brain below it."""
+        """Paint the corpus callosum and the core of the brain below it."""
         bow = np.sqrt(((p.y + 6) / 38) ** 2 + ((p.z - 2) / 24) ** 2)
         callosum = np.maximum(np.maximum(np.abs(bow - 1) * 26 - 3.6, np.abs(p.x) - 16), -2 - p.z)
         canvas.paint(np.asarray(callosum, np.float32), Tissue.WHITE)

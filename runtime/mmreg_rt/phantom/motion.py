@@ -1,10 +1,10 @@
-"""The known truth: where each point of the fixed scan lies in the moving scan.
+"""The true transform: where each point of the fixed scan lies in the moving scan.
 
     T(p) = R f(p) + t,     f = s o s o ... o s,     s(p) = p + v(p) / n
 
-``v`` is a sum of plane waves, so ``f`` is known at every point and not only on a grid. Each step ``s`` is one
-to one because the slope of ``v / n`` is bounded below 1 (Banach's fixed-point theorem, which also gives its
-inverse); so is ``f``, without a fold anywhere, and so is ``T``.
+``v`` is a sum of plane waves, so ``f`` is known at every point and not only on a grid. Each step ``s`` is
+invertible because the slope of ``v / n`` is bounded below 1 (Banach's fixed-point theorem, which also gives
+the inverse); so are ``f`` and ``T``, without a fold anywhere.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Flow:
 
     def __post_init__(self) -> None:
         if self.slope_bound >= 1:
-            raise ValueError(f"a step has a slope of up to {self.slope_bound:.2f}; below 1 it cannot fold")
+            raise ValueError(f"the slope of a step reaches {self.slope_bound:.2f}; it must be below 1")
 
     @property
     def slope_bound(self) -> float:
@@ -42,7 +42,7 @@ class Flow:
         return float(sizes.sum() / self.steps)
 
     def step(self, rows: Array) -> Array:
-        """Displacement of one step at ``rows`` (3, N), mm."""
+        """Return the displacement of one step at ``rows`` (3, N), mm."""
         # wave by wave: as a matrix product, BLAS would start threads of its own
         out = np.zeros_like(rows)
         x, y, z = rows
@@ -54,17 +54,17 @@ class Flow:
         return out
 
     def map_rows(self, rows: Array) -> Array:
-        """f(p) of points as rows (3, N), mm, in their own precision."""
+        """Map points as rows (3, N), mm, in their own precision."""
         for _ in range(self.steps):
             rows = rows + self.step(rows)
         return rows
 
     def map_points(self, points: Array) -> Array:
-        """f(p), (N, 3) mm."""
+        """Map points (N, 3), mm, by ``f``."""
         return np.ascontiguousarray(self.map_rows(np.array(points.T, np.float64)).T)
 
     def inverse_points(self, points: Array) -> Array:
-        """The p with f(p) = ``points`` (N, 3), by the contraction p <- q - v(p) / n, to 1e-9 mm."""
+        """Solve f(p) = ``points`` (N, 3) by the contraction p <- q - v(p) / n, to 1e-9 mm."""
         rows = np.array(points.T, np.float64)
         for _ in range(self.steps):
             rows = self._inverse_step(rows)
@@ -79,29 +79,29 @@ class Flow:
         return guess
 
     def scaled(self, factor: float) -> Flow:
-        """The flow with its velocity multiplied by ``factor``."""
+        """Return the flow with its velocity multiplied by ``factor``."""
         return Flow(self.waves, self.phases, self.amplitudes * factor, self.steps)
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Fixed points to moving points, mm RAS+: the flow first, then the pose."""
+    """The true transform from fixed to moving points, mm RAS+: the flow, then the pose."""
 
     flow: Flow
     pose: Array  # (4, 4)
 
     def map_points(self, points: Array) -> Array:
-        """T(p) of fixed points (N, 3), mm."""
+        """Map fixed points (N, 3), mm, to the moving scan."""
         points = np.asarray(points, np.float64)
         return moved(self.pose, self.flow.map_points(points))
 
     def inverse_points(self, points: Array) -> Array:
-        """The fixed points that ``points`` (N, 3), mm, of the moving scan come from."""
+        """Map moving points (N, 3), mm, to the fixed scan."""
         points = np.asarray(points, np.float64)
         return self.flow.inverse_points(moved(np.linalg.inv(self.pose), points))
 
     def to_field(self, grid: Grid) -> DisplacementField:
-        """The whole truth as a displacement field on ``grid``: ``u(p) = T(p) - p``, mm RAS+."""
+        """Return the transform as a displacement field on ``grid``: ``u(p) = T(p) - p``, mm RAS+."""
         from ..transform import DisplacementField
 
         points = grid.points_mm().reshape(-1, 3)
@@ -111,17 +111,17 @@ class Truth:
 
     @property
     def rotation_degrees(self) -> float:
-        """Angle of the pose."""
+        """Rotation angle of the pose, degrees."""
         return float(np.degrees(np.arccos(np.clip((np.trace(self.pose[:3, :3]) - 1) / 2, -1, 1))))
 
 
 def moved(matrix: Array, points: Array) -> Array:
-    """Points (N, 3) through a (4, 4) matrix."""
+    """Map points (N, 3) by a (4, 4) matrix."""
     return np.asarray(np.einsum("nj,ij->ni", points, matrix[:3, :3]) + matrix[:3, 3])
 
 
 def rotation(axis: Array, degrees: float) -> Array:
-    """Rotation matrix about ``axis`` (Rodrigues)."""
+    """Return the rotation matrix about ``axis`` (Rodrigues)."""
     x, y, z = axis / np.linalg.norm(axis)
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     angle = np.radians(degrees)
@@ -129,7 +129,7 @@ def rotation(axis: Array, degrees: float) -> Array:
 
 
 def random_truth(seed: int, inside: Array) -> Truth:
-    """A deformation and a pose drawn for ``seed``, scaled by ``inside``: points (N, 3) of the head, mm.
+    """Draw a deformation and a pose, scaled for the points ``inside`` the head, (N, 3) mm.
 
     The 95th percentile of the deformation over the head is 6.5 to 7.5 mm, its features are 70 to 150 mm long,
     the pose turns by 11 to 16 degrees about any axis and shifts by 10 to 16 mm.

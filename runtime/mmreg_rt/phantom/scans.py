@@ -1,8 +1,7 @@
 """Two scans of one head: an MR-like fixed one and a CT-like moving one, rendered through the exact truth.
 
-The moving scan shows the head as it is, in its pose. The fixed scan is rendered at ``T(p)``: each of its
-voxels asks the anatomy what lies at the point that the truth sends it to. No image is ever resampled, so the
-truth is exact.
+The moving scan shows the head in its pose. The fixed scan is rendered at ``T(p)``: each voxel takes the
+tissue at the point that the true transform maps it to. No image is resampled, so the truth is exact.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ Array = NDArray[Any]
 
 MR_SNR = 18.0  # white matter over the standard deviation of the noise in each channel
 CT_NOISE_HU = 12.0  # brain is 28 to 41 HU: a signal-to-noise ratio of about 3
-BLOCK = 1 << 17  # points worked on at once: the temporaries of a block stay in the cache
+BLOCK = 1 << 17  # points per block, so that its temporaries stay in the cache
 
 
 @dataclass(frozen=True, eq=False)
 class Phantom:
-    """A pair of scans with everything that is known about it."""
+    """A pair of scans with labels and the true transform."""
 
     fixed: Volume  # MR-like, int16
     moving: Volume  # CT-like, int16, HU
@@ -53,12 +52,18 @@ def phantom(seed: int = 0, *, scale: float = 1.0) -> Phantom:
     """Draw a head, a deformation and a pose, and scan the head twice.
 
     Args:
-        seed: Equal seeds give equal scans, bit for bit; others another head, deformation, pose and noise.
-        scale: Voxels are this many times larger along each axis (tests use 2 or more).
+        seed: Seed of head, deformation, pose and noise. Equal seeds give identical scans.
+        scale: Factor of the voxel size along each axis (tests use 2 or more).
+
+    Returns:
+        The MR-like and the CT-like scan, int16, on grids of their own, with labels and the true transform.
+
+    Raises:
+        OutOfMemoryError: The memory of this process does not suffice.
 
     Example:
         >>> pair = phantom(seed=3)
-        >>> error_mm = np.linalg.norm(found.map_points(p) - pair.truth.map_points(p), axis=1)
+        >>> error_mm = np.linalg.norm(result.transform.map_points(p) - pair.truth.map_points(p), axis=1)
     """
     head = Head(seed)
     truth = random_truth(seed, _points_inside(head))
@@ -84,14 +89,14 @@ def _points_inside(head: Head) -> Array:
 
 
 def _fixed_grid(scale: float) -> Grid:
-    """Array axes S, A, R; 1.2 mm; turned by 4 degrees, as a technician sets it."""
+    """Return the MR grid: array axes S, A, R; 1.2 mm; rotated by 4 degrees, as in practice."""
     shape = (int(168 / scale), int(192 / scale), int(156 / scale))
     turn = rotation(np.array([1.0, 0.3, 0]), 4)
     return _grid(shape, np.full(3, 1.2 * scale), turn, np.eye(3)[::-1], np.array([0, 3, -12]))
 
 
 def _moving_grid(seed: int, truth: Truth, scale: float) -> Grid:
-    """Array axes S, P, L; 1.1 mm in slices 1.5 mm apart; not centred on the head."""
+    """Return the CT grid: array axes S, P, L; 1.1 mm in slices 1.5 mm apart; not centred on the head."""
     shape = (int(140 / scale), int(216 / scale), int(192 / scale))
     axes = np.array([[0, 0, 1.0], [0, -1, 0], [-1, 0, 0]])
     offset = np.random.default_rng([seed, 3]).uniform(-6, 6, 3)
@@ -107,7 +112,7 @@ def _grid(shape: tuple[int, int, int], spacing_mm: Array, turn: Array, axes: Arr
 
 
 def _rows(grid: Grid, first: int, last: int) -> Array:
-    """World positions (3, N), float32, of the voxels of slices ``first`` to ``last``, in C order."""
+    """Return the positions (3, N), float32, of the voxels of slices ``first`` to ``last``, in C order."""
     _, height, width = grid.shape
     index = np.arange(first, last)[:, None, None], np.arange(height)[:, None], np.arange(width)
     rows = [sum(a * i for a, i in zip(line[:3], index, strict=True)) + line[3] for line in grid.affine[:3]]
@@ -126,7 +131,7 @@ def _in_head(back: Array, rows: Array) -> Array:
 def _render(
     head: Head, grid: Grid, contrast: dict[Tissue, float], to_head: Callable[[Array], Array]
 ) -> tuple[Array, Array]:
-    """Signal (float32) and labels (uint8) of ``head`` at ``to_head(p)`` for each voxel centre ``p``."""
+    """Render signal (float32) and labels (uint8) of ``head`` at ``to_head(p)`` for each voxel centre."""
     signal = np.full(grid.shape, contrast[Tissue.AIR], np.float32)
     labels = np.zeros(grid.shape, np.uint8)
 
@@ -143,7 +148,7 @@ def _render(
 
 
 def _each(slabs: Iterable[tuple[int, int]], paint: Callable[[tuple[int, int]], None]) -> None:
-    """Paint the slabs in some threads: NumPy lets go of the interpreter inside its loops."""
+    """Paint the slabs in a few threads: NumPy releases the GIL inside its loops."""
     workers = threads.startable(4)
     if workers < 2:
         for slab in slabs:
@@ -154,7 +159,7 @@ def _each(slabs: Iterable[tuple[int, int]], paint: Callable[[tuple[int, int]], N
 
 
 def _as_mr(signal: Array, grid: Grid, seed: int) -> Array:
-    """Coil sensitivity (a smooth factor of about 0.7 to 1.4), Rician noise, scaled to integers."""
+    """Apply coil sensitivity (a smooth factor of about 0.7 to 1.4) and Rician noise; scale to integers."""
     rng = np.random.default_rng([seed, 4])
     coil = Ripples(rng, 210.0, count=3)
     for slab in _slabs(grid):
@@ -167,23 +172,27 @@ def _as_mr(signal: Array, grid: Grid, seed: int) -> Array:
 
 
 def _as_ct(signal: Array, seed: int) -> Array:
-    """Gaussian noise, clipped to the range of a scanner, whole Hounsfield units."""
+    """Add Gaussian noise, clip to the range of a scanner, and round to Hounsfield units."""
     rng = np.random.default_rng([seed, 5])
     noisy = signal + rng.standard_normal(signal.shape, np.float32) * np.float32(CT_NOISE_HU)
     return np.asarray(np.rint(np.clip(noisy, -1024, 3071)), np.int16)
 
 
-def score(pair: Phantom, found: Transform) -> dict[str, Any]:
-    """How far ``found`` is from the truth over the voxels of the head, in mm.
+def score(pair: Phantom, transform: Transform) -> dict[str, Any]:
+    """Measure the distance of ``transform`` from the truth over the voxels of the head, in mm.
+
+    Args:
+        pair: The phantom.
+        transform: Transform from fixed to moving points, mm.
 
     Returns:
-        ``start_error_mm`` (mean, of the identity), ``mean_error_mm``, ``p95_error_mm``, ``max_error_mm``, and
+        ``start_error_mm`` (of the identity), ``mean_error_mm``, ``p95_error_mm``, ``max_error_mm``, and
         ``error_mm``, ``(D, H, W)`` float32, NaN outside the head.
     """
     grid, head = pair.fixed.grid, pair.head
     points = grid.map_indices(np.argwhere(head))
     true = np.concatenate([pair.truth.map_points(part) for part in np.array_split(points, 32)])
-    error = np.linalg.norm(found.moved(points) - true, axis=1)
+    error = np.linalg.norm(transform.moved(points) - true, axis=1)
     error_mm = np.full(grid.shape, np.nan, np.float32)
     error_mm[head] = error
     return {

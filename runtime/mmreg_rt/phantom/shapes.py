@@ -1,7 +1,7 @@
 """Shapes as signed distances, in mm: negative inside, about one mm per mm near the surface.
 
-Every function takes the coordinates of ``n`` points as three float32 arrays, so that a scene is a few dozen
-lines of arithmetic and can be evaluated at any point of space, not only on a grid.
+Every function takes the coordinates of ``n`` points as three float32 arrays, so a scene is a few dozen
+lines of arithmetic that can be evaluated at any point of space, not only on a grid.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class Points(NamedTuple):
     z: Floats
 
     def mirrored(self) -> Points:
-        """Both halves folded onto the right one, for paired organs."""
+        """Fold the left half onto the right one, for paired organs."""
         return Points(np.abs(self.x), self.y, self.z)
 
     def at(self, chosen: NDArray[np.intp]) -> Points:
-        """Some of the points, by index."""
+        """Return some of the points, by index."""
         return Points(self.x[chosen], self.y[chosen], self.z[chosen])
 
 
@@ -34,7 +34,7 @@ Triple = tuple[float, float, float]
 
 
 def ellipsoid(p: Points, center: Triple, radii: Triple) -> Floats:
-    """First-order distance to an ellipsoid: k (k - 1) / |grad k| with k = |p / r|."""
+    """Return the first-order distance to an ellipsoid: k (k - 1) / |grad k| with k = |p / r|."""
     a, b, c = ((axis - m) / r for axis, m, r in zip(p, center, radii, strict=True))
     k = np.sqrt(a * a + b * b + c * c) + np.float32(1e-6)
     slope = np.sqrt((a / radii[0]) ** 2 + (b / radii[1]) ** 2 + (c / radii[2]) ** 2) + np.float32(1e-6)
@@ -42,7 +42,7 @@ def ellipsoid(p: Points, center: Triple, radii: Triple) -> Floats:
 
 
 def capsule(p: Points, start: Triple, end: Triple, radius: float, end_radius: float | None = None) -> Floats:
-    """Distance to the segment from ``start`` to ``end``, less a radius that may change along it."""
+    """Return the distance to the segment ``start`` to ``end``, minus a radius that varies along it."""
     along = [b - a for a, b in zip(start, end, strict=True)]
     rel = [axis - a for axis, a in zip(p, start, strict=True)]
     length2 = sum(v * v for v in along)
@@ -53,18 +53,18 @@ def capsule(p: Points, start: Triple, end: Triple, radius: float, end_radius: fl
 
 
 def blend(a: Floats, b: Floats, width: float) -> Floats:
-    """Union of two shapes with their seam rounded over ``width`` mm (polynomial smooth minimum)."""
+    """Unite two shapes, with the seam rounded over ``width`` mm (polynomial smooth minimum)."""
     h = np.clip(width - np.abs(a - b), 0, None) / width
     return np.asarray(np.minimum(a, b) - h * h * np.float32(width / 4))
 
 
 def carve(a: Floats, b: Floats, width: float) -> Floats:
-    """Intersection of two shapes with a rounded edge."""
+    """Intersect two shapes, with a rounded edge."""
     return -blend(-a, -b, width)
 
 
 class Sheets:
-    """A random, never repeating family of curved sheets: the zero set of a gyroid in warped coordinates.
+    """A random, non-repeating family of curved sheets: the zero set of a gyroid in warped coordinates.
 
     ``value`` is about the signed distance to the nearest sheet in mm; neighbouring sheets are about
     ``spacing`` mm apart. Sulci, folia, trabeculae and air cells are all made from it.
@@ -78,7 +78,7 @@ class Sheets:
         self.warp_phase = rng.uniform(0, 2 * np.pi, 3)
 
     def value(self, p: Points) -> Floats:
-        """Signed distance to the nearest sheet, about, in mm."""
+        """Return the approximate signed distance to the nearest sheet, mm."""
         q = []
         for i in range(3):
             wave = [float(w) for w in self.warp_waves[i]]
@@ -90,7 +90,7 @@ class Sheets:
 
 
 class Ripples:
-    """A smooth random function of space, about -1 to 1, with features of the size ``wavelength`` mm."""
+    """A smooth random function of space, about -1 to 1, with features of size ``wavelength`` mm."""
 
     def __init__(self, rng: np.random.Generator, wavelength: float, count: int = 4) -> None:
         direction = rng.normal(size=(count, 3))
@@ -99,7 +99,7 @@ class Ripples:
         self.phase = rng.uniform(0, 2 * np.pi, count)
 
     def value(self, p: Points) -> Floats:
-        """The function at each point."""
+        """Evaluate the function at each point."""
         total = np.zeros_like(p.x)
         for (a, b, c), phase in zip(self.waves.tolist(), self.phase.tolist(), strict=True):
             total += np.sin(p.x * a + p.y * b + p.z * c + phase)

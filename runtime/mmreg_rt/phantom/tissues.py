@@ -1,4 +1,4 @@
-"""What the head is made of, and how each tissue looks in the two scans."""
+"""The tissues of the head, and their appearance in the two scans."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ CT_HOUNSFIELD = {
 
 
 class Canvas:
-    """Tissue painted over tissue; a shape covers a point by how deep it lies inside (partial volume)."""
+    """Painted tissue at points; a shape covers a point by its depth inside the shape (partial volume)."""
 
-    EDGE_MM = 0.55  # half the width over which a border goes from nothing to full: about half a voxel
+    EDGE_MM = 0.55  # half the width of a border: about half a voxel
 
     def __init__(self, count: int, contrast: dict[Tissue, float]) -> None:
         self._contrast = contrast
@@ -64,14 +64,14 @@ class Canvas:
 
     @contextmanager
     def part(self, chosen: NDArray[np.intp]) -> Iterator[Canvas]:
-        """A canvas of some of the points, by index; what is painted on it is on this one afterwards."""
+        """Yield a canvas of some of the points, by index, and copy it back afterwards."""
         part = Canvas(0, self._contrast)
         part.signal, part.label = self.signal[chosen], self.label[chosen]
         yield part
         self.signal[chosen], self.label[chosen] = part.signal, part.label
 
     def paint(self, distance: Floats, tissue: Tissue, strength: float = 1.0) -> None:
-        """Cover ``distance < 0`` with ``tissue``; ``strength`` < 1 lets what is below shine through."""
+        """Cover ``distance < 0`` with ``tissue``; ``strength`` < 1 mixes with the tissue below."""
         touched = np.flatnonzero(distance < self.EDGE_MM)
         if touched.size == 0:
             return

@@ -6,6 +6,8 @@ import threading
 
 from . import memory
 
+MAX_THREADS = 1024  # of one registration
+
 
 def usable() -> int:
     """Return the number that is used by default: the processors of this process.

@@ -1,14 +1,14 @@
-"""What a registration did, for people (``report.html``) and for programs (``result.json``)."""
+"""Reports of a registration: ``report.html`` for people, ``result.json`` for programs."""
 
 from ..text.json_values import plain
-from .input import Case, TruthScore, versions
+from .input import ReportInput, TruthScore, versions
 from .page import failure_page, result_page
 from .planes import orientation
 from .quality import figures, verdict
 from .summary import error_summary, failure_summary, result_summary
 
 __all__ = [
-    "Case",
+    "ReportInput",
     "TruthScore",
     "error_summary",
     "failure_page",

@@ -1,4 +1,4 @@
-"""How doubtful an alignment is: measures that it was not found by, weighed into one number."""
+"""The doubt about an alignment: measures that it was not optimised for, weighed into one number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMES = ("drift", "residual", "scatter", "agreement", "moved_most", "peak", "tur
 
 @dataclass(frozen=True)
 class Weights:
-    """Of a logistic regression; ``benchmarks/accuracy/verdict_fit.py`` finds them."""
+    """Weights of a logistic regression, fitted by ``benchmarks/accuracy/verdict_fit.py``."""
 
     constant: float
     of: tuple[float, ...]  # in the order of NAMES
@@ -32,8 +32,8 @@ def measures(evidence: Evidence, voxel_mm: float, dims: int) -> tuple[float, ...
     are as frequent.
 
     Args:
-        evidence: That of the result.
-        voxel_mm: Smallest spacing of the fixed grid.
+        evidence: Evidence for the alignment.
+        voxel_mm: Smallest spacing of the fixed grid, in mm.
         dims: 2 for slices, 3 for volumes. In slices the search reaches less far, so that scatter is the
             median motion of the parts there, and in volumes the share of them that moves far.
     """
@@ -62,10 +62,10 @@ def _log(value: float, least: float, most: float, one: float) -> float:
 def doubt(evidence: Evidence, voxel_mm: float, dims: int) -> float:
     """Return the doubt about an alignment, 0 to 1.
 
-    It is the chance that the error exceeds 3 voxels, had as many results been wrong as right beforehand, as
-    in the set of ``docs/verdict.md``. Most people's results are right more often than that.
+    It is the probability that the error exceeds 3 voxels if as many results are wrong as right, as in the set
+    of ``docs/verdict.md``. In practice results are right more often than that.
     """
     weights = SLICES if dims == 2 else VOLUMES
-    found = measures(evidence, voxel_mm, dims)
-    total = weights.constant + sum(w * m for w, m in zip(weights.of, found, strict=True))
+    values = measures(evidence, voxel_mm, dims)
+    total = weights.constant + sum(w * m for w, m in zip(weights.of, values, strict=True))
     return 1 / (1 + math.exp(-total))

@@ -1,4 +1,4 @@
-"""What a report is about, besides the result: the scans, their names, and what was asked for."""
+"""The input of a report besides the result: the scans, their names, and the options."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from ..geometry import Volume
 
 @dataclass(frozen=True, eq=False)
 class TruthScore:
-    """Distance of a result to a known truth, over the voxels of the head."""
+    """Distance of a result from a known true transform, over the voxels of the head."""
 
     start_error_mm: float
     mean_error_mm: float
     p95_error_mm: float
     max_error_mm: float
-    error_mm: NDArray[np.float32]  # (D, H, W) on the fixed grid, NaN where no truth is asked for
+    error_mm: NDArray[np.float32]  # (D, H, W) on the fixed grid, NaN outside the head
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
-    """A pair as it was given. A scan is ``None`` where it could not be read."""
+class ReportInput:
+    """A pair of scans, their names and options. A scan that could not be read is ``None``."""
 
     fixed: Volume | None
     moving: Volume | None
@@ -37,7 +37,7 @@ class Case:
 
 
 def versions() -> dict[str, str]:
-    """What ran: package, interpreter, numpy, machine, CPU target."""
+    """Return the versions of package, interpreter and NumPy, the system and the CPU target."""
     from importlib.metadata import PackageNotFoundError, version
 
     import mmreg_rt._native as _native

@@ -1,4 +1,4 @@
-"""HTML that cannot be broken by what is put into it: text is escaped unless it is markup already."""
+"""HTML in which text is always escaped, unless it is markup already."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class Html(str):
 
 
 def text(value: object) -> Html:
-    """``value`` as text, escaped, unless it is markup; what a page would obey is shown, not done."""
+    """Return ``value`` as escaped text, or unchanged if it is markup."""
     return value if isinstance(value, Html) else Html(escape(printable(str(value)), quote=True))
 
 
 def join(*parts: object) -> Html:
-    """The parts one after the other; nothing for ``None``."""
+    """Join the parts; leave out ``None``."""
     return Html("".join(text(part) for part in parts if part is not None))
 
 
 def tag(name: str, /, *children: object, **attributes: object) -> Html:
-    """``<name attributes>children</name>``; ``class_`` is ``class``, ``aria_label`` is ``aria-label``."""
+    """Return ``<name attributes>children</name>``; ``class_`` is ``class``, ``aria_label`` ``aria-label``."""
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{text(value)}"'
         for key, value in attributes.items()

@@ -1,4 +1,4 @@
-"""The report: one page of HTML that needs nothing else, neither files nor scripts nor a network."""
+"""The report page: one HTML file without scripts, other files or network access."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import panels
-from .input import Case, TruthScore, versions
+from .input import ReportInput, TruthScore, versions
 from .markup import Html, join, tag
 from .quality import NOTE, Figure, change, figures, known, verdict
 from .summary import error_summary
-from .tables import map_in_words, pair_facts, setting_facts
+from .tables import pair_facts, setting_facts, transform_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,80 +21,80 @@ if TYPE_CHECKING:
 
 VERDICTS = {
     "pass": ("Pass", "all figures within their limits"),
-    "review": ("Review", "look before you use it"),
-    "fail": ("Fail", "do not use it as it is"),
+    "review": ("Review", "inspect before use"),
+    "fail": ("Fail", "do not use as it is"),
     "error": ("Failed", "there is no result"),
 }
 INTRODUCTIONS = {
     "The scans": "Planes through the middle of each scan along its own axes, all at one scale; "
     "the patient's right is on the left.",
-    "Before and after": "The same planes of the fixed scan. Structures must run on across the tiles, "
-    "and outlines must lie on borders.",
-    "Look closer": "Fixed and warped in one place. What jumps does not match.",
-    "Deformation": "What the map does to space. Thin lines are outlines of the fixed scan.",
-    "Quality": "Each figure with its limits; the verdict is the worst of them. Limits say when to look, "
+    "Before and after": "The same planes of the fixed scan. Structures should continue across the tiles, "
+    "and outlines should lie on borders.",
+    "Look closer": "Fixed and warped in one place. Structures that move between the two are misaligned.",
+    "Deformation": "How the transform deforms space. Thin lines are outlines of the fixed scan.",
+    "Quality": "Each figure with its limits; the verdict is the worst of them. Limits say when to slices, "
     "not that a result is right.",
-    "Time": "Wall clock of each stage.",
+    "Time": "Wall-clock time of each stage.",
 }
 # stages, in the order of the pipeline; muted, distinct, in the order of a rainbow
 STAGE_COLOURS = ("#8c9aa8", "#6b8fb3", "#3f7fa6", "#2f8f8f", "#5aa469", "#c9a227", "#c97b45", "#a8577e")
 
 
-def result_page(case: Case, result: Registration) -> str:
-    """The page of a finished registration."""
-    judged, look = figures(result), panels.Look(case, result)
+def result_page(data: ReportInput, result: Registration) -> str:
+    """Render the page of a finished registration."""
+    judged, slices = figures(result), panels.SliceRenderer(data, result)
     return _document(
-        case,
+        data,
         verdict(judged),
         _lead(result),
-        _tiles(case, result),
+        _tiles(data, result),
         _warnings(result),
-        _section("The scans", panels.scans(case, look)),
-        _section("Before and after", panels.comparison(look)),
-        _section("Look closer", panels.flicker(look)),
-        _section("Deformation", panels.deformation(look)),
-        _truth(case.truth, look),
+        _section("The scans", panels.scans(data, slices)),
+        _section("Before and after", panels.comparison(slices)),
+        _section("Look closer", panels.flicker(slices)),
+        _section("Deformation", panels.deformation(slices)),
+        _truth(data.truth, slices),
         _section("Quality", _quality(judged)),
         _section("Time", _times(result.seconds)),
-        _section("The map in words", map_in_words(result)),
-        _section("Scans and settings", pair_facts(case), setting_facts(case, result)),
+        _section("The transform in words", transform_in_words(result)),
+        _section("Scans and settings", pair_facts(data), setting_facts(data, result)),
     )
 
 
 def failure_page(
-    case: Case,
+    data: ReportInput,
     error: BaseException,
     seconds: Mapping[str, float] | None = None,
     message: str | None = None,
 ) -> str:
-    """The page of a registration that ended in an error: what happened, and what was given.
+    """Render the page of a registration that failed.
 
     Args:
-        case: What was given.
-        error: What happened.
-        seconds: Of the stages that were reached.
-        message: In place of the words of the error.
+        data: The scans, as far as they were read, and the options.
+        error: The reason.
+        seconds: Time of each stage that was reached.
+        message: Replaces the message of the error.
     """
-    seen = case.fixed is not None or case.moving is not None
-    said = error_summary(error, message)
+    readable = data.fixed is not None or data.moving is not None
+    reason = error_summary(error, message)
     return _document(
-        case,
+        data,
         "error",
         "The registration ended without a result.",
         tag(
             "section",
             tag("h2", "What went wrong"),
-            tag("p", said["message"] or said["kind"], class_="what"),
-            tag("p", tag("code", said["code"])),
+            tag("p", reason["message"] or reason["kind"], class_="what"),
+            tag("p", tag("code", reason["code"])),
             class_="error",
         ),
-        _section("The scans", panels.scans(case, None)) if seen else None,
+        _section("The scans", panels.scans(data, None)) if readable else None,
         _section("Time", _times(seconds)) if seconds else None,
-        _section("Scans and settings", pair_facts(case), setting_facts(case, None)),
+        _section("Scans and settings", pair_facts(data), setting_facts(data, None)),
     )
 
 
-def _document(case: Case, state: str, lead: str, *sections: Html | None) -> str:
+def _document(data: ReportInput, state: str, lead: str, *sections: Html | None) -> str:
     style = files(__package__).joinpath("page.css").read_text("utf-8")
     policy = (
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -104,16 +104,16 @@ def _document(case: Case, state: str, lead: str, *sections: Html | None) -> str:
         tag("meta", charset="utf-8"),
         tag("meta", http_equiv="Content-Security-Policy", content=policy),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", f"{case.moving_name} onto {case.fixed_name}: {state}"),
+        tag("title", f"{data.moving_name} onto {data.fixed_name}: {state}"),
         tag("style", Html(style)),
     )
-    body = tag("body", _head(case, state, lead), *sections, _footer())
+    body = tag("body", _head(data, state, lead), *sections, _footer())
     return "<!doctype html>\n" + tag("html", head, body, lang="en")
 
 
-def _head(case: Case, state: str, lead: str) -> Html:
+def _head(data: ReportInput, state: str, lead: str) -> Html:
     name, meaning = VERDICTS[state]
-    title = tag("h1", case.moving_name, tag("span", " → ", class_="arrow"), case.fixed_name)
+    title = tag("h1", data.moving_name, tag("span", " → ", class_="arrow"), data.fixed_name)
     words = tag(
         "div", tag("div", "Registration report", class_="kicker"), title, tag("p", lead, class_="lead")
     )
@@ -135,7 +135,9 @@ def _lead(result: Registration) -> str:
     linear = result.affine or result.rigid
     if linear is not None:
         turn = _rotation_degrees(linear.matrix)
-        parts.append(f"aligned by an {'affine' if result.affine else 'rigid'} map that turns {turn:.1f}°")
+        parts.append(
+            f"aligned by {'an affine' if result.affine else 'a rigid'} map that rotates by {turn:.1f}°"
+        )
     if result.deformation is not None:
         size = np.sqrt(
             (np.asarray(result.deformation.displacement_mm[:, ::2, ::2, ::2], np.float64) ** 2).sum(axis=0)
@@ -151,22 +153,22 @@ def _rotation_degrees(matrix: np.ndarray[tuple[int, ...], np.dtype[np.float64]])
     return float(np.degrees(np.arccos(np.clip((np.trace(left @ right) - 1) / 2, -1, 1))))
 
 
-def _tiles(case: Case, result: Registration) -> Html:
+def _tiles(data: ReportInput, result: Registration) -> Html:
     q = known(result.quality)
-    shown = [
+    tiles = [
         (f"{sum(result.seconds.values()):.1f} s", "total time"),
-        (change(result.quality.similarity_before, q.similarity_after, 2), "mutual information"),
+        (change(result.quality.similarity_before, q.similarity_after, 2), "NMI"),
         (f"{q.folded_voxels + q.inverse_folded_voxels:,}", "folded voxels, both ways"),
         (f"{q.inverse_consistency_p95_mm:.2f} mm", "inverse consistency p95"),
         (f"{q.displacement_p95_mm:.1f} mm", "deformation p95"),
     ]
-    shown = [(value, name) for value, name in shown if "nan" not in value]  # there was no time to measure it
-    if case.truth is not None:
-        truth = f"{case.truth.start_error_mm:.1f} → {case.truth.mean_error_mm:.2f} mm"
-        shown.insert(0, (truth, "mean error to the truth"))
+    tiles = [(value, name) for value, name in tiles if "nan" not in value]  # not measured in time
+    if data.truth is not None:
+        truth = f"{data.truth.start_error_mm:.1f} → {data.truth.mean_error_mm:.2f} mm"
+        tiles.insert(0, (truth, "mean error"))
     return tag(
         "div",
-        *(tag("div", tag("b", value), tag("span", name), class_="tile") for value, name in shown),
+        *(tag("div", tag("b", value), tag("span", name), class_="tile") for value, name in tiles),
         class_="tiles",
     )
 
@@ -178,19 +180,19 @@ def _warnings(result: Registration) -> Html | None:
 
 
 def _section(title: str, *content: Html | None, intro: str | None = None) -> Html:
-    words = intro or INTRODUCTIONS.get(title)
-    return tag("section", tag("h2", title), tag("p", words) if words else None, *content)
+    introduction = intro or INTRODUCTIONS.get(title)
+    return tag("section", tag("h2", title), tag("p", introduction) if introduction else None, *content)
 
 
-def _truth(score: TruthScore | None, look: panels.Look) -> Html | None:
+def _truth(score: TruthScore | None, slices: panels.SliceRenderer) -> Html | None:
     if score is None:
         return None
     intro = (
-        f"The phantom's transform is known. Over the head the map errs by {score.mean_error_mm:.2f} mm "
-        f"on average, {score.p95_error_mm:.2f} mm at the 95th percentile and {score.max_error_mm:.1f} mm "
-        f"at most; it was {score.start_error_mm:.1f} mm before."
+        f"The true transform of the phantom is known. Over the head the error is {score.mean_error_mm:.2f} "
+        f"mm on average, {score.p95_error_mm:.2f} mm at the 95th percentile and {score.max_error_mm:.1f} mm "
+        f"at most; before registration the mean was {score.start_error_mm:.1f} mm."
     )
-    return _section("Against the truth", panels.truth(score, look), intro=intro)
+    return _section("Against the truth", panels.truth(score, slices), intro=intro)
 
 
 def _quality(judged: list[Figure]) -> Html:
@@ -243,10 +245,10 @@ def _duration(seconds: float) -> str:
 
 
 def _footer() -> Html:
-    made = " · ".join(f"{name} {value}" for name, value in versions().items())
+    ran_on = " · ".join(f"{name} {value}" for name, value in versions().items())
     return tag(
         "footer",
         "Brightness is equalised per scan for display; files keep their values. "
         "Research software, not a medical device. ",
-        made,
+        ran_on,
     )

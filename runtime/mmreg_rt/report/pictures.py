@@ -40,7 +40,7 @@ class Picture:
 
     indices: NDArray[np.uint8]  # (h, w)
     palette: NDArray[np.uint8]  # (n, 3)
-    light: bool = False  # what is written over it must be dark
+    light: bool = False  # text over it must be dark
 
     @property
     def uri(self) -> str:
@@ -49,9 +49,9 @@ class Picture:
 
 
 class Tone:
-    """How bright a value is shown: a histogram equalisation whose slope is bounded, per scan.
+    """A display brightness curve per scan: histogram equalisation with a bounded slope.
 
-    It shows brain and bone of a CT in one picture without being told what the scan is. Slopes are limited to
+    It shows brain and bone of a CT in one picture without knowing the modality. Slopes are limited to
     ``contrast`` times that of a plain window, as in contrast-limited equalisation (Zuiderveld, 1994).
     """
 
@@ -63,22 +63,22 @@ class Tone:
         low, high = np.percentile(values, (0.5, 99.7))
         self.edges = np.linspace(low, max(high, low + 1e-6 * (1 + abs(low))), 257)
         counts = np.histogram(values, self.edges)[0].astype(np.float64)
-        counts[: _air(counts)] = 0  # the air around is no content, and its noise none either
+        counts[: _air(counts)] = 0  # the air around the body, with its noise, is not content
         weights = np.minimum(counts, contrast * counts.mean()) + 0.12 * counts.mean() + 1e-12
         self.curve = np.concatenate([[0], np.cumsum(weights)]) / weights.sum()
 
     def __call__(self, values: Array) -> Array:
-        """Brightness 0 to 1; NaN where the value is."""
+        """Return brightness, 0 to 1; NaN where the value is NaN."""
         return np.where(np.isnan(values), np.nan, np.interp(values, self.edges, self.curve))
 
 
 def grey(brightness: Array) -> Picture:
-    """A plain picture."""
+    """Return a grey picture."""
     return Picture(_levels(brightness, 256), GREY)
 
 
 def checkerboard(one: Array, other: Array, tiles: int = 9) -> Picture:
-    """Tiles of ``one`` in grey and of ``other`` in the colour of paper."""
+    """Return tiles of ``one`` in grey and of ``other`` in the colour of paper."""
     size = max(8, round(max(one.shape) / tiles))
     row, column = np.indices(one.shape) // size
     return Picture(
@@ -88,7 +88,7 @@ def checkerboard(one: Array, other: Array, tiles: int = 9) -> Picture:
 
 
 def outlined(brightness: Array, line: Array, colour: tuple[int, int, int] = EDGE_COLOUR) -> Picture:
-    """A picture with a line drawing, ``line`` 0 to 1, over it."""
+    """Return a grey picture with a line drawing, ``line`` 0 to 1, over it."""
     return _drawn(np.nan_to_num(brightness), line, (BLACK, WHITE), colour)
 
 
@@ -99,14 +99,14 @@ def coloured(
     colour: tuple[int, int, int] = (30, 34, 40),
     strength: float = 0.67,
 ) -> Picture:
-    """A map, ``place`` 0 to 1 along the colours ``anchors``, with a line drawing over it."""
+    """Return a colour map, ``place`` 0 to 1 along ``anchors``, with a line drawing over it."""
     return replace(_drawn(place, strength * line, anchors, colour), light=True)
 
 
 def edges(brightness: Array, keep: float = 0.09) -> Array:
-    """Outlines, 0 to 1: the strongest ``keep`` of all pixels among the ridges of the gradient (Canny, 1986).
+    """Return outlines, 0 to 1: the strongest ``keep`` of all pixels on ridges of the gradient (Canny, 1986).
 
-    Specks, with hardly another outline within four pixels, are noise and left out.
+    Isolated specks, with hardly another outline within four pixels, are noise and left out.
     """
     gy, gx = np.gradient(_blur(brightness, 5))
     strength = np.hypot(gx, gy)
@@ -119,7 +119,7 @@ def edges(brightness: Array, keep: float = 0.09) -> Array:
 
 
 def grid_lines(across: Array, up: Array, step_mm: float) -> Array:
-    """Lines, 0 to 1, about a pixel thick, where a position in the plane (mm) is a multiple of ``step_mm``."""
+    """Return lines, 0 to 1, about a pixel wide, at positions (mm) that are multiples of ``step_mm``."""
     line = np.zeros_like(across)
     for position in (across / step_mm, up / step_mm):
         gy, gx = np.gradient(position)
@@ -133,14 +133,14 @@ def _levels(brightness: Array, count: int) -> NDArray[np.uint8]:
 
 
 def _air(counts: Array) -> int:
-    """The bin where the darkest peak of a histogram ends, at the latest where dark and bright part."""
+    """Return the bin where the darkest peak of a histogram ends, at most Otsu's threshold."""
     peak = int(np.argmax(counts[: len(counts) // 4]))
     after = np.flatnonzero(counts[peak:] < 0.05 * counts[peak])
     return min(_otsu(counts), peak + int(after[0])) if after.size else 0
 
 
 def _otsu(counts: Array) -> int:
-    """The bin that parts a histogram best into dark and bright (Otsu, 1979)."""
+    """Return the bin that best separates dark from bright (Otsu, 1979)."""
     share = np.cumsum(counts) / max(counts.sum(), 1e-12)
     mean = np.cumsum(counts * np.arange(len(counts))) / max(counts.sum(), 1e-12)
     between = (mean[-1] * share - mean) ** 2 / np.maximum(share * (1 - share), 1e-12)
@@ -148,7 +148,7 @@ def _otsu(counts: Array) -> int:
 
 
 def _drawn(place: Array, line: Array, anchors: Any, over: tuple[int, int, int]) -> Picture:
-    """``LEVELS`` blocks of a palette: the colours, more and more covered by ``over``; then nothing."""
+    """Draw with ``LEVELS`` palettes, covered more and more by ``over``, and one colour for no value."""
     colours = ramp(anchors, SHADES)
     cover = np.linspace(0, 1, LEVELS)[:, None, None]
     palette = ((1 - cover) * colours + cover * np.array(over)).reshape(-1, 3)
@@ -159,7 +159,7 @@ def _drawn(place: Array, line: Array, anchors: Any, over: tuple[int, int, int]) 
 
 
 def _blur(image: Array, passes: int) -> Array:
-    """Repeated (1 2 1) / 4 along both axes: a Gaussian of sqrt(passes / 2) pixels."""
+    """Blur by repeated (1 2 1) / 4 along both axes: a Gaussian of sqrt(passes / 2) pixels."""
     image = np.nan_to_num(image)
     for _ in range(passes):
         for axis in (0, 1):
@@ -170,7 +170,7 @@ def _blur(image: Array, passes: int) -> Array:
 
 
 def _window_sum(mask: Array, reach: int) -> Array:
-    """How many pixels of ``mask`` lie within ``reach`` rows and columns."""
+    """Count the pixels of ``mask`` within ``reach`` rows and columns."""
     total = np.pad(mask.astype(np.int64), reach).cumsum(0).cumsum(1)
     total = np.pad(total, ((1, 0), (1, 0)))
     size = 2 * reach + 1
@@ -180,7 +180,7 @@ def _window_sum(mask: Array, reach: int) -> Array:
 
 
 def _is_ridge(strength: Array, gx: Array, gy: Array) -> NDArray[np.bool_]:
-    """Whether a pixel's gradient is the largest along its own direction, rounded to one of four."""
+    """Return whether the gradient is largest along its own direction, rounded to one of four."""
     sector = np.rint(np.arctan2(gy, gx) / (np.pi / 4)).astype(int) % 4
     around = np.pad(strength, 1)
     ridge = np.zeros(strength.shape, bool)

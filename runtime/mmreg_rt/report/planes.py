@@ -1,7 +1,7 @@
-"""Planes through a scan: where each pixel of a picture lies in space, and what any image holds there.
+"""Planes through a scan: the position of each pixel in space, and the value of any image there.
 
-A picture is made by asking volumes and fields at the same points of space, so that scans on different
-grids, with any obliqueness and spacing, come out in one frame, to scale.
+Volumes and fields are sampled at the same points of space, so scans on different grids, with any obliqueness
+and spacing, appear in one frame and to scale.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VIEWS = (
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """One picture's points."""
+    """The points of one picture."""
 
     name: str
     points: Array  # (h, w, 3), RAS+ mm
@@ -50,42 +50,45 @@ class Plane:
 
 
 def planes(*volumes: Volume, across_px: int = 340) -> list[list[Plane]]:
-    """For each volume up to three planes along its axes, through the middle of what it shows; one if 2-D.
+    """Return up to three planes per volume along its axes, through the middle of its content; one if 2-D.
 
-    All pictures have one scale and one width, and those of one view one height, whatever the grids.
+    All pictures have the same scale and width, and those of one view the same height.
     """
     views = [_views(volume.grid) for volume in volumes]
     width_mm = max(
         _extent_mm(v.grid, axes[0])
-        for v, found in zip(volumes, views, strict=True)
-        for axes in found.values()
+        for v, axes_by_view in zip(volumes, views, strict=True)
+        for axes in axes_by_view.values()
     )
     pixel_mm = width_mm / across_px
     height_mm: dict[str, float] = {}
-    for volume, found in zip(volumes, views, strict=True):
-        for name, axes in found.items():
+    for volume, axes_by_view in zip(volumes, views, strict=True):
+        for name, axes in axes_by_view.items():
             height_mm[name] = max(_extent_mm(volume.grid, axes[1]), height_mm.get(name, 0))
     return [
-        [_plane(volume, name, axes, (width_mm, height_mm[name]), pixel_mm) for name, axes in found.items()]
-        for volume, found in zip(volumes, views, strict=True)
+        [
+            _plane(volume, name, axes, (width_mm, height_mm[name]), pixel_mm)
+            for name, axes in axes_by_view.items()
+        ]
+        for volume, axes_by_view in zip(volumes, views, strict=True)
     ]
 
 
 def patient_axes(grid: Grid) -> tuple[int, int, int]:
-    """For each array axis the patient axis (0 x, 1 y, 2 z) it runs along best, each taken once."""
+    """Return for each array axis the patient axis (0 x, 1 y, 2 z) closest to it, each used once."""
     cosines = np.abs(grid.affine[:3, :3] / grid.spacing_mm)
     a, b, c = max(permutations((0, 1, 2)), key=lambda p: float(sum(cosines[p[i], i] for i in range(3))))
     return a, b, c
 
 
 def orientation(grid: Grid) -> str:
-    """Where array axes 2, 1, 0, the x, y, z of a NIfTI file, run to: ``RAS`` for right, front, head."""
+    """Return where array axes 2, 1, 0 (x, y, z of a NIfTI file) run to: ``RAS`` is right, front, head."""
     role = patient_axes(grid)
     return "".join(LETTERS[role[i]][int(grid.affine[role[i], i] > 0)] for i in (2, 1, 0))
 
 
 def sample(data: Array, grid: Grid, points: Array) -> Array:
-    """Trilinear values (..., h, w) of ``data`` (..., D, H, W) at points (h, w, 3), RAS+ mm; NaN outside."""
+    """Sample ``data`` (..., D, H, W) trilinearly at points (h, w, 3), RAS+ mm; NaN outside."""
     back = np.linalg.inv(grid.affine)
     # not a matrix product: BLAS would start threads for three columns
     index = np.einsum("nj,ij->ni", points.reshape(-1, 3), back[:3, :3]) + back[:3, 3]
@@ -107,15 +110,15 @@ def sample(data: Array, grid: Grid, points: Array) -> Array:
 
 
 def sample_vectors(field: Array, grid: Grid, points: Array) -> Array:
-    """Trilinear vectors (h, w, 3) of ``field`` (3, D, H, W) at points (h, w, 3); NaN outside."""
+    """Sample ``field`` (3, D, H, W) trilinearly at points (h, w, 3) as vectors (h, w, 3); NaN outside."""
     return np.moveaxis(sample(field, grid, points), 0, -1)
 
 
 def _views(grid: Grid) -> dict[str, tuple[int, int]]:
-    """The array axes across and up each picture, for the views in which the scan has an extent."""
+    """Return the array axes across and up each picture, for views in which the scan has an extent."""
     role = patient_axes(grid)
-    found = {name: (role.index(across), role.index(up)) for name, (across, _), (up, _) in VIEWS}
-    return {name: axes for name, axes in found.items() if min(grid.shape[axes[0]], grid.shape[axes[1]]) > 1}
+    views = {name: (role.index(across), role.index(up)) for name, (across, _), (up, _) in VIEWS}
+    return {name: axes for name, axes in views.items() if min(grid.shape[axes[0]], grid.shape[axes[1]]) > 1}
 
 
 def _extent_mm(grid: Grid, axis: int) -> float:
@@ -132,7 +135,7 @@ def _plane(
     for axis, sense, size_mm in zip(axes, senses, frame_mm, strict=True):
         count = max(2, round(size_mm / pixel_mm))
         offset = (np.arange(count) - (count - 1) / 2) * pixel_mm / grid.spacing_mm[axis]
-        along = np.sign(grid.affine[role[axis], axis]) * sense  # does the picture run the way of the array
+        along = np.sign(grid.affine[role[axis], axis]) * sense  # direction of the picture along the array
         places.append((grid.shape[axis] - 1) / 2 + along * offset)
         letters.append(LETTERS[role[axis]] if sense > 0 else LETTERS[role[axis]][::-1])
     index = np.empty((len(places[1]), len(places[0]), 3))
@@ -144,13 +147,13 @@ def _plane(
 
 
 def _middle(volume: Volume) -> Array:
-    """Index of the voxel in the middle of what is brighter than the average: a head, not its air."""
+    """Return the voxel in the middle of what is brighter than average: the body, not the air."""
     stride = tuple(max(1, n // 48) for n in volume.data.shape)
     coarse = np.nan_to_num(volume.data[tuple(slice(None, None, s) for s in stride)].astype(np.float64))
-    shown = np.argwhere(coarse > coarse.mean())
-    if len(shown) == 0:
+    bright = np.argwhere(coarse > coarse.mean())
+    if len(bright) == 0:
         return (np.array(volume.data.shape) - 1) // 2
-    return np.asarray(np.rint(shown.mean(axis=0)) * stride)
+    return np.asarray(np.rint(bright.mean(axis=0)) * stride)
 
 
 def _unit(vector: Array) -> Array:

@@ -15,7 +15,7 @@ def encode(
     indices: NDArray[np.uint8],  # (h, w)
     palette: NDArray[np.uint8],  # (up to 256, 3), red green blue
 ) -> bytes:
-    """A PNG file (ISO/IEC 15948), colour type 3."""
+    """Encode a PNG file (ISO/IEC 15948) of colour type 3."""
     height, width = indices.shape
     rows = np.zeros((height, 1 + width), np.uint8)  # each row starts with its filter: 0, none
     rows[:, 1:] = indices
@@ -30,12 +30,12 @@ def encode(
 
 
 def data_uri(indices: NDArray[np.uint8], palette: NDArray[np.uint8]) -> str:
-    """The picture as an address that needs no file and no network."""
+    """Return the picture as a ``data:`` address, which needs no file and no network."""
     return "data:image/png;base64," + b64encode(encode(indices, palette)).decode()
 
 
 def ramp(anchors: Any, count: int = 256) -> NDArray[np.uint8]:
-    """A palette that goes evenly through the colours ``anchors`` (n, 3)."""
+    """Return a palette evenly spaced through the colours ``anchors`` (n, 3)."""
     anchors = np.asarray(anchors, np.float64)
     place = np.linspace(0, len(anchors) - 1, count)
     columns = [np.interp(place, np.arange(len(anchors)), anchors[:, i]) for i in range(3)]

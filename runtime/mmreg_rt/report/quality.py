@@ -1,7 +1,7 @@
-"""Is the result good? Each figure with its limits, and the worst of them as the verdict.
+"""The figures of quality with their limits, and the worst of them as the verdict.
 
-The limits of the figures of evidence were chosen on registrations of known error, see ``docs/verdict.md``.
-They say that a result deserves a look, not that it is right: no figure without a ground truth can say that.
+The limits of the evidence were chosen on registrations of known error, see ``docs/verdict.md``. They say when
+a result needs a review, not that it is right: no figure without a ground truth can say that.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MIRRORED = 1.05, 1.2
 
 @dataclass(frozen=True)
 class Figure:
-    """One number of the result and what is thought of it."""
+    """One figure of the result and its state."""
 
     key: str
     label: str
@@ -39,14 +39,14 @@ class Figure:
 
 
 def verdict(figures: list[Figure]) -> str:
-    """The worst state among the figures; a result without any figure needs a review."""
+    """Return the worst state among the figures; a result without any needs a review."""
     judged = [figure.state for figure in figures if figure.state != NOTE]
     return max(judged, key=ORDER.index) if judged else REVIEW
 
 
 def figures(result: Registration) -> list[Figure]:
-    """All figures of a result, in the order in which to read them."""
-    found = [
+    """Return all figures of a result, in reading order."""
+    all_figures = [
         *_content(result),
         *_pose(result),
         *_smoothness(result),
@@ -55,28 +55,28 @@ def figures(result: Registration) -> list[Figure]:
         *_course(result),
     ]
     if None not in vars(result.quality).values():
-        return found
-    return [_unmeasured(figure) if "nan" in figure.value else figure for figure in found]
+        return all_figures
+    return [_unmeasured(figure) if "nan" in figure.value else figure for figure in all_figures]
 
 
 def known(quality: Quality) -> Any:
-    """The same figures, NaN where there was no time to measure one."""
+    """Return the quality with NaN for figures that there was no time to measure."""
     missing = {name: math.nan for name, value in vars(quality).items() if value is None}
     return replace(quality, **missing)  # type: ignore[arg-type]
 
 
 def _unmeasured(figure: Figure) -> Figure:
-    return replace(figure, value="not measured", state=NOTE, rule="the deadline left no time")
+    return replace(figure, value="not measured", state=NOTE, rule="no time before the deadline")
 
 
-def _grade(value: float, good: Callable[[float], bool], bearable: Callable[[float], bool]) -> str:
+def _grade(value: float, good: Callable[[float], bool], acceptable: Callable[[float], bool]) -> str:
     if not math.isfinite(value):
         return FAIL
-    return PASS if good(value) else REVIEW if bearable(value) else FAIL
+    return PASS if good(value) else REVIEW if acceptable(value) else FAIL
 
 
 def change(before: float | None, after: float, digits: int) -> str:
-    """Both numbers, or the one that is known."""
+    """Format both values, or the one that is known."""
     return f"{after:.{digits}f}" if before is None else f"{before:.{digits}f} → {after:.{digits}f}"
 
 
@@ -88,11 +88,13 @@ def _content(result: Registration) -> list[Figure]:
     return [
         Figure(
             "similarity",
-            "Mutual information (NMI)",
+            "Normalised mutual information (NMI)",
             change(result.quality.similarity_before, q.similarity_after, 3),
             _grade(gain, lambda g: g >= -0.005, lambda g: g >= -0.03) if comparable else NOTE,
-            "pass: not lower by > 0.005 · review: by ≤ 0.03" if comparable else "no overlap by the headers",
-            "How well one scan predicts the other, voxel by voxel. Higher is better.",
+            "pass: not lower by > 0.005 · review: by ≤ 0.03"
+            if comparable
+            else "headers without overlap: not judged",
+            "How well one scan predicts the other, voxel by voxel; 1 to 2, higher is better.",
         ),
         Figure(
             "mind",
@@ -101,8 +103,10 @@ def _content(result: Registration) -> list[Figure]:
             _grade(mind, lambda g: g <= 0.05 * q.mind_before, lambda g: g <= 0.2 * q.mind_before)
             if comparable
             else NOTE,
-            "pass: not higher by > 5 % · review: by ≤ 20 %" if comparable else "no overlap by the headers",
-            "Difference of the local patterns of both scans. Lower is better.",
+            "pass: not higher by > 5 % · review: by ≤ 20 %"
+            if comparable
+            else "headers without overlap: not judged",
+            "Difference of the local patterns of both scans; lower is better.",
         ),
         Figure(
             "overlap",
@@ -110,24 +114,24 @@ def _content(result: Registration) -> list[Figure]:
             f"{100 * q.overlap_fraction:.0f} %",
             _grade(q.overlap_fraction, lambda v: v >= 0.15, lambda v: v >= 0.05),
             "pass: ≥ 15 % · review: ≥ 5 %",
-            "Share of the body of the fixed scan that comes from inside the moving scan.",
+            "Share of the body of the fixed scan that the moving scan covers.",
         ),
     ]
 
 
 def _pose(result: Registration) -> list[Figure]:
-    """The alignment, judged by other means than those that found it."""
+    """Judge the alignment by measures that it was not optimised for."""
     e = result.quality.evidence
     if e is None and result.quality.similarity_after is None:
-        return []  # there was no time, which is said elsewhere
+        return []  # no time before the deadline, which another figure reports
     if e is None:
         return [
-            Figure("evidence", "Evidence for the alignment", "none", REVIEW, "pass: there is some",
-                   "One of the scans shows too little to tell a right place from a wrong one.")
+            Figure("evidence", "Evidence for the alignment", "none", REVIEW, "pass: some evidence",
+                   "One of the scans shows too little to tell a right alignment from a wrong one.")
         ]  # fmt: skip
     grid = result.transform.grid
     voxel_mm = min(grid.spacing_mm[3 - grid.dims :])
-    # Of a mirror image, information must be higher too: where structures are thin, it says little.
+    # A mirror image must raise mutual information too: agreement alone says little where structures are thin.
     mirrored = e.mirrored if e.mirrored_information > 1 else min(e.mirrored, 1.0)
     return [
         _limited(
@@ -135,43 +139,43 @@ def _pose(result: Registration) -> list[Figure]:
             "Doubt about the alignment",
             doubt(e, voxel_mm, grid.dims),
             DOUBT,
-            "The chance of an error of over 3 voxels, had as many results been wrong as right. It weighs the "
+            "Probability of an error above 3 voxels if as many results are wrong as right. It combines the "
             "next four figures.",
         ),
-        _noted("drift", "A climb from here leads away by", f"{e.drift_mm:.2f} mm",
-               "Mutual information on a coarse grid is highest where the alignment is right."),
-        _noted("residual", "Motion that patterns still show", f"{e.residual_mm:.2f} mm",
-               "A dense search of local patterns (MIND) finds no common motion where all is right."),
+        _noted("drift", "Drift when optimised further", f"{e.drift_mm:.2f} mm",
+               "Mutual information on a coarse grid is highest at the right alignment."),
+        _noted("residual", "Residual motion of local patterns", f"{e.residual_mm:.2f} mm",
+               "A dense search of local patterns (MIND) finds no common motion at the right alignment."),
         _scatter(e, grid.dims),
-        _noted("agreement", "Edges that lie on each other", f"{e.agreement:.2f}",
-               f"1: every edge has its like. In other places {e.agreement_elsewhere:.2f}, three voxels from "
-               f"here {e.agreement_moved:.2f}."),
+        _noted("agreement", "Agreement of edges", f"{e.agreement:.2f}",
+               f"1: every edge has a counterpart. At other places {e.agreement_elsewhere:.2f}, three voxels "
+               f"from here {e.agreement_moved:.2f}."),
         _limited(
             "turned",
             "Half turns, relative to the alignment",
             e.turned,
             TURNED,
-            "Mutual information times agreement of edges, reached with the moving scan turned by half a turn "
-            "about an axis.",
+            "Mutual information times agreement of edges, reached with the moving scan rotated by 180 "
+            "degrees about an axis.",
         ),
         _limited(
             "mirrored",
             "Mirror images, relative to the alignment",
             mirrored,
             MIRRORED,
-            "The same with the moving scan mirrored: above 1, left and right may be swapped in a header.",
+            "Likewise with the moving scan mirrored: above 1, left and right may be swapped in a header.",
         ),
     ]  # fmt: skip
 
 
 def _limited(key: str, label: str, value: float, limits: tuple[float, float], meaning: str) -> Figure:
-    good, bearable = limits
+    good, acceptable = limits
     return Figure(
         key,
         label,
         f"{value:.2f}",
-        _grade(value, lambda v: v <= good, lambda v: v <= bearable),
-        f"pass: ≤ {good} · review: ≤ {bearable}",
+        _grade(value, lambda v: v <= good, lambda v: v <= acceptable),
+        f"pass: ≤ {good} · review: ≤ {acceptable}",
         meaning,
     )
 
@@ -181,17 +185,17 @@ def _noted(key: str, label: str, value: str, meaning: str) -> Figure:
 
 
 def _scatter(e: Evidence, dims: int) -> Figure:
-    """In volumes the share that moves far; in slices, where the search reaches less far, the median."""
+    """Return the share of far motion in volumes, the median in slices, where the search reaches less far."""
     if dims == 2:
         return _noted(
             "scatter",
-            "Motion of parts that patterns show, median",
+            "Median motion of local patterns",
             f"{e.scatter_mm:.2f} mm",
-            "Where structures do not match, the search of patterns moves each part elsewhere.",
+            "Where structures do not match, the search moves each part elsewhere.",
         )
     return _noted(
         "scatter",
-        "Parts that patterns move far",
+        "Parts with far motion of local patterns",
         f"{100 * e.far_fraction:.0f} %",
         "Share of the body that the search moves by more than a twentieth of its diameter.",
     )
@@ -205,8 +209,8 @@ def _smoothness(result: Registration) -> list[Figure]:
             label,
             f"{count:,}",
             PASS if count == 0 else FAIL,
-            "pass: 0 · any other number fails",
-            "Places where the map turns space inside out, for every way to take differences.",
+            "pass: 0 · otherwise fail",
+            "Voxels where the transform turns space inside out, for every choice of finite differences.",
         )
         for key, label, count in (
             ("folds", "Folded voxels, forward", q.folded_voxels),
@@ -227,16 +231,16 @@ def _smoothness(result: Registration) -> list[Figure]:
 def _consistency(result: Registration) -> list[Figure]:
     q = known(result.quality)
     voxel = max(result.transform.grid.spacing_mm[3 - result.transform.grid.dims :])
-    good, bearable = 0.5 * voxel, 2 * voxel
+    good, acceptable = 0.5 * voxel, 2 * voxel
     return [
         Figure(
             "inverse_consistency",
             "Inverse consistency, 95th percentile",
             f"{q.inverse_consistency_p95_mm:.3f} mm",
-            _grade(q.inverse_consistency_p95_mm, lambda v: v <= good, lambda v: v <= bearable),
-            f"pass: ≤ {good:.2f} mm (half a voxel) · review: ≤ {bearable:.2f} mm",
-            f"There and back again should end where it began. Mean {q.inverse_consistency_mean_mm:.3f} mm, "
-            f"largest {q.inverse_consistency_max_mm:.3f} mm.",
+            _grade(q.inverse_consistency_p95_mm, lambda v: v <= good, lambda v: v <= acceptable),
+            f"pass: ≤ {good:.2f} mm (half a voxel) · review: ≤ {acceptable:.2f} mm",
+            "Distance of a point from itself after the transform and its inverse. Mean "
+            f"{q.inverse_consistency_mean_mm:.3f} mm, largest {q.inverse_consistency_max_mm:.3f} mm.",
         )
     ]
 
@@ -253,7 +257,7 @@ def _motion(result: Registration) -> list[Figure]:
             + " mm",
             NOTE,
             "no threshold",
-            "How far the deformation moves points, without the alignment.",
+            "Length of the deformation, without the alignment.",
         )
     ]
 
@@ -267,7 +271,7 @@ def _course(result: Registration) -> list[Figure]:
             "Stopped at the deadline",
             "yes",
             REVIEW,
-            "pass: every stage was finished",
-            "The best finished stage was returned; later stages were left out.",
+            "pass: every stage finished",
+            "The best finished stage was returned; later stages were skipped.",
         )
     ]

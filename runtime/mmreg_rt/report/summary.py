@@ -1,4 +1,4 @@
-"""``result.json``: the same facts as the report, for programs."""
+"""The content of ``result.json``: the facts of the report, for programs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MmregError
 from ..text.json_values import plain
-from .input import Case, versions
+from .input import ReportInput, versions
 from .planes import orientation
 from .quality import figures, verdict
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 FORMAT = "mmreg-result/1"
 
 
-def result_summary(case: Case, result: Registration) -> dict[str, Any]:
-    """A finished registration; ``quality`` holds the numbers, ``judged`` what is thought of them."""
+def result_summary(data: ReportInput, result: Registration) -> dict[str, Any]:
+    """Summarise a registration; ``quality`` holds the figures, ``judged`` the state of each."""
     judged = figures(result)
-    found: dict[str, Any] = {
-        **_given("ok", case),
+    summary: dict[str, Any] = {
+        **_input("ok", data),
         "verdict": verdict(judged),
         "judged": {figure.key: figure.state for figure in judged},
         "degraded": bool(result.degraded),
@@ -33,40 +33,40 @@ def result_summary(case: Case, result: Registration) -> dict[str, Any]:
         "settings": result.settings,
         "warnings": list(result.warnings),
     }
-    if case.truth is not None:
-        found |= {
-            f.name: getattr(case.truth, f.name)
-            for f in dataclasses.fields(case.truth)
+    if data.truth is not None:
+        summary |= {
+            f.name: getattr(data.truth, f.name)
+            for f in dataclasses.fields(data.truth)
             if f.name != "error_mm"
         }
-    return plain(found)  # type: ignore[no-any-return]
+    return plain(summary)  # type: ignore[no-any-return]
 
 
-def failure_summary(case: Case, error: BaseException, message: str | None = None) -> dict[str, Any]:
-    """A registration that ended in an error; ``message`` in place of its own words."""
-    return plain({**_given("error", case), "error": error_summary(error, message)})  # type: ignore[no-any-return]
+def failure_summary(data: ReportInput, error: BaseException, message: str | None = None) -> dict[str, Any]:
+    """Summarise a registration that failed; ``message`` replaces that of the error."""
+    return plain({**_input("failed", data), "error": error_summary(error, message)})  # type: ignore[no-any-return]
 
 
 def error_summary(error: BaseException, message: str | None = None) -> dict[str, str]:
-    """Code and message of an error; any but ours is a bug and has the code of one."""
+    """Return code and message of an error; any other than an ``MmregError`` is a bug."""
     code = error.code if isinstance(error, MmregError) else "MMREG_E_INTERNAL"
-    words = str(error.args[0]) if error.args else ""
-    return {"code": code, "kind": type(error).__name__, "message": words if message is None else message}
+    text = str(error.args[0]) if error.args else ""
+    return {"code": code, "kind": type(error).__name__, "message": text if message is None else message}
 
 
-def _given(status: str, case: Case) -> dict[str, Any]:
+def _input(status: str, data: ReportInput) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "status": status,
-        "fixed": _scan(case.fixed_name, case.fixed),
-        "moving": _scan(case.moving_name, case.moving),
-        "options": dict(case.options),
+        "fixed": _scan(data.fixed_name, data.fixed),
+        "moving": _scan(data.moving_name, data.moving),
+        "options": dict(data.options),
         "versions": versions(),
     }
 
 
 def _scan(name: str, volume: Volume | None) -> dict[str, Any]:
-    """Facts in the axis order of this package, axis 0 first."""
+    """Return facts of a scan, axis 0 first."""
     if volume is None:
         return {"name": name}
     grid = volume.grid

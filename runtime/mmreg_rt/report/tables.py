@@ -1,4 +1,4 @@
-"""The tables of the report: what was given, what was asked for, and which way the transform goes."""
+"""The tables of the report: the scans, the options, and the direction of the transform."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .input import Case, versions
+from .input import ReportInput, versions
 from .markup import Html, tag
 from .planes import orientation
 
@@ -16,35 +16,35 @@ if TYPE_CHECKING:
     from ..results import Registration
 
 
-def pair_facts(case: Case) -> Html:
-    """Both scans, side by side."""
+def pair_facts(data: ReportInput) -> Html:
+    """Render the facts of both scans side by side."""
     return tag(
         "div",
-        _facts("Fixed scan", _scan(case.fixed_name, case.fixed)),
-        _facts("Moving scan", _scan(case.moving_name, case.moving)),
+        _facts("Fixed scan", _scan(data.fixed_name, data.fixed)),
+        _facts("Moving scan", _scan(data.moving_name, data.moving)),
         class_="facts",
     )
 
 
-def setting_facts(case: Case, result: Registration | None) -> Html:
-    """What was asked for, what the solver decided, and what ran."""
-    decided = {} if result is None else dict(flat(result.settings))
-    tables = [_facts("Asked for", case.options.items()), _facts("Ran on", versions().items())]
-    if decided:
-        tables.insert(1, _facts("Decided from the images", decided.items()))
+def setting_facts(data: ReportInput, result: Registration | None) -> Html:
+    """Render the options, the settings derived from the images, and the versions."""
+    settings = {} if result is None else dict(flat(result.settings))
+    tables = [_facts("Options", data.options.items()), _facts("Versions", versions().items())]
+    if settings:
+        tables.insert(1, _facts("Derived from the images", settings.items()))
     return tag("div", *tables, class_="facts")
 
 
-def map_in_words(result: Registration) -> Html:
-    """Which space the transform maps to which, with one point worked out."""
+def transform_in_words(result: Registration) -> Html:
+    """Describe which space the transform maps to which, with one point as an example."""
     grid = result.transform.grid
     point = grid.map_indices(np.round((np.array([grid.shape]) - 1) / 2))
-    there = result.transform.moved(point)[0]
+    moved = result.transform.moved(point)[0]
     sentence = (
         "The transform maps points of the fixed scan to points of the moving scan, in millimetres to the "
-        f"patient's right, front and head (RAS+). The fixed point {_point(point[0])} lies at {_point(there)} "
+        f"patient's right, front and head (RAS+). The fixed point {_point(point[0])} lies at {_point(moved)} "
         "in the moving scan, so the warped scan shows at the first what the moving scan holds at the second. "
-        "Points of the moving scan go to the fixed scan by the inverse."
+        "The inverse maps points of the moving scan to the fixed scan."
     )
     linear = result.affine or result.rigid
     rows = [] if linear is None else list(_linear(linear.matrix, grid.centre_mm))
@@ -54,7 +54,7 @@ def map_in_words(result: Registration) -> Html:
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Nested settings as one list of dotted names."""
+    """Flatten nested settings to dotted names."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{key}.")

@@ -158,7 +158,7 @@ def _fabric(request: Request, config: Config) -> Fabric:
             f"{torch.cuda.device_count()}. Use --device cpu, or install a torch with CUDA and a driver.",
         )
     if request.device == "cpu" and config.training.precision == "16-mixed":
-        raise InputError(CODE, "Precision 16-mixed needs a GPU. Use 32 or bf16-mixed on the CPU.")
+        raise InputError(CODE, "Precision fp16 needs a GPU. Use fp32 or bf16 on the CPU.")
     local, nodes = _processes(request)
     fabric = Fabric(
         accelerator=request.device,

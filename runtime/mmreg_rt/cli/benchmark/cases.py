@@ -1,5 +1,7 @@
-"""What ``mmreg benchmark`` times: a plan, a network alone, whole registrations. Each is loaded and run once
-here, which is its cold start, and comes back as a ``Case`` that can be run again and again."""
+"""The cases of ``mmreg benchmark``: a plan, a network on its own, whole registrations.
+
+Each is loaded and run once here, which is its cold start, and returned as a ``TimedCase`` for repeated runs.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,17 @@ if TYPE_CHECKING:
     from ...geometry import Float32, Grid
     from ...registrar import Registrar
 
-Made = TypeVar("Made")
-SMOOTH_VOX = 2.0  # standard deviation of what smooths the noise into something like a scan
+Result = TypeVar("Result")
+SMOOTH_VOX = 2.0  # standard deviation of the filter that smooths noise into scan-like content
 
 
 @dataclass(frozen=True)
-class Case:
-    """One size, ready. ``whole``: one run from end to end, of which nothing is asked in between; ``stages``:
-    one run, with the seconds of each stage; ``close`` gives its memory back; ``facts`` are for the JSON."""
+class TimedCase:
+    """One size, ready to be timed.
+
+    ``whole`` runs once from end to end without interruption, ``stages`` runs once and returns the seconds of
+    each stage, and ``close`` releases memory. ``facts`` are for the JSON.
+    """
 
     size: tuple[int, ...]
     ran: Mapping[str, Any]
@@ -35,30 +40,30 @@ class Case:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-class _Laps:
+class _Stopwatch:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
-    def __call__(self, name: str, work: Callable[[], Made]) -> Made:
+    def __call__(self, name: str, work: Callable[[], Result]) -> Result:
         start = time.perf_counter()
-        made = work()
+        result = work()
         self.seconds[name] = time.perf_counter() - start
-        return made
+        return result
 
 
-def planned(load: Callable[[], Registrar], manifest: Manifest, size: tuple[int, ...]) -> Case:
-    """The plan of two random scans: what a program does that registers again and again."""
+def planned(load: Callable[[], Registrar], manifest: Manifest, size: tuple[int, ...]) -> TimedCase:
+    """Prepare the plan of two random scans, as an application that registers continuously."""
     from ...preprocess import network_grid
 
-    grid, laps = fitting_grid(manifest, size), _Laps()
+    grid, stopwatch = fitting_grid(manifest, size), _Stopwatch()
     fixed, moving = random_scan(grid, 0), random_scan(grid, 1)
-    registrar = laps("load", load)
-    plan = laps("plan", lambda: registrar.plan(grid, grid))
-    first = laps("first call", lambda: plan(fixed, moving))
-    return Case(
+    registrar = stopwatch("load", load)
+    plan = stopwatch("plan", lambda: registrar.plan(grid, grid))
+    first = stopwatch("first call", lambda: plan(fixed, moving))
+    return TimedCase(
         size,
         plan.about(),
-        laps.seconds,
+        stopwatch.seconds,
         lambda: plan(fixed, moving),
         lambda: plan.stage_seconds(fixed, moving),
         facts={
@@ -69,39 +74,39 @@ def planned(load: Callable[[], Registrar], manifest: Manifest, size: tuple[int, 
     )
 
 
-def network_alone(load: Callable[[], Session], size: tuple[int, ...]) -> Case:
-    """A network on random images, without what comes before and after it."""
-    laps = _Laps()
-    session = laps("load", load)
+def network_alone(load: Callable[[], Session], size: tuple[int, ...]) -> TimedCase:
+    """Prepare a network on random images, without preprocessing and integration."""
+    stopwatch = _Stopwatch()
+    session = stopwatch("load", load)
     rng = np.random.default_rng(0)
     images = {port.name: rng.random((1, 1, *size), np.float32) for port in session.inputs}
-    laps("first call", lambda: session.infer(images))
+    stopwatch("first call", lambda: session.infer(images))
 
     def stages() -> Mapping[str, float]:
         session.infer(images)
         return session.seconds
 
-    return Case(
-        size, dict(session.ran), laps.seconds, lambda: session.infer(images), stages, close=session.close
+    return TimedCase(
+        size, dict(session.ran), stopwatch.seconds, lambda: session.infer(images), stages, close=session.close
     )
 
 
-def registered(load: Callable[[], Registrar], scans: tuple[Path, Path]) -> Case:
-    """Whole registrations, from two files, read anew in every run, to the transform."""
-    laps = _Laps()
-    registrar = laps("load", load)
-    result = laps("first call", lambda: registrar.register(*scans))
-    return Case(
+def registered(load: Callable[[], Registrar], scans: tuple[Path, Path]) -> TimedCase:
+    """Prepare whole registrations, from two files, read in every run, to the transform."""
+    stopwatch = _Stopwatch()
+    registrar = stopwatch("load", load)
+    result = stopwatch("first call", lambda: registrar.register(*scans))
+    return TimedCase(
         result.transform.grid.shape,
         dict(result.settings["network"]),
-        laps.seconds,
+        stopwatch.seconds,
         lambda: registrar.register(*scans),
         lambda: registrar.register(*scans).seconds,
     )
 
 
 def fitting_grid(manifest: Manifest, size: tuple[int, ...]) -> Grid:
-    """A grid of this size with the network's spacing, or the nearest that the bundle is meant for."""
+    """Return a grid of this size with the spacing of the network, or the nearest in its intended use."""
     from ...geometry import Grid
 
     use = manifest.intended_use
@@ -118,7 +123,7 @@ def fitting_grid(manifest: Manifest, size: tuple[int, ...]) -> Grid:
 
 
 def random_scan(grid: Grid, seed: int) -> Float32:
-    """Smoothed noise: something to see at every place, for networks of every kind."""
+    """Return smoothed noise: content everywhere, for networks of every kind."""
     import mmreg_rt._native as _native
 
     noise = np.random.default_rng(seed).random((1, *grid.shape), np.float32)

@@ -16,36 +16,41 @@ import click
 from ...backends import NAMES, PRECISIONS, choose
 from ..options import FILE, FOLDER, Sizes, json_option, public_key, public_key_option, threads_option
 from ..progress import Progress
-from ..terminal import give, give_json
+from ..terminal import print_json, print_result
 
 if TYPE_CHECKING:
     from ..output_folder import Output
-    from .cases import Case
-    from .measure import Effort, Measured
-    from .workloads import MakeCase
+    from .cases import TimedCase
+    from .measure import Effort, Timings
+    from .workloads import CaseFactory
 
 FORMAT, RECORD, PICTURE = "mmreg-benchmark/2", "benchmark.json", "benchmark.svg"
-Samples = tuple["Measured", ...]
+Samples = tuple["Timings", ...]
 
 
 @click.command()
 @click.argument("model")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
-@click.option("--backend", type=click.Choice(NAMES), help="By default the first that can run.")
-@click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
-@click.option("--sizes", type=Sizes(), help="Grids to time, as 96x96x96,160x192x160.")
+@click.option("--backend", type=click.Choice(NAMES), help="Default: the first that can run.")
+@click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True,
+              help="Inference precision.")  # fmt: skip
+@click.option("--sizes", type=Sizes(), help="Grids to time, such as 96x96x96,160x192x160.")
 @click.option("--runs", type=click.IntRange(1, 100_000), default=1000, show_default=True,
-              help="Of each series, if the limit leaves time for them.")  # fmt: skip
+              help="Runs per series, within --limit-s.")  # fmt: skip
 @click.option("--limit-s", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True,
-              help="Seconds after which a series ends; each size has two, and a short third.")  # fmt: skip
+              help="Seconds after which a series ends; each size has two long series and a short "
+              "one.")  # fmt: skip
 @click.option("--idle", "idle_s", type=click.FloatRange(0, 600), default=5.0, show_default=True,
-              help="Seconds of pause before each of three runs after idling; 0 leaves them out.")  # fmt: skip
-@click.option("--no-contention", is_flag=True, help="Leave out the runs beside others that want the machine.")
+              help="Pause before each of three runs after idling, in seconds; 0 skips them.")  # fmt: skip
+@click.option("--contention/--no-contention", default=True, show_default=True,
+              help="Also time runs beside busy processes.")  # fmt: skip
 @click.option("--pair", type=FILE, nargs=2,
               help="FIXED MOVING: time whole registrations of these scans; a bundle is needed.")  # fmt: skip
-@click.option("--no-refine", is_flag=True, help="Of --pair: leave out the solver after the network.")
+@click.option("--refine/--no-refine", default=None,
+              help="With --pair: refine the output of the network. Default: as the bundle "
+              "declares.")  # fmt: skip
 @click.option("--align", type=click.Choice(("none", "rigid", "affine")), default="affine", show_default=True,
-              help="Of --pair.")  # fmt: skip
+              help="With --pair: linear alignment before the deformation.")  # fmt: skip
 @public_key_option
 @threads_option
 @json_option
@@ -59,75 +64,75 @@ def benchmark(
     runs: int,
     limit_s: float,
     idle_s: float,
-    no_contention: bool,
+    contention: bool,
     pair: tuple[Path, Path] | None,
-    no_refine: bool,
+    refine: bool | None,
     align: str,
     key_file: Path | None,
     threads: int | None,
     as_json: bool,
     folder: Path | None,
 ) -> None:
-    """Time MODEL on this machine, as a program meets it that registers again and again.
+    """Time MODEL on this machine, as a long-running application would see it.
 
-    A bundle that gives a field is timed as Registrar.plan runs it, on random scans: from arrays of the host
-    to displacement and warped scan, on a device in its memory; copying those out is told apart. A bundle
-    that gives descriptors and an ONNX file are timed as the network alone. With --pair it is whole
-    registrations, from two files to their transform.
+    A bundle that outputs a field is timed as Registrar.plan runs it, on random scans: from arrays in host
+    memory to displacement and warped scan, which stay in device memory if a device is used; copying them to
+    the host is timed separately. A bundle that outputs descriptors, or an ONNX file, is timed as the network
+    only. With --pair whole registrations are timed, from two files to their transform.
 
-    All times are wall time in this process. `total` is of whole runs; the stages are of other runs, and those
-    of a plan wait after each stage. The cold start is the first load and run; a warm-up is not among the
-    samples. Contention is as many busy processes as there are CPUs to use, and on a device filters beside it.
+    All times are wall time in this process. `total` comes from whole runs; the stages come from separate
+    runs, which in a plan wait after each stage. The cold start is the first load and run; warm-up runs are
+    not counted. Contention is one busy process per usable CPU, and on a device also filters.
     """
     from ..output_folder import output
     from .measure import Effort
 
-    asked = {
+    options = {
         "model": model, "device": device, "backend": backend, "precision": precision, "threads": threads,
         "public_key": public_key(key_file),
     }  # fmt: skip
-    effort = Effort(runs, limit_s, idle_s, not no_contention)
-    pipeline = {"align": align, "refine": False if no_refine else None}
+    effort = Effort(runs, limit_s, idle_s, contention)
+    pipeline = {"align": align, "refine": refine}
     inputs = [Path(model), *(pair or ()), *([] if key_file is None else [key_file])]
     place = nullcontext() if folder is None else output(folder, (RECORD, PICTURE), inputs, (RECORD,))
     with place as out:
-        found, samples = _benchmark(asked, sizes, pair, pipeline, effort, Progress(quiet=as_json))
+        results, samples = _benchmark(options, sizes, pair, pipeline, effort, Progress(quiet=as_json))
         if out is not None:
-            found = _write(found, samples, out)
+            results = _write(results, samples, out)
     if as_json:
-        give_json(found)
+        print_json(results)
     else:
         from .table import table
 
-        give("\n".join(table(found, samples)))
+        print_result("\n".join(table(results, samples)))
 
 
 def _benchmark(
-    asked: dict[str, Any],
+    options: dict[str, Any],
     sizes: tuple[tuple[int, ...], ...] | None,
     pair: tuple[Path, Path] | None,
     pipeline: dict[str, Any],
     effort: Effort,
     progress: Progress,
 ) -> tuple[dict[str, Any], Samples]:
-    """What was measured, and the samples of each case."""
-    from .workloads import open_subject
+    """Measure every case; return the results and the timings of each case."""
+    from .workloads import open_workload
 
-    model, device, backend, precision = (asked[key] for key in ("model", "device", "backend", "precision"))
-    where = {key: value for key, value in asked.items() if key != "model"}
-    subject = open_subject(model, where, sizes, pair, pipeline)
+    model, device, backend, precision = (options[key] for key in ("model", "device", "backend", "precision"))
+    where = {key: value for key, value in options.items() if key != "model"}
+    workload = open_workload(model, where, sizes, pair, pipeline)
     start = time.perf_counter()
-    first = subject.load()  # also imports the library: the load timed later is the network's
+    first = workload.load()  # also imports the library: the load timed later is the network's
     first_load_s = time.perf_counter() - start
-    makers = subject.cases(first)
+    makers = workload.cases(first)
     del first
-    machine = _machine(device)  # before it has anything to do
+    machine = _machine(device)  # before any load
     cases, samples = zip(*(_measured(make, effort, device, progress) for make in makers), strict=True)
-    found = {
+    results = {
         "format": FORMAT,
         "status": "ok",
-        "model": subject.name,
-        "timed": subject.way,
+        "model": workload.name,
+        "timed": workload.way,
         "passed_over": choose(device, backend, precision)[1],
         "import_and_first_load_ms": first_load_s * 1e3,
         "runs_at_most": effort.runs,
@@ -136,16 +141,16 @@ def _benchmark(
         "machine": machine,
         "cases": list(cases),
     }
-    return found, samples
+    return results, samples
 
 
 def _measured(
-    make: MakeCase, effort: Effort, device: str, progress: Progress
-) -> tuple[dict[str, Any], Measured]:
-    """The figures of a case, and its samples."""
+    make: CaseFactory, effort: Effort, device: str, progress: Progress
+) -> tuple[dict[str, Any], Timings]:
+    """Measure one case; return its figures and its timings."""
     from .measure import measure
 
-    gc.collect()  # what is left of the case before
+    gc.collect()  # the memory of the previous case
     case = make()
     try:
         samples = measure(case, effort, device, progress)
@@ -155,10 +160,10 @@ def _measured(
     return _figures(case, samples), samples
 
 
-def _figures(case: Case, samples: Measured) -> dict[str, Any]:
+def _figures(case: TimedCase, samples: Timings) -> dict[str, Any]:
     from .measure import figures
 
-    crowd = samples.crowd
+    contention = samples.contention
     return {
         "size_voxels": list(case.size),
         **case.facts,
@@ -171,10 +176,10 @@ def _figures(case: Case, samples: Measured) -> dict[str, Any]:
         "stages_ms": {stage: figures(times) for stage, times in samples.stages.items()},
         "after_idle_ms": [seconds * 1e3 for seconds in samples.after_idle],
         "contention": None
-        if crowd is None
+        if contention is None
         else {
-            "busy_processes": crowd.processes,
-            "filters_on_device": crowd.filters,
+            "busy_processes": contention.processes,
+            "filters_on_device": contention.filters,
             "runs": len(samples.contended),
             "total_ms": figures(samples.contended),
         },
@@ -204,13 +209,13 @@ def _machine(device: str) -> dict[str, Any]:
     }
 
 
-def _write(found: dict[str, Any], samples: Samples, place: Output) -> dict[str, Any]:
+def _write(results: dict[str, Any], samples: Samples, place: Output) -> dict[str, Any]:
     from .plot import svg
-    from .table import titled, what_ran
+    from .table import title, what_ran
 
-    rows = zip(map(titled, found["cases"]), samples, strict=True)
-    picture = svg(what_ran(found), [(title, s.whole, s.contended) for title, s in rows])
+    rows = zip(map(title, results["cases"]), samples, strict=True)
+    picture = svg(what_ran(results), [(heading, s.whole, s.contended) for heading, s in rows])
     (place.partial / PICTURE).write_text(picture, "utf-8")
-    written = place.write_record(found, RECORD)
+    written = place.write_record(results, RECORD)
     place.commit(RECORD)
     return written

@@ -1,4 +1,4 @@
-"""Others that want the machine while something is timed: busy processes, and filters on the same device."""
+"""Contention while a case is timed: busy processes, and filters on the same device."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ import numpy as np
 
 from ...backends.session import usable_threads
 
-# Works until its standard input ends: that is when the parent closes it, or is no more, however it went.
+# Runs until its standard input ends, which is when the parent closes it or has ended.
 BUSY = """
 import select, sys
 print("busy", flush=True)
 while not select.select([sys.stdin], [], [], 0)[0]:
     sum(range(50_000))
 """
-PATIENCE_S = 5.0
-FILTERS_AHEAD = 4  # put on the device at once, so that it does not wait for the host in between
+TIMEOUT_S = 5.0
+FILTERS_AHEAD = 4  # queued at once, so that the device does not wait for the host
 
 
 @dataclass(frozen=True)
-class Crowd:
-    """Who else is at work."""
+class Contention:
+    """The competing work."""
 
     processes: int
     filters: bool  # on the device
 
 
 @contextmanager
-def crowded(device: str, size: tuple[int, ...]) -> Iterator[Crowd]:
-    """As many busy processes as there are CPUs to use, and on a device filters on a volume of this size.
+def under_contention(device: str, size: tuple[int, ...]) -> Iterator[Contention]:
+    """Run as many busy processes as there are usable CPUs, and on a device filters of a volume of this size.
 
     Raises:
-        DeviceError: The device has no room for the filters, or they failed.
+        DeviceError: The device has too little memory for the filters, or they failed.
     """
     on_device = device != "cpu"
-    crowd = Crowd(usable_threads(0), on_device)
+    contention = Contention(usable_threads(0), on_device)
     with ExitStack() as ends:
         if on_device:
             ends.enter_context(_filters(device, size))
-        ends.enter_context(busy_processes(crowd.processes))
-        yield crowd
+        ends.enter_context(busy_processes(contention.processes))
+        yield contention
 
 
 @contextmanager
 def busy_processes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """So many processes that do nothing but compute; all of them do when the block begins."""
+    """Run ``count`` processes that only compute; all are running when the block begins."""
     with ExitStack() as ends:
         processes = []
         for _ in range(count):
@@ -58,7 +58,7 @@ def busy_processes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
                 [sys.executable, "-I", "-S", "-c", BUSY],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # an interrupt from the keyboard reaches them too
+                stderr=subprocess.DEVNULL,  # a keyboard interrupt reaches them too
             )
             ends.callback(_end, process)
             processes.append(process)
@@ -73,7 +73,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     assert process.stdout is not None
     process.stdin.close()
     try:
-        process.wait(PATIENCE_S)
+        process.wait(TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -82,7 +82,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def _filters(device: str, size: tuple[int, ...]) -> Iterator[None]:
-    """A thread that lets a queue of its own filter a volume again and again."""
+    """Filter a volume repeatedly, in a thread and a queue of its own."""
     import mmreg_rt._native as _native
 
     queue = _native.DeviceQueue(device)
@@ -98,7 +98,7 @@ def _filters(device: str, size: tuple[int, ...]) -> Iterator[None]:
                 for _ in range(FILTERS_AHEAD):
                     _native.gaussian(volume, (2.0, 2.0, 2.0), out=filtered, target=queue)
                 queue.download(last, target)  # waits
-        except Exception as error:  # of the device: told by the thread that measures
+        except Exception as error:  # of the device: raised in the thread that measures
             errors.append(error)
 
     thread = threading.Thread(target=work, daemon=True)

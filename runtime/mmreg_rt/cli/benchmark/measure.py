@@ -1,4 +1,4 @@
-"""Times of one case over many runs: whole, stage by stage, after a pause, and beside others."""
+"""Times of one case over many runs: whole, by stage, after a pause, and under contention."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from ...process.gc_pause import without_collection
-from .contention import Crowd, crowded
+from .contention import Contention, under_contention
 
 if TYPE_CHECKING:
-    from .cases import Case
+    from .cases import TimedCase
 
 PERCENTILES = {"p50": 50, "p90": 90, "p99": 99}
 FIGURES = (*PERCENTILES, "max")
 WARM_UPS, IDLE_RUNS = 3, 3
-CONTENDED_RUNS, CONTENDED_SHARE = 100, 6  # at most, and the part of the limit that they may take
+CONTENDED_RUNS, CONTENDED_SHARE = 100, 6  # at most, and the divisor of their time limit
 Sample = TypeVar("Sample")
-Say = Callable[[str, float], object]  # the series, and how much of it is done
+Report = Callable[[str, float], object]  # a series, and the share of it that is done
 
 
 @dataclass(frozen=True)
 class Effort:
     """How long to measure: a series ends after ``runs`` runs or ``limit_s`` seconds, whichever comes first.
 
-    ``idle_s``: the pause before each run after idling, 0 for none of them. ``contention``: whether to run
-    beside others.
+    ``idle_s`` is the pause before each run after idling, 0 for no such runs. ``contention`` adds runs under
+    contention.
     """
 
     runs: int
@@ -41,19 +41,19 @@ class Effort:
 
 
 @dataclass
-class Measured:
-    """Wall seconds of every run."""
+class Timings:
+    """Wall time of every run, in seconds."""
 
     whole: list[float] = field(default_factory=list)
     stages: dict[str, list[float]] = field(default_factory=dict)
     after_idle: list[float] = field(default_factory=list)
     contended: list[float] = field(default_factory=list)
-    crowd: Crowd | None = None  # beside which those were
+    contention: Contention | None = None  # during the contended runs
 
 
-def measure(case: Case, effort: Effort, device: str, say: Say = lambda *_: None) -> Measured:
-    """All series of a case, one after the other, after a warm-up. ``say`` is told between two runs."""
-    found = Measured()
+def measure(case: TimedCase, effort: Effort, device: str, report: Report = lambda *_: None) -> Timings:
+    """Measure all series of a case after a warm-up; ``report`` is called between runs."""
+    timings = Timings()
 
     def whole() -> float:
         start = time.perf_counter()
@@ -68,46 +68,46 @@ def measure(case: Case, effort: Effort, device: str, say: Say = lambda *_: None)
     with without_collection():
         for _ in range(WARM_UPS):
             case.whole()
-        found.whole = series(whole, effort.runs, effort.limit_s, partial(say, "Whole runs"))
-        case.stages()  # makes what it needs
-        found.stages = _by_stage(
-            series(case.stages, effort.runs, effort.limit_s, partial(say, "Stage by stage"))
+        timings.whole = series(whole, effort.runs, effort.limit_s, partial(report, "Whole runs"))
+        case.stages()  # allocates its memory
+        timings.stages = _by_stage(
+            series(case.stages, effort.runs, effort.limit_s, partial(report, "Stage by stage"))
         )
         if effort.idle_s > 0:
-            say("After idling", 0)
-            found.after_idle = [after_idle() for _ in range(IDLE_RUNS)]
+            report("After idling", 0)
+            timings.after_idle = [after_idle() for _ in range(IDLE_RUNS)]
         if effort.contention:
-            with crowded(device, case.size) as found.crowd:
+            with under_contention(device, case.size) as timings.contention:
                 runs = min(effort.runs, CONTENDED_RUNS)
                 limit_s = effort.limit_s / CONTENDED_SHARE
-                found.contended = series(whole, runs, limit_s, partial(say, "Under contention"))
-    return found
+                timings.contended = series(whole, runs, limit_s, partial(report, "Under contention"))
+    return timings
 
 
 def series(
-    run: Callable[[], Sample], runs: int, limit_s: float, say: Callable[[float], object] = lambda _: None
+    run: Callable[[], Sample], runs: int, limit_s: float, report: Callable[[float], object] = lambda _: None
 ) -> list[Sample]:
-    """What each of up to ``runs`` runs gives, at least one; none begins after ``limit_s``."""
+    """Return the sample of each of up to ``runs`` runs, at least one; none starts after ``limit_s``."""
     start, samples = time.perf_counter(), []
     share = 0.0
     while share < 1:
-        say(share)
+        report(share)
         samples.append(run())
         share = max(len(samples) / runs, (time.perf_counter() - start) / limit_s)
     return samples
 
 
 def figures(samples_s: list[float]) -> dict[str, float | None]:
-    """Percentiles and the longest, in ms. None for a percentile above which no run of so few would lie."""
-    found: dict[str, float | None] = {
+    """Return percentiles and maximum, in ms; None for percentiles with too few runs, see ``runs_for``."""
+    values: dict[str, float | None] = {
         name: float(np.percentile(samples_s, percent)) * 1e3 if len(samples_s) >= runs_for(percent) else None
         for name, percent in PERCENTILES.items()
     }
-    return {**found, "max": max(samples_s) * 1e3}
+    return {**values, "max": max(samples_s) * 1e3}
 
 
 def runs_for(percent: float) -> int:
-    """The fewest runs that say something about a percentile: one of them is to lie above it."""
+    """Return the fewest runs for which one is expected above a percentile."""
     return 1 if percent <= 50 else math.ceil(100 / (100 - percent))
 
 

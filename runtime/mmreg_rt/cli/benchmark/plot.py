@@ -1,6 +1,6 @@
-"""How times are distributed: in blocks for a terminal, as SVG for a page.
+"""The distribution of times: as blocks for a terminal, as SVG for a page.
 
-An axis ends where a few stragglers would squeeze all others into one bar; those are counted at its end.
+Stragglers that would squeeze all other samples into one bar are only counted, at the end of the axis.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 WIDTH, HEIGHT, LEFT, RIGHT = 640, 110, 46, 34
-BINS = 24, 64  # the fewer the samples, the fewer
-HEADING, WORDS, BELOW = 34, 42, 26  # heights above and below the bars of a panel
-SHOWN = {"p50": "#1b7837", "p90": "#b35806", "p99": "#b2182b", "max": "#444"}
+BINS = 24, 64  # least and most, by the number of samples
+HEADING, CAPTION, BELOW = 34, 42, 26  # heights above and below the bars of a panel
+COLOURS = {"p50": "#1b7837", "p90": "#b35806", "p99": "#b2182b", "max": "#444"}
 BARS = {"total": "#4477aa", "under contention": "#aa7744"}
-STRAGGLER = 1.0  # as far beyond p99, in distances from the least to p99
+STRAGGLER = 1.0  # limit beyond p99, in units of p99 minus the minimum
 Row = tuple[str, list[float], list[float]]  # title, seconds, seconds under contention
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts, and edges in ms; what lies ``beyond`` the last edge."""
+    """Counts, edges in ms, and the number of samples ``beyond`` the last edge."""
 
     counts: Float64
     edges: Float64
@@ -37,15 +37,17 @@ class Histogram:
 
 
 def blocks(samples_s: list[float], columns: int = 48) -> str:
-    """A histogram in one line, with its ends in ms."""
-    found = histogram(samples_s, columns)
-    heights = np.ceil(found.counts / found.counts.max() * (len(BLOCKS) - 1)).astype(int)
-    ends = f"{found.edges[-1]:.2f} ms" + (f", {found.beyond} beyond" if found.beyond else "")
-    return f"{found.edges[0]:.2f} {''.join(BLOCKS[h] for h in heights)} {ends}"
+    """Return a histogram in one line, with its ends in ms."""
+    distribution = histogram(samples_s, columns)
+    heights = np.ceil(distribution.counts / distribution.counts.max() * (len(BLOCKS) - 1)).astype(int)
+    ends = f"{distribution.edges[-1]:.2f} ms" + (
+        f", {distribution.beyond} beyond" if distribution.beyond else ""
+    )
+    return f"{distribution.edges[0]:.2f} {''.join(BLOCKS[h] for h in heights)} {ends}"
 
 
 def svg(heading: str, rows: list[Row]) -> str:
-    """Of each size the distribution of the total, and below it that under contention, on its own scale."""
+    """Draw the distribution of the total for each size, and below it that under contention."""
     parts, top = [_text(heading, LEFT, 26, 16, "#111")], 34.0
     for title, alone, contended in rows:
         parts.append(_text(title, LEFT, top + 20, 14, "#111"))
@@ -54,19 +56,19 @@ def svg(heading: str, rows: list[Row]) -> str:
             if samples:
                 mark_ms = None if samples is alone else figures(alone)["p50"]
                 parts.append(tag("g", *_panel(name, samples, top, mark_ms), class_="panel"))
-                top += WORDS + HEIGHT + BELOW
+                top += CAPTION + HEIGHT + BELOW
     box = f"0 0 {LEFT + WIDTH + RIGHT} {top:g}"
     back = tag("rect", width="100%", height="100%", fill="#fff")
     return tag("svg", back, *parts, xmlns="http://www.w3.org/2000/svg", viewBox=box, font_family="sans-serif")
 
 
-def histogram(samples_s: list[float], bins: int, reach_ms: float | None = None) -> Histogram:
-    """Of samples in seconds; ``reach_ms`` is on the axis in any case. Equal samples get a bin around them."""
+def histogram(samples_s: list[float], bins: int, include_ms: float | None = None) -> Histogram:
+    """Count samples in seconds; the axis includes ``include_ms``. Equal samples get a bin around them."""
     values = np.asarray(samples_s) * 1e3
     low, p99, high = values.min(), np.percentile(values, 99), values.max()
     high = min(high, p99 + STRAGGLER * (p99 - low))
-    if reach_ms is not None:
-        low, high = min(low, reach_ms), max(high, reach_ms)
+    if include_ms is not None:
+        low, high = min(low, include_ms), max(high, include_ms)
     high = max(high, low + 1e-3)
     counts, edges = np.histogram(values, bins, (low, high))
     return Histogram(counts, edges, int((values > edges[-1]).sum()))
@@ -74,13 +76,13 @@ def histogram(samples_s: list[float], bins: int, reach_ms: float | None = None) 
 
 def _panel(name: str, samples_s: list[float], top: float, mark_ms: float | None) -> list[Html]:
     bins = min(max(3 * math.isqrt(len(samples_s)), BINS[0]), BINS[1])
-    found = histogram(samples_s, bins, mark_ms)
-    base, most = top + WORDS + HEIGHT, found.counts.max()
+    distribution = histogram(samples_s, bins, mark_ms)
+    base, most = top + CAPTION + HEIGHT, distribution.counts.max()
     step = WIDTH / bins
     bars = [
         tag("rect", x=f"{LEFT + i * step:.1f}", y=f"{base - h:.1f}", width=f"{step - 1:.1f}",
             height=f"{h:.1f}", fill=BARS[name])
-        for i, h in enumerate(found.counts / most * HEIGHT) if h
+        for i, h in enumerate(distribution.counts / most * HEIGHT) if h
     ]  # fmt: skip
     return [
         _text(f"{name}, {len(samples_s)} runs", LEFT, top + 14, 12, BARS[name]),
@@ -89,59 +91,63 @@ def _panel(name: str, samples_s: list[float], top: float, mark_ms: float | None)
         _line(LEFT, LEFT + WIDTH, base - HEIGHT, base - HEIGHT, "#ddd"),
         *bars,
         _line(LEFT, LEFT + WIDTH, base, base, "#444"),
-        *_ticks(found, base),
-        *_percentiles(samples_s, found, top, base),
-        *_mark(found, top, base, mark_ms),
+        *_ticks(distribution, base),
+        *_percentiles(samples_s, distribution, top, base),
+        *_mark(distribution, top, base, mark_ms),
     ]
 
 
-def _ticks(found: Histogram, base: float) -> list[Html]:
-    """Round numbers along the axis, and what lies beyond its end."""
+def _ticks(distribution: Histogram, base: float) -> list[Html]:
+    """Draw round numbers along the axis, and the count beyond its end."""
     parts = []
-    for value_ms in round_numbers(found.edges[0], found.edges[-1]):
-        x = _x(found, value_ms)
+    for value_ms in round_numbers(distribution.edges[0], distribution.edges[-1]):
+        x = _x(distribution, value_ms)
         parts += [
             _line(x, x, base, base + 4, "#444"),
             _text(f"{value_ms:.10g}", x, base + 16, 11, "#444", "middle"),
         ]
     parts.append(_text("ms", LEFT + WIDTH + 8, base + 4, 11, "#444"))
-    if found.beyond:
-        parts.append(_text(f"{found.beyond} beyond", LEFT + WIDTH, base - HEIGHT - 5, 10, "#444", "end"))
+    if distribution.beyond:
+        parts.append(
+            _text(f"{distribution.beyond} beyond", LEFT + WIDTH, base - HEIGHT - 5, 10, "#444", "end")
+        )
     return parts
 
 
 def round_numbers(low: float, high: float, count: int = 7) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten between two numbers, about ``count`` of them."""
+    """Return about ``count`` multiples of 1, 2 or 5 times a power of ten between two numbers."""
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = min((power * factor for factor in (1, 2, 5, 10)), key=lambda size: abs(math.log(size / rough)))
     return [i * step for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def _percentiles(samples_s: list[float], found: Histogram, top: float, base: float) -> list[Html]:
-    """A dashed line at each, and its value in the row of words, from the right."""
+def _percentiles(samples_s: list[float], distribution: Histogram, top: float, base: float) -> list[Html]:
+    """Draw a dashed line at each percentile, and its value above the bars."""
     parts, values = [], {name: ms for name, ms in figures(samples_s).items() if ms is not None}
     for place, (name, ms) in enumerate(reversed(values.items())):
-        colour = SHOWN[name]
+        colour = COLOURS[name]
         right = LEFT + WIDTH - 92 * place
         parts.append(_text(f"{name} {ms:.4g} ms", right, top + 14, 12, colour, "end"))
-        if ms <= found.edges[-1]:
-            x = _x(found, ms)
+        if ms <= distribution.edges[-1]:
+            x = _x(distribution, ms)
             parts.append(_line(x, x, base - HEIGHT, base, colour, dashes="4 3"))
     return parts
 
 
-def _mark(found: Histogram, top: float, base: float, mark_ms: float | None) -> list[Html]:
-    """Where half of the runs were done that had the machine for themselves."""
+def _mark(distribution: Histogram, top: float, base: float, mark_ms: float | None) -> list[Html]:
+    """Mark the median of the runs without contention."""
     if mark_ms is None:
         return []
-    x = _x(found, mark_ms)
-    words = _text("p50 alone", x, top + WORDS - 6, 10, BARS["total"], "start")
-    return [_line(x, x, top + WORDS - 4, base, BARS["total"]), words]
+    x = _x(distribution, mark_ms)
+    words = _text("p50 alone", x, top + CAPTION - 6, 10, BARS["total"], "start")
+    return [_line(x, x, top + CAPTION - 4, base, BARS["total"]), words]
 
 
-def _x(found: Histogram, ms: float) -> float:
-    return float(LEFT + (ms - found.edges[0]) / (found.edges[-1] - found.edges[0]) * WIDTH)
+def _x(distribution: Histogram, ms: float) -> float:
+    return float(
+        LEFT + (ms - distribution.edges[0]) / (distribution.edges[-1] - distribution.edges[0]) * WIDTH
+    )
 
 
 def _line(x1: float, x2: float, y1: float, y2: float, colour: str, dashes: str | None = None) -> Html:

@@ -1,4 +1,4 @@
-"""What ``mmreg benchmark`` was asked to time: how it is loaded, and the cases that this makes."""
+"""The workload of ``mmreg benchmark``: how a model is loaded, and the cases to time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..options import DEFAULT_SIZES
-from .cases import Case, network_alone, planned, registered
+from .cases import TimedCase, network_alone, planned, registered
 
 if TYPE_CHECKING:
     from ...backends import Session
@@ -20,39 +20,39 @@ if TYPE_CHECKING:
     from ...onnx_model.validation import ModelFacts
 
 Size = tuple[int, ...]
-MakeCase = Callable[[], Case]
+CaseFactory = Callable[[], TimedCase]
 
 
 @dataclass(frozen=True)
-class Subject:
-    """``load`` loads it; ``cases``, which gets what was loaded first and lets go of it, says what to time."""
+class Workload:
+    """A model to time. ``load`` loads it; ``cases`` takes the first loaded object and returns the cases."""
 
     name: str
     way: str  # "plan", "network" or "registration"
     load: Callable[[], Any]
-    cases: Callable[[Any], list[MakeCase]]
+    cases: Callable[[Any], list[CaseFactory]]
 
 
-def open_subject(
+def open_workload(
     model: str,
     where: dict[str, Any],
     sizes: tuple[Size, ...] | None,
     pair: tuple[Path, Path] | None,
     pipeline: dict[str, Any],
-) -> Subject:
-    """What a bundle, by its path or built-in name, or a plain ONNX file is timed as.
+) -> Workload:
+    """Return how to time a bundle, by path or built-in name, or a plain ONNX file.
 
     Args:
-        model: As given.
-        where: Device, backend, precision and threads, as of ``Registrar``.
-        sizes: Asked for, or None.
+        model: Path, or name of a built-in bundle.
+        where: Device, backend, precision, threads and public key, as for ``Registrar``.
+        sizes: Grids to time, or None for the default.
         pair: Files of two scans, or None.
-        pipeline: What ``Registrar`` is to do with those besides.
+        pipeline: Further options of ``Registrar`` for the pair.
 
     Raises:
         InputError: There is no such bundle.
-        BundleError: It cannot be trusted or used.
-        UsageError: The sizes or the pair are not for this model.
+        BundleError: The bundle cannot be trusted or used.
+        UsageError: The sizes or the pair do not fit the model.
     """
     from ...bundle.manifest import FIELDS
     from ...network.trust import open_model
@@ -61,27 +61,29 @@ def open_subject(
     path = Path(model)
     if path.suffix.lower() == ".onnx":
         if pair:
-            raise click.UsageError("--pair needs a bundle: an ONNX file does not say what it wants of scans.")
+            raise click.UsageError("--pair needs a bundle: an ONNX file does not describe its preprocessing.")
         if where["public_key"] is not None:
-            raise click.UsageError("--public-key is the key of a bundle; an ONNX file is not signed.")
+            raise click.UsageError(
+                "--public-key checks the signature of a bundle; an ONNX file is not signed."
+            )
         return _file_alone(path, where, sizes)
     opened = open_model(model, where["public_key"])
     manifest = opened.bundle.manifest
     if pair:
         load = partial(Registrar, model, **where, **pipeline)
-        return Subject(path.name, "registration", load, lambda _: [partial(registered, load, pair)])
+        return Workload(path.name, "registration", load, lambda _: [partial(registered, load, pair)])
     if manifest.output.kind not in FIELDS:
-        chosen = _chosen(sizes, _extents(opened.bundle.model(where["precision"])[1]))
+        chosen = _grids(sizes, _extents(opened.bundle.model(where["precision"])[1]))
         return _network_alone(path.name, opened.proven, where, chosen)
     load = partial(Registrar, model, **where, align="none", refine=False)
-    chosen = _chosen(sizes, (None,) * manifest.dims)
-    return Subject(
+    chosen = _grids(sizes, (None,) * manifest.dims)
+    return Workload(
         path.name, "plan", load, lambda _: [partial(planned, load, manifest, size) for size in chosen]
     )
 
 
-def _file_alone(path: Path, where: dict[str, Any], sizes: tuple[Size, ...] | None) -> Subject:
-    """An ONNX file, which has no golden pair: it is tried on images of the smallest size."""
+def _file_alone(path: Path, where: dict[str, Any], sizes: tuple[Size, ...] | None) -> Workload:
+    """Time an ONNX file, which has no golden pair and is tested on images of the smallest size."""
     from ...io.files import check_length, opened
     from ...network.trust import prove_file
     from ...onnx_model.validation import LIMITS, check_model
@@ -89,7 +91,7 @@ def _file_alone(path: Path, where: dict[str, Any], sizes: tuple[Size, ...] | Non
     with opened(path) as stream:
         check_length(stream, path, LIMITS.bytes)
         data = stream.read()
-    chosen = _chosen(sizes, _extents(check_model(data)))
+    chosen = _grids(sizes, _extents(check_model(data)))
 
     def proven(runner: Runner) -> bytes:
         prove_file(path.name, data, runner, min(chosen, key=math.prod))
@@ -100,35 +102,35 @@ def _file_alone(path: Path, where: dict[str, Any], sizes: tuple[Size, ...] | Non
 
 def _network_alone(
     name: str, proven: Callable[[Runner], bytes], where: dict[str, Any], sizes: tuple[Size, ...]
-) -> Subject:
+) -> Workload:
     from ...backends import choose
     from ...network.trust import Runner
 
     device, precision, threads = where["device"], where["precision"], where["threads"] or 0
-    once = cache(proven)  # what is timed is the library's loading
+    once = cache(proven)  # so that only the loading of the library is timed
 
     def load() -> Session:
         backend, _ = choose(device, where["backend"], precision)
         data = once(Runner(backend.name, device, precision, threads))
         return backend.load(data, precision=precision, threads=threads, device=device)
 
-    def cases(first: Session) -> list[MakeCase]:
+    def cases(first: Session) -> list[CaseFactory]:
         first.close()
         return [partial(network_alone, load, size) for size in sizes]
 
-    return Subject(name, "network", load, cases)
+    return Workload(name, "network", load, cases)
 
 
 def _extents(facts: ModelFacts) -> tuple[int | None, ...]:
-    """Of the images that a network takes; None for any."""
+    """Return the extents of the images that a network takes; None for any."""
     axes = facts.inputs[0].dims[2:] if facts.inputs else ()
     if len(axes) not in DEFAULT_SIZES:
-        raise click.UsageError("Networks of slices and of volumes can be timed; this one takes neither.")
+        raise click.UsageError("Only networks of slices or of volumes can be timed; this one takes neither.")
     return tuple(n if isinstance(n, int) else None for n in axes)
 
 
-def _chosen(sizes: tuple[Size, ...] | None, extents: tuple[int | None, ...]) -> tuple[Size, ...]:
-    """The grids to time: those asked for, that of the network, or the usual ones."""
+def _grids(sizes: tuple[Size, ...] | None, extents: tuple[int | None, ...]) -> tuple[Size, ...]:
+    """Return the grids to time: those requested, that of the network, or the default."""
     fixed = tuple(extent for extent in extents if extent is not None)
     if sizes is None:
         return (fixed,) if len(fixed) == len(extents) else DEFAULT_SIZES[len(extents)]

@@ -1,4 +1,4 @@
-"""The warnings of transforms, for a command to tell in its own way."""
+"""Warnings of transforms, collected for a command to print."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ..errors import OutsideWarning
 
 
 @contextmanager
-def heard() -> Iterator[list[str]]:
-    """A list that gets the text of each ``OutsideWarning`` of the block; other warnings are shown as ever."""
-    found: list[str] = []
+def collected() -> Iterator[list[str]]:
+    """Collect the text of each ``OutsideWarning`` of the block in a list; show other warnings as usual."""
+    texts: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", OutsideWarning)
-        yield found
+        yield texts
     for warning in caught:
         if issubclass(warning.category, OutsideWarning):
-            found.append(str(warning.message))
+            texts.append(str(warning.message))
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

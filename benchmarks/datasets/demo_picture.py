@@ -1,6 +1,8 @@
-"""Make the README's picture from what `make demo` wrote: python docs/picture.py [DEMO_FOLDER]
+"""Draw the picture of the README from the results of ``make demo``.
 
-Columns: the fixed scan, the moving scan as given, and registered; outlines are those of the fixed scan.
+    python -m benchmarks.datasets.demo_picture [DEMO_FOLDER]
+
+Columns: the fixed scan, the moving scan before and after registration. Outlines are those of the fixed scan.
 """
 
 import sys
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.harness.machine import ROOT
 from mmreg_rt import read_image
 from mmreg_rt.report.pictures import Tone, edges, outlined
 from mmreg_rt.report.planes import planes, sample
@@ -22,13 +25,16 @@ def main(demo: Path) -> None:
     )
     rows = []
     for plane in planes(fixed, across_px=300)[0][:2]:  # axial and coronal
-        seen = [
+        slices = [
             Tone(scan.data)(sample(scan.data, scan.grid, plane.points)) for scan in (fixed, moving, warped)
         ]
-        line = edges(np.nan_to_num(seen[0]), keep=0.05)
-        shown = [outlined(seen[0], np.zeros_like(line)), outlined(seen[1], line), outlined(seen[2], line)]
-        rows.append(np.hstack([np.pad(picture.indices, GAP_PX // 2) for picture in shown]))
-    Path(__file__).with_name("phantom.png").write_bytes(encode(np.vstack(rows), shown[0].palette))
+        outlines = edges(np.nan_to_num(slices[0]), keep=0.05)
+        pictures = [
+            outlined(brightness, lines)
+            for brightness, lines in zip(slices, (np.zeros_like(outlines), outlines, outlines))
+        ]
+        rows.append(np.hstack([np.pad(picture.indices, GAP_PX // 2) for picture in pictures]))
+    (ROOT / "docs" / "phantom.png").write_bytes(encode(np.vstack(rows), pictures[0].palette))
 
 
 if __name__ == "__main__":
