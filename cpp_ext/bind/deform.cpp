@@ -71,7 +71,7 @@ nb::tuple deform_images(HostIn<float, 3> fixed, HostIn<float, 3> moving, std::tu
   Engine engine;  // on the grid of the images
   engine.extent = given.n, engine.planes = planes;
   if (planes > 0) engine.describe = describer(describe, given.n, planes, false);
-  if (context.on_device()) engine = placed(context, engine);
+  if (context.on_device()) engine = on_device(context, engine);
   nb::dict said;
   said["detail_fixed_vox"] = facts.fixed.detail_vox, said["detail_moving_vox"] = facts.moving.detail_vox;
   said["contrast_to_noise_fixed"] = facts.fixed.contrast_to_noise;

@@ -17,31 +17,31 @@ namespace mmreg::bind {
 namespace {
 
 using View = nb::ndarray<nb::numpy, const float>;
-using Room = nb::ndarray<nb::numpy, float>;
+using Writable = nb::ndarray<nb::numpy, float>;
 
 // What `run` gets of an image or of planes to fill: an array; of a device, its address and shape.
-nb::object given(const float* image, std::initializer_list<std::size_t> shape, bool there) {
-  if (there) return nb::make_tuple(reinterpret_cast<std::uintptr_t>(image), std::vector<std::size_t>(shape));
+nb::object readable(const float* image, std::initializer_list<std::size_t> shape, bool on_device) {
+  if (on_device) return nb::make_tuple(reinterpret_cast<std::uintptr_t>(image), std::vector<std::size_t>(shape));
   return nb::cast(View(image, shape, nb::handle()), nb::rv_policy::reference);
 }
 
-nb::object room(float* planes, int count, Extent n, bool there) {
+nb::object writable(float* planes, int count, Extent n, bool on_device) {
   const std::initializer_list<std::size_t> shape = {std::size_t(count), std::size_t(n.d), std::size_t(n.h),
                                                     std::size_t(n.w)};
-  if (there) return given(planes, shape, true);
-  return nb::cast(Room(planes, shape, nb::handle()), nb::rv_policy::reference);
+  if (on_device) return readable(planes, shape, true);
+  return nb::cast(Writable(planes, shape, nb::handle()), nb::rv_policy::reference);
 }
 
-nb::object view(const float* image, Extent n, bool there) {
-  return given(image, {std::size_t(n.d), std::size_t(n.h), std::size_t(n.w)}, there);
+nb::object view(const float* image, Extent n, bool on_device) {
+  return readable(image, {std::size_t(n.d), std::size_t(n.h), std::size_t(n.w)}, on_device);
 }
 
 EngineOutput output_of(const std::string& name) {
-  require(name == "displacement" || name == "velocity" || name == "descriptor",
-          "output must be displacement, velocity or descriptor");
-  return name == "displacement" ? EngineOutput::displacement
-         : name == "velocity"   ? EngineOutput::velocity
-                                : EngineOutput::descriptor;
+  if (name == "displacement") return EngineOutput::displacement;
+  if (name == "velocity") return EngineOutput::velocity;
+  if (name == "rigid") return EngineOutput::rigid;
+  require(name == "descriptor", "output must be displacement, velocity, descriptor or rigid");
+  return EngineOutput::descriptor;
 }
 
 // `stop` as Python asks it. It may be kept there for longer than what it asks lives.
@@ -61,53 +61,39 @@ class Asked {
 };
 
 template <class... Arguments>
-void run_it(const nb::object& run, const Stop& stop, const Arguments&... arguments) {
+void call_run(const nb::object& run, const Stop& stop, const Arguments&... arguments) {
   if (!stop) return void(called(run, arguments...));
   const Asked asked(stop);
   if (called(run, arguments..., asked.function()).is(nb::bool_(true))) throw GivenUp();
 }
 
-int at_least(int least, nb::dict d, const char* name) {
-  const int value = nb::cast<int>(d[name]);
-  require(value >= least, (std::string(name) + " is too small").c_str());
-  return value;
-}
-
 }  // namespace
 
-Engine engine(nb::dict d) {
-  Engine e;
-  const auto [kind, low, high] = nb::cast<std::tuple<std::string, double, double>>(d["intensities"]);
-  e.intensities = stretch_of(kind, low, high);
-  e.output = output_of(nb::cast<std::string>(d["output"]));
-  const auto shape = nb::cast<std::array<int, 3>>(d["shape"]);
-  e.extent = {shape[0], shape[1], shape[2]};
-  require(shape[0] > 0 && shape[1] > 0 && shape[2] > 0, "shape must be positive");
-  e.affine = affine_map(nb::cast<Matrix>(d["affine"]));
-  e.dims = at_least(2, d, "dims"), e.factor = at_least(1, d, "factor");
-  require(e.dims <= 3, "dims must be 2 or 3");
-  e.integration_steps = at_least(0, d, "integration_steps");
-  e.planes = at_least(e.output == EngineOutput::descriptor, d, "planes");
-  if (d.contains("expected_s")) e.expected_s = nb::cast<double>(d["expected_s"]);
-  const nb::object run = d["run"];
-  const Extent n = e.extent, coarse = extent_of(n, e.field_factor());
-  const bool there = is_there(d);
-  e.field = [run, n, coarse, there, dims = e.dims](const float* fixed, const float* moving, float* field,
-                                                   const Stop& stop) {
+void EngineSpec::set_run(nb::object function, bool its_arrays_are_on_device) {
+  run = function;
+  on_device = its_arrays_are_on_device;
+  const Extent n = engine.extent, coarse = extent_of(n, engine.field_factor());
+  engine.field = [function, n, coarse, device = on_device, dims = engine.dims](const float* fixed, const float* moving,
+                                                                               float* field, const Stop& stop) {
     Locked locked;
-    run_it(run, stop, view(fixed, n, there), view(moving, n, there), room(field, dims, coarse, there));
+    call_run(function, stop, view(fixed, n, device), view(moving, n, device), writable(field, dims, coarse, device));
   };
-  e.describe = describer(run, n, e.planes, there);
-  return e;
+  engine.describe = describer(function, n, engine.planes, on_device);
+  engine.motion = [function, n](int stage, const float* fixed, const float* moving, double numbers[6],
+                                const Stop& stop) {
+    Locked locked;
+    const nb::ndarray<nb::numpy, double> six(numbers, {6}, nb::handle());
+    call_run(function, stop, stage, view(fixed, n, false), view(moving, n, false),
+             nb::cast(six, nb::rv_policy::reference));
+  };
 }
 
-bool is_there(nb::dict d) { return nb::cast<bool>(d["there"]); }
-
 std::function<void(Side, const float*, float*, const Stop&)> describer(nb::object run, Extent n, int planes,
-                                                                       bool there) {
-  return [run, n, planes, there](Side side, const float* image, float* out, const Stop& stop) {
+                                                                       bool on_device) {
+  return [run, n, planes, on_device](Side side, const float* image, float* out, const Stop& stop) {
     Locked locked;
-    run_it(run, stop, side == Side::fixed ? "fixed" : "moving", view(image, n, there), room(out, planes, n, there));
+    call_run(run, stop, side == Side::fixed ? "fixed" : "moving", view(image, n, on_device),
+             writable(out, planes, n, on_device));
   };
 }
 
@@ -116,7 +102,7 @@ namespace {
 using Describe = std::function<void(Side, const float*, float*, const Stop&)>;
 using Predict = std::function<void(const float*, const float*, float*, const Stop&)>;
 
-std::vector<float> brought(const Context& context, const float* from, std::int64_t count) {
+std::vector<float> downloaded(const Context& context, const float* from, std::int64_t count) {
   std::vector<float> here(static_cast<std::size_t>(count));
   context.download(here.data(), from, here.size() * sizeof(float));
   return here;
@@ -124,7 +110,7 @@ std::vector<float> brought(const Context& context, const float* from, std::int64
 
 Describe staged(const Context& context, const Describe& describe, std::int64_t count, int planes) {
   return [context, describe, count, planes](Side side, const float* image, float* out, const Stop& stop) {
-    const std::vector<float> seen = brought(context, image, count);
+    const std::vector<float> seen = downloaded(context, image, count);
     std::vector<float> made(seen.size() * std::size_t(planes));
     describe(side, seen.data(), made.data(), stop);
     context.upload(out, made.data(), made.size() * sizeof(float));
@@ -133,7 +119,8 @@ Describe staged(const Context& context, const Describe& describe, std::int64_t c
 
 Predict staged(const Context& context, const Predict& predict, std::int64_t count, std::size_t field_size) {
   return [context, predict, count, field_size](const float* fixed, const float* moving, float* out, const Stop& stop) {
-    const std::vector<float> seen_fixed = brought(context, fixed, count), seen_moving = brought(context, moving, count);
+    const std::vector<float> seen_fixed = downloaded(context, fixed, count),
+                             seen_moving = downloaded(context, moving, count);
     std::vector<float> made(field_size);
     predict(seen_fixed.data(), seen_moving.data(), made.data(), stop);
     context.upload(out, made.data(), made.size() * sizeof(float));
@@ -142,13 +129,66 @@ Predict staged(const Context& context, const Predict& predict, std::int64_t coun
 
 }  // namespace
 
-Engine placed(const Context& context, const Engine& engine) {
+Engine on_device(const Context& context, const Engine& engine) {
   Engine made = engine;
   const std::int64_t count = voxels(engine.extent);
   const Extent coarse = extent_of(engine.extent, engine.field_factor());
   made.field = staged(context, engine.field, count, std::size_t(engine.dims * voxels(coarse)));
   made.describe = staged(context, engine.describe, count, engine.planes);
   return made;
+}
+
+namespace {
+
+using Intensities = std::tuple<std::string, double, double>;
+
+void make_spec(EngineSpec* self, const std::string& output, const std::array<int, 3>& shape, const Matrix& affine,
+               const Intensities& intensities, nb::object run, int dims, int factor, int integration_steps, int planes,
+               std::vector<double> expected_s, bool on_device) {
+  EngineSpec spec;
+  Engine& e = spec.engine;
+  e.output = output_of(output);
+  require(shape[0] > 0 && shape[1] > 0 && shape[2] > 0, "shape must be positive");
+  e.extent = {shape[0], shape[1], shape[2]};
+  e.affine = affine_map(affine);
+  e.intensities = stretch_of(std::get<0>(intensities), std::get<1>(intensities), std::get<2>(intensities));
+  require(dims == 2 || dims == 3, "dims must be 2 or 3");
+  require(factor >= 1, "factor is too small");
+  require(integration_steps >= 0, "integration_steps is too small");
+  require(planes >= (e.output == EngineOutput::descriptor), "planes is too small");
+  require(!expected_s.empty(), "expected_s needs a number for each stage");
+  require(!on_device || e.output != EngineOutput::rigid, "windows of rigid networks are made on the host");
+  e.dims = dims;
+  e.factor = factor;
+  e.integration_steps = integration_steps;
+  e.planes = planes;
+  e.expected_s = std::move(expected_s);
+  spec.set_run(run, on_device);
+  new (self) EngineSpec(std::move(spec));
+}
+
+}  // namespace
+
+void bind_engine(nb::module_& m) {
+  nb::class_<EngineSpec>(m, "EngineSpec",
+                         "A network as the pipeline needs it: what it sees, what it gives, how to run it.")
+      .def("__init__", &make_spec, nb::kw_only(), "output"_a, "shape"_a, "affine"_a, "intensities"_a, "run"_a,
+           "dims"_a = 3, "factor"_a = 1, "integration_steps"_a = 0, "planes"_a = 0,
+           "expected_s"_a = std::vector<double>{0.0}, "on_device"_a = false,
+           "output: displacement, velocity, descriptor or rigid. shape, affine: the grid that it sees both scans on. "
+           "intensities: (percentile, window or minmax, low, high). factor: voxels of that grid in one of the field. "
+           "planes: of a descriptor. expected_s: how long its runs take, one number for each stage of a rigid cascade; "
+           "0 is not known. run(fixed, moving, field), run(side, image, planes) or run(stage, fixed, moving, numbers) "
+           "fills its last array, and gets stop() -> bool after it where it may be stopped. on_device: arrays are "
+           "(address, shape) of device memory.")
+      .def(
+          "with_run",
+          [](const EngineSpec& self, nb::object run, bool on_device) {
+            EngineSpec other = self;
+            other.set_run(run, on_device);
+            return other;
+          },
+          "run"_a, "on_device"_a, "Return the same engine, run by another function.");
 }
 
 }  // namespace mmreg::bind

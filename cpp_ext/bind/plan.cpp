@@ -21,24 +21,24 @@ Scan grid(const Shape& shape, const Matrix& affine) {
 
 class PreparedPlan {
  public:
-  PreparedPlan(nb::dict network, const Shape& fixed, const Matrix& fixed_affine, const Shape& moving,
+  PreparedPlan(const EngineSpec& network, const Shape& fixed, const Matrix& fixed_affine, const Shape& moving,
                const Matrix& moving_affine, const Matrix& alignment, DeviceQueue* device, int threads,
                std::optional<float> outside)
       : place_(device ? device->beside() : open_place("", threads)),
-        plan_(place_.context(), engine(network), grid(fixed, fixed_affine), grid(moving, moving_affine),
+        plan_(place_.context(), network.engine, grid(fixed, fixed_affine), grid(moving, moving_affine),
               affine_map(alignment), outside) {}
 
-  void see() {
+  void preprocess() {
     Unlocked unlocked;
-    plan_.see();
+    plan_.preprocess();
   }
-  void follow() {
+  void finish() {
     Unlocked unlocked;
-    plan_.follow();
+    plan_.finish();
   }
-  std::int64_t mend() {
+  std::int64_t remove_folds() {
     Unlocked unlocked;
-    return plan_.mend();
+    return plan_.remove_folds();
   }
   nb::dict facts() {
     PlanFacts found;
@@ -78,14 +78,14 @@ PreparedPlan& of(nb::handle self) { return nb::cast<PreparedPlan&>(self); }
 
 void bind_plan(nb::module_& m) {
   nb::class_<PreparedPlan> plan(m, "Plan", "The way of a pair of scans through a network, prepared for their grids.");
-  plan.def(nb::init<nb::dict, const Shape&, const Matrix&, const Shape&, const Matrix&, const Matrix&, DeviceQueue*,
-                    int, std::optional<float>>(),
+  plan.def(nb::init<const EngineSpec&, const Shape&, const Matrix&, const Shape&, const Matrix&, const Matrix&,
+                    DeviceQueue*, int, std::optional<float>>(),
            "network"_a, "fixed_shape"_a, "fixed_affine"_a, "moving_shape"_a, "moving_affine"_a, "alignment"_a,
            "device"_a.none() = nb::none(), "threads"_a = 0, "outside"_a = nb::none(), nb::keep_alive<1, 8>())
-      .def("see", &PreparedPlan::see, "From fixed and moving to seen_fixed and seen_moving.")
-      .def("follow", &PreparedPlan::follow, "From field to displacement_mm, warped and valid.")
-      .def("facts", &PreparedPlan::facts, "Waits.")
-      .def("mend", &PreparedPlan::mend, "Removes folds, and waits; how many are left.");
+      .def("preprocess", &PreparedPlan::preprocess, "From fixed and moving to seen_fixed and seen_moving.")
+      .def("finish", &PreparedPlan::finish, "From field to displacement_mm, warped and valid.")
+      .def("facts", &PreparedPlan::facts, "Extremes of both scans and how many voxels fold. Waits.")
+      .def("remove_folds", &PreparedPlan::remove_folds, "Remove folds, wait, and return how many are left.");
   const auto array = [&](const char* name, auto get) { plan.def_prop_ro(name, get); };
   array("fixed",
         [](nb::handle s) { return of(s).own(s, of(s).plan().fixed.data(), shape_of(of(s).plan().fixed_extent())); });

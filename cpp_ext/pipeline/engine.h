@@ -1,14 +1,15 @@
 // A network as the pipeline sees it: something that is run, by Python through ONNX Runtime or OpenVINO, or by a C host.
-// It gives a field, or features in place of MIND-SSC.
+// It gives a field, features in place of MIND-SSC, or rigid motions of a window, one network after the other.
 #pragma once
 #include <functional>
+#include <vector>
 
 #include "solver/align/scan_statistics.h"
 #include "solver/deform/level.h"
 
 namespace mmreg {
 
-enum class EngineOutput { displacement, velocity, descriptor };
+enum class EngineOutput { displacement, velocity, descriptor, rigid };
 
 // Asked again and again while a network runs; true: what it finds is not wanted any more.
 using Stop = std::function<bool()>;
@@ -22,7 +23,7 @@ struct Engine {
   int factor = 1;             // voxels of that grid in one of the field, along each axis that has more than one
   int integration_steps = 0;  // squarings, of a velocity
   int planes = 0;             // of a descriptor
-  double expected_s = 0;      // how long all its runs for one pair take; 0: not known
+  std::vector<double> expected_s{0.0};  // how long all runs for one pair take, or each rigid stage; 0: not known
 
   Factor field_factor() const {
     const auto along = [this](int length) { return length > 1 ? factor : 1; };
@@ -34,6 +35,9 @@ struct Engine {
   // said so and the network could be stopped.
   std::function<void(const float* fixed, const float* moving, float* field, const Stop& stop)> field;
   std::function<void(Side, const float* image, float* planes, const Stop& stop)> describe;
+  // Images of a window on the host, both scaled to [0, 1] together. The six numbers are the motion that brings what the
+  // moving image shows onto the fixed one, in the frame of the window (pipeline/cascade.h).
+  std::function<void(int stage, const float* fixed, const float* moving, double numbers[6], const Stop& stop)> motion;
 };
 
 }  // namespace mmreg

@@ -26,15 +26,15 @@ Buffer<float> normalised(const Context& context, const Engine& engine, const Sca
   return image;
 }
 
-void see(const Context& context, const Engine& engine, const Scan& scan, const AffineMap& to_scan_mm, float* seen,
-         Extremes* found) {
+void preprocess_scan(const Context& context, const Engine& engine, const Scan& scan, const AffineMap& to_scan_mm,
+                     float* seen, Extremes* found) {
   const Buffer<float> image = normalised(context, engine, scan, found);
   const Buffer<std::uint8_t> valid(context, std::size_t(voxels(engine.extent)));
-  bring(context, engine.extent, image.data(), scan.extent, nullptr,
-        Frames(grid_of(engine), scan, to_scan_mm).to_moving(), seen, valid.data());
+  resample_to_grid(context, engine.extent, image.data(), scan.extent, nullptr,
+                   Frames(grid_of(engine), scan, to_scan_mm).to_moving(), seen, valid.data());
 }
 
-void follow(const Context& context, const Engine& engine, float* field, const Scan& fixed, float* u) {
+void field_to_fixed(const Context& context, const Engine& engine, float* field, const Scan& fixed, float* u) {
   const Factor factor = engine.field_factor(), whole{{1, 1, 1}};
   const Extent n = extent_of(engine.extent, factor);
   for (int a = 0; a < 3; ++a) {  // to voxels of its own grid
@@ -56,13 +56,13 @@ Buffer<float> predict(const Context& context, const Engine& engine, const Scan& 
   const std::size_t count = std::size_t(voxels(engine.extent));
   const Buffer<Extremes> found(context, 2);
   const Buffer<float> f(context, count), m(context, count);
-  see(context, engine, fixed, AffineMap(), f.data(), found.data());
-  see(context, engine, moving, to_moving_mm, m.data(), found.data() + 1);
+  preprocess_scan(context, engine, fixed, AffineMap(), f.data(), found.data());
+  preprocess_scan(context, engine, moving, to_moving_mm, m.data(), found.data() + 1);
   const std::int64_t coarse = voxels(extent_of(engine.extent, engine.field_factor()));
   const Buffer<float> field = constant(context, 3 * coarse, 0);  // nothing moves across slices
   engine.field(f.data(), m.data(), field.data() + (3 - engine.dims) * coarse, stop);
   Buffer<float> u(context, 3 * std::size_t(voxels(fixed.extent)));
-  follow(context, engine, field.data(), fixed, u.data());
+  field_to_fixed(context, engine, field.data(), fixed, u.data());
   if (context.reach(u.data(), fixed.extent).not_finite)
     throw DeviceError("MMREG_E_MODEL_OUTPUT", "the field of the network is not finite everywhere");
   context.unfold(u.data(), fixed.extent, kLeastDeterminant, kMostUnfoldRounds);

@@ -9,11 +9,12 @@ Buffer<float> normalised(const Context&, const Engine&, const Scan&, Extremes* f
 
 // A scan on the network's grid, in the intensities that it knows. `to_scan_mm`: mm of the fixed scan to mm of this one.
 // `found`, in the table's memory, gets what the scan holds. Waits for nothing.
-void see(const Context&, const Engine&, const Scan&, const AffineMap& to_scan_mm, float* seen, Extremes* found);
+void preprocess_scan(const Context&, const Engine&, const Scan&, const AffineMap& to_scan_mm, float* seen,
+                     Extremes* found);
 
 // The displacement `u` (3, fixed), in voxels of the fixed scan, that follows from what the network gives: `field` (3,
 // its grid), which is used up. It may fold. Waits for nothing.
-void follow(const Context&, const Engine&, float* field, const Scan& fixed, float* u);
+void field_to_fixed(const Context&, const Engine&, float* field, const Scan& fixed, float* u);
 
 // The displacement that the network finds, without folds.
 Buffer<float> predict(const Context&, const Engine&, const Scan& fixed, const Scan& moving,

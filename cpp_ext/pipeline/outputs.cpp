@@ -27,8 +27,9 @@ Buffer<float> inverted(const Context& context, const float* u, Extent n, Extent 
 
 }  // namespace
 
-void render(const Context& context, const Frames& frames, const Scan& fixed, const Scan& moving, const float* u,
-            const Outside& outside, float* displacement_mm, float* sample, float* warped, std::uint8_t* valid) {
+void resample_outputs(const Context& context, const Frames& frames, const Scan& fixed, const Scan& moving,
+                      const float* u, const Outside& outside, float* displacement_mm, float* sample, float* warped,
+                      std::uint8_t* valid) {
   const Extent n = fixed.extent;
   const AffineMap to_moving = frames.to_moving(), to_moving_mm = compose(frames.affine, frames.fixed_mm);
   add(context, u, n, change(to_moving_mm, to_moving_mm, frames.fixed_mm), displacement_mm);
@@ -53,8 +54,8 @@ struct Finish {  // what each part of it sees
     result.valid = Buffer<std::uint8_t>(context, count);
     Buffer<float> sample = field(context, fixed.extent);
     const Outside lowest(float(context.summary(moving.data, voxels(moving.extent)).smallest));
-    render(context, frames, fixed, moving, u, lowest, result.displacement_mm.data(), sample.data(),
-           result.warped.data(), result.valid.data());
+    resample_outputs(context, frames, fixed, moving, u, lowest, result.displacement_mm.data(), sample.data(),
+                     result.warped.data(), result.valid.data());
     if (result.deformation_mm.data())
       add(context, u, fixed.extent, change(frames.fixed_mm, nothing(), nothing()), result.deformation_mm.data());
     return sample;

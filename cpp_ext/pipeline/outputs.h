@@ -10,8 +10,8 @@ namespace mmreg {
 
 // The scan through `u` (3, fixed), in voxels of the fixed grid: the deformation. `sample` (3, fixed) gets the moving
 // point of each fixed voxel, as a displacement in moving voxels. Waits for nothing.
-void render(const Context&, const Frames&, const Scan& fixed, const Scan& moving, const float* u, const Outside&,
-            float* displacement_mm, float* sample, float* warped, std::uint8_t* valid);
+void resample_outputs(const Context&, const Frames&, const Scan& fixed, const Scan& moving, const float* u,
+                      const Outside&, float* displacement_mm, float* sample, float* warped, std::uint8_t* valid);
 
 // `u` (3, fixed), in voxels of the fixed grid: the deformation. `outside`: of the warped scan; the lowest value of the
 // moving scan if there is none. The figures do not depend on it. Where there is no time for the inverse or for figures,

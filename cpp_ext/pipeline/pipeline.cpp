@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/alarm.h"
+#include "pipeline/cascade.h"
 #include "pipeline/costs.h"
 #include "pipeline/network.h"
 #include "pipeline/outputs.h"
@@ -13,6 +14,10 @@
 
 namespace mmreg {
 namespace {
+
+// The solver searches widely: where it ends further off than this from where networks led, by the corners of their
+// window, it has found another place. As far as the last networks are trained to reach.
+constexpr double kTrustedMm = 8;
 
 struct Run {  // what every stage sees
   const Context& context;
@@ -31,8 +36,8 @@ struct Run {  // what every stage sees
     try {
       const Alarm alarm(context, clock.alarm(clock.least()));
       result.alignment = align(context, fixed, moving, wanted, [&] { return clock.stop(Stage::align, 0.5); });
-      result.alignment = second_look(context, fixed, moving, result.alignment, options.align,
-                                     [&] { return clock.stop(Stage::align, 0.8); });
+      result.alignment = verify_alignment(context, fixed, moving, result.alignment, options.align,
+                                          [&] { return clock.stop(Stage::align, 0.8); });
     } catch (const GivenUp&) {
       result.alignment.complete = false;
     }
@@ -52,6 +57,44 @@ struct Run {  // what every stage sees
     result.start_kept = true;
     result.rigid = result.affine = options.start;
   }
+
+  // Networks that give rigid motions take the place of the alignment, and the solver may go on from where they led.
+  void cascade_stage() const {
+    AffineMap map = options.start;
+    {
+      const Timed timed(result.seconds[int(Stage::network)]);
+      map = run_cascade(context, *options.engine, fixed, moving, map, clock, result.network, result.cascade);
+    }
+    if (result.cascade.stages_run > 0) result.finished = stage_name(Stage::network);
+    result.degraded |= result.network.end != NetworkEnd::complete;
+    if (options.refine && result.network.end == NetworkEnd::complete) map = refined(map);
+    result.rigid = map;
+    result.affine = map;
+  }
+
+  // The solver's rigid stage, from `map`.
+  AffineMap refined(const AffineMap& map) const {
+    CascadeRun& cascade = result.cascade;
+    cascade.refinement = CascadeRefinement::no_time;
+    if (time_is_up(Stage::align)) return map;
+    Scan placed = moving;
+    placed.affine = compose(invert(map), moving.affine);
+    PipelineOptions rigid = options;
+    rigid.align = AlignKind::rigid;
+    rigid.start = AffineMap();
+    PipelineResult found;
+    Run{context, fixed, placed, rigid, clock, found}.align_stage();
+    result.degraded |= found.degraded;
+    if (found.degraded) return map;
+    const AffineMap better = compose(map, found.rigid);
+    cascade.away_mm = corner_distance_mm(*options.engine, map, better);
+    cascade.refinement = cascade.away_mm > kTrustedMm ? CascadeRefinement::rejected : CascadeRefinement::accepted;
+    if (cascade.refinement == CascadeRefinement::rejected) return map;
+    result.finished = stage_name(Stage::align);
+    return better;
+  }
+
+  bool is_cascade() const { return options.engine && options.engine->output == EngineOutput::rigid; }
 
   bool time_is_up(Stage stage) const {
     const bool up = clock.stop(stage, 0);
@@ -132,7 +175,7 @@ struct Run {  // what every stage sees
   // What is asked while the network runs.
   Stop stop_network() const {
     return [this, began = clock.seconds()] {
-      const double expected = options.engine->expected_s, gone = clock.seconds() - began;
+      const double expected = options.engine->expected_s[0], gone = clock.seconds() - began;
       return clock.too_late(Stage::network, expected > 0 ? std::min(gone / expected, 0.99) : 0.5);
     };
   }
@@ -143,7 +186,8 @@ struct Run {  // what every stage sees
     NetworkRun& network = result.network;
     bool late = clock.too_late(Stage::network, 0);
     if (clock.limited()) {
-      network.expected_s = options.engine->expected_s, network.left_s = clock.left() - clock.least();
+      network.expected_s = options.engine->expected_s[0];
+      network.left_s = clock.left() - clock.least();
       late |= network.left_s < network.expected_s;
     }
     network.end = late ? NetworkEnd::not_begun : NetworkEnd::stopped;  // unless it ends
@@ -165,7 +209,7 @@ struct Run {  // what every stage sees
   }
 
   Buffer<float> deform_stage() const {
-    if (!options.deform || (options.engine ? too_late_for_network() : time_is_up(Stage::deform)))
+    if (!options.deform || is_cascade() || (options.engine ? too_late_for_network() : time_is_up(Stage::deform)))
       return no_deformation();
     Buffer<float> u = deformation();
     if (!u.data() || !improves(u)) return no_deformation();
@@ -186,11 +230,16 @@ PipelineResult run(const Context& context, const Scan& fixed, const Scan& moving
   Clock clock(options);
   if (clock.limited()) clock.keep(result.expected = costs_of_finish(context, fixed, moving, clock));
   const Run stages{context, fixed, moving, options, clock, result};
-  stages.align_stage();
-  result.seconds[int(Stage::align)] = clock.lap();
+  if (stages.is_cascade()) {
+    stages.cascade_stage();
+  } else {
+    stages.align_stage();
+  }
+  result.seconds[int(Stage::align)] = clock.lap() - result.seconds[int(Stage::network)];
+  const double network_before = result.seconds[int(Stage::network)];
   Buffer<float> u;
   if (!clock.cancelled()) u = stages.deform_stage();
-  result.seconds[int(Stage::deform)] = clock.lap() - result.seconds[int(Stage::network)];
+  result.seconds[int(Stage::deform)] = clock.lap() - (result.seconds[int(Stage::network)] - network_before);
   clock.stop(Stage::finish, 0);
   result.cancelled = clock.cancelled();
   if (result.cancelled) return result;

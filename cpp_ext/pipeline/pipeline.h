@@ -19,7 +19,8 @@ const char* stage_name(Stage);
 
 struct PipelineOptions {
   AlignKind align = AlignKind::affine;
-  AffineMap start;  // fixed mm to moving mm, where nothing is aligned: the transform that stands already
+  AffineMap start;  // fixed mm to moving mm: the transform that stands already where nothing is aligned, or before
+                    // networks that give rigid motions
   bool deform = true;
   const Engine* engine = nullptr;  // a network, for the deformation
   bool refine = true;              // what it finds, by the solver; a descriptor always feeds the solver
@@ -45,13 +46,21 @@ struct NetworkRun {
   double expected_s = 0, left_s = 0;  // when that was decided; both 0 where there is no deadline
 };
 
+// What became of networks that give rigid motions, and of the solver's rigid stage after them.
+enum class CascadeRefinement { not_wanted, no_time, rejected, accepted };
+struct CascadeRun {
+  int stages_run = 0;
+  CascadeRefinement refinement = CascadeRefinement::not_wanted;
+  double away_mm = 0;  // how far the refinement moved a corner of the window, at most
+  Point window_centre_mm{};
+};
+
 constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
 
-struct Quality {  // `kNotMeasured`, or empty: there was no time for it
-  double similarity_before =
-      kNotMeasured;  // normalised mutual information, near the body of the fixed scan; not measured
-  double similarity_after = kNotMeasured;  // before where the headers put too little of the moving scan on that body
-  double mind_before = kNotMeasured;       // mean squared difference of MIND-SSC features, half resolution; likewise
+struct Quality {                      // `kNotMeasured`, or empty: there was no time for it
+  double nmi_before = kNotMeasured;   // normalised mutual information, near the body of the fixed scan; not measured
+  double nmi_after = kNotMeasured;    // before where the headers put too little of the moving scan on that body
+  double mind_before = kNotMeasured;  // mean squared difference of MIND-SSC features, half resolution; likewise
   double mind_after = kNotMeasured;
   PoseEvidence pose;
   ResidualEvidence residual;
@@ -77,6 +86,7 @@ struct PipelineResult {
   bool cancelled = false;  // nothing else is filled in
   std::string finished;    // the last stage that was completed
   NetworkRun network;
+  CascadeRun cascade;
   Alignment alignment;
   bool start_kept = false;  // no alignment was found that beats the start
   DeformationEvidence deformation;

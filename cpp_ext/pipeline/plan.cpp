@@ -42,24 +42,24 @@ Plan::Plan(const Context& context, const Engine& engine, const Scan& fixed_scan,
   fixed_scan_.data = fixed.data(), moving_scan_.data = moving.data();
 }
 
-void Plan::see() {
-  mmreg::see(context_, engine_, fixed_scan_, AffineMap(), seen_fixed.data(),
-             part<Extremes>(facts_, offsetof(PlanFacts, fixed)));
-  mmreg::see(context_, engine_, moving_scan_, frames_.affine, seen_moving.data(),
-             part<Extremes>(facts_, offsetof(PlanFacts, moving)));
+void Plan::preprocess() {
+  preprocess_scan(context_, engine_, fixed_scan_, AffineMap(), seen_fixed.data(),
+                  part<Extremes>(facts_, offsetof(PlanFacts, fixed)));
+  preprocess_scan(context_, engine_, moving_scan_, frames_.affine, seen_moving.data(),
+                  part<Extremes>(facts_, offsetof(PlanFacts, moving)));
 }
 
-void Plan::follow() {
+void Plan::finish() {
   context_.combine(std::int64_t(field_.size()), 1, field_.data(), 0, field_.data(), used_field_.data());
-  mmreg::follow(context_, engine_, used_field_.data(), fixed_scan_, u_.data());
+  field_to_fixed(context_, engine_, used_field_.data(), fixed_scan_, u_.data());
   context_.count_folds(u_.data(), fixed_scan_.extent, kLeastDeterminant,
                        part<std::int64_t>(facts_, offsetof(PlanFacts, folds)));
-  render();
+  resample_outputs();
 }
 
-void Plan::render() {
-  mmreg::render(context_, frames_, fixed_scan_, moving_scan_, u_.data(), outside_, displacement_mm.data(),
-                sample_.data(), warped.data(), valid.data());
+void Plan::resample_outputs() {
+  mmreg::resample_outputs(context_, frames_, fixed_scan_, moving_scan_, u_.data(), outside_, displacement_mm.data(),
+                          sample_.data(), warped.data(), valid.data());
 }
 
 PlanFacts Plan::facts() {
@@ -68,9 +68,9 @@ PlanFacts Plan::facts() {
   return found;
 }
 
-std::int64_t Plan::mend() {
+std::int64_t Plan::remove_folds() {
   const std::int64_t left = context_.unfold(u_.data(), fixed_scan_.extent, kLeastDeterminant, kMostUnfoldRounds);
-  render();
+  resample_outputs();
   facts();  // waits
   return left;
 }

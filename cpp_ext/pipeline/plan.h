@@ -1,9 +1,9 @@
 // One network's whole way from two scans to the displacement and the warped scan, for grids that are known beforehand:
 // all memory is taken once, no step waits for another, so that a device can keep the steps as a graph.
 //
-// see() puts the scans on the network's grid; the caller runs the network, from `seen_fixed` and `seen_moving` to
-// `field`; follow() makes displacement and warped scan of what it gives. Folds are counted there, and removed by
-// mend(), which is seldom wanted.
+// preprocess() puts the scans on the network's grid; the caller runs the network, from `seen_fixed` and `seen_moving`
+// to `field`; finish() makes displacement and warped scan of what it gives. Folds are counted there, and removed by
+// remove_folds(), which is seldom wanted.
 #pragma once
 #include <optional>
 
@@ -24,10 +24,10 @@ class Plan {
   Plan(const Context&, const Engine&, const Scan& fixed, const Scan& moving, const AffineMap& alignment,
        std::optional<float> outside = {});
 
-  void see();
-  void follow();
-  PlanFacts facts();    // of the last see() and follow(); waits
-  std::int64_t mend();  // how many folds are left, as a rule none; waits
+  void preprocess();
+  void finish();
+  PlanFacts facts();            // of the last preprocess() and finish(); waits
+  std::int64_t remove_folds();  // how many folds are left, as a rule none; waits
 
   Extent fixed_extent() const { return fixed_scan_.extent; }
   Extent moving_extent() const { return moving_scan_.extent; }
@@ -43,13 +43,13 @@ class Plan {
   float* field() const { return field_.data() + (3 - engine_.dims) * voxels(field_extent()); }
 
  private:
-  void render();
+  void resample_outputs();
 
   Context context_;
   const Engine engine_;
   Scan fixed_scan_, moving_scan_;
   const Frames frames_;
-  const Buffer<float> field_, used_field_, sample_, u_;  // u_: what mend() works on, whichever graph wrote it
+  const Buffer<float> field_, used_field_, sample_, u_;  // u_: what remove_folds() works on, whichever graph wrote it
   const Buffer<PlanFacts> facts_;
   const Outside outside_;
 };

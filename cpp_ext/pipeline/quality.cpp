@@ -75,10 +75,10 @@ void compare(const Context& context, const Scan& fixed, const Scan& moving, cons
   q.overlap = region.share;
   const bool comparable = both.share > kComparable * region.share;
   const Region& used = comparable ? both : region;
-  q.similarity_after = comparison.similarity(after, used), q.mind_after = comparison.difference(after, used);
+  q.nmi_after = comparison.similarity(after, used), q.mind_after = comparison.difference(after, used);
   judge_pose(context, fixed, moving, fields, comparison, region, q);
   if (!comparable) return;
-  q.similarity_before = comparison.similarity(before, used), q.mind_before = comparison.difference(before, used);
+  q.nmi_before = comparison.similarity(before, used), q.mind_before = comparison.difference(before, used);
 }
 
 }  // namespace

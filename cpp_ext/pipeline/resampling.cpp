@@ -37,8 +37,8 @@ DeformInput input_of(const Scan& fixed, const float* moving, const std::uint8_t*
   return input;
 }
 
-void bring(const Context& context, Extent n, float* image, Extent m, const std::uint8_t* mask,
-           const AffineMap& to_moving, float* out, std::uint8_t* valid) {
+void resample_to_grid(const Context& context, Extent n, float* image, Extent m, const std::uint8_t* mask,
+                      const AffineMap& to_moving, float* out, std::uint8_t* valid) {
   float sigma_vox[3];
   if (blur(to_moving, m, sigma_vox)) context.gaussian(image, 1, m, sigma_vox, image);
   context.resample_affine(image, 1, m, to_moving.m, n, Interpolation::linear, Border::zero, out, valid);

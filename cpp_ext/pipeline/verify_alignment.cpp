@@ -51,9 +51,9 @@ struct View {  // of the moving scan through an affine map, beside the coarse fi
         facts(look(context, filled.input)) {}
 };
 
-class Looker {
+class AlignmentScorer {
  public:
-  Looker(const Context& context, const Scan& fixed, const Scan& moving, const Alignment& first)
+  AlignmentScorer(const Context& context, const Scan& fixed, const Scan& moving, const Alignment& first)
       : context_(context),
         moving_(moving),
         first_(first),
@@ -100,11 +100,11 @@ bool sure(const Alignment& a) { return a.agreement > kSure * a.agreement_elsewhe
 
 }  // namespace
 
-Alignment second_look(const Context& context, const Scan& fixed, const Scan& moving, const Alignment& first,
-                      AlignKind kind, const std::function<bool()>& time_is_up) {
+Alignment verify_alignment(const Context& context, const Scan& fixed, const Scan& moving, const Alignment& first,
+                           AlignKind kind, const std::function<bool()>& time_is_up) {
   if (!first.complete || !first.informative || fixed.extent.d == 1 || moving.extent.d == 1) return first;
   if (sure(first) || !apart(first.rigid, first.centres, first)) return first;
-  const Looker look(context, fixed, moving, first);
+  const AlignmentScorer look(context, fixed, moving, first);
   Alignment second = first;
   second.rival = 1;  // two views of the same scans lead to different places
   second.affine = look.settled([&](double) { return time_is_up(); });

@@ -7,7 +7,7 @@
 namespace mmreg {
 
 // `first`, or another alignment under which the features of the scans differ less.
-Alignment second_look(const Context&, const Scan& fixed, const Scan& moving, const Alignment& first, AlignKind,
-                      const std::function<bool()>& time_is_up);
+Alignment verify_alignment(const Context&, const Scan& fixed, const Scan& moving, const Alignment& first, AlignKind,
+                           const std::function<bool()>& time_is_up);
 
 }  // namespace mmreg

@@ -30,9 +30,9 @@ Values planned(const Context& context, const Engine& engine, const Scan& f, cons
   Plan plan(context, engine, f, m, AffineMap());
   context.upload(plan.fixed.data(), f.data, sizeof(float) * plan.fixed.size());
   context.upload(plan.moving.data(), m.data, sizeof(float) * plan.moving.size());
-  plan.see();
+  plan.preprocess();
   context.fill(plan.field_channels() * voxels(plan.field_extent()), value, plan.field());
-  plan.follow();
+  plan.finish();
   const PlanFacts facts = plan.facts();
   CHECK(facts.folds == 0 && facts.fixed.not_finite == 0);
   CHECK(voxels(f.extent) == 1 || facts.fixed.smallest < facts.fixed.largest);
@@ -76,11 +76,11 @@ TEST(plan, removes_folds_and_says_how_many) {
     const Values image = uniform(voxels(n), 0, 1), rough = uniform(3 * voxels(n), -3, 3, 5);
     for (float* scan : {plan.fixed.data(), plan.moving.data()})
       context.upload(scan, image.data(), sizeof(float) * image.size());
-    plan.see();
+    plan.preprocess();
     context.upload(plan.field(), rough.data(), sizeof(float) * rough.size());
-    plan.follow();
+    plan.finish();
     CHECK(plan.facts().folds > 100);
-    CHECK(plan.mend() == 0);
+    CHECK(plan.remove_folds() == 0);
     for (float value : here(plan.displacement_mm)) CHECK(std::isfinite(value));
   }
 }

@@ -1,0 +1,58 @@
+#include "bind/options.h"
+
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+
+namespace mmreg::bind {
+namespace {
+
+void make_scan(ScanArgument* self, In<float, 3> image, Matrix affine, HostMask mask) {
+  const Scan view = scan(image, affine, mask);
+  new (self) ScanArgument{std::move(image), std::move(mask), view};
+}
+
+void make_options(OptionsArgument* self, const std::string& align, bool deform, bool refine,
+                  std::optional<EngineSpec> engine, std::optional<Matrix> start, double deadline_s,
+                  std::optional<nb::callable> now, std::optional<nb::callable> cancelled, std::optional<float> outside,
+                  int threads, const std::string& target, DeviceQueue* device, bool keep_on_device) {
+  OptionsArgument options;
+  options.pipeline.align = align_kind(align);
+  options.pipeline.deform = deform;
+  options.pipeline.refine = refine;
+  options.pipeline.deadline_s = deadline_s;
+  options.pipeline.outside = outside;
+  const bool cascade = engine && engine->engine.output == EngineOutput::rigid;
+  require(!start || cascade || options.pipeline.align == AlignKind::none, "a start is for align none");
+  if (start) options.pipeline.start = affine_map(*start);
+  options.engine = std::move(engine);
+  options.cancelled = std::move(cancelled);
+  options.now = std::move(now);
+  options.threads = threads;
+  options.target = target;
+  options.device = device;
+  if (device) options.device_owner = nb::find(device);
+  options.keep_on_device = keep_on_device;
+  new (self) OptionsArgument(std::move(options));
+}
+
+}  // namespace
+
+void bind_options(nb::module_& m) {
+  nb::class_<ScanArgument>(m, "Scan", "An image, where it lies, and which of its voxels count.")
+      .def("__init__", &make_scan, "image"_a.noconvert(), "affine"_a, "mask"_a = nb::none(),
+           "image: (D, H, W) float32. affine: (4, 4), array indices to RAS+ mm. mask: (D, H, W) uint8, 0 is left out.");
+  nb::class_<OptionsArgument>(m, "Options", "How two scans are registered.")
+      .def(
+          "__init__", &make_options, nb::kw_only(), "align"_a = "affine", "deform"_a = true, "refine"_a = true,
+          "engine"_a = nb::none(), "start"_a = nb::none(), "deadline_s"_a = 0.0, "now"_a = nb::none(),
+          "cancelled"_a = nb::none(), "outside"_a = nb::none(), "threads"_a = 0, "target"_a = "",
+          "device"_a.none() = nb::none(), "keep_on_device"_a = false,
+          "align: none, rigid or affine. engine: a network, and refine whether the solver goes on from what it finds. "
+          "start: (4, 4), fixed to moving mm, that stands already, where nothing is aligned; the figures before are "
+          "without it. deadline_s: until the call returns, by now() if it is given; 0 is none. cancelled(stage, share) "
+          "is called between steps and stops the registration by True. outside: the value of the warped scan outside "
+          "of the moving scan; None is its lowest value. device: a queue to run on in place of target. "
+          "keep_on_device: results stay there, as (address, shape, owner).");
+}
+
+}  // namespace mmreg::bind

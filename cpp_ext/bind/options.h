@@ -1,0 +1,26 @@
+// What Python asks of the pipeline: two scans and how to register them.
+#pragma once
+#include "bind/engine.h"
+#include "bind/scans.h"
+#include "pipeline/pipeline.h"
+
+namespace mmreg::bind {
+
+struct ScanArgument {  // arrays of Python, and the scan that they are
+  In<float, 3> image;
+  HostMask mask;
+  Scan scan;
+};
+
+struct OptionsArgument {
+  PipelineOptions pipeline;
+  std::optional<EngineSpec> engine;
+  std::optional<nb::callable> cancelled, now;
+  int threads = 0;
+  std::string target;
+  DeviceQueue* device = nullptr;
+  nb::object device_owner;
+  bool keep_on_device = false;
+};
+
+}  // namespace mmreg::bind
