@@ -35,7 +35,7 @@ _MODULES = {
     "geometry": ("Grid", "Volume"),
     "io": ("read_image", "read_points", "read_transform", "write_image", "write_points", "write_transform"),
     "registrar": ("Registrar",),
-    "registration": ("Quality", "Registration"),
+    "results": ("Quality", "Registration"),
     "transform": ("Affine", "Composite", "DisplacementField", "Folding", "Rigid", "Transform"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

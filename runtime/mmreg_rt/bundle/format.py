@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import BundleError, InputError
-from ..io.files import replaced
+from ..io.files import atomic_write
 from ..onnx_model.validation import ModelFacts, check_model
 from .container import BundleFiles, bundle_files
 from .golden import GoldenPair, golden_bytes, read_golden, self_test
@@ -188,7 +188,7 @@ def write_bundle(
         )
     content.update(sorted(files.items()))
     if zip:
-        with replaced(target) as stream:
+        with atomic_write(target) as stream:
             _write_zip(stream, content)
             stream.flush()
             open_bundle(stream.name)

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import BundleError, InputError
 from ..preprocess import PreprocessSpec
 from .container import NAME
-from .strict_json import MAX_MM, Keys, is_number, json_of, shown
+from .strict_json import MAX_MM, StrictObject, is_number, json_of, shown
 
 FORMAT = "mmreg-bundle/1"
 KINDS = ("displacement", "velocity", "rigid", "affine", "descriptor")
@@ -127,7 +127,7 @@ def parse_manifest(data: bytes) -> Manifest:
     Raises:
         BundleError: It is no JSON, or a key or value is not as it should be.
     """
-    top = Keys(json_of(data), "the manifest")
+    top = StrictObject(json_of(data), "the manifest")
     found = top.text("format")
     if found != FORMAT:
         raise BundleError(
@@ -160,8 +160,8 @@ def parse_manifest(data: bytes) -> Manifest:
     return made
 
 
-def _output(top: Keys, dims: int) -> OutputSpec:
-    keys = Keys(top.value("output", dict), "'output'")
+def _output(top: StrictObject, dims: int) -> OutputSpec:
+    keys = StrictObject(top.value("output", dict), "'output'")
     kind = keys.text("kind")
     if kind not in KINDS:
         keys.refuse("kind", f"one of {', '.join(KINDS)}", kind)
@@ -184,7 +184,7 @@ def _output(top: Keys, dims: int) -> OutputSpec:
     return made
 
 
-def _preprocess(top: Keys) -> PreprocessSpec:
+def _preprocess(top: StrictObject) -> PreprocessSpec:
     try:
         return PreprocessSpec.from_dict(top.value("preprocess", dict))
     except InputError as reason:
@@ -193,8 +193,8 @@ def _preprocess(top: Keys) -> PreprocessSpec:
         ) from reason
 
 
-def _intended_use(top: Keys) -> IntendedUse:
-    keys = Keys(top.value("intended_use", dict), "'intended_use'")
+def _intended_use(top: StrictObject) -> IntendedUse:
+    keys = StrictObject(top.value("intended_use", dict), "'intended_use'")
     modalities = keys.value("modalities", list, type(None))
     made = IntendedUse(
         modalities=None if modalities is None else _modalities(keys, modalities),
@@ -206,7 +206,7 @@ def _intended_use(top: Keys) -> IntendedUse:
     return made
 
 
-def _modalities(keys: Keys, found: list[Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _modalities(keys: StrictObject, found: list[Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     wanted = "two lists of names, those of the fixed and of the moving scan"
     if len(found) != 2 or not all(isinstance(names, list) and 0 < len(names) <= 20 for names in found):
         keys.refuse("modalities", wanted, found)
@@ -218,7 +218,7 @@ def _modalities(keys: Keys, found: list[Any]) -> tuple[tuple[str, ...], tuple[st
 
 
 def _precisions(found: dict[str, Any], where: str) -> dict[str, str]:
-    keys = Keys(found, where)
+    keys = StrictObject(found, where)
     made = {name: keys.name(name) for name in PRECISIONS if name == "fp32" or name in found}
     keys.done()
     if len({*made.values()}) != len(made) or not all(file.endswith(".onnx") for file in made.values()):
@@ -226,8 +226,8 @@ def _precisions(found: dict[str, Any], where: str) -> dict[str, str]:
     return made
 
 
-def _rigid(top: Keys, precisions: Mapping[str, str]) -> RigidSpec:
-    keys = Keys(top.value("rigid", dict), "'rigid'")
+def _rigid(top: StrictObject, precisions: Mapping[str, str]) -> RigidSpec:
+    keys = StrictObject(top.value("rigid", dict), "'rigid'")
     size, spacing_mm = keys.value("size", list), keys.value("spacing_mm", list)
     whole = len(size) == 3 and all(type(n) is int and 1 <= n <= MAX_WINDOW for n in size)
     if not whole or math.prod(size) > MAX_WINDOW_VOXELS:
@@ -246,8 +246,8 @@ def _rigid(top: Keys, precisions: Mapping[str, str]) -> RigidSpec:
     return RigidSpec((size[0], size[1], size[2]), tuple(float(mm) for mm in spacing_mm), made)  # type: ignore[arg-type]
 
 
-def _golden(top: Keys, precisions: Mapping[str, str]) -> Golden:
-    keys = Keys(top.value("golden", dict), "'golden'")
+def _golden(top: StrictObject, precisions: Mapping[str, str]) -> Golden:
+    keys = StrictObject(top.value("golden", dict), "'golden'")
     file = keys.name("file")
     limit = keys.value("limit_mm", int, float, dict)
     limits = limit if isinstance(limit, dict) else dict.fromkeys(precisions, limit)
@@ -273,12 +273,12 @@ def _parity(found: dict[str, Any], where: str, depth: int = 0) -> dict[str, Any]
     return found
 
 
-def _files(top: Keys) -> dict[str, FileFacts]:
+def _files(top: StrictObject) -> dict[str, FileFacts]:
     made = {}
     for name, facts in top.value("files", dict).items():
         if not NAME.fullmatch(name) or len(name) > 100:
             top.refuse("files", "named by letters, digits, '_', '-' and single dots", name)
-        keys = Keys(facts, f"'files' of {name!r}")
+        keys = StrictObject(facts, f"'files' of {name!r}")
         sha256 = keys.text("sha256")
         if not _SHA256.fullmatch(sha256):
             keys.refuse("sha256", "64 hexadecimal digits in lower case", sha256)

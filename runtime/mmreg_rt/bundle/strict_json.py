@@ -11,7 +11,7 @@ from .container import NAME
 MAX_MM = 1e4
 
 
-class Keys:
+class StrictObject:
     """Takes the values of a JSON object one by one, each of a known type; what is left over is refused."""
 
     def __init__(self, values: object, where: str) -> None:

@@ -150,7 +150,7 @@ def _refuse_what_cannot_be_kept(name: str, device: str, precision: str) -> None:
     from ..backends.tensorrt.backend import TensorRt
     from ..errors import BackendUnavailableError
 
-    reason = TensorRt(name).why_not(device, precision)
+    reason = TensorRt(name).unavailable_reason(device, precision)
     if reason is not None:
         raise BackendUnavailableError(
             "MMREG_E_BACKEND",

@@ -86,9 +86,9 @@ def public_key(key_file: Path | None) -> bytes | None:
     """The key in a file, as it is; what is wrong with it is said by who uses it."""
     if key_file is None:
         return None
-    from ..io.files import check_length, opened
+    from ..io.files import check_length, open_regular
 
-    with opened(key_file) as stream:
+    with open_regular(key_file) as stream:
         check_length(stream, key_file, MOST_KEY_BYTES)
         return stream.read(MOST_KEY_BYTES)
 

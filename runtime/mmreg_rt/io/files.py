@@ -24,7 +24,7 @@ CHUNK = 1 << 20
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def open_regular(path: Path) -> Iterator[BinaryIO]:
     """Open a regular file for reading, and refuse it afterwards if it changed meanwhile.
 
     What was opened is checked, not what had the name a moment before: a pipe that takes the place of the
@@ -65,7 +65,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 def read_text(path: Path, limit: int) -> str:
     """Return a small UTF-8 text file, without byte-order mark or NUL bytes, of at most ``limit`` bytes."""
-    with opened(path) as stream:
+    with open_regular(path) as stream:
         check_length(stream, path, limit)
         raw = stream.read(size_of(stream) + 1)  # it allocates what it is asked for
     return decoded(raw, path)
@@ -105,7 +105,7 @@ def decoded(raw: bytes, path: Path, at: int = 0) -> str:
 
 
 @contextlib.contextmanager
-def replaced(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """A new file that appears under ``path`` when the block ends well, and not at all when it does not."""
     partial = path.with_name(f".mmreg-{secrets.token_hex(4)}.partial")  # short: names may have 255 bytes
     try:

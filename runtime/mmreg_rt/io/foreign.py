@@ -32,7 +32,7 @@ def refuse_matrix(path: Path) -> None:
         TransformError: It is a bare matrix (FLIRT, reg_aladin, AFNI), or one of elastix or FreeSurfer.
         InputError: It cannot be opened.
     """
-    with files.opened(path) as stream:
+    with files.open_regular(path) as stream:
         text = stream.read(LOOKED_AT_BYTES).decode("latin-1")
     if found := _ELASTIX.search(text):
         raise _refusal(

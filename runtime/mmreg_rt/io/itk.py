@@ -43,7 +43,7 @@ def read_tfm(path: Path) -> Affine:
 
 def read_mat(path: Path) -> Affine:
     """Return the transform in a MATLAB level 4 file, as ITK and ANTs write it, in either byte order."""
-    with files.opened(path) as stream:
+    with files.open_regular(path) as stream:
         raw = stream.read(MAX_MAT_BYTES + 1)
     arrays = _mat_arrays(raw, path)
     names = [name for name, _ in arrays]
@@ -65,7 +65,7 @@ def write_tfm(transform: Transform, path: Path) -> None:
         name, numbers = "AffineTransform", [*matrix[:3, :3].ravel(), *matrix[:3, 3]]
     parameters = " ".join(repr(float(v)) for v in numbers)
     lines = [_HEADING, "#Transform 0", f"Transform: {name}_double_3_3", f"Parameters: {parameters}"]
-    with files.replaced(path) as stream:
+    with files.atomic_write(path) as stream:
         stream.write("\n".join([*lines, "FixedParameters: 0 0 0", ""]).encode())
 
 

@@ -136,7 +136,7 @@ def write(volume: Volume, path: Path) -> None:
 def load(path: Path) -> NiftiFile:
     """Header, extensions and voxels of a file, each checked before the next is read."""
     compressed = path.name.lower().endswith(".gz")
-    with files.opened(path) as stream:
+    with files.open_regular(path) as stream:
         magic = stream.read(2)
         _check_compression(magic, compressed, path)
         stream.seek(0)
@@ -218,7 +218,7 @@ def save(header: Any, extensions: bytes, data: Array, path: Path) -> None:
     header["scl_slope"], header["scl_inter"] = 1, 0
     head = header.binaryblock + struct.pack("4B", bool(extensions), 0, 0, 0) + extensions
     voxels = np.ascontiguousarray(data).reshape(-1).view(np.uint8).data
-    with files.replaced(path) as stream:
+    with files.atomic_write(path) as stream:
         if path.name.lower().endswith(".gz"):  # level 1, no time stamp: fast, and the same bytes every time
             with gzip.GzipFile("", "wb", 1, stream, mtime=0) as compressed:
                 _write_all(compressed, head, voxels)

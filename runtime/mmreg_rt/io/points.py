@@ -32,7 +32,7 @@ _LINE_END = re.compile(rb"\r?\n|\r(?=.)", re.DOTALL)  # a last \r may be half of
 
 def read(path: Path) -> Float64:
     """Return the points in ``path``, ``(N, 3)``; beside these 24 bytes for each, little memory is used."""
-    with files.opened(path) as stream:
+    with files.open_regular(path) as stream:
         files.check_length(stream, path, MAX_TEXT_BYTES)
         count = sum(1 for _ in _lines(stream, path))  # most points that there can be: they are read in place
         stream.seek(0)
@@ -59,7 +59,7 @@ def write(points_mm: npt.ArrayLike, path: Path) -> None:
             "out.",
         )
     rows = [",".join(repr(float(v)) for v in point) for point in points]
-    with files.replaced(path) as stream:
+    with files.atomic_write(path) as stream:
         stream.write("\n".join(["x,y,z", *rows, ""]).encode())
 
 

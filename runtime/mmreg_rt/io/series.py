@@ -46,7 +46,7 @@ def frames_in(path: Path) -> int:
 
 def first_bytes(path: Path) -> bytes:
     """The header of the file and the four bytes after it, as far as they are there."""
-    with files.opened(path) as stream:
+    with files.open_regular(path) as stream:
         source: files.ByteStream = Gunzip(stream, path) if path.name.lower().endswith(".gz") else stream
         raw = source.read(4)
         version, _ = header_bytes(raw, path)

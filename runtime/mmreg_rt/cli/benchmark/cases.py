@@ -82,7 +82,12 @@ def network_alone(load: Callable[[], Session], size: tuple[int, ...]) -> Case:
         return session.seconds
 
     return Case(
-        size, dict(session.ran), laps.seconds, lambda: session.infer(images), stages, close=session.close
+        size,
+        dict(session.runtime_info),
+        laps.seconds,
+        lambda: session.infer(images),
+        stages,
+        close=session.close,
     )
 
 
