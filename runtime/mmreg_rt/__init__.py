@@ -5,6 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .errors import (
+        BackendUnavailableError,
+        BundleError,
+        CancelledError,
+        DeviceError,
+        GeometryError,
+        InputError,
+        IntensityError,
+        MmregError,
+        OutOfMemoryError,
+        OutsideWarning,
+        RegistrationError,
+        TrainingError,
+        TransformError,
+    )
     from .geometry import Grid, Volume
     from .io import read_image, read_points, read_transform, write_image, write_points, write_transform
     from .registrar import Registrar
@@ -13,15 +28,28 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Affine",
+    "BackendUnavailableError",
+    "BundleError",
+    "CancelledError",
     "Composite",
+    "DeviceError",
     "DisplacementField",
     "Folding",
+    "GeometryError",
     "Grid",
+    "InputError",
+    "IntensityError",
+    "MmregError",
+    "OutOfMemoryError",
+    "OutsideWarning",
     "Quality",
     "Registrar",
     "Registration",
+    "RegistrationError",
     "Rigid",
+    "TrainingError",
     "Transform",
+    "TransformError",
     "Volume",
     "read_image",
     "read_points",
@@ -31,26 +59,42 @@ __all__ = [
     "write_transform",
 ]
 
+# Public names by module: each module is imported on first use.
 _MODULES = {
+    "errors": (
+        "BackendUnavailableError",
+        "BundleError",
+        "CancelledError",
+        "DeviceError",
+        "GeometryError",
+        "InputError",
+        "IntensityError",
+        "MmregError",
+        "OutOfMemoryError",
+        "OutsideWarning",
+        "RegistrationError",
+        "TrainingError",
+        "TransformError",
+    ),
     "geometry": ("Grid", "Volume"),
     "io": ("read_image", "read_points", "read_transform", "write_image", "write_points", "write_transform"),
     "registrar": ("Registrar",),
     "results": ("Quality", "Registration"),
     "transform": ("Affine", "Composite", "DisplacementField", "Folding", "Rigid", "Transform"),
 }
-_HOME = {name: module for module, names in _MODULES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
     from .process import libraries, memory
 
     libraries.check()
-    with memory.shortage_in_our_words():
-        value: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    with memory.translate_shortage():
+        value: object = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
     globals()[name] = value
     return value
 

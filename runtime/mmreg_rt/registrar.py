@@ -226,7 +226,7 @@ class Registrar:
         outside = checked_outside(outside)
         self._set_up_after_fork()
         libraries.hold_scratch()
-        with memory.shortage_in_our_words():
+        with memory.translate_shortage():
             return self._register(fixed, moving, fixed_mask, moving_mask, deadline, outside)
 
     def _register(

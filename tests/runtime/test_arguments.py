@@ -118,7 +118,7 @@ CALLS = {
     "contains": (GRID.contains, {"points_mm": POINTS}),
     "Affine": (Affine, {"matrix": np.eye(4)}),
     "Rigid": (Rigid, {"matrix": np.eye(4)}),
-    "DisplacementField": (DisplacementField, {"displacement": FIELD.displacement_mm, "grid": GRID}),
+    "DisplacementField": (DisplacementField, {"displacement_mm": FIELD.displacement_mm, "grid": GRID}),
     "Composite": (Composite, {"parts": (EYE,)}),
     "tre_mm": (metrics.tre_mm, {"transform": EYE, "fixed_mm": POINTS, "moving_mm": POINTS}),
     "dice": (metrics.dice, {"fixed": LABELS, "warped": LABELS}),

@@ -256,9 +256,9 @@ def test_what_is_left_is_told_where_a_library_runs_out(monkeypatch):
     monkeypatch.setattr(memory, "rooms", lambda: [(7 << 20, "here")])
     causes = MemoryError(), OSError(12, "Cannot allocate memory"), ImportError("x.so: failed to map segment")
     for cause in causes:
-        with pytest.raises(OutOfMemoryError, match="7 MB are left here"), memory.shortage_in_our_words():
+        with pytest.raises(OutOfMemoryError, match="7 MB are left here"), memory.translate_shortage():
             raise cause
-    with pytest.raises(ImportError, match="no module"), memory.shortage_in_our_words():
+    with pytest.raises(ImportError, match="no module"), memory.translate_shortage():
         raise ImportError("no module")
 
 

@@ -61,8 +61,7 @@ def at_size(manifest: Manifest, facts: ModelFacts, extents: Extents, most: Bound
         raise BundleError(
             "MMREG_E_BUNDLE_MODEL",
             f"For a grid of {extents} voxels the network of {manifest.name!r} must give {wanted} by its "
-            "manifest; "
-            f"its nodes give {given}. Export the network again.",
+            f"manifest; its nodes give {given}. Export the network again.",
         )
     return found
 

@@ -19,7 +19,7 @@ from ..errors import (
     TrainingError,
     TransformError,
 )
-from ..process.memory import in_our_words
+from ..process.memory import translate_error
 from ..text.printable import printable
 from .terminal import as_json as to_json
 from .terminal import say
@@ -75,7 +75,7 @@ class Refusal(click.ClickException):
     """An error on its way to the terminal; with ``--json`` it is also written to standard output."""
 
     def __init__(self, error: Exception, as_json: bool, summary: dict[str, Any] | None = None) -> None:
-        error = in_our_words(error)
+        error = translate_error(error)
         super().__init__(describe(error))
         self.exit_code = exit_code(error)  # type: ignore[misc]
         self._json = (summary or _summary(error)) if as_json else None

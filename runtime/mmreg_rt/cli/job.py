@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import io, report
 from ..errors import InputError, TransformError
-from ..process.memory import in_our_words
+from ..process.memory import translate_error
 from .exit_codes import describe, message
 from .options import public_key
 from .output_folder import ALWAYS, RESULT, Output, output
@@ -111,7 +111,7 @@ def register_into(place: Output, job: Job, progress: Progress, score: Score | No
         place.commit(RESULT[1])
     except Exception as error:
         progress.close()
-        shown = place.named(in_our_words(_placed(error, place)))
+        shown = place.named(translate_error(_placed(error, place)))
         raise Failed(shown, _explain(work.case, shown, place, names, progress.seconds)) from error
     progress.close()
     return summary

@@ -153,10 +153,9 @@ def _start(trial: Trial, sent: Iterable[bytes]) -> subprocess.Popen[bytes]:
     except (OSError, ValueError) as reason:
         raise BundleError(
             "MMREG_E_BUNDLE_TRIAL",
-            f"The network of {trial.name!r} must be tried in a process of its own, and {command[0]!r} "
-            f"cannot be started ({str(reason)[:200]}). Free memory, processes or room for temporary files, "
-            "or "
-            "use a bundle signed by a key that you trust.",
+            f"The network of {trial.name!r} must be tried in a process of its own, and {command[0]!r} cannot "
+            f"be started ({str(reason)[:200]}). Free memory, processes or room for temporary files, or use a "
+            "bundle signed by a key that you trust.",
         ) from reason
 
 
@@ -244,8 +243,7 @@ def _raise_what_was_said(said: bytes, trial: Trial) -> None:
         raise BundleError(
             "MMREG_E_BUNDLE_CRASH",
             f"The process that tried the network of {trial.name!r} by {trial.backend} ended without an "
-            "answer. "
-            "Do not use it.",
+            "answer. Do not use it.",
         ) from None
     if not kind:
         return

@@ -146,8 +146,7 @@ def _refuse_namesake(path: Path) -> None:
         raise InputError(
             "MMREG_E_MODEL_AMBIGUOUS",
             f"{path.name!r} is a built-in bundle, and there is one of that name in the working directory. "
-            "Give "
-            f"{os.path.join(os.curdir, path.name)} for that one, {BUNDLES / f'{path.name}{SUFFIX}'} for "
+            f"Give {os.path.join(os.curdir, path.name)} for that one, {BUNDLES / f'{path.name}{SUFFIX}'} for "
             "the built-in.",
         )
 

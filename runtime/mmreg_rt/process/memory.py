@@ -71,7 +71,7 @@ def mappable() -> float | None:
     return min((room for room, _ in (*_address_space(), *_promised())), default=None)
 
 
-def in_our_words(error: Exception) -> Exception:
+def translate_error(error: Exception) -> Exception:
     """Return ``OutOfMemoryError`` for what a library raises when memory runs out, else ``error``."""
     if isinstance(error, OutOfMemoryError) or not _is_shortage(error):
         return error
@@ -85,12 +85,12 @@ def in_our_words(error: Exception) -> Exception:
 
 
 @contextlib.contextmanager
-def shortage_in_our_words() -> Iterator[None]:
+def translate_shortage() -> Iterator[None]:
     """Raise ``OutOfMemoryError`` in place of what a library raises where memory does not suffice."""
     try:
         yield
     except Exception as error:
-        ours = in_our_words(error)
+        ours = translate_error(error)
         if ours is error:
             raise
         raise ours from error
