@@ -159,7 +159,7 @@ def test_a_network_that_grows_is_ended(tiny, monkeypatch, by):
         f"""
         sys.path[:] = path
         import json, os, time
-        from mmreg_rt import bundle_trial_child as child
+        from mmreg_rt.network import trial_child as child
         head = json.loads(sys.stdin.buffer.readline())
         if {by == "its own limit"}:
             child._limit(head["limits"])
@@ -170,7 +170,7 @@ def test_a_network_that_grows_is_ended(tiny, monkeypatch, by):
                 time.sleep(0.002)
             time.sleep(100)
         child._run = grow
-        os.write(1, json.dumps(child._answer(head, b"", b"", b"")).encode())
+        os.write(1, json.dumps(child._run_guarded(head, b"", b"", b"")).encode())
         """,
     )
     refused("MMREG_E_BUNDLE_MEMORY", of=trial(tiny), limits=Limits(600 << 20, 60, 300))

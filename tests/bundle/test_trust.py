@@ -198,17 +198,22 @@ def callers_of(name):
 
 
 def test_nothing_else_reads_networks_out_of_bundles():
-    assert {path for path, _ in callers_of("model_bytes")} == {"trust.py"}
+    assert {path for path, _ in callers_of("model_bytes")} == {"network/trust.py"}
     assert {path for path, _ in callers_of("open_bundle")} == {
-        "bundle.py",
-        "trust.py",
+        "bundle/format.py",
+        "network/trust.py",
     }  # it looks at what it wrote
 
 
 def test_nothing_else_loads_networks():
     """Those of the package's own bytes, and what was proven."""
     loading = {path for path, words in callers_of("load") if {"precision", "threads"} <= words}
-    assert loading == {"network.py", "bundle_trial_child.py", "cli/subject.py", "backends/trial.py"}
+    assert loading == {
+        "network/network.py",
+        "network/trial_child.py",
+        "cli/benchmark/workloads.py",
+        "backends/smoke_test.py",
+    }
 
 
 @pytest.mark.usefixtures("folder")

@@ -155,10 +155,10 @@ def test_python_says_why_numpy_cannot_start_its_threads():
     ],
 )
 def test_a_library_that_gets_no_memory_or_thread_is_told_from_a_bad_network(text, code):
-    from mmreg_rt.backends.session import told, unreadable
+    from mmreg_rt.backends.session import translate_backend_errors, unreadable
 
     assert unreadable(RuntimeError(text), "openvino").code == code
-    with pytest.raises(RegistrationError) as caught, told("run the network"):
+    with pytest.raises(RegistrationError) as caught, translate_backend_errors("run the network"):
         raise RuntimeError(text)
     assert caught.value.code == code
 

@@ -97,11 +97,11 @@ def _engines(
 
 def _check_size(bundle: Bundle, precision: str, stage: int, extents: tuple[int, ...]) -> None:
     """Refuse a grid on which no network may be run; a grid of other dimensions is refused by who builds."""
-    from ..bundle.network_size import check_asked
+    from ..bundle.network_size import check_grid
 
     flat = 3 - bundle.manifest.dims
     if len(extents) == bundle.manifest.dims:
-        check_asked(bundle.manifest, bundle.model(precision, stage)[1], (1,) * flat + extents, here=False)
+        check_grid(bundle.manifest, bundle.model(precision, stage)[1], (1,) * flat + extents, on_host=False)
 
 
 def _title(manifest: Manifest, stage: int) -> str:

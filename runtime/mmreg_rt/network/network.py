@@ -21,7 +21,7 @@ import numpy as np
 from ..backends.watched import POLL_S, Stopped, ask_first
 from ..bundle.manifest import FIELDS, RIGID
 from ..bundle.network_output import what_is_wrong
-from ..bundle.network_size import at_size, check_asked
+from ..bundle.network_size import at_size, check_grid
 from ..errors import BackendUnavailableError, RegistrationError
 from ..onnx_model.footprint import Bounds
 from ..preprocess import network_grid
@@ -137,7 +137,7 @@ class Network:
 
     def _refuse_too_large(self, grid: Grid) -> None:
         if grid.shape not in self._grids:
-            check_asked(self.manifest, self._facts[0], grid.shape, here=not self._session.on_device)
+            check_grid(self.manifest, self._facts[0], grid.shape, on_host=not self._session.on_device)
             self._grids.add(grid.shape)
 
     def expected_s(self, shape: Extents, stage: int = 0) -> float:
