@@ -115,13 +115,13 @@ def work(pipe: Connection, name: str, precision: str, path: Path, size: Size, th
     rng = np.random.default_rng(0)
     inputs = {port: rng.random((1, 1, *size), np.float32) for port in ("fixed", "moving")}
     backend, data = by_name(name), path.read_bytes()
-    backend.why_not("cpu")  # imports the library
+    backend.unavailable_reason("cpu")  # imports the library
     before_mib, start = peak_mib(), time.perf_counter()
     session = backend.load(data, precision=precision, threads=threads, device="cpu")
     loaded = time.perf_counter()
     output = session.infer(inputs)
     cold = {"load_s": loaded - start, "first_inference_s": time.perf_counter() - loaded}
-    pipe.send({**cold, "before_load_mib": before_mib, "ran": dict(session.ran)})
+    pipe.send({**cold, "before_load_mib": before_mib, "ran": dict(session.runtime_info)})
     while pipe.recv() == "run":
         start = time.perf_counter()
         output = session.infer(inputs)
@@ -192,7 +192,9 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
 
-    reasons = {contender: by_name(contender[0]).why_not("cpu", contender[1]) for contender in CONTENDERS}
+    reasons = {
+        contender: by_name(contender[0]).unavailable_reason("cpu", contender[1]) for contender in CONTENDERS
+    }
     if reasons[REFERENCE]:
         raise SystemExit(f"onnxruntime is what the others are compared with: {reasons[REFERENCE]}")
     for package in ("torch", "onnxscript"):

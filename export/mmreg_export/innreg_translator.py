@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from mmreg_rt.backends.telemetry import keep_onnxruntime_silent
 from mmreg_rt.cli.extras import refuse_missing
 from mmreg_rt.errors import InputError
-from mmreg_rt.io.files import replaced
+from mmreg_rt.io.files import atomic_write
 from mmreg_rt.report.png import encode
 
 from .calibration import Pair, read_pair
@@ -119,7 +119,7 @@ def main(run: Path, output: Path, pair: tuple[Path, Path] | None) -> None:
         files[PICTURE] = picture(read, made[0], made[1])
     output.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
-        with replaced(output / name) as stream:
+        with atomic_write(output / name) as stream:
             stream.write(data)
 
 

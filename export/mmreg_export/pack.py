@@ -196,7 +196,7 @@ def _compared(
     for name in ON_CPU:
         backend = by_name(name)
         for precision in (*models, "bf16"):
-            if reason := backend.why_not("cpu", precision):
+            if reason := backend.unavailable_reason("cpu", precision):
                 say(f"{name:12} {precision}  not compared: {reason}")
                 continue
             model = models.get(precision, models["fp32"])

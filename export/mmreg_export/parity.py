@@ -104,8 +104,8 @@ def compare(method: Method, session: Session, pairs: Sequence[Pair]) -> Parity:
             lengths.append(_lengths(expected_mm, method).mean())
     every = np.concatenate([difference.ravel() for difference in differences])
     return Parity(
-        session.ran["backend"],
-        session.ran["precision"],
+        session.runtime_info["backend"],
+        session.runtime_info["precision"],
         float(every.mean()),
         float(np.percentile(every, 99.9)),
         float(every.max()),

@@ -65,6 +65,7 @@ __all__ = [
     "write_transform",
 ]
 
+# Public names by module: each module is imported on first use.
 _MODULES = {
     "bundle": (
         "Bundle",
@@ -115,19 +116,19 @@ _MODULES = {
         "Transform",
     ),
 }
-_HOME = {name: module for module, names in _MODULES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
     from .process import libraries, memory
 
     libraries.check()
-    with memory.shortage_in_our_words():
-        value: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    with memory.translate_shortage():
+        value: object = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
     globals()[name] = value
     return value
 

@@ -1,4 +1,4 @@
-"""The time that a call may take, from its first line until it returns."""
+"""Deadlines of calls."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Callable
 
 from .arguments import real
 
-SHORTEST_S = 1e-9  # for the native pipeline, to which 0 is no deadline
+SHORTEST_S = 1e-9  # the native pipeline takes 0 as no deadline
 
 
 class Deadline:
-    """A limit that begins now.
+    """A time limit that starts now.
 
     Args:
-        limit_ms: From now on, in ms; None or infinity is as long as it takes.
-        clock: Seconds that never go back; None is that of the machine.
+        limit_ms: Limit in ms; None or infinity is no limit.
+        clock: Monotonic clock in seconds; None uses ``time.perf_counter``.
 
     Raises:
-        InputError: The limit is not a positive number.
+        InputError: The limit is not a number above 0.
     """
 
     def __init__(self, limit_ms: float | None, clock: Callable[[], float] | None = None) -> None:
@@ -29,19 +29,19 @@ class Deadline:
         self._start = self._now()
 
     def left_s(self) -> float:
-        """Until the limit; below 0 after it."""
+        """Return the seconds until the limit; negative after it."""
         return self._limit_s - (self._now() - self._start)
 
     def native_s(self) -> float:
-        """What is left, as the native pipeline wants it: 0 is no limit."""
+        """Return the seconds left for the native pipeline, where 0 means no limit."""
         left = self.left_s()
         return 0.0 if left == float("inf") else max(left, SHORTEST_S)
 
     def earlier(self, by_s: float) -> Deadline:
-        """The same limit, earlier by some seconds that are kept for what comes after."""
-        made = copy.copy(self)
-        made._limit_s -= by_s
-        return made
+        """Return a deadline ``by_s`` seconds earlier, to reserve time for later work."""
+        deadline = copy.copy(self)
+        deadline._limit_s -= by_s
+        return deadline
 
     def _now(self) -> float:
         return (self.clock or time.perf_counter)()

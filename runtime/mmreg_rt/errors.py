@@ -1,27 +1,27 @@
-"""Errors a caller can act on.
+"""Errors that a caller can act on.
 
     MmregError
-    ├── InputError            a file, header, array, mask or point list cannot be used
-    │   ├── GeometryError     an affine, a spacing or a field of view cannot be used
-    │   └── IntensityError    voxel values cannot be used
-    ├── BundleError           a model bundle, its manifest or a network in it cannot be used or trusted
-    ├── TransformError        a transform or displacement field cannot be used
-    ├── BackendUnavailableError    the device, CPU target or backend asked for cannot run here
-    ├── DeviceError           a device ran out of memory, was lost, or did not do what it was asked
-    ├── OutOfMemoryError           the memory of this process or machine does not suffice; also a MemoryError
-    ├── RegistrationError     the registration itself could not produce a result
-    ├── TrainingError         a training run cannot go on
-    └── CancelledError             the caller asked to stop
+    ├── InputError               a file, header, array, mask or point list cannot be used
+    │   ├── GeometryError        an affine, a spacing or a field of view cannot be used
+    │   └── IntensityError       voxel values cannot be used
+    ├── BundleError              a model bundle, its manifest or a network in it cannot be used or trusted
+    ├── TransformError           a transform or displacement field cannot be used
+    ├── BackendUnavailableError  the requested device, CPU target or backend cannot run here
+    ├── DeviceError              a device ran out of memory, was lost or failed
+    ├── OutOfMemoryError         this process or machine has too little memory; also a MemoryError
+    ├── RegistrationError        the registration could not produce a result
+    ├── TrainingError            a training run cannot continue
+    └── CancelledError           the caller cancelled the call
 
-Each carries a stable ``code`` (``MMREG_E_...``), and its message says what was asked, what was found and
-what to do. Codes are the same in Python and C and never change their meaning.
+Each has a stable ``code`` (``MMREG_E_...``), and its message says what was expected, what was found and what
+to do. Codes are the same in Python and C and never change their meaning.
 """
 
 from __future__ import annotations
 
 
 class MmregError(Exception):
-    """Base of every refusal of this package; a bug is any other exception."""
+    """Base class of the errors of this package; any other exception is a bug."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -55,53 +55,52 @@ class TransformError(MmregError):
 
 
 class BackendUnavailableError(MmregError):
-    """The device, CPU target or backend asked for cannot run here."""
+    """The requested device, CPU target or backend cannot run here."""
 
 
 class DeviceError(MmregError):
-    """A device ran out of memory, was lost, or did not do what it was asked."""
+    """A device ran out of memory, was lost or failed."""
 
 
 class OutOfMemoryError(MmregError, MemoryError):
-    """The memory of this process or machine does not suffice."""
+    """This process or machine has too little memory."""
 
     def __init__(self, code: str = "MMREG_E_MEMORY", message: str = "") -> None:
         super().__init__(
             code,
-            message
-            or "There is not enough memory for this. Crop the scans, or resample them to a coarser grid.",
+            message or "There is not enough memory. Crop the scans, or resample them to a coarser grid.",
         )
 
 
 class RegistrationError(MmregError):
-    """The registration itself could not produce a result."""
+    """The registration could not produce a result."""
 
 
 class TrainingError(MmregError):
-    """A training run cannot go on."""
+    """A training run cannot continue."""
 
 
 class CancelledError(MmregError):
-    """The caller asked to stop."""
+    """The caller cancelled the call."""
 
 
 class OutsideWarning(UserWarning):
-    """Points or voxels lie outside of the field that moves them, or of the image that they are taken from."""
+    """Points or voxels lie outside the field that moves them, or outside the image that is sampled."""
 
 
 WHAT_TO_DO = {
-    "MMREG_E_DEVICE": "Take device='cpu', or see what `mmreg doctor` says of the driver.",
-    "MMREG_E_DEVICE_MEMORY": "Take a coarser grid or a smaller scan, or free memory of the device.",
+    "MMREG_E_DEVICE": "Use device='cpu', or check the driver with `mmreg doctor`.",
+    "MMREG_E_DEVICE_MEMORY": "Use a coarser grid or a smaller scan, or free memory on the device.",
     "MMREG_E_DEVICE_STREAM": "Give a stream of the same device that is still alive.",
     "MMREG_E_DEVICE_CODE": "This build has no code for this device: update the driver, or build from source.",
     "MMREG_E_DEVICE_GRAPH": "Copy before or after the graph, not within it.",
     "MMREG_E_MODEL_OUTPUT": "Register without a model, or export it again.",
-    "MMREG_E_DEVICE_LOST": "The device cannot be used again by this process: restart it.",
+    "MMREG_E_DEVICE_LOST": "This process cannot use the device again: restart it.",
 }
 
 
 def device_error(code: str, message: str) -> MmregError:
-    """The error of what the compiled module reports by a code: of a device, or of a network."""
+    """Return the error for a code that the compiled module reports, about a device or a network."""
     kind: type[MmregError] = DeviceError
     if code in ("MMREG_E_DEVICE", "MMREG_E_DEVICE_CODE"):
         kind = BackendUnavailableError

@@ -1,7 +1,7 @@
-"""What a pair of scans, their masks and landmarks must be, looked at before any work is done with them.
+"""Checks of a pair of scans, their masks and landmarks, before any work is done with them.
 
-What cannot be registered is refused with an error of its own. What can, but is odd, is put right where there
-is one way to do it, and reported in ``warnings``.
+Input that cannot be registered is refused, each kind with its own error code. Input that is odd but usable is
+corrected where there is one way to do it, and reported in ``warnings``.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     Mask = npt.NDArray[np.bool_]
 
-MIN_OVERLAP = 0.02  # of the smaller field of view: below, the header of one of the two is not about the other
+# Share of the smaller field of view: with less, the headers are not in one coordinate system.
+MIN_OVERLAP = 0.02
 OVERLAP_SAMPLES = 24  # points along each axis of a field of view
-CONSTANT = 1e-6  # relative: a range below is rounding of float32, not an image
+CONSTANT = 1e-6  # relative range of intensities: less is float32 rounding, not an image
 _SPACES = {1: "the scanner", 2: "another scan", 3: "Talairach", 4: "MNI", 5: "a template"}
 
 
@@ -33,8 +34,13 @@ _SPACES = {1: "the scanner", 2: "another scan", 3: "Talairach", 4: "MNI", 5: "a 
 class CheckedPair:
     """A pair that can be registered.
 
-    ``fixed`` and ``moving`` are float32 and finite, with denormal numbers and padding taken away; masks are
-    ``(D, H, W)`` bool or None; ``overlap_fraction`` is that of ``overlap_fraction``.
+    Attributes:
+        fixed: Fixed scan, float32, finite, without denormal numbers and padding.
+        moving: Moving scan, likewise.
+        fixed_mask: ``(D, H, W)`` bool, or None.
+        moving_mask: ``(D, H, W)`` bool, or None.
+        overlap_fraction: Result of ``overlap_fraction``.
+        warnings: Oddities that were found or corrected.
     """
 
     fixed: Volume
@@ -53,7 +59,14 @@ def check_pair(
     *,
     same_space: bool = True,
 ) -> CheckedPair:
-    """The pair, ready to be registered. ``same_space=False``: the headers need not overlap.
+    """Check a pair of scans and prepare it for registration.
+
+    Args:
+        fixed: Fixed scan.
+        moving: Moving scan.
+        fixed_mask: Binary mask on the grid of ``fixed``.
+        moving_mask: Binary mask on the grid of ``moving``.
+        same_space: The headers share one coordinate system, so the fields of view must overlap.
 
     Raises:
         GeometryError: A grid cannot be used, or the two do not belong together.
@@ -78,33 +91,33 @@ def check_pair(
 
 
 def check_grids(fixed: Grid, moving: Grid) -> None:
-    """Refuse sheared grids, and a slice with a volume."""
+    """Raise ``GeometryError`` for a sheared grid, or for a slice with a volume."""
     for name, grid in (("fixed", fixed), ("moving", moving)):
         if (off_vox := grid.shear_vox) > MAX_SHEAR_VOX:
             raise GeometryError(
                 "MMREG_E_GRID_SHEAR",
                 f"The axes of the {name} scan must be orthogonal; the cosine between two is "
-                f"{grid.shear:.3g}, which puts a corner off by {off_vox:.2g} voxels (limit "
+                f"{grid.shear:.3g}, which shifts a corner by {off_vox:.2g} voxels (limit "
                 f"{MAX_SHEAR_VOX:g}). Resample it to an orthogonal grid first.",
             )
     if fixed.dims != moving.dims:
         raise GeometryError(
             "MMREG_E_DIMS_MISMATCH",
             f"Both scans must be volumes, or both single slices; found fixed {fixed.shape} and moving "
-            f"{moving.shape}. Take the slice out of the volume first.",
+            f"{moving.shape}. Extract the slice from the volume first.",
         )
 
 
 def overlap_fraction(fixed: Grid, moving: Grid) -> float:
-    """Share of the smaller field of view that lies in the other, by the headers alone: 0 to 1.
+    """Return the share, 0 to 1, of the smaller field of view that lies in the other, by the headers alone.
 
-    Two slices need not lie in one plane: they are compared as seen along the axis across the fixed one.
+    Two slices need not lie in one plane: they are compared along the axis across the fixed one.
     """
     return max(_share_inside(fixed, moving), _share_inside(moving, fixed))
 
 
 def check_mask(mask: Volume, grid: Grid, name: str) -> Mask:
-    """The mask as bool: where it is not 0.
+    """Return a mask as bool: True where it is not 0.
 
     Raises:
         InputError: It lies on another grid, has more than two values, or is empty.
@@ -112,35 +125,34 @@ def check_mask(mask: Volume, grid: Grid, name: str) -> Mask:
     if not mask.grid.same_as(grid, 0.01 * min(grid.spacing_mm)):
         raise InputError(
             "MMREG_E_MASK_GRID",
-            f"The mask of the {name} scan must lie on its grid, shape {grid.shape}; found shape "
-            f"{mask.grid.shape} at "
-            f"{np.round(mask.grid.centre_mm, 2)} mm instead of {np.round(grid.centre_mm, 2)} mm. Resample "
-            "it with "
+            f"The mask of the {name} scan must lie on its grid, shape {grid.shape}, centre "
+            f"{np.round(grid.centre_mm, 2)} mm; found shape {mask.grid.shape}, centre "
+            f"{np.round(mask.grid.centre_mm, 2)} mm. Resample it with "
             "Rigid(numpy.eye(4)).warp_labels(mask, scan).",
         )
     inside = mask.data != 0  # NaN is not 0
     if not inside.any():
         raise InputError(
             "MMREG_E_MASK_EMPTY",
-            f"The mask of the {name} scan is empty: all {mask.grid.size} voxels are 0. Mark what counts, or "
-            "leave "
-            "the mask out.",
+            f"The mask of the {name} scan is empty: all {mask.grid.size} voxels are 0. Mark a region, or "
+            "give no mask.",
         )
     marked = mask.data[inside]
     if not (marked == marked[0]).all():
         raise InputError(
             "MMREG_E_MASK_NOT_BINARY",
-            f"A mask has two values, 0 and one more; that of the {name} scan has 0, {marked[0]:g}, "
-            f"{marked[marked != marked[0]][0]:g} and perhaps others. Choose: labels == 2, probability > 0.5.",
+            f"A mask must be binary; that of the {name} scan has 0, {marked[0]:g}, "
+            f"{marked[marked != marked[0]][0]:g} and perhaps others. Give, for instance, labels == 2 or "
+            "probability > 0.5.",
         )
     return np.asarray(inside)
 
 
 def check_intensities(volume: Volume, mask: Mask | None, name: str) -> tuple[Volume, list[str]]:
-    """The scan as finite float32, and what was put right.
+    """Return the scan as finite float32, and remarks on corrections.
 
     Raises:
-        IntensityError: Voxels that count are not finite, too large for float32, or all the same.
+        IntensityError: Voxels inside the mask are not finite, too large for float32, or all the same.
     """
     scan, _, remarks = _checked_intensities(volume, mask, name)
     return scan, remarks
@@ -149,7 +161,7 @@ def check_intensities(volume: Volume, mask: Mask | None, name: str) -> tuple[Vol
 def _checked_intensities(
     volume: Volume, mask: Mask | None, name: str
 ) -> tuple[Volume, Mask | None, list[str]]:
-    """The scan, its mask without voxels that a resampling mixed with padding, and what was put right."""
+    """Return the scan, its mask without voxels that a resampling mixed with padding, and remarks."""
     data = volume.as_float32()
     finite = np.isfinite(data)
     _refuse_not_finite(finite, mask, name)
@@ -174,7 +186,14 @@ def _checked_intensities(
 
 
 def check_extremes(smallest: float, largest: float, not_finite: int, voxels: int, name: str) -> None:
-    """Of a scan that is known by these numbers alone, as one that lies on a device.
+    """Check a scan by its summary alone, for scans in device memory.
+
+    Args:
+        smallest: Smallest voxel value.
+        largest: Largest voxel value.
+        not_finite: Number of voxels that are not finite.
+        voxels: Number of voxels.
+        name: ``"fixed"`` or ``"moving"``, for messages.
 
     Raises:
         IntensityError: A voxel is not finite, or all are the same.
@@ -189,37 +208,41 @@ def check_extremes(smallest: float, largest: float, not_finite: int, voxels: int
 
 
 def check_points(points_mm: npt.ArrayLike, grid: Grid, name: str) -> list[str]:
-    """Landmarks against the scan they belong to: what is odd about them.
+    """Check landmarks against the scan that they belong to, and return warnings.
+
+    Args:
+        points_mm: ``(N, 3)``, RAS+ mm.
+        grid: Grid of the scan.
+        name: ``"fixed"`` or ``"moving"``, for messages.
 
     Raises:
-        InputError: One is not finite, or most lie outside of the scan.
+        InputError: A point is not finite, or most points lie outside the scan.
     """
     points = as_points(points_mm)
     if not np.isfinite(points).all():
         row = int(np.argwhere(~np.isfinite(points))[0, 0])
         raise InputError(
             "MMREG_E_POINTS_NOT_FINITE",
-            f"Landmarks of the {name} scan must be finite; number {row} is {points[row]}. Leave it out.",
+            f"Landmarks of the {name} scan must be finite; row {row} is {points[row]}. Leave it out.",
         )
     outside = ~grid.contains(points)
     if 2 * outside.sum() > len(points):
-        turned = grid.contains(points * (-1, -1, 1)).sum() > (~outside).sum()
+        is_lps = grid.contains(points * (-1, -1, 1)).sum() > (~outside).sum()
         hint = (
-            "With the signs of x and y turned most lie inside: they are LPS; turn them."
-            if turned
+            "They seem to be LPS: with the signs of x and y flipped most lie inside. Flip them."
+            if is_lps
             else "Check that they belong to this scan and are in mm."
         )
         raise InputError(
             "MMREG_E_POINTS_OUTSIDE",
-            f"Landmarks must lie in the {name} scan; {int(outside.sum())} of {len(points)} do not, the "
-            "first at "
-            f"{points[outside][0]} mm. {hint}",
+            f"Landmarks must lie in the {name} scan; {int(outside.sum())} of {len(points)} do not, the first "
+            f"at {points[outside][0]} mm. {hint}",
         )
     return [f"{name}: {int(outside.sum())} of {len(points)} landmarks lie outside"] if outside.any() else []
 
 
 def check_overlap(fixed: Grid, moving: Grid, overlap: float | None = None) -> None:
-    """Refuse fields of view that hardly overlap; ``overlap``: their ``overlap_fraction``, if it is known."""
+    """Raise ``GeometryError`` unless the fields of view overlap; ``overlap``: their fraction, if known."""
     if overlap is None:
         overlap = overlap_fraction(fixed, moving)
     if overlap >= MIN_OVERLAP:
@@ -229,18 +252,18 @@ def check_overlap(fixed: Grid, moving: Grid, overlap: float | None = None) -> No
         raise GeometryError(
             "MMREG_E_NO_OVERLAP",
             f"The two fields of view must overlap; by their headers they do not ({where}). Check that both "
-            "are of one person and that no origin was lost; if their origins mean nothing, say "
-            "same_space=False.",
+            "are of one person and that no origin was lost; if the headers do not share a coordinate system, "
+            "use same_space=False.",
         )
     raise GeometryError(
         "MMREG_E_TINY_OVERLAP",
-        f"The two fields of view overlap in {overlap:.1%} of the smaller one (limit {MIN_OVERLAP:.0%}; "
-        f"{where}). Check the origins, or move one with its affine.",
+        f"The fields of view share {overlap:.1%} of the smaller one (at least {MIN_OVERLAP:.0%} is needed; "
+        f"{where}). Check the origins, or move one scan by its affine.",
     )
 
 
 def _share_inside(inner: Grid, outer: Grid) -> float:
-    """Share of a lattice of points, spread evenly over the voxels of ``inner``, that lies in ``outer``."""
+    """Return the share of points, spread evenly over the voxels of ``inner``, that lie in ``outer``."""
     even = (np.arange(OVERLAP_SAMPLES) + 0.5) / OVERLAP_SAMPLES
     lattice = np.stack(np.meshgrid(even, even, even, indexing="ij"), -1).reshape(-1, 3)
     index = outer.map_points(inner.map_indices(lattice * inner.shape - 0.5))
@@ -251,7 +274,7 @@ def _share_inside(inner: Grid, outer: Grid) -> float:
 
 
 def _space_warnings(fixed: Volume, moving: Volume) -> list[str]:
-    """Headers that name two different spaces: a place in one is then not a place in the other."""
+    """Warn if the headers name two different spaces: their coordinates are then not comparable."""
     codes = [
         volume.source.header.sform_code or volume.source.header.qform_code
         for volume in (fixed, moving)
@@ -270,14 +293,13 @@ def _refuse_not_finite(finite: Mask, mask: Mask | None, name: str) -> None:
         raise IntensityError(
             "MMREG_E_INTENSITY_NOT_FINITE",
             f"The {name} scan must be finite{' inside its mask' if mask is not None else ''}; "
-            f"{int(bad.sum())} of "
-            f"{bad.size} voxels are NaN or infinite, the first at index {first}. Replace them "
-            "(numpy.nan_to_num), or give a mask that leaves them out.",
+            f"{int(bad.sum())} of {bad.size} voxels are NaN or infinite, the first at index {first}. Replace "
+            "them (numpy.nan_to_num), or give a mask that excludes them.",
         )
 
 
 def _range(data: Array, finite: Mask, mask: Mask | None, name: str) -> tuple[float, float]:
-    """Smallest and largest value that counts."""
+    """Return the smallest and largest value inside the mask."""
     used = finite if mask is None else finite & mask
     counted = data if used.all() else data[used]
     low, high = float(counted.min()), float(counted.max())
@@ -289,13 +311,13 @@ def _refuse_constant(low: float, high: float, voxels: int, scan: str, where: str
     if high - low <= CONSTANT * max(abs(low), abs(high)):
         raise IntensityError(
             "MMREG_E_INTENSITY_CONSTANT",
-            f"The {scan} must show something{where}; all {voxels} voxels are {low:g}"
-            f"{f' to {high:g}' if high > low else ''}. Check where it comes from and its intensity scaling.",
+            f"The {scan} is constant{where}: all {voxels} voxels are {low:g}"
+            f"{f' to {high:g}' if high > low else ''}. Check its source and its intensity scaling.",
         )
 
 
 def _without_denormals(data: Float32) -> tuple[Float32, int]:
-    """Numbers below the smallest normal one are hundred times slower to compute with, and no signal."""
+    """Set denormal numbers to 0 and count them: they are a hundred times slower, and no signal."""
     tiny = (np.abs(data) < np.finfo(np.float32).tiny) & (data != 0)
     flushed = int(tiny.sum())
     return (np.where(tiny, np.float32(0), data), flushed) if flushed else (data, 0)

@@ -1,4 +1,4 @@
-"""How good a registration is, measured against labels and landmarks. Distances are in mm."""
+"""Accuracy of a registration against labels and landmarks. Distances are in mm."""
 
 from __future__ import annotations
 
@@ -21,16 +21,30 @@ if TYPE_CHECKING:
 
 @arguments.checked(fixed=arguments.a("Volume"), warped=arguments.a("Volume"))
 def dice(fixed: Volume, warped: Volume) -> dict[int, float]:
-    """Dice overlap ``2 |A and B| / (|A| + |B|)`` of each label other than 0 that either map has.
+    """Compute the Dice overlap ``2 |A and B| / (|A| + |B|)`` of each label.
+
+    Args:
+        fixed: Label map ``(D, H, W)`` of the fixed scan.
+        warped: Label map of the moving scan, on the same grid.
+
+    Returns:
+        Overlap, 0 to 1, of each label other than 0 that either map has.
 
     Raises:
         InputError: The maps lie on different grids, or a label is not a whole number.
+
+    Example:
+        >>> fixed = Volume.from_array(np.array([[0, 1, 1, 2]]), np.eye(3))
+        >>> warped = Volume.from_array(np.array([[0, 1, 2, 2]]), np.eye(3))
+        >>> scores = dice(fixed, warped)
+        >>> {label: round(score, 3) for label, score in scores.items()}
+        {1: 0.667, 2: 0.667}
     """
     a, b = _on_one_grid(fixed, warped)
     labels = np.union1d(a, b)
     size_a, size_b, shared = (
-        np.bincount(np.searchsorted(labels, of), minlength=len(labels))
-        for of in (a.ravel(), b.ravel(), a[a == b])
+        np.bincount(np.searchsorted(labels, voxels), minlength=len(labels))
+        for voxels in (a.ravel(), b.ravel(), a[a == b])
     )
     overlaps = 2.0 * shared / (size_a + size_b)
     return {int(v): float(overlap) for v, overlap in zip(labels, overlaps, strict=True) if v != 0}
@@ -38,13 +52,26 @@ def dice(fixed: Volume, warped: Volume) -> dict[int, float]:
 
 @arguments.checked(fixed=arguments.a("Volume"), warped=arguments.a("Volume"))
 def hd95_mm(fixed: Volume, warped: Volume) -> dict[int, float]:
-    """Hausdorff distance without its worst twentieth, for each label other than 0 that both maps have.
+    """Compute the 95 % Hausdorff distance of each label.
 
-    It is the 95th percentile of the distances of all surface voxels of either to the surface of the other; a
-    surface voxel has a neighbour along some axis that is not of the label.
+    It is the 95th percentile of the distances from all surface voxels of either map to the surface of the
+    other. A surface voxel has a neighbour along some axis that does not have the label.
+
+    Args:
+        fixed: Label map ``(D, H, W)`` of the fixed scan.
+        warped: Label map of the moving scan, on the same grid.
+
+    Returns:
+        Distance in mm for each label other than 0 that both maps have.
 
     Raises:
         InputError: The maps lie on different grids, or a label is not a whole number.
+
+    Example:
+        >>> fixed = Volume.from_array(np.array([[0, 1, 0, 0]]), np.diag([1.0, 2.0, 1.0]))
+        >>> warped = Volume.from_array(np.array([[0, 0, 1, 0]]), np.diag([1.0, 2.0, 1.0]))
+        >>> hd95_mm(fixed, warped)
+        {1: 2.0}
     """
     a, b = _on_one_grid(fixed, warped)
     both = np.intersect1d(a, b)
@@ -53,22 +80,30 @@ def hd95_mm(fixed: Volume, warped: Volume) -> dict[int, float]:
 
 @arguments.checked(transform=arguments.a("Transform"))
 def tre_mm(transform: Transform, fixed_mm: npt.ArrayLike, moving_mm: npt.ArrayLike) -> Float64:
-    """Target registration error ``|transform(fixed) - moving|`` of each pair of landmarks, ``(N,)``.
+    """Compute the target registration error ``|transform(fixed) - moving|`` of each pair of landmarks.
 
     Args:
-        transform: Fixed points to moving points.
+        transform: Maps fixed points to moving points.
         fixed_mm: Landmarks in the fixed scan, ``(N, 3)``, RAS+ mm.
         moving_mm: The same landmarks in the moving scan.
 
+    Returns:
+        Error in mm of each pair, ``(N,)``.
+
     Raises:
         InputError: The lists have different lengths.
+
+    Example:
+        >>> from mmreg_rt import Rigid
+        >>> tre_mm(Rigid(np.eye(4)), [[0.0, 0.0, 0.0]], [[0.0, 3.0, 4.0]])
+        array([5.])
     """
     fixed, moving = as_points(fixed_mm), as_points(moving_mm)
     if len(fixed) != len(moving):
         raise InputError(
             "MMREG_E_POINTS_COUNT",
-            f"Landmarks come in pairs; found {len(fixed)} fixed and {len(moving)} moving ones. "
-            "Leave out what was not found in both.",
+            f"Landmarks must come in pairs; found {len(fixed)} fixed and {len(moving)} moving ones. Leave "
+            "out those that are missing in one scan.",
         )
     errors: Float64 = np.linalg.norm(transform.map_points(fixed) - moving, axis=1)
     return errors
@@ -78,8 +113,7 @@ def _on_one_grid(fixed: Volume, warped: Volume) -> tuple[Int32, Int32]:
     if not fixed.grid.same_as(warped.grid):
         raise InputError(
             "MMREG_E_LABELS_GRID",
-            f"Label maps are compared on one grid; found shapes {fixed.grid.shape} and {warped.grid.shape}, "
-            "or "
+            f"Label maps must lie on one grid; found shapes {fixed.grid.shape} and {warped.grid.shape}, or "
             "other positions. Warp one onto the other's grid with warp_labels.",
         )
     return fixed.as_labels(), warped.as_labels()
@@ -89,9 +123,8 @@ def _hd95(a: Mask, b: Mask, spacing_mm: tuple[float, float, float]) -> float:
     box = _bounding_box(a | b)
     surface_a, surface_b = _surface(a[box]), _surface(b[box])
     cap_mm = 4 * max(spacing_mm)
-    while (
-        True
-    ):  # distances beyond the percentile need not be known: start near and look further while they do
+    # Distances beyond the percentile are not needed: start with a short search range and extend it.
+    while True:
         to_a, to_b = (_distances(surface, spacing_mm, cap_mm) for surface in (surface_a, surface_b))
         pooled = np.r_[to_a[surface_b], to_b[surface_a]]
         if np.isfinite(np.percentile(pooled, 95, method="higher")):
@@ -100,19 +133,19 @@ def _hd95(a: Mask, b: Mask, spacing_mm: tuple[float, float, float]) -> float:
 
 
 def _rank(pooled: Float64) -> float:
-    """The percentile among the finite ones that is the 95th among all."""
+    """Return the percentile among the finite distances that is the 95th among all."""
     finite = int(np.isfinite(pooled).sum())
     return 100.0 if finite == 1 else 95.0 * (len(pooled) - 1) / (finite - 1)
 
 
 def _bounding_box(mask: Mask) -> tuple[slice, ...]:
-    """Where the mask is, and one voxel more: only an axis of one voxel stays one."""
+    """Return the bounding box of the mask with a margin of one voxel."""
     sides = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
     return tuple(slice(max(0, int(side[0]) - 1), int(side[-1]) + 2) for side in sides)
 
 
 def _surface(mask: Mask) -> Mask:
-    """Voxels of the mask with a neighbour along some axis, of more than one voxel, that is not of it."""
+    """Return the voxels of the mask with a neighbour outside it, along axes of more than one voxel."""
     padded = np.pad(mask, [(int(n > 1),) * 2 for n in mask.shape])
     inner: Mask = mask.copy()
     for axis, n in enumerate(mask.shape):
@@ -123,10 +156,10 @@ def _surface(mask: Mask) -> Mask:
 
 
 def _distances(surface: Mask, spacing_mm: tuple[float, float, float], cap_mm: float) -> Float64:
-    """Distance in mm of every voxel to the nearest of ``surface``, exact up to ``cap_mm``, else infinite.
+    """Return the distance in mm of every voxel to ``surface``, exact up to ``cap_mm``, else infinite.
 
-    Squared distances along further axes add up, so each axis takes the lower envelope of shifted parabolas
-    (Felzenszwalb and Huttenlocher, "Distance transforms of sampled functions", 2012), here by trying them.
+    Squared distances along the axes add up, so each axis takes the lower envelope of shifted parabolas
+    (Felzenszwalb and Huttenlocher, "Distance transforms of sampled functions", 2012), here by trying all.
     """
     squared = np.where(surface, 0.0, np.inf)
     for axis, step in enumerate(spacing_mm):

@@ -232,8 +232,8 @@ class Plan:
         if queue is None:
             self._around = steps.see, steps.follow
             return
-        self._held = self._network.held(steps.seen_fixed[1])  # its memory is in the graph
-        if self._network.capturable:
+        self._held = self._network.buffers_for(steps.seen_fixed[1])  # its memory is in the graph
+        if self._network.graph_capturable:
             self._whole = self._graph_of_all()
         if not self._whole:
             self._around = self._graphs_around()

@@ -226,7 +226,7 @@ class Registrar:
         outside = checked_outside(outside)
         self._set_up_after_fork()
         libraries.hold_scratch()
-        with memory.shortage_in_our_words():
+        with memory.translate_shortage():
             return self._register(fixed, moving, fixed_mask, moving_mask, deadline, outside)
 
     def _register(
@@ -311,7 +311,7 @@ class Registrar:
             IntensityError: A scan is constant or has voxels that are no numbers.
             DeviceError: An array lies on another device, or there is not enough memory.
         """
-        from .device.result import DeviceScan, check_device_pair, finished
+        from .device.result import DeviceScan, check_device_pair, device_registration
 
         device = self._device
         if device is None:
@@ -328,7 +328,7 @@ class Registrar:
         outside = checked_outside(outside)
         self._set_up_after_fork()
         seconds: dict[str, float] = {}
-        with device.alone, _Lap(seconds, "check"):
+        with device.lock, _Lap(seconds, "check"):
             pair = (
                 DeviceScan.of(fixed, fixed_affine, device.queue, "fixed"),
                 DeviceScan.of(moving, moving_affine, device.queue, "moving"),
@@ -348,7 +348,7 @@ class Registrar:
             stay=True,
             outside=outside,
         )
-        return finished(found, *grids, device.queue, seconds, warnings, self._align)
+        return device_registration(found, *grids, device.queue, seconds, warnings, self._align)
 
     def plan(
         self,
@@ -391,7 +391,7 @@ class Registrar:
                 device = self._device
                 if device is not None:
                     device.check_room(fixed.shape, moving.shape, network.described(fixed))
-                queue, alone = (None, None) if device is None else (device.queue, device.alone)
+                queue, alone = (None, None) if device is None else (device.queue, device.lock)
                 self._plans[key] = Plan(
                     network, fixed, moving, matrix, queue, alone, self._threads, warnings, outside
                 )
@@ -438,7 +438,7 @@ class Registrar:
         progress, device = self._progress, self._device
         if device is not None:
             device.check_room(grids[0].shape, grids[1].shape, engine)
-        with contextlib.nullcontext() if device is None else device.alone, self._told_of_memory(grids):
+        with contextlib.nullcontext() if device is None else device.lock, self._told_of_memory(grids):
             found: dict[str, Any] = _native.register(
                 scans[0],
                 np.ascontiguousarray(grids[0].affine),

@@ -10,7 +10,7 @@ from mmreg_rt import backends
 def backend(request):
     pytest.importorskip("onnx", reason="onnx, with which the test networks are made, is not installed")
     found = backends.by_name(request.param)
-    if reason := found.why_not("cpu"):
+    if reason := found.unavailable_reason("cpu"):
         pytest.skip(f"{request.param}: {reason}")
     return found
 

@@ -30,9 +30,11 @@ def test_half_files_round_the_weights_to_half(load):
     session = load(3, precision="fp16")
     exact, found = networks.answer(inputs, 3, np.float16), session.infer(inputs)
     # half arithmetic rounds sums of size 2 to 2^-10; where it is widened only weights and images are rounded
-    assert session.ran["precision"] == "fp16"
+    assert session.runtime_info["precision"] == "fp16"
     widened = ("fp32", "f32")  # by ONNX Runtime, and by OpenVINO on CPUs that have no half arithmetic
-    assert "f16" in session.ran["arithmetic"] or session.ran["arithmetic"].startswith(widened)
+    assert "f16" in session.runtime_info["arithmetic"] or session.runtime_info["arithmetic"].startswith(
+        widened
+    )
     np.testing.assert_allclose(found, exact, atol=4e-3)
 
 
@@ -41,19 +43,19 @@ def test_int8_files_stay_within_their_steps(load):
     session = load(3, precision="int8")
     # 54 products: weights off by half a step of 0.8/63, images by half of 1/255; 5 standard deviations
     np.testing.assert_allclose(session.infer(inputs), networks.answer(inputs, 3), atol=0.08)
-    assert session.ran["precision"] == "int8"
+    assert session.runtime_info["precision"] == "int8"
 
 
 def test_bf16_is_what_really_runs_where_the_cpu_has_it(backend, load):
-    if reason := backend.why_not("cpu", "bf16"):
+    if reason := backend.unavailable_reason("cpu", "bf16"):
         pytest.skip(f"{backend.name}: {reason}")
     inputs = networks.images((8, 9, 10))
     wide, narrow = load(3), load(3, precision="bf16")
     difference = np.abs(narrow.infer(inputs) - wide.infer(inputs)).max()
     # 8 bits of mantissa: it must differ from float32, and not by more than its rounding of sums of size 2
     assert 1e-5 < difference < 2e-2
-    assert "bf16" in narrow.ran["arithmetic"]
-    assert "bf16" not in wide.ran["arithmetic"]
+    assert "bf16" in narrow.runtime_info["arithmetic"]
+    assert "bf16" not in wide.runtime_info["arithmetic"]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -69,7 +69,7 @@ def test_the_name_that_older_opsets_give_to_linear_is_linear(backend):
 def test_a_way_of_sampling_that_openvino_lacks_is_an_error_before_it_runs():
     pytest.importorskip("onnx", reason="onnx, with which the test networks are made, is not installed")
     backend = by_name("openvino")
-    if reason := backend.why_not("cpu"):
+    if reason := backend.unavailable_reason("cpu"):
         pytest.skip(f"openvino: {reason}")
     with pytest.raises(InputError, match="GridSample"):
         backend.load(

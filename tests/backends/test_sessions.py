@@ -14,7 +14,7 @@ from mmreg_rt.errors import BackendUnavailableError, InputError, RegistrationErr
 def test_a_session_says_what_really_runs(backend, load):
     from importlib.metadata import version
 
-    ran = load(3).ran
+    ran = load(3).runtime_info
     assert ran["backend"] == backend.name
     assert ran["version"] == version(backend.name)
     assert (ran["device"], ran["precision"], ran["threads"]) == ("cpu", "fp32", "1")
@@ -187,7 +187,7 @@ def test_nothing_is_written_to_the_terminal(backend, tmp_path):
         f"backend = by_name({backend.name!r}); data = open(sys.argv[1], 'rb').read()\n"
         "session = backend.load(data, precision='fp32', threads=2, device='cpu')\n"
         "x = np.zeros((1, 1, 8, 8, 8), np.float32); session.infer({'fixed': x, 'moving': x})\n"
-        "session.close(); backend.why_not('cuda')\n"
+        "session.close(); backend.unavailable_reason('cuda')\n"
         "try: backend.load(b'garbage', precision='fp32', threads=2, device='cpu')\n"
         "except Exception: pass\n"
     )

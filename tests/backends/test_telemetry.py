@@ -24,7 +24,7 @@ def test_openvino_is_loaded_without_its_telemetry(tmp_path):
     pytest.importorskip("openvino")
     said = run(
         "import sys\nfrom mmreg_rt.backends import by_name\n"
-        "assert by_name('openvino').why_not('cpu') is None\n"
+        "assert by_name('openvino').unavailable_reason('cpu') is None\n"
         "from openvino.tools.ovc import telemetry_utils\nprint(telemetry_utils.tm.__name__)\n"
         "print('openvino_telemetry' in sys.modules)",
         tmp_path,
@@ -37,7 +37,8 @@ def test_onnxruntime_is_loaded_without_its_telemetry(tmp_path):
     pytest.importorskip("onnxruntime")
     said = run(
         "import os\nfrom mmreg_rt.backends import by_name\n"
-        "assert by_name('onnxruntime').why_not('cpu') is None\nprint(os.environ['ORT_DISABLE_TELEMETRY'])",
+        "assert by_name('onnxruntime').unavailable_reason('cpu') is None\n"
+        "print(os.environ['ORT_DISABLE_TELEMETRY'])",
         tmp_path,
     )
     assert said.split() == ["1"]
@@ -47,7 +48,7 @@ def test_onnxruntime_is_loaded_without_its_telemetry(tmp_path):
 def test_what_a_user_has_set_stays(tmp_path):
     pytest.importorskip("onnxruntime")
     said = run(
-        "import os\nfrom mmreg_rt.backends import by_name\nby_name('onnxruntime').why_not('cpu')\n"
+        "import os\nfrom mmreg_rt.backends import by_name\nby_name('onnxruntime').unavailable_reason('cpu')\n"
         "print(os.environ['ORT_DISABLE_TELEMETRY'])",
         tmp_path,
         ORT_DISABLE_TELEMETRY="0",

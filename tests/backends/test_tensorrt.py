@@ -40,7 +40,7 @@ def test_a_range_of_sizes_is_kept_in_one_engine():
 
 
 def test_a_file_of_another_precision_is_refused():
-    with pytest.raises(InputError, match="makes layers of FLOAT") as caught:
+    with pytest.raises(InputError, match="reads layers of FLOAT") as caught:
         build(RTX, networks.network(3, kind="fp32"), "fp16", Profile.fixed((8, 8, 8)))
     assert caught.value.code == "MMREG_E_MODEL_PRECISION"
 
@@ -66,7 +66,7 @@ def test_warps_sample_as_the_file_says(mode, opset):
 
 def test_warps_that_are_read_as_something_else_are_found(monkeypatch):
     monkeypatch.setattr(builder, "grid_sample_modes", lambda _: ["NEAREST"])
-    with pytest.raises(InputError, match="are 1 x nearest, and TensorRT reads them as 1 x linear"):
+    with pytest.raises(InputError, match="are 1 x nearest, but TensorRT reads them as 1 x linear"):
         build(
             RTX, networks.sampling_network("linear", "zeros", 0, (8, 8, 8)), "fp32", Profile.fixed((8, 8, 8))
         )
@@ -90,11 +90,11 @@ def test_an_engine_of_every_built_in_network_is_built_in_every_precision(name):
 
 
 def test_what_the_backend_needs_is_named():
-    assert "on cuda and cuda:N only" in TensorRt(RTX).why_not("cpu")
-    assert "not 'bf16'" in TensorRt(RTX).why_not("cuda", "bf16")
+    assert "on cuda and cuda:N only" in TensorRt(RTX).unavailable_reason("cpu")
+    assert "not 'bf16'" in TensorRt(RTX).unavailable_reason("cuda", "bf16")
     assert backends.by_name(RTX).name == RTX
     if reason := _native.why_no_device("cuda"):
-        assert TensorRt(RTX).why_not("cuda") == reason
+        assert TensorRt(RTX).unavailable_reason("cuda") == reason
         with pytest.raises(BackendUnavailableError, match="tensorrt-rtx cannot run fp32 on cuda"):
             TensorRt(RTX).load(networks.network(3), precision="fp32", threads=1, device="cuda")
 
@@ -117,7 +117,7 @@ def test_an_engine_is_built_once_and_then_out_of_the_cache(engines):
     plan, origin = engines().engine(profile)
     assert "built here" in origin
     again, origin = engines().engine(profile)
-    assert again == plan and "out of" in origin
+    assert again == plan and "read from" in origin
     _, origin = engines(driver=13020).engine(profile)
     assert "built again" in origin and "driver was '13000' and is '13020'" in origin
 
@@ -152,7 +152,7 @@ def test_what_a_build_found_out_is_given_to_the_next(engines, monkeypatch):
 
 def test_engines_run_and_agree_with_the_twin():
     backend = TensorRt(RTX)
-    if reason := backend.why_not("cuda"):
+    if reason := backend.unavailable_reason("cuda"):
         pytest.skip(f"{RTX}: {reason}")
     inputs = networks.images((16, 24, 32))
     session = backend.load(networks.network(3), precision="fp32", threads=1, device="cuda")

@@ -115,7 +115,10 @@ def test_an_engine_that_holds_the_kernel_is_not_one_that_holds_another(machine):
 def test_every_way_runs_and_agrees_with_the_twin(name, way, padding, tmp_path):
     pytest.importorskip("onnx", reason="onnx, with which the test networks are made, is not installed")
     backend = TensorRt(name, tmp_path / "engines", warps=way)
-    if reason := backend.why_not("cuda") or warp_support._reasons(name, library(name).__version__)[way]:
+    if (
+        reason := backend.unavailable_reason("cuda")
+        or warp_support._reasons(name, library(name).__version__)[way]
+    ):
         pytest.skip(f"{name}, {way}: {reason}")
     rng = np.random.default_rng(5)
     moving, u = (rng.uniform(-2, 2, (1, 3, 12, 17, 40)).astype("f4") for _ in range(2))

@@ -67,11 +67,11 @@ def written_in_8_bits(weight=127):
 PROBE = """
 import sys
 import numpy as np
-from mmreg_rt.backends import by_name, trial
+from mmreg_rt.backends import by_name, smoke_test
 backend = by_name("openvino")
 session = backend.load(sys.stdin.buffer.read(), precision="int8", threads=1, device="cpu")
 images = {name: np.full((1, 1, 4, 4), 255, np.float32) for name in ("fixed", "moving")}
-print(trial.saturates(backend), float(session.infer(images)[0, 0, 1, 1]))
+print(smoke_test.saturates(backend), float(session.infer(images)[0, 0, 1, 1]))
 """
 
 

@@ -30,7 +30,7 @@ def images(extents, seed=5):
 def run(model, inputs, threads=1):
     session = by_name("onnxruntime").load(model, precision="fp32", threads=threads, device="cpu")
     try:
-        return session.infer(inputs).copy(), session.ran.get("warp")
+        return session.infer(inputs).copy(), session.runtime_info.get("warp")
     finally:
         session.close()
 
@@ -63,7 +63,7 @@ def test_the_rest_of_a_network_stays_to_the_byte():
 @pytest.mark.parametrize("padding", ["zeros", "border"])
 @pytest.mark.parametrize("extents", EXTENTS)
 def test_our_node_gives_what_the_standards_words_give(extents, padding):
-    if reason := by_name("onnxruntime").why_not("cpu"):
+    if reason := by_name("onnxruntime").unavailable_reason("cpu"):
         pytest.skip(f"onnxruntime: {reason}")
     inputs = images(extents)
     ours, ran = run(networks.warping_network(extents, padding), inputs, threads=2)
@@ -126,13 +126,13 @@ def test_a_damaged_file_is_an_error_at_any_length():
     for length in range(begins + 10, len(model) - 12, 7):  # up to the end of the graph
         with pytest.raises(BundleError, match="MMREG_E_ONNX_"):
             with_warps(model[:length], {})
-    if by_name("onnxruntime").why_not("cpu") is None:
+    if by_name("onnxruntime").unavailable_reason("cpu") is None:
         with pytest.raises(InputError, match="MMREG_E_MODEL_LOAD"):
             by_name("onnxruntime").load(model[:-9], precision="fp32", threads=1, device="cpu")
 
 
 def test_a_name_on_another_type_is_refused_when_it_is_loaded():
-    if reason := by_name("onnxruntime").why_not("cpu"):
+    if reason := by_name("onnxruntime").unavailable_reason("cpu"):
         pytest.skip(f"onnxruntime: {reason}")
     model = onnx.load_from_string(networks.warping_network((5, 6)))
     for value in (*model.graph.input, *model.graph.output):
@@ -146,7 +146,7 @@ def test_a_name_on_another_type_is_refused_when_it_is_loaded():
 
 
 def test_a_library_without_the_node_is_an_error(monkeypatch, tmp_path):
-    if reason := by_name("onnxruntime").why_not("cpu"):
+    if reason := by_name("onnxruntime").unavailable_reason("cpu"):
         pytest.skip(f"onnxruntime: {reason}")
     from mmreg_rt.backends import onnxruntime
 

@@ -107,7 +107,7 @@ def test_what_a_library_fails_at_while_it_is_watched_is_told_in_our_words(long, 
     def broken(_self):
         raise RuntimeError("out of\nluck")
 
-    bound = type(long.held((1, 1, 8, 8, 8)))
+    bound = type(long.buffers_for((1, 1, 8, 8, 8)))
     monkeypatch.setattr(bound, "end" if hasattr(bound, "end") else "run", broken)
     monkeypatch.setattr(InThread, "end", broken)
     with pytest.raises(RegistrationError, match="out of luck.*MMREG_E_MODEL_RUN"):

@@ -268,7 +268,7 @@ def test_59_landmarks_against_their_scan(tmp_path):
         check_points(inside * (-1, -1, 1), far, "moving")
     with refused("MMREG_E_POINTS_OUTSIDE", "in mm"):
         check_points(inside / 1000, far, "moving")
-    with refused("MMREG_E_POINTS_NOT_FINITE", "number 3"):
+    with refused("MMREG_E_POINTS_NOT_FINITE", "row 3"):
         check_points(np.where(np.arange(8)[:, None] == 3, np.nan, inside), far, "moving")
     with refused("MMREG_E_POINTS_COUNT", 8, 7):
         tre_mm(IDENTITY, inside, inside[:7])

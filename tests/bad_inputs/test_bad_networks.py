@@ -11,7 +11,7 @@ from fixtures import scene
 
 from mmreg_rt import Registrar
 from mmreg_rt.bundle import golden_bytes, open_bundle, write_bundle
-from mmreg_rt.bundle.network_size import check_asked
+from mmreg_rt.bundle.network_size import check_grid
 from mmreg_rt.network import trial
 from mmreg_rt.network.trial import Limits, Trial, prove
 from mmreg_rt.onnx_model.validation import check_model
@@ -144,7 +144,7 @@ def test_86_a_network_too_large_for_the_grid_that_was_asked_for(data, extents, c
     manifest = write_bundle(tmp_path / "a.mmreg", parts.manifest(), parts.files()).manifest
     facts = check_model(data)
     with refused(code, "tiny", " x ".join(map(str, extents))):
-        check_asked(manifest, facts, extents, here=False)
+        check_grid(manifest, facts, extents, on_host=False)
 
 
 TRIAL = "network that crashes, hangs or grows in its trial"

@@ -10,7 +10,7 @@ from mmreg_rt.backends import by_name
 
 def test_rows_have_times_memory_and_ratios(tmp_path):
     pytest.importorskip("onnx", reason="onnx is not installed")
-    able = [one for one in benchmark.CONTENDERS if by_name(one[0]).why_not("cpu", one[1]) is None]
+    able = [one for one in benchmark.CONTENDERS if by_name(one[0]).unavailable_reason("cpu", one[1]) is None]
     if benchmark.REFERENCE not in able:
         pytest.skip("onnxruntime is not installed")
     path = tmp_path / "net.onnx"

@@ -50,14 +50,14 @@ def test_is_small_and_says_where_it_comes_from(name):
 @pytest.mark.parametrize("backend", ON_CPU)
 @pytest.mark.parametrize(("name", "precision"), [("synth", "fp32"), ("masr", "fp32"), ("masr", "fp16")])
 def test_passes_its_own_test(name, backend, precision):
-    if reason := by_name(backend).why_not("cpu", precision):
+    if reason := by_name(backend).unavailable_reason("cpu", precision):
         pytest.skip(reason)
-    assert Network(name, backend=backend, precision=precision).ran["precision"] == precision
+    assert Network(name, backend=backend, precision=precision).runtime_info["precision"] == precision
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_head_in_two_contrasts_is_registered_without_folds(name, head):
-    usable = [backend for backend in ON_CPU if by_name(backend).why_not("cpu", "fp32") is None]
+    usable = [backend for backend in ON_CPU if by_name(backend).unavailable_reason("cpu", "fp32") is None]
     if not usable:
         pytest.skip("no backend is installed")
     aligned = score(head, Registrar(deform=False).register(head.fixed, head.moving).transform)
@@ -72,7 +72,7 @@ def test_synth_alone_brings_real_brains_closer():
     folder = DATA / "brain_t1_labelled"
     if not folder.is_dir():
         pytest.skip("no brain_t1_labelled in MMREG_DATA")
-    if all(by_name(backend).why_not("cpu", "fp32") for backend in ON_CPU):
+    if all(by_name(backend).unavailable_reason("cpu", "fp32") for backend in ON_CPU):
         pytest.skip("no backend is installed")
     scans = [read_image(folder / f"{person}_t1.nii.gz") for person in (1003, 1000)]
     labels = [read_image(folder / f"{person}_label.nii.gz") for person in (1003, 1000)]

@@ -170,7 +170,7 @@ def test_a_network_that_grows_is_ended(tiny, monkeypatch, by):
                 time.sleep(0.002)
             time.sleep(100)
         child._run = grow
-        os.write(1, json.dumps(child._answer(head, b"", b"", b"")).encode())
+        os.write(1, json.dumps(child._run_guarded(head, b"", b"", b"")).encode())
         """,
     )
     refused("MMREG_E_BUNDLE_MEMORY", of=trial(tiny), limits=Limits(600 << 20, 60, 300))

@@ -33,7 +33,7 @@ PLAN_STAGES = ["copy in", "preprocess", "network", "integrate and warp"]
 @pytest.fixture
 def backend():
     pytest.importorskip("onnx", reason="onnx, with which the test networks are made, is not installed")
-    if all(backends.by_name(name).why_not("cpu") for name in backends.ON_CPU):
+    if all(backends.by_name(name).unavailable_reason("cpu") for name in backends.ON_CPU):
         pytest.skip("no backend is installed")
 
 

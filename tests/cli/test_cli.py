@@ -300,13 +300,13 @@ def test_doctor_tries_every_backend_or_says_why_not(monkeypatch):
 
     found = {one["what"]: one for one in json.loads(run("doctor --json").stdout)["findings"]}
     for name in backends.NAMES:
-        if name != "openvino" and (reason := backends.by_name(name).why_not("cuda")):
+        if name != "openvino" and (reason := backends.by_name(name).unavailable_reason("cuda")):
             assert reason in found[f"{name} on cuda"]["words"]
     for name in backends.ON_CPU:
-        reason = backends.by_name(name).why_not("cpu")
+        reason = backends.by_name(name).unavailable_reason("cpu")
         assert found[name]["state"] == ("ok" if reason is None else "off")
         assert ("computes correctly: fp32" if reason is None else reason) in found[name]["words"]
-    if backends.by_name("onnxruntime").why_not("cpu") is None:
+    if backends.by_name("onnxruntime").unavailable_reason("cpu") is None:
         assert "not bf16: does not compute in bf16" in found["onnxruntime"]["words"]
         monkeypatch.setattr(smoke_test, "what_is_wrong", lambda _: "adds two images wrongly")
         assert "BAD  onnxruntime" in run("doctor", code=5).output

@@ -100,7 +100,7 @@ def test_weights_stored_as_half_floats_change_nothing_but_the_size():
     assert len(stored) < 0.6 * len(model)
     assert check_model(stored).inputs == check_model(model).inputs
     for name in ("onnxruntime", "openvino"):
-        if by_name(name).why_not("cpu", "fp32") is None:
+        if by_name(name).unavailable_reason("cpu", "fp32") is None:
             assert (
                 shown(method, stored, backend=name).max < 1e-3
             )  # as the network with its weights in float32
@@ -197,7 +197,7 @@ def test_a_bundle_is_held_to_what_its_export_measured(method, tmp_path):
     for name, most in (("fp32", 0.02), ("int8", 2.0)):
         limit_mm, off = bundle.manifest.golden.limit_mm[name], []
         for backend in ON_CPU:
-            if by_name(backend).why_not("cpu", name):
+            if by_name(backend).unavailable_reason("cpu", name):
                 continue
             session = by_name(backend).load(bundle.model_bytes(name), precision=name, threads=1, device="cpu")
             off.append(self_test(bundle, session.infer, name))

@@ -48,7 +48,7 @@ def model(method):
 
 def found(method, model, backend, kind):
     chosen = by_name(backend)
-    if reason := chosen.why_not("cpu", kind):
+    if reason := chosen.unavailable_reason("cpu", kind):
         pytest.skip(f"{backend}: {reason}")
     session = chosen.load(model, precision=kind, threads=1, device="cpu")
     fixed, moving = (_noise((32, 64, 96), seed) for seed in (1, 2))

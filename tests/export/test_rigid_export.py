@@ -58,7 +58,7 @@ def bundle(tmp_path_factory):
 def test_every_backend_gives_what_torch_gives(bundle):
     figures = bundle.manifest.parity
     for name in ("onnxruntime", "openvino"):
-        if by_name(name).why_not("cpu", "fp32") is not None:
+        if by_name(name).unavailable_reason("cpu", "fp32") is not None:
             continue
         for stage in (name, f"{name}_stage2"):
             assert figures[stage]["fp32"]["displacement_mean"] > 1  # mm, at the corners of the window

@@ -59,7 +59,7 @@ def long_pair(method):
 
 def found(method, model, backend, kind):
     chosen = by_name(backend)
-    if reason := chosen.why_not("cpu", kind):
+    if reason := chosen.unavailable_reason("cpu", kind):
         pytest.skip(f"{backend}: {reason}")
     session = chosen.load(model, precision=kind, threads=1, device="cpu")
     try:
@@ -93,7 +93,7 @@ def output(method, model, precision="fp32"):
     session = by_name("onnxruntime").load(model, precision=precision, threads=2, device="cpu")
     (inputs,) = parity.network_inputs(method, long_pair(method))
     try:
-        return session.infer(inputs).copy(), session.ran.get("warp")
+        return session.infer(inputs).copy(), session.runtime_info.get("warp")
     finally:
         session.close()
 

@@ -236,5 +236,5 @@ def test_a_grid_beyond_the_field_is_told_with_its_share():
     field = DisplacementField(np.zeros((3, *FIXED["plain"].shape), np.float32), FIXED["plain"])
     wide = grid((22, 24, 52), (2.0, 2.0, 2.0), 0, origin_mm=(-25, -23, -21))
     image = Volume(np.ones(wide.shape, np.float32), wide)
-    with pytest.warns(OutsideWarning, match=r"50\.0% of the grid lies outside of the field"):
+    with pytest.warns(OutsideWarning, match=r"50\.0% of the grid lies outside the field"):
         field.warp(image, wide)

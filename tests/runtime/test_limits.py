@@ -155,10 +155,10 @@ def test_python_says_why_numpy_cannot_start_its_threads():
     ],
 )
 def test_a_library_that_gets_no_memory_or_thread_is_told_from_a_bad_network(text, code):
-    from mmreg_rt.backends.session import told, unreadable
+    from mmreg_rt.backends.session import translate_backend_errors, unreadable
 
     assert unreadable(RuntimeError(text), "openvino").code == code
-    with pytest.raises(RegistrationError) as caught, told("run the network"):
+    with pytest.raises(RegistrationError) as caught, translate_backend_errors("run the network"):
         raise RuntimeError(text)
     assert caught.value.code == code
 
@@ -256,9 +256,9 @@ def test_what_is_left_is_told_where_a_library_runs_out(monkeypatch):
     monkeypatch.setattr(memory, "rooms", lambda: [(7 << 20, "here")])
     causes = MemoryError(), OSError(12, "Cannot allocate memory"), ImportError("x.so: failed to map segment")
     for cause in causes:
-        with pytest.raises(OutOfMemoryError, match="7 MB are left here"), memory.shortage_in_our_words():
+        with pytest.raises(OutOfMemoryError, match="7 MB are left here"), memory.translate_shortage():
             raise cause
-    with pytest.raises(ImportError, match="no module"), memory.shortage_in_our_words():
+    with pytest.raises(ImportError, match="no module"), memory.translate_shortage():
         raise ImportError("no module")
 
 

@@ -281,9 +281,9 @@ def test_the_shell_says_that_the_network_was_not_begun(tmp_path, bundle, backend
 class OnDevice:
     """A session whose network runs on a device, and is not waited for."""
 
-    there, prepare_s = True, 0.0
+    on_device, prepare_s = True, 0.0
 
-    def infer_there(self, *given):
+    def infer_on_device(self, *given):
         self.given = given
 
 

@@ -204,7 +204,7 @@ def test_warp_tells_what_lies_outside_with_its_share(folder, as_json):
     words = ["--json"] if as_json else []
     for source, transform, said in (
         ("ct.nii.gz", "far.tfm", f"All of the {SPACE.size} voxels come from outside"),
-        ("p.csv", "far.nii.gz", "1 of 4 points (25.0%) lie outside of the field"),
+        ("p.csv", "far.nii.gz", "1 of 4 points (25.0%) lie outside the field"),
     ):
         outcome = shell("warp", source, "-t", transform, "-o", f"out.{source.split('.', 1)[1]}", *words)
         if as_json:

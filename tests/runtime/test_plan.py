@@ -202,8 +202,8 @@ def queue(request):
 
 @pytest.fixture
 def on_device(registrar, scans, queue):
-    def made(capturable=True, **changes):
-        network = Smoothing(registrar._network, queue, capturable)
+    def made(graph_capturable=True, **changes):
+        network = Smoothing(registrar._network, queue, graph_capturable)
         for name, value in changes.items():
             setattr(network, name, value)
         return Plan(network, scans[0].grid, scans[1].grid, queue=queue)
@@ -225,11 +225,11 @@ class Interface:
         self.__cuda_array_interface__ = array.__cuda_array_interface__ | changes
 
 
-@pytest.mark.parametrize("capturable", [True, False])
-def test_graphs_on_a_device_give_what_the_cpu_gives(registrar, on_device, scans, capturable):
+@pytest.mark.parametrize("graph_capturable", [True, False])
+def test_graphs_on_a_device_give_what_the_cpu_gives(registrar, on_device, scans, graph_capturable):
     here = run(Plan(Smoothing(registrar._network, None), scans[0].grid, scans[1].grid), scans)
-    plan = on_device(capturable)
-    assert plan.graphs == (1 if capturable else 2)
+    plan = on_device(graph_capturable)
+    assert plan.graphs == (1 if graph_capturable else 2)
     for _ in range(2):  # a graph is launched more than once
         found = run(plan, scans)
         assert isinstance(found.warped, DeviceArray)
@@ -239,9 +239,9 @@ def test_graphs_on_a_device_give_what_the_cpu_gives(registrar, on_device, scans,
     assert found.mended_voxels == 0
 
 
-@pytest.mark.parametrize("capturable", [True, False])
-def test_stages_of_a_device_are_timed_and_the_plan_goes_on(on_device, scans, capturable):
-    plan = on_device(capturable)
+@pytest.mark.parametrize("graph_capturable", [True, False])
+def test_stages_of_a_device_are_timed_and_the_plan_goes_on(on_device, scans, graph_capturable):
+    plan = on_device(graph_capturable)
     expected = run(plan, scans).displacement_mm.to_numpy()
     for _ in range(2):
         seconds = plan.stage_seconds(*(scan.as_float32() for scan in scans))

@@ -285,5 +285,5 @@ def test_settings_that_cannot_be_are_refused(change):
 def test_a_missing_setting_is_refused_by_name():
     settings = PreprocessSpec().as_dict()
     del settings["low"]
-    with pytest.raises(InputError, match="missing are low"):
+    with pytest.raises(InputError, match="missing: low"):
         PreprocessSpec.from_dict(settings)

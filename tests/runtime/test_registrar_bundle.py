@@ -119,7 +119,7 @@ def test_without_a_backend_the_extra_is_named(tmp_path, monkeypatch):
     from mmreg_rt import backends
 
     class Missing:
-        def why_not(self, *_):
+        def unavailable_reason(self, *_):
             return "is not installed (pip install 'mmreg-rt[cpu]')"
 
     monkeypatch.setattr(backends, "by_name", lambda _: Missing())

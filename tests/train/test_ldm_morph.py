@@ -373,7 +373,7 @@ def test_exports_as_one_graph_without_chance_or_time(factor):
     compared = 0
     for name in ON_CPU:
         backend = by_name(name)
-        if backend.why_not("cpu", "fp32"):
+        if backend.unavailable_reason("cpu", "fp32"):
             continue
         session = backend.load(model, precision="fp32", threads=1, device="cpu")
         for images, wanted in zip(pairs, expected):

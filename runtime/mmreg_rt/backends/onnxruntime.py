@@ -1,10 +1,10 @@
-"""Networks by ONNX Runtime: the reference that runs on any CPU, and on NVIDIA GPUs with its CUDA provider.
+"""The ONNX Runtime backend: the reference, on any CPU and on NVIDIA GPUs with the CUDA provider.
 
-Half-precision files run everywhere; where ONNX Runtime has no half kernel it casts to float32 by itself
-(every x86-64 CPU), and ``ran["arithmetic"]`` says so. Its int8 speeds up 2-D convolutions, not 3-D ones.
+Half-precision files run everywhere; where ONNX Runtime has no half kernel (every x86-64 CPU) it casts to
+float32, and ``runtime_info["arithmetic"]`` says so. Its int8 speeds up 2-D convolutions, not 3-D ones.
 
-Networks that warp between their stages are given the package's own warp (``warp_nodes``), on the CPU with the
-threads of the session, on a GPU on its stream; ``ran["warp"]`` says how many of their warps are ours.
+Networks that warp between their stages use the package's own warp (``warp_nodes``): on the CPU with the
+threads of the session, on a GPU on its stream. ``runtime_info["warp"]`` counts them.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import numpy as np
 
 from ..errors import BackendUnavailableError, InputError
 from .session import (
-    Bound,
+    BoundBuffers,
     CheckedSession,
-    Port,
     Shape,
+    TensorSpec,
     aligned,
     frozen,
     in_one_line,
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PRECISIONS = ("fp32", "fp16", "int8")
 QUANTISED = (b"QuantizeLinear", b"QLinearConv", b"ConvInteger")  # in the bytes of every int8 file
-# what networks compute of extents: ONNX Runtime leaves it on the CPU, where it costs next to nothing
-OF_EXTENTS = {"Shape", "Squeeze", "Unsqueeze", "Gather", "Concat", "Slice", "Cast", "Range", "Reshape"}
-OF_EXTENTS |= {"Add", "Sub", "Mul", "Div", "Floor", "Min", "Max"}
+# Operations on extents, which ONNX Runtime leaves on the CPU, where they cost next to nothing.
+SHAPE_OPERATIONS = {"Shape", "Squeeze", "Unsqueeze", "Gather", "Concat", "Slice", "Cast", "Range", "Reshape"}
+SHAPE_OPERATIONS |= {"Add", "Sub", "Mul", "Div", "Floor", "Min", "Max"}
 FATAL = 4  # the only level that writes nothing: errors arrive as exceptions
 
 
@@ -53,8 +53,8 @@ class OnnxRuntime:
 
     name = "onnxruntime"
 
-    def why_not(self, device: str, precision: str = "fp32") -> str | None:
-        """None if it can run here; otherwise the reason and what to install."""
+    def unavailable_reason(self, device: str, precision: str = "fp32") -> str | None:
+        """Return None if it can run here, else the reason and what to install."""
         kind, _, index = device.partition(":")
         if kind not in ("cpu", "cuda") or (index and (kind == "cpu" or not index.isdecimal())):
             return f"knows the devices cpu, cuda and cuda:N, not {device!r}"
@@ -77,8 +77,8 @@ class OnnxRuntime:
     def load(
         self, model: bytes, *, precision: str, threads: int, device: str, queue: Any = None
     ) -> CheckedSession:
-        """A session for an ONNX file's bytes; see ``Backend.load``."""
-        reason = self.why_not(device, precision)
+        """Load an ONNX file; see ``Backend.load``."""
+        reason = self.unavailable_reason(device, precision)
         if reason is not None:
             raise BackendUnavailableError(
                 "MMREG_E_BACKEND", f"onnxruntime cannot run {precision} on {device}: {reason}."
@@ -95,11 +95,11 @@ class OnnxRuntimeSession(CheckedSession):
         if precision == "int8" and not any(operation in model for operation in QUANTISED):
             raise InputError(
                 "MMREG_E_MODEL_PRECISION",
-                "int8 was asked for, and no operation of the network is quantised. Ask for fp32, or give "
-                "the int8 file.",
+                "int8 was requested, but no operation of the network is quantised. Choose fp32, or give the "
+                "int8 file.",
             )
         provider, options = _provider(device, queue)
-        said = "" if provider == CPU else _preloaded()
+        printed = "" if provider == CPU else _preload_libraries()
         number = int(options.get("device_id", 0))
         try:
             model, warps = with_warps(bytes(model), {"threads": threads, "device": number})
@@ -109,16 +109,16 @@ class OnnxRuntimeSession(CheckedSession):
             self._session = onnxruntime.InferenceSession(
                 model, settings, [(provider, options)], enable_fallback=0
             )
-        except Exception as error:  # its exceptions have no base of their own
+        except Exception as error:  # its exceptions have no common base class
             raise unreadable(error, "onnxruntime") from error
-        _check_provider(provider, self._session.get_providers(), said)
+        _check_provider(provider, self._session.get_providers(), printed)
         if provider != CPU:
             check_placement(self._session, provider)
-        super().__init__(_ports(self._session.get_inputs()), _ports(self._session.get_outputs()))
-        self._queue = queue  # whose stream the session works on to its end
-        self.there, self._device_number = queue is not None, int(options.get("device_id", 0))
+        super().__init__(_specs(self._session.get_inputs()), _specs(self._session.get_outputs()))
+        self._queue = queue  # kept alive: the session works on its stream
+        self.on_device, self._device_number = queue is not None, int(options.get("device_id", 0))
         halves = provider == CUDA or platform.machine() in ("aarch64", "arm64")
-        self.ran = frozen(
+        self.runtime_info = frozen(
             backend="onnxruntime",
             version=onnxruntime.__version__,
             device=device,
@@ -130,35 +130,35 @@ class OnnxRuntimeSession(CheckedSession):
         )
 
     def _bind(self, shape: Shape) -> _Binding:
-        if self.there:
+        if self.on_device:
             return _DeviceBinding(
-                self._session, self.inputs, self.output_port.name, shape, self._device_number
+                self._session, self.inputs, self.output_spec.name, shape, self._device_number
             )
-        return _Binding(self._session, self.inputs, self.output_port.name, shape)
+        return _Binding(self._session, self.inputs, self.output_spec.name, shape)
 
     def _release(self) -> None:
         del self._session
         self._queue = None
 
 
-class _Binding(Bound):
-    """Buffers of one shape. The first run finds the output's shape, later ones write in place."""
+class _Binding(BoundBuffers):
+    """Buffers of one shape. The first run determines the output shape, later ones write in place."""
 
-    def __init__(self, session: Any, inputs: tuple[Port, ...], output: str, shape: Shape) -> None:
+    def __init__(self, session: Any, inputs: tuple[TensorSpec, ...], output: str, shape: Shape) -> None:
         self._session, self._name = session, output
         self._binding = session.io_binding()
-        self.inputs: Mapping[str, Float32] = {port.name: aligned(shape) for port in inputs}
+        self.inputs: Mapping[str, Float32] = {spec.name: aligned(shape) for spec in inputs}
         for name, buffer in self.inputs.items():
             self._binding.bind_input(name, "cpu", 0, np.float32, buffer.shape, buffer.ctypes.data)
         self._binding.bind_output(output, "cpu")
         self.output: Float32 = np.empty(0, np.float32)
 
     def run(self) -> None:
-        """From ``inputs`` to ``output``."""
+        """Compute ``output`` from ``inputs``."""
         self._run(None)
 
-    def run_while_wanted(self, stop: Stop) -> None:
-        """The same, in another thread, which is told to end when ``stop`` says so."""
+    def run_until_stopped(self, stop: Stop) -> None:
+        """Run in another thread, which is terminated when ``stop`` returns True."""
         import onnxruntime
 
         options = onnxruntime.RunOptions()
@@ -168,49 +168,51 @@ class _Binding(Bound):
 
         try:
             running = InThread(lambda: self._run(options), cancel)
-        except RuntimeError:  # the system gives no more threads
-            super().run_while_wanted(stop)
+        except RuntimeError:  # the system cannot start another thread
+            super().run_until_stopped(stop)
             return
         watch(running, stop)
 
     def _run(self, options: Any) -> None:
         self._session.run_with_iobinding(self._binding, options)
         if not self.output.size:
-            found = self._binding.copy_outputs_to_cpu()[0]
-            self.output = aligned(found.shape)
-            np.copyto(self.output, found)
+            output = self._binding.copy_outputs_to_cpu()[0]
+            self.output = aligned(output.shape)
+            np.copyto(self.output, output)
             self._binding.bind_output(
                 self._name, "cpu", 0, np.float32, self.output.shape, self.output.ctypes.data
             )
 
 
 class _DeviceBinding(_Binding):
-    """The same for a session on a stream of ours, which can also be run from and to memory of the device."""
+    """Buffers of a session on our stream, which can also read and write device memory."""
 
     def __init__(
-        self, session: Any, inputs: tuple[Port, ...], output: str, shape: Shape, device_number: int
+        self, session: Any, inputs: tuple[TensorSpec, ...], output: str, shape: Shape, device_number: int
     ) -> None:
         import onnxruntime
 
         super().__init__(session, inputs, output, shape)
-        self._there, self._shape, self._number = session.io_binding(), shape, device_number
+        self._device_binding, self._shape, self._number = session.io_binding(), shape, device_number
         self._output_shape: Shape | None = None
         self._options = onnxruntime.RunOptions()
         self._options.add_run_config_entry("disable_synchronize_execution_providers", "1")
 
     def output_values(self) -> int:
-        """How many numbers the network gives; only a run tells it."""
+        """Return the number of output values, which only a run reveals."""
         if self._output_shape is None:
             self.run()
             self._output_shape = self.output.shape
         return int(np.prod(self._output_shape))
 
-    def run_there(self, inputs: Mapping[str, int], into: int) -> None:
-        """From addresses of the device to one, without waiting."""
+    def run_on_device(self, inputs: Mapping[str, int], into: int) -> None:
+        """Compute the output at ``into`` from inputs at device addresses, without waiting."""
         for name, address in inputs.items():
-            self._there.bind_input(name, "cuda", self._number, np.float32, self._shape, address)
-        self._there.bind_output(self._name, "cuda", self._number, np.float32, self._output_shape, into)
-        self._session.run_with_iobinding(self._there, self._options)
+            self._device_binding.bind_input(name, "cuda", self._number, np.float32, self._shape, address)
+        self._device_binding.bind_output(
+            self._name, "cuda", self._number, np.float32, self._output_shape, into
+        )
+        self._session.run_with_iobinding(self._device_binding, self._options)
 
 
 def _session_options(threads: int, provider: str) -> Any:
@@ -221,9 +223,9 @@ def _session_options(threads: int, provider: str) -> Any:
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = FATAL
     options.use_deterministic_compute = True
-    # threads that wait sleep: the field operations run between two inferences, on the same cores
+    # waiting threads sleep: between two inferences the field operations run on the same cores
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # without VNNI, 8-bit weights as unsigned numbers: sums of two signed products saturate in 16 bits
+    # 8-bit weights as unsigned numbers: without VNNI, sums of two signed products saturate in 16 bits
     options.add_session_config_entry("session.x64quantprecision", "1")
     if provider != CPU:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
@@ -231,7 +233,7 @@ def _session_options(threads: int, provider: str) -> Any:
 
 
 def _warp_library() -> str:
-    """The library with ``mmreg::Warp``: the compiled module."""
+    """Return the path of the library with ``mmreg::Warp``, which is the compiled module."""
     import mmreg_rt._native as _native
 
     return str(_native.__file__)
@@ -245,8 +247,8 @@ def _provider(device: str, queue: Any = None) -> tuple[str, dict[str, str]]:
     return CUDA, options if queue is None else {**options, "user_compute_stream": str(queue.stream)}
 
 
-def _preloaded() -> str:
-    """Loads the libraries of CUDA and cuDNN that were installed by pip; what ONNX Runtime prints of it."""
+def _preload_libraries() -> str:
+    """Load the CUDA and cuDNN libraries that pip installed, and return the text ONNX Runtime prints."""
     import onnxruntime
 
     with contextlib.redirect_stdout(io.StringIO()) as printed:
@@ -254,27 +256,27 @@ def _preloaded() -> str:
     return " ".join(printed.getvalue().split())
 
 
-def _check_provider(asked: str, found: list[str], said: str = "") -> None:
-    """ONNX Runtime always adds the CPU behind another provider; what counts is the first."""
-    if not found or found[0] != asked:
+def _check_provider(requested: str, active: list[str], printed: str = "") -> None:
+    """Raise unless the first provider is the requested one: ONNX Runtime always adds the CPU after it."""
+    if not active or active[0] != requested:
         raise BackendUnavailableError(
             "MMREG_E_BACKEND_FALLBACK",
-            f"Asked onnxruntime for {asked}, and it fell back to {', '.join(found) or 'nothing'}"
-            f"{f' ({said[:300]})' if said else ''}. Check the "
-            "driver and the CUDA libraries with `mmreg doctor`, or ask for device cpu.",
+            f"onnxruntime fell back from {requested} to {', '.join(active) or 'nothing'}"
+            f"{f' ({printed[:300]})' if printed else ''}. Check the driver and the CUDA libraries with "
+            "`mmreg doctor`, or choose device cpu.",
         )
 
 
 def check_placement(session: Any, provider: str) -> None:
-    """Refuse a session that computes on the CPU what belongs on the device.
+    """Raise if a session runs on the CPU nodes that belong on the device.
 
     Raises:
-        BackendUnavailableError: It does, or ONNX Runtime is too old to say so.
+        BackendUnavailableError: It does, or ONNX Runtime is too old to report it.
     """
     if not hasattr(session, "get_provider_graph_assignment_info"):
         raise BackendUnavailableError(
             "MMREG_E_BACKEND",
-            "onnxruntime on a GPU must be 1.24.1 or later, to say what it runs there; "
+            "onnxruntime on a GPU must be 1.24.1 or later, to report which nodes run there; "
             "pip install --upgrade 'mmreg-rt[gpu]'.",
         )
     elsewhere = {
@@ -283,12 +285,12 @@ def check_placement(session: Any, provider: str) -> None:
         if part.ep_name != provider
         for node in part.get_nodes()
     }
-    odd = sorted(elsewhere - OF_EXTENTS)
+    odd = sorted(elsewhere - SHAPE_OPERATIONS)
     if odd:
         raise BackendUnavailableError(
             "MMREG_E_BACKEND_FALLBACK",
-            f"Asked onnxruntime for {provider}, and it would compute {', '.join(odd)} on the CPU. Take "
-            "another backend, or device cpu.",
+            f"onnxruntime would compute {', '.join(odd)} on the CPU, not with {provider}. Choose another "
+            "backend, or device cpu.",
         )
 
 
@@ -305,12 +307,12 @@ def _why_no_cuda(providers: list[str]) -> str | None:
     return None
 
 
-def _ports(found: Any) -> tuple[Port, ...]:
+def _specs(values: Any) -> tuple[TensorSpec, ...]:
     return tuple(
-        Port(
-            port.name,
-            tuple(extent if isinstance(extent, int) and extent > 0 else None for extent in port.shape),
-            port.type == "tensor(float)",
+        TensorSpec(
+            value.name,
+            tuple(extent if isinstance(extent, int) and extent > 0 else None for extent in value.shape),
+            value.type == "tensor(float)",
         )
-        for port in found
+        for value in values
     )

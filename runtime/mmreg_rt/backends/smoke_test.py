@@ -1,4 +1,4 @@
-"""A network small enough to stand here, to see whether a backend computes at all, and rightly."""
+"""Tiny networks that test whether a backend computes, and computes correctly."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from . import Backend
 
-# ONNX, opset 20: output = fixed + moving, both (1, 1, a, b, c) float32; tests/backends/test_trial.py writes
+# ONNX, opset 20: output = fixed + moving, (1, 1, a, b, c) float32; written by tests/backends/test_trial.py.
 NETWORK = bytes.fromhex(
     "080a3a9d010a1c0a0566697865640a066d6f76696e6712066f7574707574220341646412036164645a260a0566697865"
     "64121d0a1b080112170a0208010a0208010a031201610a031201620a031201635a270a066d6f76696e67121d0a1b0801"
@@ -16,7 +16,7 @@ NETWORK = bytes.fromhex(
     "0208010a031201610a031201620a0312016342040a001014"
 )
 
-# ONNX, compressed: both images 16 times over, of whole numbers, through 3 x 3 weights of 127
+# ONNX, compressed: 16 copies of both images, whole numbers, through 3 x 3 weights of 127.
 NETWORK_8_BITS = bytes.fromhex(
     "78daed98bf4ec33010c6e3c44dacab40c12aa823441d68068460a95840812962416c5d90db9ad6a24d4afe94aa0bddd9"
     "99fb543c0f899b2284e80b54f7b37cd27dfe12ddad1f83abaf367c98507b567339007b12cf5434dcf996d35e9c8d3cfb"
@@ -30,27 +30,27 @@ NETWORK_8_BITS = bytes.fromhex(
 
 
 def saturates(backend: Backend) -> bool:
-    """Whether sums of two 8-bit products are cut off on this CPU, as they are without VNNI.
+    """Return whether sums of two 8-bit products saturate on this CPU, as they do without VNNI.
 
-    Networks whose weights take 7 bits, as ``mmreg export`` writes them, are exact all the same.
+    Networks with 7-bit weights, as ``mmreg export`` writes them, are exact all the same.
     """
     images = {name: np.full((1, 1, 4, 4), 255, np.float32) for name in ("fixed", "moving")}
     session = backend.load(zlib.decompress(NETWORK_8_BITS), precision="int8", threads=1, device="cpu")
-    found = float(session.infer(images)[0, 0, 1, 1])  # all nine taps lie within
+    total = float(session.infer(images)[0, 0, 1, 1])  # all nine taps lie within
     session.close()
-    return abs(found / (255 * 127 * 32 * 9) - 1) > 1e-3
+    return abs(total / (255 * 127 * 32 * 9) - 1) > 1e-3
 
 
 def what_is_wrong(backend: Backend, device: str = "cpu") -> str | None:
-    """None if the backend adds two images rightly; otherwise what happened."""
+    """Return None if the backend adds two images correctly, else what went wrong."""
     fixed = np.arange(24, dtype=np.float32).reshape(1, 1, 2, 3, 4)
     moving = np.full_like(fixed, 0.5)
     try:
         session = backend.load(NETWORK, precision="fp32", threads=1, device=device)
-        found = session.infer({"fixed": fixed, "moving": moving}).copy()
+        total = session.infer({"fixed": fixed, "moving": moving}).copy()
         session.close()
-    except Exception as error:  # whatever it is, it is the answer
+    except Exception as error:  # any failure is the answer
         return f"{type(error).__name__}: {error}"
-    if not np.array_equal(found, fixed + moving):
+    if not np.array_equal(total, fixed + moving):
         return "adds two images wrongly"
     return None

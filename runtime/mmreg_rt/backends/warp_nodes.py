@@ -1,16 +1,15 @@
-"""The warps of an ONNX file as one node each, for runtimes that are given our kernel: ``mmreg::Warp``.
+"""Warps of an ONNX file as one ``mmreg::Warp`` node each, for runtimes that can call our kernel.
 
-In a bundle a warp stands in the standard's words, so that any runtime reads the file:
-``mmreg_export.warp_lowering`` writes
+A bundle keeps warps as standard operators, so that any runtime reads the file. ``mmreg_export.warp_lowering``
+writes
 
     GridSample(image, Transpose(Add(Mul(Gather(displacement), scale), places)))
 
-with channels turned about, and put last in the end, and promises by the name of the GridSample,
-``mmreg.warp...``, that scale and places are those of positions in voxels. Here such a node becomes
-``Warp(image, displacement)`` and what made its grid is left out. A node of that name with another structure
-stays what it is.
+with the channels reversed and moved to the last axis. The name of the GridSample, ``mmreg.warp...``, promises
+that scale and places are those of positions in voxels. Here such a node becomes ``Warp(image, displacement)``
+and the nodes that computed its grid are dropped. A node of that name with another structure is left as it is.
 
-Numbers of fields: onnx.proto, as in ``onnx_wire``.
+Field numbers are those of onnx.proto, as in ``onnx_model.protobuf_reader``.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from ..onnx_model.protobuf_reader import Message
 
 DOMAIN, OPERATOR, NAME = "mmreg", "Warp", "mmreg.warp"
-_GRID = ("Transpose", "Add", "Mul", "Gather")  # from the grid back to the displacement, by first inputs
+_GRID = ("Transpose", "Add", "Mul", "Gather")  # from the grid back to the displacement, along first inputs
 _LINEAR = ("linear", "bilinear")
 _PADDINGS = ("zeros", "border")
 
@@ -36,17 +35,20 @@ _PADDINGS = ("zeros", "border")
 @dataclass(frozen=True)
 class _Node:
     content: bytes
-    op: str  # empty if it is not one of the standard
+    op: str  # empty if the operator is not a standard one
     inputs: Sequence[str]
     outputs: Sequence[str]
 
 
 def with_warps(model: bytes, attributes: Mapping[str, int | str]) -> tuple[bytes, int]:
-    """The same network with ``mmreg::Warp`` nodes, and how many; the same bytes if there are none.
+    """Replace the warps of a network by ``mmreg::Warp`` nodes.
 
     Args:
-        model: An ONNX file that ``onnx_check`` accepts.
-        attributes: Of each of these nodes, besides ``padding`` ("zeros" or "border").
+        model: An ONNX file that ``onnx_model.validation`` accepts.
+        attributes: Attributes for each of these nodes, besides ``padding`` ("zeros" or "border").
+
+    Returns:
+        The new file and the number of such nodes; the same bytes if there are none.
 
     Raises:
         BundleError: The file is damaged.
@@ -58,16 +60,17 @@ def with_warps(model: bytes, attributes: Mapping[str, int | str]) -> tuple[bytes
     graph = wire.message("graph", (whole.parts.get("graph") or [Span(0, 0)])[0])
     messages = [wire.message("node", at) for at in graph.parts.get("nodes", [])]
     nodes = [_read(model, *pair) for pair in zip(messages, graph.parts.get("nodes", []), strict=True)]
-    made = {name: node for node in nodes for name in node.outputs}
+    producers = {name: node for node in nodes for name in node.outputs}
     warps = [
-        _warp(wire, message, node, made, attributes) for message, node in zip(messages, nodes, strict=True)
+        _warp(wire, message, node, producers, attributes)
+        for message, node in zip(messages, nodes, strict=True)
     ]
     count = len(warps) - warps.count(None)
     if not count:
         return model, 0
     outputs = [wire.message("value", at).text("name") for at in graph.parts.get("outputs", [])]
     used = _used([warp or node for warp, node in zip(warps, nodes, strict=True)], outputs)
-    # what is said of values in between may be of some that are gone
+    # declarations of intermediate values may refer to dropped ones
     changed = rewritten(model, "graph", graph, {"nodes": [node.content for node in used], "values": []})
     imported = [model[at.start : at.end] for at in whole.parts.get("opsets", [])]
     imported.append(text(1, DOMAIN) + number(2, 1))
@@ -81,16 +84,20 @@ def _read(model: bytes, message: Message, at: Span) -> _Node:
 
 
 def _warp(
-    wire: Wire, message: Message, node: _Node, made: Mapping[str, _Node], attributes: Mapping[str, int | str]
+    wire: Wire,
+    message: Message,
+    node: _Node,
+    producers: Mapping[str, _Node],
+    attributes: Mapping[str, int | str],
 ) -> _Node | None:
-    """The node as a warp; None if it is none."""
+    """Return the node as a warp, or None if it is not one."""
     name = message.text("name")
     if node.op != "GridSample" or not name.startswith(NAME):
         return None
-    given = [wire.message("attribute", at) for at in message.parts.get("attributes", [])]
-    texts = {one.text("name"): one.text("string") for one in given}
-    corners = any(one.text("name") == "align_corners" and one.numbers.get("int", 0) for one in given)
-    padding, displacement = texts.get("padding_mode", "zeros"), _displacement(node, made)
+    settings = [wire.message("attribute", at) for at in message.parts.get("attributes", [])]
+    texts = {one.text("name"): one.text("string") for one in settings}
+    corners = any(one.text("name") == "align_corners" and one.numbers.get("int", 0) for one in settings)
+    padding, displacement = texts.get("padding_mode", "zeros"), _displacement(node, producers)
     known = texts.get("mode", "linear") in _LINEAR and padding in _PADDINGS and not corners
     if displacement is None or not known:
         return None
@@ -100,21 +107,21 @@ def _warp(
     return _Node(b"".join(parts), OPERATOR, [node.inputs[0], displacement], node.outputs)
 
 
-def _displacement(node: _Node, made: Mapping[str, _Node]) -> str | None:
-    """What the grid of a GridSample was made of, if it was made in the way that is known here."""
+def _displacement(node: _Node, producers: Mapping[str, _Node]) -> str | None:
+    """Return the displacement that the grid of a GridSample was computed from, if by the known nodes."""
     if len(node.inputs) != 2 or len(node.outputs) != 1:
         return None
     name = node.inputs[1]
     for op in _GRID:
-        maker = made.get(name)
-        if maker is None or maker.op != op or not maker.inputs:
+        producer = producers.get(name)
+        if producer is None or producer.op != op or not producer.inputs:
             return None
-        name = maker.inputs[0]
+        name = producer.inputs[0]
     return name or None
 
 
 def _used(nodes: Sequence[_Node], outputs: Sequence[str]) -> list[_Node]:
-    """Those that an output needs, in their order: libraries also run what nothing uses."""
+    """Return the nodes that an output needs, in order: libraries also run unused ones."""
     needed, kept = set(outputs), []
     for node in reversed(nodes):
         if needed.intersection(node.outputs):

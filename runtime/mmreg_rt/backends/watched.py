@@ -1,4 +1,4 @@
-"""Runs of networks that may be stopped: they go on elsewhere while the caller is asked if they are wanted."""
+"""Network runs that can be cancelled: they run elsewhere while the calling thread polls a stop function."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-POLL_S = 0.01  # between two questions
-Stop = Callable[[], bool]  # True: what is being computed is not wanted any more
+POLL_S = 0.01  # between two polls
+Stop = Callable[[], bool]  # True: cancel the run
 
 
 class Stopped(Exception):
-    """A run was stopped; its output holds nothing.
+    """A run was cancelled; its output is not valid.
 
     Attributes:
-        by: What was raised by asking, or None.
+        by: The exception that the stop function raised, or None.
     """
 
     def __init__(self, by: BaseException | None = None) -> None:
@@ -24,20 +24,20 @@ class Stopped(Exception):
 
 
 class Running(Protocol):
-    """Work that goes on elsewhere."""
+    """Work that runs elsewhere."""
 
     def wait(self, seconds: float) -> bool:
-        """Whether it has ended, after so many seconds at most."""
+        """Wait up to ``seconds`` and return whether it has ended."""
 
     def cancel(self) -> None:
-        """Let it end soon."""
+        """Ask it to end soon."""
 
     def end(self) -> None:
-        """Wait for its end, and raise what it raised."""
+        """Wait for its end, and raise the exception that it raised."""
 
 
 def watch(running: Running, stop: Stop) -> None:
-    """Wait for the end of work, unless ``stop`` says that it is not wanted, or the caller is interrupted.
+    """Wait for ``running`` to end; cancel it if ``stop`` returns True or the caller is interrupted.
 
     Nothing runs any more when this returns or raises.
 
@@ -46,7 +46,7 @@ def watch(running: Running, stop: Stop) -> None:
     """
     try:
         while True:
-            if _says(stop):
+            if _requested(stop):
                 raise Stopped
             if running.wait(POLL_S):
                 break
@@ -58,16 +58,16 @@ def watch(running: Running, stop: Stop) -> None:
 
 
 def ask_first(stop: Stop) -> None:
-    """For work that cannot be stopped once it has begun.
+    """Call ``stop`` before work that cannot be cancelled once it has begun.
 
     Raises:
-        Stopped: It is not wanted.
+        Stopped: ``stop`` returned True, or raised.
     """
-    if _says(stop):
+    if _requested(stop):
         raise Stopped
 
 
-def _says(stop: Stop) -> bool:
+def _requested(stop: Stop) -> bool:
     try:
         return stop()
     except Exception as error:
@@ -75,7 +75,7 @@ def _says(stop: Stop) -> bool:
 
 
 def _wait_for_the_end(running: Running) -> None:
-    """Of cancelled work, whatever it raises; who interrupts again waits too, as its buffers are in use."""
+    """Wait for cancelled work, ignoring further interrupts: its buffers are in use until it ends."""
     while True:
         with contextlib.suppress(KeyboardInterrupt):
             with contextlib.suppress(Exception):
@@ -84,14 +84,14 @@ def _wait_for_the_end(running: Running) -> None:
 
 
 class InThread:
-    """Work in a thread of its own, so that the calling one can ask, and hears signals.
+    """Work in a separate thread, so that the calling thread can poll and receives signals.
 
     Args:
-        work: What to do.
-        cancel: Lets it end soon.
+        work: The function to run.
+        cancel: Makes ``work`` end soon.
 
     Raises:
-        RuntimeError: The system gives no more threads.
+        RuntimeError: The system cannot start another thread.
     """
 
     def __init__(self, work: Callable[[], None], cancel: Callable[[], None]) -> None:
@@ -107,12 +107,12 @@ class InThread:
             self._error = error
 
     def wait(self, seconds: float) -> bool:
-        """Whether it has ended, after so many seconds at most."""
+        """Wait up to ``seconds`` and return whether it has ended."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def end(self) -> None:
-        """Wait for its end, and raise what it raised."""
+        """Wait for its end, and raise the exception that it raised."""
         self._thread.join()
         if self._error is not None:
             raise self._error

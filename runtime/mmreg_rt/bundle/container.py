@@ -1,10 +1,10 @@
-"""The files of a bundle as they are on disk: a folder, or a zip without compression, read within bounds.
+"""The files of a bundle on disk: a folder, or a zip without compression, read within bounds.
 
-A name is plain (``NAME``): there are no folders, so nothing can lie outside. Every size is known before a
-byte is read. Links, pipes and devices are not followed. The zip is read by this module alone, and has
-nothing that two programs could read in two ways: entries lie one after the other from the first byte on,
-the list at the end repeats what stands before each of them, and nothing else is in the file (APPNOTE.TXT
-6.3, sections 4.3.7, 4.3.12 and 4.3.16).
+A name is plain (``NAME``): there are no folders, so no path can lead outside. Every size is known before a
+byte is read. Links, pipes and devices are not followed. Only this module reads the zip, which has nothing
+that two programs could read in two ways: entries follow each other from the first byte, the central directory
+repeats the header of each, and nothing else is in the file (APPNOTE.TXT 6.3, sections 4.3.7, 4.3.12 and
+4.3.16).
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ _STORED, _UTF8 = 0, 1 << 11
 
 
 class BundleFiles(Protocol):
-    """What a folder and a zip have in common."""
+    """The files of a folder or of a zip."""
 
     path: Path
     sizes: Mapping[str, int]  # of each file, in bytes
 
     def read(self, name: str) -> bytes:
-        """The whole file, of the size that was announced."""
+        """Return the whole file, which must have the size in ``sizes``."""
 
 
 def bundle_files(path: Path) -> BundleFiles:
-    """The files of the bundle at ``path``; none is read yet.
+    """List the files of the bundle at ``path``, without reading them.
 
     Raises:
-        BundleError: There is no bundle, or one with files that may not be in it.
+        BundleError: There is no bundle, or it has files that are not allowed.
     """
     try:
         mode = os.stat(path).st_mode
@@ -57,7 +57,7 @@ def bundle_files(path: Path) -> BundleFiles:
         raise _unreadable(path, reason) from reason
     raise BundleError(
         "MMREG_E_BUNDLE_KIND",
-        f"A bundle is a folder or a zip; {path} is a device, pipe or socket. Give a file.",
+        f"A bundle must be a folder or a zip; {path} is a device, pipe or socket. Give a file.",
     )
 
 
@@ -67,8 +67,8 @@ class FolderFiles:
     def __init__(self, path: Path) -> None:
         self.path = path
         sizes: dict[str, int] = {}
-        with os.scandir(path) as found:
-            for entry in found:
+        with os.scandir(path) as entries:
+            for entry in entries:
                 _check_name(entry.name, sizes, path)
                 status = entry.stat(follow_symlinks=False)
                 if not stat.S_ISREG(status.st_mode):
@@ -78,11 +78,11 @@ class FolderFiles:
         self.sizes: Mapping[str, int] = sizes
 
     def read(self, name: str) -> bytes:
-        """The whole file, of the size that was announced."""
+        """Return the whole file, which must have the size in ``sizes``."""
         try:
             folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                stream = _opened(self.path / name, folder)
+                stream = _open_regular(self.path / name, folder)
             finally:
                 os.close(folder)
             with stream:
@@ -103,15 +103,15 @@ class ZipFiles:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _opened(path) as stream:
+        with _open_regular(path) as stream:
             self._entries = _zip_entries(stream, path)
         self.sizes: Mapping[str, int] = {name: entry.size for name, entry in self._entries.items()}
 
     def read(self, name: str) -> bytes:
-        """The whole file, of the size that was announced."""
+        """Return the whole file, which must have the size in ``sizes``."""
         entry = self._entries[name]
         try:
-            with _opened(self.path) as stream:
+            with _open_regular(self.path) as stream:
                 stream.seek(entry.start)
                 data = stream.read(entry.size)
         except OSError as reason:
@@ -119,14 +119,14 @@ class ZipFiles:
         if len(data) != entry.size or zlib.crc32(data) != entry.checksum:
             raise BundleError(
                 "MMREG_E_BUNDLE_ZIP",
-                f"{name} in {self.path} is damaged: it does not have the checksum of the zip. Copy "
-                "the bundle again.",
+                f"{name} in {self.path} is damaged: its checksum differs from that in the zip. Copy the "
+                "bundle again.",
             )
         return data
 
 
-def _opened(path: Path, folder: int | None = None) -> BinaryIO:
-    """Open a regular file; a pipe or device that was put in its place is refused, and does not block."""
+def _open_regular(path: Path, folder: int | None = None) -> BinaryIO:
+    """Open a regular file; a pipe or device put in its place is refused and does not block."""
     name = path if folder is None else path.name
     follow = 0 if folder is None else os.O_NOFOLLOW
     file = os.open(name, os.O_RDONLY | os.O_NONBLOCK | follow, dir_fd=folder)
@@ -138,7 +138,7 @@ def _opened(path: Path, folder: int | None = None) -> BinaryIO:
 
 
 def _zip_entries(stream: BinaryIO, path: Path) -> dict[str, _Entry]:
-    """What the list at the end names, each compared with what stands before its data."""
+    """Read the central directory, comparing each entry with the header before its data."""
     total = os.fstat(stream.fileno()).st_size
     if total > MAX_BUNDLE_BYTES:
         raise _too_large(total, path)
@@ -148,10 +148,10 @@ def _zip_entries(stream: BinaryIO, path: Path) -> dict[str, _Entry]:
     place = expected = 0
     for _ in range(count):
         if len(listed) - place < _CENTRAL.size:
-            raise _bad_zip("the list of its files is cut off", path)
+            raise _bad_zip("its central directory is cut off", path)
         fields = _CENTRAL.unpack_from(listed, place)
         if fields[0] != b"PK\x01\x02":
-            raise _bad_zip("the list of its files is damaged", path)
+            raise _bad_zip("its central directory is damaged", path)
         name_length, offset = fields[10], fields[16]
         name = _decoded(listed[place + _CENTRAL.size : place + _CENTRAL.size + name_length], path)
         place += _CENTRAL.size + name_length
@@ -167,33 +167,33 @@ def _zip_entries(stream: BinaryIO, path: Path) -> dict[str, _Entry]:
 
 
 def _zip_end(stream: BinaryIO, total: int, path: Path) -> tuple[int, int, int]:
-    """Number of files, and length and place of their list, from the record that ends a zip."""
+    """Return number of files, and size and offset of the central directory, from the end record."""
     if total < _END.size:
         raise _bad_zip(f"it has only {total} bytes", path)
     end = _END.unpack(_exactly_at(stream, total - _END.size, _END.size, path))
     signature, disk, first_disk, here, count, size, at, comment = end
     if signature != b"PK\x05\x06" or comment:
-        raise _bad_zip("it does not end as a zip without a comment does", path)
+        raise _bad_zip("it does not end like a zip without a comment", path)
     if disk or first_disk or here != count or at + size != total - _END.size:
         raise _bad_zip("the record at its end does not fit the file", path)
     if count > MAX_FILES or size > count * (_CENTRAL.size + MAX_NAME):
         raise BundleError(
             "MMREG_E_BUNDLE_TOO_LARGE",
-            f"A bundle has at most {MAX_FILES} files with names of at most {MAX_NAME} characters; "
-            f"{path} lists {count} in {size} bytes. Leave out what does not belong to it.",
+            f"A bundle may have {MAX_FILES} files with names of up to {MAX_NAME} characters; {path} lists "
+            f"{count} in {size} bytes. Remove the others.",
         )
     return count, size, at
 
 
 def _check_entry(name: str, fields: tuple[int, ...], known: Mapping[str, object], path: Path) -> None:
-    """Refuse an entry that is more than a plain file, stored as it is."""
+    """Raise unless an entry is a plain file, stored without compression."""
     _check_name(name, known, path)
     flags, method, packed, size, extra, comment, disk = (fields[i] for i in (3, 4, 8, 9, 11, 12, 13))
     if method != _STORED or packed != size:
         raise BundleError(
             "MMREG_E_BUNDLE_COMPRESSED",
-            f"{name} in {path} is compressed; files of a bundle are stored as they are. Write the "
-            "bundle with write_bundle.",
+            f"{name} in {path} is compressed; files of a bundle must not be. Write the bundle with "
+            "write_bundle.",
         )
     mode = fields[15] >> 16
     if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
@@ -203,13 +203,13 @@ def _check_entry(name: str, fields: tuple[int, ...], known: Mapping[str, object]
 
 
 def _local_end(stream: BinaryIO, offset: int, name: str, fields: tuple[int, ...], path: Path) -> int:
-    """Where the data of an entry begin, if what stands before them says the same as the list."""
+    """Return where the data of an entry begin; its local header must agree with the directory."""
     size = _LOCAL.size + len(name)
     header = _exactly_at(stream, offset, size, path)
     local = _LOCAL.unpack_from(header)
     same = (b"PK\x03\x04", *fields[2:10], len(name), 0)
     if local != same or header[_LOCAL.size :] != name.encode():
-        raise _bad_zip(f"{name} is listed otherwise than it is stored", path)
+        raise _bad_zip(f"the two headers of {name} differ", path)
     return offset + size
 
 
@@ -217,20 +217,20 @@ def _check_name(name: str, known: Mapping[str, object], path: Path) -> None:
     if len(name) > MAX_NAME or not NAME.fullmatch(name):
         raise BundleError(
             "MMREG_E_BUNDLE_NAME",
-            f"A file in {path} is named {name[:120]!r}; names in a bundle are of letters, digits, "
+            f"A file in {path} is named {name[:120]!r}; names in a bundle must consist of letters, digits, "
             "'_', '-' and single dots, without folders. Rename it.",
         )
     clash = next((other for other in known if other.casefold() == name.casefold()), None)
     if clash is not None:
         raise BundleError(
             "MMREG_E_BUNDLE_DUPLICATE",
-            f"{path} has the two files {clash!r} and {name!r}, which some disks cannot keep apart. "
-            "Leave out one.",
+            f"{path} has the two files {clash!r} and {name!r}, which some disks cannot keep apart. Remove "
+            "one.",
         )
     if len(known) >= MAX_FILES:
         raise BundleError(
             "MMREG_E_BUNDLE_TOO_LARGE",
-            f"A bundle has at most {MAX_FILES} files; {path} has more. Leave out what does not belong to it.",
+            f"A bundle may have {MAX_FILES} files; {path} has more. Remove the others.",
         )
 
 
@@ -249,13 +249,13 @@ def _exactly_at(stream: BinaryIO, at: int, size: int, path: Path) -> bytes:
 
 
 def _exactly(stream: BinaryIO, size: int, name: str, path: Path) -> bytes:
-    found = os.fstat(stream.fileno()).st_size
-    data = stream.read(size) if found == size else b""
-    if found != size or len(data) != size:
+    current = os.fstat(stream.fileno()).st_size
+    data = stream.read(size) if current == size else b""
+    if current != size or len(data) != size:
         raise BundleError(
             "MMREG_E_BUNDLE_SIZE",
-            f"{name} in {path} had {size} bytes when the bundle was opened and has {found} now. Open "
-            "it again when its writer is done.",
+            f"{name} in {path} had {size} bytes when the bundle was opened and has {current} now. Open the "
+            "bundle again when its writer has finished.",
         )
     return data
 
@@ -280,21 +280,20 @@ def _unreadable(path: Path, reason: OSError) -> BundleError:
 def _not_plain(name: str, path: Path) -> BundleError:
     return BundleError(
         "MMREG_E_BUNDLE_LINK",
-        f"{name} in {path} is a link, folder or device; a bundle has plain files only. Put the file "
-        "itself there.",
+        f"{name} in {path} is a link, folder or device; a bundle may only have plain files. Replace it by "
+        "the file itself.",
     )
 
 
 def _too_large(total: int, path: Path) -> BundleError:
     return BundleError(
         "MMREG_E_BUNDLE_TOO_LARGE",
-        f"A bundle has at most {MAX_BUNDLE_BYTES} bytes; {path} has {total}. Leave out a precision.",
+        f"A bundle may have {MAX_BUNDLE_BYTES} bytes; {path} has {total}. Leave out a precision.",
     )
 
 
-def _bad_zip(found: str, path: Path) -> BundleError:
+def _bad_zip(fault: str, path: Path) -> BundleError:
     return BundleError(
         "MMREG_E_BUNDLE_ZIP",
-        f"{path} is no zip as bundles are written, or is damaged: {found}. Copy it again, or write it with "
-        "write_bundle.",
+        f"{path} is not a valid bundle archive: {fault}. Copy it again, or write it with write_bundle.",
     )

@@ -1,4 +1,4 @@
-"""The golden pair of a bundle: two small network inputs and what the network must make of them."""
+"""The golden pair of a bundle: two small network inputs and the expected output."""
 
 from __future__ import annotations
 
@@ -38,11 +38,13 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 @dataclass(frozen=True)
 class GoldenPair:
-    """Network inputs ``fixed`` and ``moving``, ``(D, H, W)`` float32 in [0, 1], and what the network gives.
+    """Network inputs and the expected output.
 
-    ``output`` is float32, without the leading axis of one batch: ``(channels, D, H, W)`` for fields, in
-    voxels; for a descriptor that of ``fixed``; for rigid motions
-    ``(networks, 6)``. In 2-D: ``(channels, H, W)``, and inputs with ``D = 1``.
+    Attributes:
+        fixed: ``(D, H, W)`` float32 in [0, 1]; ``D = 1`` in 2-D.
+        moving: As ``fixed``.
+        output: float32, without the batch axis: ``(channels, D, H, W)``, in 2-D ``(channels, H, W)``, in
+            voxels for fields; for a descriptor that of ``fixed``; for rigid motions ``(networks, 6)``.
     """
 
     fixed: Float32
@@ -51,29 +53,29 @@ class GoldenPair:
 
 
 def golden_bytes(fixed: Array, moving: Array, output: Array) -> bytes:
-    """The file ``golden.npz``: the same bytes for the same arrays.
+    """Return the content of ``golden.npz``; equal arrays give equal bytes.
 
     Args:
         fixed: ``(D, H, W)``, network input; kept as float32.
         moving: As ``fixed``.
-        output: What the network gave, with or without the leading axis of one batch; float16 stays float16.
+        output: Output of the network, with or without the batch axis; float16 stays float16.
     """
     kept = output if output.dtype == np.float16 else np.asarray(output, np.float32)
     arrays = np.asarray(fixed, np.float32), np.asarray(moving, np.float32), kept
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as file:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as file:
         for name, array in zip(ARRAYS, arrays, strict=True):
             member = io.BytesIO()
             np.save(member, np.ascontiguousarray(array), allow_pickle=False)
             file.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue())
-    return made.getvalue()
+    return content.getvalue()
 
 
 def read_golden(data: bytes, manifest: Manifest) -> GoldenPair:
-    """The pair in a file of these bytes, as ``golden_bytes`` or ``numpy.savez`` write it.
+    """Read the content of ``golden.npz``, as ``golden_bytes`` or ``numpy.savez`` write it.
 
     Raises:
-        BundleError: It is damaged, or not what the manifest says.
+        BundleError: It is damaged, or does not match the manifest.
     """
     try:
         arrays = _arrays(data)
@@ -101,66 +103,66 @@ def self_test(
     precision: str = "fp32",
     stage: int = 0,
 ) -> float:
-    """How far what ``infer`` makes of the golden pair is from what it should be, at the worst voxel.
+    """Run a network on the golden pair and return its deviation from the expected output.
 
     Args:
-        bundle: Gives the manifest and the golden pair.
+        bundle: Provides the manifest and the golden pair.
         infer: A session's ``infer``: inputs by name, ``(1, 1, D, H, W)`` float32, or ``(1, 1, H, W)`` in 2-D.
-        precision: Which limit holds.
-        stage: Of a rigid bundle, which of its networks.
+        precision: Precision whose limit applies.
+        stage: Index of the network in a rigid bundle.
 
     Returns:
-        mm for displacements and velocities: the length of the difference, times the spacing of the network's
-        grid, or 1 mm where that is the fixed scan's. mm for rigid motions: how far a corner of the window
-        comes to lie. For other outputs the largest difference of any number.
+        The largest deviation: for displacements and velocities the length of a difference in mm, with the
+        spacing of the network's grid, or 1 mm if that is the fixed scan's; for rigid motions the distance in
+        mm between corners of the window; for other outputs the difference of two numbers.
 
     Raises:
-        BundleError: The output has another shape, is not finite, or is further off than the limit.
+        BundleError: The output has another shape, is not finite, or deviates more than the limit.
     """
     manifest, pair = bundle.manifest, bundle.golden()
     limit = manifest.golden.limit_mm.get(precision)
     if limit is None:
         raise BundleError(
             "MMREG_E_BUNDLE_PRECISION",
-            f"{manifest.name!r} has {', '.join(manifest.precisions)}; asked was {precision!r}. Choose "
+            f"{manifest.name!r} has {', '.join(manifest.precisions)}; {precision!r} was requested. Choose "
             "one of these.",
         )
     expected = pair.output if manifest.rigid is None else pair.output[stage]
-    found = np.asarray(infer(_inputs(pair, manifest)))
-    what = f"The self-test of {manifest.name!r} {manifest.version} in {precision}"
-    if found.shape != (1, *expected.shape):
+    output = np.asarray(infer(_inputs(pair, manifest)))
+    test = f"The self-test of {manifest.name!r} {manifest.version} in {precision}"
+    if output.shape != (1, *expected.shape):
         raise BundleError(
             "MMREG_E_SELFTEST_SHAPE",
-            f"{what} gave an output of shape {found.shape}; it must be {(1, *expected.shape)}. Do "
-            "not use it with this backend.",
+            f"{test} gave an output of shape {output.shape}; it must be {(1, *expected.shape)}. Do not use "
+            "it with this backend.",
         )
-    if not np.isfinite(found).all():
+    if not np.isfinite(output).all():
         raise BundleError(
             "MMREG_E_SELFTEST_NOT_FINITE",
-            f"{what} gave {int((~np.isfinite(found)).sum())} of {found.size} numbers that are not "
-            "finite: the network is at fault, or this backend. Do not use them together.",
+            f"{test} gave {int((~np.isfinite(output)).sum())} of {output.size} numbers that are not finite: "
+            "the network or this backend is at fault. Do not use them together.",
         )
-    for of, numbers in (("its golden pair", expected), ("the network", found)):
-        if wrong := what_is_wrong(numbers, numbers.size, manifest.output.kind):
+    for name, numbers in (("its golden pair", expected), ("the network", output)):
+        if fault := what_is_wrong(numbers, numbers.size, manifest.output.kind):
             raise BundleError(
                 "MMREG_E_SELFTEST_LIMIT",
-                f"{what} found {of} at fault: it {wrong}. Do not use the bundle; ask the one who made it.",
+                f"{test} found {name} at fault: it {fault}. Do not use the bundle; ask its author.",
             )
     spacing_mm, rigid = manifest.preprocess.spacing_mm or 1.0, manifest.rigid
     window = None if rigid is None else (rigid.size, rigid.spacing_mm)
-    figure = distance(found[0], expected, manifest.output.kind, spacing_mm, window)
-    if not figure <= limit:
+    deviation = distance(output[0], expected, manifest.output.kind, spacing_mm, window)
+    if not deviation <= limit:
         unit = " mm" if manifest.output.kind in (*FIELDS, RIGID) else ""
         raise BundleError(
             "MMREG_E_SELFTEST_LIMIT",
-            f"{what} is off by {figure:.3g}{unit}; allowed are {limit:.3g}{unit}. Do not use it with "
+            f"{test} is off by {deviation:.3g}{unit}; the limit is {limit:.3g}{unit}. Do not use it with "
             "this backend and precision.",
         )
-    return figure
+    return deviation
 
 
 def _inputs(pair: GoldenPair, manifest: Manifest) -> dict[str, Float32]:
-    """The inputs by name, as the network takes them."""
+    """Return the inputs by name, in the shape that the network takes."""
     names = ("image",) if manifest.output.kind == "descriptor" else ("fixed", "moving")
     images = (pair.fixed, pair.moving)
     first = 3 - manifest.dims  # a single slice loses its axis
@@ -171,33 +173,33 @@ def _inputs(pair: GoldenPair, manifest: Manifest) -> dict[str, Float32]:
 
 
 def distance(
-    found: Array,
+    output: Array,
     expected: Array,
     kind: str,
     spacing_mm: float,
     window: tuple[tuple[int, int, int], tuple[float, ...]] | None = None,
 ) -> float:
-    """Return how far one output is from another, at the worst voxel, as ``self_test`` does.
+    """Return the largest deviation of one output from another, as ``self_test`` defines it.
 
     Args:
-        found: Without the leading axis of one batch.
-        expected: The same.
-        kind: Of the output, as in a manifest.
-        spacing_mm: Of the network's grid; of fields.
-        window: Voxels and spacing in mm of the window of rigid motions.
+        output: Output of a network, without the batch axis.
+        expected: The output it is compared with.
+        kind: Kind of output, as in a manifest.
+        spacing_mm: Spacing of the network's grid, for fields.
+        window: Voxels and spacing in mm of the window, for rigid motions.
     """
     if window is not None:
-        return float(distance_mm(found, expected, corners_mm(*window)).max())
-    difference = found.astype(np.float64) - expected
+        return float(distance_mm(output, expected, corners_mm(*window)).max())
+    difference = output.astype(np.float64) - expected
     if kind not in FIELDS:
         return float(np.abs(difference).max())
     return float(np.sqrt((difference**2).sum(axis=0)).max()) * spacing_mm
 
 
 def _arrays(data: bytes) -> dict[str, Float32]:
-    """The arrays of an ``.npz``, with every size checked before anything of it is made."""
+    """Read the arrays of an ``.npz``, checking every size before anything is allocated."""
     end = data[-22:]
-    # zipfile makes an object for each entry it is told of, here or in the larger record before
+    # zipfile makes an object for each announced entry, here or in the zip64 record before
     if (
         len(end) < 22
         or end[:4] != b"PK\5\6"
@@ -214,14 +216,14 @@ def _arrays(data: bytes) -> dict[str, Float32]:
             raise ValueError(f"the files {sorted(members)}")
         if sum(info.file_size for info in members.values()) > MAX_GOLDEN_BYTES:
             raise ValueError(f"more than {MAX_GOLDEN_BYTES} bytes unpacked")
-        # other methods take memory and time by what their own headers say, and raise errors of their own
+        # the headers of other methods could demand any memory and time
         if odd := [info.filename for info in members.values() if info.compress_type not in _METHODS]:
             raise ValueError(f"{odd[0]} packed by a method other than none and deflate")
         return {name: _array(file, members[f"{name}.npy"], name) for name in ARRAYS}
 
 
 def _array(file: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Float32:
-    """One ``.npy`` (NEP 1, version 1.0), read without trusting its header."""
+    """Read one ``.npy`` (NEP 1, version 1.0) without trusting its header."""
     with file.open(info) as stream:
         content = stream.read(info.file_size)
         if len(content) != info.file_size or stream.read(1):
@@ -237,13 +239,13 @@ def _array(file: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Float32:
         raise ValueError(f"{name} of type {str(dtype)[:20]} and shape {str(shape)[:80]}")
     if math.prod(shape) * int(dtype[-1]) != len(content) - begin:
         raise ValueError(f"{name} of shape {str(shape)[:80]} in {len(content) - begin} bytes")
-    made: Float32 = np.frombuffer(content, dtype, offset=begin).reshape(shape).astype(np.float32)
-    return made
+    array: Float32 = np.frombuffer(content, dtype, offset=begin).reshape(shape).astype(np.float32)
+    return array
 
 
 def _refusal(found: str) -> BundleError:
     return BundleError(
         "MMREG_E_BUNDLE_GOLDEN",
-        f"The golden pair of a bundle holds the arrays {', '.join(ARRAYS)} of its network; found "
-        f"{found}. Write it with golden_bytes.",
+        f"A golden pair must hold the arrays {', '.join(ARRAYS)} of its network; found {found}. Write it "
+        "with golden_bytes.",
     )

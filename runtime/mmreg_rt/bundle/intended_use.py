@@ -1,4 +1,4 @@
-"""Whether a pair of scans is one that a network was made for."""
+"""Check of a pair of scans against the intended use of a network."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ if TYPE_CHECKING:
 
     Level = Literal["ok", "warn", "refuse"]
 
-# Beyond a range by up to this factor a network is used at its own risk; further off it is not used.
+# Outside a range by up to this factor a network is used with a warning; beyond that it is refused.
 TOLERATED = 2.0
-ROUNDING = 1e-3  # headers are rounded to float32, and ranges to what people write
+ROUNDING = 1e-3  # headers are rounded to float32, and ranges to short decimals
 
 
 class Finding(NamedTuple):
-    """``level`` is ``"ok"``, ``"warn"`` or ``"refuse"``; ``message`` says what was found and what "
-    "is meant."""
+    """The result of one check.
+
+    Attributes:
+        level: ``"ok"``, ``"warn"`` or ``"refuse"``.
+        message: The finding and the intended range.
+    """
 
     level: Level
     message: str
@@ -31,13 +35,16 @@ def check_intended_use(
     moving: Grid,
     modalities: tuple[str, str] | None = None,
 ) -> list[Finding]:
-    """One finding for each thing the manifest states: dimensions, spacing, field of view, modalities.
+    """Compare a pair with the intended use in a manifest: dimensions, spacing, field of view, modalities.
 
     Args:
-        manifest: Of the bundle.
-        fixed: Grid of the image to match.
-        moving: Grid of the image to bring over.
-        modalities: Those of ``fixed`` and ``moving``, if they are known: no file is asked for them.
+        manifest: Manifest of the bundle.
+        fixed: Grid of the fixed scan.
+        moving: Grid of the moving scan.
+        modalities: Modalities of ``fixed`` and ``moving``, if known; files are not searched for them.
+
+    Returns:
+        One finding for each property.
     """
     use = manifest.intended_use
     findings = [_dimensions(manifest.dims, fixed, moving)]
@@ -52,9 +59,8 @@ def check_intended_use(
 
 
 def _dimensions(dims: int, fixed: Grid, moving: Grid) -> Finding:
-    found = {fixed.dims, moving.dims}
     kinds = {2: "single slices", 3: "volumes"}
-    if found == {dims}:
+    if {fixed.dims, moving.dims} == {dims}:
         return Finding("ok", f"Both scans are {kinds[dims]}.")
     return Finding(
         "refuse",
@@ -63,29 +69,29 @@ def _dimensions(dims: int, fixed: Grid, moving: Grid) -> Finding:
     )
 
 
-def _lengths(what: str, lengths_mm: np.ndarray, allowed_mm: tuple[float, float], grid: Grid) -> Finding:
-    """Lengths along the axes against a range; of a single slice those in its plane."""
+def _lengths(name: str, lengths_mm: np.ndarray, range_mm: tuple[float, float], grid: Grid) -> Finding:
+    """Compare lengths along the axes, in the plane of a single slice, with a range."""
     used = lengths_mm[3 - grid.dims :]
-    shown = " x ".join(f"{length:.3g}" for length in used)
-    low, high = allowed_mm
+    lengths = " x ".join(f"{length:.3g}" for length in used)
+    low, high = range_mm
     off = max(low / used.min(), used.max() / high)
-    text = f"{what[0].upper()}{what[1:]} is {shown} mm; the network was tried from {low:g} to {high:g} mm"
+    text = f"{name[0].upper()}{name[1:]} is {lengths} mm; the network was tested from {low:g} to {high:g} mm"
     if off <= 1 + ROUNDING:
         return Finding("ok", f"{text}.")
     if off <= TOLERATED * (1 + ROUNDING):
-        return Finding("warn", f"{text}. Look at the result with care.")
+        return Finding("warn", f"{text}. Check the result with care.")
     return Finding("refuse", f"{text}. Resample or crop the scan, or choose another bundle.")
 
 
-def _modalities(known: tuple[tuple[str, ...], tuple[str, ...]] | None, found: tuple[str, str]) -> Finding:
-    shown = f"{found[0]} and {found[1]}"
-    if known is None:
-        return Finding("ok", f"The network is made for any two modalities; found {shown}.")
-    first, second = ({name.casefold() for name in names} for names in known)
-    fixed, moving = (name.casefold() for name in found)
-    wanted = f"{'/'.join(known[0])} as fixed and {'/'.join(known[1])} as moving scan; found {shown}"
+def _modalities(intended: tuple[tuple[str, ...], tuple[str, ...]] | None, actual: tuple[str, str]) -> Finding:
+    pair = f"{actual[0]} and {actual[1]}"
+    if intended is None:
+        return Finding("ok", f"The network is made for any two modalities; found {pair}.")
+    first, second = ({name.casefold() for name in names} for names in intended)
+    fixed, moving = (name.casefold() for name in actual)
+    text = f"{'/'.join(intended[0])} as fixed and {'/'.join(intended[1])} as moving scan; found {pair}"
     if fixed in first and moving in second:
-        return Finding("ok", f"The network is made for {wanted}.")
+        return Finding("ok", f"The network is made for {text}.")
     if fixed in second and moving in first:
-        return Finding("warn", f"The network is made for {wanted}. Exchange the two scans.")
-    return Finding("refuse", f"The network is made for {wanted}. Choose another bundle.")
+        return Finding("warn", f"The network is made for {text}. Exchange the two scans.")
+    return Finding("refuse", f"The network is made for {text}. Choose another bundle.")

@@ -1,4 +1,4 @@
-"""The manifest of a bundle: plain data, each value checked. ``mmreg_rt.bundle`` says what the keys mean."""
+"""The manifest of a bundle: plain data, each value checked. ``mmreg_rt.bundle`` defines the keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import BundleError, InputError
 from ..preprocess import PreprocessSpec
 from .container import NAME
-from .strict_json import MAX_MM, Keys, is_number, json_of, shown
+from .strict_json import MAX_MM, StrictObject, is_number, json_of, short_repr
 
 FORMAT = "mmreg-bundle/1"
 KINDS = ("displacement", "velocity", "rigid", "affine", "descriptor")
@@ -33,7 +33,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """What the network gives: see ``mmreg_rt.bundle``."""
+    """The output of a network; see ``mmreg_rt.bundle``."""
 
     kind: str
     factor: int
@@ -43,15 +43,15 @@ class OutputSpec:
 
     @property
     def refined(self) -> bool:
-        """Whether the solver goes on from it where nobody says otherwise."""
+        """True if the solver refines the output by default."""
         return self.kind != RIGID if self.refine is None else self.refine
 
 
 @dataclass(frozen=True)
 class RigidSpec:
-    """What the networks of a rigid bundle see, and those after the first: see ``mmreg_rt.bundle``.
+    """The window of the networks of a rigid bundle; see ``mmreg_rt.bundle``.
 
-    ``stages``: for each further network the file of every precision.
+    ``stages`` has, for each network after the first, the file of every precision.
     """
 
     size: tuple[int, int, int]
@@ -61,7 +61,7 @@ class RigidSpec:
 
 @dataclass(frozen=True)
 class IntendedUse:
-    """What the network was made for; lengths in mm, from and to."""
+    """The intended use of a network; ranges in mm."""
 
     modalities: tuple[tuple[str, ...], tuple[str, ...]] | None
     anatomy: str
@@ -71,7 +71,7 @@ class IntendedUse:
 
 @dataclass(frozen=True)
 class Golden:
-    """The pair with a known result, and how far from it each precision may be, in mm."""
+    """The file of the golden pair, and the largest deviation for each precision, in mm."""
 
     file: str
     limit_mm: Mapping[str, float]
@@ -87,7 +87,7 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest whose every value has been checked."""
+    """A manifest with checked values."""
 
     name: str
     version: str
@@ -107,38 +107,38 @@ class Manifest:
 
     @property
     def stages(self) -> tuple[Mapping[str, str], ...]:
-        """For each network that runs, one after the other, the file of every precision."""
+        """Files by precision, for each network in the order in which they run."""
         return (self.precisions, *(self.rigid.stages if self.rigid else ()))
 
     def as_dict(self) -> dict[str, Any]:
-        """The manifest as plain data; ``parse_manifest`` reads its JSON."""
-        made = {"format": FORMAT, **asdict(self)}
-        for left_out in ("rigid", "most_voxels"):
-            if made[left_out] is None:
-                del made[left_out]
+        """Return the manifest as plain data; ``parse_manifest`` reads its JSON."""
+        content = {"format": FORMAT, **asdict(self)}
+        for optional in ("rigid", "most_voxels"):
+            if content[optional] is None:
+                del content[optional]
         if self.output.refine is None:
-            del made["output"]["refine"]
-        return made
+            del content["output"]["refine"]
+        return content
 
 
 def parse_manifest(data: bytes) -> Manifest:
-    """The manifest in a file of these bytes.
+    """Parse the bytes of a manifest.
 
     Raises:
-        BundleError: It is no JSON, or a key or value is not as it should be.
+        BundleError: It is not JSON, or a key or value is not valid.
     """
-    top = Keys(json_of(data), "the manifest")
-    found = top.text("format")
-    if found != FORMAT:
+    top = StrictObject(json_of(data), "the manifest")
+    name = top.text("format")
+    if name != FORMAT:
         raise BundleError(
             "MMREG_E_BUNDLE_FORMAT",
-            f"This version reads the format {FORMAT!r}; found {found[:80]!r}. Export the model again, "
-            "or update mmreg_rt.",
+            f"This version reads the format {FORMAT!r}; found {name[:80]!r}. Export the model again, or "
+            "update mmreg_rt.",
         )
     dims = top.whole("dims", 2, 3)
     precisions = _precisions(top.value("precisions", dict), "'precisions'")
     output = _output(top, dims)
-    made = Manifest(
+    manifest = Manifest(
         name=top.name("name"),
         version=top.name("version"),
         method=top.name("method"),
@@ -156,12 +156,12 @@ def parse_manifest(data: bytes) -> Manifest:
         most_voxels=top.whole("most_voxels", 1, 1 << 53) if top.has("most_voxels") else None,
     )
     top.done()
-    _check_files(made)
-    return made
+    _check_files(manifest)
+    return manifest
 
 
-def _output(top: Keys, dims: int) -> OutputSpec:
-    keys = Keys(top.value("output", dict), "'output'")
+def _output(top: StrictObject, dims: int) -> OutputSpec:
+    keys = StrictObject(top.value("output", dict), "'output'")
     kind = keys.text("kind")
     if kind not in KINDS:
         keys.refuse("kind", f"one of {', '.join(KINDS)}", kind)
@@ -171,7 +171,7 @@ def _output(top: Keys, dims: int) -> OutputSpec:
         channels = (6, 6)
         if dims != 3:
             keys.refuse("kind", "that of a field or descriptor in 2-D", kind)
-    made = OutputSpec(
+    spec = OutputSpec(
         kind=kind,
         factor=keys.whole("factor", 1, 1 if kind == RIGID else 2),
         integration_steps=keys.whole("integration_steps", *steps),
@@ -179,12 +179,12 @@ def _output(top: Keys, dims: int) -> OutputSpec:
         refine=keys.value("refine", bool) if keys.has("refine") else None,
     )
     keys.done()
-    if made.refine is not None and kind not in FIELDS:
-        keys.refuse("refine", f"left out for all but {' and '.join(FIELDS)}", made.refine)
-    return made
+    if spec.refine is not None and kind not in FIELDS:
+        keys.refuse("refine", f"left out except for {' and '.join(FIELDS)}", spec.refine)
+    return spec
 
 
-def _preprocess(top: Keys) -> PreprocessSpec:
+def _preprocess(top: StrictObject) -> PreprocessSpec:
     try:
         return PreprocessSpec.from_dict(top.value("preprocess", dict))
     except InputError as reason:
@@ -193,41 +193,41 @@ def _preprocess(top: Keys) -> PreprocessSpec:
         ) from reason
 
 
-def _intended_use(top: Keys) -> IntendedUse:
-    keys = Keys(top.value("intended_use", dict), "'intended_use'")
+def _intended_use(top: StrictObject) -> IntendedUse:
+    keys = StrictObject(top.value("intended_use", dict), "'intended_use'")
     modalities = keys.value("modalities", list, type(None))
-    made = IntendedUse(
+    use = IntendedUse(
         modalities=None if modalities is None else _modalities(keys, modalities),
         anatomy=keys.text("anatomy"),
         spacing_mm=keys.pair_mm("spacing_mm"),
         field_of_view_mm=keys.pair_mm("field_of_view_mm"),
     )
     keys.done()
-    return made
+    return use
 
 
-def _modalities(keys: Keys, found: list[Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    wanted = "two lists of names, those of the fixed and of the moving scan"
-    if len(found) != 2 or not all(isinstance(names, list) and 0 < len(names) <= 20 for names in found):
-        keys.refuse("modalities", wanted, found)
+def _modalities(keys: StrictObject, lists: list[Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    expected = "two lists of names, for the fixed and the moving scan"
+    if len(lists) != 2 or not all(isinstance(names, list) and 0 < len(names) <= 20 for names in lists):
+        keys.refuse("modalities", expected, lists)
     if not all(
-        isinstance(name, str) and 0 < len(name) <= 40 and name.isprintable() for name in sum(found, [])
+        isinstance(name, str) and 0 < len(name) <= 40 and name.isprintable() for name in sum(lists, [])
     ):
-        keys.refuse("modalities", wanted, found)
-    return tuple(found[0]), tuple(found[1])
+        keys.refuse("modalities", expected, lists)
+    return tuple(lists[0]), tuple(lists[1])
 
 
-def _precisions(found: dict[str, Any], where: str) -> dict[str, str]:
-    keys = Keys(found, where)
-    made = {name: keys.name(name) for name in PRECISIONS if name == "fp32" or name in found}
+def _precisions(values: dict[str, Any], where: str) -> dict[str, str]:
+    keys = StrictObject(values, where)
+    files = {name: keys.name(name) for name in PRECISIONS if name == "fp32" or name in values}
     keys.done()
-    if len({*made.values()}) != len(made) or not all(file.endswith(".onnx") for file in made.values()):
-        keys.refuse("precisions", "one .onnx file for each", made)
-    return made
+    if len({*files.values()}) != len(files) or not all(file.endswith(".onnx") for file in files.values()):
+        keys.refuse("precisions", "one .onnx file for each", files)
+    return files
 
 
-def _rigid(top: Keys, precisions: Mapping[str, str]) -> RigidSpec:
-    keys = Keys(top.value("rigid", dict), "'rigid'")
+def _rigid(top: StrictObject, precisions: Mapping[str, str]) -> RigidSpec:
+    keys = StrictObject(top.value("rigid", dict), "'rigid'")
     size, spacing_mm = keys.value("size", list), keys.value("spacing_mm", list)
     whole = len(size) == 3 and all(type(n) is int and 1 <= n <= MAX_WINDOW for n in size)
     if not whole or math.prod(size) > MAX_WINDOW_VOXELS:
@@ -238,16 +238,16 @@ def _rigid(top: Keys, precisions: Mapping[str, str]) -> RigidSpec:
     stages = keys.value("stages", list)
     if len(stages) >= MAX_STAGES:
         keys.refuse("stages", f"at most {MAX_STAGES - 1} further networks", stages)
-    made = tuple(_precisions(stage, "'stages' in 'rigid'") for stage in stages)
+    further = tuple(_precisions(stage, "'stages' in 'rigid'") for stage in stages)
     keys.done()
-    files = [file for stage in (precisions, *made) for file in stage.values()]
-    if len({*files}) != len(files) or any({*stage} != {*precisions} for stage in made):
+    files = [file for stage in (precisions, *further) for file in stage.values()]
+    if len({*files}) != len(files) or any({*stage} != {*precisions} for stage in further):
         keys.refuse("stages", "files of their own, in the precisions of the first network", stages)
-    return RigidSpec((size[0], size[1], size[2]), tuple(float(mm) for mm in spacing_mm), made)  # type: ignore[arg-type]
+    return RigidSpec((size[0], size[1], size[2]), tuple(float(mm) for mm in spacing_mm), further)  # type: ignore[arg-type]
 
 
-def _golden(top: Keys, precisions: Mapping[str, str]) -> Golden:
-    keys = Keys(top.value("golden", dict), "'golden'")
+def _golden(top: StrictObject, precisions: Mapping[str, str]) -> Golden:
+    keys = StrictObject(top.value("golden", dict), "'golden'")
     file = keys.name("file")
     limit = keys.value("limit_mm", int, float, dict)
     limits = limit if isinstance(limit, dict) else dict.fromkeys(precisions, limit)
@@ -259,36 +259,36 @@ def _golden(top: Keys, precisions: Mapping[str, str]) -> Golden:
     return Golden(file, {name: float(x) for name, x in limits.items()})
 
 
-def _parity(found: dict[str, Any], where: str, depth: int = 0) -> dict[str, Any]:
-    """Named numbers, or groups of them."""
-    for name, value in found.items():
+def _parity(values: dict[str, Any], where: str, depth: int = 0) -> dict[str, Any]:
+    """Check named numbers, or groups of them."""
+    for name, value in values.items():
         if isinstance(value, dict) and depth < 2:
             _parity(value, f"{where}.{name[:40]}", depth + 1)
         elif not is_number(value) or len(name) > 100:
             raise BundleError(
                 "MMREG_E_MANIFEST_TYPE",
-                f"{where[:100]} in the manifest holds finite numbers by name; found {shown(value)}. "
+                f"{where[:100]} in the manifest must hold finite numbers by name; found {short_repr(value)}. "
                 "Correct it.",
             )
-    return found
+    return values
 
 
-def _files(top: Keys) -> dict[str, FileFacts]:
-    made = {}
+def _files(top: StrictObject) -> dict[str, FileFacts]:
+    files = {}
     for name, facts in top.value("files", dict).items():
         if not NAME.fullmatch(name) or len(name) > 100:
             top.refuse("files", "named by letters, digits, '_', '-' and single dots", name)
-        keys = Keys(facts, f"'files' of {name!r}")
+        keys = StrictObject(facts, f"'files' of {name!r}")
         sha256 = keys.text("sha256")
         if not _SHA256.fullmatch(sha256):
             keys.refuse("sha256", "64 hexadecimal digits in lower case", sha256)
-        made[name] = FileFacts(sha256, keys.whole("bytes", 1, MAX_MODEL_BYTES))
+        files[name] = FileFacts(sha256, keys.whole("bytes", 1, MAX_MODEL_BYTES))
         keys.done()
-    return made
+    return files
 
 
 def _check_files(manifest: Manifest) -> None:
-    """Every file that is named must be declared, and no larger than its kind may be."""
+    """Raise unless every named file is declared, and no larger than its kind may be."""
     models = {file for stage in manifest.stages for file in stage.values()}
     for name in (manifest.card, manifest.golden.file, *models):
         if name not in manifest.files:

@@ -1,4 +1,4 @@
-"""Whether what a network gives can be used: as many numbers as it must, finite, and of a possible size."""
+"""Check of a network's output: the number of values, finite, and of plausible size."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from .manifest import FIELDS, RIGID
 if TYPE_CHECKING:
     from ..geometry import Array
 
-FURTHEST = 1e5  # voxels, or mm and degrees of a motion: no scan is as wide
-LARGEST_PLANE = 1e6  # of a descriptor; sums of squares of thousands of them stay far from the end of float32
+FURTHEST = 1e5  # voxels, or mm and degrees of a motion: larger than any scan
+LARGEST_PLANE = 1e6  # of a descriptor: sums of squares of thousands of values stay within float32
 
 
-def what_is_wrong(found: Array, wanted: int, kind: str) -> str | None:
-    """None if what a network gave can be used; else what it must give and what it gave.
+def what_is_wrong(output: Array, size: int, kind: str) -> str | None:
+    """Return None if an output can be used, else what is required and what it is.
 
     Args:
-        found: Its output.
-        wanted: How many numbers it must have.
-        kind: Of the output, as in a manifest.
+        output: Output of a network.
+        size: Number of values that it must have.
+        kind: Kind of output, as in a manifest.
     """
-    if found.size != wanted:
-        return f"must give {wanted} numbers here; it gave {found.size}"
-    low, high = (float(found.min()), float(found.max())) if found.size else (0.0, 0.0)
+    if output.size != size:
+        return f"must give {size} numbers here; it gave {output.size}"
+    low, high = (float(output.min()), float(output.max())) if output.size else (0.0, 0.0)
     if not (np.isfinite(low) and np.isfinite(high)):
-        wrong = np.count_nonzero(~np.isfinite(found))
-        return f"must give finite numbers; it gave {wrong} of {wanted} that are not"
+        not_finite = np.count_nonzero(~np.isfinite(output))
+        return f"must give finite numbers; it gave {not_finite} of {size} that are not"
     most = FURTHEST if kind in (*FIELDS, RIGID) else LARGEST_PLANE
     if max(-low, high) > most:
         unit = " voxels" if kind in FIELDS else ""

@@ -1,4 +1,4 @@
-"""How large a network becomes: for its golden pair, for the largest grid of its manifest, as asked for."""
+"""Memory and work of a network: on its golden pair, on the largest grid of its manifest, on a given grid."""
 
 from __future__ import annotations
 
@@ -15,60 +15,62 @@ if TYPE_CHECKING:
     from ..onnx_model.validation import ModelFacts
     from .manifest import Manifest
 
-# Multiply-adds that a network may take for its golden pair, a second to some minutes on a laptop; and at any
-# size, some hours.
+# Most multiply-adds of a network on its golden pair, a second to some minutes on a laptop; and at any size,
+# some hours.
 GOLDEN_WORK, MOST_WORK = 5 * 10**11, 10**15
-# Memory that it may take: for each voxel of the grid, and whatever the grid
+# Most memory of a network: for each voxel of the grid, plus a constant.
 VOXEL_BYTES, BASE_BYTES = 16 << 10, 1 << 29
-LARGEST_VOXELS = 1 << 27  # at which a network is looked at: 512 along each axis
+LARGEST_VOXELS = 1 << 27  # largest grid that is checked: 512 along each axis
 
 Extents = tuple[int, ...]
 
 
 def check_sizes(manifest: Manifest, facts: ModelFacts, golden: Extents) -> Footprint:
-    """What a network takes for its golden pair, once that and the largest grid of its manifest are in bounds.
+    """Check a network on its golden pair and on the largest grid of its manifest.
 
     Args:
-        manifest: Of its bundle.
+        manifest: Manifest of the bundle.
         facts: The network.
         golden: ``(D, H, W)`` of the golden pair.
 
+    Returns:
+        Memory and work on the golden pair.
+
     Raises:
-        BundleError: A node does not fit what goes into it at one of these sizes, the output is not what the
-            manifest says, or it takes more than any network may.
+        BundleError: A node does not fit its inputs at one of these sizes, the output does not match the
+            manifest, or the network takes more than any may.
     """
-    found = at_size(manifest, facts, golden, bounds(golden, GOLDEN_WORK))
+    footprint = at_size(manifest, facts, golden, bounds(golden, GOLDEN_WORK))
     largest = largest_grid(manifest, facts)
     if largest != golden:
         at_size(manifest, facts, largest, bounds(largest))
-    return found
+    return footprint
 
 
 def bounds(extents: Extents, work: int = MOST_WORK) -> Bounds:
-    """Return what any network may take on a grid."""
+    """Return the most memory and work that any network may take on a grid."""
     return Bounds(BASE_BYTES + VOXEL_BYTES * math.prod(extents), work)
 
 
 def at_size(manifest: Manifest, facts: ModelFacts, extents: Extents, most: Bounds) -> Footprint:
-    """What a network takes for images of ``(D, H, W)`` voxels.
+    """Return memory and work of a network for images of ``(D, H, W)`` voxels.
 
     Raises:
-        BundleError: A node does not fit, the output is not what the manifest says, or ``most`` is passed.
+        BundleError: A node does not fit, the output does not match the manifest, or ``most`` is exceeded.
     """
-    found = facts.footprint((1, 1, *extents[3 - manifest.dims :]), most)
-    given, wanted = found.outputs["output"], wanted_shape(manifest, extents)
-    if wanted is not None and given != wanted:
+    footprint = facts.footprint((1, 1, *extents[3 - manifest.dims :]), most)
+    actual, expected = footprint.outputs["output"], output_shape(manifest, extents)
+    if expected is not None and actual != expected:
         raise BundleError(
             "MMREG_E_BUNDLE_MODEL",
-            f"For a grid of {extents} voxels the network of {manifest.name!r} must give {wanted} by its "
-            "manifest; "
-            f"its nodes give {given}. Export the network again.",
+            f"For a grid of {extents} voxels the network of {manifest.name!r} must give {expected} by its "
+            f"manifest; its nodes give {actual}. Export the network again.",
         )
-    return found
+    return footprint
 
 
-def wanted_shape(manifest: Manifest, extents: Extents) -> Extents | None:
-    """The shape of the output for images of ``(D, H, W)``; None of kinds that any shape may have."""
+def output_shape(manifest: Manifest, extents: Extents) -> Extents | None:
+    """Return the output shape for images of ``(D, H, W)``, or None for kinds that may have any shape."""
     output = manifest.output
     if manifest.rigid is not None:
         return 1, output.channels
@@ -79,7 +81,7 @@ def wanted_shape(manifest: Manifest, extents: Extents) -> Extents | None:
 
 
 def largest_grid(manifest: Manifest, facts: ModelFacts) -> Extents:
-    """The largest grid ``(D, H, W)`` of what the bundle is for; no larger than is looked at here."""
+    """Return the largest grid ``(D, H, W)`` of the intended use, up to ``LARGEST_VOXELS``."""
     multiple, use = manifest.preprocess.multiple, manifest.intended_use
     spacing_mm = manifest.preprocess.spacing_mm or use.spacing_mm[0]
     most = min(manifest.most_voxels or MAX_VOXELS, LARGEST_VOXELS)
@@ -87,40 +89,40 @@ def largest_grid(manifest: Manifest, facts: ModelFacts) -> Extents:
     longest = math.ceil(use.field_of_view_mm[1] / spacing_mm / multiple) * multiple
     cube = math.floor(most ** (1 / manifest.dims) + 1e-9) // multiple * multiple
     extent = max(multiple, min(longest, cube))
-    made = [n if isinstance(n, int) else extent for n in declared]
-    return (1,) * (3 - manifest.dims) + tuple(made)
+    shape = [n if isinstance(n, int) else extent for n in declared]
+    return (1,) * (3 - manifest.dims) + tuple(shape)
 
 
-def check_asked(manifest: Manifest, facts: ModelFacts, extents: Extents, here: bool) -> None:
-    """Refuse a grid with more voxels than the network takes, or with more work or memory than there is.
+def check_grid(manifest: Manifest, facts: ModelFacts, extents: Extents, on_host: bool) -> None:
+    """Raise if a grid has more voxels than the network takes, or needs too much work or memory.
 
     Args:
-        manifest: Of its bundle.
+        manifest: Manifest of the bundle.
         facts: The network.
         extents: ``(D, H, W)`` of the grid.
-        here: Whether it runs in the memory of this machine, not in that of a device.
+        on_host: The network runs in host memory, not in that of a device.
 
     Raises:
-        GeometryError: It would.
+        GeometryError: The grid is too large.
         BundleError: The network does not fit such a grid.
     """
     _check_voxels(manifest, extents)
-    found = at_size(manifest, facts, extents, Bounds(1 << 60, 1 << 60))
-    # libraries keep less alive than counted here, by writing results over what they are made of
-    most = min(bounds(extents).bytes, 2 * memory_bytes() if here else 1 << 60)
-    what = f"The network {manifest.name!r} needs"
-    where = f"for its grid of {' x '.join(map(str, extents))} voxels"
+    footprint = at_size(manifest, facts, extents, Bounds(1 << 60, 1 << 60))
+    # libraries keep less alive than counted here, by computing in place
+    most = min(bounds(extents).bytes, 2 * memory_bytes() if on_host else 1 << 60)
+    network = f"The network {manifest.name!r} needs"
+    grid = f"for its grid of {' x '.join(map(str, extents))} voxels"
     advice = "Crop the fixed scan, or register without a model."
-    if found.peak_bytes > most:
+    if footprint.peak_bytes > most:
         raise GeometryError(
             "MMREG_E_MODEL_MEMORY",
-            f"{what} about {found.peak_bytes / 2**30:.1f} GiB of memory {where}; the limit is "
+            f"{network} about {footprint.peak_bytes / 2**30:.1f} GiB of memory {grid}; the limit is "
             f"{most / 2**30:.1f} GiB here. {advice}",
         )
-    if found.work > MOST_WORK:
+    if footprint.work > MOST_WORK:
         raise GeometryError(
             "MMREG_E_MODEL_WORK",
-            f"{what} {found.work:.1e} multiply-adds {where}; the limit is {MOST_WORK:.0e}. {advice}",
+            f"{network} {footprint.work:.1e} multiply-adds {grid}; the limit is {MOST_WORK:.0e}. {advice}",
         )
 
 
@@ -136,12 +138,12 @@ def _check_voxels(manifest: Manifest, extents: Extents) -> None:
 
 
 def memory_bytes() -> int:
-    """What this machine has, or the address space that this process may use."""
-    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Return the memory of this machine, or the limit of this process's address space if smaller."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         import resource
 
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     except (ImportError, OSError):
-        return have
-    return have if limit == resource.RLIM_INFINITY else min(have, limit)
+        return physical
+    return physical if limit == resource.RLIM_INFINITY else min(physical, limit)

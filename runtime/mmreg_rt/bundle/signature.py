@@ -1,4 +1,4 @@
-"""Ed25519 signatures (RFC 8032), by the ``cryptography`` package, which is loaded when one is asked for."""
+"""Ed25519 signatures (RFC 8032) by the ``cryptography`` package, which is loaded on first use."""
 
 from __future__ import annotations
 
@@ -13,20 +13,29 @@ SIGNATURE_BYTES = 64
 
 
 def sign(message: bytes, private_key: bytes) -> bytes:
-    """The 64 bytes that sign a message. The key: 32 raw bytes, or PEM without a password.
+    """Return the 64-byte signature of a message.
+
+    Args:
+        message: The bytes to sign.
+        private_key: 32 raw bytes, or PEM without a password.
 
     Raises:
-        BundleError: It is no such key, or ``cryptography`` is not installed.
+        BundleError: The key is not valid, or ``cryptography`` is not installed.
     """
     signature: bytes = _private(private_key).sign(message)
     return signature
 
 
 def is_signed(message: bytes, signature: bytes, public_key: bytes) -> bool:
-    """Whether the signature of the message is that of the key: 32 raw bytes, or PEM.
+    """Return whether a signature of a message was made with the private key of ``public_key``.
+
+    Args:
+        message: The signed bytes.
+        signature: 64 bytes.
+        public_key: 32 raw bytes, or PEM.
 
     Raises:
-        BundleError: It is no such key, or ``cryptography`` is not installed.
+        BundleError: The key is not valid, or ``cryptography`` is not installed.
     """
     key = _public(public_key)
     from cryptography.exceptions import InvalidSignature
@@ -46,12 +55,12 @@ def _private(key: bytes) -> Ed25519PrivateKey:
 
     try:
         pem = key.startswith(b"-----BEGIN")
-        made = load_pem_private_key(key, None) if pem else Ed25519PrivateKey.from_private_bytes(key)
+        loaded = load_pem_private_key(key, None) if pem else Ed25519PrivateKey.from_private_bytes(key)
     except (ValueError, TypeError, UnsupportedAlgorithm) as reason:
         raise _bad_key("private", reason) from reason
-    if not isinstance(made, Ed25519PrivateKey):
-        raise _bad_key("private", type(made).__name__)
-    return made
+    if not isinstance(loaded, Ed25519PrivateKey):
+        raise _bad_key("private", type(loaded).__name__)
+    return loaded
 
 
 def _public(key: bytes) -> Ed25519PublicKey:
@@ -62,17 +71,17 @@ def _public(key: bytes) -> Ed25519PublicKey:
 
     try:
         pem = key.startswith(b"-----BEGIN")
-        made = load_pem_public_key(key) if pem else Ed25519PublicKey.from_public_bytes(key)
+        loaded = load_pem_public_key(key) if pem else Ed25519PublicKey.from_public_bytes(key)
     except (ValueError, TypeError, UnsupportedAlgorithm) as reason:
         raise _bad_key("public", reason) from reason
-    if not isinstance(made, Ed25519PublicKey):
-        raise _bad_key("public", type(made).__name__)
-    return made
+    if not isinstance(loaded, Ed25519PublicKey):
+        raise _bad_key("public", type(loaded).__name__)
+    return loaded
 
 
 def _need_library() -> None:
     try:
-        import cryptography  # noqa: F401 (asked for by name, so that its absence has its own error)
+        import cryptography  # noqa: F401 (imported by name, so that its absence has its own error)
     except ImportError as reason:
         raise BundleError(
             "MMREG_E_SIGNATURE_LIBRARY",
@@ -84,6 +93,6 @@ def _need_library() -> None:
 def _bad_key(kind: str, reason: object) -> BundleError:
     return BundleError(
         "MMREG_E_SIGNATURE_KEY",
-        f"A {kind} Ed25519 key is 32 raw bytes or PEM; found neither ({str(reason)[:80]}). Give the "
+        f"A {kind} Ed25519 key must be 32 raw bytes or PEM; found neither ({str(reason)[:80]}). Give the "
         "right key.",
     )

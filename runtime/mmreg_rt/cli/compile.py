@@ -100,11 +100,11 @@ def _engines(
 
 def _check_size(bundle: Bundle, precision: str, stage: int, extents: tuple[int, ...]) -> None:
     """Raise unless the network may run on the grid; the builder checks the number of dimensions."""
-    from ..bundle.network_size import check_asked
+    from ..bundle.network_size import check_grid
 
     flat = 3 - bundle.manifest.dims
     if len(extents) == bundle.manifest.dims:
-        check_asked(bundle.manifest, bundle.model(precision, stage)[1], (1,) * flat + extents, here=False)
+        check_grid(bundle.manifest, bundle.model(precision, stage)[1], (1,) * flat + extents, on_host=False)
 
 
 def _title(manifest: Manifest, stage: int) -> str:
@@ -157,7 +157,7 @@ def _check_device(name: str, device: str, precision: str) -> None:
     from ..backends.tensorrt.backend import TensorRt
     from ..errors import BackendUnavailableError
 
-    reason = TensorRt(name).why_not(device, precision)
+    reason = TensorRt(name).unavailable_reason(device, precision)
     if reason is not None:
         raise BackendUnavailableError(
             "MMREG_E_BACKEND",

@@ -173,7 +173,7 @@ def _on_cuda() -> Finding:
 def _network_on_cuda(backend: Backend) -> Finding:
     from ..backends import smoke_test
 
-    reason = backend.why_not("cuda")
+    reason = backend.unavailable_reason("cuda")
     what = f"{backend.name} on cuda"
     if reason is not None:
         return Finding(what, "off", reason + NOT_NEEDED)
@@ -186,13 +186,13 @@ def _network_on_cuda(backend: Backend) -> Finding:
 def _on_cpu(backend: Backend) -> Finding:
     from ..backends import PRECISIONS, smoke_test
 
-    reason = backend.why_not("cpu")
+    reason = backend.unavailable_reason("cpu")
     if reason is not None:
         return Finding(backend.name, "off", reason + NOT_NEEDED)
     wrong = smoke_test.what_is_wrong(backend)
     if wrong is not None:
         return Finding(backend.name, "bad", f"{wrong}. Reinstall it.")
-    without = {precision: backend.why_not("cpu", precision) for precision in PRECISIONS}
+    without = {precision: backend.unavailable_reason("cpu", precision) for precision in PRECISIONS}
     able = [precision for precision, reason in without.items() if reason is None]
     unable = [f"not {precision}: {reason}" for precision, reason in without.items() if reason is not None]
     words = f"{version(backend.name)} runs networks on the CPU and computes correctly: {', '.join(able)}"

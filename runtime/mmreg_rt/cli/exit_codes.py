@@ -22,7 +22,7 @@ from ..errors import (
     TrainingError,
     TransformError,
 )
-from ..process.memory import in_our_words
+from ..process.memory import translate_error
 from ..text.printable import printable
 from .terminal import as_json as to_json
 from .terminal import print_message
@@ -139,7 +139,7 @@ class CommandError(click.ClickException):
     """An error on its way to the terminal; with ``--json`` also to standard output."""
 
     def __init__(self, error: Exception, as_json: bool, summary: dict[str, Any] | None = None) -> None:
-        error = in_our_words(error)
+        error = translate_error(error)
         super().__init__(describe(error))
         self.exit_code = exit_code_for(error)  # type: ignore[misc]
         self._json = (summary or _summary(error)) if as_json else None

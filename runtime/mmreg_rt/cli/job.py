@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import io, report
 from ..errors import InputError, TransformError
-from ..process.memory import in_our_words
+from ..process.memory import translate_error
 from .exit_codes import describe, message
 from .options import public_key
 from .output_folder import ALWAYS, RESULT, Output, output
@@ -113,7 +113,7 @@ def register_into(place: Output, job: Job, progress: Progress, score: Score | No
         place.commit(RESULT[1])
     except Exception as error:
         progress.close()
-        reason = place.with_user_paths(in_our_words(_with_place(error, place)))
+        reason = place.with_user_paths(translate_error(_with_place(error, place)))
         summary = _write_reason(runner.report_input, reason, place, redactor, progress.seconds)
         raise JobFailedError(reason, summary) from error
     progress.close()

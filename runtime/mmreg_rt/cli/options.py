@@ -88,9 +88,9 @@ def public_key(key_file: Path | None) -> bytes | None:
     """Read a key file, unchecked: the signature check validates the key."""
     if key_file is None:
         return None
-    from ..io.files import check_length, opened
+    from ..io.files import check_length, open_regular
 
-    with opened(key_file) as stream:
+    with open_regular(key_file) as stream:
         check_length(stream, key_file, MAX_KEY_BYTES)
         return stream.read(MAX_KEY_BYTES)
 

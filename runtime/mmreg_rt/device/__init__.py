@@ -1,1 +1,1 @@
-"""CUDA devices: their memory and streams, arrays that lie there, and results that stay there."""
+"""CUDA devices: their memory and streams, arrays in device memory, and results that stay there."""

@@ -1,7 +1,7 @@
-"""Arrays that lie in the memory of a CUDA device: those of others taken in, and ours given out.
+"""Arrays in the memory of a CUDA device: those of other libraries as input, ours as output.
 
-Others' come by DLPack (torch, CuPy, JAX) or by ``__cuda_array_interface__`` (PyCUDA's ``GPUArray``, Numba);
-ours offer both. Work that is under way on their stream is waited for on the device, not by the host.
+Other arrays come by DLPack (torch, CuPy, JAX) or ``__cuda_array_interface__`` (PyCUDA's ``GPUArray``, Numba);
+ours offer both. Pending work on their stream is waited for on the device, not by the host.
 """
 
 from __future__ import annotations
@@ -22,11 +22,18 @@ CUDA_IN_DLPACK = (2, 13)  # kDLCUDA, kDLCUDAManaged
 
 @dataclass(frozen=True, eq=False)
 class DeviceArray:
-    """An array in the memory of a device, C-order: ``torch.from_dlpack(array)``, ``cupy.asarray(array)``.
+    """A C-order array in device memory: ``torch.from_dlpack(array)``, ``cupy.asarray(array)``.
 
-    What it holds is there when it is handed out. ``address`` is that of its first value, ``shape`` and
-    ``dtype`` are those of NumPy; ``to_numpy`` copies it to the host. It keeps its memory alive. ``readers``:
-    who writes to it again waits for what is then on these streams, those that it was handed to by DLPack.
+    Its values are complete when it is returned, and it keeps its memory alive; ``to_numpy`` copies it to the
+    host.
+
+    Attributes:
+        queue: Queue of its device.
+        address: Address of the first value.
+        shape: Shape, as in NumPy.
+        dtype: Type, as in NumPy.
+        owner: The object that keeps the memory alive.
+        readers: Streams that it was exported to by DLPack; a later write waits for the work on them.
     """
 
     queue: DeviceQueue
@@ -38,7 +45,7 @@ class DeviceArray:
 
     @property
     def nbytes(self) -> int:
-        """Of its values."""
+        """Size of its values in bytes."""
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
     @property
@@ -48,7 +55,7 @@ class DeviceArray:
             "typestr": self.dtype.str,
             "data": (self.address, False),
             "strides": None,
-            "stream": None,  # it is complete
+            "stream": None,  # the values are complete
             "version": 3,
         }
 
@@ -65,24 +72,23 @@ class DeviceArray:
     def __reduce__(self) -> str:
         raise InputError(
             "MMREG_E_PICKLE",
-            "An array of a device cannot be pickled: its memory belongs to this process. Pickle "
-            "array.to_numpy().",
+            "A device array cannot be pickled: its memory belongs to this process. Pickle array.to_numpy().",
         )
 
     def to_numpy(self) -> Array:
-        """A copy on the host."""
+        """Copy to the host."""
         host = np.empty(self.shape, self.dtype)
         self.queue.download(host.reshape(-1).view(np.uint8), self.address)
         return host
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:
-            raise ValueError("an array of a device cannot be one of the host without a copy")
+            raise ValueError("a device array cannot become a host array without a copy")
         return self.to_numpy().astype(dtype or self.dtype, copy=False)
 
 
 def is_on_device(array: object) -> bool:
-    """Whether an array lies in the memory of a CUDA device."""
+    """Return whether an array lies in the memory of a CUDA device."""
     kind = getattr(array, "__dlpack_device__", None)
     if kind is not None:
         return int(kind()[0]) in CUDA_IN_DLPACK
@@ -90,27 +96,32 @@ def is_on_device(array: object) -> bool:
 
 
 def address_of(array: Any, shape: tuple[int, ...], queue: DeviceQueue, name: str) -> int:
-    """Where a float32 array of this shape lies on the queue's device; see ``located``.
+    """Return the address of a float32 array of this shape on the queue's device; see ``located``.
 
     Raises:
         InputError: It has another shape or type, or is not C-contiguous.
         DeviceError: It lies on another device.
     """
-    address, found = located(array, queue, name)
-    if found != shape:
+    address, actual = located(array, queue, name)
+    if actual != shape:
         raise InputError(
             "MMREG_E_DEVICE_ARRAY",
-            f"The {name} scan must be of shape {shape}, as this plan was made for; found {found}. Make a "
+            f"The {name} scan must have shape {shape}, for which this plan was made; found {actual}. Make a "
             "plan for its grid.",
         )
     return address
 
 
 def located(array: Any, queue: DeviceQueue, name: str) -> tuple[int, tuple[int, ...]]:
-    """Return address and shape of a float32 array on the queue's device; the queue waits for what makes it.
+    """Return address and shape of a float32 array on the queue's device, once its pending work is queued.
 
-    Of another library's array this is the stream that it names, or that DLPack is given; of a ``DeviceArray``
-    all that is on its own queue now.
+    The queue waits for the stream that another library's array names, or that DLPack is given; for a
+    ``DeviceArray``, for the work that is now on its queue.
+
+    Args:
+        array: The array, by DLPack or ``__cuda_array_interface__``.
+        queue: The queue that will read it.
+        name: Name of the scan, for messages.
 
     Raises:
         InputError: It has another type, or is not C-contiguous.
@@ -121,38 +132,38 @@ def located(array: Any, queue: DeviceQueue, name: str) -> tuple[int, tuple[int, 
     if dtype != "float32":
         raise InputError(
             "MMREG_E_DEVICE_ARRAY",
-            f"The {name} scan must be float32 on the device; found {dtype}. Convert it there.",
+            f"The {name} scan must be float32 on the device; found {dtype}. Convert it on the device.",
         )
     if number != queue.number:
         where = "the host" if number < 0 else f"device {number}"
         raise DeviceError(
             "MMREG_E_DEVICE_STREAM",
-            f"The {name} scan lies on {where}, and this works on device {queue.number}. Copy it there.",
+            f"The {name} scan lies on {where}; it must lie on device {queue.number}. Copy it to that device.",
         )
     if isinstance(array, DeviceArray) and array.queue.stream != queue.stream:
         queue.wait_for(array.queue.stream)
     return address, shape
 
 
-Found = tuple[int, tuple[int, ...], int, str]  # address, shape, number of the device, dtype
+Location = tuple[int, tuple[int, ...], int, str]  # address, shape, number of the device, dtype
 
 
-def _dlpack(array: Any, queue: DeviceQueue, name: str) -> Found:
+def _dlpack(array: Any, queue: DeviceQueue, name: str) -> Location:
     import mmreg_rt._native as _native
 
     try:
         view = _native.device_view(array.__dlpack__(stream=queue.stream))
-    except (TypeError, ValueError, BufferError) as error:  # of another layout, or one that needs a gradient
+    except (TypeError, ValueError, BufferError) as error:  # another layout, or it needs a gradient
         raise _not_usable(name, error) from error
     address, shape, number, dtype = view
     return address, tuple(shape), number, dtype
 
 
-def _interface(array: Any, queue: DeviceQueue, name: str) -> Found:
+def _interface(array: Any, queue: DeviceQueue, name: str) -> Location:
     facts = array.__cuda_array_interface__
     if facts.get("mask") is not None or not _is_contiguous(facts):
         raise _not_usable(name, "its strides, or a mask")
-    # 1: the legacy default stream, 2: that of the thread, else a handle. PyCUDA says none and means the first
+    # 1: the legacy default stream, 2: that of the thread, else a handle. PyCUDA gives none and means 1.
     queue.wait_for(int(facts.get("stream") or 1))
     address = int(facts["data"][0])
     return address, tuple(facts["shape"]), queue.device_of(address), str(np.dtype(facts["typestr"]))
@@ -169,9 +180,9 @@ def _is_contiguous(facts: dict[str, Any]) -> bool:
     return True
 
 
-def _not_usable(name: str, found: object) -> InputError:
+def _not_usable(name: str, reason: object) -> InputError:
     return InputError(
         "MMREG_E_DEVICE_ARRAY",
-        f"The {name} scan must be a C-contiguous array of the device without a gradient; found {found}. Take "
-        "its .detach().contiguous(), or a copy.",
+        f"The {name} scan must be a C-contiguous device array without a gradient; found {reason}. Give "
+        "array.detach().contiguous(), or a copy.",
     )

@@ -1,4 +1,4 @@
-"""The CUDA device of a registrar: its memory, its stream, and whether a pair has room on it."""
+"""The CUDA device of a registrar: its memory, its stream, and the room that a pair needs."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Any
 from .. import arguments
 from ..errors import BackendUnavailableError, DeviceError, InputError
 
-KINDS = ("cuda", "cuda_on_host")  # the second: the same operations, compiled for the host, for tests
+KINDS = ("cuda", "cuda_on_host")  # the second is the same operations compiled for the host, for tests
 
-# What the solver takes at most, measured as the peak of its queue over pairs of unequal size (tests/solver/
-# test_device.py holds it): the deformation works on the fixed grid, the inverse is made on the moving one.
+# Peak memory of the solver's queue, measured over pairs of unequal size (tests/solver/test_device.py checks
+# it): the deformation works on the fixed grid, the inverse is computed on the moving one.
 BYTES_PER_FIXED_VOXEL, BYTES_PER_MOVING_VOXEL, BYTES_PER_NETWORK_VOXEL = 184, 48, 64
-# The search of patterns for the verdict takes more, of grids that it does not halve first.
+# The pattern search for the verdict takes more, on grids that it does not halve first.
 BYTES_PER_SEARCHED_VOXEL, MOST_SEARCHED_VOXELS = 330, 700_000
 BYTES_AT_LEAST = 1 << 20
 
 
 class Device:
-    """A device and a queue on it, for one registration at a time (``alone``).
+    """A device and a queue on it, for one registration at a time; ``lock`` guards it.
 
     Args:
         name: ``"cuda"`` or ``"cuda:N"``.
-        limit_bytes: The most memory that a registration may take; None is what is free.
-        stream: The caller's, to work on; see ``stream_handle``. None makes one.
+        limit_bytes: Most memory that a registration may take; None allows all that is free.
+        stream: The caller's stream to work on; see ``stream_handle``. None creates one.
 
     Raises:
-        BackendUnavailableError: There is no such device, or it cannot be used; nothing else is taken instead.
-        DeviceError: The stream is one of another device.
-        InputError: The limit is no positive number.
+        BackendUnavailableError: There is no such device, or it cannot be used. There is no fallback.
+        DeviceError: The stream belongs to another device.
+        InputError: The limit is not a positive whole number.
     """
 
     def __init__(self, name: str, limit_bytes: int | None = None, stream: object = None) -> None:
@@ -50,16 +50,21 @@ class Device:
         handle = None if stream is None else stream_handle(stream)
         self.queue = _native.DeviceQueue(name, handle, stream)
         if handle is not None:
-            self.queue.wait_for(handle)  # one of another device is refused here, and not in the middle
-        self.alone = threading.Lock()
+            self.queue.wait_for(handle)  # a stream of another device is refused here, not later
+        self.lock = threading.Lock()
 
     def check_room(
         self, fixed: Sequence[int], moving: Sequence[int], engine: Mapping[str, Any] | None
     ) -> None:
-        """Refuse a pair that would not fit, before anything runs.
+        """Raise unless a pair fits into device memory, before anything runs.
+
+        Args:
+            fixed: Shape of the fixed scan.
+            moving: Shape of the moving scan.
+            engine: The network's spec, whose ``shape`` counts; None without a network.
 
         Raises:
-            DeviceError: With what is needed and what there is.
+            DeviceError: It does not fit; the message says how much is needed and free.
         """
         import mmreg_rt._native as _native
 
@@ -80,10 +85,10 @@ class Device:
 
 
 def stream_handle(stream: object) -> int:
-    """The CUDA stream behind an object: a number, a stream of torch, CuPy, PyCUDA or cuda-core.
+    """Return the handle of a CUDA stream: a number, or a stream of torch, CuPy, PyCUDA or cuda-core.
 
     Raises:
-        InputError: It is none, or the default stream, which belongs to everyone.
+        InputError: It is not a stream, or is the default stream, which is shared.
     """
     handle: object = stream
     if hasattr(stream, "__cuda_stream__"):  # cuda-core, and others that follow it: (version, handle)
@@ -94,14 +99,14 @@ def stream_handle(stream: object) -> int:
     if not isinstance(handle, int) or isinstance(handle, bool) or handle <= 2:
         raise InputError(
             "MMREG_E_STREAM",
-            "stream must be a CUDA stream of its own: a handle, or a stream of torch, CuPy, PyCUDA or "
-            f"cuda-core; got {stream!r}. Make one, for the default stream cannot be part of a graph.",
+            "stream must be a CUDA stream other than the default: a handle, or a stream of torch, CuPy, "
+            f"PyCUDA or cuda-core; got {stream!r}. Create one: the default cannot be captured in a graph.",
         )
     return handle
 
 
 def needed_bytes(fixed: Sequence[int], moving: Sequence[int], network: Sequence[int] | None = None) -> int:
-    """Device memory that a registration takes at most; what the library of a network takes comes on top."""
+    """Return the most device memory that a registration takes, without the library of a network."""
     voxels = math.prod(fixed)
     return (
         max(BYTES_PER_FIXED_VOXEL * voxels, BYTES_PER_SEARCHED_VOXEL * min(voxels, MOST_SEARCHED_VOXELS))

@@ -1,4 +1,4 @@
-"""Scans that lie on a device, checked there, and what a registration leaves there."""
+"""Scans in device memory, checked on the device, and the result of a registration on it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class DeviceRegistration(Outcome):
-    """What ``Registrar.register_on_device`` returns: as a ``Registration``, with arrays of the device.
+    """The result of ``Registrar.register_on_device``: a ``Registration`` with device arrays.
 
-    ``warped`` ``(D, H, W)``, ``displacement_mm`` ``(3, D, H, W)`` and ``deformation_mm`` lie on the fixed
-    grid, ``inverse_mm`` on the moving one; float32, RAS+ mm. They are yours, and complete. ``inverse_mm``
-    is None where the deadline left no time for it.
+    ``warped`` ``(D, H, W)``, ``displacement_mm`` and ``deformation_mm`` ``(3, D, H, W)`` lie on the fixed
+    grid, ``inverse_mm`` on the moving one; float32, RAS+ mm. The arrays are complete and the caller's own.
+    ``inverse_mm`` is None if the deadline left no time for it.
     """
 
     warped: DeviceArray
@@ -42,7 +42,7 @@ class DeviceRegistration(Outcome):
 
 @dataclass(frozen=True, eq=False)
 class DeviceScan:
-    """A scan in the memory of a device: an array that native operations take, and where its voxels lie."""
+    """A scan in device memory: an array for native operations, and its grid."""
 
     image: Any
     grid: Grid
@@ -51,18 +51,24 @@ class DeviceScan:
 
     @classmethod
     def of(cls, array: Any, affine: Array, queue: DeviceQueue, name: str) -> DeviceScan:
-        """The scan of another library's array.
+        """Create a scan from another library's array.
+
+        Args:
+            array: ``(D, H, W)`` float32, C-contiguous, in device memory.
+            affine: ``(4, 4)``, array indices to RAS+ mm.
+            queue: Queue of the device.
+            name: ``"fixed"`` or ``"moving"``, for messages.
 
         Raises:
-            InputError: It is no array of a device, or not C-contiguous float32 ``(D, H, W)``.
-            GeometryError: The affine is that of no scan.
+            InputError: It is not a device array, or not C-contiguous float32 ``(D, H, W)``.
+            GeometryError: The affine is not valid.
             DeviceError: It lies on another device.
         """
         if not is_on_device(array):
             raise InputError(
                 "MMREG_E_DEVICE_ARRAY",
-                f"The {name} scan must be an array of a CUDA device; found {type(array).__name__}. Use "
-                "register for arrays of the host.",
+                f"The {name} scan must be an array on a CUDA device; found {type(array).__name__}. Use "
+                "register for arrays on the host.",
             )
         address, shape = located(array, queue, name)
         if len(shape) != 3:
@@ -73,7 +79,7 @@ class DeviceScan:
         return cls(queue.array(address, list(shape), array), grid, queue, name)
 
     def check_intensities(self) -> tuple[str, ...]:
-        """Warnings.
+        """Check the voxel values and return warnings.
 
         Raises:
             IntensityError: A voxel is not finite, or all are the same.
@@ -89,7 +95,9 @@ class DeviceScan:
 
 
 def check_device_pair(fixed: DeviceScan, moving: DeviceScan, *, same_space: bool) -> tuple[str, ...]:
-    """What ``checks.check_pair`` looks at, where the scans lie. Padding and denormal numbers are left alone.
+    """Check a pair as ``input_validation.check_pair`` does, on the device, and return warnings.
+
+    Padding and denormal numbers are kept.
 
     Raises:
         GeometryError: The two grids do not belong together.
@@ -101,8 +109,8 @@ def check_device_pair(fixed: DeviceScan, moving: DeviceScan, *, same_space: bool
     return (*fixed.check_intensities(), *moving.check_intensities())
 
 
-def finished(
-    found: Mapping[str, Any],
+def device_registration(
+    result: Mapping[str, Any],
     fixed: Grid,
     moving: Grid,
     queue: DeviceQueue,
@@ -110,12 +118,12 @@ def finished(
     warnings: tuple[str, ...],
     align: str,
 ) -> DeviceRegistration:
-    """What the native pipeline left on the device."""
+    """Return the result of the native pipeline as device arrays."""
 
     def array(name: str) -> Any:
-        if found[name] is None:
+        if result[name] is None:
             return None
-        address, shape, owner = found[name]
+        address, shape, owner = result[name]
         return DeviceArray(queue, address, tuple(shape), np.dtype(np.float32), owner)
 
     return DeviceRegistration(
@@ -125,5 +133,5 @@ def finished(
         array("deformation_mm"),
         fixed,
         moving,
-        **told(found, seconds, warnings, align),
+        **told(result, seconds, warnings, align),
     )

@@ -1,4 +1,4 @@
-"""Affine matrices from array indices to RAS+ mm: what each must be."""
+"""Checks of affine matrices from array indices to RAS+ mm."""
 
 from __future__ import annotations
 
@@ -21,16 +21,21 @@ MIN_AXES_VOLUME = 1e-3  # |det| of the three unit axes; 1 when orthogonal
 
 
 def checked_affine(affine: npt.ArrayLike) -> Float64:
+    """Return ``affine`` as a read-only ``(4, 4)`` float64 matrix.
+
+    Raises:
+        GeometryError: It is not an affine, not finite, singular, or not plausible in mm.
+    """
     matrix = as_matrix(affine, "An affine")
     if matrix.shape != (4, 4) or not np.array_equal(matrix[3], (0, 0, 0, 1)):
         raise GeometryError(
             "MMREG_E_GRID_AFFINE",
-            f"An affine is (4, 4) with last row 0 0 0 1; found shape {matrix.shape}: {numbers_of(matrix)}.",
+            f"An affine must be (4, 4), last row 0 0 0 1; found shape {matrix.shape}: {numbers_of(matrix)}.",
         )
     if not np.isfinite(matrix).all():
         raise GeometryError(
             "MMREG_E_GRID_NOT_FINITE",
-            f"An affine needs finite numbers; found {numbers_of(matrix)}. Repair the header.",
+            f"An affine must be finite; found {numbers_of(matrix)}. Repair the header.",
         )
     _check_axes(matrix)
     matrix.flags.writeable = False
@@ -38,6 +43,7 @@ def checked_affine(affine: npt.ArrayLike) -> Float64:
 
 
 def as_matrix(affine: npt.ArrayLike, name: str) -> Float64:
+    """Return ``affine`` as float64, or raise ``GeometryError``."""
     try:
         return arguments.float64(affine, name, "MMREG_E_GRID_AFFINE")
     except InputError as reason:
@@ -45,7 +51,7 @@ def as_matrix(affine: npt.ArrayLike, name: str) -> Float64:
 
 
 def slice_affine(matrix: Float64) -> Float64:
-    """The affine of ``(1, H, W)`` from that of ``(H, W)`` in the plane z = 0."""
+    """Return the ``(4, 4)`` affine of ``(1, H, W)`` for a ``(3, 3)`` one of ``(H, W)`` in the plane z = 0."""
     affine = np.zeros((4, 4))
     affine[2, 0] = 1
     affine[:2, 1:] = matrix[:2]
@@ -78,4 +84,5 @@ def _check_axes(matrix: Float64) -> None:
 
 
 def numbers_of(values: Array) -> str:
+    """Return the values as text, for messages."""
     return " ".join(f"{v:g}" for v in np.asarray(values).ravel())

@@ -1,4 +1,4 @@
-"""Grids and the scans that lie on them."""
+"""Grids: where the voxels of a scan lie."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Int32 = npt.NDArray[np.int32]
 
 MAX_VOXELS = 2**31 - 1  # the native operations count voxels of one grid in 31 bits
-MAX_SHEAR_VOX = 0.1  # of a corner voxel from where orthogonal axes would put it
+MAX_SHEAR_VOX = 0.1  # distance of a corner voxel from its place with orthogonal axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,16 +31,18 @@ class Grid:
     """A lattice of voxel centres in space.
 
     Args:
-        shape: Voxels along axes 0, 1, 2.
-        affine: ``(4, 4)`` float64, array indices to RAS+ mm. Kept as a read-only copy.
+        shape: Number of voxels along axes 0, 1, 2.
+        affine: ``(4, 4)``, array indices to RAS+ mm. Kept as a read-only float64 copy.
 
     Raises:
-        GeometryError: The shape or the affine cannot be that of a scan; the message says why.
+        GeometryError: The shape or the affine is not valid for a scan.
 
     Example:
         >>> grid = Grid((1, 4, 5), np.diag([1.0, 2.0, 0.5, 1.0]))
         >>> grid.spacing_mm, grid.dims
         ((1.0, 2.0, 0.5), 2)
+        >>> grid.map_indices([[0, 3, 4]])
+        array([[0., 6., 2.]])
     """
 
     shape: tuple[int, int, int]
@@ -60,13 +62,13 @@ class Grid:
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
-        """Distance of neighbouring voxels along axes 0, 1, 2."""
+        """Spacing along axes 0, 1, 2, in mm."""
         s0, s1, s2 = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(s0), float(s1), float(s2)
 
     @property
     def dims(self) -> int:
-        """2 for a single slice, ``(1, H, W)``, else 3."""
+        """Number of dimensions: 2 for a single slice ``(1, H, W)``, else 3."""
         return 2 if self.shape[0] == 1 else 3
 
     @property
@@ -76,32 +78,29 @@ class Grid:
 
     @property
     def handedness(self) -> str:
-        """``"right"`` or ``"left"``: how axes 2, 1, 0 (x, y, z of the file) lie in RAS+ space."""
+        """Handedness of axes 2, 1, 0 (x, y, z of the file) in RAS+ space: ``"right"`` or ``"left"``."""
         return "right" if np.linalg.det(self.affine[:3, 2::-1]) > 0 else "left"
 
     @property
     def is_oblique(self) -> bool:
-        """Whether some axis is more than 0.06 degrees off every axis of the patient."""
+        """True if an axis is more than 0.06 degrees off every patient axis."""
         directions = np.abs(self.affine[:3, :3] / self.spacing_mm)
         return bool((directions.max(axis=0) < 1 - 5e-7).any())  # cos(0.06 degrees)
 
     @property
     def shear(self) -> float:
-        """Largest cosine between two axes: 0 for a scan, whose axes are orthogonal."""
+        """Largest cosine between two axes: 0 if the axes are orthogonal."""
         directions = self.affine[:3, :3] / self.spacing_mm
         return float(np.abs((directions.T @ directions)[np.triu_indices(3, 1)]).max())
 
     @property
     def shear_vox(self) -> float:
-        """How far the axes are from orthogonal: by how much a corner voxel of ``orthogonal()`` lies off.
-
-        In voxels, each axis by its own spacing.
-        """
-        apart = np.linalg.inv(self.affine[:3, :3]) @ (self.orthogonal().corners_mm - self.corners_mm).T
-        return float(np.linalg.norm(apart, axis=0).max())
+        """Largest distance between a corner voxel and that of ``orthogonal()``, in voxels along each axis."""
+        offset = np.linalg.inv(self.affine[:3, :3]) @ (self.orthogonal().corners_mm - self.corners_mm).T
+        return float(np.linalg.norm(offset, axis=0).max())
 
     def orthogonal(self) -> Grid:
-        """The nearest grid with orthogonal axes: spacing and centre of the field of view are kept."""
+        """Return the nearest grid with orthogonal axes, the same spacing and the same centre."""
         spacing = np.array(self.spacing_mm)
         affine = self.affine.copy()
         affine[:3, :3] = nearest_orthogonal(self.affine[:3, :3] / spacing) * spacing
@@ -109,66 +108,75 @@ class Grid:
         return Grid(self.shape, affine)
 
     def lattice(self, planes: int) -> npt.NDArray[np.int64]:
-        """Array indices ``(N, 3)`` spread evenly: at most ``planes`` along each axis, its ends included."""
+        """Return evenly spread indices ``(N, 3)``, at most ``planes`` along each axis, ends included."""
         lines = [np.unique(np.linspace(0, n - 1, min(n, planes)).astype(np.int64)) for n in self.shape]
         return np.stack(np.meshgrid(*lines, indexing="ij"), -1).reshape(-1, 3)
 
     @property
     def centre_mm(self) -> Float64:
-        """``(3,)``: the middle of the field of view."""
-        center: Float64 = self.map_indices((np.array([self.shape], np.float64) - 1) / 2)[0]
-        return center
+        """Centre of the field of view, ``(3,)``, RAS+ mm."""
+        centre: Float64 = self.map_indices((np.array([self.shape], np.float64) - 1) / 2)[0]
+        return centre
 
     @property
     def corners_mm(self) -> Float64:
-        """``(8, 3)``: centres of the eight corner voxels."""
+        """Centres of the eight corner voxels, ``(8, 3)``, RAS+ mm."""
         return self.map_indices(np.array([*np.ndindex(2, 2, 2)]) * (np.array(self.shape) - 1))
 
     def map_indices(self, indices: npt.ArrayLike) -> Float64:
-        """RAS+ mm, ``(N, 3)``, of array indices ``(N, 3)``, whole or not."""
+        """Map array indices ``(N, 3)``, whole or not, to points ``(N, 3)`` in RAS+ mm."""
         mapped: Float64 = as_points(indices) @ self.affine[:3, :3].T + self.affine[:3, 3]
         return mapped
 
     def map_points(self, points_mm: npt.ArrayLike) -> Float64:
-        """Array indices, ``(N, 3)``, of points ``(N, 3)`` in RAS+ mm."""
+        """Map points ``(N, 3)`` in RAS+ mm to array indices ``(N, 3)``, not rounded."""
         inverse = np.linalg.inv(self.affine[:3, :3])  # a product is ten times as fast as solving for each
         indices: Float64 = (as_points(points_mm) - self.affine[:3, 3]) @ inverse.T
         return indices
 
     def contains(self, points_mm: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Whether each of ``(N, 3)`` points, RAS+ mm, lies in a voxel of the grid."""
+        """Return, for each of ``(N, 3)`` points in RAS+ mm, whether it lies in a voxel of the grid."""
         indices = self.map_points(points_mm)
         inside = (indices >= -0.5) & (indices <= np.array(self.shape) - 0.5)
         return np.asarray(inside.all(axis=1))
 
     def points_mm(self) -> Float64:
-        """RAS+ mm of every voxel centre, ``(D * H * W, 3)``, in the order of the array."""
+        """Return every voxel centre, ``(D * H * W, 3)``, RAS+ mm, in array order."""
         return self.map_indices(np.indices(self.shape).reshape(3, -1).T)
 
     @arguments.checked(other=arguments.a("Grid"))
     def same_as(self, other: Grid, tolerance_mm: float = 1e-3) -> bool:
-        """Whether both have one shape and no voxel centre is further than this from its twin."""
+        """Return whether shapes are equal and all voxel centres agree to ``tolerance_mm``."""
         if self.shape != other.shape:
             return False  # an affine difference is largest at a corner
         return bool(np.linalg.norm(self.corners_mm - other.corners_mm, axis=1).max() <= tolerance_mm)
 
     def resampled(self, spacing_mm: float | Sequence[float]) -> Grid:
-        """The same field of view with another spacing: one number, or one along each axis.
+        """Return a grid over the same field of view with another spacing.
 
-        The shape is rounded to whole voxels and the centre of the field of view is kept. The thickness of a
-        single slice is kept too.
+        The shape is rounded to whole voxels; the centre of the field of view and the thickness of a single
+        slice are kept.
+
+        Args:
+            spacing_mm: One number, or one for each axis, in mm.
+
+        Raises:
+            GeometryError: The spacing is not above 0, or needs too many voxels.
+
+        Example:
+            >>> Grid((10, 20, 20), np.eye(4)).resampled(2.0).shape
+            (5, 10, 10)
         """
-        given = arguments.float64(spacing_mm, "spacing_mm", "MMREG_E_GRID_SPACING")
-        asked = np.broadcast_to(given, 3) if given.shape in ((), (1,), (3,)) else np.zeros(3)
-        if not (np.isfinite(asked).all() and (asked > 0).all()):
+        values = arguments.float64(spacing_mm, "spacing_mm", "MMREG_E_GRID_SPACING")
+        spacing = np.broadcast_to(values, 3) if values.shape in ((), (1,), (3,)) else np.zeros(3)
+        if not (np.isfinite(spacing).all() and (spacing > 0).all()):
             raise GeometryError(
                 "MMREG_E_GRID_SPACING",
-                f"A resampled grid needs a spacing above 0 mm; found {reprlib.repr(spacing_mm)}. Give a "
-                "number, or three.",
+                f"A spacing must be above 0 mm; found {reprlib.repr(spacing_mm)}. Give one number, or three.",
             )
-        have = np.array(self.spacing_mm)
-        asked = np.where([self.dims == 2, False, False], have, asked)
-        shape = np.maximum(1, np.rint(np.array(self.shape) * have / asked))
+        current = np.array(self.spacing_mm)
+        spacing = np.where([self.dims == 2, False, False], current, spacing)
+        shape = np.maximum(1, np.rint(np.array(self.shape) * current / spacing))
         if shape.prod() > MAX_VOXELS:
             raise GeometryError(
                 "MMREG_E_GRID_SHAPE",
@@ -176,25 +184,29 @@ class Grid:
                 f"{MAX_VOXELS}. Choose a larger spacing.",
             )
         affine = self.affine.copy()
-        affine[:3, :3] *= asked / have
+        affine[:3, :3] *= spacing / current
         affine[:3, 3] = self.centre_mm - affine[:3, :3] @ ((shape - 1) / 2)
         d, h, w = (int(n) for n in shape)
         return Grid((d, h, w), affine)
 
 
 def nearest_orthogonal(matrix: Float64) -> Float64:
-    """The orthogonal matrix nearest to ``matrix`` ``(3, 3)``; it mirrors where that does."""
+    """Return the orthogonal matrix nearest to ``matrix`` ``(3, 3)``; a reflection stays one."""
     left, _, right = np.linalg.svd(matrix)
     nearest: Float64 = left @ right
     return nearest
 
 
 def as_points(points: npt.ArrayLike) -> Float64:
-    """``points`` as ``(N, 3)`` float64."""
+    """Convert ``points`` to ``(N, 3)`` float64.
+
+    Raises:
+        InputError: They do not have this shape, or are not numbers.
+    """
     array = arguments.float64(points, "Points", "MMREG_E_POINTS_SHAPE")
     if array.ndim != 2 or array.shape[1] != 3:
         raise InputError(
-            "MMREG_E_POINTS_SHAPE", f"Points are an array (N, 3), one point a row; found shape {array.shape}."
+            "MMREG_E_POINTS_SHAPE", f"Points must be an array (N, 3), one point a row; found {array.shape}."
         )
     return array
 
@@ -205,7 +217,7 @@ def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     except (TypeError, ValueError, OverflowError):
         raise GeometryError(
             "MMREG_E_GRID_SHAPE",
-            f"A grid needs three whole numbers of voxels, each at least 1; found {reprlib.repr(shape)}.",
+            f"The shape of a grid must be three whole numbers of at least 1; found {reprlib.repr(shape)}.",
         ) from None
     if d * h * w > MAX_VOXELS:
         raise GeometryError(

@@ -1,13 +1,13 @@
-"""Rigid motions as six numbers: the one statement of what they mean.
+"""Rigid motions as six numbers: the one statement of their meaning.
 
 - **Six numbers** are shifts ``tx, ty, tz`` in mm and angles ``ax, ay, az`` in degrees: ``p -> R p + t`` with
   ``R = Rz(az) Ry(ay) Rx(ax)``.
 - **The frame of a window** has its origin in the middle of the grid; x, y, z run along axes 2, 1, 0 of the
   array, in mm. A network sees nothing but the window, so its numbers are about no other frame.
-- **What a network gives** is the motion ``D`` that brings what the moving image shows onto the fixed one:
-  what it shows at ``q`` belongs to the fixed point ``D q``. Attention-Reg multiplies such increments from the
+- **The output of a network** is the motion ``D`` that aligns the moving image with the fixed one: the moving
+  image at ``q`` corresponds to the fixed point ``D q``. Attention-Reg multiplies such increments from the
   left onto the map from moving to fixed. A transform of this package maps the other way (see ``geometry``),
-  so the map ``M`` from fixed to moving points becomes ``M F D^-1 F^-1``, ``F`` taking the frame to RAS+ mm.
+  so the map ``M`` from fixed to moving points becomes ``M F D^-1 F^-1``, where ``F`` maps the frame to RAS+.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 
 def matrix_of(numbers: npt.ArrayLike) -> Float64:
-    """``(4, 4)`` of six numbers."""
-    given = np.asarray(numbers, np.float64)
-    (ca, cb, cc), (sa, sb, sc) = np.cos(np.radians(given[3:])), np.sin(np.radians(given[3:]))
+    """Return the ``(4, 4)`` matrix of six numbers."""
+    values = np.asarray(numbers, np.float64)
+    (ca, cb, cc), (sa, sb, sc) = np.cos(np.radians(values[3:])), np.sin(np.radians(values[3:]))
     about_x = np.array([[1, 0, 0], [0, ca, -sa], [0, sa, ca]])
     about_y = np.array([[cb, 0, sb], [0, 1, 0], [-sb, 0, cb]])
     about_z = np.array([[cc, -sc, 0], [sc, cc, 0], [0, 0, 1]])
     matrix = np.eye(4)
     matrix[:3, :3] = about_z @ about_y @ about_x
-    matrix[:3, 3] = given[:3]
+    matrix[:3, 3] = values[:3]
     return matrix
 
 
 def numbers_of(matrix: Float64) -> Float64:
-    """The six numbers of a rigid ``(4, 4)``; where y is turned by 90 degrees, those with ``az`` 0."""
+    """Return the six numbers of a rigid ``(4, 4)`` matrix; with ``az`` 0 where ``ay`` is 90 degrees."""
     r = matrix[:3, :3]
     across = np.hypot(r[0, 0], r[1, 0])
     about_y = np.arctan2(-r[2, 0], across)
@@ -51,58 +51,67 @@ def numbers_of(matrix: Float64) -> Float64:
 
 
 def frame(grid: Grid) -> Float64:
-    """``F``, ``(4, 4)``: from the frame of a window to RAS+ mm."""
-    made = np.eye(4)
-    made[:3, :3] = _nearest_rotation((grid.affine[:3, :3] / grid.spacing_mm)[:, ::-1])
-    made[:3, 3] = grid.centre_mm
-    return made
+    """Return ``F``, ``(4, 4)``, from the frame of a window to RAS+ mm."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = _nearest_orthogonal((grid.affine[:3, :3] / grid.spacing_mm)[:, ::-1])
+    matrix[:3, 3] = grid.centre_mm
+    return matrix
 
 
 def updated(transform: Float64, numbers: npt.ArrayLike, grid: Grid) -> Float64:
-    """The map from fixed to moving points, once a network has seen the pair under ``transform``."""
+    """Apply the output of a network to ``transform``.
+
+    Args:
+        transform: ``(4, 4)``, fixed to moving points, under which the network saw the pair.
+        numbers: Output of the network.
+        grid: Grid of the window.
+
+    Returns:
+        The new map from fixed to moving points, ``(4, 4)``.
+    """
     to_mm = frame(grid)
     matrix: Float64 = transform @ to_mm @ inverse(matrix_of(numbers)) @ inverse(to_mm)
-    matrix[:3, :3] = _nearest_rotation(matrix[:3, :3])  # rounding does not add up
+    matrix[:3, :3] = _nearest_orthogonal(matrix[:3, :3])  # so that rounding does not accumulate
     return matrix
 
 
 def missing(transform: Float64, truth: Float64, grid: Grid) -> Float64:
-    """The six numbers that lead from ``transform`` to ``truth``: what ``updated`` undoes."""
+    """Return the six numbers with which ``updated`` turns ``transform`` into ``truth``."""
     to_mm = frame(grid)
     step: Float64 = inverse(to_mm) @ inverse(truth) @ transform @ to_mm
     return numbers_of(step)
 
 
 def corners_mm(size: Sequence[int], spacing_mm: Sequence[float]) -> Float64:
-    """``(8, 3)``: the corner voxels of a window in its frame, by which motions are compared."""
+    """Return the corner voxels of a window in its frame, ``(8, 3)``, by which motions are compared."""
     half = (np.asarray(size, np.float64) - 1) / 2 * np.asarray(spacing_mm, np.float64)
     corners: Float64 = (2 * np.array([*np.ndindex(2, 2, 2)]) - 1) * half[::-1]
     return corners
 
 
 def moved(matrix: Float64, points: npt.ArrayLike) -> Float64:
-    """Points ``(N, 3)`` under ``(4, 4)``."""
-    found: Float64 = np.asarray(points) @ matrix[:3, :3].T + matrix[:3, 3]
-    return found
+    """Map points ``(N, 3)`` by a ``(4, 4)`` matrix."""
+    mapped: Float64 = np.asarray(points) @ matrix[:3, :3].T + matrix[:3, 3]
+    return mapped
 
 
 def distance_mm(numbers: npt.ArrayLike, others: npt.ArrayLike, points: Float64) -> Float64:
-    """How far each point ``(N, 3)`` lies under six numbers from where it lies under others, ``(N,)``."""
-    apart = moved(matrix_of(numbers), points) - moved(matrix_of(others), points)
-    lengths: Float64 = np.linalg.norm(apart, axis=1)
+    """Return the distance of each point ``(N, 3)`` between two motions of six numbers, ``(N,)``, in mm."""
+    difference = moved(matrix_of(numbers), points) - moved(matrix_of(others), points)
+    lengths: Float64 = np.linalg.norm(difference, axis=1)
     return lengths
 
 
 def inverse(matrix: Float64) -> Float64:
-    """Of a rigid ``(4, 4)``."""
-    made = np.eye(4)
-    made[:3, :3] = matrix[:3, :3].T
-    made[:3, 3] = -matrix[:3, :3].T @ matrix[:3, 3]
-    return made
+    """Invert a rigid ``(4, 4)`` matrix."""
+    inverted = np.eye(4)
+    inverted[:3, :3] = matrix[:3, :3].T
+    inverted[:3, 3] = -matrix[:3, :3].T @ matrix[:3, 3]
+    return inverted
 
 
-def _nearest_rotation(matrix: Float64) -> Float64:
-    """Or, of a left-handed frame, the nearest rotation of a mirror."""
+def _nearest_orthogonal(matrix: Float64) -> Float64:
+    """Project onto the nearest orthogonal matrix."""
     u, _, vt = np.linalg.svd(matrix)
-    rotation: Float64 = u @ vt
-    return rotation
+    orthogonal: Float64 = u @ vt
+    return orthogonal

@@ -1,4 +1,4 @@
-"""Images and where they lie."""
+"""Volumes: images on grids."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """An image and where it lies.
+    """An image on a grid.
 
     Args:
         data: ``(D, H, W)``, any real dtype, in the intensities of the scan.
         grid: Where its voxels lie.
-        source: What ``mmreg_rt.io`` needs to write the header of the file back; leave it alone.
+        source: Header of the file, set and used by ``mmreg_rt.io`` to write it back.
 
     Raises:
         InputError: ``data`` is not a real array of the grid's shape.
@@ -46,16 +46,22 @@ class Volume:
         if data.shape != self.grid.shape:
             raise InputError(
                 "MMREG_E_VOLUME_SHAPE",
-                f"A volume needs data of its grid's shape {self.grid.shape}, (D, H, W); found {data.shape}.",
+                f"The data of a volume must have its grid's shape {self.grid.shape}; found {data.shape}.",
             )
         object.__setattr__(self, "data", data)
 
     @classmethod
     def from_array(cls, array: npt.ArrayLike, affine: npt.ArrayLike) -> Volume:
-        """A volume of an array ``(D, H, W)`` and its affine ``(4, 4)``; or of ``(H, W)``.
+        """Create a volume from an array and its affine.
 
-        For ``(H, W)`` the affine is either ``(4, 4)``, of the array ``(1, H, W)``, or ``(3, 3)``, which maps
-        ``(i1, i2)`` to x and y; the slice then lies at z = 0 and is 1 mm thick.
+        Args:
+            array: ``(D, H, W)`` or ``(H, W)``, any real dtype.
+            affine: ``(4, 4)``, array indices to RAS+ mm. For ``(H, W)`` either that of ``(1, H, W)``, or
+                ``(3, 3)``, which maps ``(i1, i2)`` to x and y; the slice then lies at z = 0, 1 mm thick.
+
+        Raises:
+            InputError: The array is not real, or has another number of axes.
+            GeometryError: The affine is not valid.
         """
         data = arguments.array(array, "The array of a volume", "MMREG_E_VOLUME_DTYPE")
         matrix = as_matrix(affine, "The affine of a volume")
@@ -65,18 +71,18 @@ class Volume:
         if data.ndim != 3:
             raise InputError(
                 "MMREG_E_VOLUME_SHAPE",
-                f"A volume is an array (D, H, W) or (H, W); found shape {data.shape}. "
-                "Register the frames or channels of a larger array one by one.",
+                f"A volume must be an array (D, H, W) or (H, W); found shape {data.shape}. Register the "
+                "frames or channels of a larger array one by one.",
             )
         d, h, w = data.shape
         return cls(data, Grid((d, h, w), matrix))
 
     def with_data(self, data: Array) -> Volume:
-        """Another image on this grid, to be written with this header."""
+        """Return another image on this grid, with the same file header."""
         return Volume(data, self.grid, self.source)
 
     def as_float32(self) -> Float32:
-        """``(D, H, W)`` float32, C-order: the data itself where it is that already.
+        """Return the data as float32, C-order, without a copy if it is that already.
 
         Raises:
             IntensityError: A finite value is too large for float32.
@@ -88,7 +94,7 @@ class Volume:
         return data
 
     def as_labels(self) -> Int32:
-        """``(D, H, W)`` int32, C-order: the data as a label map.
+        """Return the data as an int32 label map, C-order.
 
         Raises:
             InputError: A value is not a whole number, or takes more than 32 bits.
@@ -98,49 +104,49 @@ class Volume:
         if not whole.all():
             raise InputError(
                 "MMREG_E_LABELS_FRACTIONAL",
-                f"Labels are whole numbers; found {data[~whole][0]:g}. Give the label map, not a "
+                f"Labels must be whole numbers; found {data[~whole][0]:g}. Give the label map, not a "
                 "probability or a linearly resampled map.",
             )
         low, high = int(data.min()), int(data.max())
         if low < -(2**31) or high >= 2**31:
             raise InputError(
                 "MMREG_E_LABELS_RANGE",
-                f"Labels must fit 32 bits; found {low} to {high}. Number them anew (numpy.unique).",
+                f"Labels must fit 32 bits; found {low} to {high}. Renumber them (numpy.unique).",
             )
         return np.ascontiguousarray(data, np.int32)
 
 
-def outside_value(image: Float32, asked: object) -> float:
-    """The value outside of an image: the one asked for, or if that is None the lowest finite one.
+def outside_value(image: Float32, outside: object) -> float:
+    """Return the value outside an image: ``outside``, or if it is None the lowest finite voxel value.
 
-    NaN where no voxel is finite.
+    The latter is NaN if no voxel is finite.
 
     Raises:
-        InputError: It is infinite, too large for float32, or no number.
+        InputError: ``outside`` is infinite, too large for float32, or not a number.
     """
-    known = checked_outside(asked)
-    if known is not None:
-        return known
+    value = checked_outside(outside)
+    if value is not None:
+        return value
     finite = np.isfinite(image)
     return float(np.min(image, where=finite, initial=np.inf)) if finite.any() else float("nan")
 
 
-def checked_outside(asked: object) -> float | None:
-    """``asked`` if it can be the value outside of an image.
+def checked_outside(outside: object) -> float | None:
+    """Return ``outside`` as float, or None.
 
     Raises:
-        InputError: It is infinite, too large for float32, or no number.
+        InputError: It is infinite, too large for float32, or not a number.
     """
-    if asked is None:
+    if outside is None:
         return None
-    number = isinstance(asked, (int, float, np.integer, np.floating)) and not isinstance(asked, bool)
-    if not number or abs(asked) > float(np.finfo(np.float32).max):  # type: ignore[arg-type]
+    number = isinstance(outside, (int, float, np.integer, np.floating)) and not isinstance(outside, bool)
+    if not number or abs(outside) > float(np.finfo(np.float32).max):  # type: ignore[arg-type]
         raise InputError(
             "MMREG_E_OUTSIDE",
-            f"The value outside of a scan is a number that float32 holds, or NaN; found {asked!r}. Without "
-            "one it is the lowest value of the scan.",
+            f"The value outside a scan must be a number that fits float32, or NaN; found {outside!r}. Give "
+            "None for the lowest value of the scan.",
         )
-    return float(asked)  # type: ignore[arg-type]
+    return float(outside)  # type: ignore[arg-type]
 
 
 def _refuse_overflow(data: Array, narrow: Float32) -> None:
@@ -149,6 +155,6 @@ def _refuse_overflow(data: Array, narrow: Float32) -> None:
         index = tuple(int(i) for i in np.argwhere(lost)[0])
         raise IntensityError(
             "MMREG_E_INTENSITY_OVERFLOW",
-            f"Voxel values must fit float32, up to 3.4e38; found {data[index]:g} at index {index}. "
-            "Rescale the intensities.",
+            f"Voxel values must fit float32, up to 3.4e38; found {data[index]:g} at index {index}. Rescale "
+            "the intensities.",
         )

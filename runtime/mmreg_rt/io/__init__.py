@@ -1,10 +1,10 @@
-"""Files in and out: images, transforms, points. The only place that knows LPS, axis flips and vector intents.
+"""Reading and writing of images, transforms and points; LPS, axis flips and vector intents exist only here.
 
 ==================  ==========================================================================
-``.nii``            NIfTI-1 or NIfTI-2, one file; voxels and header kept
-``.nii.gz``         the same, compressed; or a displacement field in the dialect of ITK and ANTs
-``.tfm``, ``.txt``  rigid, affine or a chain of them, ITK text
-``.mat``            the same as ANTs writes it; read only
+``.nii``            NIfTI-1 or NIfTI-2, single file; voxels and header are kept
+``.nii.gz``         NIfTI, compressed; or a displacement field as ITK and ANTs write it
+``.tfm``, ``.txt``  rigid or affine transform, or a chain of them, ITK text
+``.mat``            rigid or affine transform as ANTs writes it; read only
 ``.csv``            points, ``x,y,z`` in RAS+ mm
 ==================  ==========================================================================
 """
@@ -60,18 +60,24 @@ _ADVICE = {
     prefer=arguments.or_none(arguments.one_of("sform", "qform")),
 )
 def read_image(path: AnyPath, *, frame: int | None = None, prefer: Form | None = None) -> Volume:
-    """The image in ``path``, as it lies in space.
+    """Read an image and its position in space.
 
     Args:
         path: A NIfTI file, ``.nii`` or ``.nii.gz``.
-        frame: Which one of a series (4-D), counted from 0.
+        frame: Frame of a 4-D series, from 0.
         prefer: ``"sform"`` or ``"qform"``, for a header in which they disagree.
 
     Returns:
-        ``(D, H, W)`` in the dtype of the file; float where the header scales the voxels.
+        The image, ``(D, H, W)``, in the dtype of the file, or float if the header scales the voxels.
 
     Raises:
-        InputError: The file cannot be read; ``code`` and message say what is wrong with it.
+        InputError: The file cannot be read; code and message say why.
+
+    Example:
+        >>> write_image(Volume.from_array(np.zeros((4, 5, 6), np.uint8), np.eye(4)), "scan.nii.gz")
+        >>> scan = read_image("scan.nii.gz")
+        >>> scan.data.shape, scan.grid.spacing_mm
+        ((4, 5, 6), (1.0, 1.0, 1.0))
     """
     from . import nifti
 
@@ -80,10 +86,19 @@ def read_image(path: AnyPath, *, frame: int | None = None, prefer: Form | None =
 
 @arguments.checked(volume=arguments.a("Volume"))
 def write_image(volume: Volume, path: AnyPath) -> None:
-    """Write an image as ``.nii`` or ``.nii.gz``, in its own dtype, with the header it was read with.
+    """Write an image, in its own dtype and with the header that it was read with.
+
+    Args:
+        volume: The image.
+        path: Name of the file, ``.nii`` or ``.nii.gz``.
 
     Raises:
-        InputError: The file cannot be written; nothing is left behind.
+        InputError: The file cannot be written; no partial file remains.
+
+    Example:
+        >>> write_image(Volume.from_array(np.zeros((4, 5)), np.eye(3)), "slice.nii")
+        >>> read_image("slice.nii").grid.dims
+        2
     """
     from . import nifti
 
@@ -91,14 +106,23 @@ def write_image(volume: Volume, path: AnyPath) -> None:
 
 
 def read_transform(path: AnyPath, *, prefer: Form | None = None) -> Transform:
-    """A transform of fixed to moving points, from a displacement field or a matrix file.
+    """Read a transform of fixed to moving points.
 
     Args:
-        path: Of a displacement field (``.nii``, ``.nii.gz``) or a matrix (``.tfm``, ``.txt``, ``.mat``).
+        path: A displacement field (``.nii``, ``.nii.gz``) or a matrix (``.tfm``, ``.txt``, ``.mat``).
         prefer: ``"sform"`` or ``"qform"``, for the header of a field in which they disagree.
 
+    Returns:
+        A ``DisplacementField``, ``Rigid`` or ``Affine``, in RAS+ mm.
+
     Raises:
-        InputError, TransformError: The file cannot be read as one.
+        InputError: The file cannot be read.
+        TransformError: The file does not hold a transform that can be used.
+
+    Example:
+        >>> write_transform(Rigid(np.eye(4)), "identity.tfm")
+        >>> type(read_transform("identity.tfm")).__name__
+        'Rigid'
     """
     from . import field, foreign, itk
 
@@ -111,17 +135,17 @@ def read_transform(path: AnyPath, *, prefer: Form | None = None) -> Transform:
 
 @arguments.checked(transform=arguments.a("Transform"), planar=arguments.flag)
 def write_transform(transform: Transform, path: AnyPath, *, planar: bool = False) -> None:
-    """Write a displacement field as ``.nii.gz`` (or ``.nii``), a rigid or affine transform as ``.tfm``.
+    """Write a displacement field as ``.nii.gz`` or ``.nii``, a rigid or affine transform as ``.tfm``.
 
     Args:
         transform: A ``DisplacementField``; or a ``Rigid``, an ``Affine``, or a chain of these.
-        path: Where to.
-        planar: Write the field of one slice with two components, as ITK and ANTs want it in 2-D.
-            ``is_planar`` tells whether an image is 2-D to them.
+        path: Name of the file.
+        planar: Write the field of a single slice with two components, as ITK and ANTs need it in 2-D; see
+            ``is_planar``.
 
     Raises:
-        InputError, TransformError: The kind of transform does not go with the name, or writing fails;
-            nothing is left behind.
+        InputError: The file cannot be written; no partial file remains.
+        TransformError: A file of this name cannot hold this kind of transform.
     """
     from . import field, itk
 
@@ -135,8 +159,12 @@ def write_transform(transform: Transform, path: AnyPath, *, planar: bool = False
 def as_volume(
     image: AnyPath | Volume | tuple[npt.ArrayLike, npt.ArrayLike] | object, name: str = "An image"
 ) -> Volume:
-    """An image in any of the forms that one may have: a ``Volume``, a path, an image of nibabel, or an array
-    ``(D, H, W)`` or ``(H, W)`` with its affine (see ``geometry``). ``name`` is that of the argument.
+    """Convert an image in any accepted form to a ``Volume``.
+
+    Args:
+        image: A ``Volume``, a path, a nibabel image, or a pair of an array ``(D, H, W)`` or ``(H, W)`` and
+            its affine (see ``Volume.from_array``).
+        name: Name of the argument, for messages.
 
     Raises:
         InputError: It is none of these, or cannot be read.
@@ -154,27 +182,40 @@ def as_volume(
     raise InputError(
         "MMREG_E_IMAGE_KIND",
         f"{name} must be a path, a Volume, a nibabel image or a pair (array, affine); found "
-        f"{type(image).__name__}. Give an array together with its affine.",
+        f"{type(image).__name__}. Give an array with its affine.",
     )
 
 
 @arguments.checked(volume=arguments.a("Volume"))
 def is_planar(volume: Volume) -> bool:
-    """Whether the image was read from a file of two dimensions, which ITK and ANTs open as 2-D."""
+    """Return whether the image was read from a 2-D file, which ITK and ANTs open as 2-D."""
     from . import nifti
 
     return isinstance(volume.source, nifti.NiftiSource) and len(volume.source.header.dim) == 2
 
 
 def read_points(path: AnyPath) -> Float64:
-    """Points ``(N, 3)``, RAS+ mm, from a CSV file with the columns ``x,y,z``."""
+    """Read points ``(N, 3)``, RAS+ mm, from a CSV file with the columns ``x,y,z``.
+
+    Raises:
+        InputError: The file cannot be read as such a list.
+
+    Example:
+        >>> write_points([[1.0, 2.0, 3.0]], "points.csv")
+        >>> read_points("points.csv")
+        array([[1., 2., 3.]])
+    """
     from . import points
 
     return points.read(_known(path, (".csv",), "points"))
 
 
 def write_points(points_mm: npt.ArrayLike, path: AnyPath) -> None:
-    """Write points ``(N, 3)``, RAS+ mm, as CSV with the columns ``x,y,z``."""
+    """Write points ``(N, 3)``, RAS+ mm, as CSV with the columns ``x,y,z``; see ``read_points``.
+
+    Raises:
+        InputError: A point is not finite, or the file cannot be written.
+    """
     from . import points
 
     points.write(points_mm, _known(path, (".csv",), "points"))
@@ -186,9 +227,7 @@ def _known(path: AnyPath, suffixes: tuple[str, ...], what: str) -> Path:
     known = arguments.path(path, f"The path of {what}", "MMREG_E_PATH")
     name = known.name.lower()
     if not name:
-        raise arguments.refused(
-            f"The path of {what}", "the name of a file, not a folder", path, "MMREG_E_PATH"
-        )
+        raise arguments.refused(f"The path of {what}", "the name of a file", path, "MMREG_E_PATH")
     if known.is_dir() or not name.endswith(suffixes):
         refuse_dicom(known)
     if known.is_dir() or name.endswith(suffixes):
@@ -196,5 +235,5 @@ def _known(path: AnyPath, suffixes: tuple[str, ...], what: str) -> Path:
     advice = next((advice for kinds, advice in _ADVICE.items() if name.endswith(kinds)), "Convert the file.")
     raise InputError(
         "MMREG_E_FORMAT_UNSUPPORTED",
-        f"{known}: format not supported. The name of {what} ends in {', '.join(suffixes)}. {advice}",
+        f"{known}: format not supported. The name of {what} must end in {', '.join(suffixes)}. {advice}",
     )

@@ -1,4 +1,4 @@
-"""What a NIfTI file says that the other commands refuse: its header as it stands, without judging it."""
+"""Description of a NIfTI file that cannot be read: its header as it stands, without judging it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,22 @@ if TYPE_CHECKING:
 
 FIELDS = {
     1006: "a displacement field, RAS (intent 1006)",
-    1007: "vectors, of ITK a displacement field (intent 1007)",
+    1007: "vectors, in ITK a displacement field (intent 1007)",
 }
 
 
 def described(path: Path, refusal: MmregError) -> tuple[dict[str, Any], list[str], MmregError, bool]:
-    """Facts and words about the file that was refused, the refusal, and whether it can be read to its end.
+    """Describe a file that was refused.
+
+    Args:
+        path: The file.
+        refusal: The error it was refused with.
+
+    Returns:
+        Facts for JSON, lines of text, the refusal, and whether the file can be read to its end.
 
     Raises:
-        MmregError: The refusal itself, where there is no header to speak of.
+        MmregError: The refusal, if the file has no readable header.
     """
     try:
         header = _header(path)
@@ -83,9 +90,9 @@ def _datatype(header: Any) -> str:
 
 
 def _affine(header: Any, form: str) -> NDArray[np.float64] | None:
-    with contextlib.suppress(Exception), np.errstate(all="ignore"):  # of a header that may hold anything
-        found: NDArray[np.float64] = header.get_sform() if form == "sform" else header.get_qform()
-        return found
+    with contextlib.suppress(Exception), np.errstate(all="ignore"):  # the header may hold anything
+        affine: NDArray[np.float64] = header.get_sform() if form == "sform" else header.get_qform()
+        return affine
     return None
 
 
@@ -93,7 +100,7 @@ def _form_in_words(code: int, affine: NDArray[np.float64] | None) -> str:
     if code <= 0:
         return f"code {code}: not set"
     if affine is None:
-        return f"code {code}, but its numbers make no affine"
+        return f"code {code}, but its numbers are not an affine"
     origin = ", ".join(f"{v:.1f}" for v in affine[:3, 3])
     from nibabel.orientations import aff2axcodes
 
@@ -104,7 +111,7 @@ def _form_in_words(code: int, affine: NDArray[np.float64] | None) -> str:
 
 
 def _values(path: Path) -> tuple[dict[str, Any], list[str]]:
-    """Range of what is stored; nothing where the file cannot be read to its end."""
+    """Return the range of the stored values; nothing if the file cannot be read to its end."""
     from . import nifti
 
     try:

@@ -1,6 +1,6 @@
-"""Displacement fields in NIfTI of dim [5, X, Y, Z, 1, 3], in mm; of a slice [5, X, Y, 1, 1, 2] too.
+"""Displacement fields in NIfTI, in mm: dim [5, X, Y, Z, 1, 3], or [5, X, Y, 1, 1, 2] for a slice.
 
-Written as ITK and ANTs keep them, and read as ``field_meaning`` understands them.
+They are written as ITK and ANTs keep them; ``field_meaning`` interprets those that are read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LPS = np.array([-1, -1, 1], np.float32).reshape(3, 1, 1, 1)
 
 
 def read(path: Path, prefer: Form | None = None) -> DisplacementField:
-    """The displacement field in ``path``; ``prefer`` settles which form is right."""
+    """Read a displacement field; ``prefer`` chooses between forms that disagree."""
     file = load(path)
     meaning = meaning_of(file.header, path)
     _check_layout(file, path, meaning is not None)
@@ -51,11 +51,11 @@ def read(path: Path, prefer: Form | None = None) -> DisplacementField:
 
 
 def write(transform: Transform, path: Path, planar: bool) -> None:
-    """Write a displacement field with VECTOR intent and LPS components; two of them if ``planar``."""
+    """Write a displacement field with VECTOR intent and LPS components, two of them if ``planar``."""
     if not isinstance(transform, DisplacementField):
         raise TransformError(
             "MMREG_E_TRANSFORM_KIND",
-            f"{path.name} holds a displacement field; found a {type(transform).__name__}. Write "
+            f"{path.name} can only hold a displacement field; found a {type(transform).__name__}. Write "
             "transform.to_field(fixed.grid), or a rigid or affine transform as .tfm.",
         )
     field = transform.to_field(writable(transform.grid))
@@ -73,17 +73,16 @@ def write(transform: Transform, path: Path, planar: bool) -> None:
 
 
 def _check_planar(field: DisplacementField, path: Path) -> None:
-    """In 2-D ITK there is no third axis, neither to lie along nor to move along."""
+    """Raise unless a field is one axial slice that moves in its plane: 2-D ITK has no third axis."""
     across, along = field.grid.affine[:2, 0], field.grid.affine[2, 1:3]
     tilt_mm = float(np.abs([*across, *along]).max()) if field.grid.dims == 2 else np.inf
     lifted_mm = float(np.abs(field.displacement_mm[2]).max())
     if max(tilt_mm, lifted_mm) > PLANAR_MM:
         raise TransformError(
             "MMREG_E_FIELD_NOT_PLANAR",
-            f"A planar field is one axial slice that stays in its plane; that for {path} has shape "
-            f"{field.grid.shape}, axes tilted by {tilt_mm:.2g} mm and moves by up to {lifted_mm:.2g} mm "
-            "across (limit "
-            f"{PLANAR_MM:g}). Write it with planar=False.",
+            f"A planar field must be one axial slice that stays in its plane; that for {path} has shape "
+            f"{field.grid.shape}, axes tilted by {tilt_mm:.2g} mm and moves up to {lifted_mm:.2g} mm across "
+            f"the plane (limit {PLANAR_MM:g}). Write it with planar=False.",
         )
 
 
@@ -100,12 +99,11 @@ def _check_layout(file: NiftiFile, path: Path, is_field: bool) -> None:
     if header.mm_per_unit != 1:
         raise TransformError(
             "MMREG_E_FIELD_UNITS",
-            f"A displacement field is in mm; {path} says its unit is {header.mm_per_unit:g} mm, and nothing "
-            "says "
-            "whether that holds for the vectors too. Convert it to mm.",
+            f"A displacement field must be in mm; the unit of {path} is {header.mm_per_unit:g} mm, and it is "
+            "not clear whether that holds for the vectors too. Convert it to mm.",
         )
     if header.dtype.kind != "f":
         raise TransformError(
             "MMREG_E_FIELD_LAYOUT",
-            f"A displacement field has float32 or float64 components; {path} has {header.dtype.name}.",
+            f"A displacement field must have float32 or float64 components; {path} has {header.dtype.name}.",
         )

@@ -1,9 +1,9 @@
-"""What the vectors of a NIfTI field mean: told by its header, and held against its values.
+"""The meaning of the vectors of a NIfTI field, from its header and checked against its values.
 
-Intent VECTOR (1007) without a name is what ITK and ANTs write: displacements along LPS. DISPVECT (1006), of
-the NIfTI standard, means displacements along RAS. SPM names its deformations "Mapping" and NiftyReg all that
-it writes "NREG_TRANS", with the kind in ``intent_p1``; both have their positions along RAS. What other
-programs write under a name or an intent of their own is refused by it.
+Intent VECTOR (1007) without a name is written by ITK and ANTs: displacements along LPS. DISPVECT (1006), from
+the NIfTI standard, means displacements along RAS. SPM names its deformations "Mapping"; NiftyReg names all
+its files "NREG_TRANS", with the kind in ``intent_p1``. Both hold positions along RAS. Files of other programs
+with their own name or intent are refused.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     Meaning = Literal["LPS displacement", "RAS displacement", "RAS positions"]
 
-PLANES = 20  # along each axis, of the voxels that are looked at
-# The affine part of a transform between scans stretches no axis by more than this: positions as they are
-# told from displacements, and what displacements may do before they are taken for positions.
+PLANES = 20  # planes along each axis whose voxels are checked
+# Largest stretch along an axis by the affine part of a transform between scans: of positions, to distinguish
+# them from displacements, and of displacements before they are taken for positions.
 POSITION_STRETCH, DISPLACEMENT_STRETCH = 1.35, 1.6
-LEAST_SLOPE = 0.3  # what is called positions follows the voxels at least so much along each axis
-MOST_RESIDUAL = 0.3  # of the spread of positions that an affine part does not explain
+LEAST_SLOPE = 0.3  # positions follow the voxels at least this much along each axis
+MOST_RESIDUAL = 0.3  # share of the spread of positions that an affine part does not explain
 
 _NIFTYREG = {
     2: "cubic spline grid",
@@ -49,10 +49,10 @@ _FSL = {
 
 
 def meaning_of(header: NiftiHeader, path: Path) -> Meaning | None:
-    """What the header says its vectors are; None if it is no header of a field.
+    """Return the meaning of the vectors by the header, or None if it does not describe a field.
 
     Raises:
-        TransformError: It says that they are what cannot be converted here.
+        TransformError: They have a meaning that cannot be converted here.
     """
     if header.intent_code in _FSL:
         raise _refusal(
@@ -63,7 +63,7 @@ def meaning_of(header: NiftiHeader, path: Path) -> Meaning | None:
     if header.intent_code not in (VECTOR, DISPVECT):
         return None
     if header.intent_name == "NREG_TRANS":
-        return _of_niftyreg(header.intent_p1, path)
+        return _niftyreg_meaning(header.intent_p1, path)
     if header.intent_name == "Mapping":  # of SPM
         return "RAS positions"
     if header.intent_code == DISPVECT:
@@ -71,40 +71,47 @@ def meaning_of(header: NiftiHeader, path: Path) -> Meaning | None:
     if not header.intent_name:
         return "LPS displacement"
     raise _refusal(
-        f"{path} has intent 1007 under the name {header.intent_name!r}, which ITK and ANTs do not give: "
-        "nothing says whether its vectors are displacements, along RAS or LPS. If they are displacements in "
-        "mm, write them with intent 1006 (RAS), or with 1007 and no name (LPS)."
+        f"{path} has intent 1007 with the name {header.intent_name!r}, which ITK and ANTs do not write, so "
+        "it is not clear whether its vectors are displacements, along RAS or LPS. If they are displacements "
+        "in mm, write them with intent 1006 (RAS), or with 1007 and no name (LPS)."
     )
 
 
 def check_displacement(u: Float32, grid: Grid, path: Path) -> None:
-    """Refuse absolute positions where displacements ``(3, D, H, W)`` along RAS, in mm, are told.
+    """Raise if a field of displacements ``(3, D, H, W)``, RAS mm, holds absolute positions.
 
-    As a displacement they would at least double lengths along one axis, or flatten one.
+    Taken as displacements, positions would at least double lengths along one axis, or flatten one.
+
+    Raises:
+        TransformError: It does.
     """
     slopes = _Slopes(u, grid)
     if slopes.like_positions() and not slopes.like_displacements():
         raise TransformError(
             "MMREG_E_FIELD_POSITIONS",
-            f"{path} should hold displacements in mm and holds absolute positions: its values grow with the "
-            f"coordinates of the voxels. As displacements they would stretch space by {slopes.shown(1)}. "
+            f"{path} should hold displacements in mm but holds absolute positions: its values grow with the "
+            f"coordinates of the voxels. As displacements they would stretch space by {slopes.as_text(1)}. "
             "Subtract the coordinates of each voxel in mm, or write the field as displacements.",
         )
 
 
 def check_positions(u: Float32, grid: Grid, path: Path) -> None:
-    """Refuse what is no position though its header says so; ``u`` is what they are as displacements."""
+    """Raise if a field of positions, here given as displacements ``u``, does not hold positions.
+
+    Raises:
+        TransformError: It does not.
+    """
     slopes = _Slopes(u, grid)
     if slopes.least(1) < LEAST_SLOPE:
         raise TransformError(
             "MMREG_E_FIELD_POSITIONS",
-            f"{path} should hold absolute positions in mm, by its header, and its values hardly change with "
-            f"the voxels (slopes {slopes.shown(1)}). If they are displacements, say so in the header.",
+            f"{path} should hold absolute positions in mm by its header, but its values hardly change with "
+            f"the voxels (slopes {slopes.as_text(1)}). If they are displacements, correct the header.",
         )
 
 
 class _Slopes:
-    """How the vectors of a field change along its grid: singular values of their affine part."""
+    """Slopes of the vectors of a field along its grid: singular values of their affine part."""
 
     def __init__(self, u: Float32, grid: Grid) -> None:
         index = grid.lattice(PLANES)
@@ -126,18 +133,18 @@ class _Slopes:
         self._explained = bool((left**2).sum() <= MOST_RESIDUAL**2 * (values**2).sum())
 
     def like_positions(self) -> bool:
-        """Whether the vectors themselves are where a body could be, in mm or in voxels."""
+        """Return whether the vectors are plausible positions, in mm or in voxels."""
         return self._explained and (_within(self._values(0), POSITION_STRETCH) or self._counts_voxels())
 
     def like_displacements(self) -> bool:
-        """Whether the voxels with the vectors are."""
+        """Return whether the voxels displaced by the vectors are plausible positions."""
         return _within(self._values(1), DISPLACEMENT_STRETCH)
 
     def least(self, with_identity: int) -> float:
         values = self._values(with_identity)
         return float(values.min()) if len(values) else 1.0
 
-    def shown(self, with_identity: int) -> str:
+    def as_text(self, with_identity: int) -> str:
         return ", ".join(f"{value:.2g}" for value in self._values(with_identity))
 
     def _values(self, with_identity: int) -> Float64:
@@ -146,7 +153,7 @@ class _Slopes:
         )
 
     def _counts_voxels(self) -> bool:
-        """Positions in voxels grow by one with each."""
+        """Return whether the vectors grow by one per voxel, as positions in voxels do."""
         steps = np.linalg.norm(self._slope @ (self._along.T @ self._units), axis=0)
         return bool((np.abs(steps - 1) < 0.1).all())
 
@@ -155,15 +162,15 @@ def _within(values: Float64, stretch: float) -> bool:
     return bool((values >= 1 / stretch).all() and (values <= stretch).all())
 
 
-def _of_niftyreg(kind: float, path: Path) -> Meaning:
+def _niftyreg_meaning(kind: float, path: Path) -> Meaning:
     if kind == 0:
         return "RAS positions"
     if kind == 1:
         return "RAS displacement"
     known = np.isfinite(kind) and kind == int(kind)
-    found = _NIFTYREG.get(int(kind) if known else -1, "transform of unknown kind")
+    name = _NIFTYREG.get(int(kind) if known else -1, "transform of unknown kind")
     raise _refusal(
-        f"{path} holds a {found} of NiftyReg (intent_p1 {kind:g}), not a field of displacements or "
+        f"{path} holds a {name} of NiftyReg (intent_p1 {kind:g}), not a field of displacements or "
         "positions. Convert it with reg_transform -ref FIXED -def INPUT OUTPUT."
     )
 

@@ -1,4 +1,4 @@
-"""Files as they are on disk: opened only if regular, read within bounds, written whole or not at all."""
+"""Files on disk: only regular files are opened, reads are bounded, and writes are atomic."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ CHUNK = 1 << 20
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a regular file for reading, and refuse it afterwards if it changed meanwhile.
+def open_regular(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file for reading; raise at the end if it changed meanwhile.
 
-    What was opened is checked, not what had the name a moment before: a pipe that takes the place of the
-    file neither blocks nor is read.
+    The opened file itself is checked, not only its name: a pipe put in its place neither blocks nor is read.
+
+    Raises:
+        InputError: The file is missing, special, empty or unreadable, or it changed.
     """
     try:
-        _refuse_special(path, os.stat(path))  # to open a device may already do something
+        _refuse_special(path, os.stat(path))  # opening a device can already have an effect
         stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 (closed below)
     except OSError as reason:
         raise _cannot_open(path, reason) from reason
@@ -49,7 +51,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise InputError(
             "MMREG_E_FILE_CHANGED",
             f"{path} changed while it was read ({before.st_size} bytes, then {after.st_size}). "
-            "Wait until its writer is done and read it again.",
+            "Wait until its writer has finished and read it again.",
         )
 
 
@@ -59,30 +61,34 @@ def size_of(stream: BinaryIO) -> int:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Open without waiting for the other end of a pipe; to a regular file it makes no difference."""
+    """Open without blocking on the other end of a pipe; regular files are not affected."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
 
 
 def read_text(path: Path, limit: int) -> str:
-    """Return a small UTF-8 text file, without byte-order mark or NUL bytes, of at most ``limit`` bytes."""
-    with opened(path) as stream:
+    """Read a UTF-8 text file of at most ``limit`` bytes, without byte-order mark or NUL bytes.
+
+    Raises:
+        InputError: It is longer, or is not such a file.
+    """
+    with open_regular(path) as stream:
         check_length(stream, path, limit)
-        raw = stream.read(size_of(stream) + 1)  # it allocates what it is asked for
+        raw = stream.read(size_of(stream) + 1)  # read allocates as many bytes as it is asked for
     return decoded(raw, path)
 
 
 def check_length(stream: BinaryIO, path: Path, limit: int) -> None:
-    """Refuse a text file of more than ``limit`` bytes before it is read."""
+    """Raise ``InputError`` for a text file of more than ``limit`` bytes, before it is read."""
     if size_of(stream) > limit:
         raise InputError(
             "MMREG_E_TEXT_TOO_LONG",
-            f"{path} is longer than {limit} bytes, the limit for its kind. Check that it is the file you "
-            "mean.",
+            f"{path} is longer than {limit} bytes, the limit for such files. Check that it is the right "
+            "file.",
         )
 
 
 def decoded(raw: bytes, path: Path, at: int = 0) -> str:
-    """Return the bytes at place ``at`` of a UTF-8 text file as text."""
+    """Decode bytes from offset ``at`` of a UTF-8 text file."""
     if at == 0 and raw.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         raise InputError(
             "MMREG_E_TEXT_BOM", f"{path} starts with a byte-order mark. Save it as UTF-8 without BOM."
@@ -98,19 +104,23 @@ def decoded(raw: bytes, path: Path, at: int = 0) -> str:
     if "\0" in text:
         raise InputError(
             "MMREG_E_TEXT_ENCODING",
-            f"{path} has a NUL byte at {at + raw.index(0)}, so it is not text. Check that it is the file "
-            "you mean.",
+            f"{path} has a NUL byte at {at + raw.index(0)}, so it is not text. Check that it is the right "
+            "file.",
         )
     return text
 
 
 @contextlib.contextmanager
-def replaced(path: Path) -> Iterator[BinaryIO]:
-    """A new file that appears under ``path`` when the block ends well, and not at all when it does not."""
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file that appears under ``path`` when the block succeeds, and not at all if it raises.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
     partial = path.with_name(f".mmreg-{secrets.token_hex(4)}.partial")  # short: names may have 255 bytes
     try:
         _refuse_case_clash(path)
-        stream = open(partial, "xb")  # noqa: SIM115 (closed below; only opening may turn into an InputError)
+        stream = open(partial, "xb")  # noqa: SIM115 (closed below; only errors of opening are caught)
     except OSError as reason:
         raise _cannot_write(path, reason) from reason
     try:
@@ -129,7 +139,7 @@ def _refuse_special(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise InputError(
             "MMREG_E_FILE_NOT_REGULAR",
-            f"{path} is a device, pipe or socket, which may never end. Copy its content into a file first.",
+            f"{path} is a device, pipe or socket, which may never end. Copy its content to a file first.",
         )
     if status.st_size == 0:
         raise InputError("MMREG_E_FILE_EMPTY", f"{path} is empty (0 bytes). Copy or write it again.")
@@ -154,15 +164,14 @@ def _cannot_open(path: Path, reason: OSError) -> InputError:
 def _cannot_write(path: Path, reason: OSError) -> InputError:
     return InputError(
         "MMREG_E_OUTPUT",
-        f"Cannot write {path}: {reason.strerror}; nothing was left behind. Choose an existing folder with "
-        "room "
-        "and write permission.",
+        f"Cannot write {path}: {reason.strerror}; no partial file remains. Choose an existing folder with "
+        "free space and write permission.",
     )
 
 
 def _names_like(path: Path) -> list[str]:
-    wanted = path.name.casefold()
-    return [n for n in os.listdir(path.parent) if n != path.name and n.casefold() == wanted]
+    folded = path.name.casefold()
+    return [n for n in os.listdir(path.parent) if n != path.name and n.casefold() == folded]
 
 
 def _near_name(path: Path) -> str:
@@ -176,7 +185,6 @@ def _refuse_case_clash(path: Path) -> None:
     if clash := _names_like(path):
         raise InputError(
             "MMREG_E_OUTPUT_CASE",
-            f"Cannot write {path}: {clash[0]!r} is there already and differs only in upper and lower case, "
-            "which "
-            "some disks cannot keep apart. Choose another name.",
+            f"Cannot write {path}: {clash[0]!r} exists and differs only in upper and lower case, which some "
+            "disks cannot keep apart. Choose another name.",
         )

@@ -1,7 +1,7 @@
-"""Files of other programs that are recognised, so that the refusal says what they are and what to do.
+"""Recognition of other programs' files, so that the error names the program and says how to convert them.
 
-Matrices are the worst of them: FLIRT, reg_aladin and others write sixteen bare numbers and mean different
-maps by them, in different coordinates. None is guessed.
+Matrices are the worst case: FLIRT, reg_aladin and others write sixteen bare numbers that mean different maps
+in different coordinates. None is guessed.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from . import files
 if TYPE_CHECKING:
     from pathlib import Path
 
-LOOKED_AT_BYTES = 1 << 16
-LOOKED_AT_FILES = 200
+SCANNED_BYTES = 1 << 16
+SCANNED_FILES = 200
 _DICOM_NAMES = (".dcm", ".ima", ".dicom")
 _WORD = re.compile(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?", re.ASCII)
 _ELASTIX = re.compile(r'^\s*(?:\(Transform\s+"(\w+)"|Transform\s*=\s*"(\w+)")', re.MULTILINE | re.ASCII)
 
 
 def refuse_matrix(path: Path) -> None:
-    """Refuse a text file that holds the transform of another program, by that program's name.
+    """Raise for a text file with a transform of another program, naming that program.
 
     Raises:
-        TransformError: It is a bare matrix (FLIRT, reg_aladin, AFNI), or one of elastix or FreeSurfer.
+        TransformError: It is a bare matrix (FLIRT, reg_aladin, AFNI), or of elastix or FreeSurfer.
         InputError: It cannot be opened.
     """
-    with files.opened(path) as stream:
-        text = stream.read(LOOKED_AT_BYTES).decode("latin-1")
-    if found := _ELASTIX.search(text):
+    with files.open_regular(path) as stream:
+        text = stream.read(SCANNED_BYTES).decode("latin-1")
+    if match := _ELASTIX.search(text):
         raise _refusal(
             path,
-            f"is a parameter file of elastix ({found[1] or found[2]})",
-            f"Let transformix write its field (transformix -def all -tp {path.name} -out FOLDER) and give "
-            "deformationField.nii.gz, as it maps fixed to moving points too.",
+            f"is a parameter file of elastix ({match[1] or match[2]})",
+            f"Write its field with transformix (transformix -def all -tp {path.name} -out FOLDER) and give "
+            "deformationField.nii.gz, which maps fixed to moving points too.",
         )
     if re.match(r"\s*(?:#.*\n\s*)*type\s*=\s*[01]\b", text):
         raise _refusal(
@@ -57,50 +57,46 @@ def _refuse_numbers(text: str, path: Path) -> None:
     if shape == (4, 4, 4, 4):
         raise _refusal(
             path,
-            "is a bare 4x4 matrix: FLIRT of FSL and reg_aladin of NiftyReg write such files, mean "
-            "different maps by "
-            "them, and nothing in the file says which it is",
+            "is a bare 4x4 matrix: FLIRT (FSL) and reg_aladin (NiftyReg) write such files with different "
+            "meanings, and the file does not say which it is",
             f"From FLIRT: c3d_affine_tool -ref FIXED -src MOVING {path.name} -fsl2ras -oitk NAME.tfm. From "
             f"reg_aladin: c3d_affine_tool {path.name} -oitk NAME.tfm. Give NAME.tfm.",
         )
     if shape in ((12,), (4, 4, 4)):
         raise _refusal(
             path,
-            "is a bare matrix of twelve numbers, as AFNI writes it (.aff12.1D), and nothing in the file "
-            "says which "
-            "way it maps",
-            "Convert it to the text format of ITK (.tfm), fixed to moving points, and give that.",
+            "is a bare matrix of twelve numbers, as AFNI writes it (.aff12.1D), and the file does not say in "
+            "which direction it maps",
+            "Convert it to ITK text (.tfm), fixed to moving points.",
         )
 
 
 def refuse_dicom(path: Path) -> None:
-    """Refuse a folder with DICOM files in it, and a DICOM file whatever its name.
+    """Raise for a folder of DICOM files, and for a DICOM file of any name.
 
     Raises:
-        InputError: It is one.
+        InputError: It is one of these.
     """
     with contextlib.suppress(OSError):
         if path.is_dir():
             if _has_dicom(path):
                 raise InputError(
                     "MMREG_E_DICOM_FOLDER",
-                    f"{path} is a folder of DICOM files, and scans are read from NIfTI. Convert the series: "
+                    f"{path} is a folder of DICOM files; scans must be NIfTI. Convert the series: "
                     f"dcm2niix -z y -o OUT {path.name or path}, and give the .nii.gz file that it writes.",
                 )
         elif _is_dicom(path):
             raise InputError(
                 "MMREG_E_DICOM_FILE",
-                f"{path} is a DICOM file, one slice of a series as a rule, and scans are read from NIfTI. "
-                "Convert "
-                "the folder that it is in: dcm2niix -z y -o OUT FOLDER, and give the .nii.gz file that it "
-                "writes.",
+                f"{path} is a DICOM file, usually one slice of a series; scans must be NIfTI. Convert its "
+                "folder: dcm2niix -z y -o OUT FOLDER, and give the .nii.gz file that it writes.",
             )
 
 
 def _has_dicom(folder: Path) -> bool:
-    """Whether one of its first files is DICOM; series often lie one or two folders down."""
+    """Return whether one of the first files is DICOM; series often lie one or two folders down."""
     walk = ((base, name) for base, _, names in os.walk(folder) for name in sorted(names))
-    for base, name in itertools.islice(walk, LOOKED_AT_FILES):
+    for base, name in itertools.islice(walk, SCANNED_FILES):
         if name.upper() == "DICOMDIR" or name.lower().endswith(_DICOM_NAMES):
             return True
         with contextlib.suppress(OSError):
@@ -110,7 +106,7 @@ def _has_dicom(folder: Path) -> bool:
 
 
 def _is_dicom(path: str | os.PathLike[str]) -> bool:
-    """Whether it is a regular file with the mark of DICOM (PS3.10) after 128 bytes."""
+    """Return whether a regular file has the DICOM mark (PS3.10) after 128 bytes."""
     if not os.path.isfile(path):
         return False
     with open(path, "rb") as stream:

@@ -12,24 +12,24 @@ from .files import CHUNK
 if TYPE_CHECKING:
     from pathlib import Path
 
-# One compressed byte never stands for more (zlib technical details, "maximum expansion").
+# One compressed byte never expands to more (zlib technical details, "maximum expansion").
 DEFLATE_LIMIT = 1032
-MAX_EMPTY_MEMBERS = 1000  # in a row; writers of blocks end a file with one
+MAX_EMPTY_MEMBERS = 1000  # in a row; block-wise writers end a file with one
 _GZIP = 31  # wbits of zlib: a header and a checksum of gzip, the largest window
 _FIRST_PIECE = 1 << 9
 _NOT_ZERO = re.compile(rb"[^\0]")
 
 
 class Gunzip:
-    """Reads a gzip stream a bounded piece at a time; length and checksum are verified at its end.
+    """A gzip stream, read a bounded piece at a time; length and checksum are verified at its end.
 
-    A stream may have many members. At the end of one zlib copies the bytes it was given beyond it. So a
-    member gets few bytes first, then twice as many each time: all copies are no longer than the file.
+    A stream may have many members. At the end of one, zlib copies the bytes that follow it. So a member is
+    fed few bytes first, then twice as many each time: all copies together are no longer than the file.
     """
 
     def __init__(self, stream: BinaryIO, path: Path) -> None:
         self._stream, self._path = stream, path
-        self._chunk, self._at = b"", 0  # what was read of the file, and how much of it was used
+        self._chunk, self._at = b"", 0  # bytes read from the file, and how many of them were used
         self._empty_members = 0
         self._start_member()
 
@@ -54,23 +54,23 @@ class Gunzip:
         if self._chunk[self._at] != 0x1F:  # the first byte of a member
             raise InputError(
                 "MMREG_E_FILE_TRAILING",
-                f"{self._path} goes on with other bytes after its compressed data. Compress it again.",
+                f"{self._path} has other bytes after its compressed data. Compress it again.",
             )
         self._count_empty()
         self._start_member()
         return False
 
     def _skip_zeros(self) -> bool:
-        """Go on to the next byte that is not 0, for zeros may pad the end; False: there is none."""
+        """Skip zeros, which may pad the end, and return whether another byte follows."""
         while self._next_byte() is not None:
-            found = _NOT_ZERO.search(self._chunk, self._at)
-            self._at = found.start() if found else len(self._chunk)
-            if found:
+            match = _NOT_ZERO.search(self._chunk, self._at)
+            self._at = match.start() if match else len(self._chunk)
+            if match:
                 return True
         return False
 
     def _next_byte(self) -> int | None:
-        """Return the byte at hand, reading on where the chunk is used up; None at the end of the file."""
+        """Return the next byte without consuming it, reading a chunk if needed; None at the end."""
         if self._at == len(self._chunk):
             self._chunk, self._at = self._stream.read(CHUNK), 0
         return self._chunk[self._at] if self._chunk else None
@@ -85,24 +85,23 @@ class Gunzip:
             )
 
     def _inflated(self, count: int) -> bytes:
-        feed = self._inflate.unconsumed_tail or self._fed()
+        feed = self._inflate.unconsumed_tail or self._next_piece()
         try:
             out = self._inflate.decompress(feed, count)
         except zlib.error as reason:
             raise InputError(
                 "MMREG_E_GZIP_CORRUPT",
-                f"The compressed data of {self._path} is damaged ({reason}). Copy or download the file "
-                "again.",
+                f"The compressed data of {self._path} is damaged ({reason}). Copy or download it again.",
             ) from reason
-        self._at -= len(self._inflate.unused_data)  # they belong to what follows
+        self._at -= len(self._inflate.unused_data)  # they belong to the next member
         self._unpacked += len(out)
         return out
 
-    def _fed(self) -> bytes:
+    def _next_piece(self) -> bytes:
         if self._next_byte() is None:
             raise InputError(
                 "MMREG_E_GZIP_TRUNCATED",
-                f"The compressed data of {self._path} ends too early. Copy or download the file again.",
+                f"The compressed data of {self._path} ends too early. Copy or download it again.",
             )
         feed = self._chunk[self._at : self._at + self._piece]
         self._at += len(feed)

@@ -1,6 +1,6 @@
-"""NIfTI-1 and NIfTI-2 headers, read strictly: every field that decides what is read, and where, is checked.
+"""NIfTI-1 and NIfTI-2 headers, read strictly: every field that decides what is read is checked.
 
-It runs before anything else touches the file and allocates nothing but the header. Layout: nifti1.h and
+Parsing precedes all other access to the file and allocates nothing but the header. Layout: nifti1.h and
 nifti2.h of the NIfTI data format working group.
 """
 
@@ -74,12 +74,12 @@ _NOT_SCALAR = {
     1: "1-bit", 32: "complex64", 128: "RGB", 1536: "float128", 1792: "complex128", 2048: "complex256",
     2304: "RGBA",
 }  # fmt: skip
-_MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # unknown (taken as mm, as everyone does), m, mm, micron
+_MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # unknown (taken as mm, as usual), m, mm, micron
 
 
 @dataclass(frozen=True)
 class NiftiHeader:
-    """What a header says, after all of it has been checked. Affines map (i, j, k) of the file to RAS+ mm."""
+    """A checked header. Affines map (i, j, k) of the file to RAS+ mm."""
 
     raw: bytes  # as in the file, 348 or 540 bytes
     version: int
@@ -87,7 +87,7 @@ class NiftiHeader:
     dim: tuple[int, ...]  # as many as dim[0] says
     dtype: np.dtype[Any]  # in the byte order of the file
     vox_offset: int
-    slope: float  # 1 and 0 where the header asks for no scaling
+    slope: float  # slope and inter are 1 and 0 where the header has no scaling
     inter: float
     intent_code: int
     intent_name: str
@@ -101,34 +101,44 @@ class NiftiHeader:
 
     @property
     def voxel_bytes(self) -> int:
+        """Number of bytes of the voxels."""
         return math.prod(self.dim) * self.dtype.itemsize
 
     @property
     def start(self) -> int:
-        """Bytes up to and with the four that announce extensions."""
+        """Number of bytes up to the first extension, with the four that announce extensions."""
         return len(self.raw) + 4
 
 
 def header_bytes(first_four: bytes, path: Path) -> tuple[int, str]:
-    """Version and byte order from ``sizeof_hdr``, the first four bytes of the file."""
+    """Return version and byte order from ``sizeof_hdr``, the first four bytes of the file.
+
+    Raises:
+        InputError: It is not a NIfTI file.
+    """
     if len(first_four) == 4:
         for order in "<>":
             (size,) = struct.unpack(order + "i", first_four)
-            for version, wanted in _HEADER_BYTES.items():
-                if size == wanted:
+            for version, header_size in _HEADER_BYTES.items():
+                if size == header_size:
                     return version, order
     raise InputError(
         "MMREG_E_NIFTI_SIZEOF_HDR",
-        f"{path} is no NIfTI file: sizeof_hdr must be 348 or 540; found bytes {first_four.hex(' ')}. "
+        f"{path} is not a NIfTI file: sizeof_hdr must be 348 or 540; found bytes {first_four.hex(' ')}. "
         "Convert the image to NIfTI.",
     )
 
 
 def parse(raw: bytes, path: Path) -> NiftiHeader:
-    """The checked header of a file that starts with ``raw``: 352 bytes, or 544 for NIfTI-2, if it has them.
+    """Parse and check the header of a file.
+
+    Args:
+        raw: First bytes of the file: 352, or 544 for NIfTI-2, or all if it has fewer.
+        path: The file, for messages.
 
     Raises:
-        InputError, GeometryError: A field cannot be used; the message names file, field and value.
+        InputError: A field cannot be used; the message names file, field and value.
+        GeometryError: A field about the geometry cannot be used.
     """
     version, order = header_bytes(raw[:4], path)
     size = _HEADER_BYTES[version]
@@ -145,7 +155,7 @@ def parse(raw: bytes, path: Path) -> NiftiHeader:
     slope, inter = _scaling(field, path)
     unit = _unit(field, path)
     spacing = _spacing(field, dim, unit, path)
-    with np.errstate(all="ignore"):  # what is no number is refused there
+    with np.errstate(all="ignore"):  # values that are not finite are refused there
         sform, qform = _affines(field, unit, path)
     return NiftiHeader(
         raw[:size],
@@ -169,21 +179,21 @@ def parse(raw: bytes, path: Path) -> NiftiHeader:
 
 
 def check_extensions(header: NiftiHeader, flag: bytes, block: bytes, path: Path) -> None:
-    """The extensions between header and voxels: each names its size, together they fill the room."""
+    """Raise ``InputError`` unless the extensions, each with its size, fill the bytes before the voxels."""
     if not flag[0]:
         return
-    found = "no extension" if not block else ""
+    fault = "no extension" if not block else ""
     at = 0
-    while at < len(block) and not found:
+    while at < len(block) and not fault:
         (size,) = struct.unpack_from(header.byte_order + "i", block, at) if len(block) - at >= 8 else (0,)
         if size < 16 or size % 16 or at + size > len(block):
-            found = f"esize {size} at byte {header.start + at}, with {len(block) - at} bytes left"
+            fault = f"esize {size} at byte {header.start + at}, with {len(block) - at} bytes left"
         at += size
-    if found:
+    if fault:
         raise InputError(
             "MMREG_E_NIFTI_EXTENSION",
-            f"The header of {path} announces extensions: multiples of 16 bytes up to vox_offset "
-            f"{header.vox_offset}; found {found}. Write the file again without extensions.",
+            f"The header of {path} announces extensions, which must be multiples of 16 bytes up to "
+            f"vox_offset {header.vox_offset}; found {fault}. Write the file again without extensions.",
         )
 
 
@@ -202,12 +212,12 @@ def _check_magic(field: dict[str, Any], version: int, path: Path) -> None:
     if magic[:3] in (b"ni1", b"ni2"):
         raise InputError(
             "MMREG_E_NIFTI_PAIR",
-            f"{path} is the header of a .hdr/.img pair (magic {magic!r}), which is not read. "
-            "Convert the pair to one .nii.gz file.",
+            f"{path} is the header of a .hdr/.img pair (magic {magic!r}), which is not supported. Convert "
+            "the pair to one .nii.gz file.",
         )
     raise InputError(
         "MMREG_E_NIFTI_MAGIC",
-        f"{path} is no NIfTI-{version} file: magic must be {_MAGIC[version]!r}; found {magic!r}. "
+        f"{path} is not a NIfTI-{version} file: magic must be {_MAGIC[version]!r}; found {magic!r}. "
         "Convert the image (Analyze 7.5 has no orientation) to NIfTI.",
     )
 
@@ -224,8 +234,8 @@ def _dims(field: dict[str, Any], path: Path) -> tuple[int, ...]:
     if min(dim) < 1 or math.prod(dim) > MAX_VOXELS:
         raise InputError(
             "MMREG_E_NIFTI_DIM",
-            f"The dimensions of {path} must be at least 1 each and {MAX_VOXELS} voxels together; found dim = "
-            f"{' '.join(map(str, dim))}. Repair the header, crop or resample the image.",
+            f"The dimensions of {path} must be at least 1 each and at most {MAX_VOXELS} voxels in all; found "
+            f"dim = {' '.join(map(str, dim))}. Repair the header, or crop or resample the image.",
         )
     return dim
 
@@ -235,8 +245,7 @@ def _dtype(field: dict[str, Any], order: str, path: Path) -> np.dtype[Any]:
     if code in _NOT_SCALAR:
         raise InputError(
             "MMREG_E_NIFTI_DATATYPE_UNSUPPORTED",
-            f"The voxels of {path} are {_NOT_SCALAR[code]} (datatype {code}); one real number each is "
-            "needed. "
+            f"The voxels of {path} are {_NOT_SCALAR[code]} (datatype {code}); each must be one real number. "
             "Convert them, for instance to float32 magnitude or luminance.",
         )
     if code not in _DTYPES:
@@ -249,8 +258,7 @@ def _dtype(field: dict[str, Any], order: str, path: Path) -> np.dtype[Any]:
         raise InputError(
             "MMREG_E_NIFTI_BITPIX",
             f"The header of {path} contradicts itself: datatype {code} has {8 * dtype.itemsize} bits a "
-            "voxel, "
-            f"bitpix says {bits}. Write the file again.",
+            f"voxel, bitpix is {bits}. Write the file again.",
         )
     return dtype
 
@@ -278,8 +286,7 @@ def _scaling(field: dict[str, Any], path: Path) -> tuple[float, float]:
         raise InputError(
             "MMREG_E_NIFTI_SCALING",
             f"The intensity scaling of {path} must be finite; found scl_slope = {slope}, scl_inter = "
-            f"{inter}. "
-            "Repair the header.",
+            f"{inter}. Repair the header.",
         )
     return slope, inter
 
@@ -301,8 +308,7 @@ def _spacing(field: dict[str, Any], dim: tuple[int, ...], unit: float, path: Pat
         raise GeometryError(
             "MMREG_E_NIFTI_SPACING",
             f"The voxel spacing of {path} must be above 0; found pixdim = "
-            f"{' '.join(f'{s:g}' for s in spacing)}. "
-            "Repair the header.",
+            f"{' '.join(f'{s:g}' for s in spacing)}. Repair the header.",
         )
     return tuple(s * unit for s in spacing)
 
@@ -321,20 +327,18 @@ def _affines(field: dict[str, Any], unit: float, path: Path) -> tuple[Float64 | 
             raise GeometryError(
                 "MMREG_E_NIFTI_AFFINE",
                 f"The {name} of {path} must be finite, in mm; found "
-                f"{' '.join(f'{v:g}' for v in form[:3].ravel())}. "
-                "Repair the header.",
+                f"{' '.join(f'{v:g}' for v in form[:3].ravel())}. Repair the header.",
             )
     return sform, qform
 
 
 def _steps(pixdim: tuple[float, ...]) -> tuple[float, float, float]:
-    """Steps along i, j, k; pixdim[0] = -1 turns k round (nifti1.h, method 2)."""
+    """Return the steps along i, j, k; pixdim[0] = -1 reverses k (nifti1.h, method 2)."""
     return pixdim[1], pixdim[2], pixdim[3] * (-1 if pixdim[0] < 0 else 1)
 
 
 def _rotation(quatern: tuple[float, float, float], path: Path) -> Float64:
-    """Rotation of the unit quaternion (a, b, c, d), a >= 0, of which b, c, d are stored (nifti1.h, method "
-    "2)."""
+    """Return the rotation of the unit quaternion (a >= 0, b, c, d) from the stored b, c, d (nifti1.h)."""
     b, c, d = quatern
     norm = math.sqrt(b * b + c * c + d * d)
     if not norm < 1 + 1e-3:
@@ -343,7 +347,7 @@ def _rotation(quatern: tuple[float, float, float], path: Path) -> Float64:
             f"The qform of {path} must be a unit quaternion; found quatern = {b:g} {c:g} {d:g}. Repair the "
             "header.",
         )
-    if norm * norm > 1 - 1e-7:  # half a turn: what rounding left of a would tilt the image
+    if norm * norm > 1 - 1e-7:  # half a turn: the rounding error left in a would tilt the image
         a, b, c, d = 0.0, b / norm, c / norm, d / norm
     else:
         a = math.sqrt(1 - norm * norm)

@@ -1,8 +1,8 @@
-"""Rigid and affine transforms as ITK keeps them: text (``.tfm``, ``.txt``) and the ``.mat`` files of ANTs.
+"""Rigid and affine transforms in ITK's formats: text (``.tfm``, ``.txt``) and the ``.mat`` files of ANTs.
 
 ITK maps fixed to moving points as this package does, but in LPS: ``y = A (x - c) + c + t``, with the centre
-``c`` in ``FixedParameters``. In a chain the *last* transform of the file is applied first; it is read as one
-matrix.
+``c`` in ``FixedParameters``. In a chain the *last* transform of the file is applied first; a chain is read as
+one matrix.
 """
 
 from __future__ import annotations
@@ -29,34 +29,44 @@ if TYPE_CHECKING:
 
 MAX_TEXT_BYTES = 1 << 20
 MAX_MAT_BYTES = 1 << 16
-MAX_NUMBER = 1e9  # a million kilometres: whatever is larger is garbage, and its square may overflow
+MAX_NUMBER = 1e9  # a million kilometres: anything larger is garbage, and its square may overflow
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _HEADING = "#Insight Transform File V1.0"
 _LINE = re.compile(r"[^\r\n]+")
-MAX_PARAMETERS = 64  # on one line; the kinds that are read have at most 12
+MAX_PARAMETERS = 64  # on one line; the supported kinds have at most 12
 
 
 def read_tfm(path: Path) -> Affine:
-    """Return the transform in an ITK text file; a chain as one."""
+    """Read an ITK text file; a chain becomes one transform.
+
+    Raises:
+        InputError: The file cannot be read.
+        TransformError: It is not a rigid or affine ITK transform.
+    """
     return _decoded(_blocks(files.read_text(path, MAX_TEXT_BYTES), path), path)
 
 
 def read_mat(path: Path) -> Affine:
-    """Return the transform in a MATLAB level 4 file, as ITK and ANTs write it, in either byte order."""
-    with files.opened(path) as stream:
+    """Read a MATLAB level 4 file, as ITK and ANTs write it, in either byte order; see ``read_tfm``."""
+    with files.open_regular(path) as stream:
         raw = stream.read(MAX_MAT_BYTES + 1)
     arrays = _mat_arrays(raw, path)
     names = [name for name, _ in arrays]
     if len(arrays) % 2 or any(name != "fixed" for name in names[1::2]):
         raise _refusal(
-            path, "pairs of parameters and 'fixed' ones", f"the arrays {', '.join(names) or 'none'}"
+            path, "pairs of parameters and 'fixed' arrays", f"the arrays {', '.join(names) or 'none'}"
         )
     pairs = zip(arrays[::2], arrays[1::2], strict=True)
     return _decoded([_Block(name, values, fixed) for (name, values), (_, fixed) in pairs], path)
 
 
 def write_tfm(transform: Transform, path: Path) -> None:
-    """Write a rigid or affine transform, or a chain of them as one, as ITK text."""
+    """Write a rigid or affine transform, or a chain of them as one, as ITK text.
+
+    Raises:
+        InputError: The file cannot be written.
+        TransformError: The transform is not affine.
+    """
     single = _collapsed(transform)
     if isinstance(single, Rigid):
         name, numbers = "Euler3DTransform", _euler_parameters(_LPS @ single.matrix @ _LPS)
@@ -65,7 +75,7 @@ def write_tfm(transform: Transform, path: Path) -> None:
         name, numbers = "AffineTransform", [*matrix[:3, :3].ravel(), *matrix[:3, 3]]
     parameters = " ".join(repr(float(v)) for v in numbers)
     lines = [_HEADING, "#Transform 0", f"Transform: {name}_double_3_3", f"Parameters: {parameters}"]
-    with files.replaced(path) as stream:
+    with files.atomic_write(path) as stream:
         stream.write("\n".join([*lines, "FixedParameters: 0 0 0", ""]).encode())
 
 
@@ -84,14 +94,14 @@ def _collapsed(transform: Transform) -> Affine:
     if not isinstance(whole, Affine):
         raise TransformError(
             "MMREG_E_TRANSFORM_KIND",
-            f"A .tfm file holds rigid and affine transforms; found a {type(transform).__name__}. Write "
-            "transform.to_field(fixed.grid) as .nii.gz.",
+            f"A .tfm file can only hold a rigid or affine transform; found a {type(transform).__name__}. "
+            "Write transform.to_field(fixed.grid) as .nii.gz.",
         )
     return whole
 
 
 def _blocks(text: str, path: Path) -> Iterator[_Block]:
-    """Yield the transforms one by one: a chain may have as many as fit into the file."""
+    """Yield the transforms one by one: a chain may have as many as fit in the file."""
     lines = (line for match in _LINE.finditer(text) if (line := match[0].strip()))
     first = next(lines, "")
     if first != _HEADING:
@@ -108,7 +118,7 @@ def _blocks(text: str, path: Path) -> Iterator[_Block]:
         elif key in ("Parameters", "FixedParameters") and colon and block:
             _fill(block.parameters if key == "Parameters" else block.fixed, key, value, path)
         else:
-            raise _refusal(path, "lines Transform, Parameters and FixedParameters", repr(line[:60]))
+            raise _refusal(path, "the lines Transform, Parameters and FixedParameters", repr(line[:60]))
     if block:
         yield block
 
@@ -116,9 +126,9 @@ def _blocks(text: str, path: Path) -> Iterator[_Block]:
 def _fill(target: list[float], key: str, value: str, path: Path) -> None:
     words = value.split(None, MAX_PARAMETERS)
     if target:
-        raise _refusal(path, f"one line {key} for each transform", "two")
+        raise _refusal(path, f"one {key} line for each transform", "two")
     if len(words) > MAX_PARAMETERS:
-        raise _refusal(path, f"at most {MAX_PARAMETERS} numbers in a line {key}", "more")
+        raise _refusal(path, f"at most {MAX_PARAMETERS} numbers in a {key} line", "more")
     target.extend(_number(word, path) for word in words)
 
 
@@ -130,7 +140,7 @@ def _number(word: str, path: Path) -> float:
 
 
 def _decoded(blocks: Iterable[_Block], path: Path) -> Affine:
-    """Return the product of a chain, whose last transform ITK applies first."""
+    """Return the product of a chain, in which ITK applies the last transform first."""
     matrix, rigid = None, True
     for block in blocks:
         if block.kind.startswith("CompositeTransform_"):
@@ -153,7 +163,7 @@ def _transform(block: _Block, path: Path) -> Affine:
         known = ", ".join(sorted({kind for kind, _ in _KINDS}))
         raise TransformError(
             "MMREG_E_TRANSFORM_KIND",
-            f"{path} holds a transform of type {block.kind[:80]!r}; read are {known}, in 2-D or 3-D. "
+            f"{path} holds a transform of type {block.kind[:80]!r}; supported are {known}, in 2-D or 3-D. "
             "Convert it, or sample it to a displacement field with ITK.",
         )
     count, decode, result = _KINDS[name, n]
@@ -161,7 +171,7 @@ def _transform(block: _Block, path: Path) -> Affine:
         raise _refusal(
             path,
             f"{count} parameters and a centre for {block.kind}",
-            f"{len(block.parameters)} and {len(block.fixed)} fixed ones",
+            f"{len(block.parameters)} parameters and {len(block.fixed)} fixed ones",
         )
     linear, shift = decode(np.array(block.parameters), block.fixed)
     centre = np.array(block.fixed[:n]) if count > n else np.zeros(n)
@@ -189,7 +199,7 @@ def _euler_2d(values: Float64, _: list[float]) -> tuple[Float64, Float64]:
 
 
 def _versor(values: Float64, _: list[float]) -> tuple[Float64, Float64]:
-    """Vector part of a unit quaternion, shift, and a scale where there is one."""
+    """Decode the vector part of a unit quaternion, a shift, and a scale if present."""
     vector = values[:3]
     length = min(1.0, float(np.linalg.norm(vector)))
     angle = 2 * math.asin(length)
@@ -203,7 +213,7 @@ def _shift(values: Float64, _: list[float]) -> tuple[Float64, Float64]:
     return np.eye(len(values)), values
 
 
-def _nothing(n: int) -> Callable[[Float64, list[float]], tuple[Float64, Float64]]:
+def _identity(n: int) -> Callable[[Float64, list[float]], tuple[Float64, Float64]]:
     return lambda *_: (np.eye(n), np.zeros(n))
 
 
@@ -216,19 +226,19 @@ def _axis_rotation(axis: int, angle: float) -> Float64:
 
 
 def _euler_parameters(matrix: Float64) -> list[float]:
-    """Angles about x, y, z, of rotation z x y, and shift: the parameters of Euler3DTransform."""
+    """Return the parameters of Euler3DTransform: angles about x, y, z, of the rotation z x y, and shift."""
     r = matrix[:3, :3]
     across = math.hypot(r[2, 0], r[2, 2])
     angle_x = math.atan2(r[2, 1], across)
     if across > 1e-9:
         angle_y, angle_z = math.atan2(-r[2, 0], r[2, 2]), math.atan2(-r[0, 1], r[1, 1])
-    else:  # y and z turn about one line: z does it all
+    else:  # y and z rotate about one line: z takes the whole angle
         angle_y, angle_z = 0.0, math.atan2(r[1, 0], r[0, 0])
     return [angle_x, angle_y, angle_z, *matrix[:3, 3]]
 
 
 def _mat_arrays(raw: bytes, path: Path) -> list[tuple[str, list[float]]]:
-    """Name and values of each array of a MATLAB level 4 file: 20 bytes of header, name, column."""
+    """Return name and values of each array of a MATLAB level 4 file: 20 bytes of header, name, column."""
     arrays: list[tuple[str, list[float]]] = []
     at = 0
     while at < len(raw) <= MAX_MAT_BYTES:
@@ -259,14 +269,14 @@ def _mat_array(raw: bytes, at: int, path: Path) -> tuple[str, list[float], int]:
     return name[:-1].decode(), list(values), end
 
 
-def _refusal(path: Path, asked: str, found: str) -> TransformError:
+def _refusal(path: Path, expected: str, found: str) -> TransformError:
     return TransformError(
         "MMREG_E_TRANSFORM_FILE",
-        f"{path} is no ITK transform: needed {asked}; found {found}. Write it again with ITK.",
+        f"{path} is not a valid ITK transform: it needs {expected}; found {found}. Write it again with ITK.",
     )
 
 
-# name and dimensions: number of parameters, how they are read, what they make
+# (name, dimensions): number of parameters, decoder, class of the result
 _KINDS: dict[
     tuple[str, int], tuple[int, Callable[[Float64, list[float]], tuple[Float64, Float64]], type[Affine]]
 ] = {
@@ -280,6 +290,6 @@ _KINDS: dict[
     ("Similarity3DTransform", 3): (7, _versor, Affine),
     ("TranslationTransform", 2): (2, _shift, Rigid),
     ("TranslationTransform", 3): (3, _shift, Rigid),
-    ("IdentityTransform", 2): (0, _nothing(2), Rigid),
-    ("IdentityTransform", 3): (0, _nothing(3), Rigid),
+    ("IdentityTransform", 2): (0, _identity(2), Rigid),
+    ("IdentityTransform", 3): (0, _identity(3), Rigid),
 }

@@ -1,7 +1,7 @@
-"""NIfTI images: a file of shape (X, Y, Z) is read as data ``(Z, Y, X)``, with the affine's columns to match.
+"""NIfTI images: a file of shape (X, Y, Z) becomes data ``(Z, Y, X)``, with the affine's columns to match.
 
-Files give voxels only after ``header`` has checked every field that says where they are. Voxels are then read
-as they arrive, so a header that promises more than the file holds costs nothing.
+Voxels are read only after ``header`` has checked every field that locates them, and in pieces, so a header
+that announces more than the file holds costs nothing.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 
 VECTOR, DISPVECT = 1007, 1006  # NIFTI_INTENT_VECTOR, NIFTI_INTENT_DISPVECT
-FORMS_AGREE_VOX = 0.1  # sform and qform may differ by rounding, not by more of a voxel than this
-# Of pixdim, which ITK uses, against the columns of the affine: in voxels at the far end of an axis, which is
-# taken to be at least so many voxels away.
+FORMS_AGREE_VOX = 0.1  # sform and qform may differ by rounding, up to this fraction of a voxel
+# Difference of pixdim, which ITK uses, from the columns of the affine: in voxels at the far end of an axis,
+# taken to be at least SHORTEST_AXIS_VOX away.
 SPACING_AGREES_VOX, SHORTEST_AXIS_VOX = 0.1, 10
 ITK_SHEAR = 5e-5  # cosine between two axes: ITK reads 1e-4 and refuses 3e-4
 _ZYX = [2, 1, 0, 3]
@@ -43,7 +43,7 @@ _ZYX = [2, 1, 0, 3]
 
 @dataclass(frozen=True)
 class NiftiSource:
-    """What a volume keeps of the file it was read from, to write the same header again."""
+    """Header data that a volume keeps from its file, to write the same header again."""
 
     header: NiftiHeader
     extensions: bytes
@@ -52,21 +52,21 @@ class NiftiSource:
 
 @dataclass(frozen=True)
 class NiftiFile:
-    """A file that was read whole: header, extensions, voxels."""
+    """A whole file: header, extensions, voxels."""
 
     header: NiftiHeader
     extensions: bytes
     voxels: bytearray
 
     def array(self) -> Array:
-        """Voxels in the order of the file, slowest axis first, in the byte order of this machine."""
+        """Return the voxels in file order, slowest axis first, in native byte order."""
         stored = np.frombuffer(self.voxels, self.header.dtype).reshape(self.header.dim[::-1])
         native: Array = stored.astype(self.header.dtype.newbyteorder("="), copy=False)
         return native
 
 
 def read(path: Path, frame: int | None, prefer: Form | None) -> Volume:
-    """The image of ``path``; of a series, frame number ``frame``. ``prefer`` settles which form is right."""
+    """Read an image, or one frame of a series; ``prefer`` chooses between forms that disagree."""
     file = load(path)
     refuse_field(file.header, path)
     grid = grid_of(file.header, path, prefer)
@@ -75,24 +75,23 @@ def read(path: Path, frame: int | None, prefer: Form | None) -> Volume:
 
 
 def refuse_field(header: NiftiHeader, path: Path) -> None:
-    """Refuse vectors where an image is wanted."""
+    """Raise ``InputError`` for a file of vectors instead of an image."""
     if header.intent_code in (VECTOR, DISPVECT) and len(header.dim) == 5:
         raise InputError(
             "MMREG_E_NIFTI_IS_FIELD",
-            f"{path} holds vectors (intent {header.intent_code}), not an image. Give it as a transform "
+            f"{path} holds vectors (intent {header.intent_code}), not an image. Read it as a transform "
             "(read_transform).",
         )
 
 
 def from_nibabel(image: Any) -> Volume:
-    """The image that nibabel holds in memory, with its header if that is one of NIfTI."""
+    """Convert a nibabel image, with its header if that is NIfTI."""
     data, affine = np.asanyarray(image.dataobj), image.affine
     if affine is None or data.ndim < 2 or data.size != int(np.prod(data.shape[:3])):
         raise InputError(
             "MMREG_E_NIBABEL_IMAGE",
             f"An image needs an affine and two or three axes; found shape {data.shape}, affine {affine}. "
-            "Take one "
-            "frame with image.slicer, or give an array and its affine.",
+            "Select one frame with image.slicer, or give an array and its affine.",
         )
     sizes = (*data.shape, 1)[:3]
     if hasattr(image.header, "get_xyzt_units"):
@@ -102,7 +101,7 @@ def from_nibabel(image: Any) -> Volume:
 
 
 def _source_of(image: Any, affine: Float64) -> NiftiSource:
-    """The header that nibabel would save, with an affine changed in memory; checked as that of a file."""
+    """Return the header that nibabel would save, with the affine in memory, checked like that of a file."""
     from nibabel.nifti1 import Nifti1Image
     from nibabel.nifti2 import Nifti2Image
 
@@ -118,7 +117,7 @@ def _source_of(image: Any, affine: Float64) -> NiftiSource:
 
 
 def write(volume: Volume, path: Path) -> None:
-    """The image with the header it was read with, or with a new one; geometry is that of its grid."""
+    """Write an image with the header it was read with, or a new one, and the geometry of its grid."""
     source = volume.source if isinstance(volume.source, NiftiSource) else None
     grid = writable(volume.grid)
     data = storable(volume.data, source.header.byte_order if source else "<")
@@ -126,17 +125,17 @@ def write(volume: Volume, path: Path) -> None:
     if source is None or source.grid != grid:
         set_grid(header, grid)
         for name in ("dim_info", "slice_code", "slice_start", "slice_end", "slice_duration"):
-            header[name] = 0  # how another grid was scanned
+            header[name] = 0  # they describe how the other grid was scanned
     if header.get_data_dtype() != data.dtype:
-        header["cal_min"] = header["cal_max"] = 0  # the display window of another image
+        header["cal_min"] = header["cal_max"] = 0  # they were the display window of another image
     header.set_data_dtype(data.dtype)
     save(header, source.extensions if source else b"", data, path)
 
 
 def load(path: Path) -> NiftiFile:
-    """Header, extensions and voxels of a file, each checked before the next is read."""
+    """Read header, extensions and voxels of a file, each checked before the next is read."""
     compressed = path.name.lower().endswith(".gz")
-    with files.opened(path) as stream:
+    with files.open_regular(path) as stream:
         magic = stream.read(2)
         _check_compression(magic, compressed, path)
         stream.seek(0)
@@ -154,29 +153,28 @@ def load(path: Path) -> NiftiFile:
 
 
 def grid_of(header: NiftiHeader, path: Path, prefer: Form | None) -> Grid:
-    """Where the voxels lie, by the form that both NIfTI and the caller agree on."""
+    """Return the grid of a header; ``prefer`` chooses between forms that disagree."""
     x, y, z = (*header.dim, 1)[:3]
-    affine = _complete(_chosen_form(header, path, prefer), header)
+    affine = _with_normal(_chosen_form(header, path, prefer), header)
     try:
         grid = Grid((z, y, x), affine[:, _ZYX])
     except GeometryError as reason:
         raise GeometryError(reason.code, f"{path}: {reason.args[0]}") from reason
-    found = grid.spacing_mm[::-1][: len(header.spacing_mm)]
-    length_vox = np.maximum(np.array(header.dim[: len(found)]) - 1, SHORTEST_AXIS_VOX)
-    if not (np.abs(np.divide(found, header.spacing_mm) - 1) * length_vox <= SPACING_AGREES_VOX).all():
+    spacing = grid.spacing_mm[::-1][: len(header.spacing_mm)]
+    length_vox = np.maximum(np.array(header.dim[: len(spacing)]) - 1, SHORTEST_AXIS_VOX)
+    if not (np.abs(np.divide(spacing, header.spacing_mm) - 1) * length_vox <= SPACING_AGREES_VOX).all():
         raise GeometryError(
             "MMREG_E_NIFTI_SPACING_DISAGREES",
-            f"The header of {path} contradicts itself: pixdim says {_numbers(header.spacing_mm)} mm, its "
-            "affine "
-            f"{_numbers(found)} mm, more than {SPACING_AGREES_VOX:g} voxels apart at the end of an axis, and "
-            "programs differ in which they use. Repair the header.",
+            f"The header of {path} contradicts itself: the spacing is {_numbers(header.spacing_mm)} mm by "
+            f"pixdim and {_numbers(spacing)} mm by the affine, which differ by more than "
+            f"{SPACING_AGREES_VOX:g} voxels at the end of an axis, and programs differ in which they use. "
+            "Repair the header.",
         )
     return grid
 
 
 def new_header(shape: tuple[int, ...]) -> Any:
-    """A nibabel header of single-file NIfTI for an array ``(Z, Y, X)``, NIfTI-2 only if NIfTI-1 is too "
-    "small."""
+    """Return a nibabel header for an array ``(Z, Y, X)``: NIfTI-1, or NIfTI-2 if an axis is too long."""
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
 
@@ -186,10 +184,10 @@ def new_header(shape: tuple[int, ...]) -> Any:
 
 
 def writable(grid: Grid) -> Grid:
-    """The grid, or if ITK would not read its axes the nearest orthogonal one.
+    """Return the grid, or the nearest orthogonal one if ITK would refuse its axes.
 
     Raises:
-        GeometryError: A corner would lie elsewhere than it did.
+        GeometryError: A corner would move too far.
     """
     if grid.shear <= ITK_SHEAR:
         return grid
@@ -197,14 +195,14 @@ def writable(grid: Grid) -> Grid:
         raise GeometryError(
             "MMREG_E_GRID_SHEAR",
             f"A NIfTI file needs orthogonal axes, as ITK reads no others; the cosine between two is "
-            f"{grid.shear:.3g}, which puts a corner off by {off_vox:.2g} voxels (limit {MAX_SHEAR_VOX:g}). "
+            f"{grid.shear:.3g}, which shifts a corner by {off_vox:.2g} voxels (limit {MAX_SHEAR_VOX:g}). "
             "Resample to an orthogonal grid first.",
         )
     return grid.orthogonal()
 
 
 def set_grid(header: Any, grid: Grid) -> None:
-    """Write the affine as sform and qform, in mm, with the codes that were there or 1, "scanner"."""
+    """Write the affine as sform and qform, in mm, with their previous codes or 1, "scanner"."""
     affine = grid.affine[:, _ZYX]
     header.set_sform(affine, int(header["sform_code"]) or 1)
     header.set_qform(affine, int(header["qform_code"]) or 1)
@@ -212,13 +210,13 @@ def set_grid(header: Any, grid: Grid) -> None:
 
 
 def save(header: Any, extensions: bytes, data: Array, path: Path) -> None:
-    """Write the file under a name of its own, then give it its name: it is there whole, or not at all."""
+    """Write the file, whole or not at all."""
     start = len(header.binaryblock) + 4
     header["vox_offset"] = start + len(extensions)
     header["scl_slope"], header["scl_inter"] = 1, 0
     head = header.binaryblock + struct.pack("4B", bool(extensions), 0, 0, 0) + extensions
     voxels = np.ascontiguousarray(data).reshape(-1).view(np.uint8).data
-    with files.replaced(path) as stream:
+    with files.atomic_write(path) as stream:
         if path.name.lower().endswith(".gz"):  # level 1, no time stamp: fast, and the same bytes every time
             with gzip.GzipFile("", "wb", 1, stream, mtime=0) as compressed:
                 _write_all(compressed, head, voxels)
@@ -234,16 +232,16 @@ def _write_all(stream: Writer, head: bytes, voxels: memoryview) -> None:
 
 def _check_compression(magic: bytes, compressed: bool, path: Path) -> None:
     if (magic == b"\x1f\x8b") != compressed:
-        found = "is not compressed" if compressed else "is compressed by gzip"
+        content = "is not compressed" if compressed else "is compressed by gzip"
         raise InputError(
             "MMREG_E_FILE_EXTENSION",
-            f"The content of {path} {found}, unlike its name says. Rename it to end in "
+            f"The content of {path} {content}, contrary to its name. Rename it to end in "
             f"{'.nii' if compressed else '.nii.gz'}.",
         )
 
 
 def _check_room(header: NiftiHeader, path: Path, size: int, compressed: bool) -> None:
-    """Refuse a header that does not go with the size of its file, before anything is allocated for it."""
+    """Raise for a header that does not fit the size of its file, before anything is allocated for it."""
     needed = header.vox_offset + header.voxel_bytes
     most = size * DEFLATE_LIMIT if compressed else size
     if needed > most:
@@ -263,26 +261,26 @@ def _too_short(header: NiftiHeader, path: Path, found: str) -> InputError:
 def _too_long(header: NiftiHeader, path: Path) -> InputError:
     return InputError(
         "MMREG_E_FILE_TRAILING",
-        f"{path} goes on after the {header.voxel_bytes} bytes of its voxels (dim {_numbers(header.dim)}, "
+        f"{path} has more than the {header.voxel_bytes} bytes of its voxels (dim {_numbers(header.dim)}, "
         f"{header.dtype.name}). Repair the header, or write the file again.",
     )
 
 
 def _check_written(stream: BinaryIO, header: NiftiHeader, path: Path) -> None:
-    """Refuse a file with room for its voxels that were never written, as a stopped download leaves it."""
+    """Raise for a sparse file whose voxels were never written, as an interrupted download leaves it."""
     if not hasattr(os, "SEEK_DATA") or header.voxel_bytes < files.CHUNK:
         return
     file = stream.fileno()
-    here = os.lseek(file, 0, os.SEEK_CUR)  # where the buffer of the stream believes it to be
-    block = os.fstat(file).st_blksize  # the header shares its last one with the first voxels
+    here = os.lseek(file, 0, os.SEEK_CUR)  # where the buffered stream expects it
+    block = os.fstat(file).st_blksize  # the last block of the header also holds the first voxels
     try:
         os.lseek(file, -(-header.vox_offset // block) * block, os.SEEK_DATA)
     except OSError as reason:
         if reason.errno == errno.ENXIO:  # nothing but a hole from there to the end
             raise InputError(
                 "MMREG_E_FILE_TRUNCATED",
-                f"The {header.voxel_bytes} bytes of voxels of {path} were never written: the file has room "
-                "for them and no content. Copy or download it again.",
+                f"The {header.voxel_bytes} bytes of voxels of {path} were never written: their space in the "
+                "file is empty. Copy or download it again.",
             ) from reason
     finally:
         os.lseek(file, here, os.SEEK_SET)
@@ -295,7 +293,7 @@ def _voxels(source: files.ByteStream, header: NiftiHeader, path: Path) -> bytear
         if not piece:
             raise _too_short(header, path, f"found {header.vox_offset + len(voxels)}")
         voxels += piece
-    if source.read(1):  # in a compressed file this also verifies the checksum; and a bomb stops here
+    if source.read(1):  # this also verifies the checksum of a compressed file, and stops a bomb
         raise _too_long(header, path)
     return voxels
 
@@ -306,39 +304,40 @@ def _one_frame(file: NiftiFile, path: Path, frame: int | None) -> Array:
     if frame is None and frames > 1:
         raise InputError(
             "MMREG_E_NIFTI_FRAMES",
-            f"{path} holds {frames} frames or channels (dim {_numbers(dim)}); one is taken at a time. "
-            f"Choose with frame=0 to frame={frames - 1}.",
+            f"{path} holds {frames} frames or channels (dim {_numbers(dim)}); one must be selected. Choose "
+            f"frame=0 to frame={frames - 1}.",
         )
     if frame is not None and not 0 <= frame < frames:
         raise InputError(
-            "MMREG_E_NIFTI_FRAMES", f"{path} has frames 0 to {frames - 1}; frame {frame} was asked for."
+            "MMREG_E_NIFTI_FRAMES", f"{path} has frames 0 to {frames - 1}; frame {frame} was requested."
         )
     chosen: Array = array.reshape(frames, -1)[frame or 0]
     return chosen
 
 
 def scaled(data: Array, header: NiftiHeader) -> Array:
+    """Apply the intensity scaling of the header."""
     if (header.slope, header.inter) == (1.0, 0.0):
         return data
     exact = np.float32 if data.dtype.itemsize <= 2 or data.dtype == np.float32 else np.float64
-    with np.errstate(all="ignore"):  # what overflows is infinite, and found by whoever needs finite voxels
+    with np.errstate(all="ignore"):  # overflow becomes infinite, which callers that need finite voxels refuse
         values: Array = data.astype(exact) * exact(header.slope) + exact(header.inter)
     return values
 
 
 def _chosen_form(header: NiftiHeader, path: Path, prefer: Form | None) -> Float64:
     forms = {"sform": header.sform, "qform": header.qform}
-    there = [form for name, form in forms.items() if form is not None and prefer in (None, name)]
-    if not there:
+    valid = [form for name, form in forms.items() if form is not None and prefer in (None, name)]
+    if not valid:
         raise GeometryError(
             "MMREG_E_NIFTI_NO_ORIENTATION",
-            f"The header of {path} does not say how the image lies ({prefer or 'sform and qform'} code 0), "
-            "and programs differ in what they then assume. Write the file again with its orientation, from "
-            "the scanner's own data if you can (nibabel.Nifti1Image.set_sform).",
+            f"The header of {path} has no orientation ({prefer or 'sform and qform'} code 0), and programs "
+            "differ in what they then assume. Write the file again with its orientation, if possible from "
+            "the scanner's own data (nibabel.Nifti1Image.set_sform).",
         )
-    if len(there) == 2:
-        _check_forms_agree(there[0], there[1], header, path)
-    return there[0]
+    if len(valid) == 2:
+        _check_forms_agree(valid[0], valid[1], header, path)
+    return valid[0]
 
 
 def _check_forms_agree(sform: Float64, qform: Float64, header: NiftiHeader, path: Path) -> None:
@@ -349,16 +348,14 @@ def _check_forms_agree(sform: Float64, qform: Float64, header: NiftiHeader, path
     if not apart <= limit:
         raise GeometryError(
             "MMREG_E_NIFTI_FORMS_DISAGREE",
-            f"The header of {path} says twice how the image lies, and sform and qform differ by {apart:.3g} "
-            "mm "
-            f"(limit {limit:.3g}); ITK and nibabel would read different images. Choose with prefer='sform' "
-            "or "
-            "prefer='qform', or set both alike.",
+            f"The two orientations in the header of {path} disagree: sform and qform differ by {apart:.3g} "
+            f"mm (limit {limit:.3g}), so ITK and nibabel would read different images. Choose prefer='sform' "
+            "or prefer='qform', or make them equal.",
         )
 
 
-def _complete(affine: Float64, header: NiftiHeader) -> Float64:
-    """A 2-D header may leave its third column 0: then a slice 1 mm thick, as ITK takes it."""
+def _with_normal(affine: Float64, header: NiftiHeader) -> Float64:
+    """Fill the third column, which a 2-D header may leave 0: the slice is then 1 mm thick, as in ITK."""
     if len(header.dim) > 2 or affine[:3, 2].any():
         return affine
     normal = np.cross(affine[:3, 0], affine[:3, 1])
@@ -368,7 +365,7 @@ def _complete(affine: Float64, header: NiftiHeader) -> Float64:
 
 
 def _source_header(grid: Grid, source: NiftiSource) -> Any:
-    """The header of the source, for an image on ``grid``."""
+    """Return the header of the source for an image on ``grid``."""
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
 
@@ -380,7 +377,7 @@ def _source_header(grid: Grid, source: NiftiSource) -> Any:
 
 
 def storable(data: Array, order: str) -> Array:
-    """The data in a type that NIfTI has: bool, half and long double have none of their own."""
+    """Convert the data to a type that NIfTI has, which lacks bool, half and long double."""
     kind = {"?": "u1", "e": "f4", "g": "f8"}.get(data.dtype.char, data.dtype.str[1:])
     return data.astype(order + kind, copy=False)
 

@@ -1,7 +1,7 @@
-"""Landmarks as CSV: the first line ``x,y,z``, then one point a line, RAS+ mm, decimal points.
+"""Landmarks as CSV: the first line is ``x,y,z``, then one point a line, RAS+ mm, with decimal points.
 
 Nothing is guessed: a semicolon, a decimal comma, a byte-order mark or a missing number is an error, because
-each of them has been read as other points by some program.
+some program has read each of them as other points.
 """
 
 from __future__ import annotations
@@ -31,22 +31,24 @@ _LINE_END = re.compile(rb"\r?\n|\r(?=.)", re.DOTALL)  # a last \r may be half of
 
 
 def read(path: Path) -> Float64:
-    """Return the points in ``path``, ``(N, 3)``; beside these 24 bytes for each, little memory is used."""
-    with files.opened(path) as stream:
+    """Read points ``(N, 3)``, in little more memory than their 24 bytes each."""
+    with files.open_regular(path) as stream:
         files.check_length(stream, path, MAX_TEXT_BYTES)
-        count = sum(1 for _ in _lines(stream, path))  # most points that there can be: they are read in place
+        count = sum(1 for _ in _lines(stream, path))  # upper bound of points, which are stored in place
         stream.seek(0)
         lines = _lines(stream, path)
         _check_heading(next(lines, (1, ""))[1], path)
         points = np.empty((count, 3))
-        found = 0
+        read = 0
         for number, line in lines:
-            if line.strip() and found < count:
-                points[found] = _point(line, number, path)
-                found += 1
-    if not found:
-        raise InputError("MMREG_E_POINTS_EMPTY", f"{path} has no point after its first line. Add one a line.")
-    return points[:found]
+            if line.strip() and read < count:
+                points[read] = _point(line, number, path)
+                read += 1
+    if not read:
+        raise InputError(
+            "MMREG_E_POINTS_EMPTY", f"{path} has no point after its first line. Add one point a line."
+        )
+    return points[:read]
 
 
 def write(points_mm: npt.ArrayLike, path: Path) -> None:
@@ -59,13 +61,13 @@ def write(points_mm: npt.ArrayLike, path: Path) -> None:
             "out.",
         )
     rows = [",".join(repr(float(v)) for v in point) for point in points]
-    with files.replaced(path) as stream:
+    with files.atomic_write(path) as stream:
         stream.write("\n".join(["x,y,z", *rows, ""]).encode())
 
 
 def _lines(stream: BinaryIO, path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines and their numbers, from 1; a line may end as on Windows or on an old Mac."""
-    number, at, rest = 1, 0, b""  # `at`: place of `rest` in the file
+    """Yield line numbers, from 1, and lines; a line may end as on Windows or an old Mac."""
+    number, at, rest = 1, 0, b""  # `at`: offset of `rest` in the file
     while block := stream.read(files.CHUNK):
         data, start = rest + block, 0
         for end in _LINE_END.finditer(data):
@@ -90,9 +92,8 @@ def _check_heading(line: str, path: Path) -> None:
     hint = " The separator is a comma." if ";" in line or "\t" in line else ""
     raise InputError(
         "MMREG_E_POINTS_HEADING",
-        f"The first line of {path} must be x,y,z; found {line[:60]!r}.{hint} Points are in RAS+ mm: turn "
-        "the signs "
-        "of x and y of points from ITK, ANTs or DICOM, which are LPS.",
+        f"The first line of {path} must be x,y,z; found {line[:60]!r}.{hint} Points must be in RAS+ mm: flip "
+        "the signs of x and y of points from ITK, ANTs or DICOM, which are LPS.",
     )
 
 
@@ -124,5 +125,5 @@ def _hint(line: str, words: list[str]) -> str:
     if len(words) == 6:
         return " Use decimal points, not decimal commas."
     if "nan" in line.lower() or "inf" in line.lower():
-        return " Leave out points that were not found."
+        return " Leave out missing points."
     return " Correct the line."

@@ -1,4 +1,4 @@
-"""Series: several images on one grid in one file, such as frames over time, echoes or maps of probability."""
+"""Series: several images on one grid in one file, such as time frames, echoes or probability maps."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Series:
-    """A file with images on one grid, read whole; its frames are scaled one at a time."""
+    """A file of images on one grid, read whole; frames are scaled one at a time."""
 
     file: NiftiFile
     grid: Grid
 
     @property
     def count(self) -> int:
-        """How many images there are; 1 for a file that is no series."""
+        """Number of images; 1 for a file that is not a series."""
         return int(np.prod(self.file.header.dim[3:], dtype=np.int64))
 
     def frames(self) -> Iterator[Volume]:
-        """Every image, in the order of the file and in its own units."""
+        """Yield every image, in the order of the file and in its own units."""
         for stored in self.file.array().reshape(self.count, *self.grid.shape):
             yield Volume(nifti.scaled(stored, self.file.header), self.grid)
 
 
 def frames_in(path: Path) -> int:
-    """How many images the file at ``path`` holds, by its header alone."""
+    """Return the number of images in a file, from its header alone."""
     return int(np.prod(parse(first_bytes(path), path).dim[3:], dtype=np.int64))
 
 
 def first_bytes(path: Path) -> bytes:
-    """The header of the file and the four bytes after it, as far as they are there."""
-    with files.opened(path) as stream:
+    """Return the header of a file and the four bytes after it, as far as the file has them."""
+    with files.open_regular(path) as stream:
         source: files.ByteStream = Gunzip(stream, path) if path.name.lower().endswith(".gz") else stream
         raw = source.read(4)
         version, _ = header_bytes(raw, path)
@@ -54,20 +54,20 @@ def first_bytes(path: Path) -> bytes:
 
 
 def read(path: Path, prefer: Form | None) -> Series:
-    """The series in ``path``; ``prefer`` settles which form of its header is right."""
+    """Read a series; ``prefer`` chooses between forms of the header that disagree."""
     file = nifti.load(path)
     nifti.refuse_field(file.header, path)
     return Series(file, nifti.grid_of(file.header, path, prefer))
 
 
 def write(frames: Array, grid: Grid, like: NiftiHeader, path: Path) -> None:
-    """Write images on one grid as one file, with the steps between them that another series has.
+    """Write images on one grid as one file, with the steps between frames of another series.
 
     Args:
         frames: ``(N, D, H, W)``.
-        grid: Of every image.
-        like: Header of the series that they come from: further axes, their steps, the unit of time.
-        path: Where to.
+        grid: Grid of every image.
+        like: Header of that series: further axes, their steps, the unit of time.
+        path: Name of the file.
     """
     header = nifti.new_header(grid.shape)
     nifti.set_grid(header, grid)
@@ -82,7 +82,7 @@ def write(frames: Array, grid: Grid, like: NiftiHeader, path: Path) -> None:
 
 
 def _raw(header: NiftiHeader) -> Any:
-    """The header with all its fields, those too that say nothing of where a voxel lies."""
+    """Return the header as nibabel reads it, with all its fields."""
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
 

@@ -1,4 +1,4 @@
-"""A network made ready for the native pipeline: trust, size, time, and what it gives."""
+"""Networks for the native pipeline: trust, size, time and output."""
 
 from .network import Network
 

@@ -21,7 +21,7 @@ import numpy as np
 from ..backends.watched import POLL_S, Stopped, ask_first
 from ..bundle.manifest import FIELDS, RIGID
 from ..bundle.network_output import what_is_wrong
-from ..bundle.network_size import at_size, check_asked
+from ..bundle.network_size import at_size, check_grid
 from ..errors import BackendUnavailableError, RegistrationError
 from ..onnx_model.footprint import Bounds
 from ..preprocess import network_grid
@@ -98,19 +98,19 @@ class Network:
         self._lock = threading.Lock()  # a session is for one call at a time
 
     @property
-    def ran(self) -> Mapping[str, str]:
+    def runtime_info(self) -> Mapping[str, str]:
         """What really runs: backend, version, device, precision."""
-        return self._session.ran
+        return self._session.runtime_info
 
     def about(self) -> dict[str, Any]:
         """Name, version and method of the bundle, and what really runs its network."""
         m = self.manifest
-        return {"bundle": f"{m.name} {m.version}", "method": m.method, **self.ran}
+        return {"bundle": f"{m.name} {m.version}", "method": m.method, **self.runtime_info}
 
     @property
-    def capturable(self) -> bool:
+    def graph_capturable(self) -> bool:
         """Whether it can be part of a CUDA graph."""
-        return self._session.capturable
+        return self._session.graph_capturable
 
     def described(self, fixed: Grid) -> dict[str, Any]:
         """What the native pipeline is told about this network, for scans on this fixed grid.
@@ -132,17 +132,17 @@ class Network:
             "planes": output.channels,
             "expected_s": self.expected_s(grid.shape),
             "run": self.predict if output.kind in FIELDS else self._describe,
-            "there": self._session.there,
+            "there": self._session.on_device,
         }
 
     def _refuse_too_large(self, grid: Grid) -> None:
         if grid.shape not in self._grids:
-            check_asked(self.manifest, self._facts[0], grid.shape, here=not self._session.there)
+            check_grid(self.manifest, self._facts[0], grid.shape, on_host=not self._session.on_device)
             self._grids.add(grid.shape)
 
     def expected_s(self, shape: Extents, stage: int = 0) -> float:
         """Return how long the network will take for one pair on a grid of this shape, in s."""
-        prepared = self._sessions[stage].held(self._axes(shape)) is not None
+        prepared = self._sessions[stage].buffers_for(self._axes(shape)) is not None
         images = 2 if self.manifest.output.kind == "descriptor" else 1  # one after the other
         return images * self._times[stage].expected_s(shape, self._work_on(stage, shape), prepared)
 
@@ -187,9 +187,9 @@ class Network:
         self._refuse_unusable(numbers, 6)
         return numbers
 
-    def held(self, shape: tuple[int, ...]) -> object:
+    def buffers_for(self, shape: tuple[int, ...]) -> object:
         """What the session keeps for images ``(D, H, W)`` of this shape."""
-        return self._session.held(self._axes(shape))
+        return self._session.buffers_for(self._axes(shape))
 
     def _describe(self, _side: str, image: Any, planes: Any, stop: Stop | None = None) -> bool:
         return self._run({"image": image}, planes, stop)
@@ -198,7 +198,7 @@ class Network:
         """Whether ``stop`` ended it."""
         try:
             with self._alone(stop):
-                if self._session.there:
+                if self._session.on_device:
                     self._run_there(images, into, stop is not None)
                 else:
                     self._run_here(images, into, stop)
@@ -236,7 +236,7 @@ class Network:
         """On a device, which cannot be stopped; not measured in a graph, which nobody waits for."""
         axes = self._axes(tuple(next(iter(images.values()))[1]))
         start = time.perf_counter()
-        self._session.infer_there(
+        self._session.infer_on_device(
             {name: at[0] for name, at in images.items()}, axes, into[0], int(np.prod(into[1]))
         )
         if waited_for and self._queue is not None:

@@ -1,4 +1,4 @@
-"""How long a network takes on a grid, by how long it took before, so that none begins that ends too late."""
+"""Expected run times of a network, so that no run starts that would end after the deadline."""
 
 from __future__ import annotations
 
@@ -6,42 +6,47 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 
-KEPT_RUNS = 3  # the longest of the last counts: a machine that was busy once is not busy for ever
+KEPT_RUNS = 3  # the longest of these counts: a machine that was busy once is not busy for ever
 Extents = tuple[int, ...]
 
 
 @dataclass
 class _OnGrid:
-    """Runs on one grid, and the multiply-adds of each."""
+    """Run times on one grid, and the multiply-adds of a run."""
 
     work: int
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_RUNS))
 
 
 class NetworkTime:
-    """Times of one network; the first are those of its golden pair."""
+    """Run times of one network; the first are those of its golden pair."""
 
     def __init__(self) -> None:
         self._on: dict[Extents, _OnGrid] = {}
         self._prepare_s = 0.0
 
     def note(self, extents: Extents, work: int, run_s: float, prepare_s: float = 0.0) -> None:
-        """Keep the time of a run.
+        """Record the time of a run.
 
         Args:
-            extents: Of the grid.
-            work: Multiply-adds of the network there.
-            run_s: What it took, in s.
-            prepare_s: What it took before that to compile the network for this grid; 0 if it was already.
+            extents: Extents of the grid.
+            work: Multiply-adds of the network on it.
+            run_s: Run time in s.
+            prepare_s: Time in s to compile the network for this grid; 0 if it was compiled before.
         """
         self._on.setdefault(extents, _OnGrid(work)).seconds.append(run_s)
         self._prepare_s = max(self._prepare_s, prepare_s)
 
     def expected_s(self, extents: Extents, work: int, prepared: bool) -> float:
-        """Return what a run will take, in s; 0 if nothing is known.
+        """Return the expected time of a run in s; 0 if nothing is known.
 
-        On a grid that it never ran on, it is that of the largest known one, scaled by voxels or by
-        multiply-adds, whichever grows faster; the time to compile it there does not grow with the grid.
+        For a new grid, the time on the largest known grid is scaled by voxels or by multiply-adds, whichever
+        grows more; the time to compile does not grow with the grid.
+
+        Args:
+            extents: Extents of the grid.
+            work: Multiply-adds of the network on it.
+            prepared: The network is compiled for this grid.
         """
         if not self._on:
             return 0.0
@@ -55,12 +60,12 @@ class NetworkTime:
 
 
 def late(end: str, expected_s: float, left_s: float) -> str | None:
-    """Say what the deadline did to a network; None if it was not in its way.
+    """Return the warning about a network that the deadline prevented or stopped, else None.
 
     Args:
-        end: What became of it: ``"not begun"``, ``"stopped"`` or anything else.
-        expected_s: What it was expected to take, in s.
-        left_s: What was left when that was decided, in s.
+        end: How the run ended: ``"not begun"``, ``"stopped"`` or anything else.
+        expected_s: Expected run time in s.
+        left_s: Time left in s when that was decided.
     """
     if end == "not begun":
         takes = f"it takes about {expected_s:.2g} s on this grid, and " if expected_s > 0 else ""

@@ -1,11 +1,10 @@
-"""The first run of a network from elsewhere: in a process of its own, with limits of time and memory.
+"""Trial runs of untrusted networks, in a separate process with limits of time and memory.
 
-What can be checked of a file is checked before (``onnx_check``); what the libraries make of it is their code,
-of millions of lines. Here they load it and compute the golden pair, and if they crash, hang or take too much,
-the process that ends is not the caller's. The bytes that were tried are the bytes that are loaded afterwards.
+The file itself is checked before (``onnx_model.validation``), but it is loaded by libraries of millions of
+lines. In a trial they load it and compute the golden pair; if they crash, hang or take too much, only that
+process ends. The bytes of the trial are the bytes that are loaded afterwards.
 
-A trial is remembered by what was tried, the library and its version for as long as this process lives, and
-nowhere else.
+A successful trial is remembered, by its bytes, the library and its version, as long as this process lives.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ if TYPE_CHECKING:
 
     from ..onnx_model.footprint import Footprint
 
-MEMORY_BYTES = 2 << 30  # of Python and a library before they have seen a network, and room
-THREAD_BYTES = 64 << 20  # of each thread, for its stack and its pool
+MEMORY_BYTES = 2 << 30  # of Python and a library before they load a network, with a margin
+THREAD_BYTES = 64 << 20  # of each thread, for its stack and memory pool
 SECONDS, SECONDS_ON_DEVICE = 60.0, 3600.0  # building an engine takes minutes
-SLOW = 5e8  # multiply-adds in a second of one slow core
-BUSY = 5.0  # how many times longer than its CPU time it may take, where others work too
+SLOW = 5e8  # multiply-adds per second of one slow core
+BUSY = 5.0  # limit of wall time over CPU time, on a busy machine
 POLL_S = 0.05
-MOST_WORDS = 4000  # of what the other process says
+MAX_MESSAGE = 4000  # characters of a message of the other process
 
 _CHILD = "import sys; sys.path[:] = {path!r}; from mmreg_rt.network.trial_child import main; main()"
 _proven: set[str] = set()
@@ -46,30 +45,30 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Limits:
-    """What the process may take: memory in bytes, 0 for any; CPU time and time in seconds."""
+    """Limits of the process: memory in bytes, 0 for none; CPU time and wall time in s."""
 
     memory_bytes: int
     cpu_s: float
     wall_s: float
 
     @classmethod
-    def of(cls, found: Footprint, model_bytes: int, device: str, threads: int) -> Limits:
-        """For a network that takes this much on its golden pair, with room for how libraries work."""
-        if device != "cpu":  # drivers reserve address space as they like
+    def of(cls, footprint: Footprint, model_bytes: int, device: str, threads: int) -> Limits:
+        """Return the limits for a network with this footprint, with a margin for what libraries add."""
+        if device != "cpu":  # drivers reserve address space at will
             return cls(0, SECONDS_ON_DEVICE, BUSY * SECONDS_ON_DEVICE)
-        cpu_s = SECONDS + found.work / SLOW
-        # convolutions by matrices hold up to 27 copies of a volume
-        network = 32 * found.peak_bytes + 8 * model_bytes
+        cpu_s = SECONDS + footprint.work / SLOW
+        # convolutions as matrix products hold up to 27 copies of a volume
+        network = 32 * footprint.peak_bytes + 8 * model_bytes
         return cls(MEMORY_BYTES + THREAD_BYTES * threads + network, cpu_s, BUSY * cpu_s)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What is tried: a network, who runs it, and on what.
+    """A trial: a network, the backend that runs it, and its input.
 
-    ``task`` is ``"golden"``: the golden pair of the bundle must come out right; ``"build"``: TensorRT
-    compiles it for ``extents``; or ``"run"``: it runs on empty images of ``extents``. ``manifest`` and
-    ``golden`` are the bytes of these files of the bundle, where there is one.
+    ``task`` is ``"golden"``: reproduce the golden pair of the bundle; ``"build"``: compile with TensorRT for
+    ``extents``; or ``"run"``: run on empty images of ``extents``. ``manifest`` and ``golden`` are the bytes
+    of these files, if there is a bundle.
     """
 
     name: str
@@ -87,18 +86,21 @@ class Trial:
 
     @property
     def key(self) -> str:
-        """The same for the same trial."""
+        """Key that identifies equal trials."""
         contents = [hashlib.sha256(part).hexdigest() for part in (self.manifest, self.golden, self.model)]
         run = (self.task, self.extents, self.stage, self.backend, self.version, self.precision, self.device)
         return "/".join(map(str, (*contents, *run)))
 
 
 def prove(trial: Trial, limits: Limits) -> None:
-    """Load the network and compute the golden pair elsewhere, unless this process has seen that it works.
+    """Run a trial in another process, unless an equal one has succeeded before.
+
+    Args:
+        trial: What to run.
+        limits: Limits of the process.
 
     Raises:
-        BundleError: The process crashed, or took more than the limits; or the network is refused as it would
-            be here.
+        BundleError: The process crashed or exceeded the limits, or the network was refused there.
     """
     key = trial.key
     with _lock:
@@ -124,7 +126,7 @@ def _try(trial: Trial, limits: Limits) -> None:
     head_line = json.dumps(head).encode() + b"\n"
     process = _start(trial, (head_line, trial.manifest, trial.golden, trial.model))
     try:
-        said, ended = _watch(process, limits)
+        answer, ended = _watch(process, limits)
     finally:
         if process.poll() is None:
             process.kill()
@@ -132,7 +134,7 @@ def _try(trial: Trial, limits: Limits) -> None:
         if process.stdout is not None:
             process.stdout.close()
     if ended is None and process.returncode == 0:
-        _raise_what_was_said(said, trial)
+        _raise_answer(answer, trial)
         return
     raise _end(trial, limits, ended or _end_of(process.returncode), process.returncode)
 
@@ -140,7 +142,7 @@ def _try(trial: Trial, limits: Limits) -> None:
 def _start(trial: Trial, sent: Iterable[bytes]) -> subprocess.Popen[bytes]:
     command = [_python(), "-c", _CHILD.format(path=_import_path())]
     try:
-        with tempfile.TemporaryFile() as content:  # without a name; a pipe would have to be fed meanwhile
+        with tempfile.TemporaryFile() as content:  # unnamed; a pipe would have to be fed meanwhile
             content.writelines(sent)
             content.seek(0)
             return subprocess.Popen(
@@ -148,20 +150,19 @@ def _start(trial: Trial, sent: Iterable[bytes]) -> subprocess.Popen[bytes]:
                 stdin=content,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                cwd="/",  # that of the caller may be gone, or have modules of the same names
+                cwd="/",  # the caller's may be deleted, or have modules of the same names
             )
     except (OSError, ValueError) as reason:
         raise BundleError(
             "MMREG_E_BUNDLE_TRIAL",
-            f"The network of {trial.name!r} must be tried in a process of its own, and {command[0]!r} "
-            f"cannot be started ({str(reason)[:200]}). Free memory, processes or room for temporary files, "
-            "or "
-            "use a bundle signed by a key that you trust.",
+            f"The network of {trial.name!r} must be tried in a process of its own, and {command[0]!r} cannot "
+            f"be started ({str(reason)[:200]}). Free memory, processes or room for temporary files, or use a "
+            "bundle signed by a key that you trust.",
         ) from reason
 
 
 def _python() -> str:
-    """The interpreter; in a program that embeds one, that of its installation."""
+    """Return the Python interpreter, for a program that embeds Python that of its installation."""
     name = Path(sys.executable or "").name.lower()
     if name.startswith(("python", "pypy")):
         return sys.executable
@@ -169,7 +170,7 @@ def _python() -> str:
 
 
 def _import_path() -> list[str]:
-    """Where modules come from, without what depends on the working folder of the other process."""
+    """Return ``sys.path`` with absolute paths, as the other process has another working directory."""
     try:
         here = Path.cwd()
     except OSError:  # it was removed
@@ -178,7 +179,7 @@ def _import_path() -> list[str]:
 
 
 def _watch(process: subprocess.Popen[bytes], limits: Limits) -> tuple[bytes, str | None]:
-    """Wait for the answer; and "time" or "memory" if the process must be ended for it."""
+    """Wait for the answer; also return "time" or "memory" if a limit was exceeded."""
     until = time.monotonic() + limits.wall_s
     while True:
         try:
@@ -192,7 +193,7 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits) -> tuple[bytes, str
 
 
 def _resident_bytes(pid: int) -> int:
-    """Memory of a process, where the system says it; else 0."""
+    """Return the resident memory of a process, or 0 if the system does not report it."""
     try:
         pages = Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
@@ -201,7 +202,7 @@ def _resident_bytes(pid: int) -> int:
 
 
 def _end_of(code: int) -> str:
-    """Why a process ended that said nothing: by its limits, or by a crash."""
+    """Return why a process ended without an answer: by its limits, or by a crash."""
     if code == -getattr(signal, "SIGXCPU", 0):
         return "time"
     if code == -signal.SIGKILL:  # by the kernel, which is out of memory
@@ -212,7 +213,7 @@ def _end_of(code: int) -> str:
 def _end(trial: Trial, limits: Limits, ended: str, code: int) -> BundleError:
     library = f"{trial.backend} {trial.version}".strip()
     what = f"The network of {trial.name!r}, tried by {library} in {trial.precision} in a process of its own,"
-    advice = "The network is at fault: do not use it, and ask the one who made it."
+    advice = "The network is at fault: do not use it, and ask its author."
     if ended == "time":
         return BundleError(
             "MMREG_E_BUNDLE_TIME",
@@ -235,21 +236,20 @@ def _signal(code: int) -> str:
         return f"exit {code}"
 
 
-def _raise_what_was_said(said: bytes, trial: Trial) -> None:
-    """The error that was met there, as one of this process; nothing if there was none."""
+def _raise_answer(answer: bytes, trial: Trial) -> None:
+    """Raise the error in the answer of the other process, if there is one."""
     try:
-        found: Any = json.loads(said)
-        kind, code, words = (str(found.get(key, "")) for key in ("kind", "code", "words"))
+        report: Any = json.loads(answer)
+        kind, code, words = (str(report.get(key, "")) for key in ("kind", "code", "words"))
     except (ValueError, AttributeError):
         raise BundleError(
             "MMREG_E_BUNDLE_CRASH",
             f"The process that tried the network of {trial.name!r} by {trial.backend} ended without an "
-            "answer. "
-            "Do not use it.",
+            "answer. Do not use it.",
         ) from None
     if not kind:
         return
-    made = getattr(errors, kind, BundleError)
-    if not (isinstance(made, type) and issubclass(made, MmregError)):
-        made = BundleError
-    raise made(code, words[:MOST_WORDS])
+    error = getattr(errors, kind, BundleError)
+    if not (isinstance(error, type) and issubclass(error, MmregError)):
+        error = BundleError
+    raise error(code, words[:MAX_MESSAGE])

@@ -1,6 +1,6 @@
-"""The other side of ``bundle_trial``: one network, loaded and run under limits, and what came of it as JSON.
+"""The child process of ``network.trial``: loads and runs one network under limits, and answers in JSON.
 
-It is given all by its standard input and imports nothing of the program that started it.
+All its input comes from standard input; it imports nothing of the program that started it.
 """
 
 from __future__ import annotations
@@ -18,49 +18,50 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Sent:
-    """The bundle as far as the self-test needs it."""
+class _GoldenBundle:
+    """The parts of a bundle that the self-test needs."""
 
     manifest: Manifest
     data: bytes
 
     def golden(self) -> GoldenPair:
-        """The pair with a known result."""
+        """Return the golden pair."""
         from ..bundle.golden import read_golden
 
         return read_golden(self.data, self.manifest)
 
 
 def main() -> None:
-    """Read, try, answer; the exit status is 0 whenever there is an answer."""
+    """Read the trial, run it and answer; the exit status is 0 whenever there is an answer."""
     answer = os.dup(1)
     quiet = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 1)  # libraries print there
+    os.dup2(quiet, 1)  # libraries print to standard output
     source = sys.stdin.buffer
     head = json.loads(source.readline())
     _limit(head["limits"])
     manifest, golden, model = (source.read(size) for size in head["sizes"])
-    found = _answer(head, manifest, golden, model)
+    report = _run_guarded(head, manifest, golden, model)
     with open(answer, "wb") as stream:
-        stream.write(json.dumps(found).encode())
-    os._exit(0)  # what libraries do at the end is not part of the trial
+        stream.write(json.dumps(report).encode())
+    os._exit(0)  # skip the cleanup of libraries, which is not part of the trial
 
 
 def _limit(limits: dict[str, float]) -> None:
-    """Bound memory and CPU time of this process, and write no core files."""
+    """Limit memory and CPU time of this process, and disable core files."""
     import resource
 
-    wanted = {resource.RLIMIT_CORE: 0, resource.RLIMIT_CPU: int(limits["cpu_s"]) + 1}
+    soft_limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_CPU: int(limits["cpu_s"]) + 1}
     if limits["memory_bytes"]:
-        wanted[resource.RLIMIT_DATA] = int(limits["memory_bytes"])
-    for what, most in wanted.items():
-        _, hard = resource.getrlimit(what)
+        soft_limits[resource.RLIMIT_DATA] = int(limits["memory_bytes"])
+    for kind, most in soft_limits.items():
+        _, hard = resource.getrlimit(kind)
         within = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        with contextlib.suppress(OSError, ValueError):  # a system without it; the parent watches too
-            resource.setrlimit(what, (within, hard))
+        with contextlib.suppress(OSError, ValueError):  # not supported here; the parent watches too
+            resource.setrlimit(kind, (within, hard))
 
 
-def _answer(head: dict[str, Any], manifest: bytes, golden: bytes, model: bytes) -> dict[str, str]:
+def _run_guarded(head: dict[str, Any], manifest: bytes, golden: bytes, model: bytes) -> dict[str, str]:
+    """Run the trial and return its error as plain data, or nothing."""
     from ..errors import MmregError
 
     try:
@@ -83,12 +84,13 @@ def _run(head: dict[str, Any], manifest: bytes, golden: bytes, model: bytes) -> 
         model, precision=head["precision"], threads=head["threads"], device=head["device"]
     )
     if head["task"] == "run":
-        session.prepare({port.name: (1, 1, *head["extents"]) for port in session.inputs})
+        session.prepare({spec.name: (1, 1, *head["extents"]) for spec in session.inputs})
         return
     from ..bundle.golden import self_test
     from ..bundle.manifest import parse_manifest
 
-    self_test(_Sent(parse_manifest(manifest), golden), session.infer, head["precision"], head["stage"])
+    bundle = _GoldenBundle(parse_manifest(manifest), golden)
+    self_test(bundle, session.infer, head["precision"], head["stage"])
 
 
 def _build(head: dict[str, Any], model: bytes) -> None:

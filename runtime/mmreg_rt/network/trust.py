@@ -1,8 +1,8 @@
-"""What must be shown of a network before this process loads it.
+"""Trust in networks: the trial that an untrusted one must pass before this process loads it.
 
-A bundle that comes with the package, or is signed by a key of the caller's, is trusted. Any other is loaded
-and run in a process of its own first (``bundle_trial``), whatever it is wanted for: every way from a file to
-a library goes through here.
+A bundle that comes with the package, or is signed with a key of the caller, is trusted. Any other network is
+first loaded and run in a separate process (``network.trial``). Every path from a file to a library goes
+through this module.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from ..bundle import Bundle
     from ..onnx_model.validation import ModelFacts
 
-BUNDLES = Path(__file__).parents[1] / "bundles"  # those that come with the package, NAME.mmreg each
+BUNDLES = Path(__file__).parents[1] / "bundles"  # built-in bundles, NAME.mmreg each
 SUFFIX = ".mmreg"
 
 
 @dataclass(frozen=True)
 class Runner:
-    """Who runs a network: as of ``Registrar``, with the name of the backend that was chosen."""
+    """The backend that runs a network, with its settings as in ``Registrar``."""
 
     backend: str
     device: str = "cpu"
@@ -38,21 +38,21 @@ class Runner:
 
 @dataclass(frozen=True)
 class Model:
-    """A bundle that was opened and checked, and whether what it holds may be loaded as it is."""
+    """An opened and checked bundle; a trusted one may be loaded without a trial."""
 
     bundle: Bundle
     trusted: bool
 
     def proven(self, runner: Runner, stage: int = 0, builds: bool = False) -> bytes:
-        """Return the ONNX file of a precision that may be loaded here.
+        """Return the bytes of an ONNX file that may be loaded, after a trial unless it is trusted.
 
         Args:
-            runner: Who will run it.
-            stage: Which network of the bundle.
-            builds: It is only compiled, by TensorRT, not run.
+            runner: The backend that will run it.
+            stage: Index of the network in the bundle.
+            builds: TensorRT will only compile it, not run it.
 
         Raises:
-            BundleError: It is not what the manifest says, or does not stand its trial.
+            BundleError: It does not match the manifest, or fails its trial.
         """
         data = self.bundle.model_bytes(runner.precision, stage)
         if not self.trusted:
@@ -71,21 +71,21 @@ class Model:
             golden=golden,
             stage=stage,
             extents=self.bundle.golden().fixed.shape[3 - manifest.dims :],
-            **_of(runner),
+            **_runner_facts(runner),
         )
         prove(trial, Limits.of(footprint, len(data), runner.device, trial.threads))
 
 
 def open_model(model: str | os.PathLike[str], public_key: bytes | None = None) -> Model:
-    """The bundle at a path, or the built-in one of that name.
+    """Open a bundle by its path, or a built-in bundle by its name.
 
     Args:
-        model: Which.
-        public_key: Of Ed25519, 32 raw bytes or PEM: the bundle must be signed with its private key.
+        model: Path or name.
+        public_key: Ed25519 key, 32 raw bytes or PEM; the bundle must be signed with its private key.
 
     Raises:
         InputError: There is no such bundle.
-        BundleError: It is no bundle, is not as its manifest says, or is not signed as asked.
+        BundleError: It is not a bundle, does not match its manifest, or is not signed with the key.
     """
     path = find_bundle(model)
     bundle = open_bundle(path, public_key=public_key)
@@ -93,37 +93,40 @@ def open_model(model: str | os.PathLike[str], public_key: bytes | None = None) -
 
 
 def prove_file(name: str, data: bytes, runner: Runner, extents: tuple[int, ...]) -> ModelFacts:
-    """Return the facts about an ONNX file without a bundle, once it was run elsewhere on empty images.
+    """Check an ONNX file without a bundle and try it on empty images.
 
     Args:
-        name: Of the file, for messages.
+        name: Name of the file, for messages.
         data: Its bytes.
-        runner: Who will run it.
-        extents: Of the images.
+        runner: The backend that will run it.
+        extents: Extents of the images.
+
+    Returns:
+        Facts about the network.
 
     Raises:
-        BundleError: It has something that is not accepted, takes too much there, or does not stand its trial.
+        BundleError: The file is not accepted, takes too much at this size, or fails its trial.
     """
     facts = check_model(data)
     footprint = facts.footprint((1, 1, *extents), bounds(extents))
-    trial = Trial(name=name, model=data, task="run", extents=extents, **_of(runner))
+    trial = Trial(name=name, model=data, task="run", extents=extents, **_runner_facts(runner))
     prove(trial, Limits.of(footprint, len(data), runner.device, trial.threads))
     return facts
 
 
 def built_in() -> list[str]:
-    """Names of the bundles that come with the package."""
+    """Return the names of the bundles that come with the package."""
     return sorted(path.stem for path in BUNDLES.glob(f"*{SUFFIX}"))
 
 
 def find_bundle(model: str | os.PathLike[str]) -> Path:
-    """The bundle at a path, or the built-in one of that name.
+    """Return the path of a bundle, given its path or the name of a built-in one.
 
-    Text that is the name of a built-in bundle means that bundle, whatever lies in the working directory; what
-    lies there is ``./NAME``, or a ``pathlib.Path``.
+    A string that names a built-in bundle means that one; for a bundle of that name in the working directory
+    give ``./NAME`` or a ``pathlib.Path``.
 
     Raises:
-        InputError: There is neither, or a bundle of that name lies here as well.
+        InputError: There is neither, or there is a bundle of that name in the working directory as well.
     """
     path = Path(model)
     if isinstance(model, str) and model in built_in():
@@ -141,19 +144,18 @@ def find_bundle(model: str | os.PathLike[str]) -> Path:
 
 
 def _refuse_namesake(path: Path) -> None:
-    """Refuse to choose between a built-in bundle and one in the working directory."""
+    """Raise if a bundle in the working directory has the name of a built-in one."""
     if path.is_file() or (path / MANIFEST).is_file():
         raise InputError(
             "MMREG_E_MODEL_AMBIGUOUS",
             f"{path.name!r} is a built-in bundle, and there is one of that name in the working directory. "
-            "Give "
-            f"{os.path.join(os.curdir, path.name)} for that one, {BUNDLES / f'{path.name}{SUFFIX}'} for "
+            f"Give {os.path.join(os.curdir, path.name)} for that one, {BUNDLES / f'{path.name}{SUFFIX}'} for "
             "the built-in.",
         )
 
 
-def _of(runner: Runner) -> dict[str, Any]:
-    """What a trial says of who runs it."""
+def _runner_facts(runner: Runner) -> dict[str, Any]:
+    """Return the fields of a trial that describe the runner."""
     from ..backends import version_of
     from ..backends.session import usable_threads
 

@@ -161,9 +161,8 @@ class Call:
         return BundleError(
             "MMREG_E_ONNX_NODE",
             f"The ONNX file has a node {self.node.op} ({self.node.name[:80]!r}) that {found}; its inputs "
-            "have the "
-            f"shapes {shapes[:200] or 'none'}. Check the network with onnx.checker and shape inference, and "
-            "export it again.",
+            f"have the shapes {shapes[:200] or 'none'}. Check the network with onnx.checker and shape "
+            "inference, and export it again.",
         )
 
 

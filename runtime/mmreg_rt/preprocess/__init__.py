@@ -1,4 +1,4 @@
-"""What is done to scans before anything is computed from them."""
+"""Preprocessing of scans."""
 
 from .spec import PreprocessSpec, network_grid, normalise
 

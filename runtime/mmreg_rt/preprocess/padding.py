@@ -1,6 +1,6 @@
-"""Voxels that no scanner measured: values that CT fills in around its field of view, and wrapped integers.
+"""Correction of values that were not measured: padding around the field of view of CT, wrapped integers.
 
-Both are put right before any work is done with a scan: a filled region looks like a body of its own.
+Both are corrected before any work is done with a scan: a padded region looks like a body of its own.
 """
 
 from __future__ import annotations
@@ -16,32 +16,33 @@ if TYPE_CHECKING:
 
     Mask = npt.NDArray[np.bool_]
 
-AIR_HU = -1024.0  # the least that is measured
-AIR_TO_HU = -700.0  # what lies between is air
-BELOW_AIR_HU = 500.0  # so far below air nothing was measured: it was filled in, or mixed with what was
-ABOVE_AIR_HU = 300.0  # a value that fills the border so far above air is no air
-LEAST_SHARE = 1e-3  # of the voxels: a value repeated less often is a coincidence
-LEAST_MEASURED = 0.02  # share of the voxels that must be left, and of air for a scan to be in HU
-LEAST_CONSTANT = 0.2  # of the voxels too dark for air, where some were mixed with what was filled in
-BLEND_VOXELS = 4  # how far a resampling mixes a filled value with its neighbours
+AIR_HU = -1024.0  # lowest measured value
+AIR_TO_HU = -700.0  # values from AIR_HU to this are air
+BELOW_AIR_HU = 500.0  # values this far below air are not measured: they are padding, or mixed with it
+ABOVE_AIR_HU = 300.0  # a constant border this far above air is not air
+LEAST_SHARE = 1e-3  # share of the voxels: a value repeated less often is a coincidence
+LEAST_MEASURED = 0.02  # share of the voxels that must remain, and of air for a scan to be in HU
+LEAST_CONSTANT = 0.2  # share of the voxels darker than air, where a resampling mixed some with padding
+BLEND_VOXELS = 4  # distance over which a resampling mixes padding with its neighbours
 HALF_RANGE, WHOLE_RANGE = 32768.0, 65536.0  # of unsigned 16-bit integers
 
 
 def without_padding(data: Float32, mask: Mask | None = None) -> tuple[Float32, list[str], Mask | None]:
-    """Return the scan without filled voxels, remarks on what was put right, and what to leave out.
+    """Replace padding by the lowest measured value, and unwrap integers.
 
-    Filled voxels become the lowest value that was measured. They are found in scans in HU only: those of
-    which nothing lies more than 500 below air (-1024) but values that are repeated exactly and reach the
-    border of the array, and what a resampling mixed with them; or which have air, but another value all along
-    their border. Unsigned integers below zero that wrapped around 65536 are unwrapped first.
+    Padding is only looked for in scans in HU: those in which the only values more than 500 below air (-1024)
+    are repeated exactly and reach the border of the array, or were mixed with such values by a resampling; or
+    those that have air, but another value along their whole border. Negative integers that wrapped around
+    65536 are unwrapped first.
 
     Args:
         data: ``(D, H, W)``, finite.
-        mask: ``(D, H, W)``, where the scan counts: the lowest value is looked for there.
+        mask: ``(D, H, W)``, region in which the lowest value is searched.
 
     Returns:
-        The last is ``(D, H, W)``: voxels to leave out, where a resampling mixed the filling with what lies
-        around it, so that no value can be given back. None where the filling has sharp edges.
+        The scan; remarks on corrections; and the voxels to ignore, ``(D, H, W)``, where a resampling mixed
+        padding with its surroundings so that the value cannot be restored. None if the padding has sharp
+        edges.
     """
     data, remarks = _unwrapped(data)
     unknown = None
@@ -55,7 +56,7 @@ def without_padding(data: Float32, mask: Mask | None = None) -> tuple[Float32, l
         constant = np.isin(data, values)
         mixed = filled & ~constant
         blend = f" and {mixed.sum()} voxels mixed with it by a resampling" if mixed.any() else ""
-        if mixed.any():  # what little of it is left in voxels further off
+        if mixed.any():  # the traces of padding in voxels further away
             lowest = max(lowest, data.dtype.type(AIR_HU))
             data, unknown = np.maximum(data, lowest), filled
         data = np.where(filled, lowest, data)
@@ -64,7 +65,7 @@ def without_padding(data: Float32, mask: Mask | None = None) -> tuple[Float32, l
 
 
 def _unwrapped(data: Float32) -> tuple[Float32, list[str]]:
-    """Integers of 16 bits that were read as unsigned: two groups of values, at both ends of the range."""
+    """Unwrap 16-bit integers that were read as unsigned: two groups of values, at both ends of the range."""
     if data.min() < 0 or not HALF_RANGE < data.max() < WHOLE_RANGE:
         return data, []
     high = data >= HALF_RANGE
@@ -82,7 +83,7 @@ def _unwrapped(data: Float32) -> tuple[Float32, list[str]]:
 
 
 def _below_air(data: Float32) -> tuple[Mask, list[float]]:
-    """Voxels too dark for air: constant ones at the border, and their blurred rim."""
+    """Find voxels darker than air: constant ones at the border, and their blurred rim."""
     low = data < AIR_HU - BELOW_AIR_HU
     if not low.any():
         return low, []
@@ -92,16 +93,16 @@ def _below_air(data: Float32) -> tuple[Mask, list[float]]:
     constant = np.isin(data, values)
     explained = _widened(constant, BLEND_VOXELS) | _reached(low)
     own = np.count_nonzero(low & ~explained) > LEAST_SHARE * data.size
-    if own or constant.sum() < LEAST_CONSTANT * low.sum():  # a scan that has such values is not in HU
+    if own or constant.sum() < LEAST_CONSTANT * low.sum():  # a scan with such measured values is not in HU
         return low, []
     if (low == constant).all():
         return low, values
-    # Beside a blurred edge, what looks measured may still hold some of the filling.
+    # Next to a blurred edge, values that look measured may still contain some padding.
     return low | _widened(low, 1), values
 
 
 def _above_air(data: Float32) -> tuple[Mask, list[float]]:
-    """A constant along the border of a scan that has air elsewhere: a field of view that was cut out."""
+    """Find a constant along the border of a scan that has air elsewhere: a masked field of view."""
     none = np.zeros(data.shape, bool)
     if not AIR_HU - BELOW_AIR_HU <= data.min() <= AIR_TO_HU:
         return none, []
@@ -115,12 +116,12 @@ def _above_air(data: Float32) -> tuple[Mask, list[float]]:
 
 
 def _repeated(values: Float32, voxels: int) -> list[float]:
-    found, counts = np.unique(values, return_counts=True)
-    return [float(value) for value in found[counts >= max(2.0, LEAST_SHARE * voxels)]]
+    distinct, counts = np.unique(values, return_counts=True)
+    return [float(value) for value in distinct[counts >= max(2.0, LEAST_SHARE * voxels)]]
 
 
 def _faces(data: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-    """The outermost planes, without those along an axis of 1."""
+    """Return the outermost planes, except along an axis of one voxel."""
     axes = [axis for axis in range(data.ndim) if data.shape[axis] > 1]
     return [data.take(index, axis) for axis in axes for index in (0, -1)]
 
@@ -134,7 +135,7 @@ def _fills_border(flags: Mask) -> bool:
 
 
 def _widened(flags: Mask, voxels: int) -> Mask:
-    """The flags and their neighbours along all axes, so many voxels far."""
+    """Dilate the flags by ``voxels`` along all axes."""
     out: Mask = flags.copy()
     for axis in range(flags.ndim):
         before = np.moveaxis(out.copy(), axis, 0)
@@ -146,7 +147,7 @@ def _widened(flags: Mask, voxels: int) -> Mask:
 
 
 def _reached(flags: Mask) -> Mask:
-    """Flagged voxels that a straight line of flagged voxels joins to the border of the array."""
+    """Return the flagged voxels that a straight line of flagged voxels joins to the border of the array."""
     out = np.zeros_like(flags)
     for axis in range(flags.ndim):
         if flags.shape[axis] == 1:

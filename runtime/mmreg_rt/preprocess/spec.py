@@ -1,7 +1,7 @@
-"""What is done to a scan before a network sees it: the same object in training, in a bundle and when served.
+"""Preprocessing for a network: the same ``PreprocessSpec`` in training, in a bundle and at run time.
 
-Two steps, each a pure function of the scan and a ``PreprocessSpec``: ``normalise`` brings intensities to
-[0, 1], ``network_grid`` says on which voxels the network works.
+Two steps, each a pure function of the scan and a ``PreprocessSpec``: ``normalise`` maps intensities to
+[0, 1], ``network_grid`` returns the grid on which the network works.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from ..geometry import Array, Float32, Float64
 
 INTENSITIES = ("percentile", "window", "minmax")
-SPACING_MM = (0.01, 100.0)  # a network works between microscopy and the whole body
+SPACING_MM = (0.01, 100.0)  # from microscopy to the whole body
 MAX_MULTIPLE = 256
-# A field of view of 100.0000001 voxels is one of 100: the rest is rounding of the header's float32 numbers.
+# A field of view of 100.0000001 voxels has 100: the rest is rounding of the header's float32 numbers.
 WHOLE_VOXEL = 1e-4
 # Directions whose fit differs by less count as equal, so that rounding does not choose between them.
 TIE = 1e-6
@@ -34,21 +34,21 @@ _TOWARDS = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "
 
 @dataclass(frozen=True)
 class PreprocessSpec:
-    """How scans are brought to what a network was trained on.
+    """The preprocessing that a network was trained with.
 
     Args:
-        spacing_mm: Of the network's isotropic grid; None keeps the spacing of the fixed scan.
-        multiple: Sizes of the network's grid are padded up to multiples of this.
-        intensity: ``"percentile"``: from the ``low``-th to the ``high``-th percentile of the voxels above the
-            lowest value, which is background; ``"window"``: from ``low`` to ``high`` in the units of the
-            scan (HU); ``"minmax"``: from the lowest to the highest value.
-        low: Where 0 lies; not used by ``"minmax"``.
-        high: Where 1 lies; not used by ``"minmax"``.
-        orientation: What the last, the middle and the first axis of the array run towards: ``"RAS"`` means
-            that axes 0, 1, 2 run towards S, A, R.
+        spacing_mm: Spacing of the network's isotropic grid; None keeps that of the fixed scan.
+        multiple: Extents of the network's grid are padded to multiples of this.
+        intensity: Range that is mapped to [0, 1]. ``"percentile"``: from the ``low``-th to the ``high``-th
+            percentile of the voxels above the lowest value, which is background; ``"window"``: from ``low``
+            to ``high`` in the units of the scan (HU); ``"minmax"``: from the lowest to the highest value.
+        low: Lower end of the range; not used by ``"minmax"``.
+        high: Upper end of the range; not used by ``"minmax"``.
+        orientation: Directions of the last, middle and first axis of the array: with ``"RAS"`` axes 0, 1, 2
+            run towards S, A, R.
 
     Raises:
-        InputError: A setting has the wrong type or a value that cannot be.
+        InputError: A setting has the wrong type or an invalid value.
     """
 
     spacing_mm: float | None = None
@@ -70,33 +70,39 @@ class PreprocessSpec:
             raise _refusal("an orientation such as RAS or LPS", "orientation", self.orientation)
 
     def as_dict(self) -> dict[str, Any]:
-        """The settings as plain data, for JSON; ``from_dict`` reads them back."""
+        """Return the settings as plain data for JSON; ``from_dict`` reads them back."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> PreprocessSpec:
-        """The spec of ``as_dict``: all keys, and no others.
+        """Create a spec from ``as_dict``, which has exactly the keys of all settings.
 
         Raises:
-            InputError: A key is missing or unknown, or a value cannot be.
+            InputError: A key is missing or unknown, or a value is invalid.
         """
-        wanted = {field.name for field in fields(cls)}
-        found = set(settings)
-        if found != wanted:
+        names = {field.name for field in fields(cls)}
+        keys = set(settings)
+        if keys != names:
             raise InputError(
                 "MMREG_E_PREPROCESS_SPEC",
-                f"A preprocessing needs the settings {_listed(wanted)}; missing are "
-                f"{_listed(wanted - found)}, unknown {_listed(found - wanted)}. Write them with "
-                "PreprocessSpec.as_dict.",
+                f"Preprocessing needs the settings {_listed(names)}; missing: {_listed(names - keys)}, "
+                f"unknown: {_listed(keys - names)}. Write them with PreprocessSpec.as_dict.",
             )
         return cls(**settings)
 
 
 def normalise(data: Array, spec: PreprocessSpec) -> Float32:
-    """Intensities ``(D, H, W)``, any real dtype, as float32 in [0, 1]; all 0 if every voxel is the same.
+    """Map intensities to [0, 1]; to 0 if all voxels are the same.
 
-    Percentiles are of nearest rank: values that voxels have. If those of the voxels above the lowest value
-    coincide, as in a mask, the lowest value of all takes the place of the lower one.
+    Percentiles are of nearest rank, so they are values of voxels. If the two coincide, as in a mask, the
+    lowest value of all replaces the lower one.
+
+    Args:
+        data: ``(D, H, W)``, any real dtype.
+        spec: Which range is mapped.
+
+    Returns:
+        ``(D, H, W)`` float32.
 
     Raises:
         IntensityError: A voxel is not finite.
@@ -104,7 +110,7 @@ def normalise(data: Array, spec: PreprocessSpec) -> Float32:
     import mmreg_rt._native as _native
 
     image = np.ascontiguousarray(data, np.float32)
-    made, (lowest, highest, not_finite) = _native.normalise(
+    normalised, (lowest, highest, not_finite) = _native.normalise(
         image.reshape(1, 1, -1), spec.intensity, spec.low, spec.high
     )
     if not_finite:
@@ -113,17 +119,21 @@ def normalise(data: Array, spec: PreprocessSpec) -> Float32:
             f"A scan must be finite to be normalised; {not_finite} of {image.size} voxels are not, and the "
             f"others run from {lowest:g} to {highest:g}. Replace NaN and infinity (numpy.nan_to_num) first.",
         )
-    stretched: Float32 = made.reshape(image.shape)
-    return stretched
+    result: Float32 = normalised.reshape(image.shape)
+    return result
 
 
 def network_grid(fixed: Grid, spec: PreprocessSpec) -> Grid:
-    """The grid on which a network sees a pair: the field of view of the fixed scan, covered.
+    """Return the grid on which a network sees a pair, which covers the field of view of the fixed scan.
 
-    Its axes are those of ``fixed``, reordered and turned round to come nearest to ``spec.orientation``; an
-    oblique scan stays oblique. Sizes are rounded up to multiples of ``spec.multiple``, evenly on both sides;
-    along an axis whose spacing stays, voxels stay where they are, and an odd one more is added at the end. A
-    single slice stays one, of its own thickness. A scan that lies so already gives back its own grid.
+    Its axes are those of ``fixed``, permuted and flipped to come nearest to ``spec.orientation``; an oblique
+    scan stays oblique. Extents are rounded up to multiples of ``spec.multiple``, evenly on both sides; along
+    an axis that keeps its spacing, voxels keep their places and an odd extra voxel is added at the end. A
+    single slice stays one, with its thickness. If the scan has this form already, its own grid is returned.
+
+    Args:
+        fixed: Grid of the fixed scan.
+        spec: Spacing, multiple and orientation.
 
     Raises:
         GeometryError: The grid would have too many voxels.
@@ -131,12 +141,12 @@ def network_grid(fixed: Grid, spec: PreprocessSpec) -> Grid:
     axes = _slice_axes(fixed, spec) if fixed.dims == 2 else _volume_axes(fixed, spec)
     signs = np.array([sign for _, sign in axes])
     order = [axis for axis, _ in axes]
-    have = np.array(fixed.spacing_mm)[order]
-    asked = have if spec.spacing_mm is None else np.full(3, spec.spacing_mm)
-    needed = np.ceil(np.array(fixed.shape)[order] * have / asked - WHOLE_VOXEL)
+    current = np.array(fixed.spacing_mm)[order]
+    spacing = current if spec.spacing_mm is None else np.full(3, spec.spacing_mm)
+    needed = np.ceil(np.array(fixed.shape)[order] * current / spacing - WHOLE_VOXEL)
     shape = np.maximum(1, np.ceil(needed / spec.multiple)) * spec.multiple
     if fixed.dims == 2:
-        asked, shape = np.append(have[:1], asked[1:]), np.append(1, shape[1:])
+        spacing, shape = np.append(current[:1], spacing[1:]), np.append(1, shape[1:])
     if shape.prod() > MAX_VOXELS:
         raise GeometryError(
             "MMREG_E_GRID_SHAPE",
@@ -144,24 +154,24 @@ def network_grid(fixed: Grid, spec: PreprocessSpec) -> Grid:
             f"{np.round(fixed.spacing_mm, 4)} mm would have {shape.prod():.3g} voxels; the limit is "
             f"{MAX_VOXELS}. Crop the fixed scan.",
         )
-    matrix = fixed.affine[:3, :3][:, order] * (signs * asked / have)
+    matrix = fixed.affine[:3, :3][:, order] * (signs * spacing / current)
     added = shape - np.array(fixed.shape)[order]
-    off_by_half = (added % 2 == 1) & np.isclose(asked, have, rtol=1e-4)
+    off_by_half = (added % 2 == 1) & np.isclose(spacing, current, rtol=1e-4)
     grid = _centred(matrix, shape, fixed.centre_mm + matrix @ (0.5 * off_by_half))
     return fixed if grid.same_as(fixed, 1e-6 * min(fixed.spacing_mm)) else grid
 
 
 def _volume_axes(fixed: Grid, spec: PreprocessSpec) -> list[tuple[int, int]]:
-    """For each axis of the network's grid: which axis of the scan it is, and whether it is turned round."""
+    """Return, for each axis of the network's grid, the axis of the scan and its sign."""
     along = _cosines(fixed, spec)
     return _best(along, [*permutations(range(3))])
 
 
 def _slice_axes(fixed: Grid, spec: PreprocessSpec) -> list[tuple[int, int]]:
-    """As ``_volume_axes``, with the axis across a single slice left where it is.
+    """Return the axes as ``_volume_axes`` does, but keep the axis across a single slice.
 
-    The two axes in the plane are judged by what remains of the orientation without the direction that the
-    slice is seen along: a coronal slice shows S and R, a sagittal one S and A.
+    The two axes in the plane are matched to the orientation without the direction across the slice: a coronal
+    slice shows S and R, a sagittal one S and A.
     """
     along = _cosines(fixed, spec)
     across = int(np.argmax(np.round(np.abs(along[:, 0]) / TIE)))
@@ -171,17 +181,17 @@ def _slice_axes(fixed: Grid, spec: PreprocessSpec) -> list[tuple[int, int]]:
 
 
 def _cosines(fixed: Grid, spec: PreprocessSpec) -> Float64:
-    """``(3, 3)``: how far axis j of the scan (column) runs the way that network axis i should (row)."""
-    wanted = np.zeros((3, 3))
+    """Return the cosine, ``(3, 3)``, between the direction of network axis i (row) and scan axis j."""
+    directions = np.zeros((3, 3))
     for row, letter in enumerate(reversed(spec.orientation)):
         direction, sign = _TOWARDS[letter]
-        wanted[row, direction] = sign
-    cosines: Float64 = wanted @ (fixed.affine[:3, :3] / fixed.spacing_mm)
+        directions[row, direction] = sign
+    cosines: Float64 = directions @ (fixed.affine[:3, :3] / fixed.spacing_mm)
     return cosines
 
 
 def _best(along: Float64, orders: Sequence[tuple[int, ...]]) -> list[tuple[int, int]]:
-    """The first of the orders whose axes fit best, each axis turned the way it should run."""
+    """Return the first of the best fitting orders, with the sign of each axis."""
 
     def fit(order: tuple[int, ...]) -> int:
         return round(sum(abs(float(along[row, axis])) for row, axis in enumerate(order)) / TIE)
@@ -221,11 +231,10 @@ def _number(name: str, value: object) -> float:
     return float(value)
 
 
-def _refusal(wanted: str, name: str, found: object) -> InputError:
-    shown = repr(found)
+def _refusal(expected: str, name: str, value: object) -> InputError:
     return InputError(
         "MMREG_E_PREPROCESS_SPEC",
-        f"A preprocessing needs {wanted}; found {shown[:80]}. Correct {name}.",
+        f"Preprocessing needs {expected}; found {repr(value)[:80]}. Correct {name}.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The window that a network of one size sees."""
+"""Windows for networks of fixed size."""
 
 from __future__ import annotations
 
@@ -23,12 +23,17 @@ def window_grid(
     size: Sequence[int],
     spacing_mm: Sequence[float],
 ) -> Grid:
-    """The grid that a network of one size sees: around ``centre_mm``, along the axes of the fixed scan.
+    """Return the grid of a network of fixed size, around a point and along the axes of ``network_grid``.
 
-    The axes are those of ``network_grid``, turned to come nearest to ``spec.orientation``.
+    Args:
+        fixed: Grid of the fixed scan.
+        spec: Preprocessing of the network.
+        centre_mm: Centre of the window, ``(3,)``, RAS+ mm.
+        size: Number of voxels along axes 0, 1, 2.
+        spacing_mm: Spacing along axes 0, 1, 2.
     """
-    seen = network_grid(fixed, spec)
-    matrix = seen.affine[:3, :3] / seen.spacing_mm * np.asarray(spacing_mm, np.float64)
+    grid = network_grid(fixed, spec)
+    matrix = grid.affine[:3, :3] / grid.spacing_mm * np.asarray(spacing_mm, np.float64)
     affine = np.eye(4)
     affine[:3, :3] = matrix
     affine[:3, 3] = centre_mm - matrix @ ((np.asarray(size, np.float64) - 1) / 2)
@@ -37,7 +42,7 @@ def window_grid(
 
 
 def scale_jointly(fixed: Float32, moving: Float32) -> tuple[Float32, Float32]:
-    """Both images of a window by the one minimum and maximum of the two, to [0, 1]."""
+    """Scale both images to [0, 1] by their common minimum and maximum."""
     low, high = min(fixed.min(), moving.min()), max(fixed.max(), moving.max())
     scale = np.float32(1 / (high - low)) if high > low else np.float32(0)
     return (fixed - low) * scale, (moving - low) * scale

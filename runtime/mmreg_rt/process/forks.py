@@ -1,4 +1,4 @@
-"""What a forked process must not go on using: threads do not come with it, and locks may be held for ever."""
+"""Cleanup after a fork: the child process has no threads, and its locks may be held for ever."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import Protocol
 
 
 class Forked(Protocol):
-    """What is told that this process is a copy of the one that made it."""
+    """An object that must be notified in a forked process."""
 
     def after_fork(self) -> None:
-        """Let go of threads and locks of the other process."""
+        """Drop threads and locks that belong to the parent process."""
 
 
 _living: weakref.WeakSet[Forked] = weakref.WeakSet()
 
 
-def watch(made: Forked) -> None:
-    """Tell ``made`` when a process is forked, in the copy."""
-    _living.add(made)
+def watch(instance: Forked) -> None:
+    """Call ``instance.after_fork`` in every child process that is forked."""
+    _living.add(instance)
 
 
-def abandon(left: object) -> None:
-    """Keep an object for ever: its end would wait for threads that are not here."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(left))
+def abandon(instance: object) -> None:
+    """Keep an object for ever, as its destructor would wait for threads that do not exist here."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(instance))
 
 
-def _tell() -> None:
-    for made in list(_living):
-        made.after_fork()
+def _notify() -> None:
+    for instance in list(_living):
+        instance.after_fork()
 
 
-os.register_at_fork(after_in_child=_tell)
+os.register_at_fork(after_in_child=_notify)

@@ -1,4 +1,4 @@
-"""Garbage that the interpreter would collect at the wrong moment."""
+"""A pause of garbage collection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Nothing is collected meanwhile: neither what takes time, nor what waits for a device when it ends."""
+    """Suspend garbage collection, which takes time and may destroy objects that wait for a device."""
     was_on = gc.isenabled()
     gc.disable()
     try:

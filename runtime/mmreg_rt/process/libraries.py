@@ -1,8 +1,8 @@
-"""Room for NumPy's linear algebra, checked before it is needed.
+"""Checks that NumPy's linear algebra has the memory and threads it needs, before it is loaded.
 
-OpenBLAS, which NumPy brings, asks again and again for memory that a limit of the address space denies, and
-interrupts the process where a thread cannot start. Neither ends in an error that Python sees, so both are
-looked at first. What it has once taken it keeps.
+OpenBLAS, which comes with NumPy, retries for ever if a limit of the address space denies it memory, and
+interrupts the process if a thread cannot start. Python sees an error in neither case, so both are checked
+first. OpenBLAS keeps the memory that it has once taken.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ import sys
 from ..errors import BackendUnavailableError, OutOfMemoryError
 from . import memory, threads
 
-# measured by /proc/self/statm around `import numpy`, rounded up
+# measured with /proc/self/statm around `import numpy`, rounded up
 NUMPY_BYTES = 88 << 20
-THREAD_BYTES = 40 << 20  # of each further thread: its stack and its scratch memory
+THREAD_BYTES = 40 << 20  # of each additional thread: stack and scratch memory
 SCRATCH_BYTES = 34 << 20  # taken by the first product or determinant
-MOST_THREADS = 64  # OpenBLAS as NumPy builds it
+MOST_THREADS = 64  # limit of OpenBLAS as NumPy builds it
 
 _held = False
 
 
 def prefer_one_thread() -> None:
-    """Ask OpenBLAS for no thread of its own, unless the user asked for some: 4 x 4 matrices need none."""
+    """Make OpenBLAS use one thread, unless the user has set a number: 4 x 4 matrices need no more."""
     if "numpy" not in sys.modules:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def check() -> None:
-    """Refuse to load NumPy where it would not come back.
+    """Raise if loading NumPy would hang or crash.
 
     Raises:
-        OutOfMemoryError: The limit of the address space leaves too little.
-        BackendUnavailableError: The threads that it would start cannot be started.
+        OutOfMemoryError: The limit of the address space leaves too little memory.
+        BackendUnavailableError: The threads of OpenBLAS cannot be started.
     """
     if "numpy" not in sys.modules:
         _check_room(NUMPY_BYTES + SCRATCH_BYTES + THREAD_BYTES * (_threads() - 1))
@@ -42,12 +42,12 @@ def check() -> None:
 
 
 def hold_scratch() -> None:
-    """Let OpenBLAS take its memory now, where the address space is limited.
+    """Make OpenBLAS allocate its memory now, if the address space is limited.
 
     Raises:
-        OutOfMemoryError: There is no room for it.
+        OutOfMemoryError: There is not enough memory.
     """
-    global _held  # what it takes belongs to the process
+    global _held  # the memory belongs to the process
     if _held or memory.mappable() is None:
         return
     import numpy as np
@@ -70,22 +70,22 @@ def _check_room(needed: int) -> None:
 
 
 def _check_threads() -> None:
-    wanted = _threads() - 1
-    found = threads.startable(wanted)
-    if found < wanted:
+    needed = _threads() - 1
+    available = threads.startable(needed)
+    if available < needed:
         raise BackendUnavailableError(
             "MMREG_E_PROCESSES",
-            f"NumPy would start {wanted} threads, and the system gives {found}. Set OPENBLAS_NUM_THREADS=1, "
-            "or raise the limit of processes (ulimit -u, pids.max).",
+            f"NumPy would start {needed} threads, but the system allows {available}. Set "
+            "OPENBLAS_NUM_THREADS=1, or raise the limit of processes (ulimit -u, pids.max).",
         )
 
 
 def _threads() -> int:
-    """Threads of OpenBLAS, by its own rules."""
+    """Return the number of threads of OpenBLAS, by its own rules."""
     for name in ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS"):
-        asked = os.environ.get(name, "")
-        if asked.isdecimal() and int(asked) > 0:
-            return min(int(asked), _processors(), MOST_THREADS)
+        value = os.environ.get(name, "")
+        if value.isdecimal() and int(value) > 0:
+            return min(int(value), _processors(), MOST_THREADS)
     return min(_processors(), MOST_THREADS)
 
 

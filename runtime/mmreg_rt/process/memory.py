@@ -1,8 +1,8 @@
-"""Memory of the host: whether a pair has room in it, before any work is done, and what is said if not.
+"""Host memory: a check that a pair fits, before any work is done, and the errors if it does not.
 
-Only what is certain is refused: estimates are the least that a registration was seen to take, and room is
-what the limits of the process, of its container (cgroup v2) and of the machine leave, with all that can be
-given back.
+Only pairs that certainly do not fit are refused: estimates are the least memory that a registration was seen
+to take, and the available memory is what the limits of the process, of its container (cgroup v2) and of the
+machine leave, including all that can be reclaimed.
 """
 
 from __future__ import annotations
@@ -16,28 +16,25 @@ from pathlib import Path
 
 from ..errors import OutOfMemoryError
 
-# The least that the solver was seen to take beside the two scans, by benchmarks/registration/memory.py.
+# The least that the solver took in addition to the two scans, by benchmarks/registration/memory.py.
 BYTES_PER_FIXED_VOXEL, BYTES_PER_MOVING_VOXEL, BYTES_OF_ALIGNMENT = 180, 30, 44
 CGROUP = Path("/sys/fs/cgroup")
-STRICT = "2"  # vm.overcommit_memory: no more addresses than there is memory for
-NOT_LOADED = (
-    "failed to map segment",
-    "cannot create shared object descriptor",
-    "out of memory",
-)  # of the C library
+STRICT = "2"  # vm.overcommit_memory: no more address space than there is memory
+# messages of the C library when a shared library does not fit
+NOT_LOADED = ("failed to map segment", "cannot create shared object descriptor", "out of memory")
 
 
 def needed_bytes(fixed: Sequence[int], moving: Sequence[int], deform: bool = True) -> int:
-    """Memory that a registration of scans of these shapes takes at least."""
+    """Return the memory that a registration of scans of these shapes takes at least."""
     per_fixed = BYTES_PER_FIXED_VOXEL if deform else BYTES_OF_ALIGNMENT
     return per_fixed * math.prod(fixed) + BYTES_PER_MOVING_VOXEL * math.prod(moving)
 
 
 def check_room(fixed: Sequence[int], moving: Sequence[int], deform: bool = True) -> None:
-    """Refuse a pair that cannot fit.
+    """Raise if a pair certainly does not fit into memory.
 
     Raises:
-        OutOfMemoryError: With what is needed and what there is.
+        OutOfMemoryError: It does not; the message says how much is needed and available.
     """
     needed = needed_bytes(fixed, moving, deform)
     room, where = min(rooms(), default=(math.inf, ""))
@@ -49,48 +46,48 @@ def shortage(
     fixed: Sequence[int],
     moving: Sequence[int],
     deform: bool = True,
-    found: str = "and there were not as many",
+    available: str = "and there was less",
 ) -> OutOfMemoryError:
-    """What to say where memory does not suffice for a pair."""
+    """Return the error for a pair that does not fit into memory."""
     less = ", or leave the deformation out (deform=False)" if deform else ""
     return OutOfMemoryError(
         "MMREG_E_MEMORY",
         f"Scans of {_size(fixed)} and {_size(moving)} voxels need about "
-        f"{needed_bytes(fixed, moving, deform) >> 20} MB of memory, {found}. Crop them, resample them to a "
-        f"coarser grid{less}.",
+        f"{needed_bytes(fixed, moving, deform) >> 20} MB of memory, {available}. Crop them, resample them to "
+        f"a coarser grid{less}.",
     )
 
 
 def rooms() -> list[tuple[float, str]]:
-    """Bytes that each limit leaves to this process, and which limit that is."""
+    """Return the bytes that each limit leaves to this process, and the limit in words."""
     return [*_address_space(), *_promised(), *_container(), *_machine()]
 
 
 def mappable() -> float | None:
-    """Bytes for which the system still gives addresses; None where it gives them without a limit."""
+    """Return the bytes of address space that are left, or None if it is not limited."""
     return min((room for room, _ in (*_address_space(), *_promised())), default=None)
 
 
-def in_our_words(error: Exception) -> Exception:
-    """Return ``OutOfMemoryError`` for what a library raises when memory runs out, else ``error``."""
+def translate_error(error: Exception) -> Exception:
+    """Return an ``OutOfMemoryError`` for a library's error about memory, else ``error`` itself."""
     if isinstance(error, OutOfMemoryError) or not _is_shortage(error):
         return error
     room, where = min(rooms(), default=(math.inf, ""))
     left = f": {max(0, int(room)) >> 20} MB are left {where}" if room < math.inf else ""
     return OutOfMemoryError(
         "MMREG_E_MEMORY",
-        f"There is not enough memory for this{left}. Crop the scans, resample them to a coarser grid, or "
+        f"There is not enough memory{left}. Crop the scans, resample them to a coarser grid, or "
         "raise the limit.",
     )
 
 
 @contextlib.contextmanager
-def shortage_in_our_words() -> Iterator[None]:
-    """Raise ``OutOfMemoryError`` in place of what a library raises where memory does not suffice."""
+def translate_shortage() -> Iterator[None]:
+    """Raise ``OutOfMemoryError`` in place of a library's error about memory."""
     try:
         yield
     except Exception as error:
-        ours = in_our_words(error)
+        ours = translate_error(error)
         if ours is error:
             raise
         raise ours from error
@@ -103,7 +100,7 @@ def _is_shortage(error: BaseException | None) -> bool:
         return True
     if isinstance(error, ImportError) and any(words in str(error) for words in NOT_LOADED):
         return True
-    # what Python makes of it where an import, or a codec, fails for it
+    # the errors of Python when an import or a codec runs out of memory
     return isinstance(error, ImportError | SystemError) and _is_shortage(error.__cause__ or error.__context__)
 
 
@@ -117,7 +114,7 @@ def _address_space() -> list[tuple[float, str]]:
 
 
 def _promised() -> list[tuple[float, str]]:
-    """Of the whole machine, where the system promises no more than it has."""
+    """Return what the machine can still commit, if it commits no more than it has."""
     facts = _table(Path("/proc/meminfo"))
     if _text(Path("/proc/sys/vm/overcommit_memory")).strip() != STRICT or "CommitLimit:" not in facts:
         return []
@@ -126,7 +123,7 @@ def _promised() -> list[tuple[float, str]]:
 
 
 def _container() -> list[tuple[float, str]]:
-    """Of the control groups that this process is in, from its own up to the root."""
+    """Return what the control groups of this process leave, from its own up to the root."""
     own = next((line[3:] for line in _text(Path("/proc/self/cgroup")).splitlines() if line[:3] == "0::"), "/")
     groups = CGROUP / own.strip("/")
     return [

@@ -1,4 +1,4 @@
-"""Threads of this process: how many it may keep busy, and how many the system lets it start."""
+"""Threads of this process: how many processors it may use, and how many threads it can start."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ MAX_THREADS = 1024  # of one registration
 
 
 def usable() -> int:
-    """Return the number that is used by default: the processors of this process.
+    """Return the default number of threads: the processors that this process may use.
 
-    They are no more than the time that its control groups grant, as ``docker run --cpus`` sets it.
+    They are limited by the CPU time of its control groups, as ``docker run --cpus`` sets it.
     """
     import mmreg_rt._native as _native
 
     return int(_native.usable_processors())
 
 
-def startable(wanted: int) -> int:
-    """Start so many threads, as far as the system gives them, and let them go again.
+def startable(count: int) -> int:
+    """Return how many of ``count`` threads the system lets this process start, by starting them briefly.
 
-    Nothing is tried under a limit of the address space, where a thread that ran once keeps 64 MB for good.
+    With a limit of the address space none is started, because each would keep 64 MB of it; ``count`` is
+    returned.
     """
     if memory.mappable() is not None:
-        return wanted
+        return count
     end, started = threading.Event(), []
     try:
-        for _ in range(wanted):
+        for _ in range(count):
             thread = threading.Thread(target=end.wait, daemon=True)
             thread.start()
             started.append(thread)
-    except (RuntimeError, MemoryError):  # limits of processes, of address space, of the container
+    except (RuntimeError, MemoryError):  # a limit of processes, of memory, or of the container
         pass
     finally:
         end.set()

@@ -1,1 +1,1 @@
-"""Text and values made safe to show and to store."""
+"""Text and values made safe to print and to store."""

@@ -1,4 +1,4 @@
-"""Values in the types of JSON."""
+"""Conversion of values to JSON types."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .printable import valid_unicode
 
 
 def plain(value: Any) -> Any:
-    """``value`` in the types of JSON; numbers that JSON lacks become ``None``, text is valid Unicode."""
+    """Convert ``value`` to JSON types; NaN and infinity become ``None``, text becomes valid Unicode."""
     if isinstance(value, Mapping):
         return {valid_unicode(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple) or _is_numpy(value, "ndarray"):
@@ -24,6 +24,6 @@ def plain(value: Any) -> Any:
 
 
 def _is_numpy(value: Any, kind: str) -> bool:
-    """Whether it is one of numpy's, which is not imported to find out."""
+    """Return whether ``value`` is of a NumPy type, without importing NumPy."""
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(value, getattr(numpy, kind))

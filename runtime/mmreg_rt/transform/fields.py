@@ -1,7 +1,7 @@
-"""Fields on grids: the typed face of the native field operations.
+"""Operations on fields: typed wrappers of the native field operations.
 
-Here ``u`` is a displacement ``(3, D, H, W)`` float32. In mm its components are x, y, z along RAS+; in voxels
-(``_vox``) they are ordered like the axes, and the native operations take nothing else.
+A displacement ``u`` is ``(3, D, H, W)`` float32. In mm (``_mm``) its components are x, y, z along RAS+; in
+voxels (``_vox``), as the native operations need it, they are ordered like the axes.
 """
 
 from __future__ import annotations
@@ -22,20 +22,19 @@ if TYPE_CHECKING:
     Interpolation = Literal["nearest", "linear", "cubic"]
 
 
-LARGEST_CUBIC = 1e36  # the gain of the prefilter, 6 along each axis, would take more out of float32
-FILL_VOX = 1.5  # sigma of the continuation into voxels that are not finite
-FILL_LEAST = 1e-3  # weight of the mean: it takes over where no finite voxel is near
+LARGEST_CUBIC = 1e36  # larger values overflow float32 by the gain of the prefilter, 6 along each axis
+FILL_VOX = 1.5  # sigma of the extrapolation into voxels that are not finite
+FILL_LEAST = 1e-3  # weight of the mean, which dominates where no finite voxel is near
 
 
 def add_affine(u: Float32, linear: Float64, matrix: Float64) -> Float32:
-    """``linear @ u(i) + matrix @ (i, 1)`` at every array index ``i``: ``(3, 3)`` and ``(3, 4)`` float64."""
+    """Compute ``linear @ u(i) + matrix @ (i, 1)`` at every array index ``i``: ``(3, 3)`` and ``(3, 4)``."""
     out: Float32 = np.empty(u.shape, np.float32)
     _, depth, height, width = u.shape
     axes = matrix[:, :, None, None]
     plane = axes[:, 1] * np.arange(height)[:, None] + axes[:, 2] * np.arange(width) + axes[:, 3]
-    terms = [
-        (c, j, float(linear[c, j])) for c, j in np.ndindex(3, 3) if linear[c, j]
-    ]  # 3 if axes are aligned
+    # three terms if the axes are aligned
+    terms = [(c, j, float(linear[c, j])) for c, j in np.ndindex(3, 3) if linear[c, j]]
     for k in range(depth):  # one slice at a time keeps the float64 scratch in the cache
         total = plane + axes[:, 0] * k
         for c, j, factor in terms:
@@ -45,37 +44,37 @@ def add_affine(u: Float32, linear: Float64, matrix: Float64) -> Float32:
 
 
 def longest(u: Float32) -> tuple[float, int]:
-    """Length of the longest finite vector of a displacement, and how many are not finite."""
-    found = _native.reach(u)
-    return float(found["longest"]), int(found["not_finite"])
+    """Return the length of the longest finite vector of a displacement, and the number not finite."""
+    extremes = _native.reach(u)
+    return float(extremes["longest"]), int(extremes["not_finite"])
 
 
 def to_voxels(u_mm: Float32, grid: Grid, sampled: Grid) -> Float32:
-    """The displacement in voxels that leads from index ``i`` of ``grid`` to the index in ``sampled``."""
+    """Convert a displacement in mm to voxels: from index ``i`` of ``grid`` to the index in ``sampled``."""
     to_index = np.asarray(np.linalg.inv(sampled.affine), np.float64)
     offset: Float64 = to_index @ grid.affine - np.eye(4)
     return add_affine(u_mm, to_index[:3, :3], offset[:3])
 
 
 def to_mm(u_vox: Float32, grid: Grid) -> Float32:
-    """A displacement in voxels of ``grid`` in mm along RAS+."""
+    """Convert a displacement in voxels of ``grid`` to mm along RAS+."""
     return add_affine(u_vox, grid.affine[:3, :3], np.zeros((3, 4)))
 
 
 def jacobian(u_mm: Float32, grid: Grid) -> Float32:
-    """``det(d(p + u(p)) / dp)``, ``(D, H, W)``: central differences, one-sided at the border."""
+    """Compute ``det(d(p + u(p)) / dp)``, ``(D, H, W)``, by central differences, one-sided at the border."""
     det: Float32 = _native.jacobian(to_voxels(u_mm, grid, grid))
     return det
 
 
 def folding(u_mm: Float32, grid: Grid) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """How many voxels have ``det <= 0``, and the smallest, for each of the nine ways of ``Folding``."""
-    found = _native.folding(to_voxels(u_mm, grid, grid))
-    return tuple(found["count"]), tuple(found["smallest"])
+    """Return the number of voxels with ``det <= 0`` and the smallest ``det``, as in ``Folding``."""
+    result = _native.folding(to_voxels(u_mm, grid, grid))
+    return tuple(result["count"]), tuple(result["smallest"])
 
 
 def integrate(velocity_vox: Float32, steps: int) -> Float32:
-    """The displacement, in voxels, of following a velocity ``(3, D, H, W)`` for unit time.
+    """Integrate a stationary velocity ``(3, D, H, W)`` over unit time to a displacement, both in voxels.
 
     Scaling and squaring (Arsigny et al. 2006): ``velocity / 2**steps``, composed with itself ``steps`` times.
     """
@@ -84,9 +83,9 @@ def integrate(velocity_vox: Float32, steps: int) -> Float32:
 
 
 def invert(u_vox: Float32) -> tuple[Float32, float]:
-    """``v`` with ``v(i) = -u(i + v(i))``, and by how many voxels it misses at worst."""
-    v_vox, missed = _native.invert(u_vox)
-    return v_vox, float(missed["largest"])
+    """Compute ``v`` with ``v(i) = -u(i + v(i))``, and the largest residual in voxels."""
+    v_vox, residual = _native.invert(u_vox)
+    return v_vox, float(residual["largest"])
 
 
 def warp(
@@ -96,9 +95,9 @@ def warp(
     outside: float = 0.0,
     valid: Flags | None = None,
 ) -> Float32:
-    """``moving(i + u(i))``; it fades into ``outside`` within one voxel around ``moving``.
+    """Compute ``moving(i + u(i))``, which fades into ``outside`` within one voxel around ``moving``.
 
-    ``valid``, if given, gets whether ``i + u(i)`` lies in a voxel of ``moving``.
+    ``valid``, if given, receives whether ``i + u(i)`` lies in a voxel of ``moving``.
     """
 
     def sampled(source: Float32, how: Interpolation) -> Float32:
@@ -109,10 +108,10 @@ def warp(
 
 
 def warp_labels(labels: Int32, u_vox: Float32, valid: Flags | None = None) -> Int32:
-    """The label of ``labels`` nearest to ``i + u(i)``, 0 outside; ``valid`` as of ``warp``."""
+    """Return the label nearest to ``i + u(i)``, 0 outside; ``valid`` as in ``warp``."""
     warped: Int32 = _native.warp_labels(labels, u_vox)
     if valid is not None:
-        warp(labels.view(np.float32), u_vox, "nearest", valid=valid)  # for its flags alone
+        warp(labels.view(np.float32), u_vox, "nearest", valid=valid)  # only for its flags
     return warped
 
 
@@ -124,7 +123,7 @@ def resample(
     outside: float = 0.0,
     valid: Flags | None = None,
 ) -> Float32:
-    """``moving(index_map @ (i, 1))``, ``index_map`` ``(3, 4)``; ``outside`` and ``valid`` as of ``warp``."""
+    """Compute ``moving(index_map @ (i, 1))``, ``index_map`` ``(3, 4)``; other arguments as in ``warp``."""
     contiguous = np.ascontiguousarray(index_map)
 
     def sampled(source: Float32, how: Interpolation) -> Float32:
@@ -137,13 +136,13 @@ def resample(
 
 
 def sample(field: Float32, u_vox: Float32) -> Float32:
-    """``field(i + u(i))`` of a displacement ``(3, D, H, W)``; outside it goes on with its border value."""
+    """Compute ``field(i + u(i))`` of a displacement ``(3, D, H, W)``, extended by its border value."""
     sampled: Float32 = _native.warp(field, u_vox, "linear", "extend")
     return sampled
 
 
 def resample_field(field: Float32, index_map: Float64, shape: tuple[int, int, int]) -> Float32:
-    """``field(index_map @ (i, 1))`` of a displacement; outside it goes on with its border value."""
+    """Compute ``field(index_map @ (i, 1))`` of a displacement, extended by its border value."""
     resampled: Float32 = _native.resample_affine(
         field, np.ascontiguousarray(index_map), shape, "linear", "extend"
     )
@@ -151,7 +150,7 @@ def resample_field(field: Float32, index_map: Float64, shape: tuple[int, int, in
 
 
 def sample_points(field: Float32, indices: Float64) -> Float64:
-    """``field`` at array indices ``(N, 3)``, trilinear, ``(N, 3)``; outside it keeps its border value."""
+    """Sample ``field`` at array indices ``(N, 3)``, trilinear, extended by its border value; ``(N, 3)``."""
     last = np.array(field.shape[1:]) - 1
     position = np.clip(indices, 0, last)
     low = np.minimum(position.astype(np.int64), np.maximum(last - 1, 0))
@@ -171,23 +170,24 @@ def _bytes(flags: Flags | None) -> npt.NDArray[np.uint8] | None:
 def _interpolated(
     moving: Float32, interpolation: Interpolation, sampled: Callable[[Float32, Interpolation], Float32]
 ) -> Float32:
-    """``sampled(source, how)`` of what the native operations sample: for cubic the B-spline coefficients.
+    """Call ``sampled(source, how)`` on the image, or for cubic interpolation on its B-spline coefficients.
 
-    Their recursions would carry a voxel that is not finite along whole lines, so for them the image goes on
-    from its other voxels; and where such a voxel counts, the result is that of linear interpolation.
+    The recursions of the prefilter would carry a voxel that is not finite along whole lines, so there the
+    image is extrapolated from its other voxels first; where such a voxel counts, the result is that of linear
+    interpolation.
     """
     if interpolation != "cubic":
         return sampled(moving, interpolation)
     usable = np.abs(moving) < LARGEST_CUBIC  # NaN is not
     if usable.all():
         return sampled(_native.prefilter(moving[None])[0], "cubic")
-    smooth = sampled(_native.prefilter(_continued(moving, usable)[None])[0], "cubic")
+    smooth = sampled(_native.prefilter(_extrapolated(moving, usable)[None])[0], "cubic")
     unusable = np.where(usable, np.float32(0), np.float32(np.nan))
     return np.where(np.isnan(sampled(unusable, "linear")), sampled(moving, "linear"), smooth)
 
 
-def _continued(image: Float32, usable: Flags) -> Float32:
-    """The image, with what is not usable filled from near it by normalised convolution."""
+def _extrapolated(image: Float32, usable: Flags) -> Float32:
+    """Fill voxels that are not usable from those nearby, by normalised convolution."""
     if not usable.any():
         return np.zeros_like(image)
     mean = np.float32(image[usable].mean(dtype=np.float64))

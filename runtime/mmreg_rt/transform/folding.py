@@ -1,4 +1,4 @@
-"""Where a transform folds."""
+"""Folding of a transform."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Folding:
-    """Where a transform folds: its Jacobian determinant is 0 or less.
+    """Folding of a transform, where its Jacobian determinant is 0 or less.
 
-    Nine ways of taking differences: entry 0 takes central ones, entries 1 to 8 one-sided ones, with each
-    combination of backward (0) and forward (1) along axes 0, 1, 2, ordered as ``numpy.ndindex(2, 2, 2)``.
+    There are nine difference schemes: entry 0 is central; entries 1 to 8 are one-sided, with each combination
+    of backward (0) and forward (1) along axes 0, 1, 2, ordered as ``numpy.ndindex(2, 2, 2)``.
+
+    Attributes:
+        counts: Number of voxels that fold, by scheme.
+        minima: Smallest determinant, by scheme.
     """
 
-    counts: tuple[int, ...]  # voxels that fold, for each way
-    minima: tuple[float, ...]  # smallest determinant, for each way
+    counts: tuple[int, ...]
+    minima: tuple[float, ...]
 
     @property
     def folded_voxels(self) -> int:
-        """Most voxels that fold by any one way: 0 if and only if none folds by any."""
+        """Largest count of any scheme: 0 if and only if no voxel folds by any."""
         return max(self.counts)
 
     @property
     def min_jacobian(self) -> float:
-        """Smallest determinant by any way."""
+        """Smallest determinant of any scheme."""
         return min(self.minima)

@@ -1,6 +1,6 @@
-"""The inverse of a displacement field, where the field leads: scans may lie turned and far apart.
+"""Inversion of a displacement field in the space that it maps to; scans may lie turned and far apart.
 
-The affine part of the field is inverted exactly and what remains by fixed-point iteration (Chen et al., "A
+The affine part of the field is inverted exactly, and the remainder by fixed-point iteration (Chen et al., "A
 simple fixed-point approach to invert a deformation field", Med. Phys. 35, 2008), which converges where the
 remainder does not fold.
 """
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from ..geometry import Float32, Float64
 
-MAX_INVERSE_ERROR_VOX = 0.5  # an inverse that misses by more, anywhere, is none
-PLANES = 20  # along each axis, of the voxels that the affine part is fitted to
+MAX_INVERSE_ERROR_VOX = 0.5  # a larger residual anywhere means that there is no inverse
+PLANES = 20  # planes along each axis whose voxels the affine part is fitted to
 MAX_PADDING_VOX = 64
 
 
@@ -41,10 +41,10 @@ def affine_part(displacement: Float32, grid: Grid) -> Float64:
 
 
 def grid_under(moved: Callable[[Float64], Float64], grid: Grid, linear: Float64) -> Grid:
-    """Return a grid that holds all voxels of ``grid`` once ``moved`` has moved their centres.
+    """Return a grid that covers all voxels of ``grid`` after ``moved`` has mapped their centres.
 
-    It is turned and scaled as ``linear`` ``(3, 3)``, the linear part of the transform, says, with orthogonal
-    axes and a margin of one voxel. An axis of one voxel keeps one.
+    It is rotated and scaled by ``linear`` ``(3, 3)``, the linear part of the transform, with orthogonal axes
+    and a margin of one voxel. An axis of one voxel keeps one.
     """
     axes = linear @ grid.affine[:3, :3]
     spacing = np.linalg.norm(axes, axis=0)
@@ -57,7 +57,7 @@ def grid_under(moved: Callable[[Float64], Float64], grid: Grid, linear: Float64)
     if count.prod() > MAX_VOXELS:
         raise TransformError(
             "MMREG_E_TRANSFORM_NEEDS_GRID",
-            f"The space that the transform leads to takes {count.prod():.3g} voxels of the spacing of its "
+            f"The space that the transform maps to needs {count.prod():.3g} voxels at the spacing of its "
             f"grid; the limit is {MAX_VOXELS}. Give a grid.",
         )
     affine[:3, 3] = affine[:3, :3] @ origin
@@ -66,20 +66,19 @@ def grid_under(moved: Callable[[Float64], Float64], grid: Grid, linear: Float64)
 
 
 def undo(displacement: Float32, grid: Grid) -> tuple[Float32, Grid]:
-    """Return the inverse of a field without affine part, on its grid and as far around as it reaches.
+    """Return the inverse of a field without affine part, on its grid extended by the length of its vectors.
 
     Raises:
         TransformError: The field folds, so it has no inverse.
     """
     u_vox = fields.to_voxels(displacement, grid, grid)
     padding = _padding(u_vox)
-    v_vox, missed_vox = fields.invert(np.pad(u_vox, ((0, 0), *((n, n) for n in padding)), mode="edge"))
-    if not missed_vox <= MAX_INVERSE_ERROR_VOX:
+    v_vox, error_vox = fields.invert(np.pad(u_vox, ((0, 0), *((n, n) for n in padding)), mode="edge"))
+    if not error_vox <= MAX_INVERSE_ERROR_VOX:
         raise TransformError(
             "MMREG_E_TRANSFORM_NOT_INVERTIBLE",
-            f"An inverse needs a field that does not fold; this one's misses by {missed_vox:.3g} voxels "
-            f"somewhere (limit {MAX_INVERSE_ERROR_VOX}). Look at folding(), and smooth the field or register "
-            "again.",
+            f"An inverse needs a field that does not fold; this one has an error of {error_vox:.3g} voxels "
+            f"(limit {MAX_INVERSE_ERROR_VOX}). See folding(), and smooth the field or register again.",
         )
     affine = grid.affine.copy()
     affine[:3, 3] = grid.map_indices(-np.array([padding]))[0]
@@ -89,7 +88,7 @@ def undo(displacement: Float32, grid: Grid) -> tuple[Float32, Grid]:
 
 
 def _padding(u_vox: Float32) -> tuple[int, ...]:
-    """Voxels to add along each axis: what lies there may come from within."""
+    """Return the number of voxels to add along each axis, which the field may map to."""
     reach = np.ceil(np.abs(u_vox).max(axis=(1, 2, 3))).astype(int) + 1
     return tuple(
         0 if n == 1 else int(min(r, n, MAX_PADDING_VOX)) for r, n in zip(reach, u_vox.shape[1:], strict=True)

@@ -1,4 +1,4 @@
-"""Transforms: rigid, affine, displacement field, and one after the other.
+"""Transforms: rigid, affine, displacement field and composite.
 
 A transform maps points of the fixed scan to points of the moving scan, in RAS+ mm (see ``geometry``), so
 ``t.warp(moving)`` brings the moving scan onto the fixed one, and points of the moving scan are mapped by
@@ -40,60 +40,76 @@ if TYPE_CHECKING:
     Flags = npt.NDArray[np.bool_]
 
 _GRID, _FIELD = arguments.a("Grid"), arguments.a("DisplacementField")
-POLISH_VOX, POLISH_STEPS = 1e-6, 50  # of points: the float32 of the sampled inverse, taken to float64
+POLISH_VOX, POLISH_STEPS = 1e-6, 50  # refinement of inverse points from float32 to float64 accuracy
 
 
 class Transform(Warping):
     """A map of fixed points to moving points, in RAS+ mm."""
 
     def map_points(self, points_mm: npt.ArrayLike) -> Float64:
-        """The moving points, ``(N, 3)``, of fixed points ``(N, 3)``, both in RAS+ mm.
+        """Map fixed points to moving points.
 
-        Warns with ``OutsideWarning`` of points that no field covers: they move as its border does.
+        Warns with ``OutsideWarning`` about points outside the field, which move with its border value.
+
+        Args:
+            points_mm: ``(N, 3)``, RAS+ mm.
+
+        Returns:
+            ``(N, 3)`` float64, RAS+ mm.
+
+        Raises:
+            InputError: The points are not an array ``(N, 3)`` of numbers.
         """
         points = as_points(points_mm)
         inside = self.covers(points)
         if not inside.all():
             warn(
-                f"{int((~inside).sum())} of {len(points)} points ({(~inside).mean():.1%}) lie outside of the "
-                "field that moves them and go on with its border value. Check that they belong to the scan "
-                "that the transform starts from, and its direction."
+                f"{int((~inside).sum())} of {len(points)} points ({(~inside).mean():.1%}) lie outside the "
+                "field and move with its border value. Check that they belong to the scan that the transform "
+                "starts from, and its direction."
             )
         return self.moved(points)
 
     @abstractmethod
     def inverse(self) -> Transform:
-        """The transform of moving points to fixed points."""
+        """Return the transform that maps moving points to fixed points."""
 
     @abstractmethod
     def after(self, field: DisplacementField) -> DisplacementField:
-        """``p -> self(field(p))`` as a displacement on the field's grid."""
+        """Return ``p -> self(field(p))`` as a displacement on the field's grid."""
 
     @abstractmethod
     def moved(self, points: Float64) -> Float64:
-        """``map_points`` of points ``(N, 3)`` float64, without a warning: for who looks at all of a scan."""
+        """Map points ``(N, 3)`` float64 as ``map_points`` does, without checks and warnings."""
 
     @arguments.checked(following=arguments.a("Transform"))
     def then(self, following: Transform) -> Transform:
-        """``p -> following(self(p))``: this one first."""
+        """Return ``p -> following(self(p))``: this transform is applied first."""
         return Composite((self, following))
 
     @arguments.checked(grid=_GRID)
     def to_field(self, grid: Grid) -> DisplacementField:
-        """The displacement ``u(p) = self(p) - p`` at every voxel of ``grid``."""
+        """Return the displacement ``u(p) = self(p) - p`` at every voxel of ``grid``."""
         zero = np.zeros((3, *grid.shape), np.float32)
         return self.after(DisplacementField(zero, grid))
 
 
 @dataclass(frozen=True, eq=False)
 class Affine(Transform):
-    """``p -> matrix @ (p, 1)``.
+    """An affine transform, ``p -> matrix @ (p, 1)``.
 
     Args:
-        matrix: ``(4, 4)`` float64, fixed to moving points, RAS+ mm. Kept as a read-only copy.
+        matrix: ``(4, 4)``, fixed to moving points, RAS+ mm. Kept as a read-only float64 copy.
 
     Raises:
         TransformError: The matrix is not affine, not finite or not invertible.
+
+    Example:
+        >>> double = Affine(np.diag([2.0, 2.0, 2.0, 1.0]))
+        >>> double.map_points([[1.0, 2.0, 3.0]])
+        array([[2., 4., 6.]])
+        >>> float(double.then(double.inverse()).matrix[0, 0])
+        1.0
     """
 
     matrix: Float64
@@ -141,10 +157,19 @@ class Affine(Transform):
 
 @dataclass(frozen=True, eq=False)
 class Rigid(Affine):
-    """An affine whose linear part is a rotation.
+    """A rigid transform: an affine whose linear part is a rotation.
+
+    Args:
+        matrix: As in ``Affine``.
 
     Raises:
-        TransformError: It is not: the axes are scaled, sheared or mirrored.
+        TransformError: The matrix scales, shears or mirrors, or is not valid for ``Affine``.
+
+    Example:
+        >>> shift = np.eye(4)
+        >>> shift[:3, 3] = 0, 0, 5
+        >>> Rigid(shift).inverse().map_points([[0.0, 0.0, 0.0]])
+        array([[ 0.,  0., -5.]])
     """
 
     def __post_init__(self) -> None:
@@ -154,22 +179,30 @@ class Rigid(Affine):
             error = departure_from_rotation(rotation)
             raise TransformError(
                 "MMREG_E_TRANSFORM_NOT_RIGID",
-                f"A rigid transform needs a rotation; found a matrix off by {error:.2g} (limit "
-                f"{ORTHOGONAL:g}), determinant {np.linalg.det(rotation):.4g}. "
-                "Use Affine for scaling, shear or mirroring.",
+                f"A rigid transform needs a rotation; found a matrix that departs from one by {error:.2g} "
+                f"(limit {ORTHOGONAL:g}), determinant {np.linalg.det(rotation):.4g}. Use Affine for scaling, "
+                "shear or mirroring.",
             )
 
 
 @dataclass(frozen=True, eq=False)
 class DisplacementField(Transform):
-    """``p -> p + u(p)``, ``u`` linear between voxels and going on with its border value outside.
+    """A dense transform, ``p -> p + u(p)``; ``u`` is trilinear, with its border value outside the grid.
 
     Args:
         displacement_mm: ``u``, ``(3, D, H, W)`` float32, mm, components x, y, z along RAS+.
-        grid: Where its voxels lie, in the space of the fixed scan.
+        grid: Grid of ``u``, in the space of the fixed scan.
 
     Raises:
         TransformError: The array does not fit the grid, is not finite or is not in mm.
+
+    Example:
+        >>> grid = Grid((4, 5, 6), np.eye(4))
+        >>> field = DisplacementField(np.full((3, 4, 5, 6), 0.5), grid)
+        >>> field.map_points([[1.0, 2.0, 3.0]])
+        array([[1.5, 2.5, 3.5]])
+        >>> field.folding().folded_voxels
+        0
     """
 
     displacement_mm: Float32
@@ -177,9 +210,9 @@ class DisplacementField(Transform):
 
     def __post_init__(self) -> None:
         _GRID(self.grid, "The grid of a displacement")
-        found = as_array(self.displacement_mm, "A displacement", "MMREG_E_TRANSFORM_GRID")
-        with np.errstate(over="ignore"):  # what overflows is not finite, and refused as that
-            u = np.ascontiguousarray(found, np.float32)
+        values = as_array(self.displacement_mm, "A displacement", "MMREG_E_TRANSFORM_GRID")
+        with np.errstate(over="ignore"):  # values that overflow are refused as not finite
+            u = np.ascontiguousarray(values, np.float32)
         check_displacement(u, self.grid)
         object.__setattr__(self, "displacement_mm", u)
 
@@ -209,9 +242,11 @@ class DisplacementField(Transform):
 
     @arguments.checked(grid=arguments.or_none(_GRID))
     def inverse(self, grid: Grid | None = None) -> DisplacementField:
-        """The inverse: exact for points, and a displacement on ``grid``.
+        """Return the inverse: exact for points, and a displacement on ``grid``.
 
-        By default on a grid in the space of the moving scan that holds all this field leads to.
+        Args:
+            grid: Grid of the inverse; None takes one in the space of the moving scan that covers all points
+                this field maps to.
 
         Raises:
             TransformError: The field folds, so it has no inverse.
@@ -221,7 +256,10 @@ class DisplacementField(Transform):
 
 @dataclass(frozen=True, eq=False)
 class Composite(Transform):
-    """Transforms one after the other: ``parts[0]`` is applied first to fixed points.
+    """A chain of transforms: ``parts[0]`` is applied first to fixed points.
+
+    Args:
+        parts: The transforms; those of nested composites are taken one by one.
 
     Raises:
         TransformError: There is no part.
@@ -236,12 +274,12 @@ class Composite(Transform):
         if not flat:
             raise TransformError(
                 "MMREG_E_TRANSFORM_EMPTY",
-                "A composite needs at least one part; found none. Use Rigid(numpy.eye(4)) for the identity.",
+                "A composite must have at least one part. Use Rigid(numpy.eye(4)) for the identity.",
             )
         object.__setattr__(self, "parts", tuple(flat))
 
     def default_grid(self) -> Grid | None:
-        """That of the first part that has one, brought back through the affine ones before it."""
+        """Return the grid of the first part that has one, mapped back through the affine parts before it."""
         before = np.eye(4)
         for part in self.parts:
             grid = part.default_grid()
@@ -286,7 +324,7 @@ class Composite(Transform):
         return field
 
     def _steps(self) -> list[Transform]:
-        """Return the parts with neighbouring matrices multiplied: each step costs a pass over the grid."""
+        """Return the parts with neighbouring matrices multiplied, as each step costs a pass over the grid."""
         steps: list[Transform] = []
         matrix: Float64 | None = None
         for part in self.parts:
@@ -300,14 +338,14 @@ class Composite(Transform):
 
 @dataclass(frozen=True, eq=False)
 class InverseField(DisplacementField):
-    """The inverse of ``forward``: exact for points, and sampled as a displacement where they lie.
+    """The inverse of ``forward``: exact for points, and sampled as a displacement on ``grid``.
 
     Args:
-        displacement_mm: As of any field, on ``grid``.
-        grid: In the space of the moving scan.
-        forward: The field that this is the inverse of.
-        back: Inverse of its affine part.
-        chain: ``back``, then the inverse of what remains: continues beyond ``grid``.
+        displacement_mm: As in ``DisplacementField``.
+        grid: Grid in the space of the moving scan.
+        forward: The field whose inverse this is.
+        back: Inverse of the affine part of ``forward``.
+        chain: ``back``, then the inverse of the remainder; valid beyond ``grid``.
     """
 
     forward: DisplacementField
@@ -327,26 +365,26 @@ class InverseField(DisplacementField):
         return self.forward if grid is None else self.forward.to_field(grid)
 
     def moved(self, points: Float64) -> Float64:
-        """The chain's points, then Newton's steps with its affine slope for the field as it is."""
-        found = self.chain.moved(points)
+        """Map points by the chain, then refine them by Newton steps with its affine slope."""
+        mapped = self.chain.moved(points)
         slope = self.back.matrix[:3, :3].T
         limit_mm = POLISH_VOX * min(self.forward.grid.spacing_mm)
-        miss = self.forward.moved(found) - points
+        residual = self.forward.moved(mapped) - points
         active = np.arange(len(points))
         for _ in range(POLISH_STEPS):
-            active = active[(np.abs(miss[active]) > limit_mm).any(axis=1)]
+            active = active[(np.abs(residual[active]) > limit_mm).any(axis=1)]
             if not len(active):
                 break
-            tried = found[active] - miss[active] @ slope
-            left = self.forward.moved(tried) - points[active]
-            better = np.linalg.norm(left, axis=1) < np.linalg.norm(miss[active], axis=1)
-            active = active[better]  # what no field covers does not come closer
-            found[active], miss[active] = tried[better], left[better]
-        return found
+            trial = mapped[active] - residual[active] @ slope
+            remaining = self.forward.moved(trial) - points[active]
+            better = np.linalg.norm(remaining, axis=1) < np.linalg.norm(residual[active], axis=1)
+            active = active[better]  # points outside the field do not come closer
+            mapped[active], residual[active] = trial[better], remaining[better]
+        return mapped
 
 
 def inverse_of(field: DisplacementField, grid: Grid | None = None) -> InverseField:
-    """Return the inverse of ``field``, sampled on ``grid``, by default on ``inversion.grid_under``.
+    """Return the inverse of ``field``, sampled on ``grid`` or, if None, on ``inversion.grid_under``.
 
     Raises:
         TransformError: The field folds, so it has no inverse.
@@ -364,6 +402,5 @@ def _each(parts: Any) -> Iterable[Transform]:
     try:
         parts = list(parts)
     except TypeError:
-        wanted = "transforms, one after the other"
-        raise arguments.refused("The parts of a composite", wanted, parts) from None
+        raise arguments.refused("The parts of a composite", "a sequence of transforms", parts) from None
     return (arguments.a("Transform")(part, "Each part of a composite") for part in parts)

@@ -1,4 +1,4 @@
-"""Images, label maps and derivatives under a transform: what every transform does on a grid."""
+"""Warping of images and label maps, and derivatives: what every transform can do on a grid."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Warping(ABC):
         """Return the displacement at every voxel of ``grid``."""
 
     def default_grid(self) -> Grid | None:
-        """The grid that the transform itself is defined on, if it has one."""
+        """Return the grid that the transform is defined on, or None."""
         return None
 
     def covers(self, points_mm: npt.ArrayLike) -> Flags:
-        """Whether each of ``(N, 3)`` points, RAS+ mm, lies in the field that moves it; always for affines."""
+        """Return, for each of ``(N, 3)`` points in RAS+ mm, whether the field covers it; True for affines."""
         return np.ones(len(as_points(points_mm)), bool)
 
     @arguments.checked(volume=_VOLUME, grid=_TARGET, interpolation=_INTERPOLATION)
@@ -51,28 +51,36 @@ class Warping(ABC):
         interpolation: Interpolation = "linear",
         outside: float | None = None,
     ) -> Volume:
-        """``warped(p) = volume(self(p))``: the moving image on a grid of the fixed scan.
+        """Warp the moving image onto a grid of the fixed scan: ``warped(p) = volume(self(p))``.
 
-        Voxels that are NaN or infinite count where they weigh at least 0.001 by linear interpolation, or for
-        ``"nearest"`` are the nearest: there the result is not finite either, and nowhere else. That holds for
-        ``"cubic"`` too, which goes on from the voxels around as if those were not there.
+        The result is NaN or infinite where such a voxel has a weight of at least 0.001 in linear
+        interpolation (for ``"nearest"``, where it is the nearest), and nowhere else. This holds for
+        ``"cubic"`` too, which elsewhere ignores such voxels.
 
-        Warns with ``OutsideWarning`` where most of the result comes from outside of the image, or the grid
-        lies outside of the field.
+        Warns with ``OutsideWarning`` if most of the result comes from outside the image, or the grid lies
+        outside the field.
 
         Args:
             volume: The moving image, ``(D, H, W)``.
-            grid: Where to sample: a grid, or a volume whose grid and file header the result shall have. By
-                default the grid of this transform; for a rigid or affine one the grid of ``volume``.
+            grid: Where to sample: a grid, or a volume whose grid and file header the result takes. Default:
+                the grid of this transform; for a rigid or affine one the grid of ``volume``.
             interpolation: ``"linear"``, ``"nearest"`` or ``"cubic"`` (B-spline).
-            outside: The value where it would come from outside of ``volume``, into which it fades within one
-                voxel around its outermost centres; NaN is one. None is the lowest finite value of ``volume``.
+            outside: Value outside ``volume``, into which the image fades within one voxel around its
+                outermost centres; may be NaN. None takes the lowest finite value of ``volume``.
 
         Returns:
-            float32, in the intensities of ``volume``.
+            The warped image, float32, in the intensities of ``volume``.
 
         Raises:
-            InputError: ``outside`` is infinite, or no number.
+            InputError: ``outside`` is infinite, or not a number.
+
+        Example:
+            >>> from mmreg_rt import Rigid
+            >>> moving = Volume.from_array(np.arange(5.0).reshape(1, 5), np.eye(4))
+            >>> shift = np.eye(4)
+            >>> shift[2, 3] = 1  # axis 2 of the array runs along z here
+            >>> Rigid(shift).warp(moving).data[0, 0]
+            array([1., 2., 3., 4., 0.], dtype=float32)
         """
         target, source = self._target(volume, grid)
         image = volume.as_float32()
@@ -84,9 +92,16 @@ class Warping(ABC):
 
     @arguments.checked(volume=_VOLUME, grid=_TARGET)
     def warp_labels(self, volume: Volume, grid: Grid | Volume | None = None) -> Volume:
-        """The moving label map on a grid of the fixed scan: nearest label, dtype kept, 0 outside.
+        """Warp the moving label map onto a grid of the fixed scan.
 
         Warns as ``warp`` does.
+
+        Args:
+            volume: The moving label map, ``(D, H, W)``.
+            grid: As in ``warp``.
+
+        Returns:
+            The nearest label, in the dtype of ``volume``; 0 outside.
 
         Raises:
             InputError: A label is not a whole number, or takes more than 32 bits.
@@ -100,24 +115,24 @@ class Warping(ABC):
 
     @arguments.checked(grid=arguments.or_none(_GRID))
     def jacobian_determinant(self, grid: Grid | None = None) -> Volume:
-        """``det(d self(p) / dp)`` on ``grid``, float32: local change of volume; 1 keeps it, <= 0 folds."""
+        """Compute ``det(d self(p) / dp)`` on ``grid``, float32: local change of volume; <= 0 is a fold."""
         field = self.to_field(self._grid_or(grid))
         return Volume(fields.jacobian(field.displacement_mm, field.grid), field.grid)
 
     @arguments.checked(grid=arguments.or_none(_GRID))
     def folding(self, grid: Grid | None = None) -> Folding:
-        """Where the transform folds on ``grid``, by each way of taking differences."""
+        """Count the folds of the transform on ``grid``, by each difference scheme."""
         field = self.to_field(self._grid_or(grid))
         return Folding(*fields.folding(field.displacement_mm, field.grid))
 
     def _grid_or(self, grid: Grid | None) -> Grid:
-        found = grid or self.default_grid()
-        if found is None:
+        chosen = grid or self.default_grid()
+        if chosen is None:
             raise TransformError(
                 "MMREG_E_TRANSFORM_NEEDS_GRID",
-                f"This needs a grid and a {type(self).__name__} has none. Give one, such as the fixed grid.",
+                f"A {type(self).__name__} has no grid of its own. Give one, such as that of the fixed scan.",
             )
-        return found
+        return chosen
 
     def _target(self, volume: Volume, grid: Grid | Volume | None) -> tuple[Grid, object | None]:
         if isinstance(grid, Volume):
@@ -133,6 +148,6 @@ class Warping(ABC):
         outside: float,
         valid: Flags,
     ) -> Float32:
-        """The image on the target; ``valid`` gets where it was sampled."""
+        """Sample the image on the target; ``valid`` receives where it was sampled."""
         u_vox = fields.to_voxels(self.to_field(target).displacement_mm, target, lies)
         return fields.warp(image, u_vox, interpolation, outside, valid)

@@ -17,7 +17,7 @@ import numpy as np
 from mmreg_rt.errors import InputError
 from mmreg_rt.geometry import Grid, Volume
 from mmreg_rt.input_validation import check_intensities
-from mmreg_rt.io.files import replaced
+from mmreg_rt.io.files import atomic_write
 from mmreg_rt.preprocess import PreprocessSpec, network_grid, normalise
 from mmreg_rt.transform import Affine, Transform
 
@@ -70,7 +70,7 @@ class Preparation:
         if not all(path.is_file() for path in paths.values()):
             self.cache.mkdir(parents=True, exist_ok=True)
             for role, data in self._made(scans, images).items():
-                with replaced(paths[role]) as stream:
+                with atomic_write(paths[role]) as stream:
                     np.save(stream, data, allow_pickle=False)
         return {role: np.load(path, allow_pickle=False) for role, path in paths.items()}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmreg_rt.errors import InputError
-from mmreg_rt.io.files import read_text, replaced
+from mmreg_rt.io.files import atomic_write, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ class Splits:
             "people": {part: list(self.people[part]) for part in PARTS},
             "cases": {part: list(self.cases[part]) for part in PARTS},
         }
-        with replaced(path) as stream:
+        with atomic_write(path) as stream:
             stream.write(json.dumps(table, indent=1).encode())
 
 

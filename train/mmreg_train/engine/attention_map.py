@@ -21,7 +21,7 @@ from mmreg_rt import read_image
 from mmreg_rt.errors import InputError
 from mmreg_rt.geometry import Volume
 from mmreg_rt.input_validation import check_intensities
-from mmreg_rt.io.files import replaced
+from mmreg_rt.io.files import atomic_write
 from mmreg_rt.preprocess import PreprocessSpec, normalise
 from mmreg_rt.preprocess.window import scale_jointly, window_grid
 from mmreg_rt.transform import Rigid
@@ -82,7 +82,7 @@ def draw(method: AttentionReg, fixed: Tensor, moving: Tensor, voxels: Sequence[V
         _map(row[1], images[1], there, "moving, as asked for by the fixed place")
         _place(row[2], images[1], voxel, "moving")
         _map(row[3], images[0], back, "fixed, as asked for by the moving place")
-    with replaced(path) as stream:
+    with atomic_write(path) as stream:
         figure.savefig(stream, format="png", dpi=100)
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from mmreg_rt.errors import InputError
-from mmreg_rt.io.files import opened, replaced
+from mmreg_rt.io.files import atomic_write, open_regular
 
 from ..methods import Method, create
 
@@ -153,7 +153,7 @@ def write_checkpoint(path: Path, model: nn.Module, optimiser: Optimizer, facts: 
             tensors[f"optimiser/{name}/{key}"] = torch.as_tensor(value)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     data = save(plain, metadata={"mmreg": json.dumps({"format": FORMAT, **facts})})
-    with replaced(path) as stream:
+    with atomic_write(path) as stream:
         stream.write(data)
 
 
@@ -165,7 +165,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     from safetensors import SafetensorError, safe_open
 
-    with opened(path):  # says what is wrong with a path
+    with open_regular(path):  # says what is wrong with a path
         pass
     try:
         with safe_open(path, framework="pt") as file:

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmreg_rt.io.files import replaced
+from mmreg_rt.io.files import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +55,7 @@ class Curves:
             _panel(figure.add_subplot(rows, columns, place + 1), term, self.rows)
         buffer = BytesIO()
         figure.savefig(buffer, dpi=110, format="png")
-        with replaced(path) as stream:
+        with atomic_write(path) as stream:
             stream.write(buffer.getvalue())
 
 

@@ -15,7 +15,7 @@ from lightning.fabric import Fabric
 from lightning.fabric.loggers import TensorBoardLogger
 
 from mmreg_rt.errors import BackendUnavailableError, CancelledError, InputError
-from mmreg_rt.io.files import replaced
+from mmreg_rt.io.files import atomic_write
 
 from .. import methods
 from ..config.dataset import Description, read_description
@@ -359,5 +359,5 @@ def _facts(
 
 
 def _write(path: Path, text: str) -> None:
-    with replaced(path) as stream:
+    with atomic_write(path) as stream:
         stream.write(text.encode())

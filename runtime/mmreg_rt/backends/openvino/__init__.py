@@ -1,1 +1,1 @@
-"""Networks run by OpenVINO."""
+"""The OpenVINO backend."""

@@ -1,7 +1,7 @@
-"""Networks by OpenVINO: the fastest on Intel and AMD CPUs.
+"""The OpenVINO backend: the fastest on Intel and AMD CPUs.
 
-The precision is always asked for, since OpenVINO takes bf16 by itself where a CPU has it, and what was
-compiled is read back layer by layer. A network of free shape is compiled for each shape that is used.
+The precision is always set, since OpenVINO chooses bf16 by itself where a CPU has it, and the compiled
+precision is read back layer by layer. A network of free shape is compiled for each shape that is used.
 """
 
 from __future__ import annotations
@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BackendUnavailableError, InputError
-from ..session import Bound, CheckedSession, Port, Shape, frozen, in_one_line, unreadable, usable_threads
+from ..session import (
+    BoundBuffers,
+    CheckedSession,
+    Shape,
+    TensorSpec,
+    frozen,
+    in_one_line,
+    unreadable,
+    usable_threads,
+)
 from ..telemetry import silent_openvino
 from ..tensorrt.engine_cache import private_folder
 from ..watched import watch
@@ -23,14 +32,14 @@ if TYPE_CHECKING:
     from ...geometry import Float32
     from ..watched import Stop
 
-# precision -> (what OpenVINO is asked for, what layers that multiply may run in, what one of them must)
-ASKED = {
+# precision -> (hint for OpenVINO, types that multiplying layers may run in, types at least one must run in)
+HINTS = {
     "fp32": ("f32", ("f32",), ("f32",)),
     "bf16": ("bf16", ("bf16", "f32"), ("bf16",)),
     "fp16": ("f16", ("f16", "f32"), ("f16",)),
     "int8": ("f32", ("i8", "u8", "f32"), ("i8", "u8")),
 }
-WIDENED = ("f32", ("f32",), ("f32",))  # fp16 files where the CPU has no half arithmetic
+WIDENED = ("f32", ("f32",), ("f32",))  # fp16 files on a CPU without half arithmetic
 MULTIPLYING = ("Convolution", "Deconvolution", "MatMul", "FullyConnected", "GroupConvolution")
 
 
@@ -38,8 +47,8 @@ class OpenVino:
     """OpenVINO on the CPU.
 
     Args:
-        cache_folder: Where compiled networks are kept from one process to the next; None keeps none. What
-            lies there is run as code, so it must belong to this user, and nobody else may write to it.
+        cache_folder: Folder that keeps compiled networks between processes; None keeps none. Its files are
+            run as code, so it must belong to this user and be writable by nobody else.
     """
 
     name = "openvino"
@@ -47,19 +56,19 @@ class OpenVino:
     def __init__(self, cache_folder: Path | None = None) -> None:
         self._cache_folder = cache_folder
 
-    def why_not(self, device: str, precision: str = "fp32") -> str | None:
-        """None if it can run here; otherwise the reason and what to install."""
+    def unavailable_reason(self, device: str, precision: str = "fp32") -> str | None:
+        """Return None if it can run here, else the reason and what to install."""
         if device != "cpu":
             return f"is used on device cpu only, not on {device!r}"
-        if precision not in ASKED:
-            return f"knows the precisions {', '.join(ASKED)}, not {precision!r}"
+        if precision not in HINTS:
+            return f"knows the precisions {', '.join(HINTS)}, not {precision!r}"
         if find_spec("openvino") is None:
             return "not installed; pip install 'mmreg-rt[openvino]'"
         try:
-            found = _capabilities()
+            capabilities = _capabilities()
         except Exception as error:  # a broken installation fails in many ways
             return f"installed, but cannot be used: {in_one_line(error)}"
-        if precision == "bf16" and "BF16" not in found:
+        if precision == "bf16" and "BF16" not in capabilities:
             return "this CPU has no bf16 arithmetic (AVX512-BF16 or AMX); use precision fp32"
         return None
 
@@ -70,10 +79,10 @@ class OpenVino:
         precision: str,
         threads: int,
         device: str,
-        queue: Any = None,  # noqa: ARG002  # of a device that it does not run on
+        queue: Any = None,  # noqa: ARG002  # it runs on no device
     ) -> CheckedSession:
-        """A session for an ONNX file's bytes; see ``Backend.load``."""
-        reason = self.why_not(device, precision)
+        """Load an ONNX file; see ``Backend.load``."""
+        reason = self.unavailable_reason(device, precision)
         if reason is not None:
             raise BackendUnavailableError(
                 "MMREG_E_BACKEND", f"openvino cannot run {precision} on {device}: {reason}."
@@ -82,7 +91,7 @@ class OpenVino:
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
             "INFERENCE_NUM_THREADS": usable_threads(threads),
-            # pinned threads of two processes would sit on the same cores
+            # pinned threads of two processes would share the same cores
             "ENABLE_CPU_PINNING": False,
         }
         if self._cache_folder is not None:
@@ -98,20 +107,20 @@ class OpenVinoSession(CheckedSession):
 
         self._core = _core(bytes(model))
         widened = precision == "fp16" and "FP16" not in _capabilities()
-        hint, *self._allowed = WIDENED if widened else ASKED[precision]
+        hint, *self._allowed = WIDENED if widened else HINTS[precision]
         self._precision = precision
         self._settings = {**settings, "INFERENCE_PRECISION_HINT": hint}
         try:
             self._model = self._core.read_model(bytes(model))
-            inputs, outputs = _ports(self._model.inputs), _ports(self._model.outputs)
+            inputs, outputs = _specs(self._model.inputs), _specs(self._model.outputs)
         except Exception as error:
             raise unreadable(error, "openvino") from error
         super().__init__(inputs, outputs)
-        try:  # for any shape: says at once what the layers will run in
+        try:  # for any shape: shows early which precision the layers run in
             compiled = self._core.compile_model(self._model, "CPU", self._settings)
         except Exception as error:
             raise unreadable(error, "openvino") from error
-        self.ran = frozen(
+        self.runtime_info = frozen(
             backend="openvino",
             version=openvino.__version__.partition("-")[0],
             device="cpu",
@@ -123,10 +132,10 @@ class OpenVinoSession(CheckedSession):
 
     def _bind(self, shape: Shape) -> _Request:
         model = self._model.clone()
-        model.reshape({port.name: list(shape) for port in self.inputs})
+        model.reshape({spec.name: list(shape) for spec in self.inputs})
         if model.output(0).get_partial_shape().is_dynamic:
             raise InputError(
-                "MMREG_E_MODEL_PORTS", "The shape of the network's output depends on what its input holds."
+                "MMREG_E_MODEL_PORTS", "The shape of the network's output depends on the values of its input."
             )
         compiled = self._core.compile_model(model, "CPU", self._settings)
         self._check(compiled)
@@ -136,10 +145,10 @@ class OpenVinoSession(CheckedSession):
         del self._model, self._core
 
     def _check(self, compiled: Any) -> str:
-        """What the layers that multiply run in, as ``bf16 x 11``.
+        """Return the types that multiplying layers run in, such as ``bf16 x 11``.
 
         Raises:
-            BackendUnavailableError: It is not what was asked for.
+            BackendUnavailableError: They do not match the requested precision.
         """
         hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         devices = compiled.get_property("EXECUTION_DEVICES")
@@ -149,47 +158,47 @@ class OpenVinoSession(CheckedSession):
         if not fits or hint != self._settings["INFERENCE_PRECISION_HINT"] or devices != ["CPU"]:
             raise BackendUnavailableError(
                 "MMREG_E_BACKEND_FALLBACK",
-                f"Asked openvino for {self._precision} on the CPU, and it compiled {words} for "
-                f"{', '.join(devices)}. Check that the file is of that precision, or ask for fp32.",
+                f"openvino compiled {words} for {', '.join(devices)}; {self._precision} on the CPU was "
+                "requested. Check that the file has that precision, or choose fp32.",
             )
         return words
 
 
-class _Request(Bound):
+class _Request(BoundBuffers):
     """An infer request for one shape, with its tensors."""
 
-    def __init__(self, compiled: Any, inputs: tuple[Port, ...]) -> None:
+    def __init__(self, compiled: Any, inputs: tuple[TensorSpec, ...]) -> None:
         self._compiled, self._request = compiled, compiled.create_infer_request()
-        self._tensors = {port.name: self._request.get_tensor(port.name) for port in inputs}
+        self._tensors = {spec.name: self._request.get_tensor(spec.name) for spec in inputs}
         self._result = self._request.get_output_tensor(0)
         self.inputs: Mapping[str, Float32] = {name: tensor.data for name, tensor in self._tensors.items()}
         self.output: Float32 = self._result.data
 
     def run(self) -> None:
-        """From ``inputs`` to ``output``."""
+        """Compute ``output`` from ``inputs``."""
         self._request.infer()
 
-    def run_while_wanted(self, stop: Stop) -> None:
-        """The same, on the threads of OpenVINO, which are told to end when ``stop`` says so."""
+    def run_until_stopped(self, stop: Stop) -> None:
+        """Run on the threads of OpenVINO, which are cancelled when ``stop`` returns True."""
         self._request.start_async()
         watch(self, stop)
 
     def wait(self, seconds: float) -> bool:
-        """Whether the request has ended, after so many seconds at most."""
+        """Wait up to ``seconds`` and return whether the request has ended."""
         ended: bool = self._request.wait_for(int(1e3 * seconds))
         return ended
 
     def cancel(self) -> None:
-        """Let it end after the operation that it is in."""
+        """Ask it to end after the current operation."""
         self._request.cancel()
 
     def end(self) -> None:
-        """Wait for its end, and raise what it raised."""
+        """Wait for its end, and raise the exception that it raised."""
         self._request.wait()
 
 
 def _core(model: bytes) -> Any:
-    """OpenVINO, with GridSample in 3-D where the network needs it."""
+    """Return an OpenVINO core, with GridSample in 3-D if the network needs it."""
     import openvino
 
     core = openvino.Core()
@@ -204,24 +213,24 @@ def _capabilities() -> list[str]:
     with silent_openvino():
         import openvino
 
-    found: list[str] = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return found
+    capabilities: list[str] = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return capabilities
 
 
 def _arithmetic(compiled: Any) -> Counter[str]:
-    """How many layers that multiply run in which type, as compiled."""
+    """Count the multiplying layers that run in each type, as compiled."""
     facts = [operation.get_rt_info() for operation in compiled.get_runtime_model().get_ops()]
     return Counter(
         fact["runtimePrecision"].astype(str) for fact in facts if fact["layerType"].astype(str) in MULTIPLYING
     )
 
 
-def _ports(found: Any) -> tuple[Port, ...]:
+def _specs(values: Any) -> tuple[TensorSpec, ...]:
     return tuple(
-        Port(
-            port.get_any_name(),
-            tuple(d.get_length() if d.is_static else None for d in port.get_partial_shape()),
-            port.get_element_type().get_type_name() == "f32",
+        TensorSpec(
+            value.get_any_name(),
+            tuple(d.get_length() if d.is_static else None for d in value.get_partial_shape()),
+            value.get_element_type().get_type_name() == "f32",
         )
-        for port in found
+        for value in values
     )

@@ -1,10 +1,10 @@
-"""``mmreg::Warp`` ahead of time: TensorRT takes our kernel as PTX into engines, which need no Python then.
+"""``mmreg::Warp`` compiled ahead of time: engines include our kernel as PTX and then need no Python.
 
 The definition is for ``tensorrt.plugin`` of TensorRT 10.9 and later. The kernels are those of
-``cpp_ext/plugins/tensorrt/warp_ahead.cu``, and lie beside the package where it was built with nvcc. A driver
+``cpp_ext/plugins/tensorrt/warp_ahead.cu``, installed beside the package if it was built with nvcc. A driver
 compiles PTX only if it is as new as the toolkit that made it.
 
-Not run by TensorRT yet: the kernels are tested as compiled for the host, with the launch that is said here.
+Not run by TensorRT yet: the kernels are tested as compiled for the host, with the launch defined here.
 Source: TensorRT's documentation of ``tensorrt.plugin.aot_impl``.
 """
 
@@ -21,16 +21,16 @@ from ..warp_nodes import OPERATOR
 
 SINCE = (10, 9)
 PTX = Path(__file__).parents[2] / "warp_ahead.ptx"
-NAMESPACE = "mmreg_ahead"  # beside that of tensorrt_plugin: a registry takes each name once
+NAMESPACE = "mmreg_ahead"  # unlike that of python_plugin: a registry takes each name once
 ATTRIBUTES: dict[str, int | str] = {"plugin_namespace": NAMESPACE, "plugin_version": "1", "aot": 1}
-ENTRIES = {4: "mmreg_warp_planes", 5: "mmreg_warp_volumes"}  # by the axes of an image (N, C, ...)
-BLOCK = (32, 8, 1)  # threads, as the kernels divide the voxels among them: columns, rows
+ENTRIES = {4: "mmreg_warp_planes", 5: "mmreg_warp_volumes"}  # by the number of axes of an image (N, C, ...)
+BLOCK = (32, 8, 1)  # threads along columns, rows, as the kernels divide the voxels
 PADDINGS = ("zeros", "border")
 _registered: set[str] = set()
 
 
-def why_not(version: tuple[int, ...]) -> str | None:
-    """Why this form cannot be used with a version of TensorRT here; None if it can."""
+def unavailable_reason(version: tuple[int, ...]) -> str | None:
+    """Return why this form cannot be used here with a version of TensorRT, or None if it can."""
     import mmreg_rt._native as _native
 
     if version < SINCE:
@@ -38,7 +38,7 @@ def why_not(version: tuple[int, ...]) -> str | None:
     if not PTX.is_file():
         return "this mmreg_rt was built without nvcc, and has no PTX"
     if _native.why_no_device("cuda"):
-        return None  # TensorRT itself cannot run, and says so
+        return None  # TensorRT itself cannot run, and reports it
     driver, needed = _native.device_facts("cuda")["driver"], needed_driver(PTX.read_text())
     if driver < needed:
         return f"its PTX needs a driver for CUDA {_words(needed)}, and this one is for {_words(driver)}"
@@ -46,49 +46,51 @@ def why_not(version: tuple[int, ...]) -> str | None:
 
 
 def needed_driver(ptx: str) -> int:
-    """The version of CUDA that a driver must know to compile it, as 13000 for 13.0."""
-    found = re.search(r"^// Cuda compilation tools, release (\d+)\.(\d+)", ptx, re.M)
-    return 1000 * int(found[1]) + 10 * int(found[2]) if found else 0
+    """Return the CUDA version that a driver needs to compile ``ptx``, such as 13000 for 13.0."""
+    release = re.search(r"^// Cuda compilation tools, release (\d+)\.(\d+)", ptx, re.M)
+    return 1000 * int(release[1]) + 10 * int(release[2]) if release else 0
 
 
 def scalars(image: Sequence[Any], displacement: Sequence[Any], padding: str) -> tuple[Any, ...]:
-    """What the kernel is given between its inputs and its output.
+    """Return the kernel arguments between its inputs and its output.
 
     Args:
-        image: Shape (N, C, ...); of ints, or of expressions of TensorRT.
+        image: Shape (N, C, ...), as ints or TensorRT expressions.
         displacement: Shape (N, axes, ...), likewise.
         padding: ``"zeros"`` or ``"border"``.
 
     Raises:
-        InputError: The padding is another.
+        InputError: The padding is neither.
     """
     if padding not in PADDINGS:
-        raise InputError("MMREG_E_MODEL_LOAD", f"A warp pads with {' or '.join(PADDINGS)}, not {padding!r}.")
+        raise InputError(
+            "MMREG_E_MODEL_LOAD", f"A warp must pad with {' or '.join(PADDINGS)}, not {padding!r}."
+        )
     return (image[1], *image[2:], *displacement[2:], PADDINGS.index(padding))
 
 
 def blocks(displacement: Sequence[Any]) -> tuple[Any, Any, Any]:
-    """How many blocks of threads along x, y, z: groups of rows, groups of columns, samples."""
+    """Return the number of thread blocks along x, y, z: groups of rows, groups of columns, samples."""
     *outer, width = displacement[2:]
     rows = outer[0] if len(outer) == 1 else outer[0] * outer[1]
     return (rows + (BLOCK[1] - 1)) // BLOCK[1], (width + (BLOCK[0] - 1)) // BLOCK[0], displacement[0]
 
 
 def register(trt: Any) -> None:
-    """Make the plugin known to TensorRT, once."""
+    """Register the plugin with TensorRT, once."""
     if trt.__name__ not in _registered:
         define(import_module(f"{trt.__name__}.plugin"), PTX.read_bytes())
         _registered.add(trt.__name__)
 
 
 def define(quick: Any, ptx: bytes) -> None:
-    """The plugin in the words of a module ``tensorrt.plugin``, which reads the annotations of functions."""
+    """Define the plugin for a ``tensorrt.plugin`` module, which reads the annotations of functions."""
     name = f"{NAMESPACE}::{OPERATOR}"
 
     def describe(image: Any, displacement: Any, padding: Any) -> Any:  # noqa: ARG001
-        made = [*displacement.shape_expr]
-        made[1] = image.shape_expr[1]
-        return quick.from_shape_expr(tuple(made), dtype=image.dtype)
+        shape = [*displacement.shape_expr]
+        shape[1] = image.shape_expr[1]
+        return quick.from_shape_expr(tuple(shape), dtype=image.dtype)
 
     tensor = quick.TensorDesc
     describe.__annotations__ = {"image": tensor, "displacement": tensor, "padding": str, "return": tensor}
@@ -104,12 +106,12 @@ def define(quick: Any, ptx: bytes) -> None:
         launch = quick.KernelLaunchParams()
         launch.grid_x, launch.grid_y, launch.grid_z = blocks(shapes[1])
         launch.block_x, launch.block_y, launch.block_z = BLOCK
-        given = [quick.SymInt32(one) for one in scalars(*shapes, padding.rstrip("\0"))]
+        arguments = [quick.SymInt32(one) for one in scalars(*shapes, padding.rstrip("\0"))]
         entry = ENTRIES[len(shapes[0])].encode()
-        return entry, ptx, launch, quick.SymIntExprs.from_tuple(tuple(given))
+        return entry, ptx, launch, quick.SymIntExprs.from_tuple(tuple(arguments))
 
-    given_back = (bytes, bytes, quick.KernelLaunchParams, quick.SymIntExprs)
-    kernel.__annotations__ = {"return": tuple.__class_getitem__(given_back)}
+    returned = (bytes, bytes, quick.KernelLaunchParams, quick.SymIntExprs)
+    kernel.__annotations__ = {"return": tuple.__class_getitem__(returned)}
     quick.aot_impl(name)(kernel)
 
 

@@ -1,7 +1,7 @@
-"""Networks by TensorRT on an NVIDIA GPU: TensorRT 10 and 11, and TensorRT for RTX, behind one adapter.
+"""The TensorRT backend: TensorRT 10 and 11, and TensorRT for RTX, behind one adapter.
 
-An engine is for one size of image: built when that size is first met, or before that by ``mmreg compile``,
-and kept in the cache of this user.
+An engine serves one image size. It is built when that size is first used, or ahead by ``mmreg compile``, and
+kept in the cache of this user.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from ...errors import BackendUnavailableError, DeviceError
 from ...onnx_model.validation import check_model
-from ..session import Bound, CheckedSession, Port, Shape, frozen
+from ..session import BoundBuffers, CheckedSession, Shape, TensorSpec, frozen
 from ..warp_nodes import with_warps
 from . import python_plugin, warp_support
 from .builder import TYPES, Profile, build, library
@@ -34,8 +34,8 @@ class TensorRt:
 
     Args:
         name: ``"tensorrt"`` or ``"tensorrt-rtx"``.
-        cache_folder: Where engines are kept; by default ``$MMREG_CACHE`` or the user's cache folder.
-        warps: What the warps of networks become, one of ``tensorrt_warps.WAYS``; by default what that says.
+        cache_folder: Folder of engines; by default ``$MMREG_CACHE`` or the user's cache folder.
+        warps: How warps run, one of ``warp_support.WAYS``; None chooses the first that works here.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class TensorRt:
         self.name, self._warps = name, warps
         self._cache_folder = cache_folder
 
-    def why_not(self, device: str, precision: str = "fp32") -> str | None:
-        """None if it can run here; otherwise the reason and what to install."""
+    def unavailable_reason(self, device: str, precision: str = "fp32") -> str | None:
+        """Return None if it can run here, else the reason and what to install."""
         import mmreg_rt._native as _native
 
         if device.partition(":")[0] != "cuda":
@@ -67,8 +67,8 @@ class TensorRt:
         device: str,
         queue: Any = None,
     ) -> CheckedSession:
-        """A session for an ONNX file's bytes; see ``Backend.load``."""
-        reason = self.why_not(device, precision)
+        """Load an ONNX file; see ``Backend.load``."""
+        reason = self.unavailable_reason(device, precision)
         if reason is not None:
             raise BackendUnavailableError(
                 "MMREG_E_BACKEND", f"{self.name} cannot run {precision} on {device}: {reason}."
@@ -78,18 +78,18 @@ class TensorRt:
 
 
 class Engines:
-    """The engines of one network on one device: out of the cache, or built and put there.
+    """The engines of one network on one device: read from the cache, or built and stored there.
 
     Args:
-        name: Of the library.
-        model: ONNX.
-        precision: Of the file.
+        name: ``"tensorrt"`` or ``"tensorrt-rtx"``.
+        model: The bytes of an ONNX file.
+        precision: Precision of the file.
         device: ``"cuda"`` or ``"cuda:N"``.
-        cache: Where they are kept.
+        cache: Cache of engines.
         warps: As in ``TensorRt``.
 
     Raises:
-        BackendUnavailableError: The network has warps that cannot be run so.
+        BackendUnavailableError: The warps of the network cannot run this way.
     """
 
     def __init__(
@@ -120,43 +120,47 @@ class Engines:
         )
 
     def facts(self, profile: Profile) -> EngineFacts:
-        """What an engine for these extents depends on."""
+        """Return the facts that an engine for these extents depends on."""
         return replace(self.basis, profile=str(profile))
 
     def engine(self, profile: Profile, say: Say | None = None) -> tuple[bytes, str]:
-        """An engine, and where it comes from.
+        """Return an engine and its origin in words.
 
-        One that was built for another GPU, driver or version is built again, and the words say so.
+        An engine built for another GPU, driver or version is built again, and the origin says so.
+
+        Args:
+            profile: Extents of the images.
+            say: Called with the phase of a build and the fraction done.
 
         Raises:
-            BackendUnavailableError: What is kept was changed since, or it cannot be built.
-            InputError: TensorRT does not take the network.
+            BackendUnavailableError: The cached engine was modified, or the engine cannot be built.
+            InputError: TensorRT does not accept the network.
         """
         facts = self.facts(profile)
-        words = "built here"
+        origin = "built here"
         try:
             plan = self.cache.read(facts)
         except BackendUnavailableError as reason:
             if reason.code != "MMREG_E_ENGINE_FOREIGN":
                 raise
-            plan, words = None, f"built again: {reason.args[0]}"
+            plan, origin = None, f"built again: {reason.args[0]}"
         if plan is not None:
-            return plan, f"out of {self.cache.folder}"
-        if self.way == "python":  # whose kernels are timed on the device, too
+            return plan, f"read from {self.cache.folder}"
+        if self.way == "python":  # the build times its kernels on the device, too
             python_plugin.register(library(self.name), self.device)
-        made = build(self.name, self.model, self.precision, profile, say, self._timings(), self.way)
-        self.cache.write(facts, made.plan)
-        if made.timings:
-            self.cache.write(self._of_timings(), made.timings)
-        return made.plan, f"{words}, in {made.seconds:.1f} s"
+        engine = build(self.name, self.model, self.precision, profile, say, self._timings(), self.way)
+        self.cache.write(facts, engine.plan)
+        if engine.timings:
+            self.cache.write(self._timing_facts(), engine.timings)
+        return engine.plan, f"{origin}, in {engine.seconds:.1f} s"
 
-    def _of_timings(self) -> EngineFacts:
+    def _timing_facts(self) -> EngineFacts:
         return replace(self.basis, model_sha256="", precision="", profile="timings", warps="")
 
     def _timings(self) -> bytes:
-        """What earlier builds of any network found out about the kernels of this GPU."""
+        """Return the kernel timings that earlier builds of any network measured on this GPU."""
         try:
-            return self.cache.read(self._of_timings()) or b""
+            return self.cache.read(self._timing_facts()) or b""
         except BackendUnavailableError as reason:
             if reason.code != "MMREG_E_ENGINE_FOREIGN":
                 raise
@@ -175,9 +179,9 @@ class TensorRtSession(CheckedSession):
         self._runtime = self._trt.Runtime(self._logger)
         self._queue = queue or _native.DeviceQueue(engines.device)
         file = check_model(engines.model)
-        super().__init__(_ports(file.inputs), _ports(file.outputs))
-        self.there = self.capturable = True
-        self.ran = frozen(
+        super().__init__(_specs(file.inputs), _specs(file.outputs))
+        self.on_device = self.graph_capturable = True
+        self.runtime_info = frozen(
             backend=engines.name,
             version=engines.basis.library_version,
             device=engines.device,
@@ -189,53 +193,55 @@ class TensorRtSession(CheckedSession):
         )
 
     def _bind(self, shape: Shape) -> _Request:
-        with self._queue:  # TensorRT works on the device that is the thread's own
+        with self._queue:  # TensorRT works on the current device of the thread
             return self._request(shape)
 
     def _request(self, shape: Shape) -> _Request:
         plan, origin = self._engines.engine(Profile.fixed(shape[2:]))
-        if self._engines.way == "python":  # out of the cache, it was not built here
+        if self._engines.way == "python":  # an engine from the cache was not built here
             python_plugin.register(self._trt, self._engines.device)
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
             raise BackendUnavailableError(
                 "MMREG_E_ENGINE_LOAD",
-                f"{self._engines.name} does not take the engine ({origin}) on this GPU. Take the backend "
-                "onnxruntime, or see what `mmreg doctor` says.",
+                f"{self._engines.name} cannot load the engine ({origin}) on this GPU. Use the backend "
+                "onnxruntime, or run `mmreg doctor`.",
             )
-        self.ran = frozen(**{**self.ran, "engine": origin})
-        return _Request(engine, self._queue, self.inputs, self.output_port.name, shape)
+        self.runtime_info = frozen(**{**self.runtime_info, "engine": origin})
+        return _Request(engine, self._queue, self.inputs, self.output_spec.name, shape)
 
     def _release(self) -> None:
         del self._runtime, self._queue
 
 
-class _Request(Bound):
-    """An execution context of one shape; for scans of the host, device buffers and pinned memory too."""
+class _Request(BoundBuffers):
+    """An execution context for one shape, with device buffers and pinned memory for scans on the host."""
 
-    def __init__(self, engine: Any, queue: Any, inputs: tuple[Port, ...], output: str, shape: Shape) -> None:
+    def __init__(
+        self, engine: Any, queue: Any, inputs: tuple[TensorSpec, ...], output: str, shape: Shape
+    ) -> None:
         self._queue, self._engine = queue, engine  # the engine must outlive its context
         self._context = engine.create_execution_context()
         if self._context is None:
             raise DeviceError(
                 "MMREG_E_DEVICE_MEMORY",
-                f"There is not enough device memory to run the network on inputs of shape {shape}. Take a "
-                "smaller grid, or close what else uses the device.",
+                f"There is not enough device memory to run the network on inputs of shape {shape}. Use a "
+                "smaller grid, or close other programs that use the device.",
             )
-        for port in inputs:
-            self._context.set_input_shape(port.name, shape)
-        self._shapes = {port.name: shape for port in inputs}
+        for spec in inputs:
+            self._context.set_input_shape(spec.name, shape)
+        self._shapes = {spec.name: shape for spec in inputs}
         self._output, self._output_shape = output, tuple(self._context.get_tensor_shape(output))
         self._memory: dict[str, int] = {}
 
     @cached_property
     def inputs(self) -> Mapping[str, Float32]:  # type: ignore[override]
-        """In pinned memory."""
+        """Input buffers in pinned memory, by name."""
         return {name: self._buffer(name, shape) for name, shape in self._shapes.items()}
 
     @cached_property
     def output(self) -> Float32:  # type: ignore[override]
-        """In pinned memory."""
+        """Output buffer in pinned memory."""
         return self._buffer(self._output, self._output_shape)
 
     def _buffer(self, name: str, shape: Shape) -> Float32:
@@ -245,23 +251,23 @@ class _Request(Bound):
         return pinned
 
     def run(self) -> None:
-        """From ``inputs`` to ``output``."""
+        """Compute ``output`` from ``inputs``."""
         into = self.output.reshape(-1).view(np.uint8)
         for name, image in self.inputs.items():
             self._queue.upload(self._memory[name], image)
-        self.run_there({name: self._memory[name] for name in self.inputs}, self._memory[self._output])
+        self.run_on_device({name: self._memory[name] for name in self.inputs}, self._memory[self._output])
         self._queue.download(into, self._memory[self._output])
 
     def finish(self) -> None:
-        """Wait for what still runs."""
+        """Wait for runs that have not finished."""
         self._queue.trim()
 
     def output_values(self) -> int:
-        """How many numbers the network gives."""
+        """Return the number of output values."""
         return int(np.prod(self._output_shape))
 
-    def run_there(self, inputs: Mapping[str, int], into: int) -> None:
-        """From addresses of the device to one."""
+    def run_on_device(self, inputs: Mapping[str, int], into: int) -> None:
+        """Compute the output at ``into`` from inputs at device addresses, without waiting."""
         for name, address in {**inputs, self._output: into}.items():
             self._context.set_tensor_address(name, address)
         with self._queue:
@@ -269,7 +275,7 @@ class _Request(Bound):
         if not done:
             raise DeviceError(
                 "MMREG_E_DEVICE_LOST",
-                "TensorRT did not run the network. Restart the process; `mmreg doctor` says more.",
+                "TensorRT failed to run the network. Restart the process, and run `mmreg doctor`.",
             )
 
     def __del__(self) -> None:
@@ -277,9 +283,9 @@ class _Request(Bound):
             self._queue.release(memory)
 
 
-def _ports(values: tuple[TensorFacts, ...]) -> tuple[Port, ...]:
+def _specs(values: tuple[TensorFacts, ...]) -> tuple[TensorSpec, ...]:
     return tuple(
-        Port(
+        TensorSpec(
             value.name,
             tuple(extent if isinstance(extent, int) else None for extent in value.dims),
             value.dtype == "float32",

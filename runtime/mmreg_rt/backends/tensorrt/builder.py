@@ -1,8 +1,8 @@
-"""From an ONNX file to a TensorRT engine: one way for TensorRT 10 and 11 and for TensorRT for RTX.
+"""Builds TensorRT engines from ONNX files, for TensorRT 10 and 11 and TensorRT for RTX.
 
-Networks are strongly typed: the precision of every layer is what the file says, as TensorRT 11 wants it, and
-what the parser made of the file is compared with the file before anything is built. ``tensorrt_warps`` says
-what warps become. TensorRT for RTX builds without a GPU; the others need the GPU that the engine is for.
+Networks are strongly typed, as TensorRT 11 requires: the file sets the precision of every layer. The parsed
+network is compared with the file before anything is built. ``warp_support`` decides how warps run. TensorRT
+for RTX builds without a GPU; the others need the GPU that the engine is for.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ...errors import BackendUnavailableError, InputError
 from ..session import in_one_line
 from . import warp_support
 
-MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}  # backend -> what is imported
-TYPES = {"fp32": ("FLOAT",), "fp16": ("HALF",), "int8": ("FLOAT", "HALF", "INT8")}  # of layers that multiply
+MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}  # backend -> module
+TYPES = {"fp32": ("FLOAT",), "fp16": ("HALF",), "int8": ("FLOAT", "HALF", "INT8")}  # of multiplying layers
 MULTIPLYING = ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY")
 KEEP_TIMINGS = ("tensorrt",)  # TensorRT for RTX times nothing before it runs
 Say = Callable[[str, float], None]
@@ -29,7 +29,7 @@ Say = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Profile:
-    """Extents that an engine takes: the least, those it is tuned for, and the most, along each axis."""
+    """Extents that an engine accepts along each axis: smallest, the ones it is tuned for, and largest."""
 
     least: tuple[int, ...]
     usual: tuple[int, ...]
@@ -37,7 +37,7 @@ class Profile:
 
     @staticmethod
     def fixed(extents: Sequence[int]) -> Profile:
-        """For one size only, which is the fastest."""
+        """Return the profile of a single size, which is the fastest."""
         return Profile(tuple(extents), tuple(extents), tuple(extents))
 
     def __str__(self) -> str:
@@ -46,12 +46,15 @@ class Profile:
 
 @dataclass(frozen=True)
 class Built:
-    """An engine and what it consists of.
+    """An engine and its layers.
 
-    ``plan``: what TensorRT deserialises. ``multiplying``: layers that multiply, by the type they give.
-    ``layers``: of the network as parsed. ``engine_layers``: what they were fused into, one line each, where
-    the library tells. ``timings``: how long kernels took, which makes the next build quicker; empty where the
-    library keeps none.
+    Attributes:
+        plan: The serialised engine.
+        multiplying: Number of multiplying layers, by output type.
+        layers: Number of layers of the parsed network.
+        engine_layers: The fused layers, one line each, where the library reports them.
+        seconds: Build time.
+        timings: Kernel timings, which speed up the next build; empty if the library keeps none.
     """
 
     plan: bytes
@@ -63,7 +66,7 @@ class Built:
 
 
 def library(name: str) -> ModuleType:
-    """TensorRT, or TensorRT for RTX.
+    """Import TensorRT, or TensorRT for RTX.
 
     Raises:
         BackendUnavailableError: It is not installed, or cannot be imported.
@@ -89,20 +92,20 @@ def build(
     timings: bytes = b"",
     warps: str | None = None,
 ) -> Built:
-    """An engine of an ONNX file.
+    """Build an engine from an ONNX file.
 
     Args:
         name: ``"tensorrt"`` or ``"tensorrt-rtx"``.
-        model: The bytes of a file that ``onnx_check`` has accepted.
-        precision: What the file is in: ``"fp32"``, ``"fp16"`` or ``"int8"``.
+        model: The bytes of a file that ``onnx_model.validation`` has accepted.
+        precision: Precision of the file: ``"fp32"``, ``"fp16"`` or ``"int8"``.
         profile: Extents of the images.
-        say: Told which phase runs and how much of all is done, 0 to 1.
-        timings: Of an earlier build, by the same library on the same GPU.
-        warps: What they become, one of ``tensorrt_warps.WAYS``; None: the first that can be used here.
+        say: Called with the current phase and the fraction done, 0 to 1.
+        timings: Timings of an earlier build with the same library on the same GPU.
+        warps: How warps run, one of ``warp_support.WAYS``; None chooses the first that works here.
 
     Raises:
         BackendUnavailableError: The library is missing, or cannot build on this machine or with such warps.
-        InputError: The file has what TensorRT does not take, or takes for something else.
+        InputError: TensorRT does not accept the file, or reads it as another network.
     """
     trt = library(name)
     model = warp_support.prepared(trt, name, model, warps)
@@ -131,25 +134,26 @@ def build(
 
 
 def _parsed(trt: Any, builder: Any, logger: Any, model: bytes) -> tuple[Any, Any]:
-    """The network, and the parser, which owns its weights."""
+    """Return the network and the parser, which owns its weights."""
     typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if typed is None else 1 << int(typed))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(model):
-        said = [in_one_line(parser.get_error(index)) for index in range(parser.num_errors)]
+        messages = [in_one_line(parser.get_error(index)) for index in range(parser.num_errors)]
         raise InputError(
             "MMREG_E_MODEL_LOAD",
-            f"TensorRT cannot read the network: {'; '.join(said[:3]) or logger.worst()}. Export it again.",
+            f"TensorRT cannot read the network: {'; '.join(messages[:3]) or logger.worst()}. Export it "
+            "again.",
         )
     return network, parser
 
 
 def _check(trt: Any, network: Any, model: bytes, precision: str) -> dict[str, int]:
-    """How many layers that multiply give which type.
+    """Count the multiplying layers by output type.
 
     Raises:
-        InputError: One gives a type that is not the file's precision, or a warp samples otherwise than the
-            file says (importers once took `linear` for an unknown word, and nearest in its place).
+        InputError: A type does not match the file's precision, or a warp samples in another mode than the
+            file says (importers have read `linear` as an unknown word, and used nearest instead).
     """
     kinds: Counter[str] = Counter()
     sampled: list[str] = []
@@ -164,21 +168,21 @@ def _check(trt: Any, network: Any, model: bytes, precision: str) -> dict[str, in
     if odd:
         raise InputError(
             "MMREG_E_MODEL_PRECISION",
-            f"{precision} was asked for, and TensorRT makes layers of {', '.join(sorted(odd))} of the file. "
-            "Ask for the precision that the file is in.",
+            f"{precision} was requested, but TensorRT reads layers of {', '.join(sorted(odd))} in the file. "
+            "Choose the precision of the file.",
         )
-    wanted = grid_sample_modes(model)
-    if Counter(sampled) != Counter(wanted):
+    declared = grid_sample_modes(model)
+    if Counter(sampled) != Counter(declared):
         raise InputError(
             "MMREG_E_MODEL_LOAD",
-            f"The file's warps are {_words(wanted)}, and TensorRT reads them as {_words(sampled)}. "
-            "Take another version of TensorRT.",
+            f"The file's warps are {_words(declared)}, but TensorRT reads them as {_words(sampled)}. "
+            "Use another version of TensorRT.",
         )
     return dict(kinds)
 
 
 def grid_sample_modes(model: bytes) -> list[str]:
-    """TensorRT's name for the mode of each GridSample of an ONNX file."""
+    """Return TensorRT's name for the mode of each GridSample of an ONNX file."""
     from ...onnx_model.validation import text_attributes
 
     names = {
@@ -196,23 +200,23 @@ def _words(modes: Sequence[str]) -> str:
 
 
 def _shapes(builder: Any, network: Any, profile: Profile) -> Any:
-    made = builder.create_optimization_profile()
+    optimisation = builder.create_optimization_profile()
     for index in range(network.num_inputs):
-        port = network.get_input(index)
-        shapes = [(*port.shape[:2], *extents) for extents in (profile.least, profile.usual, profile.most)]
-        if len(port.shape) != len(shapes[0]):
+        image = network.get_input(index)
+        shapes = [(*image.shape[:2], *extents) for extents in (profile.least, profile.usual, profile.most)]
+        if len(image.shape) != len(shapes[0]):
             raise InputError(
                 "MMREG_E_SESSION_INPUT",
-                f"The network takes images of {len(port.shape) - 2} dimensions; the profile is {profile}.",
+                f"The network takes images of {len(image.shape) - 2} dimensions; the profile is {profile}.",
             )
-        made.set_shape(port.name, *shapes)
-    return made
+        optimisation.set_shape(image.name, *shapes)
+    return optimisation
 
 
 def _logger(trt: Any) -> Any:
-    """Keeps what the library says, and prints nothing."""
+    """Return a logger that keeps the messages of the library and prints nothing."""
 
-    class Kept(trt.ILogger):  # type: ignore[misc]  # the class of a library that is not always there
+    class KeepingLogger(trt.ILogger):  # type: ignore[misc]  # the library is optional
         def __init__(self) -> None:
             super().__init__()
             self.lines: list[tuple[int, str]] = []
@@ -221,14 +225,14 @@ def _logger(trt: Any) -> Any:
             self.lines.append((int(severity), message))
 
         def worst(self) -> str:
-            """The first of the gravest things said."""
+            """Return the first of the most severe messages."""
             if not self.lines:
-                return "it does not say why"
+                return "no reason given"
             gravest = min(severity for severity, _ in self.lines)
             return " ".join(next(words for severity, words in self.lines if severity == gravest).split())
 
         def layers(self) -> tuple[str, ...]:
-            """What the layers were fused into."""
+            """Return the fused layers, one line each."""
             return tuple(
                 line
                 for _, words in self.lines
@@ -237,11 +241,11 @@ def _logger(trt: Any) -> Any:
                 if line.startswith(("Name:", "Layer("))
             )
 
-    return Kept()
+    return KeepingLogger()
 
 
 def _monitor(trt: Any, say: Say) -> Any:
-    """Phases lie in phases: a step of one is divided by those inside."""
+    """Return a progress monitor. Phases are nested: the inner phases subdivide a step of the outer one."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -263,7 +267,7 @@ def _monitor(trt: Any, say: Say) -> Any:
             self.phases.pop(name, None)
 
         def share(self) -> float:
-            """Of the outermost phase."""
+            """Return the fraction of the outermost phase that is done."""
             done, width = 0.0, 1.0
             for steps, finished in self.phases.values():  # in the order in which they began
                 done += width * finished / steps

@@ -1,9 +1,9 @@
-"""``mmreg::Warp`` as a plugin of TensorRT that runs in Python; ``tensorrt_warps`` says when it is taken.
+"""``mmreg::Warp`` as a TensorRT plugin that runs in Python; ``warp_support`` decides when it is used.
 
 One creator in the registry of TensorRT makes the plugin when a file is parsed and again when an engine is
-loaded; the padding is what an engine keeps of it. It launches our kernel on TensorRT's stream, from Python,
-which takes some tens of microseconds of the CPU a warp. TensorRT for RTX takes no plugins: its network has no
-place for them, and its parser ends the process at one.
+loaded; the engine stores only the padding. It launches our kernel on TensorRT's stream from Python, which
+costs some tens of microseconds of CPU time a warp. TensorRT for RTX takes no plugins: its network has no
+method for them, and its parser ends the process at one.
 
 Not run on a GPU yet: the classes are tested with the interfaces of TensorRT for RTX, which are the same, and
 the kernel as compiled for the host. Source: developer guide of TensorRT 10, "Adding Custom Layers using the
@@ -19,14 +19,14 @@ from ..warp_nodes import DOMAIN, OPERATOR
 
 SINCE = (10, 0)  # plugins of the third generation
 VERSION = "1"
-# by which the parser finds the creator
+# The parser finds the creator by these.
 ATTRIBUTES: dict[str, int | str] = {"plugin_namespace": DOMAIN, "plugin_version": VERSION}
 _BORDERS = {"zeros": "zero", "border": "extend"}
-_creators: dict[str, Any] = {}  # the registry does not keep what is made in Python
+_creators: dict[str, Any] = {}  # the registry does not keep Python objects alive
 
 
-def why_not(version: tuple[int, ...]) -> str | None:
-    """Why this form cannot be used with a version of TensorRT here; None if it can."""
+def unavailable_reason(version: tuple[int, ...]) -> str | None:
+    """Return why this form cannot be used here with a version of TensorRT, or None if it can."""
     import mmreg_rt._native as _native
 
     if version < SINCE:
@@ -35,20 +35,20 @@ def why_not(version: tuple[int, ...]) -> str | None:
 
 
 def register(trt: Any, target: str | None = None) -> None:
-    """Make the plugin known to TensorRT, once; those made from now on run on ``target``; None: as before."""
+    """Register the plugin with TensorRT, once; new plugins run on ``target``, or on the last one if None."""
     if trt.__name__ not in _creators:
-        made = creator(trt)
-        trt.get_plugin_registry().register_creator(made, DOMAIN)
-        _creators[trt.__name__] = made
+        warp_creator = creator(trt)
+        trt.get_plugin_registry().register_creator(warp_creator, DOMAIN)
+        _creators[trt.__name__] = warp_creator
     if target is not None:
         _creators[trt.__name__].target = target
 
 
 def creator(trt: Any) -> Any:
-    """What makes the plugin of its fields, in the classes of this library."""
+    """Return the creator that makes the plugin from its fields, as a class of this library."""
     plugin = _plugin(trt)
 
-    class WarpCreator(trt.IPluginCreatorV3One):  # type: ignore[misc]  # of a library that is not always there
+    class WarpCreator(trt.IPluginCreatorV3One):  # type: ignore[misc]  # the library is optional
         def __init__(self) -> None:
             super().__init__()
             self.name, self.plugin_namespace, self.plugin_version = OPERATOR, DOMAIN, VERSION
@@ -58,8 +58,8 @@ def creator(trt: Any) -> Any:
             self.target = "cuda"
 
         def create_plugin(self, _name: str, fields: Any, _phase: Any) -> Any:
-            found = {field.name: bytes(field.data).rstrip(b"\0").decode() for field in fields}
-            padding = found.get("padding")
+            values = {field.name: bytes(field.data).rstrip(b"\0").decode() for field in fields}
+            padding = values.get("padding")
             return plugin(padding, self.target) if padding in _BORDERS else None  # None: refused
 
     return WarpCreator()
@@ -69,7 +69,7 @@ def _plugin(trt: Any) -> Any:
     bases = (trt.IPluginV3, trt.IPluginV3OneCore, trt.IPluginV3OneBuild, trt.IPluginV3OneRuntime)
 
     class Warp(*bases):  # type: ignore[misc]
-        """Float32 in, float32 out, contiguous: the network is strongly typed, and files keep warps so."""
+        """The warp: contiguous float32 in and out, as files declare it; the network is strongly typed."""
 
         def __init__(self, padding: str, target: str) -> None:
             for base in bases:
@@ -77,7 +77,7 @@ def _plugin(trt: Any) -> Any:
             self.plugin_name, self.plugin_namespace, self.plugin_version = OPERATOR, DOMAIN, VERSION
             self.num_outputs = 1
             self.padding, self.target = padding, target
-            self._kept = padding.encode()  # fields hold an address
+            self._kept = padding.encode()  # the field only holds its address
             self._field = trt.PluginField("padding", self._kept, trt.PluginFieldType.CHAR)
 
         def get_capability_interface(self, _kind: Any) -> Any:
@@ -94,23 +94,23 @@ def _plugin(trt: Any) -> Any:
 
         def get_output_shapes(self, inputs: Any, _shape_inputs: Any, _builder: Any) -> list[Any]:
             image, displacement = inputs
-            made = trt.DimsExprs(displacement)
-            made[1] = image[1]
-            return [made]
+            shape = trt.DimsExprs(displacement)
+            shape[1] = image[1]
+            return [shape]
 
         def supports_format_combination(self, position: int, tensors: Any, _inputs: int) -> bool:
-            found = tensors[position].desc
-            return bool(found.type == trt.DataType.FLOAT and found.format == trt.TensorFormat.LINEAR)
+            tensor = tensors[position].desc
+            return bool(tensor.type == trt.DataType.FLOAT and tensor.format == trt.TensorFormat.LINEAR)
 
         def get_fields_to_serialize(self) -> Any:
             return trt.PluginFieldCollection([self._field])
 
         def enqueue(
-            self, described: Any, _made: Any, inputs: Any, outputs: Any, workspace: int, stream: int
+            self, tensors: Any, _outputs: Any, inputs: Any, outputs: Any, workspace: int, stream: int
         ) -> None:
-            shapes = [tuple(one.dims) for one in described]
-            given = (inputs[0], shapes[0], inputs[1], shapes[1], _BORDERS[self.padding], outputs[0])
-            _queue(self.target, stream).warp(*given, workspace or 0)
+            shapes = [tuple(one.dims) for one in tensors]
+            arguments = (inputs[0], shapes[0], inputs[1], shapes[1], _BORDERS[self.padding], outputs[0])
+            _queue(self.target, stream).warp(*arguments, workspace or 0)
 
         def configure_plugin(self, _inputs: Any, _outputs: Any) -> None: ...
         def on_shape_change(self, _inputs: Any, _outputs: Any) -> None: ...
@@ -125,7 +125,7 @@ def _plugin(trt: Any) -> Any:
     return Warp
 
 
-@lru_cache(maxsize=16)  # one that is let go waits for its stream
+@lru_cache(maxsize=16)  # a queue waits for its stream when it is dropped
 def _queue(target: str, stream: int) -> Any:
     import mmreg_rt._native as _native
 

@@ -87,7 +87,7 @@ def network_alone(load: Callable[[], Session], size: tuple[int, ...]) -> TimedCa
         return session.seconds
 
     return TimedCase(
-        size, dict(session.ran), stopwatch.seconds, lambda: session.infer(images), stages, close=session.close
+        size, dict(session.runtime_info), stopwatch.seconds, lambda: session.infer(images), stages, close=session.close
     )
 
 

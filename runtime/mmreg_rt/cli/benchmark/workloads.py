@@ -84,11 +84,11 @@ def open_workload(
 
 def _file_alone(path: Path, where: dict[str, Any], sizes: tuple[Size, ...] | None) -> Workload:
     """Time an ONNX file, which has no golden pair and is tested on images of the smallest size."""
-    from ...io.files import check_length, opened
+    from ...io.files import check_length, open_regular
     from ...network.trust import prove_file
     from ...onnx_model.validation import LIMITS, check_model
 
-    with opened(path) as stream:
+    with open_regular(path) as stream:
         check_length(stream, path, LIMITS.bytes)
         data = stream.read()
     chosen = _grids(sizes, _extents(check_model(data)))
