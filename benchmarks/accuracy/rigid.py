@@ -132,11 +132,11 @@ def run(
     scans = [(scan.as_float32(), np.array(scan.grid.affine)) for scan in (fixed, moving)]
     for motion in motions:
         for kind, into in maps.items():
-            found = _native.register(
-                *scans[0], scans[1][0], motion @ scans[1][1], align=kind, deform=False, threads=threads
-            )
-            seconds[kind].append(found["seconds"]["align"])
-            into.append(np.linalg.inv(motion) @ found[kind])
+            moved = _native.Scan(scans[1][0], np.ascontiguousarray(motion @ scans[1][1]))
+            options = _native.Options(align=kind, deform=False, threads=threads)
+            result = _native.register(_native.Scan(*scans[0]), moved, options)
+            seconds[kind].append(result.seconds["align"])
+            into.append(np.linalg.inv(motion) @ getattr(result, kind))
     times = {f"{kind}_wall_s_median": float(np.median(each)) for kind, each in seconds.items()}
     times |= {f"{kind}_wall_s_max": float(np.max(each)) for kind, each in seconds.items()}
     return {name: np.array(into) for name, into in maps.items()}, times

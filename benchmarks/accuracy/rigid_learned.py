@@ -38,8 +38,7 @@ from mmreg_rt.input_validation import check_pair
 from mmreg_rt.io import series
 from mmreg_rt.network import Network
 from mmreg_rt.preprocess import PreprocessSpec
-from mmreg_rt.preprocess.window import scale_jointly, window_grid
-from mmreg_rt.rigid_cascade import Clock, Request, Stages
+from mmreg_rt.preprocess.window import centre_mm, scale_jointly, window_grid
 from mmreg_rt.transform import Rigid
 from mmreg_train.config.dataset import read_description
 from mmreg_train.data import seeding
@@ -108,25 +107,25 @@ class Pair:
 
 def by_solver(pair: Pair, start: Array, threads: int) -> Array:
     """The solver's rigid stage, with the header of the moving scan moved to where the start puts it."""
-    found = _native.register(
-        pair.fixed.as_float32(),
-        np.ascontiguousarray(pair.fixed.grid.affine),
-        pair.moving.as_float32(),
-        np.ascontiguousarray(np.linalg.inv(start) @ pair.moving.grid.affine),
-        pair.mask.data,
-        None,
-        align="rigid",
-        deform=False,
-        threads=threads,
+    fixed = _native.Scan(
+        pair.fixed.as_float32(), np.ascontiguousarray(pair.fixed.grid.affine), pair.mask.data
     )
-    return np.asarray(start @ found["rigid"])
+    placed = np.ascontiguousarray(np.linalg.inv(start) @ pair.moving.grid.affine)
+    moving = _native.Scan(pair.moving.as_float32(), placed)
+    options = _native.Options(align="rigid", deform=False, threads=threads)
+    return np.asarray(start @ _native.register(fixed, moving, options).rigid)
 
 
 def by_networks(network: Network, pair: Pair, start: Array) -> Array:
     checked = check_pair(pair.fixed, pair.moving, pair.mask, same_space=False)
-    stages = Stages(network, checked, start)
-    stages.run(Clock(Request(checked, False, False, None, None)))
-    return stages.matrix
+    fixed, moving = (
+        _native.Scan(scan.as_float32(), np.ascontiguousarray(scan.grid.affine))
+        for scan in (checked.fixed, checked.moving)
+    )
+    window = network.engine_spec(checked.fixed.grid, centre_mm(checked.fixed.grid, checked.fixed_mask))
+    return np.asarray(
+        _native.register(fixed, moving, _native.Options(engine=window, start=start, refine=False)).rigid
+    )
 
 
 def measured(pairs: list[Pair], way: Any) -> Result:
@@ -170,10 +169,11 @@ def samples(folder: Path, networks: dict[str, Network], threads: int) -> list[Re
         row: Result = {"case": path.stem, "missing": degrees(np.linalg.inv(arrays["gt"]) @ arrays["init"])}
         for name, network in networks.items():
             seen = (in_window(Volume(image, grid), network) for image in (fixed, moving))
-            row[name] = degrees(rigid_motion.matrix_of(network.motion(0, *scale_jointly(*seen))))
+            row[name] = degrees(rigid_motion.matrix_of(network.predict_motion(0, *scale_jointly(*seen))))
         where = np.ascontiguousarray(grid.affine)
-        found = _native.register(fixed, where, moving, where, align="rigid", deform=False, threads=threads)
-        rows.append(row | {"solver": degrees(found["rigid"])})
+        scans = (_native.Scan(image, where) for image in (fixed, moving))
+        options = _native.Options(align="rigid", deform=False, threads=threads)
+        rows.append(row | {"solver": degrees(_native.register(*scans, options).rigid)})
     return rows
 
 

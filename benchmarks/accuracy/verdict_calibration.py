@@ -270,38 +270,47 @@ def carried_out(case: dict[str, Any]) -> dict[str, Any]:
     pair = case["pair"]
     fixed, affine = np.ascontiguousarray(pair["fixed"], np.float32), pair["affine"]
     before = time.process_time()
-    found = native.register(
-        fixed,
-        affine,
-        np.ascontiguousarray(case["moving"], np.float32),
-        case["moving_affine"],
-        threads=1,
-        **case["options"],
-    )
+    moving = native.Scan(np.ascontiguousarray(case["moving"], np.float32), case["moving_affine"])
+    result = native.register(native.Scan(fixed, affine), moving, native.Options(threads=1, **case["options"]))
     took = time.process_time() - before
     voxel = float(np.linalg.norm(affine[:3, 2]))
     error = None
     if case["truth"] is not None:
         inside = np.argwhere(body_of(fixed))[::7]
         points = inside @ affine[:3, :3].T + affine[:3, 3]
-        landed = points + found["displacement_mm"][(slice(None), *inside.T)].T
+        landed = points + result.displacement_mm[(slice(None), *inside.T)].T
         if pair["alive"]:  # the deformation follows a motion that the truth does not know
-            landed = points @ found["affine"][:3, :3].T + found["affine"][:3, 3]
+            landed = points @ result.affine[:3, :3].T + result.affine[:3, 3]
         true = points @ case["truth"][:3, :3].T + case["truth"][:3, 3]
         error = float(np.linalg.norm(landed - true, axis=1).mean() / voxel)
     return {
         "name": pair["name"], "person": pair["person"], "organ": pair["organ"], "kind": case["kind"],
         "flat": len(fixed) == 1, "voxel_mm": voxel, "error_vox": error, "cpu_s": took,
-        "finish_s": found["seconds"]["finish"], "all_s": sum(found["seconds"].values()),
-        "quality": found["quality"], "evidence": found["evidence"],
+        "finish_s": result.seconds["finish"], "all_s": sum(result.seconds.values()),
+        "quality": recorded(result.quality),
     }  # fmt: skip
+
+
+def recorded(figures: Any) -> dict[str, Any]:
+    """Return the figures of a native result by name, those within them too."""
+    names = [name for name in dir(figures) if not name.startswith("_")]
+    values = {name: getattr(figures, name) for name in names}
+    return {k: recorded(v) if type(v).__module__ == native.__name__ else v for k, v in values.items()}
+
+
+def restored(row: dict[str, Any]) -> Any:
+    """Return what ``quality_of`` reads, from a row."""
+    nested = {name: SimpleNamespace(**row["quality"][name]) for name in ("pose", "residual")}
+    return SimpleNamespace(quality=SimpleNamespace(**(row["quality"] | nested)))
 
 
 def result_of(row: dict[str, Any]) -> Any:
     """What ``report.figures`` needs of a registration."""
     voxel = row["voxel_mm"]
     grid = SimpleNamespace(spacing_mm=(voxel,) * 3, dims=2 if row["flat"] else 3)
-    return SimpleNamespace(quality=quality_of(row), transform=SimpleNamespace(grid=grid), degraded=False)
+    return SimpleNamespace(
+        quality=quality_of(restored(row)), transform=SimpleNamespace(grid=grid), degraded=False
+    )
 
 
 def label(row: dict[str, Any]) -> str:
@@ -331,10 +340,10 @@ def rates(table: dict[str, dict[str, int]]) -> dict[str, float]:
 
 def figures_of(row: dict[str, Any]) -> dict[str, float]:
     """The doubt, what it consists of, and the other figures that are judged."""
-    evidence = quality_of(row).evidence
+    evidence = quality_of(restored(row)).evidence
     if evidence is None:
         return {}
-    dims, pose = 2 if row["flat"] else 3, row["evidence"]["pose"]
+    dims, pose = 2 if row["flat"] else 3, row["quality"]["pose"]
     parts = zip(doubting.NAMES, doubting.measures(evidence, row["voxel_mm"], dims), strict=True)
     judged = {
         "doubt": row["doubt"],
@@ -362,7 +371,7 @@ def judge(rows: list[dict[str, Any]], persons: list[str]) -> None:
                 seen = figures(result_of(row))
                 row["judged"] = {f.key: f.state for f in seen}
                 row["verdict"] = verdict(seen)
-                evidence = quality_of(row).evidence
+                evidence = quality_of(restored(row)).evidence
                 dims = 2 if row["flat"] else 3
                 row["doubt"] = doubting.doubt(evidence, row["voxel_mm"], dims) if evidence else 1.0
 

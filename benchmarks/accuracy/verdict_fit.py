@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from benchmarks.accuracy.verdict_calibration import restored
 from mmreg_rt.report import doubt
 from mmreg_rt.report.quality import MIRRORED, TURNED
 from mmreg_rt.results import quality_of
@@ -30,13 +31,13 @@ VAGUE = ("harvard",)
 
 
 def measured(row: dict[str, Any]) -> tuple[float, ...] | None:
-    evidence = quality_of(row).evidence
+    evidence = quality_of(restored(row)).evidence
     return evidence and doubt.measures(evidence, row["voxel_mm"], 2 if row["flat"] else 3)
 
 
 def held_back(row: dict[str, Any]) -> bool:
     """Whether another figure of the verdict sees what is wrong."""
-    pose = row["evidence"]["pose"]
+    pose = row["quality"]["pose"]
     mirrored = pose["mirrored"] > MIRRORED[0] and pose["mirrored_information"] > 1
     return bool(mirrored or pose["turned"] > TURNED[0])
 

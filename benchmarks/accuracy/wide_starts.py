@@ -161,18 +161,19 @@ def of_two_people(data: Path) -> Case:
     fixed = io.read_image(data / "brain_mni_multicontrast/avg152T1.nii.gz")
     moving = io.read_image(data / "brain_ct_template/hh_template_with_skull_2mm.nii.gz")
     case = Case(fixed, moving, np.eye(4), body(fixed))
-    return Case(fixed, moving, found(case, 0)["rigid"], case.points)
+    return Case(fixed, moving, found(case, 0).rigid, case.points)
 
 
-def found(case: Case, threads: int) -> dict[str, Any]:
-    scans = [(scan.as_float32(), np.array(scan.grid.affine)) for scan in (case.fixed, case.moving)]
-    result = _native.register(*scans[0], *scans[1], align="rigid", deform=False, threads=threads)
-    return dict(result)
+def found(case: Case, threads: int) -> Any:
+    fixed, moving = (
+        _native.Scan(scan.as_float32(), np.array(scan.grid.affine)) for scan in (case.fixed, case.moving)
+    )
+    return _native.register(fixed, moving, _native.Options(align="rigid", deform=False, threads=threads))
 
 
-def verdict_of(result: dict[str, Any], grid: Grid) -> str:
+def verdict_of(result: Any, grid: Grid) -> str:
     seen = SimpleNamespace(
-        quality=quality_of(result), transform=SimpleNamespace(grid=grid), degraded=result["degraded"]
+        quality=quality_of(result), transform=SimpleNamespace(grid=grid), degraded=result.degraded
     )
     return verdict(figures(seen))
 
@@ -193,11 +194,11 @@ def measure(cases: Iterator[Case], threads: int) -> dict[str, Any]:
     for case in cases:
         began = time.process_time()
         result = found(case, threads)
-        error = error_mm(result["rigid"], case.truth, case.points) / case.voxel_mm
+        error = error_mm(result.rigid, case.truth, case.points) / case.voxel_mm
         more = {k: v for k, v in result["settings"]["align"].items() if k in CERTAINTY}
         took = time.process_time() - began
         judged = verdict_of(result, case.fixed.grid)
-        body_vox = result["evidence"]["pose"]["body_mm"] / case.voxel_mm
+        body_vox = result.quality.pose.body_mm / case.voxel_mm
         row = {"error_vox": round(error, 2), "body_vox": round(body_vox, 1), "verdict": judged}
         rows.append(row | {"cpu_s": round(took, 3)} | more)
     errors = np.array([row["error_vox"] for row in rows])

@@ -14,7 +14,7 @@ namespace {
 nb::dict described(const Alignment& a) {
   nb::dict out;
   out["rigid"] = matrix(a.rigid), out["affine"] = matrix(a.affine);
-  out["similarity_before"] = a.similarity_before, out["similarity_after"] = a.similarity_after;
+  out["nmi_before"] = a.nmi_before, out["nmi_after"] = a.nmi_after;
   out["information_rigid"] = a.information_rigid, out["information_affine"] = a.information_affine;
   out["overlap"] = a.overlap, out["informative"] = a.informative, out["complete"] = a.complete;
   out["rigid_complete"] = a.rigid_complete;

@@ -56,6 +56,8 @@ void bind_device(nb::module_& m) {
       .def("download", &DeviceQueue::download, "into"_a.noconvert(), "memory"_a, "Waits for the queue.")
       .def(
           "array", &DeviceQueue::array, "memory"_a, "shape"_a, "owner"_a = nb::none(), "dtype"_a = "float32",
+          nb::sig("def array(self, memory: int, shape: collections.abc.Sequence[int], owner: object | None = None, "
+                  "dtype: str = 'float32') -> typing.Any"),
           "Memory of this queue as float32, float16 or uint8 of a shape, which lives as long as its owner; without one "
           "it must outlive the array.")
       .def_prop_ro("target", &DeviceQueue::target, "As it was made with.")

@@ -86,28 +86,34 @@ void bind_plan(nb::module_& m) {
       .def("finish", &PreparedPlan::finish, "From field to displacement_mm, warped and valid.")
       .def("facts", &PreparedPlan::facts, "Extremes of both scans and how many voxels fold. Waits.")
       .def("remove_folds", &PreparedPlan::remove_folds, "Remove folds, wait, and return how many are left.");
-  const auto array = [&](const char* name, auto get) { plan.def_prop_ro(name, get); };
-  array("fixed",
-        [](nb::handle s) { return of(s).own(s, of(s).plan().fixed.data(), shape_of(of(s).plan().fixed_extent())); });
-  array("moving",
-        [](nb::handle s) { return of(s).own(s, of(s).plan().moving.data(), shape_of(of(s).plan().moving_extent())); });
-  array("seen_fixed", [](nb::handle s) {
+  // Arrays, or (address, shape) on a device.
+#define MMREG_ARRAY(name, get) plan.def_prop_ro(#name, get, nb::sig("def " #name "(self, /) -> typing.Any"))
+  MMREG_ARRAY(fixed, [](nb::handle s) {
+    return of(s).own(s, of(s).plan().fixed.data(), shape_of(of(s).plan().fixed_extent()));
+  });
+  MMREG_ARRAY(moving, [](nb::handle s) {
+    return of(s).own(s, of(s).plan().moving.data(), shape_of(of(s).plan().moving_extent()));
+  });
+  MMREG_ARRAY(seen_fixed, [](nb::handle s) {
     return of(s).own(s, of(s).plan().seen_fixed.data(), shape_of(of(s).plan().seen_extent()));
   });
-  array("seen_moving", [](nb::handle s) {
+  MMREG_ARRAY(seen_moving, [](nb::handle s) {
     return of(s).own(s, of(s).plan().seen_moving.data(), shape_of(of(s).plan().seen_extent()));
   });
-  array("field", [](nb::handle s) {
+  MMREG_ARRAY(field, [](nb::handle s) {
     Plan& p = of(s).plan();
     return of(s).own(s, p.field(), shape_of(p.field_extent(), p.field_channels()));
   });
-  array("displacement_mm", [](nb::handle s) {
+  MMREG_ARRAY(displacement_mm, [](nb::handle s) {
     return of(s).own(s, of(s).plan().displacement_mm.data(), shape_of(of(s).plan().fixed_extent(), 3));
   });
-  array("warped",
-        [](nb::handle s) { return of(s).own(s, of(s).plan().warped.data(), shape_of(of(s).plan().fixed_extent())); });
-  array("valid",
-        [](nb::handle s) { return of(s).own(s, of(s).plan().valid.data(), shape_of(of(s).plan().fixed_extent())); });
+  MMREG_ARRAY(warped, [](nb::handle s) {
+    return of(s).own(s, of(s).plan().warped.data(), shape_of(of(s).plan().fixed_extent()));
+  });
+  MMREG_ARRAY(valid, [](nb::handle s) {
+    return of(s).own(s, of(s).plan().valid.data(), shape_of(of(s).plan().fixed_extent()));
+  });
+#undef MMREG_ARRAY
 }
 
 }  // namespace mmreg::bind

@@ -211,6 +211,7 @@ ResultView view_of(PipelineResult&& result, Extent n, Extent m, const Engine* en
     view.valid = array(result.valid, {n.d, n.h, n.w});
     for (const Stage stage : stages_of(result, engine)) view.seconds[stage_name(stage)] = result.seconds[int(stage)];
   }
+  if (!result.cancelled) view.settings = settings(result);
   result.displacement_mm = {};
   result.deformation_mm = {};
   result.inverse_mm = {};
@@ -229,8 +230,10 @@ void bind_result(nb::module_& m) {
       .def_prop_ro("degraded", [](const V& v) { return v.result.degraded; })
       .def_prop_ro("finished", [](const V& v) { return v.result.finished; })
       .def_prop_ro("start_kept", [](const V& v) { return v.result.start_kept; })
-      .def_prop_ro("rigid", [](const V& v) { return matrix(v.result.rigid); })
-      .def_prop_ro("affine", [](const V& v) { return matrix(v.result.affine); })
+      .def_prop_ro(
+          "rigid", [](const V& v) { return matrix(v.result.rigid); }, nb::rv_policy::move)
+      .def_prop_ro(
+          "affine", [](const V& v) { return matrix(v.result.affine); }, nb::rv_policy::move)
       .def_prop_ro(
           "displacement_mm", [](const V& v) { return v.displacement_mm; },
           nb::sig("def displacement_mm(self, /) -> typing.Any"))
@@ -246,8 +249,7 @@ void bind_result(nb::module_& m) {
       .def_prop_ro(
           "seconds", [](const V& v) { return v.seconds; }, nb::sig("def seconds(self, /) -> dict[str, float]"))
       .def_prop_ro(
-          "settings", [](const V& v) { return settings(v.result); },
-          nb::sig("def settings(self, /) -> dict[str, typing.Any]"))
+          "settings", [](const V& v) { return v.settings; }, nb::sig("def settings(self, /) -> dict[str, typing.Any]"))
       .def_prop_ro("threads", [](const V& v) { return v.threads; })
       .def_prop_ro("quality", [](const V& v) -> const Quality& { return v.result.quality; })
       .def_prop_ro("deformation", [](const V& v) -> const DeformationEvidence& { return v.result.deformation; })

@@ -8,7 +8,7 @@ namespace mmreg::bind {
 struct ResultView {
   PipelineResult result;  // its arrays are handed out below
   nb::object displacement_mm, deformation_mm, inverse_mm, warped, valid;
-  nb::dict seconds;
+  nb::dict seconds, settings;
   std::optional<int> threads;  // none on a device
 };
 

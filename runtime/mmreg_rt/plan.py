@@ -1,8 +1,8 @@
-"""Plan: a network's whole way for pairs on known grids, prepared once and then run as often as scans come.
+"""Plans: the network path for pairs on known grids, prepared once and run as often as scans arrive.
 
-What a device that registers every few milliseconds wants of ``Registrar``: before the first scan all memory
-is taken, the grids are checked and the network is warm; a run is preprocessing, network, integration and
-warp, nothing else. On a GPU the steps are CUDA graphs on one stream.
+For devices that register every few milliseconds: before the first scan all memory is allocated, the grids are
+checked and the network is warm. A run is preprocessing, network, integration and warp. On a GPU the steps are
+CUDA graphs on one stream.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from .process.gc_pause import without_collection
 
 if TYPE_CHECKING:
     from ._native import DeviceQueue
+    from .device.device import Device
     from .geometry import Float64, Grid
     from .network import Network
 
@@ -32,74 +33,78 @@ Work = Callable[[], Any]
 
 @dataclass(frozen=True, eq=False)
 class PlanResult:
-    """What a run gives. The arrays are the plan's own, valid until its next run, by whichever thread.
+    """Result of one run. The arrays belong to the plan and are valid until its next run, in any thread.
 
-    Copy what must stay; give each thread a plan of its own.
+    Copy what must outlive it, and give each thread a plan of its own.
 
-    ``displacement_mm``: ``(3, D, H, W)`` float32 on the fixed grid, RAS+, in mm: ``p + displacement(p)`` is
-    the moving point. ``warped``: ``(D, H, W)`` float32, the moving scan there; ``valid``:
-    uint8, 1 where it was sampled. NumPy arrays; of a plan on a device ``DeviceArray``. ``mended_voxels``: how
-    many voxels of the network's field would have folded, and were smoothed until none did.
+    ``displacement_mm``: ``(3, D, H, W)`` float32 on the fixed grid, RAS+ mm: ``p + displacement(p)`` is the
+    moving point. ``warped``: ``(D, H, W)`` float32, the moving scan on that grid; ``valid``: uint8, 1 where
+    it was sampled. NumPy arrays, or ``DeviceArray`` for a plan on a device. ``folds_removed``: number of
+    voxels of the network's field that would have folded, and were smoothed until none did.
     """
 
     displacement_mm: Any
     warped: Any
     valid: Any
-    mended_voxels: int
+    folds_removed: int
 
 
 class Plan:
-    """Made by ``Registrar.plan``. Runs one pair at a time; a second thread waits, and then overwrites.
+    """One network prepared for one pair of grids; created by ``Registrar.plan``.
+
+    It runs one pair at a time; a second thread waits, and then overwrites the results.
 
     Args:
-        network: One that gives a field.
+        network: A network that outputs a field.
         fixed: Grid of the fixed scans.
         moving: Grid of the moving scans.
-        alignment: ``(4, 4)``, fixed mm to moving mm, that holds before the network: that of an earlier
-            registration, or None to trust the headers.
-        queue: Of a device; None is the CPU.
-        alone: Held while the queue is worked on, by everyone who does: what another thread put on it
-            meanwhile would become part of the graph.
-        threads: Of the CPU; 0 is as many as this process may use.
-        warnings: About grids at the edge of what the network was made for.
+        device: Where it runs, with the lock that guards its queue; None is the CPU.
+        alignment: ``(4, 4)``, fixed to moving points, RAS+ mm, applied before the network; None trusts the
+            headers.
+        threads: CPU threads; 0 uses all usable processors.
         outside: The value of ``warped`` outside of the moving scan; None is the lowest value of each scan.
 
     Example:
-        >>> plan = Registrar("synth", align="none", refine=False).plan(fixed.grid, moving.grid)
-        >>> warped = plan(fixed.as_float32(), moving.as_float32()).warped
+        >>> from mmreg_rt import Registrar
+        >>> from mmreg_rt.phantom import phantom
+        >>> pair = phantom(0)
+        >>> plan = Registrar("synth").plan(pair.fixed.grid, pair.moving.grid)
+        >>> plan(pair.fixed.as_float32(), pair.moving.as_float32()).warped.shape == pair.fixed.grid.shape
+        True
     """
+
+    warnings: tuple[str, ...] = ()
+    """Warnings about grids at the edge of what the network was made for."""
 
     def __init__(
         self,
         network: Network,
         fixed: Grid,
         moving: Grid,
+        device: Device | None = None,
         alignment: Float64 | None = None,
-        queue: DeviceQueue | None = None,
-        alone: threading.Lock | None = None,
         threads: int = 0,
-        warnings: tuple[str, ...] = (),
         outside: float | None = None,
     ) -> None:
         import mmreg_rt._native as _native
 
-        self.warnings = warnings
         self.fixed_grid, self.moving_grid = fixed, moving
-        self._network, self._queue = network, queue
+        self._network, self._queue = network, None if device is None else device.queue
         self._whole: Work | None = None  # all in one graph
         self._around: tuple[Work, Work] | None = None  # what comes before the network, and after it
-        self._alone_in_graph: Work | None = None
+        self._network_graph: Work | None = None
         self._readers: set[int] = set()
-        self._alone = alone or threading.Lock()
-        with self._alone:
+        # What another thread puts on the queue while a graph is captured would become part of it.
+        self._lock = threading.Lock() if device is None else device.lock
+        with self._lock:
             self._steps = _native.Plan(
-                network.described(fixed),
+                network.engine_spec(fixed),
                 fixed.shape,
                 np.ascontiguousarray(fixed.affine),
                 moving.shape,
                 np.ascontiguousarray(moving.affine),
                 np.eye(4) if alignment is None else np.ascontiguousarray(alignment, np.float64),
-                queue,
+                self._queue,
                 threads,
                 outside,
             )
@@ -135,7 +140,7 @@ class Plan:
             DeviceError: An array lies on another device, or the device failed.
             RegistrationError: What the network gave cannot be used.
         """
-        with self._alone:
+        with self._lock:
             self._take_both(fixed, moving)
             self._run()
             return self._checked()
@@ -154,20 +159,20 @@ class Plan:
         Raises:
             MmregError: As a call.
         """
-        with self._alone:
-            see, infer, follow = self._stage_work()
+        with self._lock:
+            preprocess, infer, integrate = self._stage_work()
 
             def finish() -> PlanResult:
-                follow()
+                integrate()
                 return self._checked()
 
             clock = _Clock(self._steps.facts)
             clock("copy in", lambda: self._take_both(fixed, moving))
-            clock("preprocess", see)
+            clock("preprocess", preprocess)
             clock("network", infer)
-            found = clock("integrate and warp", finish)
+            result = clock("integrate and warp", finish)
             if self._queue is not None:
-                results = found.displacement_mm, found.warped, found.valid
+                results = result.displacement_mm, result.warped, result.valid
                 clock("copy out", lambda: [result.to_numpy() for result in results])
             return clock.seconds
 
@@ -177,9 +182,9 @@ class Plan:
             self._around = self._graphs_around()
         if not self._whole:
             return self._around[0], self._infer, self._around[1]
-        if self._alone_in_graph is None:
-            self._alone_in_graph = self._graph(self._infer)
-        return self._around[0], self._alone_in_graph, self._around[1]
+        if self._network_graph is None:
+            self._network_graph = self._graph(self._infer)
+        return self._around[0], self._network_graph, self._around[1]
 
     def _take_both(self, fixed: Any, moving: Any) -> None:
         if self._queue is not None:
@@ -225,12 +230,12 @@ class Plan:
             self._pinned = {name: _pinned(queue, getattr(steps, name)[1]) for name in ("fixed", "moving")}
             for name, empty in self._pinned.items():
                 queue.upload(getattr(steps, name)[0], empty)
-        steps.see()
+        steps.preprocess()
         self._infer()
-        steps.follow()
+        steps.finish()
         steps.facts()  # waits: what was taken at first is there
         if queue is None:
-            self._around = steps.see, steps.follow
+            self._around = steps.preprocess, steps.finish
             return
         self._held = self._network.buffers_for(steps.seen_fixed[1])  # its memory is in the graph
         if self._network.graph_capturable:
@@ -242,9 +247,9 @@ class Plan:
         """None where the network cannot be part of a graph after all."""
 
         def work() -> None:
-            self._steps.see()
+            self._steps.preprocess()
             self._infer()
-            self._steps.follow()
+            self._steps.finish()
 
         try:
             return self._graph(work)
@@ -252,7 +257,7 @@ class Plan:
             return None
 
     def _graphs_around(self) -> tuple[Work, Work]:
-        return self._graph(self._steps.see), self._graph(self._steps.follow)
+        return self._graph(self._steps.preprocess), self._graph(self._steps.finish)
 
     def _graph(self, work: Work) -> Work:
         queue = self._queue
@@ -279,7 +284,7 @@ class Plan:
         for name, grid in (("fixed", self.fixed_grid), ("moving", self.moving_grid)):
             smallest, largest, not_finite = facts[name]
             check_extremes(smallest, largest, not_finite, grid.size, name)
-        if facts["folds"] and self._steps.mend():
+        if facts["folds"] and self._steps.remove_folds():
             raise RegistrationError(
                 "MMREG_E_MODEL_OUTPUT",
                 f"The field of the network {self._network.manifest.name!r} folds in {facts['folds']} voxels, "

@@ -1,18 +1,41 @@
-"""What a registration gives back."""
+"""Results of a registration."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from .geometry import Volume
 from .network.timing import late
 from .transform import Affine, Composite, DisplacementField, Rigid, Transform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .geometry import Float32, Grid, Volume
+    import numpy.typing as npt
+
+    from ._native import Result
+    from .geometry import Float32, Grid
+    from .input_validation import CheckedPair
+
+    Bytes = npt.NDArray[np.uint8]
+
+
+_POSE_FIGURES = (
+    "drift_mm",
+    "body_mm",
+    "agreement",
+    "agreement_elsewhere",
+    "agreement_moved",
+    "agreement_moved_most",
+    "turned",
+    "mirrored",
+    "turned_information",
+    "mirrored_information",
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +71,7 @@ class Evidence:
 class Quality:
     """How good a registration is, as far as it can be told without a ground truth.
 
-    ``similarity_*`` is the normalised mutual information of both scans (1: independent, 2: each determines
+    ``nmi_*`` is the normalised mutual information of both scans (1: independent, 2: each determines
     the other), ``mind_*`` the mean squared difference of their MIND-SSC features at half resolution. Both
     are taken near the body of the fixed scan, over voxels that both scans show before and after, and do not
     depend on offset or gain of the intensities. *Before* is with the two headers as they are; it is None
@@ -62,8 +85,8 @@ class Quality:
     measure it; for the figures before, also that the headers put too little of the moving scan there.
     """
 
-    similarity_before: float | None
-    similarity_after: float | None
+    nmi_before: float | None
+    nmi_after: float | None
     mind_before: float | None
     mind_after: float | None
     folded_voxels: int | None
@@ -80,9 +103,11 @@ class Quality:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Outcome:
-    """What is told of a registration wherever its arrays lie; see ``Registration``."""
+class RegistrationSummary:
+    """Fields shared by host and device results; see ``Registration``."""
 
+    rigid: Rigid | None
+    affine: Affine | None
     seconds: Mapping[str, float]
     quality: Quality
     degraded: bool
@@ -91,56 +116,63 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
-def quality_of(found: Mapping[str, Any]) -> Quality:
-    """The figures of what the native pipeline found."""
-    pose, residual = found["evidence"]["pose"], found["evidence"]["residual"]
-    evidence = None
-    if pose["known"] and residual["known"]:
-        same = {key: pose[key] for key in pose if key not in ("known", "information")}
-        motion = {"residual_mm": residual["affine_mm"], "scatter_mm": residual["median_mm"]}
-        evidence = Evidence(**same, **motion, far_fraction=residual["far"])
-    return Quality(**found["quality"], evidence=evidence)
+def quality_of(result: Result) -> Quality:
+    """Return the figures of a pipeline result."""
+    figures = result.quality
+    pose, residual, evidence = figures.pose, figures.residual, None
+    if pose.known and residual.known:
+        named = {name: getattr(pose, name) for name in _POSE_FIGURES}
+        evidence = Evidence(
+            **named,
+            residual_mm=residual.affine_mm,
+            scatter_mm=residual.median_mm,
+            far_fraction=residual.far,
+        )
+    names = (f.name for f in fields(Quality) if f.name != "evidence")
+    return Quality(**{name: getattr(figures, name) for name in names}, evidence=evidence)
 
 
-def told(
-    found: Mapping[str, Any], seconds: Mapping[str, float], warnings: tuple[str, ...], align: str
+def summary_fields(
+    result: Result, seconds: Mapping[str, float], warnings: tuple[str, ...], align: str
 ) -> dict[str, Any]:
-    """Of what the native pipeline found, all that is no array: by the names of ``Registration``.
+    """Collect the fields of a ``RegistrationSummary`` from a pipeline result.
 
     Args:
-        found: By the pipeline.
-        seconds: Spent before it.
-        warnings: So far.
-        align: The linear part that was looked for.
+        result: Of the native pipeline.
+        seconds: Wall time of the stages before it, s.
+        warnings: Warnings so far.
+        align: The linear part: ``"none"``, ``"rigid"`` or ``"affine"``.
     """
-    evidence, figures = found["evidence"], found["quality"]
-    if evidence["start_kept"]:
-        warnings += ("the alignment is that of the headers: none was found that is better",)
-    if not evidence["deformation"]["kept"]:
-        warnings += (
-            "the deformation was left out: it does not improve on the alignment more than by chance",
-        )
-    if words := late(**found["network"]):
-        warnings += (words,)
-    left_out = [name for name, figure in figures.items() if figure is None]
-    if figures["similarity_after"] is not None:  # then those before are missing for want of overlap
-        left_out = [name for name in left_out if not name.endswith("_before")]
-    if left_out:
-        warnings += (f"the deadline left no time to measure {', '.join(left_out)}",)
+    quality = quality_of(result)
     return {
-        "rigid": None if align == "none" else Rigid(found["rigid"]),
-        "affine": Affine(found["affine"]) if align == "affine" else None,
-        "seconds": {**seconds, **found["seconds"]},
-        "quality": quality_of(found),
-        "degraded": found["degraded"],
-        "finished": found["finished"],
-        "settings": found["settings"],
-        "warnings": warnings,
+        "rigid": None if align == "none" else Rigid(result.rigid),
+        "affine": Affine(result.affine) if align == "affine" else None,
+        "seconds": {**seconds, **result.seconds},
+        "quality": quality,
+        "degraded": result.degraded,
+        "finished": result.finished,
+        "settings": result.settings,
+        "warnings": warnings + tuple(_warnings_of(result, quality)),
     }
 
 
+def _warnings_of(result: Result, quality: Quality) -> Iterator[str]:
+    if result.start_kept:
+        yield "the alignment is that of the headers: none was found that is better"
+    if not result.deformation.kept:
+        yield "the deformation was left out: it does not improve on the alignment more than by chance"
+    network = result.network
+    if warning := late(network.end, network.expected_s, network.left_s):
+        yield warning
+    missing = [f.name for f in fields(Quality) if f.name != "evidence" and getattr(quality, f.name) is None]
+    if quality.nmi_after is not None:  # then those before are missing for want of overlap
+        missing = [name for name in missing if not name.endswith("_before")]
+    if missing:
+        yield f"the deadline left no time to measure {', '.join(missing)}"
+
+
 @dataclass(frozen=True, eq=False)
-class Registration(Outcome):
+class Registration(RegistrationSummary):
     """What ``Registrar.register`` returns.
 
     ``warped``: the moving scan on the grid of the fixed one, ``(D, H, W)`` float32; outside of the moving
@@ -153,11 +185,25 @@ class Registration(Outcome):
     """
 
     warped: Volume
+    valid: Bytes
     transform: DisplacementField
     inverse: DisplacementField
-    rigid: Rigid | None
-    affine: Affine | None
     deformation: DisplacementField | None
+
+    @property
+    def displacement_mm(self) -> Float32:
+        """``(3, D, H, W)`` float32, RAS+ mm: that of ``transform``, as on a device and of a plan."""
+        return self.transform.displacement_mm
+
+    @property
+    def inverse_mm(self) -> Float32:
+        """``(3, D, H, W)`` float32, RAS+ mm, on the moving grid: that of ``inverse``."""
+        return self.inverse.displacement_mm
+
+    @property
+    def deformation_mm(self) -> Float32 | None:
+        """``(3, D, H, W)`` float32, RAS+ mm: that of ``deformation``; None without one."""
+        return None if self.deformation is None else self.deformation.displacement_mm
 
 
 class LateField(DisplacementField):
@@ -183,23 +229,55 @@ class LateField(DisplacementField):
         return DisplacementField, (self.displacement_mm, self.grid)
 
 
-def inverse_of(
-    found: Mapping[str, Any], deformation: DisplacementField | None, moving: Grid
-) -> DisplacementField:
-    """The inverse that the native pipeline found; else one that is computed when it is wanted.
+def inverse_of(result: Result, deformation: DisplacementField | None, moving: Grid) -> DisplacementField:
+    """Return the inverse that the pipeline computed, else one that is computed on first use.
 
     Args:
-        found: By the pipeline: ``affine(p + deformation(p))`` is the moving point.
-        deformation: The same as a field.
+        result: Of the native pipeline: ``affine(p + deformation(p))`` is the moving point.
+        deformation: The same deformation as a field.
         moving: The grid of the moving scan.
     """
-    if found["inverse_mm"] is not None:
-        return DisplacementField(found["inverse_mm"], moving)
+    if result.inverse_mm is not None:
+        return DisplacementField(result.inverse_mm, moving)
+    affine = Affine(result.affine)
 
     def make() -> DisplacementField:
-        back: Transform = Affine(found["affine"]).inverse()
+        back: Transform = affine.inverse()
         if deformation is not None:
             back = Composite((back, deformation.inverse()))
         return back.to_field(moving)
 
     return LateField(moving, make)
+
+
+def to_registration(result: Result, pair: CheckedPair, summary: dict[str, Any]) -> Registration:
+    """Return a pipeline result as a ``Registration``.
+
+    Args:
+        result: Of the native pipeline.
+        pair: The scans that were registered.
+        summary: Of ``summary_fields``.
+    """
+    grid, u = pair.fixed.grid, result.deformation_mm
+    deformation = None if u is None else DisplacementField(u, grid)
+    return Registration(
+        warped=Volume(result.warped, grid, pair.fixed.source),
+        valid=result.valid,
+        transform=DisplacementField(result.displacement_mm, grid),
+        inverse=inverse_of(result, deformation, pair.moving.grid),
+        deformation=deformation,
+        **summary,
+    )
+
+
+def cascade_settings(result: Result) -> dict[str, Any]:
+    """Return what became of networks that output rigid transforms, for ``Registration.settings``."""
+    cascade = result.cascade
+    refinement = cascade.refinement
+    if refinement == "rejected":
+        refinement = f"rejected: it led {cascade.away_mm:.1f} mm away"
+    return {
+        "stages_run": cascade.stages_run,
+        "refinement": refinement,
+        "window_centre_mm": np.array(cascade.window_centre_mm),
+    }

@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+import threading
 import time
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -127,7 +129,7 @@ class Planner:
     def plan(self, fixed, moving):
         network = Smoothing(self._network, self._queue)
         network.about = self._network.about
-        return Plan(network, fixed, moving, queue=self._queue)
+        return Plan(network, fixed, moving, SimpleNamespace(queue=self._queue, lock=threading.Lock()))
 
 
 @pytest.mark.parametrize("device", ["cuda_on_host", "cuda"])

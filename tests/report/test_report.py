@@ -122,9 +122,9 @@ def test_a_failure_leaves_a_page_with_the_reason_and_what_could_be_read(pair):
         ({"min_jacobian": -0.01}, "min_jacobian", "fail"),
         ({"overlap_fraction": 0.1}, "overlap", "review"),
         ({"overlap_fraction": 0.04}, "overlap", "fail"),
-        ({"similarity_after": 1.046}, "similarity", "pass"),
-        ({"similarity_after": 1.03}, "similarity", "review"),
-        ({"similarity_after": 1.0}, "similarity", "fail"),
+        ({"nmi_after": 1.046}, "similarity", "pass"),
+        ({"nmi_after": 1.03}, "similarity", "review"),
+        ({"nmi_after": 1.0}, "similarity", "fail"),
         ({"mind_after": 0.12}, "mind", "review"),
         ({"mind_after": 0.15}, "mind", "fail"),
         ({"evidence": None}, "evidence", "review"),
@@ -164,13 +164,13 @@ def test_the_evidence_for_the_alignment_is_judged(result, changes, key, state):
 
 def test_without_a_before_the_figures_are_shown_and_not_judged(pair, result):
     """Headers that say nothing put the scans apart: there is nothing to compare with."""
-    alone = replace(result, quality=replace(result.quality, similarity_before=None, mind_before=None))
+    alone = replace(result, quality=replace(result.quality, nmi_before=None, mind_before=None))
     judged = {figure.key: figure for figure in figures(alone)}
     assert judged["similarity"].state == judged["mind"].state == "note"
     assert judged["similarity"].value == "1.210"
     assert verdict(list(judged.values())) == "pass"
     assert "1.21" in result_page(ReportInput(*pair), alone)
-    assert result_summary(ReportInput(*pair), alone)["quality"]["similarity_before"] is None
+    assert result_summary(ReportInput(*pair), alone)["quality"]["nmi_before"] is None
 
 
 def test_a_result_stopped_at_the_deadline_needs_a_review(result):

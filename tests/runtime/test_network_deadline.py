@@ -161,11 +161,11 @@ def test_the_callback_cancels_a_network_on_its_way(registrar, scans, monkeypatch
             shares.append(share)
         return stage == "network" and clock.runs > 0
 
-    registrar._progress = progress
+    registrar.options = registrar.options.replace(progress=progress)
     with pytest.raises(CancelledError):
         registrar.register(*scans)
     assert all(0 <= share < 1 for share in shares) and shares == sorted(shares)
-    registrar._progress = None
+    registrar.options = registrar.options.replace(progress=None)
     same(registrar.register(*scans), whole)
 
 
@@ -178,10 +178,10 @@ def test_what_the_callback_raises_meanwhile_reaches_the_caller(registrar, scans,
         if clock.runs:
             raise error("enough")
 
-    registrar._progress = progress
+    registrar.options = registrar.options.replace(progress=progress)
     with pytest.raises(error, match="enough"):
         registrar.register(*scans)
-    registrar._progress = None
+    registrar.options = registrar.options.replace(progress=None)
     same(registrar.register(*scans), whole)
 
 
@@ -194,7 +194,7 @@ def test_waiting_for_another_thread_that_runs_the_network_ends_too(registrar, sc
 
     registrar._clock = clock = Standing()
     asked = threading.Event()
-    alone = registrar._network._alone
+    exclusive = registrar._network._exclusive
 
     def waiting(stop):
         def and_time_is_up():
@@ -202,9 +202,9 @@ def test_waiting_for_another_thread_that_runs_the_network_ends_too(registrar, sc
             asked.set()
             return stop()
 
-        return alone(and_time_is_up)
+        return exclusive(and_time_is_up)
 
-    registrar._network._alone = waiting
+    registrar._network._exclusive = waiting
     with registrar._network._lock:
         found = registrar.register(*scans, deadline_ms=HOUR_MS)
     assert asked.is_set()
@@ -258,10 +258,10 @@ def test_a_rigid_network_on_its_way_is_ended_and_cancelled(rigid, monkeypatch):
     assert found.degraded and found.settings["rigid"]["stages_run"] == 0
     assert warned(found, "stopped the network")
     rigid._clock, clock = None, InFlight(rigid, monkeypatch)
-    rigid._progress = lambda stage, _: stage == "network" and clock.runs > 0
+    rigid.options = rigid.options.replace(progress=lambda stage, _: stage == "network" and clock.runs > 0)
     with pytest.raises(CancelledError):
         rigid.register(*scans)
-    rigid._progress = None
+    rigid.options = rigid.options.replace(progress=None)
     same(rigid.register(*scans), whole)
 
 

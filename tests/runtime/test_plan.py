@@ -2,10 +2,11 @@
 
 import threading
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fixtures import scene
+from fixtures import pipeline, scene
 from fixtures.bundle_parts import WIDE, bundle
 from fixtures.smoothing import Smoothing
 
@@ -13,7 +14,13 @@ from mmreg_rt import Registrar, _native
 from mmreg_rt.device.array import DeviceArray, is_on_device
 from mmreg_rt.errors import DeviceError, GeometryError, InputError, RegistrationError, TransformError
 from mmreg_rt.plan import Plan
+from mmreg_rt.preprocess import network_grid
 from mmreg_rt.process.gc_pause import without_collection
+
+
+def device_of(queue):
+    """What a plan takes of a device: its queue and its lock."""
+    return None if queue is None else SimpleNamespace(queue=queue, lock=threading.Lock())
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +48,7 @@ def test_gives_what_the_registrar_gives(registrar, scans):
     np.testing.assert_array_equal(found.displacement_mm, whole.transform.displacement_mm)
     np.testing.assert_array_equal(found.warped, whole.warped.data)
     assert found.valid.dtype == np.uint8 and found.valid.any()
-    assert found.mended_voxels == 0 == plan.graphs
+    assert found.folds_removed == 0 == plan.graphs
 
 
 def test_an_alignment_comes_before_the_network(registrar, scans):
@@ -79,7 +86,7 @@ def test_outside_is_the_lowest_value_of_each_scan_or_what_was_asked_for(registra
     away = np.eye(4)
     away[0, 3] = 40
     fixed, moving = (scan.as_float32() for scan in scans)
-    plan = registrar.plan(*grids, away)
+    plan = registrar.plan(*grids, None, away)
     for scan in (moving - 300, moving + 20):  # one plan, two scans
         found = plan(fixed, scan)
         outside = (found.valid == 0) & (found.warped == scan.min())
@@ -206,7 +213,7 @@ def on_device(registrar, scans, queue):
         network = Smoothing(registrar._network, queue, graph_capturable)
         for name, value in changes.items():
             setattr(network, name, value)
-        return Plan(network, scans[0].grid, scans[1].grid, queue=queue)
+        return Plan(network, scans[0].grid, scans[1].grid, device=device_of(queue))
 
     return made
 
@@ -236,7 +243,7 @@ def test_graphs_on_a_device_give_what_the_cpu_gives(registrar, on_device, scans,
         np.testing.assert_allclose(found.displacement_mm, here.displacement_mm, atol=1e-3)  # float32 mm
         np.testing.assert_allclose(found.warped, here.warped, atol=2e-3 * np.ptp(here.warped))
     np.testing.assert_array_equal(found.valid, here.valid)
-    assert found.mended_voxels == 0
+    assert found.folds_removed == 0
 
 
 @pytest.mark.parametrize("graph_capturable", [True, False])
@@ -254,8 +261,8 @@ def test_outside_follows_every_new_scan_on_a_device(registrar, queue, scans):
     away = np.eye(4)
     away[0, 3] = 40
     grids, fixed, moving = [scan.grid for scan in scans], scans[0].as_float32(), scans[1].as_float32()
-    here = Plan(Smoothing(registrar._network, None), *grids, away)
-    plan = Plan(Smoothing(registrar._network, queue), *grids, away, queue)
+    here = Plan(Smoothing(registrar._network, None), *grids, None, away)
+    plan = Plan(Smoothing(registrar._network, queue), *grids, device_of(queue), away)
     for scan in (moving - 300, moving + 20):
         found, expected = plan(fixed, scan), here(fixed, scan)
         assert (expected.warped == scan.min()).mean() > 0.2
@@ -310,7 +317,7 @@ def test_arrays_that_do_not_fit_are_refused_by_what_is_wrong(on_device, queue, s
         with pytest.raises(InputError) as caught:
             plan(wrong, moving)
         assert caught.value.code == "MMREG_E_DEVICE_ARRAY"
-    assert plan(fixed, moving).mended_voxels == 0
+    assert plan(fixed, moving).folds_removed == 0
 
 
 def test_an_array_of_another_device_is_refused(on_device, queue, scans, monkeypatch):
@@ -360,15 +367,17 @@ def test_folds_are_removed_and_counted(registrar, scans, where):
         pytest.skip(reason)
     queue = None if where == "cpu" else _native.DeviceQueue(where)
     network = Noise(registrar._network, queue)
-    network.described = lambda grid: Smoothing.described(network, grid) | {"output": "displacement"}
+    network.engine_spec = lambda grid: pipeline.engine(
+        network.predict, network_grid(grid, network.manifest.preprocess), on_device=queue is not None
+    )
     rough = np.random.default_rng(4).random(scans[0].grid.shape, np.float32)
-    plan = Plan(network, scans[0].grid, scans[1].grid, queue=queue)
+    plan = Plan(network, scans[0].grid, scans[1].grid, device=device_of(queue))
     found = plan(rough, scans[1].as_float32())
     u_vox = np.linalg.solve(
         scans[0].grid.affine[:3, :3], np.asarray(found.displacement_mm).reshape(3, -1).astype(np.float64)
     )
     assert not any(_native.folding(u_vox.reshape(3, *rough.shape).astype(np.float32))["count"])
-    assert found.mended_voxels > 100
+    assert found.folds_removed > 100
     warped = np.asarray(found.warped).copy()
     plan.stage_seconds(rough, scans[1].as_float32())  # by graphs of its own, which are mended too
     for _ in range(2):

@@ -130,7 +130,7 @@ def test_a_registrar_goes_to_a_pool_of_processes(slices, way):
 def test_copies_are_of_the_same_arguments(slices):
     registrar = Registrar(align="rigid", deform=False, threads=1, progress=lambda *_: None)
     for made in (copy.copy(registrar), copy.deepcopy(registrar)):
-        assert made._arguments == registrar._arguments
+        assert (made.model, made.options) == (registrar.model, registrar.options)
         assert made.register(*slices).deformation is None
 
 

@@ -60,7 +60,7 @@ def test_a_scan_lies_on_itself_in_negative():
 
 def test_a_known_deformation_is_recovered(result):
     assert_recovered(result)
-    assert result.quality.similarity_after > result.quality.similarity_before
+    assert result.quality.nmi_after > result.quality.nmi_before
     assert result.quality.mind_after < result.quality.mind_before
 
 

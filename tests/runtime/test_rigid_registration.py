@@ -3,18 +3,15 @@
 import numpy as np
 import pytest
 from fixtures import bundle_parts as parts
-from fixtures import scene
+from fixtures import pipeline, scene
 
-from mmreg_rt import Registrar, Volume
+from mmreg_rt import Registrar, Volume, _native
 from mmreg_rt.bundle import write_bundle
 from mmreg_rt.bundle.manifest import parse_manifest
-from mmreg_rt.deadline import Deadline
 from mmreg_rt.errors import CancelledError, InputError, RegistrationError
 from mmreg_rt.geometry import Grid, rigid_motion
-from mmreg_rt.input_validation import check_pair
 from mmreg_rt.network import Network
-from mmreg_rt.preprocess.window import window_grid
-from mmreg_rt.rigid_cascade import Clock, Request, Stages, start_of
+from mmreg_rt.preprocess.window import centre_mm, window_grid
 from mmreg_rt.transform import Rigid
 
 BACKENDS = ("openvino", "onnxruntime")
@@ -49,23 +46,28 @@ def manifest(bundle):
     return open_bundle(bundle).manifest
 
 
-class Told:
-    """In place of the networks: gives the steps that it is told, and keeps what it was shown."""
+class Cascade:
+    """Stands in for the networks: outputs the steps of a function, and keeps the images that it saw."""
 
-    def __init__(self, manifest, step):
-        self.manifest, self.step, self.shown = manifest, step, []
+    def __init__(self, fixed, step, stages=2):
+        self.grid = window_of(fixed)
+        self.step, self.images, self.stages = step, [], stages
 
-    def expected_s(self, _shape, _stage):
-        return 0.0
+    def run(self, stage, fixed, moving, numbers, _stop):
+        self.images.append((fixed.copy(), moving.copy()))
+        numbers[:] = self.step(stage)
 
-    def motion(self, stage, fixed, moving, stop):  # noqa: ARG002
-        self.shown.append((fixed, moving))
-        return self.step(stage)
+    def register(self, scans, **options):
+        times = [0.0] * self.stages
+        spec = pipeline.engine(
+            self.run, self.grid, "rigid", intensities=("percentile", 0, 100), expected_s=times
+        )
+        return pipeline.register(*scans, **({"engine": spec, "refine": False} | options))
 
 
-def request(scans, **changes):
-    asked = {"same_space": True, "refine": False, "deadline": Deadline(None), "progress": None}
-    return Request(check_pair(*scans), **(asked | changes))
+def window_of(scan):
+    centre = centre_mm(scan.grid, None)
+    return window_grid(scan.grid, parts.PreprocessSpec(), centre, parts.WINDOW, parts.WINDOW_SPACING_MM)
 
 
 def marked(scan, low, high):
@@ -74,25 +76,34 @@ def marked(scan, low, high):
     return Volume(mask, scan.grid)
 
 
-def test_each_network_sees_the_pair_as_the_one_before_left_it(scans, manifest):
-    network = Told(manifest, lambda _: rigid_motion.missing(stages.matrix, TRUTH, stages.grid))
-    asked = request(scans)
-    stages = Stages(network, asked.pair, np.eye(4))
-    assert stages.run(Clock(asked)) == 2
-    np.testing.assert_allclose(stages.matrix, TRUTH, atol=1e-9)
-    (fixed, before), (again, after) = network.shown
+def test_each_network_sees_the_pair_as_the_one_before_left_it(scans):
+    networks = Cascade(scans[0], lambda stage: steps[stage])
+    steps = [rigid_motion.missing(np.eye(4), TRUTH, networks.grid), np.zeros(6)]
+    result = networks.register(scans)
+    assert result.cascade.stages_run == 2
+    np.testing.assert_allclose(result.rigid, TRUTH, atol=1e-9)
+    (fixed, before), (again, after) = networks.images
     np.testing.assert_array_equal(fixed.shape, parts.WINDOW)
     assert np.abs(fixed - before).mean() > 3 * np.abs(again - after).mean()
     assert np.corrcoef(again.ravel(), after.ravel())[0, 1] > 0.98  # the same contrast: noise, interpolation
 
 
-def test_the_images_are_scaled_together_to_0_and_1(scans, manifest):
-    network = Told(manifest, lambda _: np.zeros(6))
-    asked = request(scans)
-    Stages(network, asked.pair, np.eye(4)).run(Clock(asked))
-    both = np.stack(network.shown[0])
+def test_the_images_are_scaled_together_to_0_and_1(scans):
+    networks = Cascade(scans[0], lambda _: np.zeros(6))
+    networks.register(scans)
+    both = np.stack(networks.images[0])
     assert both.min() == 0
     assert both.max() == pytest.approx(1, abs=1e-6)  # float32
+
+
+@pytest.mark.parametrize("grid", [scene.PLAIN, scene.OBLIQUE, scene.LEFT_HANDED])
+def test_a_step_is_that_of_the_twin_in_every_frame(grid):
+    """The native update beside ``rigid_motion.updated``, on frames that turn and mirror."""
+    scan = scene.scan(grid, True)
+    step = [3.0, -2.0, 1.0, 5.0, -4.0, 7.0]
+    networks = Cascade(scan, lambda _: step, stages=1)
+    expected = rigid_motion.updated(np.eye(4), step, networks.grid)
+    np.testing.assert_allclose(networks.register((scan, scan)).rigid, expected, atol=1e-9)
 
 
 def test_steps_of_the_networks_add_up_to_the_transform(scans, bundle, backend):
@@ -122,9 +133,9 @@ def test_figures_before_are_those_of_the_headers(scans, bundle):
     plain = Registrar(align="none", deform=False, threads=1).register(*scans).quality
     found = Registrar(bundle, backend="onnxruntime", threads=1).register(*scans).quality
     # over the voxels that are seen before and after, which the transform decides
-    assert found.similarity_before == pytest.approx(plain.similarity_before, rel=0.02)
+    assert found.nmi_before == pytest.approx(plain.nmi_before, rel=0.02)
     assert found.mind_before == pytest.approx(plain.mind_before, rel=0.1)
-    assert found.similarity_after != pytest.approx(plain.similarity_after, rel=1e-3)
+    assert found.nmi_after != pytest.approx(plain.nmi_after, rel=1e-3)
     assert found.folded_voxels == found.inverse_folded_voxels == 0
 
 
@@ -135,16 +146,14 @@ def test_figures_after_are_those_of_a_header_that_the_transform_moves(scans, bun
         moving.data, Grid(moving.grid.shape, np.linalg.inv(found.rigid.matrix) @ moving.grid.affine)
     )
     plain = Registrar(align="none", deform=False, threads=1).register(fixed, placed)
-    for name in ("similarity_after", "mind_after", "overlap_fraction"):
+    for name in ("nmi_after", "mind_after", "overlap_fraction"):
         assert getattr(found.quality, name) == pytest.approx(getattr(plain.quality, name), rel=0.02)
     np.testing.assert_allclose(found.warped.data, plain.warped.data, atol=0.02)  # places in float32
 
 
-def test_what_is_aligned_has_no_other_start(scans):
-    fixed, moving = scans
-    grids, images = (fixed.grid, moving.grid), (fixed.as_float32(), moving.as_float32())
+def test_what_is_aligned_has_no_other_start():
     with pytest.raises(ValueError, match="a start is for align none"):
-        Registrar()._native(grids, images, (None, None), Deadline(None), None, align="rigid", start=np.eye(4))
+        _native.Options(align="rigid", start=np.eye(4))
 
 
 def right(matrix, grid):
@@ -189,9 +198,11 @@ def test_a_solver_that_leaves_the_place_is_not_followed(scans, bundle):
     assert (found.finished, found.degraded) == ("network", False)
 
 
-def test_time_that_is_up_leaves_what_is_finished(scans, manifest):
-    asked = request(scans, deadline=Deadline(1e-6))
-    assert Stages(Told(manifest, None), asked.pair, np.eye(4)).run(Clock(asked)) == 0
+def test_time_that_is_up_leaves_what_is_finished(scans):
+    networks = Cascade(scans[0], lambda _: np.zeros(6))
+    result = networks.register(scans, deadline_s=1e-9)
+    assert (result.cascade.stages_run, result.degraded, networks.images) == (0, True, [])
+    assert result.network.end == "not begun"
 
 
 def test_a_deadline_gives_the_start_marked_as_degraded(scans, near):
@@ -206,37 +217,40 @@ def test_a_callback_can_cancel(scans, near):
         Registrar(near, backend="onnxruntime", progress=lambda stage, _: stage == "network").register(*scans)
 
 
-def test_the_window_lies_around_the_mask(scans, manifest):
+def test_the_window_lies_around_the_mask(scans, bundle):
     fixed, moving = scans
     mask = marked(fixed, (4, 6, 8), (10, 20, 16))
-    pair = check_pair(fixed, moving, mask)
-    stages = Stages(Told(manifest, None), pair, np.eye(4))
-    np.testing.assert_allclose(
-        stages.grid.centre_mm, fixed.grid.map_indices([[6.5, 12.5, 11.5]])[0], atol=1e-9
-    )
+    result = Registrar(bundle, backend="onnxruntime").register(fixed, moving, fixed_mask=mask)
+    centre = fixed.grid.map_indices([[6.5, 12.5, 11.5]])[0]
+    np.testing.assert_allclose(result.settings["rigid"]["window_centre_mm"], centre, atol=1e-9)
 
 
 @pytest.mark.parametrize("same_space", [True, False])
 @pytest.mark.parametrize("masked", [True, False])
-def test_the_start_is_what_headers_or_masks_say(scans, same_space, masked):
+def test_the_start_is_what_headers_or_masks_say(scans, near, same_space, masked):
     fixed, moving = scans
-    masks = (marked(fixed, (4, 6, 8), (10, 20, 16)), marked(moving, (2, 2, 2), (9, 9, 9))) if masked else ()
-    pair = check_pair(fixed, moving, *masks, same_space=same_space)
-    start = Rigid(start_of(pair, same_space))
+    names = {}
+    if masked:
+        names = {
+            "fixed_mask": marked(fixed, (4, 6, 8), (10, 20, 16)),
+            "moving_mask": marked(moving, (2, 2, 2), (9, 9, 9)),
+        }
+    registrar = Registrar(near, backend="onnxruntime", same_space=same_space)
+    start = registrar.register(fixed, moving, deadline_ms=1e-3, **names).rigid  # no network has the time
     if same_space and not masked:
         np.testing.assert_array_equal(start.matrix, np.eye(4))
         return
     centres = ([[6.5, 12.5, 11.5]], [[5, 5, 5]]) if masked else [(np.array([g.shape]) - 1) / 2 for g in
                                                                  (fixed.grid, moving.grid)]  # fmt: skip
-    found = start.map_points(fixed.grid.map_indices(centres[0]))
-    np.testing.assert_allclose(found, moving.grid.map_indices(centres[1]), atol=1e-9)
+    mapped = start.map_points(fixed.grid.map_indices(centres[0]))
+    np.testing.assert_allclose(mapped, moving.grid.map_indices(centres[1]), atol=1e-9)
 
 
 def test_a_network_that_gives_no_numbers_is_not_used(bundle, monkeypatch):
     network = Network(bundle, backend="onnxruntime")
     monkeypatch.setattr(type(network._sessions[1]), "infer", lambda *_: np.full((1, 6), np.nan, np.float32))
     with pytest.raises(RegistrationError, match="at fault.*6 of 6 that are not"):
-        network.motion(1, *np.zeros((2, *parts.WINDOW), np.float32))
+        network.predict_motion(1, *np.zeros((2, *parts.WINDOW), np.float32))
 
 
 def test_plans_and_slices_are_refused(scans, bundle):

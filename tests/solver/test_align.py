@@ -46,7 +46,7 @@ def test_a_known_pose_is_found_whatever_the_storage(shape, spacing, turn):
     found = _native.align(FIXED, AFFINE, moving, affine)
     assert error_mm(found["rigid"], POSE) < 0.6  # a third of a voxel
     assert error_mm(found["affine"], POSE) < 0.6
-    assert found["similarity_after"] > found["similarity_before"]
+    assert found["nmi_after"] > found["nmi_before"]
 
 
 def test_an_affine_difference_is_found():

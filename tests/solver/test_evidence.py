@@ -76,7 +76,7 @@ STORED = [(-1000, 1), (1e5, 1), (-1e5, 1), (3000, 1e3), (0, 1e-3), (0, 1e3), (1e
 def test_figures_do_not_depend_on_how_intensities_are_stored(plain, side, kind):
     """By more than the alignment itself changes, which climbs to a hundredth of a voxel on rounded values."""
     found = quality(**{side: stored(kind, FIXED if side == "fixed" else MOVING)})
-    for name in ("similarity_before", "similarity_after"):
+    for name in ("nmi_before", "nmi_after"):
         assert getattr(found, name) == pytest.approx(getattr(plain, name), abs=0.01)
     for name in ("mind_before", "mind_after"):
         assert getattr(found, name) == pytest.approx(getattr(plain, name), rel=0.05)
@@ -87,7 +87,7 @@ def test_figures_do_not_depend_on_how_intensities_are_stored(plain, side, kind):
 def test_figures_do_not_depend_on_a_border_of_background(plain, side):
     image, affine = padded(FIXED if side == "fixed" else MOVING, 0.0)
     found = quality(**{side: image, f"{side}_affine": affine})
-    for name in ("similarity_before", "similarity_after"):
+    for name in ("nmi_before", "nmi_after"):
         assert getattr(found, name) == pytest.approx(getattr(plain, name), abs=0.02)
     assert found.mind_after == pytest.approx(plain.mind_after, rel=0.15)
     assert found.overlap_fraction == pytest.approx(plain.overlap_fraction, abs=0.03)
@@ -121,7 +121,7 @@ def test_origins_that_say_nothing_do_not_change_the_verdict():
     affine = AFFINE.copy()
     affine[:3, 3] += 500
     result, state = judged(FIXED, MOVING, affine, same_space=False)
-    assert result.quality.similarity_before is None
+    assert result.quality.nmi_before is None
     assert state == judged(FIXED, MOVING)[1] != "fail"
 
 

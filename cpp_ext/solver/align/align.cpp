@@ -364,7 +364,7 @@ void Aligner::describe(Alignment& out) const {
   const MapScore before = at.metric.at(translation(fixed_survey_.centre_mm));
   const MapScore after = at.metric.at(out.affine_accepted ? affine_.map : rigid_.map);
   out.information_rigid = rigid_.score;
-  out.similarity_before = before.normalised, out.similarity_after = after.normalised, out.overlap = after.covered;
+  out.nmi_before = before.normalised, out.nmi_after = after.normalised, out.overlap = after.covered;
   out.levels = int(spacings_mm_.size()), out.finest_mm = spacings_mm_.front(), out.samples = at.samples.count;
   out.evaluations = wide_evaluations_;
   for (const auto& r : resolutions_) out.evaluations += r->metric.evaluations();

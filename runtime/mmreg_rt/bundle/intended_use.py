@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from ..errors import InputError
+
 if TYPE_CHECKING:
     from ..geometry import Grid
     from .manifest import Manifest
@@ -95,3 +97,16 @@ def _modalities(intended: tuple[tuple[str, ...], tuple[str, ...]] | None, actual
     if fixed in second and moving in first:
         return Finding("warn", f"The network is made for {text}. Exchange the two scans.")
     return Finding("refuse", f"The network is made for {text}. Choose another bundle.")
+
+
+def intended_use_warnings(manifest: Manifest, fixed: Grid, moving: Grid) -> tuple[str, ...]:
+    """Return warnings about scans at the edge of the network's intended use.
+
+    Raises:
+        InputError: They lie beyond it.
+    """
+    checks = check_intended_use(manifest, fixed, moving)
+    refused = [message for level, message in checks if level == "refuse"]
+    if refused:
+        raise InputError("MMREG_E_INTENDED_USE", " ".join(refused))
+    return tuple(message for level, message in checks if level == "warn")

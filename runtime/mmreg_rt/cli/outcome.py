@@ -50,11 +50,11 @@ def _lines(summary: dict[str, Any], folder: Path) -> list[str]:
     """Summarise the result in a few lines."""
     q = summary["quality"]
     folds = f"{_number(q['folded_voxels'], 'd')} forward, {_number(q['inverse_folded_voxels'], 'd')} inverse"
-    before = "" if q["similarity_before"] is None else f"{q['similarity_before']:.3f} -> "
+    before = "" if q["nmi_before"] is None else f"{q['nmi_before']:.3f} -> "
     lines = [
         f"Verdict: {summary['verdict']}" + (" (stopped at the deadline)" if summary["degraded"] else ""),
         f"  time                 {summary['seconds']['total']:.2f} s",
-        f"  NMI                  {before}{_number(q['similarity_after'])}",
+        f"  NMI                  {before}{_number(q['nmi_after'])}",
         f"  folded voxels        {folds}",
         f"  inverse consistency  {_number(q['inverse_consistency_p95_mm'], '.3f', ' mm (95 %)')}",
     ]

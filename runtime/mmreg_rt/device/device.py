@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from .. import arguments
 from ..errors import BackendUnavailableError, DeviceError, InputError
@@ -53,22 +52,20 @@ class Device:
             self.queue.wait_for(handle)  # a stream of another device is refused here, not later
         self.lock = threading.Lock()
 
-    def check_room(
-        self, fixed: Sequence[int], moving: Sequence[int], engine: Mapping[str, Any] | None
-    ) -> None:
+    def check_room(self, fixed: Sequence[int], moving: Sequence[int], network: Sequence[int] | None) -> None:
         """Raise unless a pair fits into device memory, before anything runs.
 
         Args:
             fixed: Shape of the fixed scan.
             moving: Shape of the moving scan.
-            engine: The network's spec, whose ``shape`` counts; None without a network.
+            network: Shape of the grid on which a network runs; None without one.
 
         Raises:
             DeviceError: It does not fit; the message says how much is needed and free.
         """
         import mmreg_rt._native as _native
 
-        needed = needed_bytes(fixed, moving, None if engine is None else engine["shape"])
+        needed = needed_bytes(fixed, moving, network)
         free = _native.device_facts(self.name)["free_bytes"] + self.queue.kept_bytes
         room = free if self.limit_bytes is None else min(free, self.limit_bytes)
         if needed > room:

@@ -12,32 +12,30 @@ from ..errors import InputError
 from ..geometry import Grid
 from ..input_validation import check_extremes, check_grids, check_overlap
 from ..preprocess.padding import AIR_HU
-from ..results import Outcome, told
-from ..transform import Affine, Rigid
+from ..results import RegistrationSummary
 from .array import DeviceArray, is_on_device, located
 
 if TYPE_CHECKING:
-    from .._native import DeviceQueue
+    from .._native import DeviceQueue, Result
     from ..geometry import Array
 
 
 @dataclass(frozen=True, eq=False)
-class DeviceRegistration(Outcome):
+class DeviceRegistration(RegistrationSummary):
     """The result of ``Registrar.register_on_device``: a ``Registration`` with device arrays.
 
-    ``warped`` ``(D, H, W)``, ``displacement_mm`` and ``deformation_mm`` ``(3, D, H, W)`` lie on the fixed
-    grid, ``inverse_mm`` on the moving one; float32, RAS+ mm. The arrays are complete and the caller's own.
-    ``inverse_mm`` is None if the deadline left no time for it.
+    ``warped`` and ``valid`` ``(D, H, W)``, ``displacement_mm`` and ``deformation_mm`` ``(3, D, H, W)`` lie on
+    the fixed grid, ``inverse_mm`` on the moving one; ``valid`` is uint8, the others float32, fields in RAS+
+    mm. The arrays are complete and the caller's own. ``inverse_mm`` is None if the deadline left no time.
     """
 
     warped: DeviceArray
+    valid: DeviceArray
     displacement_mm: DeviceArray
     inverse_mm: DeviceArray | None
     deformation_mm: DeviceArray | None
     fixed_grid: Grid
     moving_grid: Grid
-    rigid: Rigid | None
-    affine: Affine | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,28 +108,30 @@ def check_device_pair(fixed: DeviceScan, moving: DeviceScan, *, same_space: bool
 
 
 def device_registration(
-    result: Mapping[str, Any],
-    fixed: Grid,
-    moving: Grid,
-    queue: DeviceQueue,
-    seconds: Mapping[str, float],
-    warnings: tuple[str, ...],
-    align: str,
+    result: Result, grids: tuple[Grid, Grid], queue: DeviceQueue, summary: Mapping[str, Any]
 ) -> DeviceRegistration:
-    """Return the result of the native pipeline as device arrays."""
+    """Return the result of the native pipeline as device arrays.
 
-    def array(name: str) -> Any:
-        if result[name] is None:
+    Args:
+        result: Of the pipeline, with arrays kept on the device.
+        grids: Of the fixed and of the moving scan.
+        queue: Of the device.
+        summary: Of ``results.summary_fields``.
+    """
+
+    def array(kept: Any, dtype: type = np.float32) -> Any:
+        if kept is None:
             return None
-        address, shape, owner = result[name]
-        return DeviceArray(queue, address, tuple(shape), np.dtype(np.float32), owner)
+        address, shape, owner = kept
+        return DeviceArray(queue, address, tuple(shape), np.dtype(dtype), owner)
 
     return DeviceRegistration(
-        array("warped"),
-        array("displacement_mm"),
-        array("inverse_mm"),
-        array("deformation_mm"),
-        fixed,
-        moving,
-        **told(result, seconds, warnings, align),
+        warped=array(result.warped),
+        valid=array(result.valid, np.uint8),
+        displacement_mm=array(result.displacement_mm),
+        inverse_mm=array(result.inverse_mm),
+        deformation_mm=array(result.deformation_mm),
+        fixed_grid=grids[0],
+        moving_grid=grids[1],
+        **summary,
     )

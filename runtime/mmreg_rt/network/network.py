@@ -1,9 +1,9 @@
-"""A bundle, loaded: the network of a registration, ready for the native pipeline.
+"""Loaded bundles: a network on the backend that runs it, ready for the native pipeline.
 
-``Network`` opens and verifies the bundle, chooses a backend once, loads the model and proves it on the
-bundle's golden pair: one that does not come with the package, and is not signed by a key of the caller's, in
-a process of its own first (``trust``). For each pair of scans ``described`` says what the pipeline
-needs: the grid that the network sees, how it wants their intensities, and the call that runs it.
+``Network`` opens and verifies the bundle, chooses a backend once, loads the model and tests it on the
+bundle's golden pair; a bundle that is neither built in nor signed by a key of the caller's is first tested
+in a separate process (``trust``). For each pair of scans ``engine_spec`` gives the pipeline the grid on which
+the network runs, the intensities that it expects, and the function that runs it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from ..bundle.network_size import at_size, check_grid
 from ..errors import BackendUnavailableError, RegistrationError
 from ..onnx_model.footprint import Bounds
 from ..preprocess import network_grid
+from ..preprocess.window import window_grid
 from .timing import NetworkTime
 
 if TYPE_CHECKING:
-    from .._native import DeviceQueue
+    from .._native import DeviceQueue, EngineSpec
     from ..backends import Session
     from ..backends.watched import Stop
     from ..geometry import Array, Float32, Float64, Grid
@@ -112,28 +113,47 @@ class Network:
         """Whether it can be part of a CUDA graph."""
         return self._session.graph_capturable
 
-    def described(self, fixed: Grid) -> dict[str, Any]:
-        """What the native pipeline is told about this network, for scans on this fixed grid.
+    def engine_spec(self, fixed: Grid, centre_mm: Float64 | None = None) -> EngineSpec:
+        """Return this network as the native pipeline runs it, for scans on this fixed grid.
+
+        Args:
+            fixed: Grid of the fixed scan.
+            centre_mm: ``(3,)``, RAS+ mm: centre of the window of a rigid network; None is that of the grid.
 
         Raises:
-            GeometryError: The grid of the network would be too large, or larger than it can be used on.
+            GeometryError: The network's grid would be too large.
         """
+        import mmreg_rt._native as _native
+
         output, spec = self.manifest.output, self.manifest.preprocess
-        grid = network_grid(fixed, spec)
+        grid = self._grid_for(fixed, centre_mm)
         self._refuse_too_large(grid)
-        return {
-            "intensities": (spec.intensity, spec.low, spec.high),
-            "shape": grid.shape,
-            "affine": np.ascontiguousarray(grid.affine),
-            "output": output.kind,
-            "dims": self.manifest.dims,
-            "factor": output.factor,
-            "integration_steps": output.integration_steps,
-            "planes": output.channels,
-            "expected_s": self.expected_s(grid.shape),
-            "run": self.predict if output.kind in FIELDS else self._describe,
-            "there": self._session.on_device,
-        }
+        stages = range(len(self.manifest.stages) if output.kind == RIGID else 1)
+        run = {"descriptor": self._describe, RIGID: self._predict_motion}.get(output.kind, self.predict)
+        return _native.EngineSpec(
+            output=output.kind,
+            shape=grid.shape,
+            affine=np.ascontiguousarray(grid.affine),
+            intensities=(spec.intensity, spec.low, spec.high),
+            run=run,
+            dims=self.manifest.dims,
+            factor=output.factor,
+            integration_steps=output.integration_steps,
+            planes=output.channels,
+            expected_s=[self.expected_s(grid.shape, stage) for stage in stages],
+            on_device=self._session.on_device,
+        )
+
+    def network_shape(self, fixed: Grid) -> Extents:
+        """Return the shape of the grid on which the network runs for scans on this fixed grid."""
+        return self._grid_for(fixed, None).shape
+
+    def _grid_for(self, fixed: Grid, centre_mm: Float64 | None) -> Grid:
+        rigid, spec = self.manifest.rigid, self.manifest.preprocess
+        if rigid is None:
+            return network_grid(fixed, spec)
+        centre = fixed.centre_mm if centre_mm is None else centre_mm
+        return window_grid(fixed, spec, centre, rigid.size, rigid.spacing_mm)
 
     def _refuse_too_large(self, grid: Grid) -> None:
         if grid.shape not in self._grids:
@@ -168,24 +188,44 @@ class Network:
         """
         return self._run({"fixed": fixed, "moving": moving}, field, stop)
 
-    def motion(self, stage: int, fixed: Float32, moving: Float32, stop: Stop | None = None) -> Float64 | None:
-        """The six numbers of ``pose`` that a rigid stage finds for the images of its window, ``(D, H, W)``.
+    def predict_motion(
+        self, stage: int, fixed: Float32, moving: Float32, stop: Stop | None = None
+    ) -> Float64 | None:
+        """Return the six numbers that a rigid stage outputs for the images of its window.
 
-        None if ``stop`` ended it, as in ``predict``.
+        Args:
+            stage: Index of the network.
+            fixed: ``(D, H, W)`` float32 in [0, 1].
+            moving: ``(D, H, W)`` float32 in [0, 1].
+            stop: As in ``predict``.
+
+        Returns:
+            ``(6,)`` float64, mm and degrees, as ``geometry.rigid_motion`` defines them; None if ``stop``
+            ended the run.
 
         Raises:
             RegistrationError: They are not finite.
         """
         inputs = {"fixed": fixed[None, None], "moving": moving[None, None]}
         try:
-            with self._alone(stop):
-                found = self._infer(stage, inputs, stop)
-                numbers: Float64 = np.array(found, np.float64).reshape(-1)
+            with self._exclusive(stop):
+                output = self._infer(stage, inputs, stop)
+                numbers: Float64 = np.array(output, np.float64).reshape(-1)
         except Stopped as stopped:
             _raise_what_stopped(stopped)
             return None
         self._refuse_unusable(numbers, 6)
         return numbers
+
+    def _predict_motion(
+        self, stage: int, fixed: Float32, moving: Float32, numbers: Float64, stop: Stop | None = None
+    ) -> bool:
+        """Fill ``numbers`` with the output of ``predict_motion``; return whether it was stopped."""
+        motion = self.predict_motion(stage, fixed, moving, stop)
+        if motion is None:
+            return True
+        numbers[:] = motion
+        return False
 
     def buffers_for(self, shape: tuple[int, ...]) -> object:
         """What the session keeps for images ``(D, H, W)`` of this shape."""
@@ -197,18 +237,18 @@ class Network:
     def _run(self, images: Mapping[str, Any], into: Any, stop: Stop | None) -> bool:
         """Whether ``stop`` ended it."""
         try:
-            with self._alone(stop):
+            with self._exclusive(stop):
                 if self._session.on_device:
-                    self._run_there(images, into, stop is not None)
+                    self._run_on_device(images, into, stop is not None)
                 else:
-                    self._run_here(images, into, stop)
+                    self._run_on_host(images, into, stop)
         except Stopped as stopped:
             _raise_what_stopped(stopped)
             return True
         return False
 
     @contextlib.contextmanager
-    def _alone(self, stop: Stop | None) -> Iterator[None]:
+    def _exclusive(self, stop: Stop | None) -> Iterator[None]:
         """Waits for other threads that run the network, unless ``stop`` says not to."""
         while not self._lock.acquire(timeout=-1 if stop is None else POLL_S):
             if stop is not None:
@@ -232,7 +272,7 @@ class Network:
         shape = (1,) * (3 - self.manifest.dims) + tuple(axes[2:])
         self._times[stage].note(shape, self._work_on(stage, shape), took_s - prepare_s, prepare_s)
 
-    def _run_there(self, images: Mapping[str, Any], into: Any, waited_for: bool) -> None:
+    def _run_on_device(self, images: Mapping[str, Any], into: Any, waited_for: bool) -> None:
         """On a device, which cannot be stopped; not measured in a graph, which nobody waits for."""
         axes = self._axes(tuple(next(iter(images.values()))[1]))
         start = time.perf_counter()
@@ -246,7 +286,7 @@ class Network:
     def _axes(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (1, 1, *shape[3 - self.manifest.dims :])
 
-    def _run_here(self, images: Mapping[str, Float32], into: Float32, stop: Stop | None) -> None:
+    def _run_on_host(self, images: Mapping[str, Float32], into: Float32, stop: Stop | None) -> None:
         """Images (D, H, W) through the session; ``into`` (C, d, h, w) is filled."""
         axes = self._axes(next(iter(images.values())).shape)
         found = self._infer(0, {name: image.reshape(axes) for name, image in images.items()}, stop)

@@ -12,8 +12,23 @@ from .spec import network_grid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
+
     from ..geometry import Float32, Float64
     from .spec import PreprocessSpec
+
+
+def centre_mm(grid: Grid, mask: npt.NDArray[np.bool_] | None) -> Float64:
+    """Return the centre of a mask, or of the field of view without one, ``(3,)``, RAS+ mm.
+
+    Args:
+        grid: Grid of the scan.
+        mask: ``(D, H, W)`` bool, or None.
+    """
+    if mask is None:
+        return grid.centre_mm
+    centre: Float64 = grid.map_indices(np.argwhere(mask).mean(axis=0)[None])[0]
+    return centre
 
 
 def window_grid(

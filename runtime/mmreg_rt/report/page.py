@@ -157,7 +157,7 @@ def _tiles(data: ReportInput, result: Registration) -> Html:
     q = known(result.quality)
     tiles = [
         (f"{sum(result.seconds.values()):.1f} s", "total time"),
-        (change(result.quality.similarity_before, q.similarity_after, 2), "NMI"),
+        (change(result.quality.nmi_before, q.nmi_after, 2), "NMI"),
         (f"{q.folded_voxels + q.inverse_folded_voxels:,}", "folded voxels, both ways"),
         (f"{q.inverse_consistency_p95_mm:.2f} mm", "inverse consistency p95"),
         (f"{q.displacement_p95_mm:.1f} mm", "deformation p95"),

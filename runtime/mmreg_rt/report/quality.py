@@ -82,14 +82,14 @@ def change(before: float | None, after: float, digits: int) -> str:
 
 def _content(result: Registration) -> list[Figure]:
     q = known(result.quality)
-    comparable = result.quality.similarity_before is not None and result.quality.mind_before is not None
-    gain = q.similarity_after - q.similarity_before
+    comparable = result.quality.nmi_before is not None and result.quality.mind_before is not None
+    gain = q.nmi_after - q.nmi_before
     mind = q.mind_after - q.mind_before
     return [
         Figure(
             "similarity",
             "Normalised mutual information (NMI)",
-            change(result.quality.similarity_before, q.similarity_after, 3),
+            change(result.quality.nmi_before, q.nmi_after, 3),
             _grade(gain, lambda g: g >= -0.005, lambda g: g >= -0.03) if comparable else NOTE,
             "pass: not lower by > 0.005 · review: by ≤ 0.03"
             if comparable
@@ -122,7 +122,7 @@ def _content(result: Registration) -> list[Figure]:
 def _pose(result: Registration) -> list[Figure]:
     """Judge the alignment by measures that it was not optimised for."""
     e = result.quality.evidence
-    if e is None and result.quality.similarity_after is None:
+    if e is None and result.quality.nmi_after is None:
         return []  # no time before the deadline, which another figure reports
     if e is None:
         return [

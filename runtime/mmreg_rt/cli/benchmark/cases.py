@@ -69,7 +69,7 @@ def planned(load: Callable[[], Registrar], manifest: Manifest, size: tuple[int, 
         facts={
             "spacing_mm": grid.spacing_mm[2],
             "network_size_voxels": list(network_grid(grid, manifest.preprocess).shape[3 - len(size) :]),
-            "mended_voxels": first.mended_voxels,
+            "folds_removed": first.folds_removed,
         },
     )
 
@@ -87,7 +87,12 @@ def network_alone(load: Callable[[], Session], size: tuple[int, ...]) -> TimedCa
         return session.seconds
 
     return TimedCase(
-        size, dict(session.runtime_info), stopwatch.seconds, lambda: session.infer(images), stages, close=session.close
+        size,
+        dict(session.runtime_info),
+        stopwatch.seconds,
+        lambda: session.infer(images),
+        stages,
+        close=session.close,
     )
 
 

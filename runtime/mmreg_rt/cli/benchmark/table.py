@@ -71,7 +71,7 @@ def _row(name: str, values: Mapping[str, float | None]) -> str:
 
 def _notes(case: Mapping[str, Any]) -> Iterator[str]:
     """Yield remarks on the figures."""
-    contention, folds = case["contention"], case.get("mended_voxels")
+    contention, folds = case["contention"], case.get("folds_removed")
     waits = ", with a wait after every stage" if "graphs" in case["ran"] else ""
     yield f"stages: from {case['stage_runs']} separate runs{waits}"
     if contention:

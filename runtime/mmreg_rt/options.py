@@ -1,0 +1,111 @@
+"""The options of a registrar."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from . import arguments
+from .process.threads import MAX_THREADS
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Progress = Callable[[str, float], bool | None]
+
+
+class OptionKeywords(TypedDict, total=False):
+    """The fields of ``RegistrarOptions`` as keyword arguments."""
+
+    device: str
+    align: str
+    deform: bool
+    threads: int | None
+    same_space: bool
+    refine: bool | None
+    backend: str | None
+    precision: str
+    memory_limit_bytes: int | None
+    stream: object
+    progress: Progress | None
+    public_key: bytes | None
+
+
+@dataclass(frozen=True)
+class RegistrarOptions:
+    """How a ``Registrar`` registers.
+
+    Args:
+        device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``: where the solver and the network run. There is no
+            fallback to another device.
+        align: Linear alignment before the deformation: ``"none"`` (trust the headers), ``"rigid"`` or
+            ``"affine"``. A model that outputs a rigid transform replaces it.
+        deform: Estimate a deformation. Ignored with a model that outputs a rigid transform.
+        threads: Number of CPU threads. None uses all usable processors, respecting container quotas. The
+            result is bit-identical for any number. If the system grants fewer, a warning says so.
+        same_space: Both headers share one coordinate system, and fields of view that do not overlap are an
+            error. False ignores the origins and aligns by content.
+        refine: Refine the network's result with the solver, within the deadline. None follows the bundle for
+            fields and is False for rigid transforms. A descriptor network always feeds the solver.
+        backend: ``"openvino"``, ``"onnxruntime"``, ``"tensorrt"`` or ``"tensorrt-rtx"``; None takes the
+            fastest one installed. It is chosen once.
+        precision: Inference precision: ``"fp32"``, ``"bf16"``, ``"fp16"`` or ``"int8"``, if the bundle and
+            the backend have it.
+        memory_limit_bytes: Most device memory for one registration; None allows all free memory. A pair that
+            needs more is refused before anything runs.
+        stream: CUDA stream to work on: a handle, or a stream of torch, CuPy, PyCUDA or cuda-core; None
+            creates one. With PyCUDA its context must be current in the calling thread.
+        progress: Called with the stage and the fraction of it that is done; returning True cancels.
+        public_key: Ed25519 key, 32 raw bytes or PEM: the model must be signed with its private key. A model
+            that is neither built in nor signed so is first loaded and tested in a separate process.
+
+    Raises:
+        InputError: An option is none of the values above.
+
+    Example:
+        >>> RegistrarOptions(align="rigid").deform
+        True
+    """
+
+    device: str = "cpu"
+    align: str = "affine"
+    deform: bool = True
+    threads: int | None = None
+    same_space: bool = True
+    refine: bool | None = None
+    backend: str | None = None
+    precision: str = "fp32"
+    memory_limit_bytes: int | None = None
+    stream: object = None
+    progress: Progress | None = None
+    public_key: bytes | None = None
+
+    def __post_init__(self) -> None:
+        arguments.one_of("none", "rigid", "affine", code="MMREG_E_ALIGN")(self.align, "align")
+        arguments.flag(self.deform, "deform")
+        arguments.flag(self.same_space, "same_space")
+        arguments.or_none(arguments.flag)(self.refine, "refine")
+        arguments.text(self.device, "device")
+        if self.threads is not None:
+            threads = arguments.whole(self.threads, "threads", 1, MAX_THREADS, "MMREG_E_THREADS")
+            object.__setattr__(self, "threads", threads)
+        if self.progress is not None and not callable(self.progress):
+            raise arguments.refused("progress", "a function of a stage and its share", self.progress)
+
+    def replace(self, **changes: Unpack[OptionKeywords]) -> RegistrarOptions:
+        """Return a copy with other values.
+
+        Raises:
+            TypeError: There is no such option.
+        """
+        names = [field.name for field in dataclasses.fields(self)]
+        unknown = [name for name in changes if name not in names]
+        if unknown:
+            raise TypeError(f"There is no option {unknown[0]!r}. Use one of {', '.join(names)}.")
+        return dataclasses.replace(self, **changes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the options as keyword arguments."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
