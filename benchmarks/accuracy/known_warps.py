@@ -39,7 +39,7 @@ from mmreg_train.config.dataset import read_description
 from mmreg_train.config.training import WarpSettings
 from mmreg_train.data import seeding
 from mmreg_train.data.cases import Case
-from mmreg_train.data.known_warps import deformed
+from mmreg_train.data.known_warps import deform_pair
 from mmreg_train.data.layouts import find_cases
 from mmreg_train.data.splits import divide
 from mmreg_train.engine.validation import endpoint_error, folded_percent, mean_dice
@@ -117,7 +117,7 @@ def pair_of(case: Case, number: int, settings: WarpSettings, seed: int) -> Pair:
         for role in ("fixed_label", "moving_label")
     }
     generator = seeding.torch_generator(seed, seeding.VALIDATION, 1, number)
-    batch = deformed(Batch(**images, **labels), settings, generator)
+    batch = deform_pair(Batch(**images, **labels), settings, generator)
     moving = read["moving"].with_data(batch.moving[0].numpy())
     return Pair(case.name, case.people[0], batch, read["fixed"], moving)
 

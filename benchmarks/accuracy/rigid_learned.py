@@ -45,7 +45,7 @@ from mmreg_train.config.dataset import read_description
 from mmreg_train.data import seeding
 from mmreg_train.data.cases import Case
 from mmreg_train.data.layouts import find_cases
-from mmreg_train.data.rigid.pairs import Known, Starts, drawn
+from mmreg_train.data.rigid.pairs import KnownPair, StartSampling, draw_start
 from mmreg_train.data.rigid.truth import MARKED, truth_of
 from mmreg_train.data.splits import divide
 from mmreg_train.methods import Window
@@ -90,10 +90,10 @@ class Pair:
     def __init__(self, case: Case, starts: int, error_mm: float, number: int) -> None:
         self.fixed, self.moving = (case.scans[role].read() for role in ("fixed", "moving"))
         self.truth, self.mask = truth_of(case), gland(case)
-        known = Known(self.fixed, self.moving, self.truth)
-        settings, spec = Starts(error_mm=(error_mm, error_mm)), PreprocessSpec(multiple=4)
+        known = KnownPair(self.fixed, self.moving, self.truth)
+        settings, spec = StartSampling(error_mm=(error_mm, error_mm)), PreprocessSpec(multiple=4)
         self.starts = [
-            drawn(
+            draw_start(
                 known, spec, BOX, settings,
                 seeding.generator(int(error_mm), seeding.VALIDATION, number, start), self.truth.surface_mm,
             ).matrix

@@ -90,7 +90,7 @@ def test_whether_to_refine_a_field_is_not_said_of_a_rigid_transform(refine, tmp_
 
 def test_distances_are_of_corners_in_mm():
     made, pair = method(3), generated_pairs(3, 4, 1, method(3).window)[0]
-    moved = parity.final(made, np.float32([[3, 0, 4, 0, 0, 0]]), pair)
+    moved = parity.output_in_mm(made, np.float32([[3, 0, 4, 0, 0, 0]]), pair)
     np.testing.assert_allclose(np.sqrt((moved**2).sum(0)), 5)
 
 

@@ -72,7 +72,7 @@ def test_a_shift_of_the_scan_shifts_the_descriptor():
 
 def test_remapping_is_monotone_or_inverted_and_keeps_the_range():
     ramp = torch.linspace(0, 1, 64).expand(32, 1, 64)
-    mapped = contrast.remapped(ramp)
+    mapped = contrast.remap_intensities(ramp)
     rising, falling = ((sign * mapped.diff() > -1e-5).all(-1).flatten() for sign in (1, -1))
     assert (rising ^ falling).all()
     assert 4 < rising.sum() < 28
@@ -254,7 +254,7 @@ def test_labels_are_told_apart_by_their_directions():
     assert sum(weight.numel() for weight in method.parameters()) == exported + 3 * 8
     scan = torch.rand(1, 1, 16, 16)
     output = method(scan, scan)
-    with pytest.raises(ValueError, match="without"):
+    with pytest.raises(ValueError, match="the batch has none"):
         method.loss(methods.Batch(scan, scan), output)
 
 

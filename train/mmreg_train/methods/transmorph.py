@@ -1,4 +1,4 @@
-"""TransMorph: a hierarchy of shifted-window attention that looks at both images, and a convolutional decoder.
+"""TransMorph: hierarchical shifted-window attention over both images, and a convolutional decoder.
 
 Chen et al., "TransMorph: transformer for unsupervised medical image registration", MedIA 2022; the attention
 is that of Liu et al., "Swin transformer", ICCV 2021, in three dimensions. Weights with windows of 5 x 6 x 7:
@@ -20,18 +20,19 @@ from mmreg_train.methods.field import FieldMethod, Objective
 
 
 class TransMorph(FieldMethod):
-    """The network with the loss it learns from.
+    """The network with its loss.
 
     Args:
-        width: Channels of the first stage; each of the three that follow has twice as many.
+        dims: 3.
+        width: Channels of the first stage; each of the next three has twice as many.
         depths: Attention blocks of the four stages.
         heads: Attention heads of the four stages; they divide the widths.
-        window: Voxels of a window along each axis, at the resolution of every stage.
+        window: Voxels of a window along each axis, at every stage.
         drop_path: Largest probability that training skips a block; it grows from 0 with the depth.
         image, dice, smoothness, dice_labels, known: See ``Objective``.
 
     Raises:
-        ValueError: Heads that do not divide a width, or a list that has not four entries.
+        ValueError: Heads do not divide a width, or a list has the wrong length.
     """
 
     name = "transmorph"
@@ -56,12 +57,12 @@ class TransMorph(FieldMethod):
         widths = [width * 2**stage for stage in range(4)]
         if dims != 3 or len(depths) != 4 or len(heads) != 4 or len(window) != 3:
             raise ValueError(
-                f"TransMorph is 3-D, with four depths, four heads and a window of three sizes; "
+                f"TransMorph needs dims=3, four depths, four heads and a window of three sizes; "
                 f"found dims={dims}, depths={depths}, heads={heads}, window={window}."
             )
         if any(channels % count for channels, count in zip(widths, heads, strict=True)):
-            raise ValueError(f"Heads divide the widths {widths} of their stages; found heads={heads}.")
-        self.traced = max(window) + 1  # voxels of the coarsest grid: two windows
+            raise ValueError(f"Heads must divide the widths {widths} of their stages; found heads={heads}.")
+        self.trace_multiples = max(window) + 1  # voxels of the coarsest grid: two windows
         self.flow = FlowNetwork(widths, depths, heads, window, drop_path)
         chosen = None if dice_labels is None else tuple(dice_labels)
         self.objective = Objective(image, dice, smoothness, chosen, known)
@@ -108,7 +109,7 @@ class FlowNetwork(nn.Module):
         return field
 
     def _encoded(self, pair: Tensor) -> list[Tensor]:
-        """Features of the four stages, (B, C, ...), at 1/4 to 1/32 of the resolution."""
+        """Return features of the four stages, (B, C, ...), at 1/4 to 1/32 of the resolution."""
         features = self.embed_norm(self.embed(pair).permute(0, 2, 3, 4, 1))
         encoded = []
         for stage, (blocks, norm) in enumerate(zip(self.stages, self.norms, strict=True)):
@@ -118,7 +119,7 @@ class FlowNetwork(nn.Module):
 
 
 class Up(nn.Module):
-    """Twice the resolution, joined with a skip of ``outputs`` channels."""
+    """Doubles the resolution and adds a skip connection of ``outputs`` channels."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -134,7 +135,7 @@ class Up(nn.Module):
 
 
 def _stage(width: int, heads: int, window: Sequence[int], rates: Sequence[float]) -> nn.Sequential:
-    """Blocks whose windows lie by turns on the grid and half a window beside it."""
+    """Return blocks whose windows alternate between no shift and half a window."""
     shifts = [[n // 2 if block % 2 else 0 for n in window] for block in range(len(rates))]
     blocks = [
         WindowBlock(width, heads, window, shift, rate) for shift, rate in zip(shifts, rates, strict=True)

@@ -1,4 +1,4 @@
-"""VoxelMorph: a U-Net that looks at both images and gives the deformation at once.
+"""VoxelMorph: a U-Net that takes both images and outputs the deformation in one pass.
 
 Balakrishnan et al., "VoxelMorph: a learning framework for deformable medical image registration", IEEE TMI
 2019; the velocity variant: Dalca et al., "Unsupervised learning of probabilistic diffeomorphic registration
@@ -6,9 +6,9 @@ for images and surfaces", MedIA 2019. The defaults are the widths of the publish
 weights in 3-D, 109,170 in 2-D.
 
 Two things differ, and neither changes a weight. A half-resolution velocity is the mean over cells of two
-voxels, not a linear resize with aligned corners, and while it is integrated it continues its border value
-instead of ending there: the conventions of this house. And ``smoothness`` counts voxels per voxel on any
-grid; the published code multiplies the term by 2 at half resolution, so its lambda is half of ours there.
+voxels, not a linear resize with aligned corners, and it keeps its border value during integration instead of
+ending there: the conventions of this library. And ``smoothness`` counts voxels per voxel on any grid; the
+published code multiplies the term by 2 at half resolution, so its lambda is half of ours there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DECODER = (32, 32, 32, 32, 32, 16, 16)
 
 
 class VoxelMorph(FieldMethod):
-    """The U-Net with the loss it learns from.
+    """The U-Net with its loss.
 
     Args:
         dims: 2 or 3.
@@ -37,15 +37,15 @@ class VoxelMorph(FieldMethod):
         factor: Grid of the field: 2 is half resolution, 1 full.
         encoder: Channels of the levels on the way down, each followed by a pooling by 2.
         decoder: Channels on the way up, one for each level, and then of the last convolutions.
-        half_decoder: End the U-Net at half resolution instead of pooling its result: most of the work of the
-            full network is in its last, full-resolution layers. SynthMorph does so. Needs ``factor=2``.
-        cost_volumes: 0: the network sees the images. Else the number of grids, from half resolution on, on
-            which it sees cost volumes of their self-similarities instead, see ``MatchingNetwork``; the whole
-            U-Net is on the half grid then. Needs ``factor=2``.
+        half_decoder: End the U-Net at half resolution instead of pooling its result, as SynthMorph does: most
+            of the work of the full network is in its last, full-resolution layers. Needs ``factor=2``.
+        cost_volumes: 0 takes images as the input. Otherwise the number of grids, from half resolution on, of
+            cost volumes of self-similarities as the input, see ``MatchingNetwork``; the whole U-Net is then
+            on the half grid. Needs ``factor=2``.
         image, dice, smoothness, dice_labels, known, labels: See ``Objective``.
 
     Raises:
-        ValueError: A setting has a value that is not among the above.
+        ValueError: A setting has an invalid value.
     """
 
     name = "voxelmorph"
@@ -69,16 +69,16 @@ class VoxelMorph(FieldMethod):
     ) -> None:
         super().__init__(dims)
         if output not in ("velocity", "displacement"):
-            raise ValueError(f"VoxelMorph gives a 'velocity' or a 'displacement'; found output={output!r}.")
+            raise ValueError(f"output must be 'velocity' or 'displacement'; found {output!r}.")
         if factor not in (1, 2) or (half_decoder and factor != 2):
             raise ValueError(
-                f"The factor of the field is 1 or 2, and 2 with half_decoder; found factor={factor!r}, "
+                f"factor must be 1 or 2, and 2 with half_decoder; found factor={factor!r}, "
                 f"half_decoder={half_decoder!r}."
             )
         if not 0 <= cost_volumes <= len(encoder) or (cost_volumes and (factor != 2 or half_decoder)):
             raise ValueError(
-                f"cost_volumes counts grids from 0 to the {len(encoder)} of the encoder, and needs factor=2 "
-                f"without half_decoder; found cost_volumes={cost_volumes!r}, factor={factor!r}, "
+                f"cost_volumes must be 0 to {len(encoder)}, the levels of the encoder, and above 0 needs "
+                f"factor=2 without half_decoder; found cost_volumes={cost_volumes!r}, factor={factor!r}, "
                 f"half_decoder={half_decoder!r}."
             )
         self.output_kind = output
@@ -105,5 +105,5 @@ class FlowNetwork(UNet):
         self.pooled = pooled
 
     def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
-        """The field; the moving image is the first channel, as in the published weights."""
+        """Return the field; the moving image is the first channel, as in the published weights."""
         return downsample(super().forward(torch.cat([moving, fixed], dim=1)), self.pooled)

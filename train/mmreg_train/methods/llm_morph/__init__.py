@@ -1,16 +1,16 @@
-"""LLM-Morph: tokens of a convolutional pyramid go through frozen layers of a language model and come back as
-features, from which a field is refined from coarse to fine.
+"""LLM-Morph: registration with frozen layers of a language model between convolutional networks.
 
-Ma, Wang, Ning, He, Sebe, Lepri, "Large language models for multimodal deformable image registration", 2024
-(arXiv 2408.10703). There is no code of the authors; what the abstract and the feature figure of their
-repository show is kept: a convolutional encoder of five levels for both images, two encoding blocks (an
-adapter, then decoder layers of a language model, frozen, with LoRA), four more adapters to 1/32, 1/16, 1/8
-and 1/4 of the resolution, a field at each of them.
+Tokens of a convolutional pyramid pass through the language layers and return as features, from which a field
+is refined from coarse to fine. Ma, Wang, Ning, He, Sebe, Lepri, "Large language models for multimodal
+deformable image registration", 2024 (arXiv 2408.10703). The authors published no code; we keep what the
+abstract and the feature figure of their repository show: a convolutional encoder of five levels for both
+images, two encoding blocks (an adapter, then decoder layers of a language model, frozen, with LoRA), four
+more adapters to 1/32, 1/16, 1/8 and 1/4 of the resolution, and a field at each of them.
 
-Decisions of this house, where the source is silent: the tokens of both images are one sequence, moving first,
-so that attention can compare them; an adapter into the language model is two linear maps with a bottleneck;
-widths; every step finds what is added to the field in voxels of the full grid, so that no grid learns faster
-than another; the field of the finest grid is put on the half grid, linearly, which the runtime serves.
+Our decisions, where the source gives no detail: the tokens of both images are one sequence, moving first, so
+that attention can compare them; an adapter into the language model is two linear maps with a bottleneck;
+widths; every step predicts an increment of the field in full-grid voxels, so that no grid learns faster than
+another; the finest field is interpolated linearly to the half grid, on which the runtime works.
 """
 
 from __future__ import annotations
@@ -24,48 +24,45 @@ from torch import Tensor, nn
 from mmreg_train.layers import downsample, integrate, upsample, warp
 from mmreg_train.methods.base import Batch, Output
 from mmreg_train.methods.field import IMAGE_TERMS, FieldMethod, Objective
-from mmreg_train.methods.llm_morph.backbone import SHAPE, language_layers, merged
+from mmreg_train.methods.llm_morph.backbone import SHAPE, language_layers, merge_lora
 from mmreg_train.methods.llm_morph.network import ADAPTERS, DECODER, ENCODER, FlowNetwork
 
 
 class LlmMorph(FieldMethod):
-    """The network with the loss it learns from.
+    """The network with its loss.
 
-    Weights of a language model are parameters without a gradient, and checkpoints have them: ``settings`` of
-    a method whose backbone was a folder say "random" with the shape that was read, so that the folder is not
-    needed again.
+    The weights of the language model are parameters without a gradient, stored in checkpoints. If the
+    backbone was a folder, ``settings`` are rewritten to "random" with the shape that was read, so that the
+    folder is not needed again.
 
     Args:
         dims: 2 or 3.
         output: "displacement", or "velocity" (a diffeomorphism).
         integration_steps: Squarings of the velocity, at the end and before each warp of features.
-        half: One more step at half resolution, of convolutions alone. The published finest field is at 1/4.
-        backbone: Where the language layers are from: "none" or None leaves them out and keeps the adapters,
-            "random" draws them in the shape of ``backbone_config``, else the path of a folder that
-            ``transformers.AutoModel`` reads, such as one of a causal language model. Any but "none" needs the
-            packages transformers and peft.
-        layers: Which layers of the folder; the first half is for the first block. Of "random" their number.
+        half: Add a step at half resolution, of convolutions only. The published finest field is at 1/4.
+        backbone: Source of the language layers: "none" or None omits them and keeps the adapters, "random"
+            draws them in the shape of ``backbone_config``, otherwise a folder for ``transformers.AutoModel``,
+            such as a causal language model. All except "none" need the packages transformers and peft.
+        layers: Layers of the folder to use; the first half is for the first block. For "random" their number.
         backbone_config: Shape of "random" and "none", as in ``config.json`` of transformers with
-            ``model_type``; None is ``SHAPE``. A folder brings its own.
-        origin: Where the weights of "random" really came from: a note that reading a folder leaves in
-            settings; it changes nothing.
-        causal: A token sees those before it, as in the language model; else all see all.
-        lora_rank, lora_alpha: Of LoRA on the maps to queries and values; rank 0 leaves it out.
+            ``model_type``; None is ``SHAPE``. A folder has its own.
+        origin: Note on the source of the weights of "random", written when a folder was read; no effect.
+        causal: A token attends to those before it, as in the language model; otherwise to all.
+        lora_rank, lora_alpha: Of LoRA on the query and value maps; rank 0 disables it.
         most_tokens: Longest sequence: twice the voxels at 1/32 of the resolution.
-        adapter_width: Of the bottleneck between features and language.
+        adapter_width: Of the bottleneck between features and language layers.
         encoder: Channels of the five levels.
-        adapters: Channels that come back from the language at 1/32, 1/16, 1/8 and 1/4, for each image.
+        adapters: Channels returned from the language layers at 1/32, 1/16, 1/8 and 1/4, for each image.
         decoder: Channels of the convolutions at these, and at 1/2 with ``half``.
-        cost_volumes: Each step of the field also sees how well MIND-SSC matches at small shifts, see
-            ``layers.matching``: which shift is the better one is then given, and what is learned is what to
-            make of it. Not in the publication.
-        compare: Grid on which images and labels of a pair are compared while it learns: 1 is the full one, 2
-            the half one, where the comparison takes an eighth of the time. With ``known`` 1 alone.
-        coarse: Weight of the image term of every coarser field, on the half grid; without image term none.
+        cost_volumes: Each step of the field also takes matching costs of MIND-SSC at small shifts, see
+            ``layers.matching``; the network need not learn how to compare. Not in the publication.
+        compare: Grid on which the loss compares images and labels: 1 is the full one, 2 the half one, which
+            takes an eighth of the time. ``known`` needs 1.
+        coarse: Weight of the image term of every coarser field, on the half grid; unused without image term.
         image, dice, smoothness, dice_labels, known, labels: See ``Objective``.
 
     Raises:
-        ValueError: A setting has a value that is not among the above, or a needed package is not there.
+        ValueError: A setting has an invalid value, or a required package is missing.
     """
 
     name = "llm_morph"
@@ -103,9 +100,9 @@ class LlmMorph(FieldMethod):
     ) -> None:
         super().__init__(dims)
         if output not in ("velocity", "displacement"):
-            raise ValueError(f"LLM-Morph gives a 'velocity' or a 'displacement'; found output={output!r}.")
+            raise ValueError(f"output must be 'velocity' or 'displacement'; found {output!r}.")
         if not layers or len(layers) % 2:
-            raise ValueError(f"LLM-Morph shares its layers between two blocks; found layers={list(layers)}.")
+            raise ValueError(f"layers must be an even number of layers; found {list(layers)}.")
         if lora_rank < 0 or most_tokens < 2 or adapter_width < 1 or coarse < 0:
             raise ValueError(
                 "LLM-Morph needs lora_rank and coarse >= 0, most_tokens >= 2 and adapter_width >= 1; "
@@ -113,8 +110,7 @@ class LlmMorph(FieldMethod):
             )
         if compare not in (1, 2) or (compare == 2 and known > 0):
             raise ValueError(
-                "LLM-Morph compares on the grid 1 or 2, and true displacements on 1; "
-                f"found compare={compare!r}, known={known}."
+                f"compare must be 1 or 2, and 1 with known > 0; found compare={compare!r}, known={known}."
             )
         self.output_kind = output
         self.integration_steps = integration_steps if output == "velocity" else 0
@@ -122,7 +118,7 @@ class LlmMorph(FieldMethod):
         chosen = None if dice_labels is None else tuple(dice_labels)
         self.objective = Objective(image, dice, smoothness, chosen, known, labels)
         self._merged: list[nn.Module] = []
-        self.register_load_state_dict_post_hook(_forget_merged)
+        self.register_load_state_dict_post_hook(_clear_merged)
         shape, language = backbone_config or SHAPE, None
         if backbone not in (None, "none"):
             language = language_layers(backbone, layers, shape, causal, most_tokens, lora_rank, lora_alpha)
@@ -136,20 +132,20 @@ class LlmMorph(FieldMethod):
             self.flow.insert(language.blocks, language.positions)
 
     def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
-        """The terms of ``Objective``, and ``coarse``: the image terms of the coarser fields, added up."""
+        """Return the terms of ``Objective`` and ``coarse``, the sum of image terms of the coarser fields."""
         assert isinstance(output.value, Tensor)
-        half = _halved(batch)
+        half = _to_half_grid(batch)
         if self.compare == 1:
             terms = super().loss(batch, output)
         else:
             moved = integrate(output.value, self.integration_steps, 2) / 2
             terms = self.objective(half, moved, output.value, self.factor)
         if self.flow.coarser and self.coarse > 0 and self.objective.image is not None:
-            terms["coarse"] = self._of_coarser(half, IMAGE_TERMS[self.objective.image])
+            terms["coarse"] = self._coarser_terms(half, IMAGE_TERMS[self.objective.image])
             terms["total"] = terms["total"] + self.coarse * terms["coarse"]
         return terms
 
-    def _of_coarser(self, half: Batch, image_term: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    def _coarser_terms(self, half: Batch, image_term: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         terms = []
         for field, spacing in self.flow.coarser:
             moved = upsample(integrate(field, self.integration_steps, spacing), spacing // 2)
@@ -157,11 +153,11 @@ class LlmMorph(FieldMethod):
         return torch.stack(terms).sum()
 
     def network(self) -> nn.Module:
-        """The network of the field; in evaluation mode a copy with LoRA merged, until the mode is set."""
+        """Return the network; in evaluation mode a copy with LoRA merged, until the mode changes."""
         if self.training:
             return self.flow
         if not self._merged:
-            self._merged.append(merged(self.flow))
+            self._merged.append(merge_lora(self.flow))
         return self._merged[0]
 
     def train(self, mode: bool = True) -> LlmMorph:
@@ -170,8 +166,8 @@ class LlmMorph(FieldMethod):
         return self
 
 
-def _halved(batch: Batch) -> Batch:
-    """The pair on the half grid: means of images, every second label."""
+def _to_half_grid(batch: Batch) -> Batch:
+    """Return the pair on the half grid: means of images, every second label."""
     every_second = (slice(None), *(slice(None, None, 2),) * (batch.fixed.dim() - 2))
     labels = (
         None if label is None else label[every_second] for label in (batch.fixed_label, batch.moving_label)
@@ -179,5 +175,5 @@ def _halved(batch: Batch) -> Batch:
     return Batch(downsample(batch.fixed, 2), downsample(batch.moving, 2), *labels)
 
 
-def _forget_merged(method: LlmMorph, _keys: object) -> None:
+def _clear_merged(method: LlmMorph, _keys: object) -> None:
     method._merged.clear()
