@@ -1,4 +1,4 @@
-"""The README's table of backends, from what ``backends.py`` wrote."""
+"""README table of backends, from the results of ``measure.py``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def line(row: dict[str, Any]) -> str:
 
 
 def section(report: dict[str, Any]) -> str:
-    """A table; what could not run stands below it."""
+    """Format the table, followed by the contenders that could not run."""
     lines = ["| " + " | ".join(HEAD) + " |", "|" + " --- |" * len(HEAD), *map(line, report["rows"])]
     lines += [f"\nNot run: {name}: {reason}" for name, reason in report["skipped"].items()]
     rounds, threads = report["rows"][0]["rounds"], report["rows"][0]["threads"]

@@ -95,7 +95,7 @@ def translate(method: Method, model: bytes, back: bool, image: Float32) -> Float
     if not difference <= LIMIT:
         raise ParityError(
             "MMREG_E_PARITY",
-            f"{FILES[back]} must be within {LIMIT:g} of torch; result {difference:.2g}. Its couplings "
+            f"{FILES[back]} must be within {LIMIT:g} of torch; found {difference:.2g}. Its couplings "
             "amplify rounding errors: train it longer, or with fewer blocks.",
         )
     return result.reshape(image.shape)

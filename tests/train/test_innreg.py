@@ -325,7 +325,7 @@ def test_settings_that_cannot_be_used_are_refused():
         ({"turns": (1,)}, "both turns"),
         ({"kernel": 4}, "odd kernel"),
         ({"decoder": (32,)}, "6 levels"),
-        ({"cost_volumes": 7}, "cost_volumes counts grids"),
+        ({"cost_volumes": 7}, "cost_volumes must be 0 to 6"),
         ({"dims": 4}, "dims=4"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -340,7 +340,7 @@ def test_settings_that_cannot_be_used_are_refused():
         ({"beta": 1.5}, "found 1.5"),
         ({"image": "sad"}, "'sad'"),
         ({"heads": (3, 2)}, r"heads=\(3, 2\)"),
-        ({"diffusion_multipliers": (1, 2, 3)}, "grids of the U-Net"),
+        ({"diffusion_multipliers": (1, 2, 3)}, "must have the same length"),
         ({"groups": 3}, "groups=3"),
         ({"head_channels": 5}, "head_channels=5"),
         ({"autoencoder_multipliers": (1, 2)}, "three multipliers"),

@@ -323,7 +323,7 @@ def test_settings_that_cannot_be_used_are_refused(language, monkeypatch):
     ):
         with pytest.raises(ValueError, match=message):
             tiny(**settings)
-    with pytest.raises(ValueError, match="are 12 tokens; most_tokens is 8"):
+    with pytest.raises(ValueError, match="have 12 tokens; most_tokens is 8"):
         tiny(most_tokens=8)(*images(64, 96))
     # an exported network, in which nobody counts, takes no more either
     assert tiny(most_tokens=8).most_voxels == 4 * 32**2

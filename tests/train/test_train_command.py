@@ -162,7 +162,7 @@ def test_label_maps_are_a_source_of_pairs(here):
     config = CONFIG.partition("[synthesis]")[0]
     (here / "tiny.toml").write_text(config)
     run("train voxelmorph --config tiny.toml --data maps -o run --threads 1 --steps 3")
-    assert "images are synthesised from" in (here / "run" / "card.md").read_text()
+    assert "images are synthesised" in (here / "run" / "card.md").read_text()
 
 
 def test_label_maps_and_shapes_take_turns(here):

@@ -27,7 +27,7 @@ class Interrupt:
         self.signal: int | None = None
 
     def __enter__(self) -> Interrupt:
-        # only the main thread number a process may install handlers; elsewhere the caller has to
+        # only the main thread of a process may install handlers; elsewhere the caller has to
         self._listens = threading.current_thread() is threading.main_thread()
         if self._listens:
             numbers = signal.SIGTERM, signal.SIGINT
