@@ -128,9 +128,9 @@ def test_bf16_beyond_its_limit_is_left_out_and_others_stop_the_export(name, refu
     far, said = parity.Parity("openvino", name, 1.0, 1.0, 1.0, 2.0, 3), []
     if refused:
         with pytest.raises(parity.ParityError):
-            pack._holds(far, said.append)
+            pack._within_limits(far, said.append)
     else:
-        assert not pack._holds(far, said.append)
+        assert not pack._within_limits(far, said.append)
         assert "bf16 is not offered" in said[0]
 
 

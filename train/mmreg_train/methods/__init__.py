@@ -31,7 +31,8 @@ def create(name: str, **settings: Any) -> Method:
 
     Args:
         name: One of ``names()``.
-        **settings: Arguments of the method's class, plain values only, so that checkpoints can store them.
+        **settings: Settings of the method, see ``Method.from_settings``; plain values only, so that
+            checkpoints can store them.
 
     Raises:
         ValueError: The name is unknown, or a setting has an invalid value.
@@ -43,6 +44,6 @@ def create(name: str, **settings: Any) -> Method:
     if name not in _METHODS:
         raise ValueError(f"Unknown method {name!r}. Choose one of: {', '.join(names())}.")
     module, attribute = _METHODS[name]
-    method: Method = getattr(import_module(module), attribute)(**settings)
+    method: Method = getattr(import_module(module), attribute).from_settings(**settings)
     method.settings = {**settings, **method.resolved}
     return method

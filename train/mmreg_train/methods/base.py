@@ -7,8 +7,9 @@ only. Integration, upsampling and warps stay outside, where the runtime has fast
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -101,6 +102,8 @@ class Method(nn.Module):
         painted: Trained on single images painted from label maps of brains (``brain_samples``).
         phases: Training phases in order, as accepted by ``set_phase``, each with its own steps, loss and
             optimiser; empty if everything is trained together. The last one is the registration.
+        groups: Arguments of the class that are frozen dataclasses, with their defaults. Settings are flat:
+            ``from_settings`` assigns them to the groups by the names of their fields.
     """
 
     name: str
@@ -113,6 +116,24 @@ class Method(nn.Module):
     most_voxels: int | None = None
     trace_multiples: int = 2
     painted: bool = False
+    groups: ClassVar[Mapping[str, Any]] = {}
+
+    @classmethod
+    def from_settings(cls, **settings: Any) -> Method:
+        """Create the method from flat settings, as in ``[settings]`` of a configuration.
+
+        Args:
+            **settings: Arguments of the class, and fields of its ``groups``.
+
+        Raises:
+            ValueError: A setting has an invalid value.
+            TypeError: A setting is unknown.
+        """
+        arguments = dict(settings)
+        for name, default in cls.groups.items():
+            own = [field.name for field in fields(default) if field.name in arguments]
+            arguments[name] = replace(default, **{field: arguments.pop(field) for field in own})
+        return cls(**arguments)
 
     def __init__(self, dims: int) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,7 +39,7 @@ class Objective:
     image: str | None = "ncc"
     dice: float = 0.0
     smoothness: float = 1.0
-    dice_labels: tuple[int, ...] | None = None
+    dice_labels: Sequence[int] | None = None
     known: float = 0.0
     labels: float = 0.0
 
@@ -101,7 +101,7 @@ class Objective:
 
     def _label_values(self, fixed: Tensor, moving: Tensor) -> Tensor:
         if self.dice_labels is not None:
-            return torch.tensor(self.dice_labels, device=fixed.device)
+            return torch.tensor(tuple(self.dice_labels), device=fixed.device)
         present = torch.bincount(torch.cat([fixed.flatten(), moving.flatten()]))
         present[0] = 0
         return present.nonzero().flatten()

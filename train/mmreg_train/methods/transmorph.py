@@ -8,6 +8,7 @@ is that of Liu et al., "Swin transformer", ICCV 2021, in three dimensions. Weigh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -19,53 +20,68 @@ from mmreg_train.layers.windows import PatchMerging, WindowBlock
 from mmreg_train.methods.field import FieldMethod, Objective
 
 
-class TransMorph(FieldMethod):
-    """The network with its loss.
+@dataclass(frozen=True)
+class TransformerSize:
+    """Widths, depths and windows of the encoder.
 
-    Args:
-        dims: 3.
+    Attributes:
         width: Channels of the first stage; each of the next three has twice as many.
         depths: Attention blocks of the four stages.
         heads: Attention heads of the four stages; they divide the widths.
         window: Voxels of a window along each axis, at every stage.
         drop_path: Largest probability that training skips a block; it grows from 0 with the depth.
-        image, dice, smoothness, dice_labels, known: See ``Objective``.
+    """
+
+    width: int = 96
+    depths: Sequence[int] = (2, 2, 4, 2)
+    heads: Sequence[int] = (4, 4, 8, 8)
+    window: Sequence[int] = (5, 6, 7)
+    drop_path: float = 0.3
+
+    def __post_init__(self) -> None:
+        if len(self.depths) != 4 or len(self.heads) != 4 or len(self.window) != 3:
+            raise ValueError(
+                "TransMorph needs four depths, four heads and a window of three sizes; found "
+                f"depths={self.depths}, heads={self.heads}, window={self.window}."
+            )
+        if any(channels % count for channels, count in zip(self.widths, self.heads, strict=True)):
+            raise ValueError(
+                f"Heads must divide the widths {self.widths} of their stages; found heads={self.heads}."
+            )
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels of the four stages."""
+        return [self.width * 2**stage for stage in range(4)]
+
+
+SIZE, OBJECTIVE = TransformerSize(), Objective(image="mse", smoothness=0.02)
+
+
+class TransMorph(FieldMethod):
+    """The network with its loss.
+
+    Args:
+        dims: 3.
+        size: Widths, depths and windows.
+        objective: The loss.
 
     Raises:
-        ValueError: Heads do not divide a width, or a list has the wrong length.
+        ValueError: ``dims`` is not 3.
     """
 
     name = "transmorph"
     output_kind = "displacement"
     multiple = 32
+    groups = {"size": SIZE, "objective": OBJECTIVE}
 
-    def __init__(
-        self,
-        dims: int = 3,
-        width: int = 96,
-        depths: Sequence[int] = (2, 2, 4, 2),
-        heads: Sequence[int] = (4, 4, 8, 8),
-        window: Sequence[int] = (5, 6, 7),
-        drop_path: float = 0.3,
-        image: str | None = "mse",
-        dice: float = 0.0,
-        smoothness: float = 0.02,
-        dice_labels: Sequence[int] | None = None,
-        known: float = 0.0,
-    ) -> None:
+    def __init__(self, dims: int = 3, size: TransformerSize = SIZE, objective: Objective = OBJECTIVE) -> None:
         super().__init__(dims)
-        widths = [width * 2**stage for stage in range(4)]
-        if dims != 3 or len(depths) != 4 or len(heads) != 4 or len(window) != 3:
-            raise ValueError(
-                f"TransMorph needs dims=3, four depths, four heads and a window of three sizes; "
-                f"found dims={dims}, depths={depths}, heads={heads}, window={window}."
-            )
-        if any(channels % count for channels, count in zip(widths, heads, strict=True)):
-            raise ValueError(f"Heads must divide the widths {widths} of their stages; found heads={heads}.")
-        self.trace_multiples = max(window) + 1  # voxels of the coarsest grid: two windows
-        self.flow = FlowNetwork(widths, depths, heads, window, drop_path)
-        chosen = None if dice_labels is None else tuple(dice_labels)
-        self.objective = Objective(image, dice, smoothness, chosen, known)
+        if dims != 3:
+            raise ValueError(f"TransMorph needs dims=3; found dims={dims}.")
+        self.trace_multiples = max(size.window) + 1  # voxels of the coarsest grid: two windows
+        self.flow = FlowNetwork(size)
+        self.objective = objective
 
 
 class FlowNetwork(nn.Module):
@@ -73,24 +89,18 @@ class FlowNetwork(nn.Module):
 
     head_width = 16
 
-    def __init__(
-        self,
-        widths: Sequence[int],
-        depths: Sequence[int],
-        heads: Sequence[int],
-        window: Sequence[int],
-        drop_path: float,
-    ) -> None:
+    def __init__(self, size: TransformerSize) -> None:
         super().__init__()
+        widths, depths = size.widths, size.depths
         first, head = widths[0], self.head_width
         self.embed = nn.Conv3d(2, first, 4, stride=4)
         self.embed_norm = nn.LayerNorm(first)
         total = sum(depths)
-        rates = [drop_path * block / max(1, total - 1) for block in range(total)]
+        rates = [size.drop_path * block / max(1, total - 1) for block in range(total)]
         self.stages, self.norms = nn.ModuleList(), nn.ModuleList()
         for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
             taken = rates[sum(depths[:stage]) :][:depth]
-            self.stages.append(_stage(width, heads[stage], window, taken))
+            self.stages.append(_stage(width, size.heads[stage], size.window, taken))
             self.norms.append(nn.LayerNorm(width))
         self.merges = nn.ModuleList(PatchMerging(width) for width in widths[:-1])
         self.half_skip, self.full_skip = NormalisedConvBlock(2, first // 2), NormalisedConvBlock(2, head)

@@ -14,6 +14,7 @@ published code multiplies the term by 2 at half resolution, so its lambda is hal
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,46 @@ ENCODER = (16, 32, 32, 32)
 DECODER = (32, 32, 32, 32, 32, 16, 16)
 
 
+@dataclass(frozen=True)
+class UNetOptions:
+    """Widths and grids of the U-Net.
+
+    Attributes:
+        factor: Grid of the field: 2 is half resolution, 1 full.
+        encoder: Channels of the levels on the way down, each followed by a pooling by 2.
+        decoder: Channels on the way up, one for each level, and then of the last convolutions.
+        half_decoder: End the U-Net at half resolution instead of pooling its result, as SynthMorph does:
+            most of the work of the full network is in its last, full-resolution layers. Needs ``factor=2``.
+        cost_volumes: 0 takes images as the input. Otherwise the number of grids, from half resolution on, of
+            cost volumes of self-similarities as the input, see ``MatchingNetwork``; the whole U-Net is then
+            on the half grid. Needs ``factor=2``.
+    """
+
+    factor: int = 2
+    encoder: Sequence[int] = ENCODER
+    decoder: Sequence[int] = DECODER
+    half_decoder: bool = False
+    cost_volumes: int = 0
+
+    def __post_init__(self) -> None:
+        if self.factor not in (1, 2) or (self.half_decoder and self.factor != 2):
+            raise ValueError(
+                f"factor must be 1 or 2, and 2 with half_decoder; found factor={self.factor!r}, "
+                f"half_decoder={self.half_decoder!r}."
+            )
+        levels = len(self.encoder)
+        on_half_grid = self.factor == 2 and not self.half_decoder
+        if not 0 <= self.cost_volumes <= levels or (self.cost_volumes and not on_half_grid):
+            raise ValueError(
+                f"cost_volumes must be 0 to {levels}, the levels of the encoder, and above 0 needs factor=2 "
+                f"without half_decoder; found cost_volumes={self.cost_volumes!r}, factor={self.factor!r}, "
+                f"half_decoder={self.half_decoder!r}."
+            )
+
+
+UNET, OBJECTIVE = UNetOptions(), Objective()
+
+
 class VoxelMorph(FieldMethod):
     """The U-Net with its loss.
 
@@ -34,65 +75,39 @@ class VoxelMorph(FieldMethod):
         dims: 2 or 3.
         output: "velocity" (a diffeomorphism) or "displacement".
         integration_steps: Squarings of the velocity.
-        factor: Grid of the field: 2 is half resolution, 1 full.
-        encoder: Channels of the levels on the way down, each followed by a pooling by 2.
-        decoder: Channels on the way up, one for each level, and then of the last convolutions.
-        half_decoder: End the U-Net at half resolution instead of pooling its result, as SynthMorph does: most
-            of the work of the full network is in its last, full-resolution layers. Needs ``factor=2``.
-        cost_volumes: 0 takes images as the input. Otherwise the number of grids, from half resolution on, of
-            cost volumes of self-similarities as the input, see ``MatchingNetwork``; the whole U-Net is then
-            on the half grid. Needs ``factor=2``.
-        image, dice, smoothness, dice_labels, known, labels: See ``Objective``.
+        unet: Widths and grids of the U-Net.
+        objective: The loss.
 
     Raises:
         ValueError: A setting has an invalid value.
     """
 
     name = "voxelmorph"
+    groups = {"unet": UNET, "objective": OBJECTIVE}
 
     def __init__(
         self,
         dims: int = 3,
         output: str = "velocity",
         integration_steps: int = 7,
-        factor: int = 2,
-        encoder: Sequence[int] = ENCODER,
-        decoder: Sequence[int] = DECODER,
-        half_decoder: bool = False,
-        cost_volumes: int = 0,
-        image: str | None = "ncc",
-        dice: float = 0.0,
-        smoothness: float = 1.0,
-        dice_labels: Sequence[int] | None = None,
-        known: float = 0.0,
-        labels: float = 0.0,
+        unet: UNetOptions = UNET,
+        objective: Objective = OBJECTIVE,
     ) -> None:
         super().__init__(dims)
         if output not in ("velocity", "displacement"):
             raise ValueError(f"output must be 'velocity' or 'displacement'; found {output!r}.")
-        if factor not in (1, 2) or (half_decoder and factor != 2):
-            raise ValueError(
-                f"factor must be 1 or 2, and 2 with half_decoder; found factor={factor!r}, "
-                f"half_decoder={half_decoder!r}."
-            )
-        if not 0 <= cost_volumes <= len(encoder) or (cost_volumes and (factor != 2 or half_decoder)):
-            raise ValueError(
-                f"cost_volumes must be 0 to {len(encoder)}, the levels of the encoder, and above 0 needs "
-                f"factor=2 without half_decoder; found cost_volumes={cost_volumes!r}, factor={factor!r}, "
-                f"half_decoder={half_decoder!r}."
-            )
         self.output_kind = output
-        self.factor = factor
+        self.factor = unet.factor
         self.integration_steps = integration_steps if output == "velocity" else 0
-        self.multiple = 2 ** len(encoder)
-        widths = tuple(encoder), tuple(decoder)
-        if cost_volumes:
+        self.multiple = 2 ** len(unet.encoder)
+        widths = tuple(unet.encoder), tuple(unet.decoder)
+        if unet.cost_volumes:
             self.multiple *= 2
-            self.flow: nn.Module = MatchingNetwork(dims, *widths, cost_volumes)
+            self.flow: nn.Module = MatchingNetwork(dims, *widths, unet.cost_volumes)
         else:
-            self.flow = FlowNetwork(dims, *widths, half_decoder, 1 if half_decoder else factor)
-        chosen = None if dice_labels is None else tuple(dice_labels)
-        self.objective = Objective(image, dice, smoothness, chosen, known, labels)
+            pooled = 1 if unet.half_decoder else unet.factor
+            self.flow = FlowNetwork(dims, *widths, unet.half_decoder, pooled)
+        self.objective = objective
 
 
 class FlowNetwork(UNet):

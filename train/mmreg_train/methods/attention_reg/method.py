@@ -16,6 +16,7 @@ pair, and equals the authors' version at the true transform.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import cast
 
@@ -35,6 +36,36 @@ CENTRE_VOX = (0.5, 1.5, 1.5)  # centre of the first feature cell, in voxels of t
 STEP_VOX = (2, 4, 4)
 
 
+@dataclass(frozen=True)
+class LossOptions:
+    """Terms and weights of both losses.
+
+    Attributes:
+        surface: Weight of the mean distance of surface points in mm, beside the error of the six numbers; 0
+            as published. Needs batches with a surface.
+        numbers: Weight of the mean squared error of the six numbers, in mm and degrees; 1 as published.
+        locations: Number of places that contrastive learning compares in each pair.
+        temperature: Of its softmax.
+    """
+
+    surface: float = 0.0
+    numbers: float = 1.0
+    locations: int = 1024
+    temperature: float = 0.07
+
+    def __post_init__(self) -> None:
+        low = self.surface < 0 or self.numbers < 0 or self.surface + self.numbers == 0
+        if low or self.locations < 2 or not self.temperature > 0:
+            raise ValueError(
+                "Attention-Reg needs weights >= 0, not both 0, locations >= 2 and temperature > 0; "
+                f"found surface={self.surface!r}, numbers={self.numbers!r}, locations={self.locations!r}, "
+                f"temperature={self.temperature!r}."
+            )
+
+
+LOSS = LossOptions()
+
+
 class AttentionReg(Method):
     """The network with its two phases: contrastive pre-training of the branches, then registration.
 
@@ -45,13 +76,9 @@ class AttentionReg(Method):
         attention: False is the ablation, 1,244,393 weights.
         pooled: Keys and values are the maximum over this many cells along each axis. (1, 1, 1) as published;
             with (1, 4, 4) attention costs a sixteenth, and the number of weights is the same.
-        surface: Weight of the mean distance of surface points in mm, beside the error of the six numbers; 0
-            as published. Needs batches with a surface.
-        numbers: Weight of the mean squared error of the six numbers, in mm and degrees; 1 as published.
-        locations: Number of places that contrastive learning compares in each pair.
-        temperature: Of its softmax.
         momentum: Fraction of a batch in the running statistics of batch normalisation. Smaller ones average
             more pairs: a tenth of the usual value suits batches of one or two.
+        terms: Terms and weights of both losses.
 
     Raises:
         ValueError: A setting has an invalid value.
@@ -61,6 +88,7 @@ class AttentionReg(Method):
     output_kind = "rigid"
     phases = ("contrastive", "registration")
     multiple = 4
+    groups = {"terms": LOSS}
 
     def __init__(
         self,
@@ -68,19 +96,10 @@ class AttentionReg(Method):
         spacing_mm: Sequence[float] = (3.0, 1.0, 1.0),
         attention: bool = True,
         pooled: Sequence[int] = (1, 1, 1),
-        surface: float = 0.0,
-        numbers: float = 1.0,
-        locations: int = 1024,
-        temperature: float = 0.07,
         momentum: float = 0.1,
+        terms: LossOptions = LOSS,
     ) -> None:
         super().__init__(3)
-        if surface < 0 or numbers < 0 or surface + numbers == 0 or locations < 2 or not temperature > 0:
-            raise ValueError(
-                "Attention-Reg needs weights >= 0, not both 0, locations >= 2 and temperature > 0; "
-                f"found surface={surface!r}, numbers={numbers!r}, locations={locations!r}, "
-                f"temperature={temperature!r}."
-            )
         if not 0 < momentum <= 1:
             raise ValueError(f"momentum must be above 0 and at most 1; found {momentum!r}.")
         cells = cells_of(size)
@@ -88,8 +107,7 @@ class AttentionReg(Method):
             raise ValueError(f"pooled must divide {', '.join(map(str, cells))}; found {tuple(pooled)!r}.")
         self.window: Window = Window((size[0], size[1], size[2]), tuple(spacing_mm))
         self.channels = 6
-        self.surface, self.numbers = surface, numbers
-        self.locations, self.temperature = locations, temperature
+        self.terms = terms
         self.net = RigidNetwork(cells, attention, tuple(pooled), momentum)
         self.phase = self.phases[-1]
 
@@ -120,17 +138,17 @@ class AttentionReg(Method):
         if isinstance(output.value, tuple):
             return self._contrastive(output.value, batch.rigid)
         terms = {"numbers": ((output.value - batch.rigid) ** 2).mean()}
-        total = self.numbers * terms["numbers"]
-        if self.surface > 0:
+        total = self.terms.numbers * terms["numbers"]
+        if self.terms.surface > 0:
             terms["surface_mm"] = surface_distance(output.value, batch.rigid, batch.surface).mean()
-            total = total + self.surface * terms["surface_mm"]
+            total = total + self.terms.surface * terms["surface_mm"]
         return {**terms, "total": total}
 
     def _contrastive(self, features: tuple[Tensor, Tensor], rigid: Tensor) -> dict[str, Tensor]:
         fixed, moving = (each.float() for each in features)
         spacing = torch.tensor(self.window.spacing_mm[::-1], device=fixed.device)
         cells = torch.tensor(fixed.shape[:1:-1], device=fixed.device)  # x, y, z
-        where = torch.rand(len(fixed), self.locations, 3, device=fixed.device)
+        where = torch.rand(len(fixed), self.terms.locations, 3, device=fixed.device)
         first = torch.floor(where * cells)  # whole cells of the fixed features
         centre = torch.tensor(CENTRE_VOX[::-1], device=fixed.device)
         step = torch.tensor(STEP_VOX[::-1], device=fixed.device)
@@ -141,11 +159,11 @@ class AttentionReg(Method):
         seen = ((second >= 0) & (second <= cells - 1)).all(2)
         with torch.autocast(fixed.device.type, enabled=False):  # it is enabled in validation
             pairs = _sample(fixed, first, cells), _sample(moving, second, cells)
-            loss, hit_rate = location_contrast(*pairs, seen, self.temperature)
+            loss, hit_rate = location_contrast(*pairs, seen, self.terms.temperature)
         return {"contrastive": loss, "retrieval": hit_rate, "total": loss}
 
     def required_targets(self) -> frozenset[str]:
-        return frozenset(("rigid", "surface") if self.surface > 0 else ("rigid",))
+        return frozenset(("rigid", "surface") if self.terms.surface > 0 else ("rigid",))
 
     def compilable_module(self, phase: str) -> nn.Module | None:
         return self.net if phase == self.phases[-1] else None

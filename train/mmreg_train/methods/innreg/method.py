@@ -19,6 +19,7 @@ Differences from the published code:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -35,32 +36,126 @@ from mmreg_train.methods.innreg.translator import Translator
 SEES = ("original", "translated")
 
 
-class InnReg(Method):
-    """The registration network and the translator, with their common loss.
+@dataclass(frozen=True)
+class TranslatorOptions:
+    """Size of the translator.
 
-    Args:
-        dims: 2 or 3.
-        sees: Input of the registration network: "original", as published, or "translated": the moving image
-            as the fixed modality. The exported network then begins with the translator.
-        subnetwork: Of the translator's couplings: "dense", "depthwise" or "dense-depthwise".
+    Attributes:
+        subnetwork: Of its couplings: "dense", "depthwise" or "dense-depthwise".
         blocks, width, kernel: See ``Translator`` and ``subnetwork``.
-        reversible: Recompute the activations for the translator's gradient instead of storing them.
-        encoder, decoder: Widths of the registration network.
+        reversible: Recompute the activations for the gradient instead of storing them.
+    """
+
+    subnetwork: str = "dense-depthwise"
+    blocks: int = 8
+    width: int = 32
+    kernel: int = 7
+    reversible: bool = True
+
+    def __post_init__(self) -> None:
+        if self.subnetwork not in SUBNETWORKS:
+            raise ValueError(
+                f"subnetwork must be one of {', '.join(SUBNETWORKS)}; found {self.subnetwork!r}."
+            )
+        if self.blocks < 1 or self.width < 2 or self.kernel < 1 or self.kernel % 2 == 0:
+            raise ValueError(
+                "INNReg needs blocks >= 1, width >= 2 and an odd kernel; "
+                f"found {self.blocks}, {self.width} and {self.kernel}."
+            )
+
+
+@dataclass(frozen=True)
+class RegistrationOptions:
+    """Input and widths of the registration network.
+
+    Attributes:
+        sees: Its input: "original", as published, or "translated": the moving image as the fixed modality.
+            The exported network then begins with the translator.
+        encoder, decoder: Its widths.
         cost_volumes: 0 is the published network. Otherwise the number of grids of cost volumes that replace
             the pair as the input, see ``MatchingNetwork``: another network, which needs a tenth of the steps.
-        integration_steps: Squarings of the velocity.
+    """
+
+    sees: str = "original"
+    encoder: Sequence[int] = ENCODER
+    decoder: Sequence[int] = DECODER
+    cost_volumes: int = 0
+
+    def __post_init__(self) -> None:
+        if self.sees not in SEES:
+            raise ValueError(f"sees must be one of {', '.join(SEES)}; found {self.sees!r}.")
+        if not 0 <= self.cost_volumes <= len(self.encoder):
+            raise ValueError(
+                f"cost_volumes must be 0 to {len(self.encoder)}, the levels of the encoder; "
+                f"found {self.cost_volumes!r}."
+            )
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """Terms and weights of the loss.
+
+    Attributes:
         translation: Weight of both terms of translated images.
         inverse: Weight of the same two terms on the moving grid, by the inverse deformation; 0 as published.
-        cycle: Weight of the cycle term above.
+        cycle: Weight of the cycle term of the module docstring.
         barrier: Weight of the barrier on the mutual information of the fixed and the warped moving image.
         reading, barrier_level: See ``barrier``.
         bins: Of the mutual information.
         smoothness: Weight of the squared gradient of the displacement, in voxels per voxel.
+    """
+
+    translation: float = 1.0
+    inverse: float = 0.0
+    cycle: float = 0.0
+    barrier: float = 0.5
+    reading: str = "offset"
+    barrier_level: float = 1.1
+    bins: int = 21
+    smoothness: float = 0.2
+
+    def __post_init__(self) -> None:
+        if reason := level_refused(self.reading, self.barrier_level):
+            raise ValueError(f"The barrier of INNReg: {reason}")
+        if self.bins < 2:
+            raise ValueError(f"bins must be 2 or more; found {self.bins}.")
+
+
+@dataclass(frozen=True)
+class TurnOptions:
+    """Which network is trained when.
+
+    Attributes:
         translator_first: Initial steps that train only the translator; with an untrained translator the
             registration network learns to shrink whatever is too bright.
         alternate_after: Step from which the networks are trained in turns; before, both are trained. None:
             never.
         turns: Steps of a turn of the translator, which is first, and of the registration network.
+    """
+
+    translator_first: int = 0
+    alternate_after: int | None = None
+    turns: Sequence[int] = (1, 1)
+
+    def __post_init__(self) -> None:
+        if len(self.turns) != 2 or min(self.turns) < 1:
+            raise ValueError(f"INNReg needs both turns >= 1; found {tuple(self.turns)}.")
+
+
+TRANSLATOR, REGISTRATION = TranslatorOptions(), RegistrationOptions()
+LOSS, TURNS = LossOptions(), TurnOptions()
+
+
+class InnReg(Method):
+    """The registration network and the translator, with their common loss.
+
+    Args:
+        dims: 2 or 3.
+        integration_steps: Squarings of the velocity.
+        translator: Size of the translator.
+        registration: Input and widths of the registration network.
+        terms: Terms and weights of the loss.
+        schedule: Which network is trained when.
 
     Raises:
         ValueError: A setting has an invalid value.
@@ -69,71 +164,42 @@ class InnReg(Method):
     name = "innreg"
     output_kind = "velocity"
     factor = 2
+    groups = {"translator": TRANSLATOR, "registration": REGISTRATION, "terms": LOSS, "schedule": TURNS}
 
     def __init__(
         self,
         dims: int = 2,
-        sees: str = "original",
-        subnetwork: str = "dense-depthwise",
-        blocks: int = 8,
-        width: int = 32,
-        kernel: int = 7,
-        reversible: bool = True,
-        encoder: Sequence[int] = ENCODER,
-        decoder: Sequence[int] = DECODER,
-        cost_volumes: int = 0,
         integration_steps: int = 7,
-        translation: float = 1.0,
-        inverse: float = 0.0,
-        cycle: float = 0.0,
-        barrier: float = 0.5,
-        reading: str = "offset",
-        barrier_level: float = 1.1,
-        bins: int = 21,
-        smoothness: float = 0.2,
-        translator_first: int = 0,
-        alternate_after: int | None = None,
-        turns: Sequence[int] = (1, 1),
+        translator: TranslatorOptions = TRANSLATOR,
+        registration: RegistrationOptions = REGISTRATION,
+        terms: LossOptions = LOSS,
+        schedule: TurnOptions = TURNS,
     ) -> None:
         super().__init__(dims)
-        _check(sees, subnetwork, level_refused(reading, barrier_level))
-        low = {
-            "blocks": blocks,
-            "turns": min(turns, default=0) if len(turns) == 2 else 0,
-            "width - 1": width - 1,
-            "bins - 1": bins - 1,
-        }
-        if any(value < 1 for value in low.values()) or kernel < 1 or kernel % 2 == 0:
-            raise ValueError(
-                "INNReg needs blocks and both turns >= 1, width and bins >= 2 and an odd kernel; found "
-                f"{blocks}, {tuple(turns)}, {width}, {bins} and {kernel}."
-            )
-        if not 0 <= cost_volumes <= len(encoder):
-            raise ValueError(
-                f"cost_volumes must be 0 to {len(encoder)}, the levels of the encoder; "
-                f"found {cost_volumes!r}."
-            )
-        self.sees, self.integration_steps = sees, integration_steps
-        self.translation, self.inverse_weight, self.cycle = translation, inverse, cycle
-        self.barrier, self.reading, self.barrier_level = barrier, reading, barrier_level
-        self.bins, self.smoothness = bins, smoothness
-        self.translator_first = translator_first
-        self.alternate_after, self.turns = alternate_after, tuple(turns)
-        self.translator = Translator(dims, blocks, subnetwork, width, kernel, reversible)
-        if cost_volumes:
-            widths = tuple(encoder), tuple(decoder)
-            self.registration: nn.Module = MatchingNetwork(dims, *widths, cost_volumes)
+        self.sees, self.integration_steps = registration.sees, integration_steps
+        self.terms, self.schedule = terms, schedule
+        self.translator = Translator(
+            dims,
+            translator.blocks,
+            translator.subnetwork,
+            translator.width,
+            translator.kernel,
+            translator.reversible,
+        )
+        encoder, decoder = tuple(registration.encoder), tuple(registration.decoder)
+        if registration.cost_volumes:
+            self.registration: nn.Module = MatchingNetwork(dims, encoder, decoder, registration.cost_volumes)
         else:
             self.registration = StridedNetwork(dims, encoder, decoder)
-        self.multiple = 2 ** (len(encoder) + (cost_volumes > 0))
+        self.multiple = 2 ** (len(encoder) + (registration.cost_volumes > 0))
 
     def on_step_begin(self, step: int) -> None:
         """Enable the gradients of both networks, or of the one whose turn it is."""
-        after, turn = self.alternate_after, None
-        if step < self.translator_first:
+        after, turns, turn = self.schedule.alternate_after, self.schedule.turns, None
+        if step < self.schedule.translator_first:
             turn = 0
         elif after is not None and step >= after:
-            turn = int((step - after) % sum(self.turns) >= self.turns[0])
+            turn = int((step - after) % sum(turns) >= turns[0])
         self.translator.requires_grad_(turn != 1)
         self.registration.requires_grad_(turn != 0)
 
@@ -154,16 +220,21 @@ class InnReg(Method):
             "to_moving": _distance(as_moving, warped),
             "smoothness": squared_gradient(displacement),
         }
-        weights = {"to_fixed": self.translation, "to_moving": self.translation, "smoothness": self.smoothness}
-        if self.inverse_weight > 0:
+        options = self.terms
+        weights = {
+            "to_fixed": options.translation,
+            "to_moving": options.translation,
+            "smoothness": options.smoothness,
+        }
+        if options.inverse > 0:
             terms["inverse"] = self._inverse_terms(batch, output, as_fixed, as_moving)
-            weights["inverse"] = self.inverse_weight
-        if self.cycle > 0:
-            terms["cycle"], weights["cycle"] = self._cycle(batch), self.cycle
-        information = normalised_mutual_information(batch.fixed, warped, self.bins)
-        if self.barrier > 0:
-            terms["barrier"] = barrier(information, self.reading, self.barrier_level)
-            weights["barrier"] = self.barrier
+            weights["inverse"] = options.inverse
+        if options.cycle > 0:
+            terms["cycle"], weights["cycle"] = self._cycle(batch), options.cycle
+        information = normalised_mutual_information(batch.fixed, warped, options.bins)
+        if options.barrier > 0:
+            terms["barrier"] = barrier(information, options.reading, options.barrier_level)
+            weights["barrier"] = options.barrier
         total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return {**terms, "information": information.detach(), "total": total}
 
@@ -211,12 +282,3 @@ class SeesTranslated(nn.Module):
 def _distance(one: Tensor, other: Tensor) -> Tensor:
     """Return the mean absolute difference."""
     return (one - other).abs().mean()
-
-
-def _check(sees: str, subnetwork: str, level: str) -> None:
-    if sees not in SEES:
-        raise ValueError(f"sees must be one of {', '.join(SEES)}; found {sees!r}.")
-    if subnetwork not in SUBNETWORKS:
-        raise ValueError(f"subnetwork must be one of {', '.join(SUBNETWORKS)}; found {subnetwork!r}.")
-    if level:
-        raise ValueError(f"The barrier of INNReg: {level}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,92 @@ from mmreg_train.methods.ldm_morph.features import FrozenFeatures
 from mmreg_train.methods.ldm_morph.registration import PATCH, RegistrationNetwork, RegistrationSize
 
 
+@dataclass(frozen=True)
+class LossOptions:
+    """Terms and weights of the three losses.
+
+    Attributes:
+        image: Image term: "mse", as published, "ncc" or another of ``field.IMAGE_TERMS``.
+        beta: Its weight; the mean squared difference of the latents has the weight 1 - beta.
+        smoothness, dice, dice_labels: See ``Objective``; the paper trains without labels.
+        latent_gradient: The latent term has a gradient. In the released code it has none.
+        edges: Weight of ``edge_difference`` in the loss of the autoencoder.
+    """
+
+    image: str = "mse"
+    beta: float = 0.6
+    smoothness: float = 0.01
+    dice: float = 0.0
+    dice_labels: Sequence[int] | None = None
+    latent_gradient: bool = True
+    edges: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.image not in IMAGE_TERMS:
+            raise ValueError(f"image must be one of {', '.join(IMAGE_TERMS)}; found {self.image!r}.")
+        if not 0 <= self.beta <= 1:
+            raise ValueError(f"beta must be in [0, 1]; found {self.beta!r}.")
+
+    @property
+    def objective(self) -> Objective:
+        """The loss of the field, with weight 1 of the image term."""
+        return Objective(self.image, self.dice, self.smoothness, self.dice_labels)
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Widths and depths of the latent diffusion model.
+
+    Attributes:
+        noise_seed: Of the constant noise in the latents of the features; None adds no noise.
+        autoencoder_width, autoencoder_multipliers, autoencoder_blocks, autoencoder_attention,
+            latent_channels, codes: See ``AutoencoderSize``.
+        diffusion_width, diffusion_multipliers, diffusion_blocks, head_channels: See ``DiffusionSize``.
+        groups: Of all group normalisations.
+    """
+
+    noise_seed: int | None = None
+    autoencoder_width: int = 128
+    autoencoder_multipliers: Sequence[int] = (1, 2, 4)
+    autoencoder_blocks: int = 2
+    autoencoder_attention: bool = True
+    latent_channels: int = 1
+    codes: int = 16_384
+    diffusion_width: int = 64
+    diffusion_multipliers: Sequence[int] = (1, 2, 3, 4)
+    diffusion_blocks: int = 2
+    head_channels: int = 32
+    groups: int = 32
+
+    @property
+    def autoencoder(self) -> AutoencoderSize:
+        """Size of the autoencoder."""
+        return AutoencoderSize(
+            self.autoencoder_width,
+            self.autoencoder_multipliers,
+            self.autoencoder_blocks,
+            self.autoencoder_attention,
+            self.latent_channels,
+            self.codes,
+            self.groups,
+        )
+
+    @property
+    def diffusion(self) -> DiffusionSize:
+        """Size of the denoising U-Net."""
+        return DiffusionSize(
+            self.diffusion_width,
+            self.diffusion_multipliers,
+            self.diffusion_blocks,
+            self.head_channels,
+            self.latent_channels,
+            self.groups,
+        )
+
+
+LOSS, MODEL, REGISTRATION = LossOptions(), ModelOptions(), RegistrationSize()
+
+
 class LdmMorph(Method):
     """The autoencoder, the denoising U-Net and the registration network, with their losses.
 
@@ -25,18 +112,10 @@ class LdmMorph(Method):
         dims: 2, as published, or 3.
         output: "displacement", as published, or "velocity": a diffeomorphism.
         integration_steps: Squarings of the velocity.
-        image: Image term: "mse", as published, "ncc" or another of ``field.IMAGE_TERMS``.
-        beta: Its weight; the mean squared difference of the latents has the weight 1 - beta.
-        smoothness, dice, dice_labels: See ``Objective``; the paper trains without labels.
-        latent_gradient: The latent term has a gradient. In the released code it has none.
-        noise_seed: Of the constant noise in the latents of the features; None adds no noise.
-        edges: Weight of ``edge_difference`` in the loss of the autoencoder.
-        autoencoder_width, autoencoder_multipliers, autoencoder_blocks, autoencoder_attention,
-            latent_channels, codes: See ``AutoencoderSize``.
-        diffusion_width, diffusion_multipliers, diffusion_blocks, head_channels: See ``DiffusionSize``.
-        groups: Of all group normalisations.
-        width, depths, heads, cross_heads, window, drop_path, factor: See ``RegistrationSize``. There are as
-            many grids as ``diffusion_multipliers``.
+        terms: Terms and weights of the losses.
+        model: Widths and depths of the latent diffusion model.
+        registration: Widths and depths of the registration network, with as many depths as
+            ``diffusion_multipliers``.
 
     Raises:
         ValueError: A setting has an invalid value.
@@ -44,76 +123,35 @@ class LdmMorph(Method):
 
     name = "ldm_morph"
     phases = ("autoencoder", "diffusion", "registration")
+    groups = {"terms": LOSS, "model": MODEL, "registration": REGISTRATION}
 
     def __init__(
         self,
         dims: int = 2,
         output: str = "displacement",
         integration_steps: int = 7,
-        image: str = "mse",
-        beta: float = 0.6,
-        smoothness: float = 0.01,
-        dice: float = 0.0,
-        dice_labels: Sequence[int] | None = None,
-        latent_gradient: bool = True,
-        noise_seed: int | None = None,
-        edges: float = 1.0,
-        autoencoder_width: int = 128,
-        autoencoder_multipliers: Sequence[int] = (1, 2, 4),
-        autoencoder_blocks: int = 2,
-        autoencoder_attention: bool = True,
-        latent_channels: int = 1,
-        codes: int = 16_384,
-        diffusion_width: int = 64,
-        diffusion_multipliers: Sequence[int] = (1, 2, 3, 4),
-        diffusion_blocks: int = 2,
-        head_channels: int = 32,
-        groups: int = 32,
-        width: int = 64,
-        depths: Sequence[int] = (2, 2, 4, 2),
-        heads: Sequence[int] = (4, 4, 8, 8),
-        cross_heads: int = 4,
-        window: int = 7,
-        drop_path: float = 0.3,
-        factor: int = 1,
+        terms: LossOptions = LOSS,
+        model: ModelOptions = MODEL,
+        registration: RegistrationSize = REGISTRATION,
     ) -> None:
         super().__init__(dims)
         if output not in ("velocity", "displacement"):
             raise ValueError(f"output must be 'velocity' or 'displacement'; found {output!r}.")
-        if image not in IMAGE_TERMS:
-            raise ValueError(f"image must be one of {', '.join(IMAGE_TERMS)}; found {image!r}.")
-        if not 0 <= beta <= 1:
-            raise ValueError(f"beta must be in [0, 1]; found {beta!r}.")
-        if len(diffusion_multipliers) != len(depths):
+        if len(model.diffusion_multipliers) != len(registration.depths):
             raise ValueError(
-                "diffusion_multipliers and depths must have the same length; found "
-                f"diffusion_multipliers={tuple(diffusion_multipliers)}, depths={tuple(depths)}."
+                "diffusion_multipliers and depths must have the same length; found diffusion_multipliers="
+                f"{tuple(model.diffusion_multipliers)}, depths={tuple(registration.depths)}."
             )
         self.output_kind = output
         self.integration_steps = integration_steps if output == "velocity" else 0
-        self.multiple = PATCH * 2 ** (len(depths) - 1)
-        self.trace_multiples = window + 1  # voxels of the coarsest grid: two windows
-        self.beta, self.edges = beta, edges
-        self.objective = Objective(
-            image, dice, smoothness, None if dice_labels is None else tuple(dice_labels)
-        )
-        self.latent_gradient = latent_gradient
-        coded = AutoencoderSize(
-            autoencoder_width,
-            autoencoder_multipliers,
-            autoencoder_blocks,
-            autoencoder_attention,
-            latent_channels,
-            codes,
-            groups,
-        )
-        denoised = DiffusionSize(
-            diffusion_width, diffusion_multipliers, diffusion_blocks, head_channels, latent_channels, groups
-        )
-        size = RegistrationSize(width, depths, heads, cross_heads, window, drop_path, factor)
-        self.factor = factor
-        features = FrozenFeatures(dims, coded, denoised, noise_seed)
-        self.flow = FlowNetwork(features, RegistrationNetwork(dims, size, features.channels))
+        self.multiple = PATCH * 2 ** (len(registration.depths) - 1)
+        self.trace_multiples = registration.window + 1  # voxels of the coarsest grid: two windows
+        self.beta, self.edges = terms.beta, terms.edges
+        self.objective, self.latent_gradient = terms.objective, terms.latent_gradient
+        self.factor = registration.factor
+        coded, denoised = model.autoencoder, model.diffusion
+        features = FrozenFeatures(dims, coded, denoised, model.noise_seed)
+        self.flow = FlowNetwork(features, RegistrationNetwork(dims, registration, features.channels))
         self.decoder, self.unet_decoder = Decoder(dims, coded), UNetDecoder(dims, denoised)
         self.phase = ""
         self.set_phase(self.phases[-1])

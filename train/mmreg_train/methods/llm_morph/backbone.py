@@ -42,6 +42,47 @@ _NO_DROPOUT = ("attention_dropout", "hidden_dropout_prob", "attention_probs_drop
 
 
 @dataclass(frozen=True)
+class LanguageOptions:
+    """Source and use of the language layers.
+
+    Attributes:
+        backbone: "none" or None omits the layers and keeps the adapters, "random" draws them in the shape of
+            ``backbone_config``, otherwise a folder for ``transformers.AutoModel``, such as a causal language
+            model. All except "none" need the packages transformers and peft.
+        layers: Layers of the folder to use; the first half is for the first block. For "random" their number.
+        backbone_config: Shape of "random" and "none", as in ``config.json`` of transformers with
+            ``model_type``; None is ``SHAPE``. A folder has its own.
+        origin: Note on the source of the weights of "random", written when a folder was read; no effect.
+        causal: A token attends to those before it, as in the language model; otherwise to all.
+        lora_rank, lora_alpha: Of LoRA on the query and value maps; rank 0 disables it.
+        most_tokens: Longest sequence: twice the voxels at 1/32 of the resolution.
+    """
+
+    backbone: str | None = "random"
+    layers: Sequence[int] = (0, 1)
+    backbone_config: Mapping[str, Any] | None = None
+    origin: str = ""
+    causal: bool = True
+    lora_rank: int = 8
+    lora_alpha: float = 16
+    most_tokens: int = 2048
+
+    def __post_init__(self) -> None:
+        if not self.layers or len(self.layers) % 2:
+            raise ValueError(f"layers must be an even number of layers; found {list(self.layers)}.")
+        if self.lora_rank < 0 or self.most_tokens < 2:
+            raise ValueError(
+                "LLM-Morph needs lora_rank >= 0 and most_tokens >= 2; "
+                f"found {self.lora_rank} and {self.most_tokens}."
+            )
+
+    @property
+    def shape(self) -> Mapping[str, Any]:
+        """Configuration of "random" layers."""
+        return self.backbone_config or SHAPE
+
+
+@dataclass(frozen=True)
 class Language:
     """Language layers for the two blocks.
 
@@ -96,27 +137,21 @@ class Positions(nn.Module):
         return inputs
 
 
-def language_layers(
-    backbone: str,
-    layers: Sequence[int],
-    shape: Mapping[str, Any],
-    causal: bool,
-    most_tokens: int,
-    lora_rank: int,
-    lora_alpha: float,
-) -> Language:
-    """Create the layers described by ``LlmMorph``, without advancing torch's generator.
+def language_layers(options: LanguageOptions) -> Language:
+    """Create language layers, without advancing torch's generator.
 
     Raises:
         ValueError: A package, the folder or a layer is missing, or cannot be used.
     """
     _refuse_missing_packages()
+    backbone, layers = options.backbone, options.layers
+    assert backbone is not None
     with torch.random.fork_rng(devices=[]):
         resolved: dict[str, Any] = {}
         kept: Sequence[int] = range(len(layers))
         with torch.random.fork_rng(devices=[]):  # the initial LoRA does not depend on the layers
             if backbone == "random":
-                model = _random_model(shape, len(layers))
+                model = _random_model(options.shape, len(layers))
             else:
                 model, kept = _read_model(Path(backbone), layers), layers
         own = nn.ModuleList(deepcopy(_layers_of(model)[index]) for index in kept)
@@ -129,8 +164,8 @@ def language_layers(
                 "origin": origin,
             }
         own.requires_grad_(False)
-        if lora_rank > 0:
-            _add_lora(own, lora_rank, lora_alpha)
+        if options.lora_rank > 0:
+            _add_lora(own, options.lora_rank, options.lora_alpha)
     for module in own.modules():
         if hasattr(module, "is_causal"):
             module.is_causal = False  # without a mask all tokens attend to all
@@ -138,7 +173,7 @@ def language_layers(
     middle = len(own) // 2
     halves = [nn.ModuleList(own[:middle]), nn.ModuleList(own[middle:])]
     width = int(model.config.hidden_size)
-    return Language(halves, Positions(rotary, most_tokens, causal), width, resolved)
+    return Language(halves, Positions(rotary, options.most_tokens, options.causal), width, resolved)
 
 
 def shape_of(folder: Path, layers: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -20,44 +21,74 @@ DECODER = (128, 64, 32, 32)
 SLOPE = 0.2  # of the leaky rectifiers
 
 
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Widths and steps of the network.
+
+    Attributes:
+        half: Add a step at half resolution, of convolutions only. The published finest field is at 1/4.
+        adapter_width: Of the bottleneck between features and language layers.
+        encoder: Channels of the five levels.
+        adapters: Channels returned from the language layers at 1/32, 1/16, 1/8 and 1/4, for each image.
+        decoder: Channels of the convolutions at these, and at 1/2 with ``half``.
+        cost_volumes: Each step of the field also takes matching costs of MIND-SSC at small shifts, see
+            ``layers.matching``; the network need not learn how to compare. Not in the publication.
+    """
+
+    half: bool = False
+    adapter_width: int = 256
+    encoder: Sequence[int] = ENCODER
+    adapters: Sequence[int] = ADAPTERS
+    decoder: Sequence[int] = DECODER
+    cost_volumes: bool = False
+
+    def __post_init__(self) -> None:
+        if self.adapter_width < 1:
+            raise ValueError(f"adapter_width must be 1 or more; found {self.adapter_width}.")
+        widths = tuple(self.encoder), tuple(self.adapters), tuple(self.decoder)
+        counts = len(widths[0]), len(widths[1])
+        if counts != (len(ENCODER), len(ADAPTERS)) or len(widths[2]) < self.steps:
+            raise ValueError(
+                f"LLM-Morph needs {len(ENCODER)} encoder widths, {len(ADAPTERS)} adapter widths and "
+                f"{self.steps} decoder widths; found {widths[0]}, {widths[1]}, {widths[2]}."
+            )
+
+    @property
+    def steps(self) -> int:
+        """Number of steps of the field."""
+        return len(ADAPTERS) + int(self.half)
+
+
 class FlowNetwork(nn.Module):
     """Two images (B, 1, ...) to a field (B, dims, ...) on the half grid, in full-grid voxels.
+
+    Args:
+        dims: 2 or 3.
+        options: Widths and steps.
+        width: Of a token.
+        integration_steps: Squarings of the velocity before each warp of features.
 
     Attributes:
         coarser: In training mode, all fields of the last call except the finest, with their spacings in
             voxels.
     """
 
-    def __init__(
-        self,
-        dims: int,
-        encoder: tuple[int, ...],
-        adapters: tuple[int, ...],
-        decoder: tuple[int, ...],
-        hidden: int,
-        width: int,
-        integration_steps: int,
-        half: bool,
-        cost_volumes: bool,
-    ) -> None:
+    def __init__(self, dims: int, options: NetworkOptions, width: int, integration_steps: int) -> None:
         super().__init__()
-        self.cost_volumes = cost_volumes
-        steps = len(ADAPTERS) + int(half)
-        if (len(encoder), len(adapters)) != (len(ENCODER), len(ADAPTERS)) or len(decoder) < steps:
-            raise ValueError(
-                f"LLM-Morph needs {len(ENCODER)} encoder widths, {len(ADAPTERS)} adapter widths and {steps} "
-                f"decoder widths; found {encoder}, {adapters}, {decoder}."
-            )
+        self.cost_volumes = options.cost_volumes
+        encoder, adapters, decoder = options.encoder, options.adapters, options.decoder
         self.encoder = Encoder(dims, encoder)
-        self.blocks = nn.ModuleList(EncodingBlock(n, hidden, width) for n in (encoder[-1], width))
+        self.blocks = nn.ModuleList(
+            EncodingBlock(n, options.adapter_width, width) for n in (encoder[-1], width)
+        )
         self.positions: Positions | None = None
         self.out = nn.ModuleList(
             OutOfLanguage(dims, width, channels, 2**scale) for scale, channels in enumerate(adapters)
         )
         inputs = [a + b for a, b in zip(encoder[::-1], (*adapters, 0), strict=True)]  # of each image
         self.steps = nn.ModuleList(
-            FieldStep(dims, inputs[n], decoder[n], integration_steps, n == 0, cost_volumes)
-            for n in range(steps)
+            FieldStep(dims, inputs[n], decoder[n], integration_steps, n == 0, options.cost_volumes)
+            for n in range(options.steps)
         )
         self.coarser: list[tuple[Tensor, int]] = []
 
