@@ -1,1 +1,1 @@
-"""Benchmarks: run each as ``python -m benchmarks.ROOM.NAME`` in the root of the repository."""
+"""Benchmarks; run each as ``python -m benchmarks.PACKAGE.NAME`` in the root of the repository."""

@@ -1,1 +1,1 @@
-"""Accuracy on one kind of data at a time."""
+"""Accuracy benchmarks, each on one kind of data."""

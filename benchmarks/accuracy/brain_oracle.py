@@ -1,14 +1,14 @@
-"""What labels could give the solver at most: true ones as channels, the others measured.
+"""Upper bound of what labels can give the solver: true labels as channels, other labels as the measure.
 
     python -m benchmarks.accuracy.brain_oracle DATA [--tasks t1_t1,t1_inverted,t1_ct,t1_t2] [--pairs 3]
         [--weights 1] [--threads N] [--results OUT.json]
 
-Before a network is trained to name the structures of a brain, true labels say whether names would help. Half
-of the 23 structures that people and templates share stand beside MIND-SSC as smooth channels, both sides of
-the body in one half; the Dice of the other half is measured, and then the halves change places. Pairs are
-at 2 mm, affinely aligned by mmreg_rt, each fixed scan of another person. Columns: the affine start; the
-solver as it is; MIND-SSC of the finest grid in place of that of every level, as descriptors come; the same
-with the channels of the other half; and with all channels, which is an optimistic bound.
+Before a network is trained to label brain structures, true labels show whether labels would help. Half of the
+23 structures that people and templates share are added to MIND-SSC as smooth channels, both sides of the body
+in one half; the Dice of the other half is measured, and then the halves are swapped. Pairs are at 2 mm,
+affinely aligned by mmreg_rt, with a different person in each fixed scan. Variants: the affine start; the
+unchanged solver; MIND-SSC of the finest grid instead of every level, as for learned descriptors; this plus
+the channels of the other half; and this plus all channels, which is an optimistic bound.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ Channels = tuple[Array, Array]  # (structures, D, H, W) of fixed and of moving
 
 SPEC = PreprocessSpec(spacing_mm=2.0)
 SPACING_MM = (SPEC.spacing_mm,) * 3
-SMOOTH_VOX = 0.7  # of a label's edge, as a network would have it
+SMOOTH_VOX = 0.7  # smoothness of label edges, as in the output of a network
 MIND_CHANNELS, PATCH_RADIUS, DILATION = 12, 1, 2
-# Of both sides: white matter, ventricle, cerebellar cortex, caudate, pallidum, amygdala; and cortex,
+# Both sides of white matter, ventricle, cerebellar cortex, caudate, pallidum, amygdala; and of cortex,
 # cerebellar white matter, thalamus, putamen, hippocampus, brain stem.
 HALVES = ((1, 2, 5, 6, 9, 10, 13, 14, 17, 18, 21, 22), (3, 4, 7, 8, 11, 12, 15, 16, 19, 20, 23))
 
@@ -87,65 +87,67 @@ TASKS: dict[str, Callable[[Path, str], tuple[Scan, Scan]]] = {
 
 
 def on_grid(fixed: tuple[Scan, Scan], moving: tuple[Scan, Scan]) -> tuple[Array, Array, Array, Array]:
-    """Images (float32, 0 to 1) and labels (int32) of fixed and moving, ``(D, H, W)`` on one grid."""
+    """Return images (float32, 0 to 1) and labels (int32) of fixed and moving, ``(D, H, W)`` on one grid."""
     volumes = [[Volume.from_array(*centred(scan)) for scan in pair] for pair in (fixed, moving)]
-    found = Registrar(align="affine", deform=False).register(volumes[0][0], volumes[1][0]).affine
-    assert found is not None
+    alignment = Registrar(align="affine", deform=False).register(volumes[0][0], volumes[1][0]).affine
+    assert alignment is not None
     grid = network_grid(volumes[0][0].grid, SPEC)
-    made: list[Array] = []
-    still: Transform = Affine(np.eye(4))
-    for (image, labels), transform in zip(volumes, (still, found)):
+    arrays: list[Array] = []
+    identity: Transform = Affine(np.eye(4))
+    for (image, labels), transform in zip(volumes, (identity, alignment)):
         sigma_vox = 0.4 * np.maximum(SPEC.spacing_mm / np.array(image.grid.spacing_mm) - 1, 0)
         smooth = ndimage.gaussian_filter(normalise(image.as_float32(), SPEC), sigma_vox)
-        made.append(transform.warp(Volume(smooth, image.grid), grid).data)
-        made.append(
+        arrays.append(transform.warp(Volume(smooth, image.grid), grid).data)
+        arrays.append(
             transform.warp_labels(Volume(labels.as_labels(), labels.grid), grid).data.astype(np.int32)
         )
-    fixed_image, fixed_labels, moving_image, moving_labels = (np.ascontiguousarray(a) for a in made)
+    fixed_image, fixed_labels, moving_image, moving_labels = (np.ascontiguousarray(a) for a in arrays)
     return np.float32(fixed_image), fixed_labels, np.float32(moving_image), moving_labels
 
 
 def soft(labels: Array, ids: tuple[int, ...]) -> Array:
-    """Smooth indicators of labels, ``(len(ids), D, H, W)`` float32."""
+    """Return smooth indicators of labels, ``(len(ids), D, H, W)`` float32."""
     planes = np.stack([labels == label for label in ids]).astype(np.float32)
     return _native.gaussian(planes, (SMOOTH_VOX,) * 3)
 
 
 def affine_part(images: tuple[Array, Array], threads: int) -> Array:
-    """What the solver takes out of the moving image before it asks for descriptors, ``(3, 4)`` in indices.
+    """Return the affine map ``(3, 4)`` in indices that the solver applies before it requests descriptors.
 
-    It depends on nothing but the images.
+    It depends on the images only.
     """
-    said = _native.deform(*images, SPACING_MM, overrides={"levels": []}, threads=threads)[1]
-    return np.ascontiguousarray(said["affine"][:3])
+    settings = _native.deform(*images, SPACING_MM, overrides={"levels": []}, threads=threads)[1]
+    return np.ascontiguousarray(settings["affine"][:3])
 
 
 def solved(
     images: tuple[Array, Array], affine: Array, channels: Channels | None, weight: float, threads: int
 ) -> Array:
-    """The displacement ``(3, D, H, W)`` with MIND-SSC of the finest grid and, if given, channels beside."""
+    """Return the displacement ``(3, D, H, W)`` with MIND-SSC of the finest grid and optional channels."""
 
     def describe(side: str, image: Array, planes: Array) -> None:
         planes[:MIND_CHANNELS] = _native.mind(np.array(image), PATCH_RADIUS, DILATION, threads=threads)
         if channels is not None and side == "fixed":
             planes[MIND_CHANNELS:] = weight * channels[0]
-        elif channels is not None:  # they follow the image
-            moved = _native.resample_affine(channels[1], affine, image.shape, threads=threads)
-            planes[MIND_CHANNELS:] = weight * moved
+        elif channels is not None:  # warped like the image
+            warped = _native.resample_affine(channels[1], affine, image.shape, threads=threads)
+            planes[MIND_CHANNELS:] = weight * warped
 
     count = MIND_CHANNELS + (0 if channels is None else len(channels[0]))
-    found: Array = _native.deform(*images, SPACING_MM, describe=describe, planes=count, threads=threads)[0]
-    return found
+    u: Array = _native.deform(*images, SPACING_MM, describe=describe, planes=count, threads=threads)[0]
+    return u
 
 
 def pair_scores(
     images: tuple[Array, Array], labels: tuple[Array, Array], weights: list[float], threads: int
 ) -> Result:
-    """Dice by label of every variant, and by weight of those that have one; folds in percent."""
-    ids = tuple(v for half in HALVES for v in half if all((of == v).sum() >= FEWEST_VOXELS for of in labels))
+    """Return Dice by label and folds in percent of every variant and weight."""
+    ids = tuple(
+        v for half in HALVES for v in half if all((side == v).sum() >= FEWEST_VOXELS for side in labels)
+    )
     affine = affine_part(images, threads)
     plain = _native.deform(*images, SPACING_MM, threads=threads)[0]
-    found: Result = {
+    scores: Result = {
         "start": scored(np.zeros_like(plain), labels, ids),
         "solver": scored(plain, labels, ids),
         "mind": scored(solved(images, affine, None, 0, threads), labels, ids),
@@ -153,20 +155,20 @@ def pair_scores(
     for weight in weights:
         halves: Result = {"dice": {}, "folded_percent": 0.0}
         for seen, measured in (HALVES, HALVES[::-1]):
-            given = soft(labels[0], seen), soft(labels[1], seen)
+            channels = soft(labels[0], seen), soft(labels[1], seen)
             half = scored(
-                solved(images, affine, given, weight, threads), labels, [v for v in ids if v in measured]
+                solved(images, affine, channels, weight, threads), labels, [v for v in ids if v in measured]
             )
             halves["dice"] |= half["dice"]
             halves["folded_percent"] = max(halves["folded_percent"], half["folded_percent"])
-        every = soft(labels[0], ids), soft(labels[1], ids)
-        found[f"oracle_{weight:g}"] = halves
-        found[f"all_{weight:g}"] = scored(solved(images, affine, every, weight, threads), labels, ids)
-    return found
+        channels = soft(labels[0], ids), soft(labels[1], ids)
+        scores[f"oracle_{weight:g}"] = halves
+        scores[f"all_{weight:g}"] = scored(solved(images, affine, channels, weight, threads), labels, ids)
+    return scores
 
 
 def scored(u: Array, labels: tuple[Array, Array], ids: Iterable[int]) -> Result:
-    """Dice of each label under ``u``, and voxels that fold in percent."""
+    """Return the Dice of each label under ``u``, and the percentage of folded voxels."""
     moved = _native.warp_labels(labels[1], u)
     per_label = {int(v): round(dice(labels[0] == v, moved == v), 4) for v in ids}
     folded = 100 * max(_native.folding(u)["count"]) / labels[0].size
@@ -178,16 +180,16 @@ def mean_dice(pair: Result, variant: str) -> float:
 
 
 def table(pairs: list[Result], variants: list[str]) -> str:
-    """Mean Dice by task and variant, and the gain over the solver: mean, least and greatest of the pairs."""
+    """Format mean Dice by task and variant, and the gain over the solver: mean, min and max over pairs."""
     lines = [
         f"{'task':12} {'variant':12} {'pairs':>5} {'Dice':>7}   {'minus solver':>12}   {'from':>7} {'to':>7}"
     ]
     for task in dict.fromkeys(pair["task"] for pair in pairs):
-        of = [pair for pair in pairs if pair["task"] == task]
+        of_task = [pair for pair in pairs if pair["task"] == task]
         for variant in variants:
-            gains = [mean_dice(pair, variant) - mean_dice(pair, "solver") for pair in of]
-            found = np.mean([mean_dice(pair, variant) for pair in of])
-            lines.append(f"{task:12} {variant:12} {len(of):5} {found:7.4f}   {np.mean(gains):+12.4f}   "
+            gains = [mean_dice(pair, variant) - mean_dice(pair, "solver") for pair in of_task]
+            mean = np.mean([mean_dice(pair, variant) for pair in of_task])
+            lines.append(f"{task:12} {variant:12} {len(of_task):5} {mean:7.4f}   {np.mean(gains):+12.4f}   "
                          f"{min(gains):+7.4f} {max(gains):+7.4f}")  # fmt: skip
     return "\n".join(lines)
 
@@ -197,9 +199,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("data", type=Path)
     parser.add_argument("--tasks", type=words, default=list(TASKS))
-    parser.add_argument("--pairs", type=int, default=3, help="of each task, at most 8")
+    parser.add_argument("--pairs", type=int, default=3, help="pairs per task, at most 8")
     parser.add_argument("--weights", type=lambda text: [float(w) for w in words(text)], default=[2.0],
-                        help="of a channel of labels, where one of MIND-SSC is from 0 to 1")  # fmt: skip
+                        help="weights of a label channel; MIND-SSC channels are 0 to 1")  # fmt: skip
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--results", type=Path, help="write the figures here as JSON")
     args = parser.parse_args()

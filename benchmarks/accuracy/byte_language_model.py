@@ -1,13 +1,13 @@
-"""Train a small causal language model of bytes on the documentation that a machine has.
+"""Train a small causal language model of bytes on the documentation installed on this machine.
 
     python -m benchmarks.accuracy.byte_language_model FOLDER [--steps 400] [--seed 0]
         [--width 256] [--layers 4]
 
 A Llama of the library transformers (rotary positions, RMSNorm, gated perceptrons) over the 256 bytes, saved
-as a folder that ``transformers`` reads, so that LLM-Morph has a pre-trained backbone where there is no other.
+as a folder that ``transformers`` can load: a pre-trained backbone for LLM-Morph where no other is available.
 The text is the docstrings and the language reference of this Python, and README files below /usr/share/doc.
-Every twentieth text, by its checksum, is held out. ``training.json`` beside the weights says what was read,
-how long it took, and the bits per byte on the held-out texts, beside those of a code of single bytes.
+Every twentieth text, selected by its checksum, is held out. ``training.json`` beside the weights records the
+text, the training time, and the bits per byte on held-out texts, beside those of a single-byte code.
 
 The same text, seed, versions and threads give the same weights.
 """
@@ -33,21 +33,21 @@ from torch.nn import functional
 
 DOCUMENTS = Path("/usr/share/doc")
 FACTS = "training.json"
-SHORTEST = 40  # bytes; a shorter text is left out
+SHORTEST = 40  # bytes; shorter texts are skipped
 SEPARATOR = b"\0"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Shape and training.
+    """Shape and training of the model.
 
-    Args:
-        width: Of a token; heads have 64 channels, or half the width where that is less.
+    Attributes:
+        width: Of a token; heads have 64 channels, or half the width if that is less.
         layers: Decoder layers.
         context: Bytes of a sequence.
-        batch: Sequences of a step.
-        steps: Of AdamW, its rate rising over a tenth of them and falling as a cosine.
-        learning_rate: At its highest.
+        batch: Sequences per step.
+        steps: Steps of AdamW; the rate rises over a tenth of them and then falls as a cosine.
+        learning_rate: Highest rate.
         seed: Of weights and sequences.
     """
 
@@ -66,31 +66,31 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     for name, value in asdict(Settings()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
-    parser.add_argument("--threads", type=int, help="by default as torch chooses")
-    given = vars(parser.parse_args())
-    folder, threads = given.pop("folder"), given.pop("threads")
+    parser.add_argument("--threads", type=int, help="default: torch's choice")
+    options = vars(parser.parse_args())
+    folder, threads = options.pop("folder"), options.pop("threads")
     if threads:
         torch.set_num_threads(threads)
-    facts = train(folder, Settings(**given), documentation())
+    facts = train(folder, Settings(**options), documentation())
     print(f"{folder}: {facts['bits_per_byte']:.3f} bits per byte after {facts['seconds']:.0f} s "
           f"({facts['bits_per_byte_of_single_bytes']:.3f} as single bytes)")  # fmt: skip
 
 
 def documentation() -> list[bytes]:
-    """The texts of this machine, each once, in an order that depends on nothing else."""
+    """Return the texts of this machine, each once, in an order that depends on nothing else."""
     texts = [*_docstrings(Path(sysconfig.get_path("stdlib"))), *_language_reference(), *_readmes(DOCUMENTS)]
     return list({hashlib.sha256(text).digest(): text for text in texts if len(text) >= SHORTEST}.values())
 
 
 def train(folder: Path, settings: Settings, texts: Sequence[bytes]) -> dict[str, Any]:
-    """Train on ``texts`` and save; what ``training.json`` says.
+    """Train on ``texts``, save the model and return the contents of ``training.json``.
 
     Raises:
-        ValueError: There is too little text to train on or to hold out.
+        ValueError: There is too little text for training or for the held-out part.
     """
     from transformers import LlamaForCausalLM
 
-    kept, held_out = (_joined(part, settings.context) for part in _parts(texts))
+    kept, held_out = (_concatenate(part, settings.context) for part in _parts(texts))
     torch.manual_seed(settings.seed)
     model = LlamaForCausalLM(_shape(settings))
     begin = time.perf_counter()
@@ -115,7 +115,7 @@ def train(folder: Path, settings: Settings, texts: Sequence[bytes]) -> dict[str,
 
 @torch.no_grad()
 def bits_per_byte(model: Any, text: Tensor, context: int, most: int = 128) -> float:
-    """Mean over ``most`` sequences of ``context`` bytes spread over ``text``, each read from its start."""
+    """Return the mean over ``most`` sequences of ``context`` bytes spread over ``text``."""
     starts = torch.linspace(0, len(text) - context - 1, most).long().unique()
     losses = [_loss(model, text[None, start : start + context + 1]) for start in starts]
     return float(torch.stack(losses).mean()) / math.log(2)
@@ -144,7 +144,7 @@ def _fit(model: Any, text: Tensor, settings: Settings) -> None:
 
 
 def _loss(model: Any, sequences: Tensor) -> Tensor:
-    """Mean cross-entropy in nats of each byte after the ones before it; (B, bytes) uint8."""
+    """Return the mean cross-entropy in nats of each byte given the previous ones; (B, bytes) uint8."""
     ids = sequences.long()
     scores = model(input_ids=ids[:, :-1], use_cache=False).logits
     return functional.cross_entropy(scores.flatten(0, 1), ids[:, 1:].flatten())
@@ -169,30 +169,30 @@ def _shape(settings: Settings) -> Any:
 
 
 def _parts(texts: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
-    """Texts to learn from, and every twentieth, which is held out."""
+    """Split into training texts and held-out texts, every twentieth."""
     held_out = [text for text in texts if hashlib.sha256(text).digest()[0] < 256 // 20]
     taken = set(held_out)
     return [text for text in texts if text not in taken], held_out
 
 
-def _joined(texts: Sequence[bytes], context: int) -> Tensor:
+def _concatenate(texts: Sequence[bytes], context: int) -> Tensor:
     data = bytearray(SEPARATOR.join(texts))
     if len(data) < context + 2:
         raise ValueError(
-            f"A sequence has {context} bytes, and there are {len(data)} of text to learn from or hold out. "
-            "Give more text or a shorter context."
+            f"The training or held-out text has {len(data)} bytes; a sequence needs {context + 2}. Use more "
+            "text or a shorter context."
         )
     return torch.frombuffer(data, dtype=torch.uint8)
 
 
 def _entropy(kept: Tensor, held_out: Tensor) -> float:
-    """Bits per byte of ``held_out`` by frequencies of bytes in ``kept``, each counted once more."""
+    """Return bits per byte of ``held_out`` by byte frequencies in ``kept``, with add-one smoothing."""
     counts = torch.bincount(kept.long(), minlength=256).double() + 1
     return float(-torch.log2(counts / counts.sum())[held_out.long()].mean())
 
 
 def _docstrings(folder: Path) -> Iterator[bytes]:
-    """Of every module, class and function below a folder, without its tests and installed packages."""
+    """Yield all docstrings below a folder, without tests and installed packages."""
     for path in sorted(folder.rglob("*.py")):
         if {"site-packages", "dist-packages", "test", "tests"}.isdisjoint(path.relative_to(folder).parts):
             for node in ast.walk(_parsed(path)):
@@ -204,7 +204,7 @@ def _parsed(path: Path) -> ast.AST:
     try:
         return ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
-        return ast.Module([], [])  # some files of the library are wrong on purpose
+        return ast.Module([], [])  # some library files are deliberately invalid
 
 
 def _language_reference() -> Iterator[bytes]:

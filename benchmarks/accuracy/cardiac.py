@@ -1,4 +1,4 @@
-"""Bring end-diastolic heart slices onto end-systolic ones, network by network, beside the LDM-Morph paper.
+"""Register end-diastolic to end-systolic heart slices with several methods, as in the LDM-Morph paper.
 
     python -m benchmarks.accuracy.cardiac camus --data DATA --splits OUT/camus_paper.json
         --methods start solver syn ldm=runs/ldm.mmreg voxelmorph=runs/vxm.mmreg
@@ -6,14 +6,14 @@
 
 DATA and the splits are those of ``prepare_cardiac.py``. A method is ``start`` (no deformation), ``solver``
 (mmreg_rt without a network), ``syn`` (antspyx, cross-correlation) or NAME=BUNDLE; with several splits, the
-folds of a cross-validation, NAME=BUNDLE,BUNDLE,... has one for each. A NAME that ends in ``+solver`` is the
-network and then the solver. People of the test alone are registered.
+folds of a cross-validation, NAME=BUNDLE,BUNDLE,... has one for each. A NAME that ends in ``+solver`` runs the
+network and then the solver. Only people of the test part are registered.
 
-Dice is that of the left ventricle for CAMUS, and the mean of left ventricle and myocardium for ACDC, whose
-labels are warped to the nearest voxel. ``J<=0`` is the share of voxels inside of the border with a Jacobian
-determinant <= 0 by central differences: ``served`` of the transform that a user gets, from which mmreg_rt
-removes folds, and ``network`` of what the network itself says, as the paper counts. Milliseconds are wall
-time of a whole registration. Intervals are of the mean over people, 95 %, by bootstrap.
+Dice is that of the left ventricle for CAMUS, and the mean of left ventricle and myocardium for ACDC; labels
+are warped to the nearest voxel. ``J<=0`` is the share of voxels inside the border with a Jacobian determinant
+<= 0 by central differences: ``served`` for the transform that a user gets, from which mmreg_rt removes folds,
+and ``network`` for the output of the network, as the paper counts. Milliseconds are wall time of a whole
+registration. Intervals are 95 % bootstrap intervals of the mean over people.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ Array = NDArray[Any]
 Result = dict[str, Any]
 SETS = {"camus": ("camus_4ch.npz", (1,)), "acdc": ("acdc_midslice.npz", (3, 2))}
 REFINED = "+solver"  # at the end of a method's name
-# Mean Dice, its standard deviation where printed, % J<=0, seconds on an A100: the paper's tables for
-# CAMUS-4CH and ACDC. Its people, its split of them and its direction of the pairs are not exactly ours.
+# Mean Dice, its standard deviation if published, % J<=0, seconds on an A100: the paper's tables for CAMUS-4CH
+# and ACDC. Its people, split and direction of registration differ slightly from ours.
 PAPER = {
     "camus": {
         "start": (0.764, None, None, None),
@@ -69,7 +69,7 @@ PAPER = {
 
 @dataclass(frozen=True)
 class Pair:
-    """One person: images ``(1, H, W)`` float32 and labels, and the spacing of both along their axes."""
+    """A pair of one person: images ``(1, H, W)`` float32, labels int32, and the spacing along H and W."""
 
     person: str
     fixed: Array
@@ -88,7 +88,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Found:
-    """``u`` (1, H, W, 3) in voxels along the array's axes, wall seconds, folds of the network's own field."""
+    """A displacement ``u`` (1, H, W, 3) in voxels along the array axes, wall seconds, and network folds."""
 
     u: Array
     seconds: float
@@ -99,7 +99,7 @@ Method = Callable[[Pair], Found]
 
 
 def pairs(path: Path, people: Sequence[str]) -> list[Pair]:
-    """End-systole is fixed, end-diastole moving."""
+    """Load pairs: end-systole is fixed, end-diastole moving."""
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     index = {str(person): i for i, person in enumerate(arrays["patient"])}
@@ -120,12 +120,12 @@ def pairs(path: Path, people: Sequence[str]) -> list[Pair]:
 
 
 def start(pair: Pair) -> Found:
-    """No deformation."""
+    """Return no deformation."""
     return Found(np.zeros((*pair.fixed.shape, 3)), 0.0)
 
 
 def ours(bundle: str | None, threads: int, refine: bool = False) -> Method:
-    """The solver or, with a bundle, its network, alone or refined by the solver."""
+    """Return the solver or, with a bundle, its network, optionally refined by the solver."""
     network = None if bundle is None else Network(bundle, threads=threads)
     with_network = {} if bundle is None else {"refine": refine}
     registrar = mmreg_rt.Registrar(bundle, align="none", threads=threads, **with_network)
@@ -136,25 +136,25 @@ def ours(bundle: str | None, threads: int, refine: bool = False) -> Method:
         seconds = time.perf_counter() - before
         grid = result.transform.grid
         u = fields.to_voxels(result.transform.displacement_mm, grid, grid)
-        own = None if network is None else folded_percent(said(network, pair))
+        own = None if network is None else folded_percent(network_field(network, pair))
         return Found(np.moveaxis(u, 0, -1), seconds, own)
 
     return go
 
 
-def said(network: Network, pair: Pair) -> Array:
-    """The displacement (1, H, W, 3) that a 2-D network gives, integrated and otherwise as it is."""
+def network_field(network: Network, pair: Pair) -> Array:
+    """Return the displacement (1, H, W, 3) of a 2-D network, integrated, without removal of folds."""
     manifest = network.manifest
     images = [normalise(image, manifest.preprocess) for image in (pair.fixed, pair.moving)]
     factor = manifest.output.factor
-    found = np.zeros((2, *(n // factor for n in pair.fixed.shape[1:])), np.float32)
-    network.predict(*images, found)
-    full = on_the_full_grid(found, manifest.output.integration_steps, factor)
+    field = np.zeros((2, *(n // factor for n in pair.fixed.shape[1:])), np.float32)
+    network.predict(*images, field)
+    full = on_the_full_grid(field, manifest.output.integration_steps, factor)
     return np.moveaxis(np.concatenate([np.zeros_like(full[:1]), full])[:, None], 0, -1)
 
 
 def on_the_full_grid(field: Array, steps: int, factor: int) -> Array:
-    """``field`` (2, h, w) in voxels of the full grid, integrated if ``steps`` says so: (2, H, W)."""
+    """Integrate (if ``steps`` > 0) and upsample ``field`` (2, h, w) in full-grid voxels: (2, H, W)."""
     import torch
 
     from mmreg_train.layers import integrate, upsample
@@ -163,7 +163,7 @@ def on_the_full_grid(field: Array, steps: int, factor: int) -> Array:
 
 
 def syn(threads: int) -> Method:
-    """ANTs SyN with cross-correlation (Avants et al. 2008), radius 2, iterations 100 x 100 x 50."""
+    """Return ANTs SyN with cross-correlation (Avants et al. 2008), radius 2, iterations 100 x 100 x 50."""
     import os
 
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
@@ -175,7 +175,7 @@ def syn(threads: int) -> Method:
             for image in (pair.fixed, pair.moving)
         ]
         before = time.perf_counter()
-        found = ants.registration(
+        result = ants.registration(
             *images,
             "SyNOnly",
             initial_transform="identity",
@@ -184,7 +184,7 @@ def syn(threads: int) -> Method:
             reg_iterations=(100, 100, 50),
         )
         seconds = time.perf_counter() - before
-        field = next(name for name in found["fwdtransforms"] if name.endswith("Warp.nii.gz"))
+        field = next(name for name in result["fwdtransforms"] if name.endswith("Warp.nii.gz"))
         mm = ants.image_read(field).numpy()  # (H, W, 2), along the axes of the array
         u = np.zeros((*pair.fixed.shape, 3))
         u[0, ..., 1:] = mm / pair.spacing_mm
@@ -194,41 +194,41 @@ def syn(threads: int) -> Method:
 
 
 def folded_percent(u: Array) -> float:
-    """Of the voxels inside of the border of ``u`` (1, H, W, 3)."""
+    """Return the percentage of folded voxels inside the border of ``u`` (1, H, W, 3)."""
     return 100 * float((determinant(u)[0, 1:-1, 1:-1] <= 0).mean())
 
 
 def scored(method: Method, pair: Pair, labels: Sequence[int]) -> Result:
-    """The figures of one person."""
-    found = method(pair)
+    """Register and score one person."""
+    result = method(pair)
     scans = [Scan(values, np.eye(4)) for values in (pair.fixed_label, pair.moving_label)]
-    warped = warp_labels(found.u, *scans)
+    warped = warp_labels(result.u, *scans)
     per_label = [dice(pair.fixed_label == label, warped == label) for label in labels]
     return {
         "person": pair.person,
         "dice": float(np.mean(per_label)),
         "dice_per_label": [round(value, 4) for value in per_label],
-        "served_folded_percent": folded_percent(found.u),
-        "network_folded_percent": found.network_folded_percent,
-        "ms": 1e3 * found.seconds,
+        "served_folded_percent": folded_percent(result.u),
+        "network_folded_percent": result.network_folded_percent,
+        "ms": 1e3 * result.seconds,
     }
 
 
 def method_of(name: str, bundle: str | None, threads: int) -> Method:
-    """By its name on the command line."""
+    """Return a method by its name on the command line."""
     if bundle is not None:
         return ours(bundle, threads, refine=name.endswith(REFINED))
     if name not in ("start", "solver", "syn"):
-        raise SystemExit(f"a method is start, solver, syn or NAME=BUNDLE; found {name!r}")
+        raise SystemExit(f"a method must be start, solver, syn or NAME=BUNDLE; found {name!r}")
     return {"start": lambda: start, "solver": lambda: ours(None, threads), "syn": lambda: syn(threads)}[
         name
     ]()
 
 
 def summary(people: list[Result]) -> Result:
-    """Means over people."""
+    """Return means over people."""
     dices = [person["dice"] for person in people]
-    mean = paired_difference(dices, [0.0] * len(dices))  # of each person's own
+    mean = paired_difference(dices, [0.0] * len(dices))  # the difference to 0 is the Dice itself
     times = [person["ms"] for person in people]
     own = [person["network_folded_percent"] for person in people]
     return {
@@ -244,11 +244,11 @@ def summary(people: list[Result]) -> Result:
 
 
 def measured(name: str, bundles: list[str | None], tests: list[list[Pair]], args: Any) -> Result:
-    """One method on the people of the test of each split, with the bundle of that split."""
+    """Score one method on the test people of each split, with the bundle of that split."""
     labels, people = SETS[args.set][1], []
     for bundle, held_out in zip(bundles, tests, strict=True):
         method = method_of(name, bundle, args.threads)
-        method(held_out[0])  # warm
+        method(held_out[0])  # warm-up
         people += [scored(method, pair, labels) for pair in held_out]
     files = [bundle and Path(bundle).name for bundle in bundles]
     return {"name": name, "bundles": files, **summary(people), "per_person": people}
@@ -263,28 +263,28 @@ def number(value: float | None, digits: int) -> str:
 
 
 def table(report: Result) -> str:
-    """Markdown: what was measured, then the paper's rows."""
+    """Format measured rows, then the rows of the paper, as Markdown."""
     head = ["method", "Dice (sd)", "95 % interval", "J<=0 % network", "J<=0 % served", "ms"]
     lines = [row(head), row(["---"] * len(head))]
-    for found in report["methods"]:
-        low, high = found["dice_interval"]
-        folded = [number(found[f"{of}_folded_percent"], 3) for of in ("network", "served")]
-        shown = f"{found['dice']:.3f} ({found['dice_sd']:.3f})"
+    for method in report["methods"]:
+        low, high = method["dice_interval"]
+        folded = [number(method[f"{field}_folded_percent"], 3) for field in ("network", "served")]
+        mean = f"{method['dice']:.3f} ({method['dice_sd']:.3f})"
         lines.append(
-            row([found["name"], shown, f"{low:.3f} to {high:.3f}", *folded, number(found["ms_median"], 1)])
+            row([method["name"], mean, f"{low:.3f} to {high:.3f}", *folded, number(method["ms_median"], 1)])
         )
     for name, (value, sd, folded, seconds) in PAPER[report["set"]].items():
-        shown = number(value, 3) + ("" if sd is None else f" ({sd:.3f})")
+        mean = number(value, 3) + ("" if sd is None else f" ({sd:.3f})")
         ms = None if seconds is None else 1e3 * seconds
-        lines.append(row([f"paper: {name}", shown, "-", number(folded, 3), "-", number(ms, 0)]))
+        lines.append(row([f"paper: {name}", mean, "-", number(folded, 3), "-", number(ms, 0)]))
     return "\n".join(lines)
 
 
 def differences(methods: list[Result], against: str) -> Result:
-    """Paired differences of Dice, person by person, of every method to one of them."""
-    by_name = {found["name"]: [person["dice"] for person in found["per_person"]] for found in methods}
+    """Return paired Dice differences, person by person, of every method to one of them."""
+    by_name = {method["name"]: [person["dice"] for person in method["per_person"]] for method in methods}
     if against not in by_name:
-        raise SystemExit(f"--against names one of {', '.join(by_name)}; found {against!r}")
+        raise SystemExit(f"--against must be one of {', '.join(by_name)}; found {against!r}")
     return {
         name: paired_difference(dices, by_name[against]).as_dict()
         for name, dices in by_name.items()
@@ -299,14 +299,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--splits", type=Path, nargs="+", required=True)
     parser.add_argument("--methods", nargs="+", default=["start", "solver"])
-    parser.add_argument("--against", help="one of the methods: paired differences to it")
+    parser.add_argument("--against", help="method to compute paired differences to")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--results", type=Path, help="write the figures here as JSON")
+    parser.add_argument("--results", type=Path, help="JSON file to write")
     return parser.parse_args()
 
 
 def bundles_of(text: str, splits: int) -> tuple[str, list[str | None]]:
-    """NAME, or NAME=BUNDLE,BUNDLE,...: a bundle for each split."""
+    """Parse NAME, or NAME=BUNDLE,BUNDLE,... with a bundle for each split."""
     name, _, listed = text.partition("=")
     bundles: list[str | None] = list(listed.split(",")) if listed else [None] * splits
     if len(bundles) != splits:

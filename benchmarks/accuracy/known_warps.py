@@ -1,22 +1,22 @@
-"""How near methods come to a warp that is known: endpoint error, Dice of tissues, folds, milliseconds.
+"""Accuracy on known warps: endpoint error, Dice of tissues, folds, milliseconds.
 
     python -m benchmarks.accuracy.known_warps DATA [--bundles innreg.mmreg,mi.mmreg:solver,mind.mmreg]
         [--solver] [--run RUN ...] [--part test] [--most 40] [--longest-px 4 12] [--scale-px 32]
         [--results OUT.json] [--write DIR]
 
 DATA is a description of aligned slices, or its folder (``prepare_aligned.py``). Every moving slice of the
-part is deformed as training deforms it (``mmreg_train.data.known_warps``), on its own grid, by a warp that
-``--seed`` and the number of the slice decide. The pair is registered as a user would, without looking for an
-affine first; with a bundle by its network alone, or with ``:solver`` refined. ``start`` is no registration.
+part is deformed as in training (``mmreg_train.data.known_warps``), on its own grid, by a warp determined by
+``--seed`` and the number of the slice. The pair is registered without affine alignment; with a bundle by its
+network only, or with ``:solver`` refined. ``start`` is no registration.
 
-The endpoint error is the mean distance between the displacement found and the true one, in pixels of the
+The endpoint error is the mean distance between the resulting and the true displacement, in pixels of the
 slice, where the fixed slice has a label (the head). Tissue labels of the moving slice are warped to the
-nearest pixel and compared by Dice. Folds are the worst count of central and one-sided differences. Time is
-that of ``Registrar.register``, after one call to warm up.
+nearest pixel and compared by Dice. Folds are the largest count of central and one-sided differences. Time is
+that of ``Registrar.register``, after one warm-up call.
 
-``--run`` are folders of the trainings that the bundles come from: a person of this part who is among those
-that one of them learned from or chose its best weights by is refused. ``--write`` leaves every pair as files
-of ``mmreg register``: DIR/CASE/fixed.nii.gz and moving.nii.gz.
+``--run`` are run folders of the bundles: it is an error if a person of the part was used to train them or to
+select their best weights. ``--write`` writes every pair as input of ``mmreg register``:
+DIR/CASE/fixed.nii.gz and moving.nii.gz.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from mmreg_train.config.dataset import read_description
 from mmreg_train.config.training import WarpSettings
 from mmreg_train.data import seeding
 from mmreg_train.data.cases import Case
-from mmreg_train.data.known_warps import deformed
+from mmreg_train.data.known_warps import deform_pair
 from mmreg_train.data.layouts import find_cases
 from mmreg_train.data.splits import divide
 from mmreg_train.engine.validation import endpoint_error, folded_percent, mean_dice
@@ -49,12 +49,12 @@ from mmreg_train.methods import Batch
 Array = NDArray[Any]
 Result = dict[str, Any]
 START = "start"
-SOLVER = "solver"  # of the method's name: the native solver, alone or after a network
+SOLVER = "solver"  # in a method's name: the native solver, alone or after a network
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A slice of one person, and its truth: ``batch`` has one entry, in pixels of ``fixed``."""
+    """A slice pair of one person with its truth; ``batch`` has one entry, in pixels of ``fixed``."""
 
     name: str
     person: str
@@ -72,24 +72,24 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path)
-    parser.add_argument("--bundles", type=split, default=[], help="bundles, each maybe with :solver")
-    parser.add_argument("--solver", action="store_true", help="the native solver without a network, too")
-    parser.add_argument("--run", type=Path, nargs="*", default=[], help="folders of the trainings")
+    parser.add_argument("--bundles", type=split, default=[], help="bundles, optionally with :solver")
+    parser.add_argument("--solver", action="store_true", help="also run the solver without a network")
+    parser.add_argument("--run", type=Path, nargs="*", default=[], help="run folders of the bundles")
     parser.add_argument("--part", choices=("train", "val", "test"), default="test")
-    parser.add_argument("--most", type=int, default=40, help="slices, spread evenly")
+    parser.add_argument("--most", type=int, default=40, help="number of slices, spread evenly")
     parser.add_argument("--longest-px", type=float, nargs=2, default=(4.0, 12.0))
     parser.add_argument("--scale-px", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--backend", help="that runs the networks")
-    parser.add_argument("--bootstrap", type=int, default=10_000, help="resamples for the interval")
-    parser.add_argument("--write", type=Path, help="leave the pairs here as NIfTI files")
-    parser.add_argument("--results", type=Path, help="write the figures here as JSON")
+    parser.add_argument("--backend", help="backend of the networks")
+    parser.add_argument("--bootstrap", type=int, default=10_000, help="resamples of the interval")
+    parser.add_argument("--write", type=Path, help="folder to write the pairs to, as NIfTI files")
+    parser.add_argument("--results", type=Path, help="JSON file to write")
     return parser.parse_args()
 
 
 def chosen(data: Path, part: str, most: int) -> list[Case]:
-    """At most so many cases of the part, spread evenly."""
+    """Return at most ``most`` cases of the part, spread evenly."""
     described, folder = read_description(data)
     cases = find_cases(described, folder)
     names = set(divide(cases, described.split, folder).cases[part])
@@ -99,17 +99,17 @@ def chosen(data: Path, part: str, most: int) -> list[Case]:
 
 
 def refuse_seen(cases: list[Case], runs: list[Path]) -> None:
-    """Nobody here may have been learned from or validated on."""
+    """Exit if a person was used in training or validation of one of the runs."""
     people = {person for case in cases for person in case.people}
     for run in runs:
         table = json.loads((run / "splits.json").read_text())["people"]
         seen = people & {*table["train"], *table["val"]}
         if seen:
-            raise SystemExit(f"{run} has learned from, or was chosen by, {', '.join(sorted(seen))}.")
+            raise SystemExit(f"{run} was trained or validated on {', '.join(sorted(seen))}.")
 
 
 def pair_of(case: Case, number: int, settings: WarpSettings, seed: int) -> Pair:
-    """The aligned slices of a case, the moving one deformed."""
+    """Return the aligned slices of a case with the moving one deformed."""
     read = {role: scan.read() for role, scan in case.scans.items()}
     images = {role: torch.from_numpy(read[role].as_float32())[None] for role in ("fixed", "moving")}
     labels = {
@@ -117,20 +117,20 @@ def pair_of(case: Case, number: int, settings: WarpSettings, seed: int) -> Pair:
         for role in ("fixed_label", "moving_label")
     }
     generator = seeding.torch_generator(seed, seeding.VALIDATION, 1, number)
-    batch = deformed(Batch(**images, **labels), settings, generator)
+    batch = deform_pair(Batch(**images, **labels), settings, generator)
     moving = read["moving"].with_data(batch.moving[0].numpy())
     return Pair(case.name, case.people[0], batch, read["fixed"], moving)
 
 
 def write(pair: Pair, folder: Path) -> None:
-    """The two scans as files."""
+    """Write the two scans as files."""
     (folder / pair.name).mkdir(parents=True, exist_ok=True)
     for role in ("fixed", "moving"):
         io.write_image(getattr(pair, role), folder / pair.name / f"{role}.nii.gz")
 
 
-def found_by(registrar: Registrar, pair: Pair) -> tuple[torch.Tensor, float]:
-    """The displacement in pixels, ``(1, 2, H, W)``, and seconds."""
+def displacement_of(registrar: Registrar, pair: Pair) -> tuple[torch.Tensor, float]:
+    """Register a pair; return the displacement in pixels, ``(1, 2, H, W)``, and the seconds."""
     begin = time.perf_counter()
     result = registrar.register(pair.fixed, pair.moving)
     seconds = time.perf_counter() - begin
@@ -138,7 +138,7 @@ def found_by(registrar: Registrar, pair: Pair) -> tuple[torch.Tensor, float]:
 
 
 def in_pixels(u_mm: Array, affine: Array) -> torch.Tensor:
-    """A displacement (3, 1, H, W) along RAS+ in mm as one (1, 2, H, W) along rows and columns."""
+    """Convert a displacement (3, 1, H, W) along RAS+ in mm to (1, 2, H, W) along rows and columns."""
     u_vox = np.tensordot(np.linalg.inv(affine[:3, :3]), u_mm, 1)[:, 0]
     return torch.from_numpy(np.ascontiguousarray(u_vox[1:], np.float32))[None]
 
@@ -161,42 +161,42 @@ def registrar_of(method: str, args: argparse.Namespace) -> Registrar:
 
 
 def measure(method: str, pairs: list[Pair], args: argparse.Namespace) -> list[Result]:
-    """One result for each pair."""
+    """Return one result per pair."""
     if method == START:
         return [scores(torch.zeros_like(pair.batch.displacement), pair) for pair in pairs]
     registrar = registrar_of(method, args)
-    found_by(registrar, pairs[0])
+    displacement_of(registrar, pairs[0])
     results = []
     for pair in pairs:
-        u, seconds = found_by(registrar, pair)
+        u, seconds = displacement_of(registrar, pair)
         results.append(scores(u, pair) | {"ms": 1e3 * seconds})
     return results
 
 
 def summary(results: list[Result], start: list[Result]) -> Result:
-    """Means over the pairs, the median time, and the share that is left of the starting error."""
-    made = {
+    """Return means over the pairs, the median time, and the remaining share of the starting error."""
+    means = {
         key: float(np.mean([result[key] for result in results]))
         for key in ("endpoint_px", "dice", "folded_percent")
     }
-    made["endpoint_of_start"] = made["endpoint_px"] / float(np.mean([s["endpoint_px"] for s in start]))
+    means["endpoint_of_start"] = means["endpoint_px"] / float(np.mean([s["endpoint_px"] for s in start]))
     if "ms" in results[0]:
-        made["ms_p50"], made["ms_p99"] = np.percentile([r["ms"] for r in results], (50, 99)).tolist()
-    return made
+        means["ms_p50"], means["ms_p99"] = np.percentile([r["ms"] for r in results], (50, 99)).tolist()
+    return means
 
 
 def differences(results: dict[str, list[Result]], resamples: int) -> Result:
-    """Endpoint error of the first method minus that of each other one, over the same pairs."""
+    """Return the endpoint error of the first method minus that of each other one, paired."""
     first, *others = [name for name in results if name != START]
-    errors = {name: [result["endpoint_px"] for result in of] for name, of in results.items()}
+    errors = {name: [result["endpoint_px"] for result in of_method] for name, of_method in results.items()}
     return {other: paired_difference(errors[first], errors[other], resamples).as_dict() for other in others}
 
 
-def line(method: str, found: Result) -> str:
-    time_ms = f"  {found['ms_p50']:8.1f} ms" if "ms_p50" in found else ""
+def line(method: str, means: Result) -> str:
+    time_ms = f"  {means['ms_p50']:8.1f} ms" if "ms_p50" in means else ""
     return (
-        f"{Path(method).name:36} {found['endpoint_px']:6.3f} px ({found['endpoint_of_start']:4.0%} of start)"
-        f"  Dice {found['dice']:.4f}  J<=0 {found['folded_percent']:.3f} %{time_ms}"
+        f"{Path(method).name:36} {means['endpoint_px']:6.3f} px ({means['endpoint_of_start']:4.0%} of start)"
+        f"  Dice {means['dice']:.4f}  J<=0 {means['folded_percent']:.3f} %{time_ms}"
     )
 
 
@@ -213,9 +213,9 @@ def main() -> None:
     results: dict[str, list[Result]] = {}
     start = measure(START, pairs, args)
     for method in methods:
-        found = start if method == START else measure(method, pairs, args)
-        results[Path(method).name] = found
-        print(line(method, summary(found, start)), flush=True)
+        of_method = start if method == START else measure(method, pairs, args)
+        results[Path(method).name] = of_method
+        print(line(method, summary(of_method, start)), flush=True)
     report = {"benchmark": "known_warps", **description(), "data": read_description(args.data)[0].name}
     report |= {key: getattr(args, key) for key in ("part", "longest_px", "scale_px", "seed", "threads")}
     report["pairs"] = [{"name": pair.name, "person": pair.person} for pair in pairs]

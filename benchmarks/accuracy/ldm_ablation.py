@@ -1,12 +1,12 @@
-"""Does the gradient of LDM-Morph's latent term help, or only the term's presence, as in the released code?
+"""Ablation of LDM-Morph: gradient of the latent term, against its presence only, as in the released code.
 
     python -m benchmarks.accuracy.ldm_ablation camus --data DATA --splits OUT/camus_paper.json --frozen RUN
         --work DIR [--seeds 0,1,2] [--steps 2500] [--threads 2] [--results OUT.json]
 
-DATA and OUT are those of ``prepare_cardiac.py``, RUN is a training whose autoencoder and diffusion model all
-runs share. The registration network is trained from it with ``latent_gradient`` true and false, each with
-the same seeds: the same start and the same samples. The last weights count, so nothing is chosen on anybody.
-Runs are in DIR; one that is complete is left alone. People of the test are scored as in ``cardiac.py``.
+DATA and OUT are those of ``prepare_cardiac.py``; RUN is a training whose autoencoder and diffusion model all
+runs share. The registration network is trained from it with ``latent_gradient`` true and false, each with the
+same seeds: the same initial weights and samples. The last weights are used, so nothing is selected. Runs are
+in DIR; complete runs are not repeated. People of the test part are scored as in ``cardiac.py``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("set", choices=SETS)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--splits", type=Path, required=True, help="the TOML of the same name lies beside it")
+    parser.add_argument("--splits", type=Path, required=True, help="JSON, beside a TOML of the same name")
     parser.add_argument("--frozen", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seeds", type=lambda text: [int(n) for n in text.split(",")], default=[0, 1, 2])
@@ -47,7 +47,7 @@ def arguments() -> argparse.Namespace:
 
 
 def configured(gradient: bool, args: argparse.Namespace) -> Config:
-    """The last phase alone, nothing validated in between."""
+    """Return the configuration of the last phase only, without intermediate validation."""
     config = read_config(args.config)
     last = {**config.phases[-1], "steps": args.steps, "validate_every": args.steps}
     settings = {**config.settings, "latent_gradient": gradient}
@@ -55,22 +55,22 @@ def configured(gradient: bool, args: argparse.Namespace) -> Config:
 
 
 def bundle(seed: int, variant: str, args: argparse.Namespace) -> Path:
-    """A trained and exported run."""
+    """Train and export a run, unless its bundle exists."""
     name = f"{variant.replace(' ', '_')}_{seed}"
-    run, made, settings = (args.work / f"{name}{end}" for end in ("", ".mmreg", ".toml"))
-    if made.is_file():
-        return made
+    run, exported, settings = (args.work / f"{name}{end}" for end in ("", ".mmreg", ".toml"))
+    if exported.is_file():
+        return exported
     args.work.mkdir(parents=True, exist_ok=True)
     settings.write_text(as_toml(configured(VARIANTS[variant], args)))
     begin = ["--config", settings, "--phases-from", args.frozen, "--seed", seed]
     train("ldm_morph", run, args.steps, args.splits.with_suffix(".toml"), args.threads, begin)
-    mmreg("export", run / LAST, "-o", made)
-    return made
+    mmreg("export", run / LAST, "-o", exported)
+    return exported
 
 
 def measured(seed: int, variant: str, tests: list[Pair], args: argparse.Namespace) -> Result:
     method = ours(str(bundle(seed, variant, args)), args.threads)
-    method(tests[0])  # warm
+    method(tests[0])  # warm-up
     people = [scored(method, pair, SETS[args.set][1]) for pair in tests]
     return {"seed": seed, "variant": variant, **summary(people), "per_person": people}
 
@@ -80,25 +80,25 @@ def spread(values: list[float]) -> str:
 
 
 def table(runs: list[Result]) -> list[str]:
-    """A line for each variant: means and standard deviations over seeds."""
+    """Format a line for each variant: means and standard deviations over seeds."""
     lines = []
     for variant in VARIANTS:
-        of = [run for run in runs if run["variant"] == variant]
-        dices, folds = ([run[key] for run in of] for key in ("dice", "network_folded_percent"))
+        of_variant = [run for run in runs if run["variant"] == variant]
+        dices, folds = ([run[key] for run in of_variant] for key in ("dice", "network_folded_percent"))
         lines.append(
-            f"{variant:14} {len(of)} seeds  Dice {spread(dices)}  J<=0 of the network {spread(folds)} %"
+            f"{variant:14} {len(dices)} seeds  Dice {spread(dices)}  J<=0 of the network {spread(folds)} %"
         )
     return lines
 
 
 def difference(runs: list[Result]) -> Result:
-    """Of Dice, with minus without, over people; of each person the mean over seeds."""
+    """Return the Dice with minus without gradient over people, averaged over seeds per person."""
     means = [
-        np.mean([[person["dice"] for person in run["per_person"]] for run in runs if run["variant"] == of], 0)
-        for of in VARIANTS
+        np.mean([[p["dice"] for p in run["per_person"]] for run in runs if run["variant"] == variant], 0)
+        for variant in VARIANTS
     ]
-    found: Result = paired_difference(list(means[0]), list(means[1])).as_dict()
-    return found
+    result: Result = paired_difference(list(means[0]), list(means[1])).as_dict()
+    return result
 
 
 def main() -> None:

@@ -1,23 +1,23 @@
-"""Does it matter for LLM-Morph what its language layers have learned, or that they are there?
+"""Ablation of LLM-Morph: pre-trained, random and no language layers.
 
     python -m benchmarks.accuracy.llm_ablation DATA WORK [--tasks abdomen,t1_ct,t1_pseudot2] [--seeds 0,1,2]
         [--folds 0] [--steps 1000] [--backbones pretrained,random,none,NAME=FOLDER] [--language-model FOLDER]
         [--precision bf16-mixed] [--threads N] [--results OUT.json]
 
-The same network (``llm_morph_small.toml``) is trained with the layers of a language model, with random
-layers of the same shape and without layers: the same people, samples and steps, and the same start of all
-that is trained. People are left out fold by fold, and the pairs among them are scored; nothing is chosen on
-them, the last weights count. Folds are in WORK/splits, runs in WORK/runs; a run that is complete is left
-alone, so a call that was interrupted goes on. "pretrained" is the folder ``--language-model``; where there is
-none, it is trained first (``benchmarks.accuracy.byte_language_model``). Layers of NAME=FOLDER see all tokens
-unless they are of a causal model.
+The same network (``llm_morph_small.toml``) is trained with the layers of a language model, with random layers
+of the same shape and without layers: with the same people, samples, steps and initial trained weights. People
+are left out fold by fold, and the pairs among them are scored; nothing is selected on them, the last weights
+are used. Folds are in WORK/splits, runs in WORK/runs; complete runs are not repeated, so an interrupted call
+can be continued. "pretrained" is the folder ``--language-model``; if missing, it is trained first
+(``benchmarks.accuracy.byte_language_model``). Layers of NAME=FOLDER attend to all tokens unless they are from
+a causal model.
 
 Tasks, all at 2 mm and affinely aligned by mmreg_rt: abdomen MR-CT, 4 organs, any CT with any MR; brain T1
 with the CT template, and with the T1 of another person in inverted contrast, 23 structures. People of the
-held-out list of registrations are among those trained on: no such network may be scored on that list.
+held-out list of registrations are in the training part: these networks must not be scored on that list.
 
 The table gives the Dice over pairs, its mean and sd over runs (seeds and folds), the paired difference to
-"none", in how many labels the mean is above the affine start, and folds.
+"none", the number of labels whose mean is above the affine start, and folds.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True)
 class Run:
-    """One training and what it is scored on."""
+    """One training and its evaluation."""
 
     task: str
     fold: int
@@ -101,7 +101,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=numbers, default=[0, 1, 2])
     parser.add_argument("--folds", type=numbers, default=[0])
     parser.add_argument("--backbones", type=words, default=["pretrained", "random", "none"])
-    parser.add_argument("--steps", type=int, help="of every training; by default those of the configuration")
+    parser.add_argument("--steps", type=int, help="steps of every training; default: of the configuration")
     parser.add_argument(
         "--language-model", type=Path, help="default: WORK/language_model, trained if missing"
     )
@@ -109,7 +109,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--config", type=Path, default=configs_folder() / "llm_morph_small.toml")
     parser.add_argument("--precision", default="32")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--results", type=Path, help="write the figures here as JSON")
+    parser.add_argument("--results", type=Path, help="JSON file to write")
     return parser.parse_args()
 
 
@@ -122,14 +122,14 @@ def numbers(text: str) -> list[int]:
 
 
 def centred(scan: Scan) -> Scan:
-    """The scan with the centre of its field of view at 0: origins of different people mean nothing."""
+    """Move the centre of the field of view to 0, as origins of different people are unrelated."""
     affine = scan[1].copy()
     affine[:3, 3] = -affine[:3, :3] @ ((np.array(scan[0].shape) - 1) / 2)
     return scan[0], affine
 
 
 def abdomen(data: Path, work: Path) -> tuple[str, list[list[str]]]:
-    """The description, and the people who are left out together: one of CT, one of MR."""
+    """Return the description, and the people left out together: one of CT, one of MR."""
     folder = (work / "abdomens").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted((data / "abdomen_mr_ct").glob("*.nii.gz")):
@@ -157,11 +157,11 @@ def couples() -> list[list[str]]:
 
 
 def brains(data: Path, work: Path) -> Path:
-    """Scans and labels of the structures that people and template share; each person has the template too."""
+    """Write scans and labels of the shared structures; each person also gets the template."""
     folder = (work / "brains").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     for person in PEOPLE:
-        if not (folder / f"ct_{person}_label.nii.gz").exists():  # the last of a person's
+        if not (folder / f"ct_{person}_label.nii.gz").exists():  # the last file of a person
             write_person(person, data, folder)
     return folder
 
@@ -173,14 +173,14 @@ def write_person(person: str, data: Path, folder: Path) -> None:
     )
     images = {"t1": t1, "t2": (inverted(t1[0]), t1[1]), "ct": ct}
     for contrast, image in images.items():
-        shown = ct_labels if contrast == "ct" else labels
+        regions = ct_labels if contrast == "ct" else labels
         write(centred(image), folder / f"{contrast}_{person}_image.nii.gz")
-        structures = shared_structures(shown[0]), shown[1]
+        structures = shared_structures(regions[0]), regions[1]
         write(centred(structures), folder / f"{contrast}_{person}_label.nii.gz")
 
 
 def described(task: str, data: Path, work: Path, fold: int) -> Path:
-    """A description whose split leaves the people of a fold out, in a file."""
+    """Write a description whose split leaves out the people of a fold; return its path."""
     text, folds = TASKS[task](data, work)
     if not 0 <= fold < len(folds):
         raise SystemExit(f"{task} has the folds 0 to {len(folds) - 1}; found {fold}")
@@ -205,7 +205,7 @@ def language_model(args: argparse.Namespace) -> Path:
 
 
 def configured(backbone: str, language: Path, args: argparse.Namespace) -> Config:
-    """The configuration with these layers; random ones and none are of the shape of the language model."""
+    """Return the configuration for a backbone; random and none have the shape of the language model."""
     config = read_config(args.config)
     folder = Path(backbone.partition("=")[2] or language)
     shape: Result = {"backbone_config": shape_of(folder, len(config.settings["layers"]))}
@@ -219,7 +219,7 @@ def configured(backbone: str, language: Path, args: argparse.Namespace) -> Confi
 
 
 def trained(run: Run, config: Config, data: Path, args: argparse.Namespace) -> Path:
-    """The folder of a run, complete."""
+    """Train a run, or complete it; return its folder."""
     folder: Path = args.work / "runs" / run.name
     settings = args.work / "configs" / f"{run.name}.toml"
     settings.parent.mkdir(parents=True, exist_ok=True)
@@ -230,12 +230,12 @@ def trained(run: Run, config: Config, data: Path, args: argparse.Namespace) -> P
 
 
 def scored(folder: Path, config: Config, data: Path) -> list[Result]:
-    """The pairs of the people left out, before and after."""
+    """Return the scores of the pairs of the people left out, before and after."""
     method = load_method(folder / LAST)
     described, files = read_description(data)
     cases = find_cases(described, files)
     left_out = set(divide(cases, described.split, files).cases["test"])
-    # one person in two contrasts is no pair to be registered
+    # two contrasts of one person are already aligned
     tested = [
         case for case in cases
         if case.name in left_out and (described.pairing == "same" or len(case.people) == 2)
@@ -251,15 +251,15 @@ def scored(folder: Path, config: Config, data: Path) -> list[Result]:
 def pair_scores(name: str, method: Any, pair: dict[str, torch.Tensor], config: Config) -> Result:
     field = method.displacement(method(pair["fixed"], pair["moving"]))
     fixed = pair["fixed_label"][0].numpy()
-    found: Result = {"name": name, "folded_percent": folded_percent(field)}
+    scores: Result = {"name": name, "folded_percent": folded_percent(field)}
     moved = {"start": pair["moving_label"], "found": warp_labels(pair["moving_label"], field)}
     labels = sorted(set(np.unique(fixed)) & set(pair["moving_label"].unique().tolist()) - {0})
     for when, maps in moved.items():
-        there = maps[0].numpy()
-        per_label = {int(v): dice(fixed == v, there == v) for v in labels}
-        far = [hd95_mm(fixed == v, there == v, np.full(3, config.spec.spacing_mm)) for v in labels]
-        found |= {f"dice_{when}": per_label, f"hd95_mm_{when}": float(np.nanmean(far))}
-    return found
+        moving = maps[0].numpy()
+        per_label = {int(v): dice(fixed == v, moving == v) for v in labels}
+        far = [hd95_mm(fixed == v, moving == v, np.full(3, config.spec.spacing_mm)) for v in labels]
+        scores |= {f"dice_{when}": per_label, f"hd95_mm_{when}": float(np.nanmean(far))}
+    return scores
 
 
 def mean_dice(pairs: list[Result], when: str) -> float:
@@ -267,27 +267,29 @@ def mean_dice(pairs: list[Result], when: str) -> float:
 
 
 def table(runs: list[Result]) -> str:
-    """Rows by task and backbone; sd over runs."""
+    """Format rows by task and backbone; sd over runs."""
     by_task: dict[str, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         by_task[run["task"]][run["backbone"]].append(run)
     head = f"{'task':12} {'backbone':12} {'runs':>4} {'start':>6} {'Dice':>6} {'sd':>6}   {'minus none':>14}"
     lines = [f"{head}   labels above start   folds %"]
     for task, backbones in by_task.items():
-        lines += [row(task, name, of, backbones.get("none", [])) for name, of in backbones.items()]
+        lines += [
+            row(task, name, of_backbone, backbones.get("none", [])) for name, of_backbone in backbones.items()
+        ]
     return "\n".join(lines)
 
 
 def row(task: str, backbone: str, runs: list[Result], without: list[Result]) -> str:
-    found = [mean_dice(run["pairs"], "found") for run in runs]
+    dices = [mean_dice(run["pairs"], "found") for run in runs]
     start = float(np.mean([mean_dice(run["pairs"], "start") for run in runs]))
     folds = float(np.mean([pair["folded_percent"] for run in runs for pair in run["pairs"]]))
     above, labels = above_start(runs)
     beside = {(run["fold"], run["seed"]): mean_dice(run["pairs"], "found") for run in without}
     keys = [(run["fold"], run["seed"]) for run in runs]
-    gains = [dice - beside[key] for dice, key in zip(found, keys) if key in beside]
+    gains = [dice - beside[key] for dice, key in zip(dices, keys) if key in beside]
     difference = f"{np.mean(gains):+.4f} ({spread(gains)})" if gains and runs is not without else ""
-    return (f"{task:12} {backbone:12} {len(runs):4} {start:6.4f} {np.mean(found):6.4f} {spread(found):>6}   "
+    return (f"{task:12} {backbone:12} {len(runs):4} {start:6.4f} {np.mean(dices):6.4f} {spread(dices):>6}   "
             f"{difference:>14}   {above:8} of {labels:<8} {folds:8.3f}")  # fmt: skip
 
 
@@ -296,18 +298,18 @@ def spread(values: list[float]) -> str:
 
 
 def above_start(runs: list[Result]) -> tuple[int, int]:
-    """In how many labels the mean over pairs and runs is above the start, and of how many."""
+    """Return the number of labels whose mean over pairs and runs is above the start, and of all labels."""
     gains = defaultdict(list)
     for pair in (pair for run in runs for pair in run["pairs"]):
         for label, before in pair["dice_start"].items():
             gains[label].append(pair["dice_found"][label] - before)
-    return sum(np.mean(of) > 0 for of in gains.values()), len(gains)
+    return sum(np.mean(values) > 0 for values in gains.values()), len(gains)
 
 
 def main() -> None:
     args = arguments()
     if unknown := set(args.tasks) - set(TASKS):
-        raise SystemExit(f"tasks are {', '.join(TASKS)}; found {', '.join(sorted(unknown))}")
+        raise SystemExit(f"--tasks must be of {', '.join(TASKS)}; found {', '.join(sorted(unknown))}")
     language = language_model(args)
     facts = language / bytes_model.FACTS
     report: Result = {
@@ -318,7 +320,7 @@ def main() -> None:
         "runs": [],
     }
     for task in args.tasks:
-        # seed by seed, so that an interrupted comparison is one of fewer seeds
+        # seed by seed, so that an interrupted run compares fewer seeds
         for fold, seed, backbone in (
             (f, s, b) for f in args.folds for s in args.seeds for b in args.backbones
         ):

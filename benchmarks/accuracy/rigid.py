@@ -1,19 +1,20 @@
-"""Measure the rigid and affine alignment alone: against published transforms, and from many random poses.
+"""Measure rigid and affine alignment only: against published transforms, and from many random poses.
 
     python -m benchmarks.accuracy.rigid --data DIR [--starts 200] [--only T1-FLAIR,...]
         [--kinds rigid,affine] [--threads 1] [--results OUT.json]
 
-DIR is the folder of real scans that MMREG_DATA names. A start moves the header of the moving scan by a
-rotation of up to 30 degrees about a random axis through the middle of the scan, and by up to 40 mm in a
-random direction; both amounts are uniform. The result is carried back by the inverse of that motion, so that
-all starts of a pair should end in the same map. Errors are means over voxels of the fixed head.
+DIR is the folder of real scans, as in MMREG_DATA. A start changes the header of the moving scan by a rotation
+of up to 30 degrees about a random axis through the middle of the scan, and by up to 40 mm in a random
+direction; both amounts are uniform. The result is composed with the inverse of that motion, so that all
+starts of a pair should give the same map. Errors are means over voxels of the fixed head.
 
-- ``T1-FLAIR`` and ``T2-FLAIR``: success is an error of 2 mm at most to the published transform. That is an
-  affine map near to a rigid one; how far the nearest rigid map is from it is stated too. Its direction is not
-  taken from a document: both are tried; that under which the scans share more information is the truth.
-- ``T1-CT``: skull-stripped T1 of a person and a CT template of others; success is 2 mm at most to the median,
-  the result that lies nearest to the others. Dice of the structures that both have is stated under the
-  median, beside that of ANTs' affine (Mattes), from which the development tasks start, where it is installed.
+- ``T1-FLAIR`` and ``T2-FLAIR``: success is an error of at most 2 mm to the published transform. This is an
+  affine map close to a rigid one; the distance of the nearest rigid map is reported, too. Its direction is
+  not
+  documented: the direction under which the scans share more information is taken as the truth.
+- ``T1-CT``: skull-stripped T1 of a person and a CT template of others; success is at most 2 mm to the medoid,
+  the result closest to the others. Dice of the shared structures is reported for the medoid, beside that of
+  ANTs' affine (Mattes), from which the development tasks start, if installed.
 """
 
 from __future__ import annotations
@@ -66,19 +67,19 @@ def random_motion(rng: np.random.Generator, centre_mm: Array) -> Array:
 
 
 def head_points(scan: Volume) -> Array:
-    """Every 50th voxel of the head, mm: what is brighter than a tenth of the bright voxels, holes filled."""
+    """Return every 50th voxel of the head in mm: brighter than a tenth of the bright voxels, holes filled."""
     image = scan.as_float32()
     head = ndimage.binary_opening(image > 0.1 * np.percentile(image, 99), iterations=2)
     return scan.grid.map_indices(np.argwhere(ndimage.binary_fill_holes(head))[::50])
 
 
-def error_mm(found: Array, truth: Array, points: Array) -> float:
-    difference = found - truth
+def error_mm(matrix: Array, truth: Array, points: Array) -> float:
+    difference = matrix - truth
     return float(np.linalg.norm(points @ difference[:3, :3].T + difference[:3, 3], axis=1).mean())
 
 
 def nearest_rigid(affine: Array, points: Array) -> Array:
-    """Least squares over the points (Kabsch 1976)."""
+    """Fit a rigid map by least squares over the points (Kabsch 1976)."""
     to = points @ affine[:3, :3].T + affine[:3, 3]
     u, _, vt = np.linalg.svd((to - to.mean(0)).T @ (points - points.mean(0)))
     out = np.eye(4)
@@ -87,7 +88,7 @@ def nearest_rigid(affine: Array, points: Array) -> Array:
     return out
 
 
-def pulled(
+def warp(
     moving: Array, moving_affine: Array, fixed: Volume, pose: Array, order: int, outside: float
 ) -> Array:
     index = np.linalg.inv(moving_affine) @ pose @ fixed.grid.affine
@@ -98,8 +99,8 @@ def pulled(
 
 
 def normalised_information(fixed: Volume, moving: Volume, pose: Array) -> float:
-    """(H(f) + H(m)) / H(f, m) over the overlap, 64 bins; shares no code with mmreg_rt."""
-    warped = pulled(moving.as_float32(), moving.grid.affine, fixed, pose, 1, np.nan)
+    """Return (H(f) + H(m)) / H(f, m) over the overlap, 64 bins; shares no code with mmreg_rt."""
+    warped = warp(moving.as_float32(), moving.grid.affine, fixed, pose, 1, np.nan)
     seen = np.isfinite(warped)
     joint, _, _ = np.histogram2d(fixed.as_float32()[seen], warped[seen], 64)
     p = joint / joint.sum()
@@ -108,7 +109,7 @@ def normalised_information(fixed: Volume, moving: Volume, pose: Array) -> float:
 
 
 def published(path: Path, fixed: Volume, moving: Volume, points: Array) -> tuple[Array, Result]:
-    """The published map from fixed to moving, and what speaks for its direction."""
+    """Return the published map from fixed to moving, and the evidence for its direction."""
     forward = np.asarray(io.read_transform(path).matrix)  # type: ignore[attr-defined]
     backward = np.linalg.inv(forward)
     similarity = [normalised_information(fixed, moving, t) for t in (forward, backward, np.eye(4))]
@@ -126,7 +127,7 @@ def published(path: Path, fixed: Volume, moving: Volume, points: Array) -> tuple
 def run(
     fixed: Volume, moving: Volume, motions: list[Array], kinds: list[str], threads: int
 ) -> tuple[dict[str, Array], Result]:
-    """The maps that `Registrar(align=kind, deform=False)` finds, and its seconds in that stage."""
+    """Return the maps of `Registrar(align=kind, deform=False)`, and the seconds of that stage."""
     maps: dict[str, list[Array]] = {kind: [] for kind in kinds}
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
     scans = [(scan.as_float32(), np.array(scan.grid.affine)) for scan in (fixed, moving)]
@@ -143,7 +144,7 @@ def run(
 
 
 def medoid(maps: Array, points: Array) -> Array:
-    """The result that lies nearest to the others: the one with the least median distance to them."""
+    """Return the map with the least median distance to the others."""
     few = points[:: max(1, len(points) // 200)]
     places = np.einsum("kij,nj->kni", maps[:, :3, :3], few) + maps[:, None, :3, 3]
     distances = [np.median(np.linalg.norm(places - one, axis=2).mean(1)) for one in places]
@@ -151,7 +152,7 @@ def medoid(maps: Array, points: Array) -> Array:
 
 
 def spread(maps: Array, truth: Array, points: Array) -> Result:
-    errors = np.array([error_mm(found, truth, points) for found in maps])
+    errors = np.array([error_mm(matrix, truth, points) for matrix in maps])
     return {
         "success": float((errors <= SUCCESS_MM).mean()),
         "failed_starts": np.flatnonzero(errors > SUCCESS_MM).tolist(),
@@ -163,7 +164,7 @@ def spread(maps: Array, truth: Array, points: Array) -> Result:
 
 def dice(fixed: Volume, moving: Volume, pose: Array) -> float:
     a = shared_structures(fixed.data)
-    b = pulled(shared_structures(moving.data), moving.grid.affine, fixed, pose, 0, 0)
+    b = warp(shared_structures(moving.data), moving.grid.affine, fixed, pose, 0, 0)
     labels = [v for v in np.unique(a) if v]
     return float(
         np.mean([2 * ((a == v) & (b == v)).sum() / ((a == v).sum() + (b == v).sum()) for v in labels])
@@ -188,28 +189,30 @@ def measure(name: str, data: Path, starts: int, kinds: list[str], threads: int) 
     maps, result = run(fixed, moving, motions, kinds, threads)
     if truth_path:
         truth, result["published"] = published(data / truth_path, fixed, moving, points)
-    for kind, found in maps.items():
-        centre = truth if truth_path else medoid(found[1:], points)
-        result[kind] = spread(found[1:], centre, points) | {
-            "from_headers_mm": error_mm(found[0], centre, points)
+    for kind, of_kind in maps.items():
+        centre = truth if truth_path else medoid(of_kind[1:], points)
+        result[kind] = spread(of_kind[1:], centre, points) | {
+            "from_headers_mm": error_mm(of_kind[0], centre, points)
         }
     if not truth_path:
         labels = [io.read_image(data / path) for path in CT_LABELS]
-        result["dice_of_median"] = {k: dice(*labels, medoid(found[1:], points)) for k, found in maps.items()}
+        result["dice_of_median"] = {
+            k: dice(*labels, medoid(of_kind[1:], points)) for k, of_kind in maps.items()
+        }
         ants_map = ants_affine(data / fixed_path, data / moving_path)
         result["dice_of_ants_affine"] = None if ants_map is None else dice(*labels, ants_map)
     return result
 
 
 def main() -> None:
-    chosen = arguments()
-    report = description() | {"starts": chosen.starts, "threads": chosen.threads, "pairs": {}}
-    for name in chosen.only:
-        report["pairs"][name] = measure(name, chosen.data, chosen.starts, chosen.kinds, chosen.threads)
+    args = arguments()
+    report = description() | {"starts": args.starts, "threads": args.threads, "pairs": {}}
+    for name in args.only:
+        report["pairs"][name] = measure(name, args.data, args.starts, args.kinds, args.threads)
         print(name, json.dumps(report["pairs"][name], indent=2), flush=True)
-    if chosen.results:
-        chosen.results.parent.mkdir(parents=True, exist_ok=True)
-        chosen.results.write_text(json.dumps(report, indent=2) + "\n")
+    if args.results:
+        args.results.parent.mkdir(parents=True, exist_ok=True)
+        args.results.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":

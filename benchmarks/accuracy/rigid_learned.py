@@ -1,22 +1,21 @@
-"""Measure what brings prostate MR and ultrasound together: learned rigid motions, and the solver alone.
+"""Measure rigid registration of prostate MR and ultrasound: learned motions, and the solver.
 
     python -m benchmarks.accuracy.rigid_learned --data FILE.toml [--models a.mmreg,b.mmreg]
         [--splits RUN/splits.json] [--part test] [--starts 20] [--errors 20,8] [--samples DIR]
         [--threads 1] [--results OUT.json]
 
-FILE is a description as of `mmreg train attention_reg`. People of the part were never trained on, if the
-splits are those of the run. The truth is the rigid fit of the structures that both scans mark; how far it
-leaves them apart is stated, and nothing can be told more exactly than that. A start is drawn as for the
-training: six numbers around the truth, scaled until the surface of the gland lies off by 20 mm, or by 8 mm,
-in the mean.
+FILE is a data description as for `mmreg train attention_reg`. With the splits of the run, people of the test
+part were not trained on. The truth is the rigid fit of the structures marked in both scans; its residual is
+reported, and limits the accuracy of the measurement. A start is drawn as in training: six numbers around the
+truth, scaled until the surface of the gland is off by 20 mm, or by 8 mm, on average.
 
-The error is the mean distance of the gland's surface points (of the fixed scan) under what was found from
-where they lie under the truth; stated are median and quartiles over people and starts. Every way gets the
-same starts and sees the fixed gland's mask: models to place their window, the solver (``solver``) to know
-what counts; it searches widely around the centres of both scans and around the start.
+The error is the mean distance of the gland's surface points (of the fixed scan) between the resulting and the
+true map; median and quartiles over people and starts are reported. Every method gets the same starts and the
+mask of the fixed gland: models to place their window, the solver (``solver``) as its region of interest; the
+solver searches widely around the centres of both scans and around the start.
 
-``--samples`` is the folder of the ten arrays that the authors of Attention-Reg give away, one pair at ten
-starts. They state neither spacing nor origin, so angles alone are compared: this is a smoke test.
+``--samples`` is the folder of the ten arrays published by the authors of Attention-Reg, one pair at ten
+starts. They have neither spacing nor origin, so only angles are compared: this is a smoke test.
 """
 
 from __future__ import annotations
@@ -44,14 +43,14 @@ from mmreg_train.config.dataset import read_description
 from mmreg_train.data import seeding
 from mmreg_train.data.cases import Case
 from mmreg_train.data.layouts import find_cases
-from mmreg_train.data.rigid.pairs import Known, Starts, drawn
+from mmreg_train.data.rigid.pairs import KnownPair, StartSampling, draw_start
 from mmreg_train.data.rigid.truth import MARKED, truth_of
 from mmreg_train.data.splits import divide
 from mmreg_train.methods import Window
 
 Array = NDArray[Any]
 Result = dict[str, Any]
-BOX = Window((32, 96, 96), (3.0, 1.0, 1.0))  # whose frame the starts are drawn in
+BOX = Window((32, 96, 96), (3.0, 1.0, 1.0))  # starts are drawn in its frame
 
 
 def arguments() -> argparse.Namespace:
@@ -84,29 +83,29 @@ def gland(case: Case) -> Volume:
 
 
 class Pair:
-    """Scans of a case, its truth and its starts."""
+    """The scans of a case, its truth and its starts."""
 
     def __init__(self, case: Case, starts: int, error_mm: float, number: int) -> None:
         self.fixed, self.moving = (case.scans[role].read() for role in ("fixed", "moving"))
         self.truth, self.mask = truth_of(case), gland(case)
-        known = Known(self.fixed, self.moving, self.truth)
-        settings, spec = Starts(error_mm=(error_mm, error_mm)), PreprocessSpec(multiple=4)
+        known = KnownPair(self.fixed, self.moving, self.truth)
+        settings, spec = StartSampling(error_mm=(error_mm, error_mm)), PreprocessSpec(multiple=4)
         self.starts = [
-            drawn(
+            draw_start(
                 known, spec, BOX, settings,
                 seeding.generator(int(error_mm), seeding.VALIDATION, number, start), self.truth.surface_mm,
             ).matrix
             for start in range(starts)
         ]  # fmt: skip
 
-    def error_mm(self, found: Array) -> float:
+    def error_mm(self, matrix: Array) -> float:
         surface = self.truth.surface_mm
-        apart = rigid_motion.moved(found, surface) - rigid_motion.moved(self.truth.matrix, surface)
-        return float(np.linalg.norm(apart, axis=1).mean())
+        difference = rigid_motion.moved(matrix, surface) - rigid_motion.moved(self.truth.matrix, surface)
+        return float(np.linalg.norm(difference, axis=1).mean())
 
 
 def by_solver(pair: Pair, start: Array, threads: int) -> Array:
-    """The solver's rigid stage, with the header of the moving scan moved to where the start puts it."""
+    """Run the solver's rigid stage, with the header of the moving scan changed by the start."""
     fixed = _native.Scan(
         pair.fixed.as_float32(), np.ascontiguousarray(pair.fixed.grid.affine), pair.mask.data
     )
@@ -133,9 +132,9 @@ def measured(pairs: list[Pair], way: Any) -> Result:
     for pair in pairs:
         for start in pair.starts:
             began = time.perf_counter()
-            found = way(pair, start)
+            matrix = way(pair, start)
             seconds.append(time.perf_counter() - began)
-            errors.append(pair.error_mm(found))
+            errors.append(pair.error_mm(matrix))
     low, middle, high = np.percentile(errors, (25, 50, 75))
     return {
         "error_mm_p25": float(low),
@@ -153,7 +152,7 @@ def degrees(rotation: Array) -> float:
 
 
 def in_window(image: Volume, network: Network) -> Array:
-    """The image on the window of a network, around its middle."""
+    """Resample an image to the window of a network, around its middle."""
     rigid, spec = network.manifest.rigid, network.manifest.preprocess
     assert rigid is not None
     window = window_grid(image.grid, spec, image.grid.centre_mm, rigid.size, rigid.spacing_mm)
@@ -161,7 +160,7 @@ def in_window(image: Volume, network: Network) -> Array:
 
 
 def samples(folder: Path, networks: dict[str, Network], threads: int) -> list[Result]:
-    """Angle of what is missing, and of what the first network and the solver find."""
+    """Return the angle of each start, and those of the first network and the solver."""
     rows, grid = [], Grid(BOX.size, np.diag([*BOX.spacing_mm, 1])[[2, 1, 0, 3]])
     for path in sorted(folder.glob("case*.npz")):
         arrays = np.load(path, allow_pickle=False)
@@ -178,10 +177,10 @@ def samples(folder: Path, networks: dict[str, Network], threads: int) -> list[Re
 
 
 def main() -> None:
-    chosen = arguments()
-    cases = chosen_cases(chosen.data, chosen.splits, chosen.part)
-    networks = {Path(name).stem: Network(name, threads=chosen.threads) for name in chosen.models}
-    ways = {"solver": lambda pair, start: by_solver(pair, start, chosen.threads)}
+    args = arguments()
+    cases = chosen_cases(args.data, args.splits, args.part)
+    networks = {Path(name).stem: Network(name, threads=args.threads) for name in args.models}
+    ways = {"solver": lambda pair, start: by_solver(pair, start, args.threads)}
     ways |= {
         name: lambda pair, start, network=network: by_networks(network, pair, start)
         for name, network in networks.items()
@@ -189,24 +188,24 @@ def main() -> None:
     report = (
         {"benchmark": "rigid_learned"}
         | machine_description()
-        | {"part": chosen.part, "starts": chosen.starts, "errors": {}}
+        | {"part": args.part, "starts": args.starts, "errors": {}}
     )
-    for error_mm in chosen.errors:
-        pairs = [Pair(case, chosen.starts, error_mm, number) for number, case in enumerate(cases)]
+    for error_mm in args.errors:
+        pairs = [Pair(case, args.starts, error_mm, number) for number, case in enumerate(cases)]
         report["people"] = sorted({person for case in cases for person in case.people})
         report["truth_residual_mm"] = {c.name: p.truth.residual_mm for c, p in zip(cases, pairs)}
         report["errors"][f"{error_mm:g}"] = {}
         for name, way in ways.items():
-            found = measured(pairs, way)
-            report["errors"][f"{error_mm:g}"][name] = found
-            shown = {key: value for key, value in found.items() if key != "errors_mm"}
-            print(f"from {error_mm:g} mm, {name}:", json.dumps(shown), flush=True)
-    if chosen.samples:
-        report["samples"] = samples(chosen.samples, networks, chosen.threads)
+            result = measured(pairs, way)
+            report["errors"][f"{error_mm:g}"][name] = result
+            figures = {key: value for key, value in result.items() if key != "errors_mm"}
+            print(f"from {error_mm:g} mm, {name}:", json.dumps(figures), flush=True)
+    if args.samples:
+        report["samples"] = samples(args.samples, networks, args.threads)
         print(json.dumps(report["samples"], indent=1))
-    if chosen.results:
-        chosen.results.parent.mkdir(parents=True, exist_ok=True)
-        chosen.results.write_text(json.dumps(report, indent=2) + "\n")
+    if args.results:
+        args.results.parent.mkdir(parents=True, exist_ok=True)
+        args.results.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":

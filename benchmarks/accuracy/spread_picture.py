@@ -1,10 +1,10 @@
-"""Draw what a benchmark measured, every person or slice a dot: one column a method, its mean a line.
+"""Plot benchmark results: one column per method, a dot per person or slice, a line for the mean.
 
     python -m benchmarks.accuracy.spread_picture RESULTS.json [RESULTS.json ...] PICTURE.png
 
 Results are those of ``cardiac.py`` (Dice, higher is better), ``known_warps.py`` (endpoint error in pixels),
-``rigid_learned.py`` (surface error in mm) and ``llm_ablation.py`` (Dice of every run). Scans themselves are
-not shown: most may not be passed on.
+``rigid_learned.py`` (surface error in mm) and ``llm_ablation.py`` (Dice of every run). Scans are not shown:
+most must not be redistributed.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import numpy as np
 Result = dict[str, Any]
 Columns = dict[str, list[float]]
 JITTER = 0.16
-ACROSS = 10  # columns beside each other, at most
+ACROSS = 10  # maximum number of columns side by side
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Values by method, in the order of the columns."""
+    """One plot: values by method, in the order of the columns."""
 
     title: str
     unit: str
@@ -35,19 +35,19 @@ class Panel:
 
 def cardiac(report: Result) -> list[Panel]:
     columns = {
-        found["name"]: [person["dice"] for person in found["per_person"]] for found in report["methods"]
+        method["name"]: [person["dice"] for person in method["per_person"]] for method in report["methods"]
     }
     people = report["methods"][0]["people"]
-    return [Panel(f"{report['set'].upper()}, {people} people never seen", "Dice", columns)]
+    return [Panel(f"{report['set'].upper()}, {people} held-out people", "Dice", columns)]
 
 
 def known_warps(report: Result) -> list[Panel]:
     columns = {
-        name.replace(".mmreg", ""): [pair["endpoint_px"] for pair in of["pairs"]]
-        for name, of in report["methods"].items()
+        name.replace(".mmreg", ""): [pair["endpoint_px"] for pair in method["pairs"]]
+        for name, method in report["methods"].items()
     }
     people = len({pair["person"] for pair in report["pairs"]})
-    title = f"{report['data']}:\n{len(report['pairs'])} slices, {people} people never seen"
+    title = f"{report['data']}:\n{len(report['pairs'])} slices, {people} held-out people"
     return [Panel(title, "endpoint error, px", columns)]
 
 
@@ -55,21 +55,21 @@ def rigid_learned(report: Result) -> list[Panel]:
     people = len(report["people"])
     return [
         Panel(
-            f"starts {error} mm off, {people} people never seen",
+            f"starts {error} mm off, {people} held-out people",
             "surface error, mm",
-            {name: found["errors_mm"] for name, found in of.items()},
+            {name: method["errors_mm"] for name, method in methods.items()},
         )
-        for error, of in report["errors"].items()
+        for error, methods in report["errors"].items()
     ]
 
 
 def llm_ablation(report: Result) -> list[Panel]:
     by_task: dict[str, Columns] = defaultdict(lambda: defaultdict(list))
     for run in report["runs"]:
-        found = by_task[run["task"]]
+        columns = by_task[run["task"]]
         for when, name in (("start", "affine"), ("found", run["backbone"])):
             dices = [value for pair in run["pairs"] for value in pair[f"dice_{when}"].values()]
-            found[name].append(float(np.mean(dices)))
+            columns[name].append(float(np.mean(dices)))
     return [Panel(task, "Dice of a run", columns) for task, columns in by_task.items()]
 
 
@@ -90,7 +90,7 @@ def draw(panels: list[Panel], path: Path) -> None:
     widths = [max(3, len(panel.columns)) for panel in panels]
     if sum(widths) <= ACROSS:
         size, layout = (1.3 * sum(widths) + 1, 3.6), {"ncols": len(panels), "width_ratios": widths}
-    else:  # one below the other
+    else:  # stacked
         size, layout = (1.3 * max(widths) + 1, 3.6 * len(panels)), {"nrows": len(panels)}
     figure, axes = plt.subplots(figsize=size, squeeze=False, **layout)
     for axis, panel in zip(axes.flat, panels):
@@ -115,7 +115,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("results", type=Path, nargs="+", help="of one benchmark; each has panels of its own")
+    parser.add_argument(
+        "results", type=Path, nargs="+", help="results of one benchmark; each file has its own panels"
+    )
     parser.add_argument("picture", type=Path, help="PNG to write")
     args = parser.parse_args()
     reports = [json.loads(path.read_text()) for path in args.results]

@@ -1,4 +1,4 @@
-"""A training as one step of a benchmark: begun, gone on with, or left alone where it is complete."""
+"""Trainings as steps of a benchmark: started, resumed, or skipped if complete."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from mmreg_train.engine.checkpoint import LAST, read_checkpoint
 
 
 def mmreg(*words: object) -> None:
-    """A command of the package, in a process of its own.
+    """Run an mmreg command in a subprocess.
 
     Raises:
-        CalledProcessError: It failed, or a signal stopped it.
+        CalledProcessError: It failed, or was stopped by a signal.
     """
     subprocess.run([sys.executable, "-m", "mmreg_rt", *map(str, words)], check=True)
 
 
 def train(method: str, run: Path, steps: int, data: Path, threads: int, begin: Sequence[object]) -> None:
-    """Bring the run of a folder to its last step.
+    """Train a run until its last step, resuming it if it exists.
 
     Args:
         method: Its name.
-        run: The folder.
-        steps: Of all its phases together.
-        data: The description.
-        threads: Of torch.
-        begin: Words of the command that a new run has and one that goes on has not.
+        run: The run folder.
+        steps: Steps of all its phases together.
+        data: The data description.
+        threads: Threads of torch.
+        begin: Command-line options of a new run, which a resumed run does not get.
 
     Raises:
-        CalledProcessError: The training failed, or a signal stopped it: call again to go on.
+        CalledProcessError: The training failed, or was stopped by a signal: call again to resume.
     """
     last = run / LAST
     if last.is_file() and read_checkpoint(last).step >= steps:
         return
-    asked = ["--resume", run] if last.is_file() else [*begin, "-o", run]
-    mmreg("train", method, *asked, "--data", data, "--threads", threads)
+    options = ["--resume", run] if last.is_file() else [*begin, "-o", run]
+    mmreg("train", method, *options, "--data", data, "--threads", threads)

@@ -1,8 +1,8 @@
-"""Registrations of known error, and what the figures of quality say about them: the limits of the verdict.
+"""Calibrate the limits of the verdict: quality figures of registrations with known error.
 
-Scans of one person and their copies in another contrast are moved by known transforms, so that the error of a
-result is known in voxels; others are spoiled in ten ways. The figures are kept, so that limits can be chosen
-without another registration. Each half of the pairs is judged by weights that were found on the other one.
+Scans of one person, and their copies in another contrast, are moved by known transforms, so that the error of
+a result is known in voxels; others are spoiled in eleven ways. The figures are stored, so that limits can be
+chosen without another registration. Each half of the pairs is judged by weights fitted on the other half.
 
     python -m benchmarks.accuracy.verdict_calibration run --data DATA --out cases.jsonl
     python -m benchmarks.accuracy.verdict_calibration report cases.jsonl \
@@ -34,11 +34,11 @@ from mmreg_rt.results import quality_of
 
 Array = NDArray[Any]
 SPACING_MM = 3.0  # of volumes
-MOST_VOX = 3.0  # a result with a larger mean error over the body is wrong
+MOST_VOX = 3.0  # results with a larger mean error over the body are wrong
 
 
 def read(path: Path) -> tuple[Array, Array]:
-    """``(Z, Y, X)`` at 3 mm, and the affine of its indices."""
+    """Read a scan as ``(Z, Y, X)`` at 3 mm, and the affine of its indices."""
     image = nib.as_closest_canonical(nib.load(path))
     data = np.asarray(image.dataobj, np.float32)
     factor = SPACING_MM / np.linalg.norm(image.affine[:3, :3], axis=0)
@@ -63,7 +63,7 @@ def rotation(vector: Array) -> Array:
 
 
 def motion(rng: np.random.Generator, flat: bool, degrees: float, shift_mm: float) -> Array:
-    """A turn and a shift of about these sizes."""
+    """Draw a rotation and a shift of about these sizes."""
     axis = np.array([0, 0, 1.0]) if flat else rng.normal(size=3)
     shift = rng.normal(size=3) * ([1, 1, 0] if flat else [1, 1, 1])
     matrix = np.eye(4)
@@ -73,13 +73,13 @@ def motion(rng: np.random.Generator, flat: bool, degrees: float, shift_mm: float
 
 
 def moved(data: Array, affine: Array, matrix: Array) -> Array:
-    """The scan whose content is where ``matrix`` (mm) takes it."""
+    """Resample the scan so that its content is moved by ``matrix`` (mm)."""
     index = np.linalg.inv(affine) @ np.linalg.inv(matrix) @ affine
     return ndimage.affine_transform(data, index[:3, :3], index[:3, 3], order=1, cval=float(data.min()))
 
 
 def recoloured(data: Array, rng: np.random.Generator) -> Array:
-    """Another contrast: tissues keep their borders and change their order; some noise."""
+    """Change the contrast: tissues keep their borders and change their order; add noise."""
     top = np.percentile(data[data > data.min()], 99.5)
     level = np.clip((data - data.min()) / (top - data.min()), 0, 1)
     knots = [0, 0.05, 0.25, 0.45, 0.7, 1]
@@ -89,12 +89,12 @@ def recoloured(data: Array, rng: np.random.Generator) -> Array:
 
 def body_of(data: Array) -> Array:
     smooth = ndimage.gaussian_filter(data, [1 if n > 1 else 0 for n in data.shape])
-    found = smooth > data.min() + 0.15 * (np.percentile(data, 99) - data.min())
-    return np.asarray(found if found.mean() > 0.02 else np.ones_like(found))
+    mask = smooth > data.min() + 0.15 * (np.percentile(data, 99) - data.min())
+    return np.asarray(mask if mask.mean() > 0.02 else np.ones_like(mask))
 
 
 def load(data: Path) -> list[dict[str, Any]]:
-    """Pairs in register, each ``fixed`` and ``moving`` on one grid; a person is in one half only."""
+    """Load aligned pairs, ``fixed`` and ``moving`` on one grid; each person is in one half only."""
     pairs: list[dict[str, Any]] = []
 
     def add(name: str, person: str, organ: str, fixed: Array, moving: Array, affine: Array) -> None:
@@ -153,7 +153,7 @@ SPOILS = ("half turn", "mirrored", "other organ", "wrong slices", "far start", "
 
 
 def cases(pairs: list[dict[str, Any]], rounds: int) -> Iterator[dict[str, Any]]:
-    """What is registered, and the truth: fixed to moving mm, or None where there is none."""
+    """Yield the cases to register, with the truth (fixed to moving mm) or None without one."""
     for r in range(rounds):
         for k, pair in enumerate(pairs):
             rng = np.random.default_rng((r, k))
@@ -220,7 +220,7 @@ def spoiled(
                 "truth": None,
                 "options": {},
             }
-        half = len(data) // 2  # the fixed scan shows the upper half, the moving one the lower
+        half = len(data) // 2  # fixed: the upper half; moving: the lower half
         pair = pair | {"fixed": fixed[half:], "affine": centred(fixed[half:].shape, voxel)}
         return {
             "pair": pair,
@@ -265,8 +265,8 @@ def spoiled(
     return {"pair": pair, "moving": data, "moving_affine": affine, "truth": truth, "options": options}
 
 
-def carried_out(case: dict[str, Any]) -> dict[str, Any]:
-    """The figures of one registration, and its error."""
+def run_case(case: dict[str, Any]) -> dict[str, Any]:
+    """Register a case and return its figures and error."""
     pair = case["pair"]
     fixed, affine = np.ascontiguousarray(pair["fixed"], np.float32), pair["affine"]
     before = time.process_time()
@@ -305,7 +305,7 @@ def restored(row: dict[str, Any]) -> Any:
 
 
 def result_of(row: dict[str, Any]) -> Any:
-    """What ``report.figures`` needs of a registration."""
+    """Return the parts of a registration result that ``report.figures`` uses."""
     voxel = row["voxel_mm"]
     grid = SimpleNamespace(spacing_mm=(voxel,) * 3, dims=2 if row["flat"] else 3)
     return SimpleNamespace(
@@ -314,7 +314,7 @@ def result_of(row: dict[str, Any]) -> Any:
 
 
 def label(row: dict[str, Any]) -> str:
-    """Right, wrong, or neither: textures in the right outline have no truth inside of it."""
+    """Return "right", "wrong", or "outline only" for textures, which have no truth inside the outline."""
     if row["kind"] == "no relation":
         return "outline only"
     return "wrong" if row["error_vox"] is None or row["error_vox"] > MOST_VOX else "right"
@@ -333,13 +333,13 @@ def confusion(rows: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
 
 
 def rates(table: dict[str, dict[str, int]]) -> dict[str, float]:
-    """Shares of wrong results that are not passed, and of right ones that are not."""
+    """Return the shares of wrong and of right results that are not passed."""
     withheld = {k: 1 - v["pass"] / sum(v.values()) for k, v in table.items()}
     return {"sensitivity": withheld.get("wrong", 1.0), "withheld_from_right": withheld.get("right", 0.0)}
 
 
 def figures_of(row: dict[str, Any]) -> dict[str, float]:
-    """The doubt, what it consists of, and the other figures that are judged."""
+    """Return the doubt, its components, and the other judged figures."""
     evidence = quality_of(restored(row)).evidence
     if evidence is None:
         return {}
@@ -359,7 +359,7 @@ LIMITS = {"doubt": DOUBT[0], "turned": TURNED[0], "mirrored": MIRRORED[0]}
 
 
 def judge(rows: list[dict[str, Any]], persons: list[str]) -> None:
-    """Each half by weights that were found on the other one."""
+    """Judge each half by weights fitted on the other half."""
     for which in (0, 1):
         others = [row for row in rows if half(row, persons) != which]
         labels = [label(row) for row in others]
@@ -377,7 +377,7 @@ def judge(rows: list[dict[str, Any]], persons: list[str]) -> None:
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """For each figure the share of right and of wrong results above a limit, as a function of the limit."""
+    """Plot the shares of right and of wrong results above a limit, for each figure."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -403,12 +403,12 @@ def report(arguments: argparse.Namespace) -> None:
     rows = [json.loads(line) for path in arguments.cases for line in path.read_text().splitlines()]
     persons = sorted({row["person"] for row in rows})
     judge(rows, persons)
-    found: dict[str, Any] = {
+    results: dict[str, Any] = {
         "registrations": len(rows),
         "cpu_s": sum(r["cpu_s"] for r in rows),
         "limits": LIMITS,
     }
-    found["finish_share"] = sum(r["finish_s"] for r in rows) / sum(r["all_s"] for r in rows)
+    results["finish_share"] = sum(r["finish_s"] for r in rows) / sum(r["all_s"] for r in rows)
     parts = {
         "both halves": rows,
         "first half": [r for r in rows if half(r, persons) == 0],
@@ -421,30 +421,30 @@ def report(arguments: argparse.Namespace) -> None:
     }
     for name, part in parts.items():
         table = confusion(part)
-        found[name] = {"confusion": table, **rates(table)}
-    found["organs"] = {
+        results[name] = {"confusion": table, **rates(table)}
+    results["organs"] = {
         organ: confusion([r for r in rows if r["organ"] == organ])
         for organ in sorted({r["organ"] for r in rows})
     }
-    found["kinds"] = {
+    results["kinds"] = {
         kind: confusion([r for r in rows if r["kind"] == kind]) for kind in sorted({r["kind"] for r in rows})
     }
-    found["wrong and passed"] = [
+    results["wrong and passed"] = [
         {k: r[k] for k in ("name", "kind", "error_vox")}
         for r in rows
         if label(r) == "wrong" and r["verdict"] == "pass"
     ]
-    found["right and withheld"] = [
+    results["right and withheld"] = [
         {**{k: r[k] for k in ("name", "kind", "error_vox", "verdict")},
          "by": [k for k, s in r["judged"].items() if s in ("review", "fail")]}
         for r in rows if label(r) == "right" and r["verdict"] != "pass"
     ]  # fmt: skip
     keep = ("name", "kind", "flat", "error_vox", "verdict")
     cases = [json.dumps({**{k: r[k] for k in keep}, **figures_of(r)}) for r in rows]
-    summary = json.dumps(found, indent=1).removesuffix("\n}")
+    summary = json.dumps(results, indent=1).removesuffix("\n}")
     arguments.out.write_text(summary + ',\n "cases": [\n' + ",\n".join(cases) + "\n]\n}\n")
     draw(rows, arguments.out.with_suffix(".png"))
-    print(json.dumps(found, indent=1))
+    print(json.dumps(results, indent=1))
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -452,7 +452,7 @@ def run(arguments: argparse.Namespace) -> None:
     with open(arguments.out, "w") as out:
         for k, case in enumerate(cases(load(arguments.data), arguments.rounds)):
             if k % of == part:
-                out.write(json.dumps(carried_out(case), default=float) + "\n")
+                out.write(json.dumps(run_case(case), default=float) + "\n")
                 out.flush()
 
 
@@ -465,11 +465,13 @@ if __name__ == "__main__":
     runner.add_argument("--data", type=Path, required=True)
     runner.add_argument("--out", type=Path, required=True)
     runner.add_argument("--rounds", type=int, default=2)
-    runner.add_argument("--part", default="0/1", help="of the cases, for several processes: 0/2 and 1/2")
+    runner.add_argument(
+        "--part", default="0/1", help="part of the cases for one of several processes: 0/2, 1/2"
+    )
     runner.set_defaults(command=run)
     reporter = commands.add_parser("report")
     reporter.add_argument("cases", type=Path, nargs="+")
     reporter.add_argument("--out", type=Path, required=True)
     reporter.set_defaults(command=report)
-    given = parser.parse_args()
-    given.command(given)
+    parsed = parser.parse_args()
+    parsed.command(parsed)

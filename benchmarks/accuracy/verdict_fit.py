@@ -1,12 +1,12 @@
-"""Weigh the measures of ``mmreg_rt.report.doubt`` on registrations of known error.
+"""Fit the weights of ``mmreg_rt.report.doubt`` to registrations with known error.
 
     python -m benchmarks.accuracy.verdict_fit cases.jsonl [...]
 
 The cases are those of ``verdict_calibration.py run``. Prints the weights to copy. Logistic regression with
-weights that are not negative, as every measure is higher where a result is worse; right and wrong results
-count alike, and a ridge keeps weights of measures that say the same from growing. Left out are pairs whose
-truth is known to some voxels only (Harvard's slices differ in scale), results that only an outline places,
-and those that other figures hold back: they would teach that mirror images look right.
+non-negative weights, as every measure increases with the error; right and wrong results have equal weight,
+and a ridge limits the weights of redundant measures. Excluded are pairs whose truth is known only to some
+voxels (Harvard's slices differ in scale), results located by an outline only, and results caught by other
+figures: they would teach that mirror images look right.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def measured(row: dict[str, Any]) -> tuple[float, ...] | None:
 
 
 def held_back(row: dict[str, Any]) -> bool:
-    """Whether another figure of the verdict sees what is wrong."""
+    """Return whether another figure of the verdict detects the error."""
     pose = row["quality"]["pose"]
     mirrored = pose["mirrored"] > MIRRORED[0] and pose["mirrored_information"] > 1
     return bool(mirrored or pose["turned"] > TURNED[0])
 
 
 def fitted(rows: list[dict[str, Any]], wrong: list[bool]) -> doubt.Weights:
-    """The weights that tell wrong from right results."""
+    """Fit the weights that separate wrong from right results."""
     x = np.array([measured(row) for row in rows])
     y = np.array(wrong)
     count = np.where(y, 1 / y.sum(), 1 / (~y).sum()) * len(y) / 2
@@ -55,12 +55,12 @@ def fitted(rows: list[dict[str, Any]], wrong: list[bool]) -> doubt.Weights:
         return float(value), np.r_[error.sum(), x.T @ error + 2 * RIDGE * weights[1:]]
 
     bounds = [(None, None), *[(0, None)] * x.shape[1]]
-    found = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, bounds=bounds, method="L-BFGS-B").x
-    return doubt.Weights(round(float(found[0]), 2), tuple(round(float(w), 2) for w in found[1:]))
+    weights = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, bounds=bounds, method="L-BFGS-B").x
+    return doubt.Weights(round(float(weights[0]), 2), tuple(round(float(w), 2) for w in weights[1:]))
 
 
-def taught(row: dict[str, Any], label: str) -> bool:
-    """Whether a case is one to learn from."""
+def is_used(row: dict[str, Any], label: str) -> bool:
+    """Return whether a case is used for fitting."""
     return (
         label != "outline only"
         and not row["name"].startswith(VAGUE)
@@ -71,7 +71,7 @@ def taught(row: dict[str, Any], label: str) -> bool:
 
 def weights_of(rows: list[dict[str, Any]], labels: list[str], flat: bool) -> doubt.Weights:
     chosen = [
-        (r, n == "wrong") for r, n in zip(rows, labels, strict=True) if r["flat"] == flat and taught(r, n)
+        (r, n == "wrong") for r, n in zip(rows, labels, strict=True) if r["flat"] == flat and is_used(r, n)
     ]
     return fitted([r for r, _ in chosen], [w for _, w in chosen])
 

@@ -1,4 +1,4 @@
-"""Pairs that differ by nature: hearts in two phases, CT beside MR slices, photographs beside angiograms."""
+"""Pairs that differ by nature: hearts in two phases, CT and MR slices, photographs and angiograms."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from benchmarks.accuracy.wide_starts import harvard
 from benchmarks.datasets.vessels import retina
 
 Array = NDArray[Any]
-# Slices of MR and CT that the archive has in register to 3 pixels, of different studies
+# MR and CT slices of different studies, aligned to 3 pixels in the archive
 HARVARD = (0, 3, 6, 8, 11, 19, 21, 28, 29)
 
 NATURAL = ("acdc_midslice", "camus_4ch", "harvard", "retina")
 
 
 def natural(data: Path) -> Iterator[tuple[str, str, Array, Array]]:
-    """Name, organ, fixed and moving ``(1, Y, X)``, in register but for what moves in a living body."""
+    """Yield name, organ, fixed and moving ``(1, Y, X)``, aligned except for motion of the living body."""
     for name, organ in (("acdc_midslice", "heart"), ("camus_4ch", "echo")):
         with np.load(data / f"cardiac_2d_pairs/{name}.npz") as hearts:
             for k in range(2, 75, 8):
@@ -30,5 +30,5 @@ def natural(data: Path) -> Iterator[tuple[str, str, Array, Array]]:
         if k in HARVARD:
             yield f"harvard {k}", "head slice", mr.as_float32(), ct.as_float32()
     for seed in range(100, 110):
-        made = retina(seed, 320, (0.0, 0.0), 0.0)
-        yield f"retina {seed}", "retina", made.fixed, made.moving
+        eye = retina(seed, 320, (0.0, 0.0), 0.0)
+        yield f"retina {seed}", "retina", eye.fixed, eye.moving

@@ -1,18 +1,17 @@
-"""Measure the alignment where headers say nothing: half turns, random turns, vessel trees shifted far.
+"""Measure alignment with unrelated headers: half turns, random rotations, vessel trees with large shifts.
 
     python -m benchmarks.accuracy.wide_starts --data DIR [--starts 120] [--only retina,T1-FLAIR,...]
         [--threads 1] [--results OUT.json]
 
-DIR is the folder of real scans that MMREG_DATA names. A start moves the header of the moving scan: by half a
-turn about each axis, then by random rotations (uniform over all of them) and shifts of up to 40 mm; in a
-plane, by half a turn, then by any turn and by up to a quarter of the picture. Retinas are made up
-(``vessels``): there the shift is in the pictures. Success is a mean error of 3 voxels of the fixed scan at
-most, over its body.
+DIR is the folder of real scans, as in MMREG_DATA. A start changes the header of the moving scan: by half a
+turn about each axis, then by random rotations (uniform) and shifts of up to 40 mm; in 2-D, by half a turn,
+then by any rotation and by up to a quarter of the image. Retinas are synthetic (``vessels``): there the shift
+is in the images. Success is a mean error of at most 3 voxels of the fixed scan, over its body.
 
-Truths: that of the motion alone where both scans share a grid, and for T1-CT (other people) the map that is
-found from the headers. The slices of T1-CT-slices differ in scale by up to 11 %, so that no rigid map fits
-them to 3 voxels: the share that puts the body in its place (an error of a tenth of its diameter at most) is
-given beside. The verdict of each result is given, too: what misses must not pass.
+The truth is the motion alone where both scans share a grid, and for T1-CT (different people) the map found
+from the headers. The slices of T1-CT-slices differ in scale by up to 11 %, so that no rigid map fits them to
+3 voxels: the share with the body in its place (an error of at most a tenth of its diameter) is reported, too.
+The verdict of each result is also reported: wrong results must not pass.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ CERTAINTY = ("agreement", "agreement_elsewhere", "rival")
 
 @dataclass(frozen=True)
 class Case:
-    """``truth`` takes fixed to moving mm; ``points`` are mm of the fixed body."""
+    """A pair; ``truth`` maps fixed to moving mm, ``points`` are mm of the fixed body."""
 
     fixed: Volume
     moving: Volume
@@ -59,14 +58,14 @@ class Case:
 
 
 def body(scan: Volume) -> Array:
-    """Points of what is brighter than a tenth of the bright voxels, mm."""
+    """Return points, in mm, brighter than a tenth of the bright voxels."""
     image = scan.as_float32()
     places = np.argwhere(image > 0.1 * np.percentile(image, 99))
     return scan.grid.map_indices(places[:: max(1, len(places) // 2000)])
 
 
 def halved(scan: Volume) -> Volume:
-    """The scan at half its resolution: the mean of every eight voxels."""
+    """Return the scan at half its resolution: the mean of every eight voxels."""
     image = scan.as_float32()
     d, h, w = (n // 2 for n in image.shape)
     blocks = image[: 2 * d, : 2 * h, : 2 * w].reshape(d, 2, h, 2, w, 2).mean((1, 3, 5))
@@ -76,20 +75,20 @@ def halved(scan: Volume) -> Volume:
 
 
 def flat(image: Array, spacing_mm: tuple[float, float] = (1.0, 1.0)) -> Volume:
-    """A slice whose axes 0, 1, 2 run along z, y, x."""
+    """Return a slice whose axes 0, 1, 2 run along z, y, x."""
     affine = np.eye(4)[:, [2, 1, 0, 3]] * [1, *spacing_mm, 1]
     affine[:2, 3] = -np.array(spacing_mm)[::-1] * (np.array(image.shape)[::-1] - 1) / 2
     return Volume.from_array(np.asarray(image, np.float32)[None], affine)
 
 
 def moved(case: Case, motion: Array) -> Case:
-    """The moving scan, its header moved by ``motion``."""
+    """Change the header of the moving scan by ``motion``."""
     grid = Grid(case.moving.grid.shape, motion @ case.moving.grid.affine)
     return Case(case.fixed, Volume(case.moving.data, grid), motion @ case.truth, case.points)
 
 
 def motions(case: Case, starts: int, rng: np.random.Generator) -> Iterator[Array]:
-    """Half turns first, then random ones, about the middle of the moving scan."""
+    """Yield half turns, then random motions, about the middle of the moving scan."""
     plane = case.fixed.grid.shape[0] == 1
     centre = case.moving.grid.centre_mm
     halves = [[0, 0, np.pi]] if plane else list(np.pi * np.eye(3))
@@ -111,14 +110,14 @@ def motions(case: Case, starts: int, rng: np.random.Generator) -> Iterator[Array
 def retinas(starts: int, turn_degrees: float, size: int = 400) -> Iterator[Case]:
     rng = np.random.default_rng(1)
     for seed in range(starts):
-        away, direction = size / 640 * rng.uniform(60, 150), rng.uniform(0, 2 * np.pi)
-        shift = (away * np.sin(direction), away * np.cos(direction))
-        made = retina(seed, size, shift, rng.uniform(-turn_degrees, turn_degrees))
-        frame = flat(made.fixed[0]).grid.affine
-        truth = frame @ made.truth @ np.linalg.inv(frame)
-        fixed = flat(made.fixed[0])
+        distance, direction = size / 640 * rng.uniform(60, 150), rng.uniform(0, 2 * np.pi)
+        shift = (distance * np.sin(direction), distance * np.cos(direction))
+        eye = retina(seed, size, shift, rng.uniform(-turn_degrees, turn_degrees))
+        frame = flat(eye.fixed[0]).grid.affine
+        truth = frame @ eye.truth @ np.linalg.inv(frame)
+        fixed = flat(eye.fixed[0])
         places = np.stack(np.meshgrid([0], *2 * [np.linspace(0, size - 1, 20)]), -1).reshape(-1, 3)
-        yield Case(fixed, flat(made.moving[0]), truth, fixed.grid.map_indices(places))
+        yield Case(fixed, flat(eye.moving[0]), truth, fixed.grid.map_indices(places))
 
 
 def slices(pairs: list[tuple[Volume, Volume]], starts: int) -> Iterator[Case]:
@@ -161,10 +160,10 @@ def of_two_people(data: Path) -> Case:
     fixed = io.read_image(data / "brain_mni_multicontrast/avg152T1.nii.gz")
     moving = io.read_image(data / "brain_ct_template/hh_template_with_skull_2mm.nii.gz")
     case = Case(fixed, moving, np.eye(4), body(fixed))
-    return Case(fixed, moving, found(case, 0).rigid, case.points)
+    return Case(fixed, moving, align(case, 0).rigid, case.points)
 
 
-def found(case: Case, threads: int) -> Any:
+def align(case: Case, threads: int) -> Any:
     fixed, moving = (
         _native.Scan(scan.as_float32(), np.array(scan.grid.affine)) for scan in (case.fixed, case.moving)
     )
@@ -172,10 +171,10 @@ def found(case: Case, threads: int) -> Any:
 
 
 def verdict_of(result: Any, grid: Grid) -> str:
-    seen = SimpleNamespace(
+    partial = SimpleNamespace(
         quality=quality_of(result), transform=SimpleNamespace(grid=grid), degraded=result.degraded
     )
-    return verdict(figures(seen))
+    return verdict(figures(partial))
 
 
 GROUPS = {
@@ -193,7 +192,7 @@ def measure(cases: Iterator[Case], threads: int) -> dict[str, Any]:
     rows = []
     for case in cases:
         began = time.process_time()
-        result = found(case, threads)
+        result = align(case, threads)
         error = error_mm(result.rigid, case.truth, case.points) / case.voxel_mm
         more = {k: v for k, v in result["settings"]["align"].items() if k in CERTAINTY}
         took = time.process_time() - began
@@ -231,13 +230,13 @@ def main() -> None:
     parser.add_argument("--only", type=lambda names: names.split(","), default=list(GROUPS))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--results", type=Path)
-    chosen = parser.parse_args()
-    report = description() | {"starts": chosen.starts, "groups": {}}
-    for name in chosen.only:
-        one = report["groups"][name] = measure(GROUPS[name](chosen.data, chosen.starts), chosen.threads)
+    args = parser.parse_args()
+    report = description() | {"starts": args.starts, "groups": {}}
+    for name in args.only:
+        one = report["groups"][name] = measure(GROUPS[name](args.data, args.starts), args.threads)
         print(name, json.dumps({k: v for k, v in one.items() if k != "rows"}), flush=True)
-    if chosen.results:
-        chosen.results.write_text(json.dumps(report, indent=2) + "\n")
+    if args.results:
+        args.results.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":

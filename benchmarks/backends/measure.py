@@ -1,10 +1,10 @@
-"""Time every backend and precision on one 3-D U-Net, and the memory that each takes.
+"""Measure time and memory of every backend and precision on one 3-D U-Net.
 
     python -m benchmarks.backends.measure [--sizes 96x96x96 160x192x160] [--rounds 7] [--threads 2]
 
 The network has the widths of VoxelMorph (Balakrishnan et al. 2019) and random weights: speed does not depend
-on them, accuracy does and is not told here. Each contender lives in a process of its own, which gives its
-peak memory; they run one after the other in every round. A wrong answer stops the run.
+on them; accuracy is not measured here. Each contender runs in a separate process, which gives its peak
+memory; they run one after the other in every round. A wrong answer stops the run.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ RESULTS = ROOT / "benchmarks" / "results" / "backends.json"
 DOWN, UP = (16, 32, 32, 32), (32, 32, 32, 32, 32, 16, 16)
 REFERENCE = ("onnxruntime", "fp32")
 CONTENDERS = (REFERENCE, ("openvino", "fp32"), ("openvino", "bf16"))
-# of the largest output: sums of a thousand float32 products; bf16 has 8 bits, over a dozen layers
+# fraction of the largest output: sums of a thousand float32 products; bf16 has 8 bits, over a dozen layers
 ALLOWED = {"fp32": 1e-4, "bf16": 3e-2}
 Size = tuple[int, ...]
 
 
 def unet() -> Any:
-    """Encoder and decoder with skips, then three convolutions at full size and the velocity."""
+    """Create a U-Net with skips, then three convolutions at full size and the velocity."""
     import torch
     from torch import nn
 
@@ -77,19 +77,22 @@ def unet() -> Any:
 
 
 def export(path: Path) -> None:
-    """The U-Net as an ONNX file whose extents are free, in steps of 16."""
+    """Export the U-Net as an ONNX file with free extents, in steps of 16."""
     import torch
 
-    images = torch.rand(1, 1, 32, 32, 48), torch.rand(1, 1, 32, 32, 48)  # the same twice would be one input
+    images = (
+        torch.rand(1, 1, 32, 32, 48),
+        torch.rand(1, 1, 32, 32, 48),
+    )  # equal tensors would become one input
     free = {2 + axis: 16 * torch.export.Dim(name, min=1, max=64) for axis, name in enumerate("dhw")}
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of torchvision, which is not needed
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns about torchvision, which is not needed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = _exported(images, free)
+        program = _export_program(images, free)
     program.save(str(path), external_data=False)
 
 
-def _exported(images: Any, free: dict[int, Any]) -> Any:
+def _export_program(images: Any, free: dict[int, Any]) -> Any:
     import torch
 
     return torch.onnx.export(
@@ -105,13 +108,13 @@ def _exported(images: Any, free: dict[int, Any]) -> Any:
 
 
 def peak_mib() -> float:
-    """The most memory that this process has held, in MiB."""
+    """Return the peak resident memory of this process in MiB."""
     lines = Path("/proc/self/status").read_text("ascii").splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def work(pipe: Connection, name: str, precision: str, path: Path, size: Size, threads: int) -> None:
-    """One contender: loads, tells what it is, runs when told to, at last gives its peak and its answer."""
+    """Run one contender: load, report, infer on each "run", and finally send the peak and save the answer."""
     rng = np.random.default_rng(0)
     inputs = {port: rng.random((1, 1, *size), np.float32) for port in ("fixed", "moving")}
     backend, data = by_name(name), path.read_bytes()
@@ -132,14 +135,14 @@ def work(pipe: Connection, name: str, precision: str, path: Path, size: Size, th
 
 
 def race(path: Path, size: Size, contenders: Any, threads: int, rounds: int) -> list[dict[str, Any]]:
-    """A row for each contender; all are timed in every round, after one of warm-up."""
-    context, pipes, found = multiprocessing.get_context("spawn"), {}, {}
+    """Return a row for each contender; all are timed in every round, after one warm-up round."""
+    context, pipes, reports = multiprocessing.get_context("spawn"), {}, {}
     for contender in contenders:
         pipes[contender], theirs = context.Pipe()
         arguments = (theirs, *contender, path, size, threads)
         context.Process(target=work, args=arguments, daemon=True).start()
-        theirs.close()  # so that its death is an end of file here, not a wait for ever
-        found[contender] = pipes[contender].recv()
+        theirs.close()  # if the process dies, recv raises instead of blocking
+        reports[contender] = pipes[contender].recv()
     samples: dict[Any, list[float]] = {contender: [] for contender in contenders}
     for _ in range(rounds + 1):
         for contender, pipe in pipes.items():
@@ -147,7 +150,7 @@ def race(path: Path, size: Size, contenders: Any, threads: int, rounds: int) -> 
             samples[contender].append(pipe.recv())
     for contender, pipe in pipes.items():
         pipe.send("stop")
-        found[contender]["peak_mib"] = pipe.recv()
+        reports[contender]["peak_mib"] = pipe.recv()
         pipe.recv()
     times = {contender: asdict(timing(values[1:], "wall")) for contender, values in samples.items()}
     return [
@@ -159,20 +162,22 @@ def race(path: Path, size: Size, contenders: Any, threads: int, rounds: int) -> 
             **times[contender],
             "times_onnxruntime": times[REFERENCE]["median_s"] / times[contender]["median_s"],
             "difference": difference(path, contender),
-            **found[contender],
+            **reports[contender],
         }
         for contender in contenders
     ]
 
 
 def difference(path: Path, contender: tuple[str, str]) -> float:
-    """To the reference, at most, as a fraction of the largest output; a wrong answer stops the run."""
-    found, expected = (
+    """Return the largest difference to the reference, as a fraction of the largest output; exit if wrong."""
+    output, expected = (
         np.load(f"{path}.{name}.{precision}.npy") for name, precision in (contender, REFERENCE)
     )
-    error = float(np.abs(found - expected).max() / np.abs(expected).max())
+    error = float(np.abs(output - expected).max() / np.abs(expected).max())
     if not error <= ALLOWED[contender[1]]:
-        raise SystemExit(f"{contender} is wrong: off by {error:.3g} of the largest, {ALLOWED[contender[1]]}")
+        raise SystemExit(
+            f"{contender} is wrong: error {error:.3g} of the largest output, {ALLOWED[contender[1]]} allowed"
+        )
     return error
 
 
@@ -196,10 +201,10 @@ def main() -> None:
         contender: by_name(contender[0]).unavailable_reason("cpu", contender[1]) for contender in CONTENDERS
     }
     if reasons[REFERENCE]:
-        raise SystemExit(f"onnxruntime is what the others are compared with: {reasons[REFERENCE]}")
+        raise SystemExit(f"onnxruntime is the reference and is unavailable: {reasons[REFERENCE]}")
     for package in ("torch", "onnxscript"):
         if find_spec(package) is None:
-            raise SystemExit(f"{package}, which makes the network, is not installed: pip install '.[export]'")
+            raise SystemExit(f"{package} is needed to create the network: pip install '.[export]'")
     skipped = {" ".join(contender): reason for contender, reason in reasons.items() if reason}
     for contender, reason in skipped.items():
         print(f"skipped: {contender}: {reason}")

@@ -29,7 +29,7 @@ def line(row: dict[str, Any]) -> str:
 
 
 def section(report: dict[str, Any]) -> str:
-    """Return a table, and below it what could not run."""
+    """Format the table, followed by the contenders that could not run."""
     lines = ["| " + " | ".join(HEAD) + " |", "|" + " --- |" * len(HEAD), *map(line, report["rows"])]
     lines += [f"\nNot run: {name}: {reason}" for name, reason in report["skipped"].items()]
     rounds, threads = report["rows"][0]["rounds"], report["rows"][0]["threads"]

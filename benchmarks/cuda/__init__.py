@@ -1,1 +1,1 @@
-"""What needs a GPU."""
+"""Benchmarks that need a GPU."""

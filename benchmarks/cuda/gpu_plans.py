@@ -1,7 +1,7 @@
-"""Whole registrations by a network on a device, from arrays of the device to arrays of the device.
+"""Whole registrations by a network on a device, from device arrays to device arrays.
 
-Beside them the same network alone in PyTorch: compiled, channels last, half precision. Wall time of single
-calls, each waited for.
+For comparison the same network alone in PyTorch: compiled, channels last, half precision. Wall time of single
+synchronised calls.
 """
 
 from __future__ import annotations
@@ -20,21 +20,25 @@ SPACING_MM = 1.0
 def plans(
     here: Any, shape: tuple[int, int, int], runs: int, bundles: Sequence[str] = ("synth",)
 ) -> dict[str, Any]:
-    """For each bundle, precision and backend: percentiles of a call, or why there are none."""
+    """Return percentiles of a call for each bundle, precision and backend, or why it was not measured."""
     if not here.on_device:
         return {"not measured": f"{here.target} is not a device that runs networks"}
-    found: dict[str, Any] = {"shape": list(shape), "runs": runs, "torch, compiled": _torch(here, shape, runs)}
+    report: dict[str, Any] = {
+        "shape": list(shape),
+        "runs": runs,
+        "torch, compiled": _torch(here, shape, runs),
+    }
     for bundle in bundles:
         for precision in ("fp32", "fp16"):
             for backend in BACKENDS:
                 key = f"{bundle}, {precision}, {backend}"
-                found[key] = _plan(here, bundle, precision, backend, shape, runs)
-                print(f"  {key}: {found[key]}", flush=True)
+                report[key] = _plan(here, bundle, precision, backend, shape, runs)
+                print(f"  {key}: {report[key]}", flush=True)
         for captured in (False, True):
             key = f"{bundle}, fp32, onnxruntime alone, {'its own' if captured else 'no'} CUDA graph"
-            found[key] = _onnxruntime(here, bundle, shape, runs, captured)
-            print(f"  {key}: {found[key]}", flush=True)
-    return found
+            report[key] = _onnxruntime(here, bundle, shape, runs, captured)
+            print(f"  {key}: {report[key]}", flush=True)
+    return report
 
 
 def _plan(
@@ -51,21 +55,21 @@ def _plan(
         )
         plan = registrar.plan(grid, grid)
         return {"graphs": plan.graphs, **_percentiles(lambda: plan(*scans), runs)}
-    except MmregError as error:  # a library that is not there, or a precision without a file
+    except MmregError as error:  # a missing library, or a precision without a file
         return {"not measured": str(error)}
 
 
 def _onnxruntime(
     here: Any, bundle: str, shape: tuple[int, int, int], runs: int, captured: bool
 ) -> dict[str, Any]:
-    """The network alone, on the queue's stream and on memory of the device.
+    """Time the network alone, on the queue's stream and on device memory.
 
-    It tells whether ONNX Runtime can keep the network as a CUDA graph, and what that saves. The package does
-    not ask it to until this says that it should.
+    It measures whether ONNX Runtime can capture the network as a CUDA graph, and what that saves. The package
+    does not use this until the measurement supports it.
     """
     try:
         return _bound(here, bundle, [here.put(image[None, None]) for image in _images(shape)], runs, captured)
-    except Exception as error:  # whatever it is, it is the answer
+    except Exception as error:  # the reason is the result
         return {"not measured": f"{type(error).__name__}: {error}"[:500]}
 
 
@@ -91,12 +95,12 @@ def _bound(here: Any, bundle: str, images: list[Any], runs: int, captured: bool)
     for name, image in named.items():
         binding.bind_input(name, *place, tuple(image.shape), image.data_ptr())
     binding.bind_output(session.get_outputs()[0].name, *place, expected.shape, output.data_ptr())
-    made = _percentiles(lambda: session.run_with_iobinding(binding), runs)
-    return {**made, "error": float(np.abs(output.cpu().numpy() - expected).max())}
+    times = _percentiles(lambda: session.run_with_iobinding(binding), runs)
+    return {**times, "error": float(np.abs(output.cpu().numpy() - expected).max())}
 
 
 def _torch(here: Any, shape: tuple[int, int, int], runs: int) -> dict[str, Any]:
-    """The published network with weights of chance: they change no time."""
+    """Time the published network with random weights, which do not affect time."""
     import torch
 
     from mmreg_train.methods.voxelmorph import VoxelMorph

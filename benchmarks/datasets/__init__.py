@@ -1,1 +1,1 @@
-"""Scripts that prepare the data of benchmarks."""
+"""Scripts that prepare benchmark data."""

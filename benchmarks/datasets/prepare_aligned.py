@@ -1,19 +1,19 @@
-"""Aligned slices of two modalities, with tissue masks, as data of `mmreg train` and of `known_warps.py`.
+"""Prepare aligned slices of two modalities with tissue masks, for `mmreg train` and `known_warps.py`.
 
     python -m benchmarks.datasets.prepare_aligned harvard HARVARD OUT
     python -m benchmarks.datasets.prepare_aligned t1t2 PEOPLE OUT [--template TEMPLATE]
 
-``HARVARD`` holds CASE_mr.png and CASE_ct.png, MR and CT slices of 256 x 256 of the Whole Brain Atlas, where
-CASE is the number of a person and three digits of the slice. ``PEOPLE`` holds NAME_t1.nii.gz and
+``HARVARD`` contains CASE_mr.png and CASE_ct.png, MR and CT slices of 256 x 256 of the Whole Brain Atlas,
+where CASE is the number of a person and three digits of the slice. ``PEOPLE`` contains NAME_t1.nii.gz and
 NAME_t2.nii.gz, skull-stripped and on one grid (Lesjak et al. 2017); ``TEMPLATE`` the avg152 T1 and T2 of SPM
-and its mask of the brain, which is nobody and serves as the validation.
+and its brain mask, which is not a person and is used for validation.
 
 OUT gets ``slices.npz`` (``fixed``, ``moving``, ``label``, ``case``, ``spacing_mm``; rows run to the front of
-the head, columns to its right), ``data.toml`` that describes it, and ``people.json``: who is learned from.
+the head, columns to its right), ``data.toml`` that describes it, and ``people.json``, the split.
 
-Masks are what a threshold tells, not an expert: the head, where either image is bright; in it bone, where CT
-is at its brightest, and three classes of MR (or T1) intensity by k-means, for each slice of the atlas and for
-each person of the others. 0 is outside, so that a label above 0 is the head.
+Masks are from thresholds, not from an expert: the head, where either image is bright; in it bone, where CT is
+brightest, and three classes of MR (or T1) intensity by k-means, per slice for the atlas and per person
+otherwise. 0 is outside, so that a label above 0 is the head.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 Array = NDArray[Any]
-Slices = dict[str, tuple[Array, Array, Array]]  # by case: fixed, moving uint8 and label, (H, W) each
+Slices = dict[str, tuple[Array, Array, Array]]  # by case: fixed and moving uint8, and label, (H, W) each
 
 HARVARD_PEOPLE = {"train": ["2", "16", "20", "28"], "val": ["34"], "test": ["21", "32"]}
 T1T2_PEOPLE = {"train": ["ms07"], "val": ["template"], "test": ["ms19"]}
-DARK = 20  # of 255: what is below it in both images is not the head
-BONE = 250  # of 255, in the window that the CT slices were saved in
-FEWEST_VOXELS = 3000  # of a slice that is kept, of 1 mm
+DARK = 20  # of 255: pixels below it in both images are not the head
+BONE = 250  # of 255, in the intensity window of the saved CT slices
+FEWEST_VOXELS = 3000  # brain pixels of 1 mm that a slice needs
 DESCRIPTION = """format = "mmreg-data/1"
 name = "{name}"
 kind = "pairs"
@@ -67,7 +67,7 @@ file = "people.json"
 
 
 def classes(intensities: Array, count: int = 3) -> Array:
-    """Class 1 to ``count`` of each value, dark to bright: k-means in one dimension from evenly many each."""
+    """Return the class of each value, 1 (dark) to ``count``: 1-D k-means from equal-sized groups."""
     centres = np.quantile(intensities, (np.arange(count) + 0.5) / count)
     for _ in range(50):
         borders = (centres[1:] + centres[:-1]) / 2
@@ -79,7 +79,7 @@ def classes(intensities: Array, count: int = 3) -> Array:
 
 
 def head(mr: Array, ct: Array) -> Array:
-    """Where the head is: the largest bright part without the headrest, its holes filled."""
+    """Return the mask of the head: the largest bright part without the headrest, holes filled."""
     parts, count = ndimage.label(ndimage.binary_opening((mr > DARK) | (ct > DARK), iterations=2))
     if count == 0:
         return np.zeros(mr.shape, bool)
@@ -88,7 +88,7 @@ def head(mr: Array, ct: Array) -> Array:
 
 
 def head_label(mr: Array, ct: Array) -> Array:
-    """Masks of an MR slice and the CT slice that it is aligned with."""
+    """Return the masks of an MR slice and the aligned CT slice."""
     inside = head(mr, ct)
     bone = inside & (ct >= BONE)
     soft = inside & ~bone
@@ -98,39 +98,39 @@ def head_label(mr: Array, ct: Array) -> Array:
 
 
 def harvard(folder: Path) -> Slices:
-    """MR (fixed) and CT (moving) of every slice."""
+    """Read MR (fixed) and CT (moving) of every slice."""
     from PIL import Image
 
-    found = {}
+    slices = {}
     for path in sorted(folder.glob("*_mr.png")):
         name = path.name.removesuffix("_mr.png")
-        # the pictures show the front on top and the right of the head on the left
+        # the images show the front on top and the right of the head on the left
         mr, ct = (
             np.asarray(Image.open(folder / f"{name}_{kind}.png").convert("L"))[::-1, ::-1]
             for kind in ("mr", "ct")
         )
         person, number = re.fullmatch(r"(\d+)(\d{3})", name).groups()
-        found[f"{person}-{number}"] = mr, ct, head_label(mr, ct)
-    return found
+        slices[f"{person}-{number}"] = mr, ct, head_label(mr, ct)
+    return slices
 
 
 def t1t2(folder: Path, template: Path | None) -> Slices:
-    """T1 (fixed) and T2 (moving) of every axial slice with enough brain."""
-    found: Slices = {}
+    """Read T1 (fixed) and T2 (moving) of every axial slice with enough brain."""
+    slices: Slices = {}
     for path in sorted(folder.glob("*_t1.nii.gz")):
         person = path.name.removesuffix("_t1.nii.gz")
         t1, t2 = (scan(folder / f"{person}_{kind}.nii.gz") for kind in ("t1", "t2"))
-        found |= brain_slices(person, values(t1), values(t2), values(t1) > 0)
+        slices |= brain_slices(person, values(t1), values(t2), values(t1) > 0)
     if template is not None:
         names = "avg152T1", "avg152T2", "mask_ICV"
         parts = (resample_from_to(scan(template / f"{name}.nii.gz"), t1, order=1) for name in names)
         t1, t2, brain = map(values, parts)
-        found |= brain_slices("template", t1, t2, brain > 0.5 * brain.max())
-    return found
+        slices |= brain_slices("template", t1, t2, brain > 0.5 * brain.max())
+    return slices
 
 
 def brain_slices(person: str, t1: Array, t2: Array, brain: Array) -> Slices:
-    """Axial slices of two volumes (X, Y, Z), scaled to 255 at their 99.9th percentile in the brain."""
+    """Cut axial slices of two volumes (X, Y, Z), scaled to 255 at their 99.9th percentile in the brain."""
     label = np.zeros(brain.shape, int)
     label[brain] = classes(t1[brain])
     images = [
@@ -142,25 +142,25 @@ def brain_slices(person: str, t1: Array, t2: Array, brain: Array) -> Slices:
 
 
 def scan(path: Path) -> Any:
-    """An image, axes nearest to right, front, top."""
+    """Read an image with its axes closest to right, front, top."""
     return nib.as_closest_canonical(nib.load(path))
 
 
 def values(image: Any) -> Array:
-    """``(X, Y, Z)`` float32."""
+    """Return the values ``(X, Y, Z)`` float32."""
     return image.get_fdata(dtype=np.float32)
 
 
 def padded(image: Array, shape: tuple[int, int]) -> Array:
-    """Zeros after the last row and column, up to ``shape``."""
+    """Pad with zeros after the last row and column, up to ``shape``."""
     return np.pad(image, [(0, n - m) for n, m in zip(shape, image.shape)])
 
 
 def write(slices: Slices, people: dict[str, list[str]], facts: dict[str, Any], out: Path) -> None:
-    """The three files."""
+    """Write the three files."""
     out.mkdir(parents=True, exist_ok=True)
     shape = tuple(np.max([fixed.shape for fixed, _, _ in slices.values()], axis=0))
-    fixed, moving, label = (np.stack([padded(of[k], shape) for of in slices.values()]) for k in range(3))
+    fixed, moving, label = (np.stack([padded(part[k], shape) for part in slices.values()]) for k in range(3))
     np.savez_compressed(
         out / "slices.npz",
         fixed=fixed,

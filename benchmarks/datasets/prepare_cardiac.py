@@ -1,14 +1,14 @@
-"""Divide the people of the cardiac slices: the split of the LDM-Morph paper, and five folds.
+"""Split the people of the cardiac slices: the split of the LDM-Morph paper, and five folds.
 
     python -m benchmarks.datasets.prepare_cardiac DATA OUT
 
-DATA holds camus_4ch.npz and acdc_midslice.npz. For each of the two, OUT gets ``SET_paper``, ``SET_fold0`` to
-``SET_fold4``: a ``.json`` with the people (``mmreg-splits/1``) and a ``.toml`` that describes the data with
-that split, for ``mmreg train --data``. The same data give the same files.
+DATA contains camus_4ch.npz and acdc_midslice.npz. For each of the two, OUT gets ``SET_paper``, ``SET_fold0``
+to ``SET_fold4``: a ``.json`` with the people (``mmreg-splits/1``) and a ``.toml`` that describes the data
+with that split, for ``mmreg train --data``. The same data give the same files.
 
-The paper's split has 400 people of CAMUS to learn from and 19 for the test, 70 and 5 of ACDC. Here part of
-those to learn from is held back to choose the best checkpoint by, so that the test has no say in it: the
-released code chooses by the people that it reports.
+The paper's split has 400 people of CAMUS for training and 19 for the test, 70 and 5 of ACDC. Here some of the
+training people are held back to select the best checkpoint, so that the test does not influence it: the
+released code selects on the people that it reports.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from mmreg_train.data.splits import Splits
 
 FOLDS = 5
 SEED = 0
-HELD_BACK = 0.05  # of the people to learn from
+HELD_BACK = 0.05  # fraction of the training people used for validation
 
 
 @dataclass(frozen=True)
 class Slices:
-    """A set: its file, its description below train/descriptions, and people in the paper's test."""
+    """A data set: its file, its description in train/descriptions, and people in the paper's test."""
 
     file: str
     description: str
@@ -44,7 +44,7 @@ SETS = {
 
 
 def divided(people: list[str], tested: list[str], seed: int = SEED) -> Splits:
-    """A split with these people in the test; a few of the others, drawn by seed, choose the checkpoint."""
+    """Return a split with these people in the test, and a few of the others, drawn by seed, in val."""
     others = sorted(set(people) - set(tested))
     order = np.random.default_rng(seed).permutation(len(others))
     held = {others[i] for i in order[: max(1, round(HELD_BACK * len(others)))]}
@@ -53,21 +53,21 @@ def divided(people: list[str], tested: list[str], seed: int = SEED) -> Splits:
         "val": tuple(sorted(held)),
         "test": tuple(sorted(tested)),
     }
-    return Splits(parts, parts, seed)  # one case each
+    return Splits(parts, parts, seed)  # one case per person
 
 
 def splits(people: list[str], tested: int, seed: int = SEED) -> dict[str, Splits]:
-    """All splits by name; every person is in the test of one fold."""
+    """Return all splits by name; every person is in the test of one fold."""
     order = [people[i] for i in np.random.default_rng(seed).permutation(len(people))]
-    found = {"paper": divided(people, order[-tested:], seed)}
-    return found | {f"fold{k}": divided(people, order[k::FOLDS], seed) for k in range(FOLDS)}
+    paper = {"paper": divided(people, order[-tested:], seed)}
+    return paper | {f"fold{k}": divided(people, order[k::FOLDS], seed) for k in range(FOLDS)}
 
 
 def described(text: str, data: Path, split: Path) -> str:
-    """A description with the folder of its data and the file of its split."""
+    """Add the data folder and the split file to a description."""
     kind = 'kind = "pairs"\n'
     if text.count(kind) != 1 or "[split]" in text:
-        raise ValueError("a description of pairs without a split is needed")
+        raise ValueError("the description must be of kind pairs and without a split")
     placed = text.replace(kind, f"{kind}folder = {json.dumps(str(data))}\n")
     return f"{placed}\n[split]\nfile = {json.dumps(str(split))}\n"
 

@@ -1,13 +1,13 @@
-"""Build registration pairs as folders.
+"""Prepare registration pairs as folders.
 
     python -m benchmarks.datasets.prepare_heldout DATA OUT [--pairs LIST.toml] [--only A,B] [--raw]
 
-The list (default ``heldout_pairs.toml``, whose head explains its fields) names the scans below DATA.
-Every pair becomes a folder of OUT in the layout that ``registration.py`` documents. A pair whose folder is
-complete is left alone. ``--raw`` keeps both scans on their own grids, unaligned: for a registration that has
-to find the affine itself.
+The list (default ``heldout_pairs.toml``, which documents its fields) names the scans below DATA. Every pair
+becomes a folder of OUT in the layout documented in ``registration/compare.py``. Complete folders are not
+rewritten. ``--raw`` keeps both scans on their own grids, unaligned: for a registration that includes the
+affine alignment.
 
-Needs antspyx (resampling, and the affine start that all methods share), nibabel and scipy.
+Needs antspyx (resampling, and the affine start common to all methods), nibabel and scipy.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Array = NDArray[Any]
 Scan = tuple[Array, Array]  # (X, Y, Z) values, 4x4 affine; axes nearest to RAS+
 Pair = dict[str, Any]
 
-FEWEST_VOXELS = 100  # a region smaller than this in either scan is not scored
+FEWEST_VOXELS = 100  # regions smaller than this in either scan are not scored
 ILL_DEFINED = (46, 49, 50, 63, 64, 69)  # CSF, vessels, optic chiasm: too thin for a Dice
 # Neuromorphometrics ids in the order of the structures that the templates share with the people.
 STRUCTURES = {45: 1, 44: 2, 52: 5, 51: 6, 41: 7, 40: 8, 39: 9, 38: 10, 60: 11, 59: 12, 37: 13, 36: 14}
@@ -51,7 +51,7 @@ def write(scan: Scan, path: Path) -> None:
 
 
 def shared_structures(labels: Array) -> Array:
-    """Region ids, mapped to the ids that the template's labels have in common with the people's."""
+    """Map region ids to the ids that the labels of templates and people share."""
     merged = np.zeros_like(labels)
     for region, structure in STRUCTURES.items():
         merged[labels == region] = structure
@@ -59,7 +59,7 @@ def shared_structures(labels: Array) -> Array:
 
 
 def inverted(t1: Array) -> Array:
-    """T2-like contrast from a skull-stripped T1: CSF bright, white matter dark, noise of 3 %."""
+    """Return a T2-like contrast of a skull-stripped T1: CSF bright, white matter dark, noise of 3 %."""
     brain = t1 > 0
     scaled = np.clip(t1 / np.percentile(t1[brain], 99), 0, 1)
     noise = 0.03 * np.random.default_rng(0).standard_normal(t1.shape)
@@ -68,7 +68,7 @@ def inverted(t1: Array) -> Array:
 
 
 def brain_only(scan: Scan, labels: Scan) -> Scan:
-    """A template without its head: cut to its labels, dilated, closed and filled."""
+    """Remove the head from a template: mask with its labels, dilated, closed and filled."""
     to_labels = np.linalg.inv(labels[1]) @ scan[1]
     labelled = (labels[0] > 0).astype(np.float32)
     inside = ndimage.affine_transform(labelled, to_labels, output_shape=scan[0].shape, order=1)
@@ -77,7 +77,7 @@ def brain_only(scan: Scan, labels: Scan) -> Scan:
 
 
 def points(path: Path) -> Array:
-    """The points of a legacy VTK polydata file in LPS mm, as (N, 3) RAS mm."""
+    """Read the points of a legacy VTK polydata file in LPS mm, as (N, 3) RAS mm."""
     words = path.read_text().split()
     start = words.index("POINTS")
     values = np.array(words[start + 3 : start + 3 + 3 * int(words[start + 1])], np.float64)
@@ -85,7 +85,7 @@ def points(path: Path) -> Array:
 
 
 def load(pair: Pair, data: Path) -> dict[str, Scan]:
-    """The scans and label maps of a pair, with the contrast and the regions the list asks for."""
+    """Load the scans and label maps of a pair, with the contrast and regions of the list."""
     scans = {"fixed": read(data / pair["fixed"]), "moving": read(data / pair["moving"])}
     if "fixed_labels" in pair:
         scans["fixed_seg"] = read(data / pair["fixed_labels"])
@@ -101,7 +101,7 @@ def load(pair: Pair, data: Path) -> dict[str, Scan]:
 
 
 def align(pair: Pair, scans: dict[str, Scan]) -> dict[str, Any]:
-    """The pair as ANTs images on one grid: fixed resampled, moving brought on it by the affine start."""
+    """Resample the pair to one grid as ANTs images: fixed resampled, moving aligned by the affine start."""
     import ants
 
     with tempfile.TemporaryDirectory() as folder:
@@ -115,8 +115,8 @@ def align(pair: Pair, scans: dict[str, Scan]) -> dict[str, Any]:
         images["fixed_seg"] = seg
     moves: list[str] = []
     if pair["affine"] == "mattes":
-        found = ants.registration(images["fixed"], images["moving"], "Affine", aff_metric="mattes")
-        moves = found["fwdtransforms"]
+        result = ants.registration(images["fixed"], images["moving"], "Affine", aff_metric="mattes")
+        moves = result["fwdtransforms"]
     elif ants.image_physical_space_consistency(images["fixed"], images["moving"]):
         return images
     for name, how in (("moving", "linear"), ("moving_seg", "genericLabel")):
@@ -134,7 +134,7 @@ def scored_labels(pair: Pair, fixed: Array, moving: Array) -> list[int]:
 
 
 def build(pair: Pair, data: Path, folder: Path, raw: bool = False) -> None:
-    """Write the folder of one pair, ``meta.json`` last: a folder that has it is complete."""
+    """Write the folder of one pair; ``meta.json`` is last and marks it as complete."""
     scans = load(pair, data)
     folder.mkdir(parents=True, exist_ok=True)
     if raw:
@@ -150,8 +150,8 @@ def build(pair: Pair, data: Path, folder: Path, raw: bool = False) -> None:
         meta["labels"] = scored_labels(pair, scans["fixed_seg"][0], scans["moving_seg"][0])
     for side in ("fixed", "moving"):
         if f"{side}_landmarks" in pair:
-            found = np.concatenate([points(data / path) for path in pair[f"{side}_landmarks"]])
-            np.savetxt(folder / f"{side}_lm.csv", found, "%.4f", ",")
+            landmarks = np.concatenate([points(data / path) for path in pair[f"{side}_landmarks"]])
+            np.savetxt(folder / f"{side}_lm.csv", landmarks, "%.4f", ",")
     (folder / "meta.json").write_text(json.dumps(meta))
 
 
@@ -161,11 +161,11 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--pairs", type=Path, default=Path(__file__).with_name("heldout_pairs.toml"))
-    parser.add_argument("--only", default="", help="names, separated by commas; default: all")
+    parser.add_argument("--only", default="", help="comma-separated names; default: all")
     parser.add_argument("--raw", action="store_true", help="native grids, unaligned")
     args = parser.parse_args()
     if not args.raw and find_spec("ants") is None:
-        print("SKIPPED the held-out pairs: antspyx, which aligns them, is not installed: pip install antspyx")
+        print("SKIPPED the held-out pairs: antspyx is needed to align them: pip install antspyx")
         return
     for pair in tomllib.loads(args.pairs.read_text())["pair"]:
         folder = args.out / pair["name"]

@@ -1,8 +1,8 @@
 """Write digital heads as registration tasks: python -m benchmarks.datasets.prepare_phantoms OUT [--seeds 5]
 
-Unaligned pairs in the layout that ``registration.py`` documents (run it with ``--align affine``). Their
-landmarks are voxel centres drawn at random from the whole head, with the exact places they come from in the
-moving scan, so that the landmark error is the error of the transform.
+Unaligned pairs in the layout documented in ``registration/compare.py`` (run it with ``--align affine``).
+Their landmarks are voxel centres drawn at random from the whole head, with their exact places in the moving
+scan, so that the landmark error is the error of the transform.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ POINTS = 20_000  # the 95th percentile of the error is then known to about 1 %
 
 
 def landmarks(pair: Phantom) -> tuple[np.ndarray, np.ndarray]:
-    """Fixed points of the head and their moving partners, (N, 3) each, RAS mm."""
+    """Return fixed points of the head and their moving partners, (N, 3) each, RAS mm."""
     voxels = np.argwhere(pair.head)
     chosen = np.random.default_rng(pair.seed).choice(len(voxels), min(POINTS, len(voxels)), replace=False)
     fixed = pair.fixed.grid.map_indices(voxels[chosen])
@@ -28,7 +28,7 @@ def landmarks(pair: Phantom) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write(pair: Phantom, folder: Path) -> None:
-    """One task folder, ``meta.json`` last."""
+    """Write one task folder, ``meta.json`` last."""
     folder.mkdir(parents=True, exist_ok=True)
     scans = {"fixed": pair.fixed, "moving": pair.moving}
     scans |= {"fixed_seg": pair.fixed_labels, "moving_seg": pair.moving_labels}

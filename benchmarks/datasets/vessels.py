@@ -1,4 +1,4 @@
-"""Made-up pictures of a retina: thin trees of vessels in two contrasts, whose shift and turn are known."""
+"""Synthetic retina images: thin vessel trees in two contrasts, with known shift and rotation."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 Array = NDArray[Any]
-MARGIN = 0.5  # of the tree beyond the field of view, in widths of the picture
+MARGIN = 0.5  # of the tree beyond the field of view, in image widths
 
 
 Mark = tuple[float, float, float]  # y, x, width
 
 
 def branch(rng: np.random.Generator, at: Mark, angle: float, into: list[Mark]) -> None:
-    """Walk from ``at``, bending at random, and fork until the vessel is thin."""
+    """Walk from ``at`` with random bends, and fork until the vessel is thin."""
     y, x, width = at
     steps = int(rng.uniform(20, 50))
     angles = angle + np.cumsum(rng.normal(0, 0.12, steps))
@@ -30,7 +30,7 @@ def branch(rng: np.random.Generator, at: Mark, angle: float, into: list[Mark]) -
 
 
 def tree(rng: np.random.Generator, size: int) -> Array:
-    """Thickness of vessels on a canvas that reaches beyond the picture on all sides, 0 to 1."""
+    """Return the thickness of vessels, 0 to 1, on a canvas larger than the image on all sides."""
     n = int(size * (1 + 2 * MARGIN))
     marks: list[Mark] = []
     for _ in range(max(6, n // 60)):
@@ -44,14 +44,14 @@ def tree(rng: np.random.Generator, size: int) -> Array:
         spots = np.ones((n, n), bool)
         spots[tuple(places[inside].T)] = False
         if inside.any():
-            away = ndimage.distance_transform_edt(spots) - (low + high) / 2
-            canvas = np.maximum(canvas, 1 / (1 + np.exp(np.clip(1.5 * away, -30, 30))))
+            distance = ndimage.distance_transform_edt(spots) - (low + high) / 2
+            canvas = np.maximum(canvas, 1 / (1 + np.exp(np.clip(1.5 * distance, -30, 30))))
     return canvas
 
 
 @dataclass(frozen=True)
 class Retina:
-    """Two pictures; ``truth`` takes points (0, y, x) of the fixed one to the moving one, in pixels."""
+    """Two images; ``truth`` maps points (0, y, x) of the fixed one to the moving one, in pixels."""
 
     fixed: Array
     moving: Array
@@ -59,7 +59,7 @@ class Retina:
 
 
 def contrast(vessels: Array, rng: np.random.Generator, bright: bool) -> Array:
-    """Vessels dark (a photograph) or bright (an angiogram), lit from one side, with noise."""
+    """Render vessels dark (a photograph) or bright (an angiogram), lit from one side, with noise."""
     n = vessels.shape[0]
     y, x = np.indices(vessels.shape) / n - 0.5
     direction = rng.uniform(0, 2 * np.pi)
@@ -71,13 +71,13 @@ def contrast(vessels: Array, rng: np.random.Generator, bright: bool) -> Array:
 
 
 def retina(seed: int, size: int, shift: tuple[float, float], degrees: float) -> Retina:
-    """A pair whose overlap lacks the strip that ``shift`` (in pixels) moves out of the picture.
+    """Create a pair whose overlap lacks the strip moved out of the image by ``shift``.
 
     Args:
-        seed: another tree, light and noise for each
-        size: of the square pictures, in pixels
-        shift: of what lies in the middle of the fixed picture, along y and x, in pixels
-        degrees: turn about the middle
+        seed: Of tree, light and noise.
+        size: Of the square images, in pixels.
+        shift: Of the middle of the fixed image, along y and x, in pixels.
+        degrees: Rotation about the middle.
     """
     rng = np.random.default_rng(seed)
     vessels = tree(rng, size)
@@ -88,7 +88,7 @@ def retina(seed: int, size: int, shift: tuple[float, float], degrees: float) -> 
     truth[1:3, 1:3] = turn
     truth[1:3, 3] = np.full(2, middle) + shift - turn @ np.full(2, middle)
     index = np.stack(np.indices((size, size)), -1) - truth[1:3, 3]
-    sources = (np.stack(np.indices((size, size)), -1), index @ turn)  # turn is its own inverse, transposed
+    sources = (np.stack(np.indices((size, size)), -1), index @ turn)  # the inverse of turn is its transpose
     pictures = [
         ndimage.map_coordinates(vessels, list(np.moveaxis(p + size * MARGIN, -1, 0)), order=1)
         for p in sources

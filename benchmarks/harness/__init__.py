@@ -1,1 +1,1 @@
-"""What every benchmark uses: timer, machine, scores, intervals and peers."""
+"""Tools shared by all benchmarks: timer, machine, scores, intervals and peers."""

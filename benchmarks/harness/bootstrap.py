@@ -1,4 +1,4 @@
-"""Confidence interval of a mean difference between paired results (Efron 1979, percentile bootstrap)."""
+"""Confidence intervals of paired mean differences (Efron 1979, percentile bootstrap)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Mean of ``ours - theirs`` over the pairs both have, its 95 % interval, how many were won and lost."""
+    """Mean of ``ours - theirs`` over common pairs, its 95 % interval, and the pairs won and lost."""
 
     mean: float
     low: float
@@ -27,7 +27,11 @@ class PairedDifference:
 def paired_difference(
     ours: Sequence[float], theirs: Sequence[float], resamples: int = 10_000, seed: int = 0
 ) -> PairedDifference:
-    """Resample whole pairs with replacement; the interval is the 2.5th to 97.5th percentile of the means."""
+    """Resample whole pairs with replacement; the interval is the 2.5th to 97.5th percentile of the means.
+
+    Raises:
+        ValueError: There are no pairs, or a number is not finite.
+    """
     difference = np.asarray(ours, np.float64) - np.asarray(theirs, np.float64)
     if difference.ndim != 1 or not difference.size or not np.isfinite(difference).all():
         raise ValueError(f"paired_difference needs finite numbers for at least one pair, got {difference}")

@@ -1,11 +1,11 @@
-"""Folds of a displacement as written to a file: read back with nibabel, counted in float64 with numpy.
+"""Folds of a displacement read back from a file, counted in float64 with NumPy.
 
-Shares no code with mmreg_rt: this is the check of its claim that no written field folds. A field folds at a
-voxel where the determinant of the map ``x -> x + u(x)`` is not positive. Central differences can miss a fold
-that one-sided ones see, so all eight choices of forward or backward along the three axes are counted too:
-they are the volumes of the corner tetrahedra at a voxel (Liu et al., Int J Comput Vis 2024, "On finite
-difference Jacobian computation in deformable image registration"). A combination is counted where its three
-neighbours exist; every voxel of the grid has at least one. Central differences are one-sided at the border.
+Shares no code with mmreg_rt: it checks the claim that no written field folds. A field folds at a voxel where
+the determinant of the map ``x -> x + u(x)`` is not positive. Central differences can miss folds that
+one-sided ones detect, so all eight choices of forward or backward along the three axes are counted too: they
+are the volumes of the corner tetrahedra at a voxel (Liu et al., Int J Comput Vis 2024, "On finite difference
+Jacobian computation in deformable image registration"). A combination is counted where its three neighbours
+exist; every voxel of the grid has at least one. Central differences are one-sided at the border.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Folding:
 
     central: int  # by central differences
     one_sided: tuple[int, ...]  # by each of the eight one-sided combinations
-    any_one_sided: int  # voxels that at least one of the eight calls folded
+    any_one_sided: int  # voxels folded in at least one of the eight
     voxels: int
     minimum_central: float
     minimum_one_sided: float
@@ -42,9 +42,10 @@ class Folding:
 
 
 def columns(u: Array, axis: int) -> dict[str, Array]:
-    """Column ``axis`` of the map's gradient by forward, backward and central differences, (3, X, Y, Z).
+    """Return column ``axis`` of the map's gradient by forward, backward and central differences, (3, X, Y,
+    Z).
 
-    At the border, where a neighbour is missing, the difference to the other neighbour stands in.
+    At the border, a missing difference is replaced by that to the other neighbour.
     """
     u = np.moveaxis(u.astype(np.float64), -1, 0)
     steps = np.diff(u, axis=axis + 1) if u.shape[axis + 1] > 1 else np.zeros_like(u)
@@ -57,21 +58,21 @@ def columns(u: Array, axis: int) -> dict[str, Array]:
 
 
 def neighbours(size: int, side: str) -> slice:
-    """The positions along an axis that have a neighbour on this side; an axis of 1 has no differences."""
+    """Return the positions along an axis with a neighbour on this side; an axis of 1 has no differences."""
     if size == 1:
         return slice(None)
     return slice(None, -1) if side == "+" else slice(1, None)
 
 
 def triple_product(a: Array, b: Array, c: Array) -> Array:
-    """Determinant of the matrices with columns ``a``, ``b``, ``c``."""
+    """Return the determinant of the matrices with columns ``a``, ``b``, ``c``."""
     first = a[0] * (b[1] * c[2] - b[2] * c[1])
     second = a[1] * (b[2] * c[0] - b[0] * c[2])
     return first + second + a[2] * (b[0] * c[1] - b[1] * c[0])
 
 
 def determinant(u: Array) -> Array:
-    """Determinant of ``x -> x + u(x)`` by central differences, float64, for ``u`` (X, Y, Z, 3) in voxels."""
+    """Return det of ``x -> x + u(x)`` by central differences, float64, for ``u`` (X, Y, Z, 3) in voxels."""
     return triple_product(*(columns(u, axis)["0"] for axis in range(3)))
 
 
@@ -81,10 +82,10 @@ def count(u: Array) -> Folding:
     central = triple_product(*(g["0"] for g in gradient))
     folded, counts, least = np.zeros(u.shape[:3], bool), [], np.inf
     for sides in product("+-", repeat=3):
-        there = tuple(neighbours(size, side) for size, side in zip(u.shape, sides, strict=False))
-        det = triple_product(*(g[side] for g, side in zip(gradient, sides, strict=True)))[there]
+        inside = tuple(neighbours(size, side) for size, side in zip(u.shape, sides, strict=False))
+        det = triple_product(*(g[side] for g, side in zip(gradient, sides, strict=True)))[inside]
         bad = ~(det > 0)  # a determinant that is not a number counts as a fold
-        folded[there] |= bad
+        folded[inside] |= bad
         counts.append(int(bad.sum()))
         least = min(least, float(det.min()))
     in_centre = int((~(central > 0)).sum())
@@ -92,9 +93,12 @@ def count(u: Array) -> Folding:
 
 
 def read_field(path: Path) -> tuple[Array, Array]:
-    """A NIfTI vector file in ITK's convention as ``u`` (X, Y, Z, 3) in voxels of its grid, and the affine.
+    """Read a NIfTI vector file in ITK's convention: ``u`` (X, Y, Z, 3) in voxels of its grid, and the affine.
 
-    The file holds (X, Y, Z, 1, 3) displacements in LPS mm; axes are turned to the nearest RAS+ ones.
+    The file contains (X, Y, Z, 1, 3) displacements in LPS mm; axes are permuted to be closest to RAS+.
+
+    Raises:
+        ValueError: The file has another shape.
     """
     image = nib.as_closest_canonical(nib.load(path))
     values = np.asarray(image.dataobj, np.float64)

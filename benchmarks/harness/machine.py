@@ -1,4 +1,4 @@
-"""Where and with what a benchmark ran: the part of a result that makes it comparable."""
+"""Description of the machine, commit and versions, which makes results comparable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def git(*words: str) -> str:
-    """What git says about this checkout; empty outside a repository or without git."""
+    """Run git in this checkout; return an empty string outside a repository or without git."""
     try:
         done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True)
     except FileNotFoundError:
@@ -30,17 +30,17 @@ def cpu_name() -> str:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    result = {"python": platform.python_version()}
     for package in packages:
         try:
-            found[package] = version(package)
+            result[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return result
 
 
 def description() -> dict[str, Any]:
-    """Machine, load at the start, commit and versions. The name of the machine stays out."""
+    """Return machine, load at the start, commit and versions, without the host name."""
     machine = {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.system()}
     changed = git(
         "status", "--porcelain", "--untracked-files=no", "--", "cpp_ext", "runtime", "benchmarks/*.py"

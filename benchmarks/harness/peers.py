@@ -1,8 +1,8 @@
-"""Other registration programs, each behind the same two steps: ``go()`` registers, ``field(result)`` reads.
+"""Other registration programs behind one interface: ``go()`` registers, ``field(result)`` reads the result.
 
 Only ``go`` is timed. A field is ``u`` (X, Y, Z, 3), in voxels of the fixed grid in RAS+ axis order. Settings
 are those of the peer study, one generic setting per program, never changed per task. None of these programs
-is a dependency: ``why_missing`` says which are not installed, and what installs them.
+is a dependency: ``why_missing`` reports which are not installed, and how to install them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Pair:
-    """One task and where an adapter may write."""
+    """One task, and a folder for temporary files."""
 
     fixed: Path
     moving: Path
@@ -36,7 +36,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Method:
-    """``go`` runs the registration; ``field`` turns what it returned into ``u``."""
+    """A registration: ``go`` runs it; ``field`` converts its result to ``u``."""
 
     go: Callable[[], Any]
     field: Callable[[Any], Array]
@@ -54,7 +54,7 @@ def from_simpleitk(image: Any, folder: Path) -> Array:
 
 
 def ants(pair: Pair) -> Method:
-    """ANTs SyN with Mattes information (Avants et al. 2008), iterations 100 x 70 x 50 x 20."""
+    """Create ANTs SyN with Mattes information (Avants et al. 2008), iterations 100 x 70 x 50 x 20."""
     import ants as library
 
     fixed, moving = library.image_read(str(pair.fixed)), library.image_read(str(pair.moving))
@@ -65,8 +65,8 @@ def ants(pair: Pair) -> Method:
     prefix = str(pair.folder / "ants")
 
     def go() -> list[str]:
-        found = library.registration(fixed, moving, **start, **settings, outprefix=prefix)
-        return list(found["fwdtransforms"])
+        result = library.registration(fixed, moving, **start, **settings, outprefix=prefix)
+        return list(result["fwdtransforms"])
 
     def field(transforms: list[str]) -> Array:
         warps = [t for t in transforms if t.endswith("Warp.nii.gz")]
@@ -79,7 +79,7 @@ def ants(pair: Pair) -> Method:
 
 
 def greedy(pair: Pair) -> Method:
-    """greedy with NMI (Yushkevich et al.), 100 x 50 x 20, images passed in memory."""
+    """Create greedy with NMI (Yushkevich et al.), 100 x 50 x 20, images passed in memory."""
     import SimpleITK as sitk
     from picsl_greedy import Greedy3D
 
@@ -87,7 +87,7 @@ def greedy(pair: Pair) -> Method:
     images["moving"] = sitk.ReadImage(str(pair.moving), sitk.sitkFloat32)
     common = f"-i fixed moving -m NMI -threads {pair.threads} -V 0"
 
-    # Files where greedy takes nothing from memory: an affine as a start, a field as a part of a chain.
+    # files, as greedy cannot take an initial affine, or a field in a chain, from memory
     pose, bend, whole = (pair.folder / name for name in ("pose.mat", "bend.nii.gz", "whole.nii.gz"))
 
     def go() -> Any:
@@ -109,7 +109,7 @@ def greedy(pair: Pair) -> Method:
 
 
 def convexadam(pair: Pair) -> Method:
-    """convexAdam with MIND (Siebert et al. 2021), its defaults, float32; needs both scans on one grid."""
+    """Create convexAdam with MIND (Siebert et al. 2021), its defaults, float32; needs scans on one grid."""
     import torch
     from convexAdam.convex_adam_MIND import convex_adam_pt
 
@@ -157,13 +157,13 @@ ELASTIX = """
 
 
 def elastix(pair: Pair) -> Method:
-    """elastix B-spline with Mattes information and bending energy (Klein et al. 2010), as a command."""
+    """Create elastix B-spline with Mattes information and bending energy (Klein et al. 2010)."""
     import SimpleITK as sitk
 
     if pair.align != "none":
         raise ValueError("the elastix recipe here has no affine stage: it needs a pair on one grid")
     if not shutil.which("elastix"):
-        raise FileNotFoundError("elastix is not on the PATH; Debian and Ubuntu have the package elastix")
+        raise FileNotFoundError("elastix is not on the PATH; install the package elastix of Debian or Ubuntu")
     parameters = pair.folder / "parameters.txt"
     parameters.write_text(ELASTIX)
     out = ["-out", str(pair.folder)]
@@ -172,8 +172,8 @@ def elastix(pair: Pair) -> Method:
     def go() -> Path:
         quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "check": True}
         subprocess.run(["elastix", *scans, "-p", str(parameters), *out], **quiet)
-        found = str(pair.folder / "TransformParameters.0.txt")
-        subprocess.run(["transformix", "-def", "all", "-tp", found, *out], **quiet)
+        transform = str(pair.folder / "TransformParameters.0.txt")
+        subprocess.run(["transformix", "-def", "all", "-tp", transform, *out], **quiet)
         return pair.folder / "deformationField.mhd"
 
     return Method(go, lambda path: from_simpleitk(sitk.ReadImage(str(path)), pair.folder))
@@ -189,7 +189,7 @@ PACKAGES = {"greedy": "picsl-greedy", "convexadam": "convexAdam", "ants": "antsp
 
 
 def installed_version(peer: str) -> str | None:
-    """The version of a peer, or None if it is not installed."""
+    """Return the version of a peer, or None if it is not installed."""
     if peer == "elastix":
         if not shutil.which("elastix"):
             return None
@@ -201,7 +201,7 @@ def installed_version(peer: str) -> str | None:
 
 
 def why_missing(peer: str) -> str | None:
-    """Return what installs a peer that is not installed, else None."""
+    """Return how to install a peer that is missing, else None."""
     if installed_version(peer):
         return None
     how = "the package elastix of Debian or Ubuntu" if peer == "elastix" else f"pip install {PACKAGES[peer]}"

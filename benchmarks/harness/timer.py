@@ -1,8 +1,8 @@
-"""The one timer: repeats of all contenders interleaved, a copy of memory in every round as the yardstick.
+"""Interleaved timing of all contenders, with a memory copy in every round as the yardstick.
 
-On one thread the clock is the CPU time of the process, which other load on the machine disturbs least; on
-more threads it is wall time. The machine's speed changes from second to second, so all that is compared is
-timed in the same rounds.
+On one thread the clock is the CPU time of the process, which is least affected by other load; on more threads
+it is wall time. The speed of a machine changes from second to second, so everything that is compared is timed
+in the same rounds.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def seconds(task: Task, clock: str) -> float:
 
 
 def copier(threads: int) -> Task:
-    """Copies COPY_BYTES (so reads and writes that many each), split over the threads."""
+    """Return a task that copies COPY_BYTES (reads and writes that many each), split over the threads."""
     source, target = np.ones(COPY_BYTES // 4, np.float32), np.zeros(COPY_BYTES // 4, np.float32)
     parts = list(zip(np.array_split(target, threads), np.array_split(source, threads), strict=True))
     if threads == 1:
@@ -57,7 +57,7 @@ def timing(samples: list[float], clock: str) -> Timing:
 
 
 def race(tasks: dict[str, Task], threads: int, rounds: int) -> dict[str, Timing]:
-    """Times every task and the copy once per round, after one round of warm-up."""
+    """Time every task and the copy once per round, after one warm-up round."""
     clock, runners = clock_for(threads), {COPY: copier(threads), **tasks}
     samples: dict[str, list[float]] = {name: [] for name in runners}
     for task in runners.values():
@@ -69,5 +69,5 @@ def race(tasks: dict[str, Task], threads: int, rounds: int) -> dict[str, Timing]
 
 
 def copy_bandwidth(copy: Timing) -> float:
-    """Bytes read and written per second."""
+    """Return bytes read and written per second."""
     return 2 * COPY_BYTES / copy.median_s

@@ -1,1 +1,1 @@
-"""One operation at a time."""
+"""Benchmarks of single operations."""

@@ -1,4 +1,4 @@
-"""What a row of the kernel benchmark is, and the registry of rows."""
+"""Rows of the kernel benchmark, and their registry."""
 
 from __future__ import annotations
 
@@ -21,9 +21,13 @@ Maker = Callable[[], Library]  # raises ImportError where the library is not ins
 class Case:
     """One operation on one kind of input.
 
-    ``bytes`` is what must move at least: every input read once, every output written once. ``check`` gives
-    the greatest error of an answer and the error that is allowed: compared with what is always there, NumPy,
-    SciPy or the twins of the tests. No library is needed.
+    Attributes:
+        run: Runs the native operation.
+        voxels: Voxels processed.
+        bytes: Minimum traffic: every input read once, every output written once.
+        check: Returns the largest error of an answer and the allowed error, compared with NumPy, SciPy or the
+            twins of the tests, which are always available.
+        libraries: The same operation in other libraries, which are optional.
     """
 
     run: Native
@@ -38,7 +42,7 @@ CASES: dict[str, Builder] = {}  # "operation" or "operation/variant" -> builder
 
 
 def case(name: str) -> Callable[[Builder], Builder]:
-    """Registers a builder; the inputs are made only when the row is run."""
+    """Register a builder; inputs are created only when the row is run."""
 
     def register(build: Builder) -> Builder:
         CASES[name] = build
@@ -48,7 +52,7 @@ def case(name: str) -> Callable[[Builder], Builder]:
 
 
 def needing(module: str, library: Library) -> Maker:
-    """Return the maker of a library that imports a module when it runs."""
+    """Return the maker of a library that imports ``module`` when it runs."""
 
     def make() -> Library:
         import_module(module)
@@ -58,20 +62,20 @@ def needing(module: str, library: Library) -> Maker:
 
 
 def made(case: Case) -> tuple[dict[str, Library], dict[str, str]]:
-    """Return the libraries of a row that are installed, and why the others are not there."""
-    found: dict[str, Library] = {}
+    """Return the installed libraries of a row, and why the others are missing."""
+    installed: dict[str, Library] = {}
     missing: dict[str, str] = {}
     for name, make in case.libraries.items():
         try:
-            found[name] = make()
+            installed[name] = make()
         except ImportError as error:
             missing[name] = f"not installed: {error}"
-    return found, missing
+    return installed, missing
 
 
-def worst(found: object, expected: object, inner: tuple[slice, ...] = ()) -> float:
-    """Greatest absolute difference, of the inner part if one is given."""
-    difference = np.abs(np.asarray(found, np.float64) - np.asarray(expected, np.float64))
+def worst(answer: object, expected: object, inner: tuple[slice, ...] = ()) -> float:
+    """Return the largest absolute difference, optionally of an inner part."""
+    difference = np.abs(np.asarray(answer, np.float64) - np.asarray(expected, np.float64))
     return float(difference[(..., *inner)].max())
 
 
@@ -80,7 +84,7 @@ def random_image(shape: Shape, channels: int = 1, seed: int = 1) -> Floats:
 
 
 def limit_threads(threads: int) -> None:
-    """Gives every library that is installed this many threads."""
+    """Set the number of threads of every installed library."""
     with suppress(ImportError):
         import torch
 

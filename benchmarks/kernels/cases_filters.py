@@ -18,7 +18,7 @@ UNIT = (0.0, 1.0)
 
 
 def smooth_image(shape: Shape, seed: int = 1) -> Floats:
-    """Structure of about 3 voxels with a little noise, in [0, 1]."""
+    """Return an image in [0, 1] with structure of about 3 voxels and a little noise."""
     rng = np.random.default_rng(seed)
     image = ndimage.gaussian_filter(rng.random(shape, np.float32), 1.5)
     image = (image - image.min()) / np.ptp(image) + np.float32(0.02) * rng.random(shape, np.float32)
@@ -132,7 +132,7 @@ def published_mind(image: Floats, radius: int) -> Library:
 
 
 def published_or_twin(image: Floats, radius: int) -> object:
-    """Return the features by the published program, or by the twin of the tests, which takes minutes."""
+    """Return the features of the published program, or of the slow twin of the tests, which takes minutes."""
     try:
         return published_mind(image, radius)()
     except ImportError:
@@ -143,7 +143,7 @@ def mind_case(radius: int, half: bool) -> Builder:
     def build(shape: Shape) -> Case:
         image = smooth_image(shape)
         expected = published_or_twin(image, radius)
-        inner = (slice(None), *3 * (slice(radius, -radius),))  # the border is defined otherwise there
+        inner = (slice(None), *3 * (slice(radius, -radius),))  # the published border differs
         out = np.empty((*shape, 16), np.uint16) if half else np.empty((12, *shape), np.float32)
         operation = _native.mind_half if half else _native.mind
 
@@ -168,7 +168,7 @@ case("mind_half/r 2, d 2, 16 last")(mind_case(2, half=True))
 
 
 def torch_local_ncc(fixed: Floats, moving: Floats, side: int) -> Library:
-    """Five products in one batch, one separable pass of ones per axis: the fastest form of it in torch."""
+    """Compute five products in one batch, one separable pass of ones per axis: the fastest form in torch."""
     import torch
 
     f, g = torch.from_numpy(fixed), torch.from_numpy(moving)
@@ -237,7 +237,7 @@ def histogram_case(parzen: bool) -> Builder:
         def check(found: object) -> tuple[float, float]:
             return abs(found.sum() / fixed.size - 1) if parzen else worst(found, counted()), 1e-6
 
-        # no library has the Parzen form alone: SimpleITK's also warps and differentiates
+        # no library computes only the Parzen histogram: SimpleITK's also warps and differentiates
         return Case(
             run=run,
             voxels=fixed.size,
@@ -269,7 +269,7 @@ def percentiles(shape: Shape) -> Case:
 
 
 def coarse_features(shape: Shape) -> list[np.ndarray]:
-    """MIND features of two images, mean of blocks of 6."""
+    """Return MIND features of two images, averaged over blocks of 6."""
     images = smooth_image(shape), (1 - smooth_image(shape)) ** 2
     return [_native.pool_features(_native.mind_half(image, 1, 2), (6, 6, 6)) for image in images]
 

@@ -26,7 +26,10 @@ STEPS = 7
 
 
 def displacement(shape: Shape, roughness: str) -> Floats:
-    """Near zero: at most 0.01 voxel; smooth: 95th percentile of |du/dx| 0.05; rough: 0.5."""
+    """Return a displacement by roughness.
+
+    Near zero: at most 0.01 voxel; smooth: 95th percentile of |du/dx| 0.05; rough: 0.5.
+    """
     rng = np.random.default_rng(2)
     noise = rng.normal(size=(3, *(max(n // 8, 2) for n in shape)))
     coarse = ndimage.gaussian_filter(noise, (0, 1.5, 1.5, 1.5))
@@ -43,7 +46,7 @@ def displacement(shape: Shape, roughness: str) -> Floats:
 
 
 def torch_grid_sample(moving: Floats, u: Floats) -> Library:
-    """From a displacement, as `warp` takes it: the normalised grid is part of the work."""
+    """Warp from a displacement, as `warp` does: computing the normalised grid is part of the work."""
     import torch
 
     shape = u.shape[1:]
@@ -95,7 +98,7 @@ def warp_case(channels: int, roughness: str) -> Builder:
         libraries: dict[str, Maker] = {"torch": lambda: torch_grid_sample(moving, u), "scipy": lambda: scipy}
         if channels == 1:
             libraries["SimpleITK"] = lambda: simpleitk_warp(moving, u)
-        # positions of up to 224 in single precision, times differences of up to 1 per axis
+        # single-precision positions of up to 224, times differences of up to 1 per axis
         check = answer(scipy, 2e-4)
         return Case(
             run=lambda target, threads: _native.warp(moving, u, out=out, threads=threads, target=target),
@@ -139,7 +142,7 @@ def warp_cubic(shape: Shape) -> Case:
     library = scipy_warp(moving, u, 3, "mirror")
     inner = tuple(
         slice(int(np.abs(c).max()) + 1, -int(np.abs(c).max()) - 1) for c in u
-    )  # scipy mirrors the points
+    )  # scipy mirrors at the border
     return Case(
         run=lambda target, threads: _native.warp(moving, u, "cubic", out=out, threads=threads, target=target),
         voxels=u[0].size,
@@ -289,7 +292,7 @@ def invert(shape: Shape) -> Case:
 
 
 def numpy_determinant(u: Floats) -> Library:
-    """The fastest of the libraries for this: nine gradients and the rule of Sarrus, written out."""
+    """Compute the determinant with nine gradients and the rule of Sarrus: the fastest library version."""
 
     def run() -> object:
         (a, b, c), (d, e, f), (g, h, i) = [np.gradient(component) for component in u]

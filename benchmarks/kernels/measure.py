@@ -1,11 +1,11 @@
-"""Time the native operations beside the best library for each, on one grid.
+"""Time the native operations and the best library for each, on one grid.
 
     python -m benchmarks.kernels.measure [--shape 160 192 224] [--only warp ...] [--threads 1 2] [--rounds 7]
 
-Needs SciPy; of the other libraries those that are installed take part, and a row says which are not.
-A row gives ns per voxel, the time of copying the same bytes as a fraction of it (1 is the limit of the
-memory), and how many times faster than the best library of the same run. Every answer is checked first: a
-fast wrong one stops the run. Rows are registered in ``cases_*.py``.
+Needs SciPy; other libraries take part if installed, and rows list the missing ones. A row gives ns per voxel,
+the time of copying the same bytes as a fraction of it (1 is the limit of the memory), and the speed-up over
+the best library of the same run. Every answer is checked first: a fast wrong one stops the run. Rows are
+registered in ``cases_*.py``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HEADER = "operation                        target     thr  ns/voxel    iqr  of c
 
 
 def load_cases() -> None:
-    sys.path.append(str(ROOT / "tests"))  # which have slow twins of the operations
+    sys.path.append(str(ROOT / "tests"))  # for the slow twins of the operations
     for path in sorted(Path(__file__).parent.glob("cases_*.py")):
         import_module(f"{__package__}.{path.stem}")
 
@@ -105,7 +105,7 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--shape", type=int, nargs=3, default=(160, 192, 224))
-    parser.add_argument("--only", nargs="+", default=[""], help="rows whose name starts with one of these")
+    parser.add_argument("--only", nargs="+", default=[""], help="prefixes of the rows to run")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--targets", nargs="+", default=_native.targets())
     parser.add_argument("--rounds", type=int, default=7)
@@ -115,7 +115,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads slow all others
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads slow down the others
     args.output.parent.mkdir(parents=True, exist_ok=True)
     load_cases()
     print(HEADER)
@@ -124,7 +124,7 @@ def main() -> None:
     for name in CASES:
         if name.startswith(tuple(args.only)):
             report["rows"] += measure(name, tuple(args.shape), args.threads, args.targets, args.rounds)
-            # after every row, so that a stopped run leaves something
+            # after every row, so that an interrupted run keeps its results
             args.output.write_text(json.dumps(report, indent=1) + "\n")
 
 

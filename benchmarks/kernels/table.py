@@ -12,12 +12,12 @@ def fastest(rows: list[Row]) -> Row:
 
 
 def line(operation: str, rows: list[Row], targets: list[str]) -> str:
-    """One operation: every target on one thread, the best library, the ratio, the share of the copy bound."""
+    """Format one operation: all targets on one thread, the best library, the ratio, the share of the copy."""
     native = {row["contender"]: row for row in rows if row["native"] and row["threads"] == 1}
     best, library = fastest(list(native.values())), [row for row in rows if not row["native"]]
-    alone = [row for row in library if row["threads"] == 1]
+    single = [row for row in library if row["threads"] == 1]
     cells = [f"{native[t]['ns_per_voxel']:.2f}" if t in native else "-" for t in targets]
-    cells.append(f"{fastest(alone)['contender']} {fastest(alone)['ns_per_voxel']:.1f}" if alone else "-")
+    cells.append(f"{fastest(single)['contender']} {fastest(single)['ns_per_voxel']:.1f}" if single else "-")
     cells.append(f"{best['times_best_library']:.1f}x" if best["times_best_library"] else "-")
     cells.append(f"{1 / best['fraction_of_copy']:.1f}x")
     return f"| {operation} | " + " | ".join(cells) + " |"

@@ -1,1 +1,1 @@
-"""Whole registrations: time, memory and accuracy beside peers."""
+"""Whole registrations: time, memory and accuracy, compared with peers."""

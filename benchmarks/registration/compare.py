@@ -1,4 +1,4 @@
-"""Measure whole registrations of real pairs, mmreg_rt beside its peers.
+"""Measure whole registrations of real pairs, mmreg_rt and its peers.
 
     python -m benchmarks.registration.compare --tasks DIR [--peers greedy,convexadam,ants,elastix]
         [--repeats 3] [--bundles masr,synth,synth:alone [--backend B] [--precision P]] [--once ants,elastix]
@@ -12,15 +12,15 @@ A task is a folder below DIR:
     meta.json                            {"labels": [ids to score]} (optional: all that both scans have)
 
 ``prepare_heldout.py`` writes this layout. With ``--align none`` only the deformable part is measured: every
-method starts from the same place. With ``--align affine`` the scans are as scanned, on their own grids.
+method starts from the same alignment. With ``--align affine`` the scans are as acquired, on their own grids.
 
-Every run is a process of its own (``run_method.py``). Repeats are interleaved: each round runs every method
-once; the least CPU seconds of the rounds count, and the mean of their scores (some peers differ from run to
-run). Methods of ``--once`` run in the first round only. ``--bundles`` runs mmreg_rt with networks too, by
-name or path of the bundle, with the solver after it or, with ``:alone``, without. With ``--peer-results``
-the fields of DIR/TASK/METHOD/disp.npy, with the seconds in result.json beside them, stand in for a run.
-Scores come from ``scoring.py``; folds of mmreg_rt are counted by ``folding.py`` on the files as written,
-both directions, over the whole grid. A method that fails on a task is shown as failed.
+Every run is a separate process (``run_method.py``). Repeats are interleaved: each round runs every method
+once; reported are the least CPU seconds of the rounds, and the mean of their scores (some peers differ from
+run to run). Methods of ``--once`` run in the first round only. ``--bundles`` also runs mmreg_rt with
+networks, by name or path of the bundle, refined by the solver or, with ``:alone``, not. With
+``--peer-results`` the fields of DIR/TASK/METHOD/disp.npy, with the seconds in result.json beside them,
+replace a run. Scores come from ``scoring.py``; folds of mmreg_rt are counted by ``folding.py`` on the written
+files, in both directions, over the whole grid. A method that fails on a task is shown as failed.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ from benchmarks.harness.peers import PEERS, installed_version, why_missing
 from benchmarks.harness.scoring import read, score
 
 OURS = "mmreg_rt"
-START = "start"  # no deformation at all: where every method begins
-# The peer study's names of the methods.
+START = "start"  # no deformation: the start of every method
+# names of the methods in the peer study
 EARLIER_NAMES = {
     "greedy_nmi": "greedy",
     "ants_syn_mattes": "ants",
@@ -63,10 +63,10 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("--tasks", type=Path, required=True)
     parser.add_argument("--only", type=split, default=[], help="names of tasks; default: all")
-    parser.add_argument("--peers", type=split, default=list(PEERS), help="those not installed are a row too")
-    parser.add_argument("--bundles", type=split, default=[], help="bundles, each maybe with :alone")
-    parser.add_argument("--backend", help="that runs the networks of bundles")
-    parser.add_argument("--precision", default="fp32", help="of the networks of bundles")
+    parser.add_argument("--peers", type=split, default=list(PEERS), help="missing ones are reported, too")
+    parser.add_argument("--bundles", type=split, default=[], help="bundles, optionally with :alone")
+    parser.add_argument("--backend", help="backend of the networks of bundles")
+    parser.add_argument("--precision", default="fp32", help="precision of the networks of bundles")
     parser.add_argument("--once", type=split, default=[], help="methods to run in the first round only")
     parser.add_argument("--without-ours", action="store_true", help="run the peers only")
     parser.add_argument("--peer-results", type=Path, help="folder with results of an earlier run")
@@ -74,15 +74,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--align", choices=("none", "affine"), default="none")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--timeout-s", type=float, default=1800)
-    parser.add_argument("--groups", type=split, default=[], help="prefixes of names to compare by, too")
-    parser.add_argument("--bootstrap", type=int, default=10_000, help="resamples for the interval")
-    parser.add_argument("--work", type=Path, help="keep fields and logs here; can be --peer-results later")
-    parser.add_argument("--results", type=Path, help="write the figures here as JSON")
+    parser.add_argument(
+        "--groups", type=split, default=[], help="prefixes of task names to compare separately"
+    )
+    parser.add_argument("--bootstrap", type=int, default=10_000, help="resamples of the interval")
+    parser.add_argument("--work", type=Path, help="folder to keep fields and logs; usable as --peer-results")
+    parser.add_argument("--results", type=Path, help="JSON file to write")
     return parser.parse_args()
 
 
 def start_process(method: str, task: Path, out: Path, args: argparse.Namespace) -> str:
-    """Run ``run_method.py``; why it failed, or an empty string."""
+    """Run ``run_method.py``; return why it failed, or an empty string."""
     options = ["--threads", str(args.threads), "--align", args.align, "--precision", args.precision]
     options += ["--backend", args.backend] if args.backend else []
     program = [sys.executable, "-m", "benchmarks.registration.run_method"]
@@ -98,28 +100,28 @@ def start_process(method: str, task: Path, out: Path, args: argparse.Namespace) 
 
 
 def folds(out: Path) -> Result:
-    """Folds of the two fields as written, each on its own whole grid."""
+    """Count the folds of the two written fields, each on its own whole grid."""
     fields = {"forward": "transform.nii.gz", "inverse": "inverse.nii.gz"}
     return {way: count(read_field(out / name)[0]).as_dict() for way, name in fields.items()}
 
 
 def run(method: str, task: Path, out: Path, args: argparse.Namespace, before: list[Result]) -> Result:
-    """One run in a fresh process, scored; ``before`` holds the earlier runs, whose fields may be the same."""
+    """Run a method in a new process and score it; scores of earlier runs with an equal field are reused."""
     failed = start_process(method, task, out, args)
     if failed:
         return {"failed": failed}
-    found: Result = json.loads((out / "result.json").read_text())
+    result: Result = json.loads((out / "result.json").read_text())
     field = np.load(out / "disp.npy")
-    found["sha256"] = hashlib.sha256(field.tobytes()).hexdigest()
-    same = [r["scores"] for r in before if r["sha256"] == found["sha256"]]
-    found["scores"] = (
+    result["sha256"] = hashlib.sha256(field.tobytes()).hexdigest()
+    same = [r["scores"] for r in before if r["sha256"] == result["sha256"]]
+    result["scores"] = (
         same[0] if same else score(task, field) | ({"folds": folds(out)} if method.startswith(OURS) else {})
     )
-    return found
+    return result
 
 
 def combined(runs: list[Result]) -> Result:
-    """One result of the repeats: least seconds, largest memory, mean scores (programs may differ by run)."""
+    """Combine the repeats: least seconds, largest memory, mean scores (programs may differ by run)."""
     failed = [r for r in runs if "failed" in r]
     if failed:
         return failed[0]
@@ -138,24 +140,24 @@ def combined(runs: list[Result]) -> Result:
 
 
 def earlier(task: Path, folder: Path) -> dict[str, Result]:
-    """Results of an earlier run for this task, scored here; a run that was cut short has no result.json."""
-    found: dict[str, Result] = {}
+    """Return results of an earlier run for this task, scored here; incomplete runs have no result.json."""
+    results: dict[str, Result] = {}
     for path in sorted((folder / task.name).glob("*/result.json")):
         name = EARLIER_NAMES.get(path.parent.name, path.parent.name)
         if name != START and not name.startswith(OURS):
             old = json.loads(path.read_text())
             kept = {key: old[key] for key in ("cpu_s", "wall_s", "peak_mb") if key in old}
-            found[name] = kept | score(task, np.load(path.with_name("disp.npy"))) | {"earlier_run": True}
-    return found
+            results[name] = kept | score(task, np.load(path.with_name("disp.npy"))) | {"earlier_run": True}
+    return results
 
 
 def folder_of(method: str) -> str:
-    """A bundle may be named by its path."""
+    """Return the folder name of a method, which may be the path of a bundle."""
     return method.replace("/", "_")
 
 
 def interleaved(task: Path, work: Path, args: argparse.Namespace) -> dict[str, Result]:
-    """Every method once per round, so that a disturbance of the machine does not fall on one of them."""
+    """Run every method once per round, so that a disturbance of the machine affects all of them."""
     ours = [OURS, *(f"{OURS}+{bundle}" for bundle in args.bundles)]
     reasons = {peer: why_missing(peer) for peer in args.peers}
     absent: dict[str, Result] = {
@@ -172,7 +174,7 @@ def interleaved(task: Path, work: Path, args: argparse.Namespace) -> dict[str, R
 
 
 def measure(task: Path, work: Path, args: argparse.Namespace) -> Result:
-    """All methods on one task, and where they started."""
+    """Run all methods on one task, and score the start."""
     fixed = read(task / "fixed.nii.gz")
     results = {START: score(task, np.zeros((*fixed.values.shape, 3), np.float32))}
     if args.peer_results:
@@ -183,19 +185,19 @@ def measure(task: Path, work: Path, args: argparse.Namespace) -> Result:
 
 
 def differences(tasks: list[Result], resamples: int) -> Result:
-    """Paired Dice difference of mmreg_rt to each other method, over the tasks where both have one."""
+    """Return paired Dice differences of mmreg_rt to each other method, over common tasks."""
     others = sorted({m for t in tasks for m in t["results"]} - {OURS})
-    found = {}
+    result = {}
     for other in others:
         both = [t["results"] for t in tasks if all("dice" in t["results"].get(m, {}) for m in (OURS, other))]
         if both and resamples:
             pairs = ([r[m]["dice"] for r in both] for m in (OURS, other))
-            found[other] = paired_difference(*pairs, resamples).as_dict()
-    return found
+            result[other] = paired_difference(*pairs, resamples).as_dict()
+    return result
 
 
 def of_group(prefix: str, tasks: list[Result], args: argparse.Namespace) -> Result:
-    """``differences`` over the tasks whose names begin so."""
+    """Return ``differences`` over the tasks whose names have a prefix."""
     return differences([task for task in tasks if task["name"].startswith(prefix)], args.bootstrap)
 
 
@@ -217,7 +219,7 @@ def line(task: str, method: str, r: Result) -> str:
 
 
 def summary(difference: Result) -> str:
-    """One line per other method: mean Dice difference with its 95 % interval."""
+    """Format one line per other method: mean Dice difference with its 95 % interval."""
     text = "Dice minus {}: {mean:+.4f} [{low:+.4f}, {high:+.4f}], {pairs} pairs, {won} won, {lost} lost"
     return "\n".join(text.format(other, **d) for other, d in difference.items())
 
@@ -227,7 +229,7 @@ def main() -> None:
     tasks = sorted(path.parent for path in args.tasks.glob("*/fixed.nii.gz"))
     tasks = [t for t in tasks if not args.only or t.name in args.only]
     if not tasks:
-        raise SystemExit(f"no task in {args.tasks}: a task is a folder with fixed.nii.gz and moving.nii.gz")
+        raise SystemExit(f"no task in {args.tasks}; a task is a folder with fixed.nii.gz and moving.nii.gz")
     settings = {
         key: getattr(args, key)
         for key in ("align", "threads", "repeats", "once", "bundles", "precision", "bootstrap")
@@ -251,8 +253,8 @@ def main() -> None:
                 args.results.parent.mkdir(parents=True, exist_ok=True)
                 args.results.write_text(json.dumps(report, indent=1) + "\n")
     print(summary(report["dice_difference"]))
-    for group, found in report["groups"].items():
-        print(f"{group}:", summary(found), sep="\n")
+    for group, difference in report["groups"].items():
+        print(f"{group}:", summary(difference), sep="\n")
 
 
 if __name__ == "__main__":

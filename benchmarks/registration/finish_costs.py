@@ -1,7 +1,7 @@
-"""What the parts of a registration's last stage take, against what ``pipeline/costs.cpp`` expects of them.
+"""Times of the parts of a registration's last stage, compared with the estimates of ``pipeline/costs.cpp``.
 
-Its ratios hold where each column is near 1, and above it rather than below. In processor time on one
-thread, so that other work on the machine hardly matters. Run it as
+The ratios of ``costs.cpp`` hold if each column is close to 1, and above it rather than below. Processor time
+on one thread, which hardly depends on other load. Run it as
 ``python -m benchmarks.registration.finish_costs``.
 """
 
@@ -21,7 +21,7 @@ REPEATS, HOUR_MS = 3, 3.6e6
 
 
 def pair(shape: tuple[int, int, int]) -> tuple[Volume, Volume]:
-    """A ball in noise, and the same a little further."""
+    """Return a ball in noise, and the same slightly shifted."""
     axes = np.meshgrid(*(np.linspace(-1, 1, n) if n > 1 else [0.0] for n in shape), indexing="ij")
     rng, grid = np.random.default_rng(0), Grid(shape, np.diag([1.0, 1.0, 1.0, 1.0]))
     scans = []
@@ -33,7 +33,7 @@ def pair(shape: tuple[int, int, int]) -> tuple[Volume, Volume]:
 
 
 def expected_to_taken(scans: tuple[Volume, Volume]) -> dict[str, tuple[float, float]]:
-    """Of each part of one registration: seconds expected, and taken."""
+    """Return expected and measured seconds of each part of one registration."""
     began: list[float] = []
 
     def progress(stage: str, _: float) -> None:

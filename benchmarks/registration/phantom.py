@@ -1,11 +1,11 @@
-"""Register digital heads whose true transform is known, through the command line, as a user would.
+"""Register digital heads with a known transform through the command line, as a user would.
 
     python -m benchmarks.registration.phantom [--seeds 0,1,2,3,4] [--threads N] [--results OUT.json]
         [--keep DIR]
 
-Each seed is another head, deformation, pose and noise (``mmreg demo --seed``). Errors are distances to the
-truth over all voxels of the head. Every run is a process of its own; CPU seconds and memory are those of that
-process and include generating, reading, writing and the report; ``seconds`` are those of the stages.
+Each seed is a different head, deformation, pose and noise (``mmreg demo --seed``). Errors are distances to
+the truth over all voxels of the head. Every run is a separate process; CPU seconds and memory are those of
+that process and include generating, reading, writing and the report; ``seconds`` are those of the stages.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ERRORS = ("start_error_mm", "mean_error_mm", "p95_error_mm", "max_error_mm")
 
 
 def run(seed: int, threads: int | None, folder: Path) -> dict[str, Any]:
-    """One head: errors, seconds of each stage, folds, and what the whole process took."""
+    """Return errors, seconds of each stage, folds, and costs of the process for one head."""
     command = [sys.executable, "-m", "mmreg_rt", "demo", "--json", "--seed", str(seed), "-o", str(folder)]
     if threads is not None:
         command += ["--threads", str(threads)]
@@ -34,16 +34,16 @@ def run(seed: int, threads: int | None, folder: Path) -> dict[str, Any]:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if not done.stdout.strip():
         sys.exit(f"seed {seed}: exit code {done.returncode}\n{done.stderr}")
-    found = json.loads(done.stdout)
-    if found["status"] != "ok":
-        return {"seed": seed, "exit_code": done.returncode, "error": found["error"]}
+    result = json.loads(done.stdout)
+    if result["status"] != "ok":
+        return {"seed": seed, "exit_code": done.returncode, "error": result["error"]}
     return {
         "seed": seed,
         "exit_code": done.returncode,
-        "verdict": found["verdict"],
-        **{key: round(found[key], 4) for key in ERRORS},
-        "folded_voxels": found["quality"]["folded_voxels"] + found["quality"]["inverse_folded_voxels"],
-        "seconds": {stage: round(seconds, 3) for stage, seconds in found["seconds"].items()},
+        "verdict": result["verdict"],
+        **{key: round(result[key], 4) for key in ERRORS},
+        "folded_voxels": result["quality"]["folded_voxels"] + result["quality"]["inverse_folded_voxels"],
+        "seconds": {stage: round(seconds, 3) for stage, seconds in result["seconds"].items()},
         "process_cpu_s": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 2),
         "peak_memory_mib": round(after.ru_maxrss / 1024),  # the largest of the runs so far
     }
@@ -64,18 +64,18 @@ def main() -> None:
         "--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1, 2, 3, 4]
     )
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--results", type=Path, help="write the results here, as JSON")
-    parser.add_argument("--keep", type=Path, help="keep scans, results and reports in this folder")
-    given = parser.parse_args()
+    parser.add_argument("--results", type=Path, help="JSON file to write")
+    parser.add_argument("--keep", type=Path, help="folder to keep scans, results and reports")
+    args = parser.parse_args()
     print("seed    start     mean      95 %      max  folds  seconds  verdict   (mm over the head)")
     runs = []
     with tempfile.TemporaryDirectory() as scratch:
-        for seed in given.seeds:
-            runs.append(run(seed, given.threads, (given.keep or Path(scratch)) / f"seed_{seed}"))
+        for seed in args.seeds:
+            runs.append(run(seed, args.threads, (args.keep or Path(scratch)) / f"seed_{seed}"))
             print(line(runs[-1]), flush=True)
-    if given.results:
-        found = {"machine": description(), "threads": given.threads, "runs": runs}
-        given.results.write_text(json.dumps(found, indent=2) + "\n")
+    if args.results:
+        report = {"machine": description(), "threads": args.threads, "runs": runs}
+        args.results.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":

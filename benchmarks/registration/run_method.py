@@ -1,11 +1,11 @@
-"""Run one method on one task in a process of its own.
+"""Run one method on one task in a separate process.
 
     python -m benchmarks.registration.run_method METHOD TASK OUT
 
 Writes OUT/disp.npy (float32 ``u``, see ``scoring.py``) and OUT/result.json: CPU and wall seconds of the
-registration call alone (this process and its children), peak resident memory, and the resident memory just
-before the call. mmreg_rt also leaves OUT/transform.nii.gz and OUT/inverse.nii.gz, the fields as a user gets
-them, and is scored on what is read back from the first.
+registration call only (this process and its children), peak resident memory, and the resident memory just
+before the call. mmreg_rt also writes OUT/transform.nii.gz and OUT/inverse.nii.gz, the fields that a user
+gets, and is scored on the field read back from the first.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("out", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--align", choices=ALIGN, default="none")
-    parser.add_argument("--backend", help="that runs the network of a bundle")
-    parser.add_argument("--precision", default="fp32", help="of that network")
+    parser.add_argument("--backend", help="backend of the network of a bundle")
+    parser.add_argument("--precision", default="fp32", help="precision of that network")
     return parser.parse_args()
 
 
 def cpu_seconds() -> float:
-    """User and system time of this process and of its finished children."""
+    """Return user and system time of this process and of its finished children."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(u.ru_utime + u.ru_stime for u in used)
 
 
 def peak_mb() -> float:
-    """The largest resident size so far of this process or of one of its children.
+    """Return the largest resident size so far of this process or of one of its children, in MiB.
 
-    Its own is not taken from getrusage: Linux starts that at the size of whoever started the process.
+    getrusage is not used for this process: on Linux its value starts at the size of the parent process.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -58,7 +58,7 @@ def peak_mb() -> float:
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses, mappings, numpy scalars and paths as what JSON can hold."""
+    """Convert dataclasses, mappings, NumPy scalars and paths to JSON values."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, dict):
@@ -71,9 +71,9 @@ def plain(value: Any) -> Any:
 
 
 def ours(args: argparse.Namespace, notes: dict[str, Any]) -> Any:
-    """mmreg_rt behind the same two steps as a peer; ``notes`` receives what it says about its own result.
+    """Return mmreg_rt with the interface of a peer; ``notes`` receives facts about its result.
 
-    ``+BUNDLE`` has a network before or within the solver, ``:alone`` leaves the solver out.
+    ``+BUNDLE`` uses a network before or within the solver, ``:alone`` omits the solver.
     """
     import mmreg_rt
     from benchmarks.harness.peers import Method, from_itk
@@ -115,8 +115,8 @@ def main() -> None:
         wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
         measured = {"cpu_s": cpu, "wall_s": wall, "peak_mb": peak_mb(), "before_mb": before}
         np.save(args.out / "disp.npy", method.field(result).astype(np.float32))
-    found = {"method": args.method, "task": args.task.name, "threads": args.threads, **measured, **notes}
-    (args.out / "result.json").write_text(json.dumps(found, indent=1))
+    report = {"method": args.method, "task": args.task.name, "threads": args.threads, **measured, **notes}
+    (args.out / "result.json").write_text(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Where the CPU seconds of `mmreg register` go: python -m benchmarks.registration.shell_seconds FIXED MOVING
+"""CPU seconds of the steps of `mmreg register`.
 
-One registration on two threads, in this process. CPU seconds, all threads together: of a busy machine they
-say more than a clock. "other" is parsing of options, checks between the steps and closing.
+    python -m benchmarks.registration.shell_seconds FIXED MOVING
+
+One registration on two threads, in this process. CPU seconds of all threads together, which depend less on
+other load than wall time. "other" is parsing of options, checks between the steps and closing.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ spent: dict[str, float] = defaultdict(float)
 
 
 def timed(step: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, whose CPU seconds are added to a step; calls within another timed one are its own."""
+    """Wrap a function to add its CPU seconds to a step, without those of other timed calls inside."""
 
     def call(*arguments: Any, **options: Any) -> Any:
         start, before = time.process_time(), sum(spent.values())
@@ -39,7 +41,7 @@ def main() -> None:
     spent["import"] = time.process_time() - start
     Registrar.register = timed("register", Registrar.register)
     io.read_image = timed("read", io.read_image)
-    for name in ("write", "write_transform"):
+    for name in ("write_image", "write_transform"):
         setattr(io, name, timed("write", getattr(io, name)))
     for name in ("result_page", "result_summary"):
         setattr(report, name, timed("report", getattr(report, name)))

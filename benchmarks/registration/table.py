@@ -13,7 +13,7 @@ Result = dict[str, Any]
 
 
 def cell(result: Result | None, best: bool) -> str:
-    """One method on one pair: Dice (or TRE), CPU seconds, and folds where the field has any; bold if best."""
+    """Format one method on one pair: Dice (or TRE), CPU seconds, and folds if there are any; bold if best."""
     if result is None:
         return "-"
     if "failed" in result:
@@ -29,14 +29,14 @@ def cell(result: Result | None, best: bool) -> str:
 
 
 def rank(result: Result) -> float:
-    """Higher is better: Dice, or the landmark error with its sign changed; a failure comes last."""
+    """Return a score where higher is better: Dice, or minus the landmark error; a failure is last."""
     return float(result["dice"]) if "dice" in result else -float(result.get("tre_mm", np.inf))
 
 
 def cells(results: dict[str, Result], order: list[str]) -> list[str]:
-    """Of one pair; what is best as it is shown is bold."""
-    shown = {name: round(rank(result), 3 if "dice" in result else 2) for name, result in results.items()}
-    return [cell(results.get(name), shown.get(name) == max(shown.values())) for name in order]
+    """Format the cells of one pair; the best of the displayed values are bold."""
+    rounded = {name: round(rank(result), 3 if "dice" in result else 2) for name, result in results.items()}
+    return [cell(results.get(name), rounded.get(name) == max(rounded.values())) for name in order]
 
 
 def methods(tasks: list[Result]) -> list[str]:
@@ -53,44 +53,44 @@ def table(report: Result) -> list[str]:
 
 
 def markdown(rows: list[list[str]]) -> list[str]:
-    """Lines of a table whose first row is its head."""
+    """Format a table whose first row is its head."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return [lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]]
 
 
 def differences(report: Result) -> list[str]:
-    """The mean paired Dice difference to each other method, as sentences in a list."""
+    """Format the mean paired Dice difference to each other method as list items."""
     text = "- Dice minus {}: {mean:+.3f} (95 % interval {low:+.3f} to {high:+.3f}; "
     text += "{pairs} pairs, {won} won, {lost} lost)"
     return [text.format(NAMES.get(other, other), **d) for other, d in report["dice_difference"].items()]
 
 
 def folds(report: Result) -> str:
-    found = [
+    counts = [
         task["results"][OURS]["folds"] for task in report["tasks"] if "folds" in task["results"].get(OURS, {})
     ]
-    total = sum(way["total"] for both in found for way in both.values())
+    total = sum(way["total"] for count in counts for way in count.values())
     return (
-        f"Folded voxels of mmreg_rt in its {2 * len(found)} written fields (forward and inverse, whole "
+        f"Folded voxels of mmreg_rt in its {2 * len(counts)} written fields (forward and inverse, whole "
         f"grid): {total}."
     )
 
 
 def bundle_cell(tasks: list[Result], method: str, difference: Result | None) -> str:
-    """Mean Dice and wall seconds of a method on a group, and how much better than the solver alone it is."""
-    found = [task["results"][method] for task in tasks]
-    if any("failed" in result for result in found):
+    """Format mean Dice and wall seconds of a method on a group, and its gain over the solver alone."""
+    results = [task["results"][method] for task in tasks]
+    if any("failed" in result for result in results):
         return "fails"
-    text = f"{sum(result['dice'] for result in found) / len(found):.3f}"
-    if difference is not None:  # of the solver to this method; the other way round here
+    text = f"{sum(result['dice'] for result in results) / len(results):.3f}"
+    if difference is not None:  # stored as solver minus method; shown as method minus solver
         text += " ({:+.3f} [{:+.3f}, {:+.3f}])".format(*(-difference[key] for key in ("mean", "high", "low")))
-    if "wall_s" in found[0]:
-        text += f", {sum(result['wall_s'] for result in found) / len(found):.2f} s"
+    if "wall_s" in results[0]:
+        text += f", {sum(result['wall_s'] for result in results) / len(results):.2f} s"
     return text
 
 
 def bundle_section(report: Result) -> str:
-    """Groups of pairs, with networks: a row for each group."""
+    """Format groups of pairs, with networks: a row for each group."""
     order = [
         START,
         OURS,
@@ -130,9 +130,9 @@ def measured(report: Result) -> str:
 def section(report: Result) -> str:
     if report.get("groups"):
         return bundle_section(report)
-    said = (
+    caption = (
         "Cells: mean Dice over the labels (or mean landmark error in mm), CPU seconds of the registration "
         "alone. The best of each row is bold."
     )
     end = " ".join([f"{measured(report)}.", *([report["remark"]] if "remark" in report else [])])
-    return "\n".join([f"{said} {folds(report)}", "", *table(report), "", *differences(report), "", end])
+    return "\n".join([f"{caption} {folds(report)}", "", *table(report), "", *differences(report), "", end])

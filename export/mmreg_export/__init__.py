@@ -1,1 +1,1 @@
-"""From a checkpoint to a bundle: ONNX, lower precisions, parity in mm, and the file that is served."""
+"""Export of checkpoints to bundles: ONNX, lower precisions, comparison with torch, packing."""

@@ -1,4 +1,4 @@
-"""Pairs of network inputs, to calibrate on and to compare with: of the user's scans, or generated ones."""
+"""Pairs of network inputs for calibration and comparison, from scans or generated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ SCALES_VOX = (4, 8)
 
 @dataclass(frozen=True)
 class Pair:
-    """Images on the network's grid, ``(D, H, W)`` float32 in [0, 1]; the spacing of that grid in mm."""
+    """A pair of network inputs.
+
+    Attributes:
+        name: Name for messages.
+        fixed, moving: Images on the network grid, ``(D, H, W)`` float32 in [0, 1].
+        spacing_mm: Spacing of that grid along axes 0, 1, 2.
+    """
 
     name: str
     fixed: Float32
@@ -34,24 +40,30 @@ class Pair:
 def read_pair(
     fixed: Path, moving: Path, spec: PreprocessSpec, dims: int, window: Window | None = None
 ) -> Pair:
-    """Two scans as a network sees them when their headers are trusted; in a window, around the fixed centre.
+    """Read two scans and preprocess them, trusting their headers.
+
+    Args:
+        fixed, moving: Files.
+        spec: Preprocessing of the method.
+        dims: Dimensions of the method: 3 takes volumes, 2 single slices.
+        window: Window of the method, placed at the centre of the fixed scan; None takes the whole grid.
 
     Raises:
-        InputError: A file cannot be read or used, or is no volume (``dims`` 3) or single slice (2).
+        InputError: A file cannot be read or used, or has other dimensions than the method.
         IntensityError: A scan is not finite, or constant.
     """
     scans = [_read(path, dims) for path in (fixed, moving)]
     if window is None:
         grid = network_grid(scans[0].grid, spec)
-        images = [_onto(scan, grid, spec) for scan in scans]
+        images = [_resample(scan, grid, spec) for scan in scans]
     else:
         grid = window_grid(scans[0].grid, spec, scans[0].grid.centre_mm, window.size, window.spacing_mm)
-        images = list(scale_jointly(*(_onto(scan, grid, spec) for scan in scans)))
+        images = list(scale_jointly(*(_resample(scan, grid, spec) for scan in scans)))
     return Pair(f"{fixed.name} {moving.name}", images[0], images[1], grid.spacing_mm)
 
 
 def _read(path: Path, dims: int) -> Volume:
-    """As the runtime takes it."""
+    """Read and check a scan as the runtime does."""
     from mmreg_rt import read_image
     from mmreg_rt.input_validation import check_intensities
 
@@ -60,13 +72,13 @@ def _read(path: Path, dims: int) -> Volume:
         needed = "volumes" if dims == 3 else "single slices"
         raise InputError(
             "MMREG_E_EXPORT_PAIR",
-            f"A network of {dims} dimensions is compared on {needed}; {path} has the shape "
-            f"{scan.grid.shape}. Give other scans to --pair.",
+            f"A {dims}-D network needs {needed}; {path} has the shape {scan.grid.shape}. Give other scans to "
+            "--pair.",
         )
     return check_intensities(scan, None, str(path))[0]
 
 
-def _onto(scan: Volume, grid: Grid, spec: PreprocessSpec) -> Float32:
+def _resample(scan: Volume, grid: Grid, spec: PreprocessSpec) -> Float32:
     from mmreg_rt import Affine, Volume
 
     image: Float32 = (
@@ -76,7 +88,14 @@ def _onto(scan: Volume, grid: Grid, spec: PreprocessSpec) -> Float32:
 
 
 def generated_pairs(dims: int, multiple: int, count: int, window: Window | None = None) -> list[Pair]:
-    """Smooth noise at two scales, the second image of each pair shifted and darkened; always the same."""
+    """Generate pairs of smooth noise at two scales; the second image is shifted and darkened.
+
+    Args:
+        dims: 2 or 3.
+        multiple: Sizes are multiples of this.
+        count: Number of pairs, always the same ones.
+        window: Window of the method; None generates several sizes.
+    """
     pairs = []
     for number in range(count):
         if window is not None:
@@ -104,5 +123,5 @@ def _noise(shape: Sequence[int], seed: int) -> Float32:
         image += torch.nn.functional.interpolate(layer, tuple(shape), mode="trilinear", align_corners=True)[
             0, 0
         ]
-    made: Float32 = ((image - image.min()) / (image.max() - image.min())).numpy()
-    return made
+    normalised: Float32 = ((image - image.min()) / (image.max() - image.min())).numpy()
+    return normalised

@@ -1,4 +1,4 @@
-"""``mmreg export``. Only click is imported until it runs."""
+"""The command ``mmreg export``. Importing this module imports only click."""
 
 from __future__ import annotations
 
@@ -21,65 +21,68 @@ PRECISIONS = ("fp32", "fp16", "int8")
 )
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True,
               help="The bundle, NAME.mmreg.")  # fmt: skip
-@click.option("--precision", default="fp32", show_default=True, help="Of fp32, fp16, int8; commas between.")
+@click.option("--precision", default="fp32", show_default=True, help="Comma-separated: fp32, fp16, int8.")
 @click.option("--half-weights", is_flag=True,
-              help="Store the weights of fp32 as half floats: half the size.")  # fmt: skip
+              help="Store the fp32 weights as half floats, for half the file size.")  # fmt: skip
 @click.option("--pair", "pairs", type=click.Path(path_type=Path), nargs=2, multiple=True,
-              help="FIXED MOVING, to calibrate on and to compare with; as often as you like.")  # fmt: skip
-@click.option("--name", help="In the manifest; by default that of the file.")
+              help="FIXED MOVING scans for calibration and comparison; repeatable.")  # fmt: skip
+@click.option("--name", help="Name in the manifest; default: the file name.")
 @click.option("--version", default="1", show_default=True)
-@click.option("--licence", default="LicenseRef-unstated", show_default=True, help="Of the weights, SPDX.")
+@click.option(
+    "--licence", default="LicenseRef-unstated", show_default=True, help="Licence of the weights, SPDX."
+)
 @click.option("--anatomy", default="any", show_default=True)
 @click.option("--spacing-mm", type=float, nargs=2, default=(0.1, 10.0), show_default=True,
-              help="Of scans that it is made for, from and to.")  # fmt: skip
+              help="Range of spacings of suitable scans.")  # fmt: skip
 @click.option("--field-of-view-mm", type=float, nargs=2, default=(1.0, 1000.0), show_default=True)
 @click.option("--refine/--no-refine", default=None,
-              help="What registering with it does by default: the solver goes on from its field, or it does "
-              "not. Without this it does.")  # fmt: skip
+              help="Default for registration with this bundle: whether the solver refines the field of the "
+              "network. If neither is given, it does.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1))
 def export(
     checkpoints: tuple[Path, ...],
     output: Path,
     precision: str,
     pairs: tuple[tuple[Path, Path], ...],
-    **given: Any,
+    **options: Any,
 ) -> None:
-    """Make a bundle of CHECKPOINT, a file of `mmreg train` or its run folder (the best checkpoint is taken).
+    """Export CHECKPOINT, a file or run folder of `mmreg train`, to a bundle.
 
-    Several are those of one rigid method, coarse ones first: each sees the pair as the one before leaves it.
+    From a run folder the best checkpoint is taken. Several checkpoints are the stages of one rigid method,
+    coarsest first: each gets the pair as aligned by the previous one.
 
-    The network is compared with torch on every backend of this machine, in mm of displacement; where a limit
-    is passed nothing is written.
+    The network is compared with torch on every backend of this machine, in mm of displacement. If a
+    difference exceeds its limit, no bundle is written.
     """
     refuse_missing("Export", NEEDED, "train", "export")
     precisions = [word.strip() for word in precision.split(",")]
     if unknown := sorted({*precisions} - {*PRECISIONS}):
         raise InputError(
             "MMREG_E_PRECISION",
-            f"Precisions are {', '.join(PRECISIONS)}; found {', '.join(unknown)}. Ask for these; bf16 needs "
-            "no file of its own.",
+            f"--precision accepts {', '.join(PRECISIONS)}; found {', '.join(unknown)}. Remove it; bf16 needs "
+            "no separate file.",
         )
-    if os.path.lexists(output):  # before the work; nothing is replaced
+    if os.path.lexists(output):  # checked before the export starts
         raise InputError(
             "MMREG_E_OUTPUT",
-            f"{output} is there already, and stays as it is. Choose another name for the bundle.",
+            f"{output} already exists and is not overwritten. Choose another name for the bundle.",
         )
-    _export(checkpoints, output, precisions, pairs, given)
+    _export(checkpoints, output, precisions, pairs, options)
 
 
 def _export(
-    checkpoints: tuple[Path, ...], output: Path, precisions: list[str], pairs: Any, given: dict[str, Any]
+    checkpoints: tuple[Path, ...], output: Path, precisions: list[str], pairs: Any, options: dict[str, Any]
 ) -> None:
     from .calibration import read_pair
     from .load_checkpoint import read_stages
     from .pack import Identity, Request, pack
 
     trained, *later = read_stages(checkpoints)
-    threads, name, half_weights = (given.pop(key) for key in ("threads", "name", "half_weights"))
+    threads, name, half_weights = (options.pop(key) for key in ("threads", "name", "half_weights"))
     request = Request(
         trained.method,
         trained.spec,
-        Identity(name or output.name.removesuffix(".mmreg"), **given),
+        Identity(name or output.name.removesuffix(".mmreg"), **options),
         "\n".join(stage.card for stage in (trained, *later)),
         precisions,
         half_weights,

@@ -1,11 +1,11 @@
-"""The translator of INNReg as ONNX, and a picture of what it makes of a pair.
+"""Export of the INNReg translator to ONNX, with a picture of translated scans.
 
     python -m mmreg_export.innreg_translator RUN -o FOLDER [--pair FIXED MOVING]
 
-RUN is a checkpoint of `mmreg train innreg` or its folder. FOLDER gets ``translator.onnx`` (moving scans as
-the fixed modality shows them) and ``translator_back.onnx`` (fixed scans as the moving one does); with a pair
-also ``translated.png``, made by those files: above fixed, moving as fixed; below moving, fixed as moving. A
-bundle has no need of them: they show what the registration network was taught with.
+RUN is a checkpoint of `mmreg train innreg` or its run folder. FOLDER gets ``translator.onnx`` (from the
+moving to the fixed modality) and ``translator_back.onnx`` (from fixed to moving); with a pair also
+``translated.png``, computed by these files: above fixed, moving as fixed; below moving, fixed as moving.
+Bundles do not need these files: they show what the registration network was trained with.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 FILES = {False: "translator.onnx", True: "translator_back.onnx"}
 PICTURE = "translated.png"
-LIMIT = 1e-3  # of an intensity, between what torch and ONNX Runtime make: a tenth of a shade of grey
+LIMIT = 1e-3  # largest intensity difference of torch and ONNX Runtime: a quarter of a grey level of 255
 GREY = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
 
 
@@ -48,13 +48,20 @@ class OneWay(nn.Module):
         self.translator, self.back = translator, back
 
     def forward(self, image: Tensor) -> Tensor:
-        """The image (1, 1, ...) of the other modality."""
-        found: Tensor = self.translator(image, self.back)
-        return found
+        """Translate an image (1, 1, ...) to the other modality."""
+        translated: Tensor = self.translator(image, self.back)
+        return translated
 
 
 def export_translator(method: Method, back: bool) -> bytes:
-    """ONNX of one direction: ``image`` to ``output``, ``(1, 1, D, H, W)`` or ``(1, 1, H, W)`` float32.
+    """Export one direction to ONNX.
+
+    Args:
+        method: INNReg, with its weights.
+        back: From the fixed to the moving modality.
+
+    Returns:
+        A model from ``image`` to ``output``, ``(1, 1, D, H, W)`` or ``(1, 1, H, W)`` float32.
 
     Raises:
         InputError: The method has no translator.
@@ -69,33 +76,33 @@ def export_translator(method: Method, back: bool) -> bytes:
     return export_module(way, ("image",), method.dims, method.multiple, "translator")
 
 
-def translated(method: Method, model: bytes, back: bool, image: Float32) -> Float32:
-    """What the exported direction makes of an image ``(D, H, W)``, in ONNX Runtime.
+def translate(method: Method, model: bytes, back: bool, image: Float32) -> Float32:
+    """Translate an image ``(D, H, W)`` with the exported model in ONNX Runtime.
 
     Raises:
-        ParityError: It is further from what torch makes of it than ``LIMIT``.
+        ParityError: The result differs from that of torch by more than ``LIMIT``.
     """
     keep_onnxruntime_silent()
     import onnxruntime
 
     shape = (1, 1, *image.shape[3 - method.dims :])
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    found: Float32 = session.run(None, {"image": image.reshape(shape)})[0]
+    result: Float32 = session.run(None, {"image": image.reshape(shape)})[0]
     with torch.no_grad():
         way = OneWay(method.get_submodule("translator"), back).eval()
         expected = way(torch.from_numpy(image.reshape(shape))).numpy()
-    apart = float(np.abs(found - expected).max())
-    if not apart <= LIMIT:
+    difference = float(np.abs(result - expected).max())
+    if not difference <= LIMIT:
         raise ParityError(
             "MMREG_E_PARITY",
-            f"{FILES[back]} must be within {LIMIT:g} of torch; found {apart:.2g}. Its couplings blow "
-            "rounding up: train it longer, or with fewer blocks.",
+            f"{FILES[back]} must be within {LIMIT:g} of torch; found {difference:.2g}. Its couplings "
+            "amplify rounding errors: train it longer, or with fewer blocks.",
         )
-    return found.reshape(image.shape)
+    return result.reshape(image.shape)
 
 
 def picture(pair: Pair, as_fixed: Float32, as_moving: Float32) -> bytes:
-    """The middle slices of four images side by side, as PNG; intensities from 0 to 1."""
+    """Arrange the middle slices of four images as PNG; intensities from 0 to 1."""
     rows = ((pair.fixed, as_fixed), (pair.moving, as_moving))
     slices = np.vstack([np.hstack([image[len(image) // 2, ::-1] for image in row]) for row in rows])
     return encode(np.rint(255 * slices.clip(0, 1)).astype(np.uint8), GREY)
@@ -106,17 +113,17 @@ def picture(pair: Pair, as_fixed: Float32, as_moving: Float32) -> bytes:
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
 @click.option("--pair", type=click.Path(path_type=Path), nargs=2, help="FIXED MOVING, for the picture.")
 def main(run: Path, output: Path, pair: tuple[Path, Path] | None) -> None:
-    """See the docstring of this file."""
+    """Export the translator of RUN."""
     refuse_missing("Export", NEEDED, "train", "export")
     trained = read_trained(run)
     files = {FILES[back]: export_translator(trained.method, back) for back in FILES}
     if pair:
         read = read_pair(*pair, trained.spec, trained.method.dims)
-        made = [
-            translated(trained.method, files[FILES[back]], back, image)
+        images = [
+            translate(trained.method, files[FILES[back]], back, image)
             for back, image in ((False, read.moving), (True, read.fixed))
         ]
-        files[PICTURE] = picture(read, made[0], made[1])
+        files[PICTURE] = picture(read, images[0], images[1])
     output.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         with atomic_write(output / name) as stream:

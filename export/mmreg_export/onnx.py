@@ -1,12 +1,11 @@
-"""The network of a method as one ONNX file, opset 20, for any size that is a multiple of the method's.
+"""Export of networks to ONNX, opset 20, for all sizes that are multiples of the method's.
 
-A method with a window gets that one size.
+A method with a window is exported for the size of the window only.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import warnings
 from typing import TYPE_CHECKING
@@ -22,25 +21,25 @@ if TYPE_CHECKING:
 
     from mmreg_train.methods import Method
 
-OPSET = 20  # the lowest with everything that networks here need, and what TensorRT 10 reads
-MOST_STEPS = 64  # sizes up to so many multiples
+OPSET = 20  # the lowest with all operators that the networks need; TensorRT 10 supports it
+MOST_STEPS = 64  # largest size along an axis, in multiples
 
 
 def input_names(method: Method) -> tuple[str, ...]:
-    """``image`` for a descriptor, which sees one scan at a time; else ``fixed`` and ``moving``."""
+    """Return ``image`` for a descriptor, which takes one scan at a time, else ``fixed`` and ``moving``."""
     return ("image",) if method.output_kind == "descriptor" else ("fixed", "moving")
 
 
 def export_network(method: Method) -> bytes:
-    """ONNX of ``method.network()``: inputs by ``input_names``, ``(1, 1, D, H, W)`` float32; one ``output``.
+    """Export ``method.network()``: inputs ``(1, 1, D, H, W)`` float32 by ``input_names``; one ``output``.
 
     Raises:
-        torch.onnx.errors.OnnxExporterError: The network does what ONNX cannot say.
+        torch.onnx.errors.OnnxExporterError: The network cannot be expressed in ONNX.
     """
     size = None if method.window is None else method.window.size
     names = input_names(method)
     return export_module(
-        method.network(), names, method.dims, method.multiple, method.name, size, method.traced
+        method.network(), names, method.dims, method.multiple, method.name, size, method.trace_multiples
     )
 
 
@@ -51,23 +50,28 @@ def export_module(
     multiple: int,
     name: str,
     size: Sequence[int] | None = None,
-    traced: int = 2,
+    trace_multiples: int = 2,
 ) -> bytes:
-    """ONNX of a network of images ``(1, 1, D, H, W)`` or ``(1, 1, H, W)``, by ``names``; one ``output``.
+    """Export a network to ONNX. The same weights give the same bytes: layer names and paths are removed.
 
-    Images have the one ``size``, or without it any in multiples of ``multiple``. Names of layers and paths
-    of source files are left out: the same weights give the same bytes. ``traced`` is as in ``Method``.
+    Args:
+        network: The module.
+        names: Names of its inputs, images ``(1, 1, D, H, W)`` or ``(1, 1, H, W)`` float32.
+        dims: 2 or 3.
+        multiple: Sizes are multiples of this.
+        name: Name of the graph.
+        size: The only size accepted; None accepts all multiples.
+        trace_multiples: See ``Method``.
 
     Raises:
-        torch.onnx.errors.OnnxExporterError: The network does what ONNX cannot say.
+        torch.onnx.errors.OnnxExporterError: The network cannot be expressed in ONNX.
     """
     network = network.eval().cpu()
     steps = {}
     if size is None:
         steps = {n + 2: multiple * torch.export.Dim(f"n{n}", min=1, max=MOST_STEPS) for n in range(dims)}
-        size = [
-            multiple * (traced + axis) for axis in range(dims)
-        ]  # if equal, two axes would be taken for one
+        # different sizes: the exporter would identify axes of equal size
+        size = [multiple * (trace_multiples + axis) for axis in range(dims)]
     example = tuple(torch.zeros(1, 1, *size) for _ in names)
     with silence():
         program = torch.onnx.export(
@@ -91,14 +95,13 @@ def export_module(
     for node in model.graph.node:
         node.ClearField("metadata_props")
         node.ClearField("doc_string")
-    made = io.BytesIO()
-    made.write(model.SerializeToString(deterministic=True))
-    return made.getvalue()
+    serialised: bytes = model.SerializeToString(deterministic=True)
+    return serialised
 
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Exporters tell their story in warnings and log lines, none of which a user can act on."""
+    """Suppress warnings and log lines of exporters, which users cannot act on."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

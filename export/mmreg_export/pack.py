@@ -1,4 +1,4 @@
-"""A trained method becomes a bundle: exported, compared on every backend that is here, packed."""
+"""Packing of a trained method: export, comparison on every available backend, bundle."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from mmreg_rt.preprocess import PreprocessSpec
 
 from .calibration import Pair, generated_pairs
 from .onnx import export_network
-from .parity import MOST_MM, Parity, ParityError, as_numbers, compare, in_torch, network_inputs
-from .precision import half, half_stored, quantised, rounded
+from .parity import MOST_MM, Parity, ParityError, compare, in_torch, network_inputs, parity_table
+from .precision import quantise, round_weights, store_half, to_half
 
 if TYPE_CHECKING:
     from mmreg_rt.backends import Session
@@ -27,17 +27,24 @@ if TYPE_CHECKING:
     from mmreg_train.methods import Method
 
 FILES = {"fp32": "net.onnx", "fp16": "net.fp16.onnx", "int8": "net.int8.onnx"}
-# How far a backend may be from the golden pair: MARGIN times as far as the furthest was at export, within
-# limits. Another CPU may be further off than those that were compared: the golden pair of masr is off by
-# 0.00035 where fp16 is computed in float32, by 0.0021 where the CPU has half arithmetic; fp32 and bf16 differ
-# by 3 % from AVX2 to AMX.
+# Largest error of a backend on the golden pair: MARGIN times the largest error at export, within limits.
+# Another CPU may have a larger error than the compared ones: on the golden pair of masr it is 0.00035 where
+# fp16 is computed in float32, 0.0021 where the CPU has half arithmetic; fp32 and bf16 differ by 3 % from AVX2
+# to AMX.
 MARGIN, LEAST_MM = 8.0, 0.001
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What the manifest says of a bundle besides its network."""
+    """Entries of the manifest that do not depend on the network.
+
+    Attributes:
+        name, version, licence, anatomy: Of the bundle.
+        modalities: Names of the fixed and of the moving modality.
+        spacing_mm, field_of_view_mm: Ranges of suitable scans.
+        refine: For a field, whether the solver refines it by default; None leaves it to the runtime.
+    """
 
     name: str
     version: str = "1"
@@ -46,24 +53,24 @@ class Identity:
     modalities: tuple[Sequence[str], Sequence[str]] | None = None
     spacing_mm: tuple[float, float] = (0.1, 10.0)
     field_of_view_mm: tuple[float, float] = (1.0, 1000.0)
-    refine: bool | None = None  # of a field: whether the solver goes on from it where nobody says otherwise
+    refine: bool | None = None
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to make of a method.
+    """A method to pack, and how.
 
-    Args:
+    Attributes:
         method: With its weights.
-        later: Of a rigid method, those whose networks run after its own, on the pair as it leaves it.
-        spec: What is done to scans before the network sees them.
-        identity: For the manifest.
+        spec: Preprocessing of its inputs.
+        identity: Entries of the manifest.
         card: Model card, Markdown.
-        precisions: Of ``FILES``; fp32 is always there.
+        precisions: Keys of ``FILES``; fp32 is always included.
         half_weights: Round the weights of ``method``, in place, and store those of fp32 as half floats; every
             precision is then compared with the rounded network.
-        pairs: To calibrate on and to compare with; generated ones where there are none.
-        threads: For the comparison; 0 is as many as this process may use.
+        pairs: For calibration and comparison; generated if empty.
+        threads: For the comparison; 0 uses all available to the process.
+        later: Later stages of a rigid method, which get the pair as aligned by the previous one.
     """
 
     method: Method
@@ -78,38 +85,49 @@ class Request:
 
     @property
     def stages(self) -> list[Method]:
-        """All methods, in the order in which they run."""
+        """All methods, in running order."""
         return [self.method, *self.later]
 
 
-def pack(request: Request, path: Path, say: Say = print) -> Bundle:
-    """Export, compare and write; nothing is written where a limit is passed.
+def pack(request: Request, path: Path, log: Log = print) -> Bundle:
+    """Export, compare and write a bundle; nothing is written if a limit is exceeded.
+
+    Args:
+        request: The method, and how to pack it.
+        path: The bundle to write.
+        log: Called with each line of progress.
+
+    Returns:
+        The bundle written.
 
     Raises:
-        InputError: The identity says whether to refine a field, and the network gives none.
-        ParityError: A backend is further from torch than allowed.
-        BundleError: What was exported is no bundle.
+        InputError: ``refine`` is set, and the network does not output a field.
+        ParityError: The difference of a backend from torch exceeds its limit.
+        BundleError: The exported bundle is not valid.
     """
     _check_refine(request)
     for method in request.stages if request.half_weights else ():
-        rounded(method.network())
+        round_weights(method.network())
     golden = _golden_pair(request)
     answers = [_answer(method, golden) for method in request.stages]
     first = request.method
     pairs = list(request.pairs) or generated_pairs(first.dims, request.spec.multiple, 3, first.window)
-    say("exporting")
+    log("exporting")
     models = [_models(request, method, pairs) for method in request.stages]
-    files = {_file(precision, n): model for n, made in enumerate(models) for precision, model in made.items()}
+    files = {
+        _file(precision, n): model
+        for n, models_of_stage in enumerate(models)
+        for precision, model in models_of_stage.items()
+    }
     parity, offered = [], [*FILES, "bf16"]
-    for stage, (method, made) in enumerate(zip(request.stages, models, strict=True)):
+    for stage, (method, models_of_stage) in enumerate(zip(request.stages, models, strict=True)):
         check = Golden(method, golden, answers[stage], request.spec.spacing_mm or 1.0)
         if request.later:
-            say(f"network {stage + 1}")
-        found = _compared(request, check, made, pairs, say)
-        offered = [
-            name for name in offered if name in {each.precision for each in found if _holds(each, say)}
-        ]
-        parity.append(found)
+            log(f"network {stage + 1}")
+        comparisons = _compare_all(request, check, models_of_stage, pairs, log)
+        accepted = {each.precision for each in comparisons if _within_limits(each, log)}
+        offered = [name for name in offered if name in accepted]
+        parity.append(comparisons)
     files |= {
         "card.md": request.card.encode(),
         "golden.npz": golden_bytes(
@@ -117,7 +135,7 @@ def pack(request: Request, path: Path, say: Say = print) -> Bundle:
         ),
     }
     bundle = write_bundle(path, _manifest(request, models[0], parity, "bf16" in offered), files)
-    say(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+    log(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
     return bundle
 
 
@@ -126,32 +144,32 @@ def _check_refine(request: Request) -> None:
     if request.identity.refine is not None and kind not in FIELDS:
         raise InputError(
             "MMREG_E_REFINE",
-            f"Only of a network that gives a field a bundle says whether the solver goes on from it; that of "
-            f"{request.method.name!r} gives the kind {kind!r}. Leave --refine and --no-refine out.",
+            f"--refine applies only to networks that output a field; that of {request.method.name!r} outputs "
+            f"a {kind}. Remove --refine or --no-refine.",
         )
 
 
 def _file(precision: str, stage: int) -> str:
-    """``net.onnx``, and of a later network ``net.stage2.onnx``."""
+    """Return ``net.onnx``, or ``net.stage2.onnx`` for a later stage."""
     name = FILES[precision]
     return name.replace("net", f"net.stage{stage + 1}", 1) if stage else name
 
 
 @dataclass(frozen=True)
 class Golden:
-    """The golden pair of one network, and what it must come out as."""
+    """The golden pair of a network, and the expected output."""
 
     method: Method
     pair: Pair
     answer: Array
     spacing_mm: float
 
-    def off(self, session: Session) -> float:
-        """Return how far a session is from it, as the self-test of the bundle measures."""
+    def error(self, session: Session) -> float:
+        """Return the error of a session in mm, as measured by the self-test of the bundle."""
         window = self.method.window
-        found = np.array(session.infer(network_inputs(self.method, self.pair)[0]))
+        output = np.array(session.infer(network_inputs(self.method, self.pair)[0]))
         return distance(
-            found[0],
+            output[0],
             self.answer[0].astype(np.float32),
             self.method.output_kind,
             self.spacing_mm,
@@ -160,68 +178,68 @@ class Golden:
 
 
 def _answer(method: Method, golden: Pair) -> Array:
-    """What a network makes of the golden pair."""
-    found = in_torch(method, network_inputs(method, golden)[0])
-    # parts of unit vectors: half precision is far within limits
-    return found.astype(np.float16) if method.output_kind == "descriptor" else found
+    """Return the output of a network for the golden pair."""
+    output = in_torch(method, network_inputs(method, golden)[0])
+    # components of unit vectors: half precision is far within limits
+    return output.astype(np.float16) if method.output_kind == "descriptor" else output
 
 
 def _golden_pair(request: Request) -> Pair:
-    """As thin as the network takes it: the pair is a part of every bundle."""
+    """Return a pair as thin as the network allows, as it is part of every bundle."""
     window = request.method.window
     pair = generated_pairs(request.method.dims, request.spec.multiple, 1, window)[0]
     if window is not None:
         return pair
-    thin = slice(request.spec.multiple)  # all of a slice along the first axis
+    thin = slice(request.spec.multiple)  # along the first two axes; slices keep axis 0
     return replace(pair, fixed=pair.fixed[thin, thin], moving=pair.moving[thin, thin])
 
 
 def _models(request: Request, method: Method, pairs: Sequence[Pair]) -> dict[str, bytes]:
     models = {"fp32": export_network(method)}
     if "fp16" in request.precisions:
-        models["fp16"] = half(models["fp32"])
+        models["fp16"] = to_half(models["fp32"])
     if "int8" in request.precisions:
         inputs = [run for pair in pairs for run in network_inputs(method, pair)]
-        models["int8"] = quantised(models["fp32"], inputs)
+        models["int8"] = quantise(models["fp32"], inputs)
     if request.half_weights:
-        models["fp32"] = half_stored(models["fp32"])
+        models["fp32"] = store_half(models["fp32"])
     return models
 
 
-def _compared(
-    request: Request, golden: Golden, models: Mapping[str, bytes], pairs: Sequence[Pair], say: Say
+def _compare_all(
+    request: Request, golden: Golden, models: Mapping[str, bytes], pairs: Sequence[Pair], log: Log
 ) -> list[Parity]:
-    """On every backend of this machine, in every precision that it has."""
-    made = []
+    """Compare on every backend of this machine, in every precision it supports."""
+    comparisons = []
     for name in ON_CPU:
         backend = by_name(name)
         for precision in (*models, "bf16"):
             if reason := backend.unavailable_reason("cpu", precision):
-                say(f"{name:12} {precision}  not compared: {reason}")
+                log(f"{name:12} {precision}  not compared: {reason}")
                 continue
             model = models.get(precision, models["fp32"])
             session = backend.load(model, precision=precision, threads=request.threads, device="cpu")
             try:
-                found = replace(compare(golden.method, session, pairs), golden=golden.off(session))
+                parity = replace(compare(golden.method, session, pairs), golden=golden.error(session))
             finally:
                 session.close()
-            say(f"{name:12} {precision}  {found}")
-            made.append(found)
-    return made
+            log(f"{name:12} {precision}  {parity}")
+            comparisons.append(parity)
+    return comparisons
 
 
-def _holds(found: Parity, say: Say) -> bool:
-    """Whether it is within its limits. What was asked for must be; bf16 was not, and is left out otherwise.
+def _within_limits(parity: Parity, log: Log) -> bool:
+    """Return whether the differences are within limits; bf16, which is optional, may exceed them.
 
     Raises:
-        ParityError: It was asked for and is not.
+        ParityError: A requested precision exceeds its limits.
     """
     try:
-        found.check()
+        parity.check()
     except ParityError as reason:
-        if found.precision != "bf16":
+        if parity.precision != "bf16":
             raise
-        say(f"bf16 is not offered: {reason}")
+        log(f"bf16 is not offered: {reason}")
         return False
     return True
 
@@ -261,26 +279,27 @@ def _manifest(
 
 
 def limit_mm(precision: str, parity: Sequence[Sequence[Parity]]) -> float:
-    """Return how far the golden pair may be off in a precision, by how far it is in what was compared.
+    """Return the error limit of the golden pair in a precision, from the errors that were measured.
 
-    A precision that no backend here runs has the most that any may have.
+    A precision without a backend on this machine gets the largest limit.
     """
-    off = [found.golden for stage in parity for found in stage if found.precision == precision]
-    if not off:
+    errors = [each.golden for stage in parity for each in stage if each.precision == precision]
+    if not errors:
         return MOST_MM[precision]
-    return float(np.clip(MARGIN * max(off), LEAST_MM, MOST_MM[precision]))
+    return float(np.clip(MARGIN * max(errors), LEAST_MM, MOST_MM[precision]))
 
 
 def _figures(parity: Sequence[Sequence[Parity]]) -> dict[str, Any]:
-    """Of every network; those of later ones under ``<backend>_stage2`` and so on."""
-    made = as_numbers(parity[0])
-    for stage, found in enumerate(parity[1:], 2):
-        made |= {f"{backend}_stage{stage}": figures for backend, figures in as_numbers(found).items()}
-    return made
+    """Return the figures of every network; those of later stages under ``<backend>_stage2`` and so on."""
+    table = parity_table(parity[0])
+    for stage, comparisons in enumerate(parity[1:], 2):
+        for backend, figures in parity_table(comparisons).items():
+            table[f"{backend}_stage{stage}"] = figures
+    return table
 
 
 def _window(request: Request, precisions: Sequence[str]) -> dict[str, Any]:
-    """The key ``rigid`` of the manifest, where there is one."""
+    """Return the key ``rigid`` of the manifest for methods with a window."""
     window = request.method.window
     if window is None:
         return {}

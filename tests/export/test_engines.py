@@ -81,7 +81,7 @@ def test_an_engine_is_built_of_every_method(name, settings):
     method = methods.create(name, **settings).eval()
     model = export_network(method)
     extents = (2 * method.multiple,) * method.dims if method.window is None else method.window.size
-    for kind, data in (("fp32", model), ("fp16", precision.half(model))):
+    for kind, data in (("fp32", model), ("fp16", precision.to_half(model))):
         made = build("tensorrt-rtx", data, kind, Profile.fixed(extents))
         assert sum(made.multiplying.values()) >= 3
         whole = " ".join(made.engine_layers)

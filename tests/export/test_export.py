@@ -51,14 +51,14 @@ def test_every_precision_is_a_file_the_runtime_accepts_and_stays_near_torch(meth
     ]
     found = {
         "fp32": shown(method, model),
-        "fp16": shown(method, precision.half(model), "fp16"),
-        "int8": shown(method, precision.quantised(model, inputs), "int8"),
+        "fp16": shown(method, precision.to_half(model), "fp16"),
+        "int8": shown(method, precision.quantise(model, inputs), "int8"),
     }
     assert found["fp32"].displacement_mean > 0.1
     assert found["fp32"].max < 1e-4  # float32 mm
     assert 0 < found["fp16"].max < 0.02 * found["fp32"].displacement_mean + 0.01
     assert found["fp16"].mean < found["int8"].mean < 0.5 * found["fp32"].displacement_mean
-    for data in (precision.half(model), precision.quantised(model, inputs)):
+    for data in (precision.to_half(model), precision.quantise(model, inputs)):
         facts = check_model(data)
         assert all(tensor.dtype == "float32" for tensor in (*facts.inputs, *facts.outputs))
         assert len(data) < len(model) or len(model) < 100_000  # tiny networks gain nothing
@@ -73,7 +73,7 @@ def pairs_in_16_bits(weights):
 
 def test_eight_bit_products_cannot_saturate_on_any_cpu(model):
     onnx = pytest.importorskip("onnx")
-    read = onnx.load_from_string(precision.quantised(model, _calibration()))
+    read = onnx.load_from_string(precision.quantise(model, _calibration()))
     whole = [onnx.numpy_helper.to_array(each) for each in read.graph.initializer]
     weights = [each for each in whole if each.dtype == np.int8 and each.ndim > 2]
     assert len(weights) >= 3
@@ -94,9 +94,9 @@ def test_weights_stored_as_half_floats_change_nothing_but_the_size():
     torch.manual_seed(4)
     method = methods.create("voxelmorph", dims=2, image="mse").eval()
     torch.nn.init.normal_(method.flow.head.weight, 0, 3)
-    precision.rounded(method)
+    precision.round_weights(method)
     model = export_network(method)
-    stored = precision.half_stored(model)
+    stored = precision.store_half(model)
     assert len(stored) < 0.6 * len(model)
     assert check_model(stored).inputs == check_model(model).inputs
     for name in ("onnxruntime", "openvino"):
@@ -110,7 +110,7 @@ def test_half_precision_leaves_descriptors_before_the_network_in_float32():
     torch.manual_seed(5)
     method = methods.create("voxelmorph", dims=2, cost_volumes=2, image="mse").eval()
     torch.nn.init.normal_(method.flow.head.weight, 0, 1)
-    found = shown(method, precision.half(export_network(method)), "fp16")
+    found = shown(method, precision.to_half(export_network(method)), "fp16")
     assert found.displacement_mean > 0.1
     assert 0 < found.max < 0.02 * found.displacement_mean + 0.02
 
@@ -128,9 +128,9 @@ def test_bf16_beyond_its_limit_is_left_out_and_others_stop_the_export(name, refu
     far, said = parity.Parity("openvino", name, 1.0, 1.0, 1.0, 2.0, 3), []
     if refused:
         with pytest.raises(parity.ParityError):
-            pack._holds(far, said.append)
+            pack._within_limits(far, said.append)
     else:
-        assert not pack._holds(far, said.append)
+        assert not pack._within_limits(far, said.append)
         assert "bf16 is not offered" in said[0]
 
 

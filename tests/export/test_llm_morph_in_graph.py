@@ -77,7 +77,7 @@ def test_one_graph_gives_what_torch_gives(method, model, backend):
 def test_half_precision_keeps_root_mean_squares_in_float32(method, model):
     import onnx
 
-    half = precision.half(model)
+    half = precision.to_half(model)
     graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(half)).graph
     types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
     steps = [node for node in graph.node if node.op_type in ("Pow", "ReduceMean", "Sqrt", "Reciprocal")]

@@ -77,14 +77,14 @@ def test_one_graph_holds_the_warps_and_gives_what_torch_gives(method, model, bac
 
 
 def test_half_precision_keeps_the_places_of_warps_in_float32(method, model):
-    result = found(method, precision.half(model), "onnxruntime", "fp16")
+    result = found(method, precision.to_half(model), "onnxruntime", "fp16")
     # places in half floats would be off by up to a quarter of a voxel at the far end, and fields with them
     assert 0 < result.max < 0.01
 
 
 @pytest.mark.parametrize("kind", ["bf16", "fp16"])
 def test_lower_precisions_run_in_openvino_within_what_a_wrong_place_would_cost(method, model, kind):
-    result = found(method, precision.half(model) if kind == "fp16" else model, "openvino", kind)
+    result = found(method, precision.to_half(model) if kind == "fp16" else model, "openvino", kind)
     assert 0 < result.mean < 0.1  # the limit of an export
 
 
@@ -102,9 +102,9 @@ def test_warps_are_known_in_every_precision(method, model):
     (inputs,) = parity.network_inputs(method, long_pair(method))
     files = {
         "fp32": model,
-        "fp32 ": precision.half_stored(model),
-        "fp16": precision.half(model),
-        "int8": precision.quantised(model, [inputs]),
+        "fp32 ": precision.store_half(model),
+        "fp16": precision.to_half(model),
+        "int8": precision.quantise(model, [inputs]),
     }
     for kind, data in files.items():
         assert with_warps(data, {})[1] == 2, kind

@@ -50,7 +50,7 @@ def test_a_smaller_window_is_another_network():
         assert method(*images).value.shape == (2, 6)
         whole, parts = method.net(*images), method.network()(*images)
     assert torch.allclose(whole, parts, atol=1e-5)
-    method.enter("contrastive")
+    method.set_phase("contrastive")
     small = methods.Batch(*images, rigid=batch.rigid, surface=batch.surface)
     assert method.loss(small, method(*images))["total"].isfinite()
 
@@ -116,8 +116,8 @@ def test_the_two_attentions_both_look_at_features_from_before_them():
 
 def test_what_is_compiled_is_what_a_step_runs():
     method, ran = methods.create("attention_reg", **FAST), []
-    assert method.compiled("contrastive") is None
-    method.compiled("registration").register_forward_hook(lambda *_: ran.append(1))
+    assert method.compilable_module("contrastive") is None
+    method.compilable_module("registration").register_forward_hook(lambda *_: ran.append(1))
     batch = some_batch()
     method(batch.fixed, batch.moving)
     assert ran
@@ -151,7 +151,7 @@ def test_gives_six_numbers_and_learns_them_as_they_are():
 def test_matrices_are_those_of_the_runtime():
     numbers = torch.randn(5, 6, dtype=torch.float64) * 40
     expected = np.stack([rigid_motion.matrix_of(row) for row in numbers.numpy()])
-    np.testing.assert_allclose(layers.matrices(numbers).numpy(), expected, atol=1e-12)
+    np.testing.assert_allclose(layers.rigid_matrices(numbers).numpy(), expected, atol=1e-12)
 
 
 def test_mixed_precision_leaves_distances_as_they_are():
@@ -164,7 +164,7 @@ def test_mixed_precision_leaves_distances_as_they_are():
 
 def test_contrastive_learning_reaches_the_branches_and_nothing_else():
     method = methods.create("attention_reg", **FAST, locations=64)
-    method.enter("contrastive")
+    method.set_phase("contrastive")
     batch = some_batch(2)
     output = method(batch.fixed, batch.moving)
     assert output.kind == methods.LEARNING
@@ -176,7 +176,7 @@ def test_contrastive_learning_reaches_the_branches_and_nothing_else():
         branch = name.startswith(("fixed_branch", "moving_branch"))
         assert weight.requires_grad == branch
         assert (weight.grad is not None and bool(weight.grad.abs().max() > 0)) == branch, name
-    method.enter("registration")
+    method.set_phase("registration")
     assert all(weight.requires_grad for weight in method.parameters())
     assert method(batch.fixed, batch.moving).kind == "rigid"
 
@@ -204,7 +204,9 @@ def test_places_are_compared_with_those_that_the_truth_puts_on_them():
     step, first = torch.tensor([4.0, 4, 2]), torch.tensor([1.5, 1.5, 0.5])
     spacing, middle = torch.tensor([1.0, 1, 3]), torch.tensor([47.5, 47.5, 15.5])
     shown_mm = (cells.flatten(1).T * step + first - middle) * spacing
-    belongs = layers.moved(layers.matrices(rigid), shown_mm[None])[0]  # where what is shown here belongs
+    belongs = layers.move_points(layers.rigid_matrices(rigid), shown_mm[None])[
+        0
+    ]  # where what is shown here belongs
     features = [each.T.reshape(1, 3, 16, 24, 24) for each in (shown_mm, belongs)]
     caught = {}
 
@@ -255,7 +257,7 @@ def test_a_few_steps_bring_the_numbers_nearer():
         ({"locations": 1}, "locations"),
         ({"temperature": 0}, "temperature"),
         ({"momentum": 0}, "momentum"),
-        ({"pooled": (1, 5, 1)}, "divisors"),
+        ({"pooled": (1, 5, 1)}, "pooled must divide"),
         ({"size": (32, 96, 90)}, "whole cells"),
         ({"size": (96, 96)}, "whole cells"),
         ({"size": (4, 8, 8)}, "9 cells or more"),
@@ -306,5 +308,5 @@ def test_attention_is_drawn_for_chosen_places(tmp_path):
         assert image.min() >= 0
     picture.draw(method, batch.fixed, batch.moving, [(16, 48, 48), (3, 10, 80)], tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
-    with pytest.raises(InputError, match="lies in the window"):
+    with pytest.raises(InputError, match="lie in the window"):
         picture.attention_maps(method, batch.fixed, batch.moving, (32, 0, 0))

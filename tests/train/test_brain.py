@@ -9,7 +9,7 @@ from mmreg_rt import Volume, io
 from mmreg_rt.preprocess import PreprocessSpec, normalise
 from mmreg_train.config.training import configs_folder, read_config
 from mmreg_train.data import painted_brains as brains
-from mmreg_train.data.painted_brains import Painting, painted
+from mmreg_train.data.painted_brains import Painting, paint_brain
 from mmreg_train.engine.checkpoint import read_checkpoint, write_checkpoint
 from mmreg_train.methods import Batch, Output, create
 from mmreg_train.methods.brain import (
@@ -73,14 +73,14 @@ def side_of(found, name):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_seed_gives_the_same_bits_and_another_one_does_not(seed):
     settings = Painting(size=(16, 18, 20))
-    first, again, other = (painted(seeded(s), settings, label_map()) for s in (seed, seed, seed + 10))
+    first, again, other = (paint_brain(seeded(s), settings, label_map()) for s in (seed, seed, seed + 10))
     assert all(torch.equal(a, b) for a, b in zip(first, again))
     assert not torch.equal(first[0], other[0])
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_an_image_is_in_0_to_1_and_its_labels_are_structures(seed):
-    image, found = painted(seeded(seed), Painting(size=(16, 18, 20)), label_map())
+    image, found = paint_brain(seeded(seed), Painting(size=(16, 18, 20)), label_map())
     assert image.shape == (1, 1, 16, 18, 20) and image.dtype == torch.float32
     assert found.shape == (1, 16, 18, 20) and found.dtype == torch.int64
     assert image.isfinite().all() and image.min() >= 0 and image.max() <= 1
@@ -89,7 +89,7 @@ def test_an_image_is_in_0_to_1_and_its_labels_are_structures(seed):
 
 def test_a_view_that_nothing_moves_is_the_map():
     ids = label_map()
-    assert torch.equal(brains.viewed(seeded(0), Painting(**STILL), ids), ids)
+    assert torch.equal(brains.sample_view(seeded(0), Painting(**STILL), ids), ids)
 
 
 def test_a_view_of_half_the_resolution_takes_every_second_voxel():
@@ -97,7 +97,7 @@ def test_a_view_of_half_the_resolution_takes_every_second_voxel():
     ids = torch.zeros(24, 24, 24, dtype=torch.int64)
     ids[7:16, 7:16, 7:16] = STEM  # middle 11, 9 voxels long
     settings = Painting(**{**STILL, "size": (16, 16, 16), "map_spacing_mm": 1.0})
-    found = brains.viewed(seeded(0), settings, ids)
+    found = brains.sample_view(seeded(0), settings, ids)
     # coarse voxel i lies at 11 + 2 (i - 7.5): from 7 to 15 for i = 6 to 9 (8, 10, 12, 14)
     expected = torch.zeros(16, 16, 16, dtype=torch.int64)
     expected[6:10, 6:10, 6:10] = STEM
@@ -108,7 +108,7 @@ def test_a_view_of_half_the_resolution_takes_every_second_voxel():
 def test_labels_and_image_agree_under_one_deformation(seed):
     """Without noise and blur a structure has one intensity, the one of the other side: voxel for voxel."""
     settings = Painting(size=(16, 20, 18), off_centre_mm=4.0, strip_share=0.0, **CLEAN)
-    image, found = painted(seeded(seed), settings, label_map())
+    image, found = paint_brain(seeded(seed), settings, label_map())
     sides = "left putamen", "right putamen"
     values = {
         name: image[0, 0][found[0] == structures.STRUCTURES.index(name)] for name in structures.STRUCTURES[1:]
@@ -122,7 +122,7 @@ def test_labels_and_image_agree_under_one_deformation(seed):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_left_is_left_whether_mirrored_or_not(seed):
-    _, found = painted(seeded(seed), Painting(**STILL), label_map())
+    _, found = paint_brain(seeded(seed), Painting(**STILL), label_map())
     assert side_of(found[0], "left putamen") < -3
     assert side_of(found[0], "right putamen") > 3
 
@@ -130,7 +130,7 @@ def test_left_is_left_whether_mirrored_or_not(seed):
 def test_half_of_the_maps_are_mirrored_and_their_sides_swapped():
     ids, swap = label_map(), {LEFT: RIGHT, RIGHT: LEFT}
     mirror = np.vectorize(lambda v: swap.get(v, v))(ids.numpy())[..., ::-1]
-    made = [brains.mirrored(seeded(seed), ids).numpy() for seed in range(40)]
+    made = [brains.mirror_at_random(seeded(seed), ids).numpy() for seed in range(40)]
     same = [np.array_equal(one, ids) for one in made]
     assert all(kept or np.array_equal(one, mirror) for one, kept in zip(made, same))
     assert 8 <= sum(same) <= 32  # binomial(40, 1/2) is outside of this once in 10,000
@@ -150,7 +150,7 @@ def test_every_id_has_a_mirror_that_leads_back():
 
 def test_a_stripped_brain_has_nothing_around_it():
     ids = label_map()
-    found = [brains.without_head(seeded(seed), ids) for seed in range(20)]
+    found = [brains.strip_head(seeded(seed), ids) for seed in range(20)]
     assert all(not (one == 507).any() and (one == STEM).sum() == (ids == STEM).sum() for one in found)
     assert {bool((one == 24).any()) for one in found} == {True, False}
 
@@ -158,7 +158,7 @@ def test_a_stripped_brain_has_nothing_around_it():
 @pytest.mark.parametrize("seed", range(6))
 def test_what_is_cut_off_is_blank_and_is_background(seed):
     settings = Painting(size=SHAPE, blank_share=1.0)
-    ids, seen = brains.cut(seeded(seed), settings, label_map())
+    ids, seen = brains.blank_one_side(seeded(seed), settings, label_map())
     assert (ids[~seen] == 0).all() and torch.equal(ids[seen], label_map()[seen])
     assert (~seen).float().mean() <= 1 / 3
 
@@ -166,10 +166,10 @@ def test_what_is_cut_off_is_blank_and_is_background(seed):
 @pytest.mark.parametrize("sd", [0.8, 1.5])
 def test_a_blur_keeps_constants_and_widens_a_point_by_its_variance(sd):
     flat = torch.full((9, 11, 13), 0.7)
-    torch.testing.assert_close(brains.blurred(flat, (sd, 0.0, sd)), flat)
+    torch.testing.assert_close(brains.blur(flat, (sd, 0.0, sd)), flat)
     point = torch.zeros(31, 5, 5)
     point[15, 2, 2] = 1
-    line = brains.blurred(point, (sd, 0.0, 0.0))[:, 2, 2]
+    line = brains.blur(point, (sd, 0.0, 0.0))[:, 2, 2]
     variance = float((line * (torch.arange(31) - 15.0) ** 2).sum())
     # cut at three sd a Gaussian has lost 2.7 % of its variance
     assert variance == pytest.approx(sd**2, rel=0.04)
@@ -180,8 +180,8 @@ def test_intensities_are_stretched_as_at_run_time(seed):
     image = torch.randn(8, 9, 10, generator=seeded(seed)).clamp(min=-0.5)
     expected = normalise(image.numpy(), PreprocessSpec())
     # a rank may be rounded to its neighbour: of 500 values within 0.5 % of the range at either end
-    np.testing.assert_allclose(brains.stretched(image).numpy(), expected, atol=0.01)
-    assert (brains.stretched(torch.ones(4, 4, 4)) == 0).all()
+    np.testing.assert_allclose(brains.stretch(image).numpy(), expected, atol=0.01)
+    assert (brains.stretch(torch.ones(4, 4, 4)) == 0).all()
 
 
 def test_blocks_become_channels_and_channels_blocks():
@@ -215,7 +215,7 @@ def test_the_average_follows_the_weights_and_is_what_is_evaluated():
     for step in range(60):
         with torch.no_grad():
             learned += 0.1
-        method.begin(step)
+        method.on_step_begin(step)
         share = min(0.9, (1 + step) / (10 + step))
         expected = share * expected + (1 - share) * learned.detach().double()
     torch.testing.assert_close(kept.double(), expected.detach(), rtol=1e-5, atol=1e-6)  # 60 steps of float32
@@ -336,7 +336,7 @@ def test_settings_that_cannot_be_used_are_refused(here, change, said):
 
 
 def test_label_maps_of_another_kind_are_refused(here):
-    assert "learns from label maps" in run("train brain --config tiny.toml --data shapes -o run", code=3)
+    assert "trained on label maps" in run("train brain --config tiny.toml --data shapes -o run", code=3)
     ids = label_map().numpy().astype(np.int16)
     ids[0, 0, 0] = 2035
     for number in range(3):

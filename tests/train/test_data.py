@@ -16,7 +16,7 @@ from mmreg_train.config.dataset import read_description
 from mmreg_train.data.cases import Scan
 from mmreg_train.data.layouts import find_cases
 from mmreg_train.data.preparation import Preparation, default_cache
-from mmreg_train.data.sources import Share, batches, open_data_set, window
+from mmreg_train.data.sources import RankShard, batches, open_data_set, window
 from mmreg_train.data.splits import divide
 
 HEAD = 'format = "mmreg-data/1"\nname = "balls"\nlicence = "CC0"\n'
@@ -59,7 +59,7 @@ def opened(folder, text=PAIRS, size=(8, 8, 8), dims=3, crop=None, **preparation)
         ("[files]", "[files]\nfixd = 'x'", "files.fixd: unknown name"),
         ("[files]", "colour = 1\n[files]", "colour: unknown name"),
         ('fixed = "{case}_fixed.nii.gz"\n', "", "[files] needs fixed"),
-        ("[files]", "[split]\ntrain = 0.9\n[files]", "shares of 1"),
+        ("[files]", "[split]\ntrain = 0.9\n[files]", "add up to 1"),
         ("[files]", "[split]\nseed = '7'\n[files]", 'split.seed: input should be a valid integer; found'),
         ("[files]", "[person]\nregex = 'p[0-9]'\n[files]", "a regex needs a group"),
         ("[files]", "[person]\nregex = '('\n[files]", "not a regular expression"),
@@ -67,9 +67,9 @@ def opened(folder, text=PAIRS, size=(8, 8, 8), dims=3, crop=None, **preparation)
         (
             "[files]",
             "pairing = 'all'\n[files]\nfixed_structures = 'a{case}'\nmoving_structures = 'b{case}'",
-            "fixed_structures, moving_structures are of two scans that go together",
+            "fixed_structures, moving_structures need pairing = \"same\"",
         ),
-        ('"CC0"', '"CC0', "is not TOML"),
+        ('"CC0"', '"CC0', "is not valid TOML"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_in_a_description_is_named(tmp_path, old, new, said):
@@ -298,7 +298,7 @@ def test_neither_the_number_of_processes_nor_of_workers_changes_a_sample(folder,
     source = opened(folder, text).source()
 
     def drawn(world, workers, steps=range(3)):
-        parts = [list(batches(source, 7, steps, Share(rank, world, 4), workers)) for rank in range(world)]
+        parts = [list(batches(source, 7, steps, RankShard(rank, world, 4), workers)) for rank in range(world)]
         return [torch.cat([part[i].fixed for part in parts]) for i in range(len(steps))]
 
     alone = drawn(1, 0)

@@ -10,6 +10,7 @@ losses = pytest.importorskip("mmreg_train.losses.image")
 innreg = pytest.importorskip("mmreg_train.methods.innreg")
 barriers = pytest.importorskip("mmreg_train.methods.innreg.barrier")
 subnetworks = pytest.importorskip("mmreg_train.methods.innreg.subnetworks")
+block = pytest.importorskip("mmreg_train.methods.innreg.block")
 translators = pytest.importorskip("mmreg_train.methods.innreg.translator")
 
 KINDS = ("dense", "depthwise", "dense-depthwise")
@@ -59,7 +60,7 @@ def test_volumes_are_undone_too():
 
 
 def test_the_mixing_is_undone_by_its_formula():
-    drawn = [translators.Mixing().double() for _ in range(20)]
+    drawn = [block.Mixing().double() for _ in range(20)]
     swaps = {bool(mixing.permutation[0, 0] == 0) for mixing in drawn}
     assert swaps == {False, True}
     for mixing in drawn:
@@ -243,7 +244,7 @@ def test_networks_take_turns():
     batch = methods.Batch(*torch.rand(2, 1, 1, 16, 16))
     learned = []
     for step in range(10):
-        method.begin(step)
+        method.on_step_begin(step)
         method.zero_grad()
         method.loss(batch, method(batch.fixed, batch.moving))["total"].backward()
         by = {
@@ -263,7 +264,7 @@ def test_a_checkpoint_taken_while_one_rests_keeps_the_moments_of_both(tmp_path):
     optimiser = torch.optim.Adam(method.parameters(), 1e-3)
     batch = methods.Batch(*torch.rand(2, 1, 1, 16, 16))
     for step in range(3):  # the last one is a turn of the registration network
-        method.begin(step)
+        method.on_step_begin(step)
         optimiser.zero_grad()
         method.loss(batch, method(batch.fixed, batch.moving))["total"].backward()
         optimiser.step()
@@ -290,14 +291,14 @@ def aligned(size, generator):
 
 def test_learns_to_bring_another_modality_back():
     from mmreg_train.config.training import WarpSettings
-    from mmreg_train.data.known_warps import deformed
+    from mmreg_train.data.known_warps import deform_pair
     from mmreg_train.engine.validation import endpoint_error
 
     settings = {"subnetwork": "dense", "width": 4, "blocks": 2, "encoder": (8, 16), "decoder": (16, 16, 8)}
     method = methods.create("innreg", smoothness=0.02, barrier=0.2, **settings)
     warp = WarpSettings(largest_vox=(2, 2), scale_vox=12)
     draw = torch.Generator().manual_seed(3)
-    batch = deformed(aligned((32, 32), draw), warp, draw)
+    batch = deform_pair(aligned((32, 32), draw), warp, draw)
     optimiser = torch.optim.Adam(method.parameters(), 3e-3)
     totals = []
     for _ in range(150):
@@ -318,13 +319,13 @@ def test_settings_that_cannot_be_used_are_refused():
         ({"subnetwork": "resnet"}, "'resnet'"),
         ({"reading": "text"}, "'text'"),
         ({"barrier_level": 0.0}, "above 0"),
-        ({"reading": "threshold", "barrier_level": 1.0}, "below 1"),
+        ({"reading": "threshold", "barrier_level": 1.0}, "\[0, 1\)"),
         ({"blocks": 0}, "blocks"),
         ({"turns": (1, 0)}, "both turns"),
         ({"turns": (1,)}, "both turns"),
         ({"kernel": 4}, "odd kernel"),
         ({"decoder": (32,)}, "6 levels"),
-        ({"cost_volumes": 7}, "cost_volumes counts grids"),
+        ({"cost_volumes": 7}, "cost_volumes must be 0 to 6"),
         ({"dims": 4}, "dims=4"),
     ):
         with pytest.raises(ValueError, match=message):

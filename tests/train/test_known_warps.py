@@ -28,7 +28,7 @@ def pair(size=(96, 80)):
 def test_warps_are_inverse_to_each_other_smooth_and_as_long_as_asked(size, longest):
     scale = 32 if longest > 6 else 16
     for seed in range(5):
-        there, back = known_warps.warps(size, (longest, longest), scale, seeded(seed))
+        there, back = known_warps.random_warp_and_inverse(size, (longest, longest), scale, seeded(seed))
         assert float(there.norm(dim=1).max()) == pytest.approx(longest, rel=0.02)  # three rounds of scaling
         assert folded_percent(there) == folded_percent(back) == 0
         apart = (there + warp(back, there, padding="border")).norm(dim=1)
@@ -37,7 +37,7 @@ def test_warps_are_inverse_to_each_other_smooth_and_as_long_as_asked(size, longe
 
 
 def test_splines_add_up_to_one_and_reproduce_a_line():
-    weights = known_warps.cubic_splines(40, 8)
+    weights = known_warps.cubic_spline_weights(40, 8)
     assert torch.allclose(weights.sum(1), torch.ones(40), atol=1e-6)
     line = weights @ (8.0 * torch.arange(-1, weights.shape[1] - 1))
     assert torch.allclose(line, torch.arange(40.0), atol=1e-4)
@@ -46,7 +46,7 @@ def test_splines_add_up_to_one_and_reproduce_a_line():
 @pytest.mark.parametrize("vary", [False, True])
 def test_the_true_displacement_brings_the_moving_scan_back(vary):
     for seed in range(4):
-        made = known_warps.deformed(pair(), SETTINGS, seeded(seed), vary)
+        made = known_warps.deform_pair(pair(), SETTINGS, seeded(seed), vary)
         inside = (slice(None), slice(None), slice(16, -16), slice(16, -16))
         back = warp(made.moving, made.displacement)
         before = (made.moving - made.fixed)[inside].abs().mean()
@@ -62,7 +62,7 @@ def test_the_true_displacement_brings_the_moving_scan_back(vary):
 
 def test_without_variation_the_fixed_scan_stays():
     given = pair()
-    made = known_warps.deformed(given, SETTINGS, seeded(1))
+    made = known_warps.deform_pair(given, SETTINGS, seeded(1))
     assert torch.equal(made.fixed, given.fixed)
     assert torch.equal(made.fixed_label, given.fixed_label)
 
@@ -71,13 +71,13 @@ def test_pairs_that_are_not_aligned_are_varied_together_and_have_no_truth():
     settings = WarpSettings(both_vox=(4, 8), scale_vox=32, flip=True)
     assert settings.changes
     given = pair()
-    made = [known_warps.deformed(given, settings, seeded(seed), vary=True) for seed in range(4)]
+    made = [known_warps.deform_pair(given, settings, seeded(seed), vary=True) for seed in range(4)]
     for varied in made:
         assert varied.displacement is None
         assert torch.equal(varied.fixed, varied.moving)
         assert not torch.equal(varied.fixed, given.fixed)
     assert not torch.equal(made[0].fixed, made[1].fixed)
-    kept = known_warps.deformed(given, settings, seeded(0))
+    kept = known_warps.deform_pair(given, settings, seeded(0))
     assert torch.equal(kept.moving, given.moving)
     assert kept.displacement is None
 
@@ -126,5 +126,5 @@ def test_validates_warped_pairs_in_mixed_precision(tmp_path):
 
 def test_settings_that_cannot_be_used_are_refused():
     for settings in ({"largest_vox": (5, 4)}, {"both_vox": (-1, 4)}, {"scale_vox": 0}):
-        with pytest.raises(ValueError, match="least, most"):
+        with pytest.raises(ValueError, match="min, max"):
             WarpSettings(**settings)

@@ -91,7 +91,7 @@ def test_upsample_agrees_with_the_rule_of_cell_centres(size, factor):
     expected = [reference.voxel_fields.upsample(component, factor) for component in field[0].numpy()]
     np.testing.assert_allclose(layers.upsample(field, factor)[0], expected, atol=2e-6)
     if factor == 2:  # what a compiled network has in its place
-        np.testing.assert_allclose(layers.resize._doubled(field)[0], expected, atol=2e-6)
+        np.testing.assert_allclose(layers.resize._double(field)[0], expected, atol=2e-6)
 
 
 def test_a_linear_field_survives_pooling_and_upsampling_inside():

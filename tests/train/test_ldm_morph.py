@@ -88,7 +88,7 @@ def test_the_published_size_takes_a_step_of_each_phase():
     method = methods.create("ldm_morph")
     batch = blobs((32, 32))
     for phase in method.phases:
-        method.enter(phase)
+        method.set_phase(phase)
         head = of(phase, method)[-1]
         weights = [weight for weight in method.parameters() if weight.requires_grad]
         assert {id(weight) for weight in head.parameters()} <= {id(weight) for weight in weights}
@@ -106,7 +106,7 @@ def test_each_phase_trains_its_own_weights_and_no_others(phase):
         for name, weight in method.named_parameters():
             if weight.abs().max() < 1e-4 and "norm" not in name:  # what starts at zero lets nothing through
                 weight.normal_(0, 0.1)
-    method.enter(phase)
+    method.set_phase(phase)
     images = torch.rand(2, 4, 1, 16, 24)
     batch = methods.Batch(*images)
     output = method(*images)
@@ -131,7 +131,7 @@ def test_each_phase_trains_its_own_weights_and_no_others(phase):
 )
 def test_a_few_steps_reduce_the_loss_of_each_phase(phase, steps, rate, share):
     method, batch = tiny(smoothness=0.001, drop_path=0.0), blobs()
-    method.enter(phase)
+    method.set_phase(phase)
     weights = [weight for weight in method.parameters() if weight.requires_grad]
     optimiser = torch.optim.Adam(weights, rate)
     before = in_evaluation(method, batch)
@@ -185,7 +185,7 @@ def test_learns_from_labels_too_where_they_are_asked_for():
     labelled = replace(batch, fixed_label=fixed, moving_label=moving)
     weights = {"dice": 2.0, "smoothness": 0.0, "beta": 1.0, "latent_gradient": False}
     method = tiny(**weights)
-    assert method.needs() == {"fixed_label", "moving_label"} and not tiny().needs()
+    assert method.required_targets() == {"fixed_label", "moving_label"} and not tiny().required_targets()
     field = torch.zeros(1, 2, 32, 32, requires_grad=True)
     terms = method.loss(labelled, methods.Output("displacement", field))
     assert float(terms["dice"]) > 0.2
@@ -219,7 +219,7 @@ def test_a_new_network_is_close_to_the_identity(output, factor):
 def test_three_dimensions_take_a_step_of_each_phase():
     method, batch = tiny(dims=3, autoencoder_attention=False), blobs((16, 8, 8), 1)
     for phase in method.phases:
-        method.enter(phase)
+        method.set_phase(phase)
         weights = [weight for weight in method.parameters() if weight.requires_grad]
         assert step(method, batch, torch.optim.Adam(weights, 1e-3))["total"].isfinite()
         assert all(weight.grad.isfinite().all() for weight in weights)
@@ -235,7 +235,7 @@ def test_the_time_step_is_folded_and_follows_the_weights():
         for name, shift in zip(seen.shifts, expected.shifts(expected.embedding(torch.tensor([1])))):
             assert torch.equal(getattr(seen, name), shift)
     method.flow.features.unet.time[2].bias.data += 1
-    method.enter("registration")
+    method.set_phase("registration")
     assert not torch.equal(method.flow.features.shift0, other.flow.features.shift0)
 
 
@@ -253,7 +253,7 @@ def test_noise_is_a_constant_and_none_by_default():
     assert made[None].kept == pytest.approx(0.9985, abs=5e-5)  # as the released code has them at this step
     assert made[None].sigma == pytest.approx(0.0548, abs=5e-5)
     noise = torch.arange(6.0).view(1, 1, 2, 3)
-    wide = features.repeated(noise, torch.zeros(1, 1, 3, 5))
+    wide = features.tile_noise(noise, torch.zeros(1, 1, 3, 5))
     assert wide[0, 0].tolist() == [[0, 1, 2, 0, 1], [3, 4, 5, 3, 4], [0, 1, 2, 0, 1]]
 
 
@@ -299,13 +299,13 @@ def test_learns_all_phases_by_one_configuration_and_comes_back(tmp_path):
     common = TrainingSettings(batch=2, learning_rate=1e-3, validate_every=1, checkpoint_every=2)
     config = Config("ldm_morph", settings=settings, training=common, phases=phases)
     frozen = {}
-    enter = method.enter
+    enter = method.set_phase
 
     def entered(phase):
         enter(phase)
         frozen[phase] = {name: weight.detach().clone() for name, weight in method.named_parameters()}
 
-    method.enter = entered
+    method.set_phase = entered
     device = fabric.Fabric(accelerator="cpu", devices=1)
     Training(config, method, Noise((16, 16)), device, tmp_path).run()
     assert method.training  # the last thing that happened was a validation
@@ -337,15 +337,15 @@ def test_images_are_compared_as_asked():
 def test_settings_that_cannot_be_used_are_refused():
     for settings, message in (
         ({"output": "flow"}, "'flow'"),
-        ({"beta": 1.5}, "beta=1.5"),
+        ({"beta": 1.5}, "found 1.5"),
         ({"image": "sad"}, "'sad'"),
         ({"heads": (3, 2)}, r"heads=\(3, 2\)"),
-        ({"diffusion_multipliers": (1, 2, 3)}, "grids of the U-Net"),
+        ({"diffusion_multipliers": (1, 2, 3)}, "must have the same length"),
         ({"groups": 3}, "groups=3"),
         ({"head_channels": 5}, "head_channels=5"),
         ({"autoencoder_multipliers": (1, 2)}, "three multipliers"),
         ({"drop_path": 1.0}, "drop_path=1.0"),
-        ({"factor": 3}, "factor=3"),
+        ({"factor": 3}, "found 3"),
     ):
         with pytest.raises(ValueError, match=message):
             tiny(**settings)

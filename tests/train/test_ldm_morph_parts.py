@@ -38,7 +38,7 @@ def test_edges_are_compared_and_brightness_is_not():
 
 def test_time_steps_are_noised_as_their_share_says():
     latent, noise = torch.randn(2, 3, 1, 4, 4).unbind()
-    made = diffusion.noised(latent, noise, torch.tensor([0, 500, 999]))
+    made = diffusion.add_noise(latent, noise, torch.tensor([0, 500, 999]))
     betas = np.linspace(0.0015**0.5, 0.0195**0.5, 1000) ** 2
     for number, at in enumerate((0, 500, 999)):
         kept = np.prod(1 - betas[: at + 1])

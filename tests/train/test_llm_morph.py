@@ -314,7 +314,7 @@ def test_settings_that_cannot_be_used_are_refused(language, monkeypatch):
     for settings, message in (
         ({"output": "flow"}, "'flow'"),
         ({"layers": [0, 1, 2]}, r"\[0, 1, 2\]"),
-        ({"decoder": (8, 8, 8)}, "4 of the decoder"),
+        ({"decoder": (8, 8, 8)}, "4 decoder widths"),
         ({"backbone": "no/such/folder"}, "'no/such/folder'"),
         ({"backbone": str(language[0]), "layers": [2, 3]}, "0 to 2"),
         ({"backbone_config": {"hidden_size": 8}}, "model_type"),
@@ -323,7 +323,7 @@ def test_settings_that_cannot_be_used_are_refused(language, monkeypatch):
     ):
         with pytest.raises(ValueError, match=message):
             tiny(**settings)
-    with pytest.raises(ValueError, match="are 12 tokens; most_tokens is 8"):
+    with pytest.raises(ValueError, match="have 12 tokens; most_tokens is 8"):
         tiny(most_tokens=8)(*images(64, 96))
     # an exported network, in which nobody counts, takes no more either
     assert tiny(most_tokens=8).most_voxels == 4 * 32**2

@@ -81,8 +81,8 @@ def test_a_descriptor_has_no_displacement():
 @pytest.mark.parametrize("name", SMALL)
 def test_what_is_compiled_is_what_a_step_runs(name):
     method, ran = methods.create(name, **SMALL[name]), []
-    module = method.compiled((method.phases or ("",))[-1])
-    assert module is method.compiled((method.phases or ("",))[-1])
+    module = method.compilable_module((method.phases or ("",))[-1])
+    assert module is method.compilable_module((method.phases or ("",))[-1])
     module.register_forward_hook(lambda *_: ran.append(name))
     batch = pair((method.multiple,) * method.dims)
     method(batch.fixed, batch.moving)
@@ -103,13 +103,14 @@ def test_what_is_compiled_is_what_a_step_runs(name):
     ],
 )
 def test_what_the_loss_cannot_do_without_is_known_before_the_training(name, settings, needed):
-    assert methods.create(name, **settings).needs() == needed
+    assert methods.create(name, **settings).required_targets() == needed
 
 
 def test_methods_load_when_they_are_created_and_need_torch_and_the_compiled_warp_alone():
     code = (
         "import sys, mmreg_train.methods as m\n"
-        "assert not [n for n in sys.modules if n.startswith('mmreg_train.methods.')]\n"
+        "loaded = {n for n in sys.modules if n.startswith('mmreg_train.methods.')}\n"
+        "assert loaded == {'mmreg_train.methods.base'}\n"
         "m.create('voxelmorph', encoder=(2,), decoder=(2, 2))\n"
         "print(*{'mmreg_rt.io', 'mmreg_export', 'lightning', 'monai', 'onnx', 'scipy'} & set(sys.modules))"
     )

@@ -11,8 +11,8 @@ from mmreg_train.config.training import Config, TrainingSettings, as_toml, read_
 from mmreg_train.engine import checkpoint
 from mmreg_train.engine.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
 from mmreg_train.engine.curves import read_curves
-from mmreg_train.engine.model_card import Facts, card
-from mmreg_train.engine.phases import planned
+from mmreg_train.engine.model_card import Facts, model_card
+from mmreg_train.engine.phases import plan_phases
 from mmreg_train.engine.trainer import Training
 from mmreg_train.methods import Output
 
@@ -31,15 +31,15 @@ class Phased(Small):
         super().__init__()
         self.feature = nn.Conv3d(1, 1, 1)
         self.begun = []
-        self.enter("registration")
+        self.set_phase("registration")
 
-    def enter(self, phase):
-        super().enter(phase)
+    def set_phase(self, phase):
+        super().set_phase(phase)
         self.phase = phase
         self.feature.requires_grad_(phase == "features")
         self.layers.requires_grad_(phase == "registration")
 
-    def begin(self, step):
+    def on_step_begin(self, step):
         self.begun.append((self.phase, step))
 
     def forward(self, fixed, moving):
@@ -76,13 +76,13 @@ def test_each_phase_trains_its_own_weights(tmp_path):
     run = training(tmp_path)
     start = {part: weights(run, part) for part in ("feature", "layers")}
     seen = {}
-    enter = run._enter
+    enter = run._begin_phase
 
     def entering(phase, checkpoint):
         seen.update(feature=weights(run, "feature"), layers=weights(run, "layers"))
         enter(phase, checkpoint)
 
-    run._enter = entering
+    run._begin_phase = entering
     outcome = run.run()
     assert outcome.step == 10
     assert not torch.equal(start["feature"], seen["feature"])
@@ -149,7 +149,7 @@ def test_a_run_that_has_not_come_to_its_last_phase_gives_neither_phases_nor_a_ne
     with pytest.raises(InputError, match="in the phase 'features'.*--resume"):
         stopped.load_phases(Phased(), ["features"])
     monkeypatch.setattr(checkpoint, "create", lambda _, **__: Phased())
-    with pytest.raises(InputError, match="'features' of small; what registers is learned in 'registration'"):
+    with pytest.raises(InputError, match="'features' of small; registration is trained in 'registration'"):
         stopped.method()
     training(tmp_path, resume=True).run()
     assert isinstance(read_checkpoint(tmp_path / LAST).method(), Phased)
@@ -161,15 +161,15 @@ def test_a_checkpoint_of_a_method_that_cannot_be_made_here_says_so(tmp_path, mon
 
     training(tmp_path).run()
     monkeypatch.setattr(checkpoint, "create", create)
-    with pytest.raises(InputError, match="'small', which cannot be made here: it needs"):
+    with pytest.raises(InputError, match="'small', which cannot be created: it needs"):
         read_checkpoint(tmp_path / LAST).method()
 
 
 def test_without_phases_the_last_one_is_trained():
     config = Config("small", training=TrainingSettings(steps=7))
-    (phase,) = planned(config, ("features", "registration"))
+    (phase,) = plan_phases(config, ("features", "registration"))
     assert (phase.name, phase.first, phase.end, phase.registers) == ("registration", 0, 7, True)
-    (phase,) = planned(config, ())
+    (phase,) = plan_phases(config, ())
     assert phase.name == ""
 
 
@@ -182,19 +182,19 @@ def test_without_phases_the_last_one_is_trained():
         ([{"steps": 3}], "found ."),
         ([{"name": "registration"}, {"name": "registration"}], "found registration, registration"),
         ([{"name": "registration", "seed": 3}], "seed"),
-        ([{"name": "registration", "steps": 0}], "steps too small"),
+        ([{"name": "registration", "steps": 0}], "too small: steps"),
         ([{"name": "registration", "pace": 2}], "pace: unknown name"),
         ([{"name": "registration", "steps": "many"}], "steps: input should be a valid integer"),
     ],
 )
 def test_phases_that_cannot_be_are_refused(phases, found):
     with pytest.raises(InputError, match=found):
-        planned(Config("small", phases=tuple(phases)), ("features", "registration"))
+        plan_phases(Config("small", phases=tuple(phases)), ("features", "registration"))
 
 
 def test_a_method_without_phases_takes_none():
     with pytest.raises(InputError, match="none"):
-        planned(Config("small", phases=({"name": "registration"},)), ())
+        plan_phases(Config("small", phases=({"name": "registration"},)), ())
 
 
 def test_a_configuration_keeps_its_phases(tmp_path):
@@ -207,4 +207,4 @@ def test_a_configuration_keeps_its_phases(tmp_path):
 def test_the_card_says_what_each_phase_was(tmp_path):
     run = training(tmp_path)
     facts = Facts(run.config, None, {}, 1, 3, ["mmreg train"], "a machine", run.run())
-    assert "10 of 10: features 4 of 1 pair(s), registration 6 of 2 pair(s)" in card(facts)
+    assert "10 of 10: features 4 of 1 pair(s), registration 6 of 2 pair(s)" in model_card(facts)

@@ -18,7 +18,7 @@ from mmreg_rt.preprocess import PreprocessSpec  # noqa: E402
 from mmreg_rt.transform import Rigid  # noqa: E402
 from mmreg_train.data import seeding  # noqa: E402
 from mmreg_train.data.cases import Case, Scan  # noqa: E402
-from mmreg_train.data.rigid.pairs import RigidPairs, Starts  # noqa: E402
+from mmreg_train.data.rigid.pairs import RigidPairs, StartSampling  # noqa: E402
 from mmreg_train.engine.validation import surface_errors  # noqa: E402
 from mmreg_train.losses.rigid import surface_distance  # noqa: E402
 from mmreg_train.methods import Output, Window  # noqa: E402
@@ -69,7 +69,7 @@ def case(tmp_path_factory):
 
 
 def source(case, **starts):
-    return RigidPairs([case], [case], SPEC, WINDOW, Starts(**starts))
+    return RigidPairs([case], [case], SPEC, WINDOW, StartSampling(**starts))
 
 
 def test_the_truth_is_the_fit_of_the_structures(case):
@@ -188,7 +188,9 @@ def inverted(case, tmp_path_factory):
 
 @pytest.mark.parametrize(("crossed", "alike"), [(0.0, True), (1.0, False)])
 def test_crossed_pairs_are_of_two_cases(case, inverted, crossed, alike):
-    pairs = RigidPairs([case, inverted], [case], SPEC, WINDOW, Starts(error_mm=(0.0, 0.0), crossed=crossed))
+    pairs = RigidPairs(
+        [case, inverted], [case], SPEC, WINDOW, StartSampling(error_mm=(0.0, 0.0), crossed=crossed)
+    )
     for step in range(8):
         batch = pairs.sample(2, step, 0)
         agreement = np.corrcoef(batch.fixed.flatten(), batch.moving.flatten())[0, 1]
@@ -205,7 +207,7 @@ def test_the_truth_of_two_cases_brings_organ_onto_organ(case):
         moving_centre_mm=rigid_motion.moved(moved, one.truth.moving_centre_mm[None])[0],
     )  # fmt: skip
     onto = replace(one.truth, centre_mm=one.truth.centre_mm + 7)
-    both = rigid_pairs.of_two_cases(replace(one, truth=onto), replace(one, truth=elsewhere))
+    both = rigid_pairs.cross_pairs(replace(one, truth=onto), replace(one, truth=elsewhere))
     found = rigid_motion.moved(both.truth.matrix, onto.centre_mm[None])[0]
     np.testing.assert_allclose(found, elsewhere.moving_centre_mm, atol=1e-9)
     np.testing.assert_allclose(both.truth.matrix[:3, :3], elsewhere.matrix[:3, :3])
@@ -217,7 +219,7 @@ def test_validation_varies_nothing_but_the_start(case):
     first, second = (pairs.validation_sample(number) for number in (0, 1))
     assert not torch.equal(first.rigid, second.rigid)
     assert (first.fixed - second.fixed).abs().max() < 0.2  # alike but for the range, which the pair shares
-    assert list(RigidPairs([case], [], SPEC, WINDOW, Starts()).validation(3)) == []
+    assert list(RigidPairs([case], [], SPEC, WINDOW, StartSampling()).validation(3)) == []
 
 
 def test_validation_tells_the_error_of_the_surface_before_and_after(case):
@@ -241,8 +243,8 @@ def test_validation_tells_the_error_of_the_surface_before_and_after(case):
 )
 def test_settings_that_cannot_be_used_are_refused(table, mention):
     with pytest.raises(InputError, match=mention):
-        Starts.of(table)
-    assert Starts.of({"error_mm": [0.0, 8.0]}).error_mm == (0.0, 8.0)
+        StartSampling.from_table(table)
+    assert StartSampling.from_table({"error_mm": [0.0, 8.0]}).error_mm == (0.0, 8.0)
 
 
 def test_a_map_is_read_in_its_own_units(case, tmp_path):

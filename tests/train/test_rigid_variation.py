@@ -17,7 +17,7 @@ def test_a_scan_that_is_cut_ends_earlier_and_is_the_same_inside():
     scan = Volume(rng.uniform(1, 2, grid.shape).astype(np.float32), grid)
     sizes = []
     for _ in range(50):
-        data = variation.cut(scan, 6.0, rng).data
+        data = variation.blank_borders(scan, 6.0, rng).data
         inside = np.argwhere(data)
         box = tuple(slice(a, b + 1) for a, b in zip(inside.min(0), inside.max(0)))
         np.testing.assert_array_equal(data[box], scan.data[box])
@@ -37,7 +37,7 @@ def test_points_of_a_deformed_scan_are_where_it_shows_them(grid):
     surface = middle + 14 * _directions()
     moved_mm = []
     for seed in range(4):
-        scan, change = variation.deformed(ball, surface, 12.0, np.random.default_rng(seed))
+        scan, change = variation.deform(ball, surface, 12.0, np.random.default_rng(seed))
         weights = scan.data.ravel()
         shown = (grid.points_mm() * weights[:, None]).sum(0) / weights.sum()
         expected = rigid_motion.moved(change, middle[None])[0]
@@ -50,11 +50,11 @@ def test_points_of_a_deformed_scan_are_where_it_shows_them(grid):
 def test_a_deformation_is_a_function_of_what_it_is_drawn_from():
     scan = Volume(np.random.default_rng(0).random((8, 9, 7), np.float32), Grid((8, 9, 7), np.eye(4)))
     points = scan.grid.centre_mm + _directions()
-    found = [variation.deformed(scan, points, 3.0, np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    found = [variation.deform(scan, points, 3.0, np.random.default_rng(seed)) for seed in (1, 1, 2)]
     assert np.array_equal(found[0][0].data, found[1][0].data)
     assert np.array_equal(found[0][1], found[1][1])
     assert not np.array_equal(found[0][0].data, found[2][0].data)
-    still, change = variation.deformed(scan, points, 0.0, np.random.default_rng(1))
+    still, change = variation.deform(scan, points, 0.0, np.random.default_rng(1))
     np.testing.assert_allclose(still.data, scan.data, atol=1e-6)
     np.testing.assert_allclose(change, np.eye(4), atol=1e-9)
 

@@ -128,11 +128,11 @@ def test_images_share_their_intensities_as_often_as_asked():
 
 def test_blur_takes_away_noise_and_leaves_a_constant():
     image = torch.rand(2, 1, 20, 20, 20)
-    blurred = synth._blurred(image, torch.tensor([0.0, 1.0]), 1.0)
+    blurred = synth._blur(image, torch.tensor([0.0, 1.0]), 1.0)
     assert torch.allclose(blurred[0], image[0], atol=1e-6)
     assert blurred[1].std() < 0.4 * image[1].std()
     constant = torch.ones(1, 1, 8, 9)
-    assert torch.allclose(synth._blurred(constant, torch.tensor([1.0]), 1.0), constant)
+    assert torch.allclose(synth._blur(constant, torch.tensor([1.0]), 1.0), constant)
 
 
 def test_the_deformation_does_not_fold():

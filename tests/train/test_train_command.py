@@ -20,7 +20,7 @@ from mmreg_train.config.dataset import read_description
 from mmreg_train.config.training import configs_folder, read_config
 from mmreg_train.data.preparation import Preparation, default_cache
 from mmreg_train.data.sources import open_data_set
-from mmreg_train.data.synthetic_pairs import SHAPES_FROM, Synthetic
+from mmreg_train.data.synthetic_pairs import SHAPES_FROM, SyntheticPairs
 from mmreg_train.data.synthetic_pairs import settings as synthesis_settings
 from mmreg_train.engine import trainer
 from mmreg_train.engine.checkpoint import load_method, read_checkpoint
@@ -162,7 +162,7 @@ def test_label_maps_are_a_source_of_pairs(here):
     config = CONFIG.partition("[synthesis]")[0]
     (here / "tiny.toml").write_text(config)
     run("train voxelmorph --config tiny.toml --data maps -o run --threads 1 --steps 3")
-    assert "images are synthesised from" in (here / "run" / "card.md").read_text()
+    assert "images are synthesised" in (here / "run" / "card.md").read_text()
 
 
 def test_label_maps_and_shapes_take_turns(here):
@@ -176,7 +176,7 @@ def test_label_maps_and_shapes_take_turns(here):
     description, folder = read_description(here / "maps")
     preparation = Preparation(config.spec, None, "none", None, default_cache())
     data = open_data_set(description, folder, preparation, 3, config.data.size)
-    source = Synthetic(config, 3, data, torch.device("cpu"))
+    source = SyntheticPairs(config, 3, data, torch.device("cpu"))
     labels = [source.sample(0, step, 0).fixed_label for step in range(30)]
     assert {tuple(label.shape) for label in labels} == {(1, 16, 16, 16)}
     shapes = sum(bool(label.max() > SHAPES_FROM) for label in labels)
@@ -207,15 +207,15 @@ def test_a_misspelt_name_is_refused_in_a_table_that_the_run_does_not_read(here, 
     ("line", "code", "said"),
     [
         ("train voxelmorph --config tiny.toml", 3, "MMREG_E_TRAINING_CONFIG"),
-        ("train transmorph --config tiny.toml --data shapes", 3, "asked for was 'transmorph'"),
-        ("train nonesuch --data shapes", 3, "No configuration comes with 'nonesuch'"),
+        ("train transmorph --config tiny.toml --data shapes", 3, "'transmorph' was requested"),
+        ("train nonesuch --data shapes", 3, "No configuration is shipped for 'nonesuch'"),
         ("train voxelmorph --config absent.toml --data shapes", 3, "MMREG_E_FILE_MISSING"),
         ("train voxelmorph --config tiny.toml --data absent.toml", 3, "MMREG_E_FILE_MISSING"),
         ("train voxelmorph --config tiny.toml --data shapes --device cuda", 5, "MMREG_E_DEVICE"),
         ("train voxelmorph --config tiny.toml --data shapes --precision fp16", 3, "needs a GPU"),
         ("train voxelmorph --config tiny.toml --data shapes --precision 16-mixed", 3, "needs a GPU"),
         ("train voxelmorph --resume nowhere", 3, "MMREG_E_FILE_MISSING"),
-        ("train voxelmorph --resume run --config tiny.toml", 2, "leave out the others"),
+        ("train voxelmorph --resume run --config tiny.toml", 2, "Remove --config"),
         ("train voxelmorph --config tiny.toml --data shapes -o full", 3, "is not empty"),
     ],
 )
@@ -234,8 +234,8 @@ def test_what_cannot_be_done_is_said_in_one_line(here, line, code, said):
     ("old", "new", "said"),
     [
         ("learning_rate = 1e-3", "learning_rat = 1e-3", "training.learning_rat: unknown name"),
-        ("learning_rate = 1e-3", "learning_rate = 0.0", "learning_rate is above 0"),
-        ("steps = 20", "steps = 0", "steps too small"),
+        ("learning_rate = 1e-3", "learning_rate = 0.0", "learning_rate must be above 0"),
+        ("steps = 20", "steps = 0", "too small: steps"),
         ("steps = 20", "steps = 1.5", "training.steps: input should be a valid integer"),
         ("multiple = 4", "multipel = 4", "MMREG_E_PREPROCESS_SPEC"),
         ("multiple = 4", "multiple = 2", "preprocess.multiple is 2"),
@@ -243,7 +243,7 @@ def test_what_cannot_be_done_is_said_in_one_line(here, line, code, said):
         ("size = [16, 16, 16]", "", "Synthesis needs a size"),
         ("labels = 4", "lables = 4", "[synthesis] has no lables"),
         ("labels = 4", "labels = 1", "needs 2 labels or more"),
-        ("dice = 1.0", "dyce = 1.0", "cannot be made of [settings]"),
+        ("dice = 1.0", "dyce = 1.0", "cannot use [settings]"),
     ],
 )
 def test_what_is_wrong_in_a_configuration_is_named(here, old, new, said):

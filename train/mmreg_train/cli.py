@@ -1,4 +1,4 @@
-"""``mmreg train``. Only click is imported until a run begins."""
+"""The command ``mmreg train``. Importing this module imports only click."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ PRECISIONS = {"fp32": "32", "bf16": "bf16-mixed", "fp16": "16-mixed"}  # as conf
 @click.command()
 @click.argument("method")
 @click.option(
-    "--config", type=click.Path(path_type=Path), help="TOML; by default the one that comes with METHOD."
+    "--config", type=click.Path(path_type=Path), help="TOML file; default: the one shipped for METHOD."
 )
-@click.option("--data", help="TOML that describes the data, its folder, or the word shapes.")
+@click.option("--data", help="TOML description of the data, its folder, or 'shapes'.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder of the run.")
 @click.option(
     "--steps",
     type=click.IntRange(1),
-    help="Optimiser steps in all; of the last phase, where there are several.",
+    help="Total optimiser steps; with several phases, steps of the last one.",
 )
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop after this time.")
-@click.option("--resume", type=click.Path(file_okay=False, path_type=Path), help="Go on with this run.")
+@click.option("--resume", type=click.Path(file_okay=False, path_type=Path), help="Continue this run.")
 @click.option(
     "--phases-from",
     type=click.Path(path_type=Path),
-    help="Run or checkpoint whose weights stand for the phases that the configuration leaves out.",
+    help="Run or checkpoint that provides the phases the configuration omits.",
 )
 @click.option("--device", type=click.Choice(("cpu", "cuda")), default="cpu", show_default=True)
 @click.option(
-    "--devices", type=click.IntRange(1), default=1, show_default=True, help="Processes, one a device."
+    "--devices", type=click.IntRange(1), default=1, show_default=True, help="Processes, one per device."
 )
 @click.option(
     "--precision",
@@ -44,21 +44,22 @@ PRECISIONS = {"fp32": "32", "bf16": "bf16-mixed", "fp16": "16-mixed"}  # as conf
     callback=lambda _context, _parameter, name: PRECISIONS.get(name, name),
     help="Precision of training; default: that of the configuration.",
 )
-@click.option("--threads", type=click.IntRange(1), help="Of each process; by default as torch chooses.")
-@click.option("--seed", type=click.IntRange(0), help="Of the weights and of every sample.")
-@click.option("--synth", is_flag=True, help="Synthesise the pairs, from label maps or generated shapes.")
+@click.option("--threads", type=click.IntRange(1), help="Threads per process; default: torch's choice.")
+@click.option("--seed", type=click.IntRange(0), help="Seed of the weights and of every sample.")
+@click.option("--synth", is_flag=True, help="Synthesise pairs from label maps or generated shapes.")
 def train(
-    method: str, config: Path | None, output: Path | None, resume: Path | None, synth: bool, **asked: Any
+    method: str, config: Path | None, output: Path | None, resume: Path | None, synth: bool, **options: Any
 ) -> None:
-    """Train METHOD and leave a run folder: checkpoints, curves, model card, splits.
+    """Train METHOD and write a run folder: checkpoints, curves, model card, splits.
 
-    It ends after --steps or --minutes, or when told to (SIGTERM, Ctrl-C); a checkpoint is left in any case
-    and --resume goes on from it to the last bit. With torchrun it trains on several machines.
+    Training ends after --steps or --minutes, or on SIGTERM or Ctrl-C. It always leaves a checkpoint, from
+    which --resume continues bit for bit. Start it with torchrun to train on several machines.
     """
-    given = config, output, asked["seed"], asked["phases_from"]
-    if resume is not None and any(value is not None for value in given):
+    fixed_by_run = config, output, options["seed"], options["phases_from"]
+    if resume is not None and any(value is not None for value in fixed_by_run):
         raise click.UsageError(
-            "--resume takes configuration, seed, weights and folder from the run; leave out the others."
+            "--resume takes configuration, seed, weights and folder from the run. Remove --config, --output, "
+            "--seed and --phases-from."
         )
     refuse_missing("Training", NEEDED, "train")
     from .engine.train import Request
@@ -71,6 +72,6 @@ def train(
         resume=resume is not None,
         synth=synth,
         command=("mmreg", *sys.argv[1:]),
-        **asked,
+        **options,
     )
     run(request)

@@ -1,37 +1,37 @@
-"""What a data description says: one TOML file beside, or pointing to, a folder of scans.
+"""Data description: one TOML file in, or pointing to, a folder of scans.
 
 ================  =====================================================================================
 ``format``        ``"mmreg-data/1"``
-``name``          what the data are called in the model card
+``name``          name of the data set in the model card
 ``kind``          ``"pairs"``: a fixed and a moving scan per case; ``"scans"``: single scans, paired at
                   random (``draw``); ``"labels"``: label maps that images are synthesised from
-``licence``       licence of the data, in words, for the model card
-``credit``        whom to credit; may be left out
-``modalities``    of the fixed and of the moving scan, such as ``["MR T1", "CT"]``; may be left out
-``anatomy``       such as ``"brain"``; may be left out
-``folder``        where the files are, relative to the TOML; by default its own folder
+``licence``       licence of the data, for the model card
+``credit``        whom to credit; optional
+``modalities``    of the fixed and of the moving scan, such as ``["MR T1", "CT"]``; optional
+``anatomy``       such as ``"brain"``; optional
+``folder``        folder of the files, relative to the TOML; default: the folder of the TOML
 ``layout``        ``"pattern"`` (default), ``"learn2reg"``, ``"npz"``, ``"camus"``, ``"acdc"``
-``pairing``       of ``pairs`` with patterns: ``"same"`` case (default), or ``"all"`` fixed with all
+``pairing``       for ``pairs`` with patterns: ``"same"`` case (default), or ``"all"`` fixed with all
                   moving scans, for unpaired people
-``draw``          of ``scans``: ``"two"`` different ones (default) or ``"same"``, one scan twice
-``align``         how the moving scan is laid onto the grid of the fixed one: ``"none"`` trusts the headers
-                  (default), ``"centre"`` puts the centres of the fields of view on each other, ``"rigid"``
-                  and ``"affine"`` register first, as ``mmreg register`` does before the network. Single scans
-                  and label maps are laid onto the first one by name, and onto its grid; of label maps that
-                  is cut to the box of ``labels`` and 10 mm around
-``labels``        label ids that are kept, all others become 0; by default all
-``[files]``       patterns with ``{case}``, relative to ``folder``: ``fixed``, ``moving`` and, if there are
-                  any, ``fixed_label``, ``moving_label`` for ``pairs``; ``scan`` and ``label`` for ``scans``;
-                  ``label`` for ``labels``; ``npz`` for the layouts of arrays; ``json`` for ``learn2reg``. Of
-                  rigid methods also ``fixed_structures`` and ``moving_structures``, maps of several frames,
-                  see ``mmreg_train/data/rigid/truth.py``
-``[arrays]``      of the layout ``npz``, names of arrays: ``fixed``, ``moving``, ``fixed_label``,
+``draw``          for ``scans``: ``"two"`` different ones (default) or ``"same"``, one scan twice
+``align``         how the moving scan is brought to the grid of the fixed one: ``"none"`` trusts the headers
+                  (default), ``"centre"`` aligns the centres of the fields of view, ``"rigid"`` and
+                  ``"affine"`` register first, as ``mmreg register`` does before the network. Single scans
+                  and label maps are aligned to the first one by name, on its grid; for label maps this grid
+                  is cropped to the bounding box of ``labels`` plus 10 mm
+``labels``        label ids to keep, all others become 0; default: all
+``[files]``       patterns with ``{case}``, relative to ``folder``: ``fixed``, ``moving`` and optionally
+                  ``fixed_label``, ``moving_label`` for ``pairs``; ``scan`` and ``label`` for ``scans``;
+                  ``label`` for ``labels``; ``npz`` for the layouts of arrays; ``json`` for ``learn2reg``.
+                  For rigid methods also ``fixed_structures`` and ``moving_structures``, maps of several
+                  frames, see ``mmreg_train/data/rigid/truth.py``
+``[arrays]``      for the layout ``npz``, names of arrays: ``fixed``, ``moving``, ``fixed_label``,
                   ``moving_label``, ``spacing_mm`` and, where one file stacks many cases along its first
                   axis, ``case`` (their names)
-``[person]``      which cases are of one person: ``regex``, whose first group in the name of the case is the
-                  person; or ``list``, a text file with the cases of one person per line. By default every
-                  case is a person of its own
-``[split]``       ``train``, ``val``, ``test``: shares of the people (default 0.8, 0.1, 0.1), drawn with
+``[person]``      which cases belong to one person: ``regex``, whose first group in the case name is the
+                  person; or ``list``, a text file with the cases of one person per line. Default: every
+                  case is a different person
+``[split]``       ``train``, ``val``, ``test``: fractions of the people (default 0.8, 0.1, 0.1), drawn with
                   ``seed`` (default 0); or ``file``, a ``splits.json`` of an earlier run
 ================  =====================================================================================
 
@@ -47,13 +47,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from mmreg_rt.errors import InputError
 
-from .toml import read_toml, validated
+from .toml import parse_table, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FORMAT = "mmreg-data/1"
-FILE_NAME = "data.toml"  # looked for when a folder is given
+FILE_NAME = "data.toml"  # read when the path is a folder
 CODE = "MMREG_E_TRAINING_DATA"
 STRICT: dict[str, Any] = {"extra": "forbid"}
 
@@ -84,7 +84,7 @@ _ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Files:
-    """Patterns of file names."""
+    """The table ``[files]``: patterns of file names."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
     fixed: str | None = None
@@ -101,7 +101,7 @@ class Files:
 
 @dataclass(frozen=True)
 class Arrays:
-    """Names of arrays in a ``.npz`` file."""
+    """The table ``[arrays]``: names of arrays in a ``.npz`` file."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
     fixed: str
@@ -114,7 +114,7 @@ class Arrays:
 
 @dataclass(frozen=True)
 class Person:
-    """Which cases are of one person."""
+    """The table ``[person]``: which cases belong to one person."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
     regex: str | None = None
@@ -129,7 +129,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Split:
-    """Shares of the people in training, validation and test."""
+    """The table ``[split]``: fractions of the people for training, validation and test."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
     train: float = 0.8
@@ -141,12 +141,12 @@ class Split:
     def __post_init__(self) -> None:
         shares = (self.train, self.val, self.test)
         if min(shares) < 0 or self.train == 0 or abs(sum(shares) - 1) > 1e-6:
-            raise ValueError("train, val and test are shares of 1, and train is more than 0")
+            raise ValueError("train, val and test must add up to 1, and train must be above 0")
 
 
 @dataclass(frozen=True)
 class Description:
-    """See the docstring of this file."""
+    """A data description; the module docstring documents each value."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
     format: Literal["mmreg-data/1"]
@@ -171,33 +171,41 @@ class Description:
         allowed = _ALLOWED[self.layout].get(self.kind)
         if allowed is None:
             raise ValueError(f"the layout {self.layout} has no {self.kind}")
-        given = [of.name for of in fields(Files) if getattr(self.files, of.name) is not None]
+        named = [of.name for of in fields(Files) if getattr(self.files, of.name) is not None]
         needed = _NEEDED[self.kind, self.layout]
-        if missing := [name for name in needed if name not in given]:
-            raise ValueError(f"[files] needs {_listed(missing)} for {self.kind} in the layout {self.layout}")
-        if unused := [name for name in given if name not in allowed]:
-            raise ValueError(f"[files] has {_listed(unused)}, unused by {self.kind} in {self.layout}")
-        if len(set(given) & set(STRUCTURES)) == 1:
-            raise ValueError(f"{_listed(STRUCTURES)} go together")
+        if missing := [name for name in needed if name not in named]:
+            raise ValueError(
+                f"[files] needs {_comma_list(missing)} for {self.kind} in the layout {self.layout}"
+            )
+        if unused := [name for name in named if name not in allowed]:
+            raise ValueError(f"[files] has {_comma_list(unused)}, unused by {self.kind} in {self.layout}")
+        if len(set(named) & set(STRUCTURES)) == 1:
+            raise ValueError(f"{_comma_list(STRUCTURES)} go together")
         if (self.layout == "npz") != (self.arrays is not None):
-            raise ValueError("[arrays] goes with the layout npz, and it needs it")
+            raise ValueError("[arrays] is required by the layout npz and used by no other")
         if self.pairing == "all" and (self.kind, self.layout) != ("pairs", "pattern"):
-            raise ValueError("pairing all is for pairs in the layout pattern")
-        if self.pairing == "all" and set(given) & set(STRUCTURES):
-            raise ValueError(f"{_listed(STRUCTURES)} are of two scans that go together: pairing same")
+            raise ValueError('pairing = "all" needs pairs in the layout pattern')
+        if self.pairing == "all" and set(named) & set(STRUCTURES):
+            raise ValueError(f'{_comma_list(STRUCTURES)} need pairing = "same"')
 
 
 def read_description(path: Path) -> tuple[Description, Path]:
-    """The description in a TOML file, or in ``data.toml`` of a folder; and the folder of the files.
+    """Read a data description.
+
+    Args:
+        path: A TOML file, or a folder that contains ``data.toml``.
+
+    Returns:
+        The description, and the folder of the files.
 
     Raises:
-        InputError: The file cannot be read or a value cannot be used; all such values are named.
+        InputError: The file cannot be read, or values are invalid; the message names all of them.
     """
     file = path / FILE_NAME if path.is_dir() else path
-    description = validated(Description, read_toml(file, CODE), file, CODE)
+    description = parse_table(Description, read_toml(file, CODE), file, CODE)
     folder = (file.parent / description.folder).resolve()
     if not folder.is_dir():
-        raise InputError(CODE, f"{file}: folder: there is no folder {folder}. Give it relative to the file.")
+        raise InputError(CODE, f"{file}: there is no folder {folder}. Give `folder` relative to the file.")
     return description, folder
 
 
@@ -208,5 +216,5 @@ def _groups(pattern: str) -> int:
         raise ValueError(f"not a regular expression: {reason}") from reason
 
 
-def _listed(names: Sequence[str]) -> str:
+def _comma_list(names: Sequence[str]) -> str:
     return ", ".join(names)

@@ -1,4 +1,4 @@
-"""TOML files into frozen dataclasses, strictly: what is unknown, missing or of a wrong type is named."""
+"""Strict conversion of TOML files to frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ Settings = TypeVar("Settings")
 
 
 def read_toml(path: Path, code: str) -> dict[str, Any]:
-    """The tables of a TOML file.
+    """Read the tables of a TOML file.
+
+    Args:
+        path: The file, at most ``LIMIT_BYTES`` long.
+        code: Error code to raise with.
 
     Raises:
-        InputError: It cannot be read, or is not TOML (``code``).
+        InputError: The file cannot be read, or is not valid TOML.
     """
     if sys.version_info >= (3, 11):
         import tomllib
@@ -31,29 +35,33 @@ def read_toml(path: Path, code: str) -> dict[str, Any]:
         table: dict[str, Any] = tomllib.loads(text)
         return table
     except tomllib.TOMLDecodeError as reason:
-        raise InputError(code, f"{path} is not TOML: {reason}. Mend that line.") from reason
+        raise InputError(code, f"{path} is not valid TOML: {reason}. Correct that line.") from reason
 
 
-def validated(kind: type[Settings], table: dict[str, Any], path: Path, code: str) -> Settings:
-    """The dataclass ``kind`` made of a table; numbers, words and lists must have the declared types.
+def parse_table(kind: type[Settings], table: dict[str, Any], path: Path, code: str) -> Settings:
+    """Convert a table to the dataclass ``kind``, without converting the types of values.
+
+    Args:
+        kind: A pydantic-compatible frozen dataclass.
+        table: The values by name.
+        path: File name for the error message.
+        code: Error code to raise with.
 
     Raises:
-        InputError: Names every value that is unknown, missing or wrong (``code``).
+        InputError: Values are unknown, missing or invalid; the message names all of them.
     """
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        # as JSON a list may stand for a tuple, and still nothing is converted
-        made: Settings = TypeAdapter(kind).validate_json(json.dumps(table, default=str), strict=True)
-        return made
+        # JSON mode accepts a list for a tuple and is otherwise strict
+        settings: Settings = TypeAdapter(kind).validate_json(json.dumps(table, default=str), strict=True)
+        return settings
     except ValidationError as reason:
-        wrong = "; ".join(_sentence(error) for error in reason.errors())
-        raise InputError(
-            code, f"{path} cannot be used: {wrong}. See docs/training.md for what each means."
-        ) from reason
+        errors = "; ".join(_describe(error) for error in reason.errors())
+        raise InputError(code, f"{path} cannot be used: {errors}. See docs/training.md.") from reason
 
 
-def _sentence(error: Any) -> str:
+def _describe(error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"]) or "the file"
     if error["type"] == "unexpected_keyword_argument":
         return f"{where}: unknown name"

@@ -1,49 +1,49 @@
-"""What a configuration says: one TOML file per method. Every value but ``method`` may be left out.
+"""Training configuration: one TOML file per method. Every value except ``method`` has a default.
 
 ====================  =================================================================================
 ``method``            name of the method, as on the command line
-``[settings]``        its own settings, named and explained in ``mmreg_train/methods/<name>.py``; ``"none"``
-                      stands for None
+``[settings]``        settings of the method, documented in ``mmreg_train/methods/<name>.py``; ``"none"``
+                      means None
 ``[preprocess]``      ``PreprocessSpec``: ``spacing_mm``, ``multiple``, ``intensity``, ``low``, ``high``,
-                      ``orientation``; it goes into the bundle unchanged
+                      ``orientation``; copied to the bundle unchanged
 ``[data]``
-``size``              ``[D, H, W]`` of every sample in voxels, cut or padded around the centre; needed where
-                      scans differ in size and a batch has several, and for synthesis
-``crop``              ``"centre"``, or ``"random"``: where a scan is cut to ``size``, drawn for each sample;
-                      validation looks at the centre
-``workers``           processes that prepare samples ahead; 0 prepares in between
+``size``              ``[D, H, W]`` of every sample in voxels, cropped or padded around the centre; required
+                      for synthesis, and for batches of scans that differ in size
+``crop``              ``"centre"`` or ``"random"``: where a scan is cropped to ``size``, drawn per sample;
+                      validation uses the centre
+``workers``           processes that prepare samples in advance; 0 prepares them in the training process
 ``[training]``
 ``steps``             optimiser steps
 ``batch``             pairs per step, over all processes
 ``seed``              of the weights and of every sample
 ``optimiser``         ``"adam"``, ``"amsgrad"`` or ``"adamw"``
-``learning_rate``     at its highest
-``weight_decay``      of ``adamw``
+``learning_rate``     highest learning rate
+``weight_decay``      for ``adamw``
 ``schedule``          ``"constant"``, ``"cosine"`` or ``"polynomial"``, down to ``learning_rate_end``
-``learning_rate_end``
-``power``             of ``polynomial``
-``warmup_steps``      steps of linear rise before the schedule
-``clip_norm``         longest gradient; 0 does not clip
+``learning_rate_end`` lowest learning rate
+``power``             for ``polynomial``
+``warmup_steps``      steps of linear warm-up before the schedule
+``clip_norm``         largest gradient norm; 0 disables clipping
 ``precision``         ``"32"``, ``"bf16-mixed"`` or ``"16-mixed"``
-``compile``           the network through ``torch.compile``: a minute at the start, then up to 5 times as fast
-                      on a CPU; the same to rounding, not to the bit
-``validate_every``    steps between validations; the best is kept as ``best``
-``validate_samples``  pairs in a validation, at most
-``log_every``         steps that a point of the training curve is the mean of
-``checkpoint_every``  steps between checkpoints ``last``
-``[[phases]]``        for methods that are trained in phases: ``name``, and what differs from
-                      ``[training]``; without them the last phase alone is trained
+``compile``           run the network through ``torch.compile``: takes a minute at the start, then is up to 5
+                      times as fast on a CPU; equal up to rounding, not bit for bit
+``validate_every``    steps between validations; the best checkpoint is kept as ``best``
+``validate_samples``  maximum number of pairs per validation
+``log_every``         steps averaged for one point of the training curve
+``checkpoint_every``  steps between ``last`` checkpoints
+``[[phases]]``        for methods trained in phases: ``name``, and values that differ from ``[training]``;
+                      without this table only the last phase is trained
 ``[synthesis]``       settings of the generator of synthetic pairs, ``Synthesis`` in
-                      ``mmreg_train/data/synthesis.py``; of ``brain``, ``Painting`` in ``painted_brains.py``
-``[rigid]``           of methods that give rigid motions: how starts are drawn, ``Starts`` in
+                      ``mmreg_train/data/synthesis.py``; for ``brain``, ``Painting`` in ``painted_brains.py``
+``[rigid]``           for methods that output rigid motions: how starts are drawn, ``StartSampling`` in
                       ``mmreg_train/data/rigid/pairs.py``
-``[warp]``            how pairs are varied (``known_warps.py``). Of aligned pairs each moving scan can be
-                      deformed by a known warp, which scores what is found
-``largest_vox``       ``[least, most]``: its longest displacement, drawn for each sample; 0 leaves scans alone
-``scale_vox``         distance of the random values that it is interpolated from
-``both_vox``          the same of another warp, of both scans together: other anatomies; in training alone
-``flip``              mirror both scans together along the last axis, half of the time; in training alone
-``[run]``             written into ``config.toml`` of a run: ``data``, ``synth``, ``commands``; leave it out
+``[warp]``            augmentation of pairs (``known_warps.py``). The moving scan of an aligned pair can be
+                      deformed by a known warp, against which the result is scored
+``largest_vox``       ``[min, max]`` of the longest displacement, drawn per sample; 0 disables deformation
+``scale_vox``         distance of the random values that the warp is interpolated from
+``both_vox``          ``[min, max]`` for a second warp, applied to both scans (other anatomies); training only
+``flip``              mirror both scans along the last axis with probability one half; training only
+``[run]``             written to ``config.toml`` of a run: ``data``, ``synth``, ``commands``; omit it
 ====================  =================================================================================
 """
 
@@ -58,7 +58,7 @@ from mmreg_rt.errors import InputError
 from mmreg_rt.preprocess import PreprocessSpec
 
 from .dataset import STRICT
-from .toml import read_toml, validated
+from .toml import parse_table, read_toml
 
 CODE = "MMREG_E_TRAINING_CONFIG"
 Precision = Literal["32", "bf16-mixed", "16-mixed"]
@@ -66,7 +66,7 @@ Precision = Literal["32", "bf16-mixed", "16-mixed"]
 
 @dataclass(frozen=True)
 class DataSettings:
-    """``[data]``"""
+    """The table ``[data]``."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
     size: tuple[int, int, int] | None = None
@@ -76,7 +76,7 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class WarpSettings:
-    """``[warp]``"""
+    """The table ``[warp]``."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
     largest_vox: tuple[float, float] = (0.0, 0.0)
@@ -87,22 +87,22 @@ class WarpSettings:
     def __post_init__(self) -> None:
         ranges = self.largest_vox, self.both_vox
         if any(not 0 <= low <= high for low, high in ranges) or self.scale_vox < 1:
-            raise ValueError("ranges are [least, most] from 0 up, and scale_vox is at least 1")
+            raise ValueError("ranges are [min, max] with 0 <= min <= max, and scale_vox is at least 1")
 
     @property
     def deforms(self) -> bool:
-        """Moving scans are deformed, and the truth is known."""
+        """Whether moving scans are deformed by a known warp."""
         return self.largest_vox[1] > 0
 
     @property
     def changes(self) -> bool:
-        """Anything is asked for."""
+        """Whether any augmentation is enabled."""
         return self.deforms or self.both_vox[1] > 0 or self.flip
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """``[training]``"""
+    """The table ``[training]``."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
     steps: int = 150_000
@@ -130,14 +130,14 @@ class TrainingSettings:
             name for name in ("seed", "warmup_steps", "clip_norm", "weight_decay") if getattr(self, name) < 0
         ]
         if low:
-            raise ValueError(f"{', '.join(low)} too small")
+            raise ValueError(f"too small: {', '.join(low)}")
         if not 0 <= self.learning_rate_end <= self.learning_rate or self.learning_rate == 0:
-            raise ValueError("learning_rate is above 0, and learning_rate_end between 0 and it")
+            raise ValueError("learning_rate must be above 0, and learning_rate_end between 0 and it")
 
 
 @dataclass(frozen=True)
 class Config:
-    """See the docstring of this file."""
+    """A training configuration; the module docstring documents each value."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
     method: str
@@ -153,35 +153,39 @@ class Config:
 
     @property
     def method_settings(self) -> dict[str, Any]:
-        """``[settings]`` as arguments: the word ``"none"`` stands for None, which TOML cannot say."""
+        """The table ``[settings]`` as keyword arguments; the word ``"none"`` becomes None."""
         return {name: None if value == "none" else value for name, value in self.settings.items()}
 
     @property
     def spec(self) -> PreprocessSpec:
-        """``[preprocess]``, completed with its defaults.
+        """The table ``[preprocess]``, completed with the defaults.
 
         Raises:
-            InputError: A key or value is none of ``PreprocessSpec``.
+            InputError: A key is unknown or a value invalid.
         """
         return PreprocessSpec.from_dict({**PreprocessSpec().as_dict(), **self.preprocess})
 
 
 def read_config(path: Path) -> Config:
-    """The configuration in a TOML file.
+    """Read a training configuration from a TOML file.
 
     Raises:
-        InputError: The file cannot be read or a value cannot be used; all such values are named.
+        InputError: The file cannot be read, or values are invalid; the message names all of them.
     """
-    config = validated(Config, read_toml(path, CODE), path, CODE)
-    _ = config.spec  # refused here, and not after the data have been read
+    config = parse_table(Config, read_toml(path, CODE), path, CODE)
+    _ = config.spec  # raise now rather than after the data have been read
     return config
 
 
 def named_config(method: str, synth: bool) -> Path:
-    """The configuration that comes with a method, ``train/configs/<method>.toml`` or ``<method>_synth.toml``.
+    """Return the path of the configuration shipped for a method.
+
+    Args:
+        method: Name of the method.
+        synth: Choose ``<method>_synth.toml`` instead of ``<method>.toml``.
 
     Raises:
-        InputError: There is none.
+        InputError: No configuration is shipped for the method.
     """
     folder = configs_folder()
     path = folder / f"{method}_synth.toml" if synth else folder / f"{method}.toml"
@@ -189,19 +193,19 @@ def named_config(method: str, synth: bool) -> Path:
         known = ", ".join(sorted(file.stem for file in folder.glob("*.toml"))) or "none"
         raise InputError(
             CODE,
-            f"No configuration comes with {path.stem!r}; those that do: {known}. Give --config FILE.",
+            f"No configuration is shipped for {path.stem!r}; available: {known}. Give --config FILE.",
         )
     return path
 
 
 def configs_folder() -> Path:
-    """Where the configurations are: beside the sources, or inside the installed package."""
+    """Return the folder of configurations: beside the sources, or inside the installed package."""
     beside = Path(__file__).parents[2] / "configs"
     return beside if beside.is_dir() else Path(__file__).parents[1] / "configs"
 
 
 def as_toml(config: Config) -> str:
-    """The configuration as it was used, for ``config.toml`` of the run."""
+    """Format the configuration as TOML, for ``config.toml`` of the run."""
     tables = {**asdict(config), "preprocess": config.spec.as_dict()}
     lines = [f"method = {_value(tables.pop('method'))}"]
     phases = tables.pop("phases")
@@ -217,7 +221,7 @@ def _table(title: str, values: dict[str, Any]) -> list[str]:
 
 
 def _value(value: Any) -> str:
-    """A TOML value; a JSON string, number or list is one too."""
+    """Format a TOML value; JSON strings, numbers and lists are valid TOML."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key} = {_value(of)}" for key, of in value.items() if of is not None) + "}"
     if isinstance(value, (list, tuple)):

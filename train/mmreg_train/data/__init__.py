@@ -1,1 +1,1 @@
-"""Where samples come from: cases on disk, splits between people, and synthesis."""
+"""Sources of training samples: cases on disk, splits between people, and synthesis."""

@@ -1,4 +1,4 @@
-"""The cases of a data set: which files belong together, and of which people they are."""
+"""Cases of a data set: the files that belong together, and the people they show."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ HASH_CHUNK = 1 << 20
 class Scan:
     """A NIfTI file, or an array in a ``.npz`` file.
 
-    Args:
+    Attributes:
         path: The file.
         array: Name of the array, for ``.npz``.
-        spacing_mm: Name of the array with the spacing along the axes of the image; None is 1 mm.
-        index: Which entry along the first axis, where the array stacks many cases.
+        spacing_mm: Name of the array that holds the spacing along the image axes; None is 1 mm.
+        index: Entry along the first axis, where the array stacks many cases.
     """
 
     path: Path
@@ -40,21 +40,23 @@ class Scan:
     index: int | None = None
 
     def read(self) -> Volume:
-        """The image. Arrays have no orientation: axis 0 (of three) runs to S, the last two to A and R.
+        """Read the image.
+
+        Arrays have no orientation: axis 0 (of three) runs to S, the last two to A and R.
 
         Raises:
-            InputError: The file cannot be used.
+            InputError: The file cannot be read or used.
         """
         return io.read_image(self.path) if self.array is None else self._from_arrays()
 
     @property
     def title(self) -> str:
-        """What to call it in a sentence: file, array, entry."""
+        """Name for messages: file, array, entry."""
         parts = (self.array, None if self.index is None else f"entry {self.index}")
         return " ".join([self.path.name, *(part for part in parts if part is not None)])
 
     def fingerprint(self) -> str:
-        """sha256 of the file, and which part of it."""
+        """Return the SHA-256 of the file and the part of it that is used."""
         return f"{_sha256(self.path)}:{self.array}:{self.spacing_mm}:{self.index}"
 
     def _from_arrays(self) -> Volume:
@@ -64,8 +66,8 @@ class Scan:
             raise InputError(
                 CODE,
                 f"{self.path}: '{self.array}' must be one image (H, W) or (D, H, W) with a spacing along "
-                f"each axis; found shape {data.shape} and {spacing.size} spacings. Name `case` if cases are "
-                "stacked.",
+                f"each axis; found shape {data.shape} and {spacing.size} spacings. Set `case` if the array "
+                "stacks cases.",
             )
         spacing = np.concatenate((np.ones(3 - data.ndim), spacing))
         affine = np.zeros((4, 4))
@@ -77,7 +79,7 @@ class Scan:
         if name not in arrays:
             raise InputError(
                 CODE,
-                f"{self.path} has no array '{name}'; found {', '.join(arrays)}. Mend [arrays] of the "
+                f"{self.path} has no array '{name}'; found {', '.join(arrays)}. Correct [arrays] in the data "
                 "description.",
             )
         return arrays[name] if self.index is None else arrays[name][self.index]
@@ -87,11 +89,11 @@ class Scan:
 class Case:
     """Scans that belong together.
 
-    Args:
-        name: What the splits and the card call it.
-        people: Who is in it: one person, or two where scans of different people are paired.
+    Attributes:
+        name: Name in the splits and the model card.
+        people: The people shown: one, or two where scans of different people are paired.
         scans: By role: ``fixed``, ``moving``, ``fixed_label``, ``moving_label``; or ``scan``, ``label``.
-        part: ``train``, ``val`` or ``test`` where the data set itself fixes that.
+        part: ``train``, ``val`` or ``test`` if the data set prescribes it.
     """
 
     name: str
@@ -102,7 +104,11 @@ class Case:
 
 @lru_cache(maxsize=2)
 def load_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """All arrays of a ``.npz`` file; objects in it are refused."""
+    """Load all arrays of a ``.npz`` file; pickled objects are rejected.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}

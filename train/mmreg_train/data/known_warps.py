@@ -1,10 +1,11 @@
-"""Pairs whose truth is known: aligned scans of one person, the moving one deformed by a smooth random warp.
+"""Pairs with a known displacement: aligned scans of one person, the moving one warped at random.
 
-What is learned without supervision can so be scored without labels: the displacement that brings the moving
-scan back is in ``Batch.displacement``. Fields are exponentials of smooth velocities, so none folds, and the
-inverse of each is the exponential of minus its velocity.
+The displacement that undoes the warp is in ``Batch.displacement``, so unsupervised training can be scored
+without labels. Fields are exponentials of smooth velocities: none folds, and the inverse of each is the
+exponential of the negated velocity.
 
-Both scans can be varied together as well; of pairs that are not aligned that is all, and no truth is known.
+Both scans can also be augmented together. For pairs that are not aligned this is all that is done, and no
+displacement is known.
 """
 
 from __future__ import annotations
@@ -24,121 +25,136 @@ if TYPE_CHECKING:
     from ..config.training import WarpSettings
     from .sources import Source
 
-VALIDATION_SEED = 0  # every run of every seed is validated on the same warps
+VALIDATION_SEED = 0  # all runs are validated on the same warps
 STEPS = 7  # squarings of a velocity
-ROUNDS = 3  # of scaling a velocity until the longest displacement is as drawn
+ROUNDS = 3  # of scaling the velocity until the longest displacement has the drawn length
 
 
 class KnownWarps:
-    """A source of pairs that it varies, and whose moving scans it deforms if they are aligned.
+    """A source that augments pairs and, if they are aligned, deforms their moving scans.
 
     Args:
-        aligned: Pairs on one grid, fixed and moving voxels of one place; any pairs if ``settings`` deform
-            none.
-        settings: How they are deformed.
+        aligned: Pairs on one grid where equal voxels show the same place; any pairs if ``settings`` does not
+            deform.
+        settings: Amounts of deformation.
     """
 
     def __init__(self, aligned: Source, settings: WarpSettings) -> None:
         self._aligned, self._settings = aligned, settings
 
     def sample(self, seed: int, step: int, index: int) -> Batch:
-        """See ``Source``."""
+        """Return training sample ``index`` of ``step``, see ``Source``."""
         generator = seeding.torch_generator(seed, seeding.TRAIN, step, index)
-        made: Batch = deformed(self._aligned.sample(seed, step, index), self._settings, generator, vary=True)
-        return made
+        pair: Batch = deform_pair(
+            self._aligned.sample(seed, step, index), self._settings, generator, vary=True
+        )
+        return pair
 
     def validation(self, count: int) -> Sequence[int]:
-        """See ``Source``."""
+        """Return the numbers of the validation samples, see ``Source``."""
         return self._aligned.validation(count)
 
     def validation_sample(self, number: int) -> Batch:
-        """See ``Source``. The fixed scan is left as it is."""
+        """Return a validation sample; its fixed scan is not changed."""
         generator = seeding.torch_generator(VALIDATION_SEED, seeding.VALIDATION, 0, number)
-        made: Batch = deformed(self._aligned.validation_sample(number), self._settings, generator)
-        return made
+        pair: Batch = deform_pair(self._aligned.validation_sample(number), self._settings, generator)
+        return pair
 
 
 @torch.no_grad()
-def deformed(aligned: Batch, settings: WarpSettings, generator: torch.Generator, vary: bool = False) -> Batch:
-    """An aligned pair, a batch of one, with its moving scan deformed and the truth in ``displacement``.
+def deform_pair(
+    aligned: Batch, settings: WarpSettings, generator: torch.Generator, vary: bool = False
+) -> Batch:
+    """Deform the moving scan of an aligned pair and keep the true displacement.
 
-    Every scan is interpolated once, however many warps it goes through.
+    Every scan is interpolated once, however many warps are applied to it.
 
     Args:
-        aligned: Images ``(1, 1, ...)`` and label maps or None. A pair that is not aligned if nothing is to be
-            deformed: its ``displacement`` is None.
+        aligned: A batch of one: images ``(1, 1, ...)`` float32 and label maps ``(1, ...)`` or None. The pair
+            need not be aligned if ``settings`` does not deform.
         settings: See ``mmreg_train.config.training``.
-        generator: That everything is drawn from, on the CPU.
-        vary: Also flip both scans and deform them together, as the settings say.
+        generator: Source of all random numbers, on the CPU.
+        vary: Also flip both scans and deform them together, as ``settings`` says.
+
+    Returns:
+        The deformed pair; ``displacement`` ``(1, dims, ...)`` in voxels, or None without deformation.
     """
     size = aligned.fixed.shape[2:]
     if vary and settings.flip and float(torch.rand(1, generator=generator)) < 0.5:
-        aligned = _flipped(aligned)
-    truth = together = of_moving = torch.zeros(1, len(size), *size)
+        aligned = _flip(aligned)
+    truth = common_warp = moving_warp = torch.zeros(1, len(size), *size)
     if settings.deforms:
-        truth, of_moving = warps(size, settings.largest_vox, settings.scale_vox, generator)
+        truth, moving_warp = random_warp_and_inverse(
+            size, settings.largest_vox, settings.scale_vox, generator
+        )
     if vary and settings.both_vox[1] > 0:
-        _, together = warped_at_random(size, settings.both_vox, settings.scale_vox, generator)
-        of_moving = of_moving + warp(together, of_moving, padding="border")
+        _, common_warp = random_warp(size, settings.both_vox, settings.scale_vox, generator)
+        moving_warp = moving_warp + warp(common_warp, moving_warp, padding="border")
     return Batch(
-        warp(aligned.fixed, together),
-        warp(aligned.moving, of_moving),
-        None if aligned.fixed_label is None else warp_labels(aligned.fixed_label, together),
-        None if aligned.moving_label is None else warp_labels(aligned.moving_label, of_moving),
+        warp(aligned.fixed, common_warp),
+        warp(aligned.moving, moving_warp),
+        None if aligned.fixed_label is None else warp_labels(aligned.fixed_label, common_warp),
+        None if aligned.moving_label is None else warp_labels(aligned.moving_label, moving_warp),
         truth if settings.deforms else None,
     )
 
 
-def warps(
+def random_warp_and_inverse(
     size: Sequence[int], longest_vox: tuple[float, float], scale_vox: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """A smooth random displacement and its inverse, ``(1, dims, *size)`` in voxels each.
-
-    Args: See ``warped_at_random``.
-    """
-    velocity, displacement = warped_at_random(size, longest_vox, scale_vox, generator)
-    return displacement, integrate(-velocity, STEPS)
-
-
-def warped_at_random(
-    size: Sequence[int], longest_vox: tuple[float, float], scale_vox: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """A smooth random velocity and its displacement, ``(1, dims, *size)`` in voxels each.
+    """Draw a smooth displacement and its inverse, ``(1, dims, *size)`` in voxels each.
 
     Args:
         size: Voxels along the axes.
-        longest_vox: Least and most of the longest displacement, which is drawn evenly.
-        scale_vox: Distance of the random velocities, between which cubic B-splines interpolate.
+        longest_vox: Range from which the longest displacement is drawn uniformly, in voxels.
+        scale_vox: Distance of the random velocities that cubic B-splines interpolate, in voxels.
+        generator: On the CPU.
+    """
+    velocity, displacement = random_warp(size, longest_vox, scale_vox, generator)
+    return displacement, integrate(-velocity, STEPS)
+
+
+def random_warp(
+    size: Sequence[int], longest_vox: tuple[float, float], scale_vox: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Draw a smooth velocity and its displacement, ``(1, dims, *size)`` in voxels each.
+
+    Args:
+        size: Voxels along the axes.
+        longest_vox: Range from which the longest displacement is drawn uniformly, in voxels.
+        scale_vox: Distance of the random velocities that cubic B-splines interpolate, in voxels.
         generator: On the CPU.
     """
     low, high = longest_vox
     longest = low + (high - low) * float(torch.rand(1, generator=generator))
-    displacement = velocity = smooth_at_random(size, scale_vox, generator)
+    displacement = velocity = random_smooth_field(size, scale_vox, generator)
     for _ in range(ROUNDS):
         velocity = velocity * (longest / displacement.norm(dim=1).max().clamp(min=1e-6))
         displacement = integrate(velocity, STEPS)
     return velocity, displacement
 
 
-def smooth_at_random(size: Sequence[int], scale_vox: int, generator: torch.Generator) -> Tensor:
-    """A random vector at every voxel, ``(1, dims, *size)``: normal at knots, cubic B-splines between them."""
+def random_smooth_field(size: Sequence[int], scale_vox: int, generator: torch.Generator) -> Tensor:
+    """Draw a vector at every voxel, ``(1, dims, *size)``: normal at knots, cubic B-splines between them."""
     knots = [(count - 1) // scale_vox + 4 for count in size]
     field = torch.randn(1, len(size), *knots, generator=generator)
     for axis, count in enumerate(size, 2):
-        field = torch.tensordot(field, cubic_splines(count, scale_vox), ([axis], [1])).movedim(-1, axis)
+        field = torch.tensordot(field, cubic_spline_weights(count, scale_vox), ([axis], [1])).movedim(
+            -1, axis
+        )
     return field
 
 
-def cubic_splines(count: int, scale: int) -> Tensor:
-    """Weights ``(count, knots)`` of knots ``scale`` apart, the second of them at 0, at ``count`` places."""
+def cubic_spline_weights(count: int, scale: int) -> Tensor:
+    """Return cubic B-spline weights ``(count, knots)`` at ``count`` places; the second knot is at 0."""
     places = torch.arange(count)[:, None] / scale
     away = (places - torch.arange(-1, (count - 1) // scale + 3)).abs()
     near, far = 2 / 3 - away**2 + away**3 / 2, (2 - away).clamp(min=0) ** 3 / 6
     return torch.where(away < 1, near, far)
 
 
-def _flipped(aligned: Batch) -> Batch:
-    """Mirrored along the last axis."""
+def _flip(aligned: Batch) -> Batch:
+    """Mirror a pair along the last axis."""
     fixed_label, moving_label = aligned.fixed_label, aligned.moving_label
     return replace(
         aligned,

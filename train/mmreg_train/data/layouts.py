@@ -1,4 +1,4 @@
-"""From a description to cases: one function per layout of files."""
+"""Cases from a data description: one function per layout of files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PLACE = "{case}"
 JSON_LIMIT_BYTES = 16 << 20
-# end-diastole is fixed, end-systole moving: "CAMUS 2-D echocardiography" and "ACDC" as cut for LDM-Morph
+# end-diastole is fixed, end-systole moving: "CAMUS 2-D echocardiography" and "ACDC" as prepared for LDM-Morph
 PHASES = Arrays("ed_image", "es_image", "ed_label", "es_label", "spacing_mm", "patient")
 ACDC_FILES = Files(
     fixed="{case}_ED_image.nii.gz",
@@ -34,20 +34,20 @@ ACDC_FILES = Files(
 
 
 def find_cases(description: Description, folder: Path) -> list[Case]:
-    """All cases of the data set, by name.
+    """Find all cases of a data set, sorted by name.
 
     Raises:
-        InputError: There are none, or a file that belongs to one is missing.
+        InputError: There are no cases, or a file of one is missing.
     """
-    found = sorted(LAYOUTS[description.layout](description, folder), key=lambda case: case.name)
-    if not found:
+    cases = sorted(LAYOUTS[description.layout](description, folder), key=lambda case: case.name)
+    if not cases:
         raise InputError(CODE, f"No case found in {folder}. Check the patterns in [files].")
     person = _person_of(description, folder)
-    return [replace(case, people=tuple(dict.fromkeys(map(person, case.people)))) for case in found]
+    return [replace(case, people=tuple(dict.fromkeys(map(person, case.people)))) for case in cases]
 
 
 def _pattern(description: Description, folder: Path) -> list[Case]:
-    patterns = _given(description.files)
+    patterns = _set_patterns(description.files)
     if description.pairing == "all":
         return _all_pairs(patterns, folder)
     leading = next(iter(patterns.values()))
@@ -113,7 +113,7 @@ def _cases_in(path: Path, names: Arrays) -> list[Case]:
 
 
 def _learn2reg(description: Description, folder: Path) -> list[Case]:
-    """The ``dataset.json`` of the Learn2Reg challenge; its ``registration_val`` pairs are the validation."""
+    """Read the ``dataset.json`` of Learn2Reg; its ``registration_val`` pairs are the validation part."""
     path = folder / (description.files.json or "dataset.json")
     try:
         table = json.loads(read_text(path, JSON_LIMIT_BYTES))
@@ -122,9 +122,9 @@ def _learn2reg(description: Description, folder: Path) -> list[Case]:
     if description.kind == "scans":
         return [_learn2reg_scan(folder, entry) for entry in table.get("training", [])]
     val = [_learn2reg_pair(folder, entry, "val") for entry in table.get("registration_val", [])]
-    held = {case.name for case in val}
+    validation_names = {case.name for case in val}
     train = [_learn2reg_pair(folder, entry, "train") for entry in table.get("training_paired_images", [])]
-    cases = [*val, *(case for case in train if case.name not in held)]
+    cases = [*val, *(case for case in train if case.name not in validation_names)]
     _refuse_missing(cases)
     return cases
 
@@ -137,7 +137,7 @@ def _learn2reg_pair(folder: Path, entry: dict[str, str], part: str) -> Case:
         label = _learn2reg_label(scans[role].path)
         if label.is_file():
             scans[f"{role}_label"] = Scan(label)
-    if len(scans) == 3:  # one label map alone scores nothing
+    if len(scans) == 3:  # a single label map cannot be scored
         scans = {role: scan for role, scan in scans.items() if not role.endswith("_label")}
     names = tuple(_stem(scans[role].path) for role in ("fixed", "moving"))
     return Case("-".join(names), names, scans, part)
@@ -165,17 +165,17 @@ LAYOUTS: dict[str, Callable[[Description, Path], list[Case]]] = {
 }
 
 
-def _given(files: Files) -> dict[str, str]:
+def _set_patterns(files: Files) -> dict[str, str]:
     named: dict[str, Any] = {of.name: getattr(files, of.name) for of in fields(Files)}
     return {role: pattern for role, pattern in named.items() if pattern is not None}
 
 
 def _names(pattern: str, folder: Path) -> list[str]:
-    """What ``{case}`` stands for in the files that are there; a pattern without it is one case."""
+    """Return the values of ``{case}`` among the files of a folder; a pattern without it is one case."""
     if PLACE not in pattern:
         return [pattern] if (folder / pattern).is_file() else []
     first, *rest = (re.escape(piece) for piece in pattern.split(PLACE))
-    # a second {case} stands for the same name
+    # a second {case} must match the same name
     expression = re.compile(first + "(?P<case>[^/]+)" + "(?P=case)".join(rest))
     matches = (
         expression.fullmatch(path.relative_to(folder).as_posix())
@@ -194,7 +194,7 @@ def _refuse_missing(cases: Sequence[Case]) -> None:
         raise InputError(
             CODE,
             f"{len(missing)} files of {len(cases)} cases are missing: {', '.join(map(str, missing[:3]))}"
-            f"{' and others' if len(missing) > 3 else ''}. Complete the folder, or mend the patterns.",
+            f"{' and others' if len(missing) > 3 else ''}. Complete the folder, or correct the patterns.",
         )
 
 
@@ -205,7 +205,7 @@ def _person_of(description: Description, folder: Path) -> Callable[[str], str]:
     if listed is not None:
         rows = [row.split() for row in read_text(folder / listed, JSON_LIMIT_BYTES).splitlines()]
         by_case = {name: row[0] for row in rows for name in row}
-        return lambda name: _looked_up(by_case, name, listed)
+        return lambda name: _person_in_list(by_case, name, listed)
     return lambda name: name
 
 
@@ -213,12 +213,12 @@ def _first_group(regex: str, name: str) -> str:
     match = re.search(regex, name)
     if match is None:
         raise InputError(
-            CODE, f"The person regex {regex!r} finds nothing in the case name {name!r}. Mend the regex."
+            CODE, f"The person regex {regex!r} does not match the case name {name!r}. Correct the regex."
         )
     return str(match[1])
 
 
-def _looked_up(by_case: dict[str, str], name: str, listed: str) -> str:
+def _person_in_list(by_case: dict[str, str], name: str, listed: str) -> str:
     if name not in by_case:
         raise InputError(
             CODE, f"The case {name!r} is not in {listed}. Add a line with the cases of its person."

@@ -1,10 +1,10 @@
-"""Images of brains in any contrast, painted from label maps: what ``brain`` learns from.
+"""Brain images of any contrast, painted from label maps; training data of ``brain``.
 
-The recipe of SynthSeg (Billot et al., Medical Image Analysis 2023): a label map is mirrored, turned, scaled
-and deformed, each structure gets an intensity at random, and the image is blurred, sliced, shaded, made noisy
-and cut. Additions of this house: tissues that share an intensity, as most scans have it; tissues that hardly
-differ, as in CT; and a blank part of the field of view. Array axes run towards S, A, R: the last one tells
-left from right.
+The recipe of SynthSeg (Billot et al., Medical Image Analysis 2023): a label map is mirrored, rotated, scaled
+and deformed, each structure gets a random intensity, and the image is blurred, sliced, multiplied by a bias
+field, made noisy and cropped. Our additions: tissues that share an intensity, as in most scans; tissues that
+hardly differ, as in CT; and a blank part of the field of view. Array axes run towards S, A, R: the last one
+separates left from right.
 
 Everything is drawn from one ``torch.Generator``: the same seed gives the same bits.
 """
@@ -24,33 +24,33 @@ from mmreg_train.layers import integrate, upsample
 from mmreg_train.methods.brain import structures
 
 Range = tuple[float, float]
-PERCENTILES = (0.005, 0.995)  # as PreprocessSpec has them
-REACH_SD = 3  # where a Gaussian ends
-SLICE_SD = 0.42  # of a Gaussian that is as wide at half its height as a slice is thick
+PERCENTILES = (0.005, 0.995)  # as in PreprocessSpec
+REACH_SD = 3  # radius at which a Gaussian is cut off
+SLICE_SD = 0.42  # of a Gaussian whose full width at half maximum is the slice thickness
 
 
 @dataclass(frozen=True)
 class Painting:
-    """How brains are painted. A range is uniform, "up to" uniform from 0, a share a probability.
+    """Settings of brain painting. A range is uniform, "up to" is uniform from 0, a share is a probability.
 
     Attributes:
         size: Voxels of the image along S, A, R.
-        map_spacing_mm: That the label maps are prepared at.
-        spacing_mm: Of the image.
-        turn_degrees: About each axis, up to, either way.
-        scale, shear: Of each axis: their logarithm and slope, up to, either way.
-        off_centre_mm: Of the view from the middle of the brain along each axis, up to, either way.
-        warp_scales_vox, warp_sd_vox: The velocity of the deformation, as in ``Synthesis``.
-        mean, sd: Intensities of a class of ids, of 0 to 1.
-        tissue_share: Of the images in which white matter, grey matter and fluid are one intensity each, but
-            for ``tissue_sd``.
-        flat_share: Of the images in which all solid tissue of the brain is within ``flat_range``.
-        strip_share: Of the images without what lies around the brain, half of them without its fluid too.
-        blank_share: Of the images that end before the view does, on one side.
-        blur_vox: Gaussian blur of each axis, its sd.
-        thick_share, thick: Of the images in thick slices, and how many voxels one is.
+        map_spacing_mm: Spacing at which label maps are prepared.
+        spacing_mm: Spacing of the image.
+        turn_degrees: Rotation about each axis, up to, either sign.
+        scale, shear: Logarithm of the scale and the slope of each axis, up to, either sign.
+        off_centre_mm: Offset of the view from the middle of the brain along each axis, up to, either sign.
+        warp_scales_vox, warp_sd_vox: Velocity of the deformation, as in ``Synthesis``.
+        mean, sd: Intensities of a class of ids, on a scale of 0 to 1.
+        tissue_share: Share of images in which white matter, grey matter and fluid have one intensity each, up
+            to ``tissue_sd``.
+        flat_share: Share of images in which all solid brain tissue lies within ``flat_range``.
+        strip_share: Share of images without the head around the brain, half of them without its fluid too.
+        blank_share: Share of images that are blank beyond a plane on one side.
+        blur_vox: Standard deviation of the Gaussian blur of each axis.
+        thick_share, thick: Share of images with thick slices, and their thickness in voxels.
         bias_scale_vox, bias_sd: As in ``Synthesis``.
-        noise_sd: Of the noise of a scanner, up to.
+        noise_sd: Scanner noise, up to.
         gamma_sd: As in ``Synthesis``.
     """
 
@@ -84,50 +84,50 @@ class Painting:
             raise ValueError(f"Painting needs 3 even sizes from 16; found size={self.size}.")
         if min(self.map_spacing_mm, self.spacing_mm) <= 0:
             raise ValueError(
-                f"Painting needs spacings above 0; found {self.map_spacing_mm} and {self.spacing_mm} mm."
+                f"Painting needs spacings above 0 mm; found {self.map_spacing_mm} and {self.spacing_mm}."
             )
 
 
-def painted(generator: torch.Generator, settings: Painting, label_map: Tensor) -> tuple[Tensor, Tensor]:
-    """An image and what it shows.
+def paint_brain(generator: torch.Generator, settings: Painting, label_map: Tensor) -> tuple[Tensor, Tensor]:
+    """Paint an image of a label map.
 
     Args:
         generator: On the CPU.
-        settings: How it is painted.
-        label_map: Ids ``(D, H, W)`` int64, of ``settings.map_spacing_mm``, axes towards S, A, R.
+        settings: How to paint.
+        label_map: Ids ``(D, H, W)`` int64 at ``settings.map_spacing_mm``, axes towards S, A, R.
 
     Returns:
         Image ``(1, 1, *size)`` float32 in [0, 1], and indices of ``STRUCTURES`` ``(1, *size)`` int64.
     """
-    ids = viewed(generator, settings, mirrored(generator, label_map))
+    ids = sample_view(generator, settings, mirror_at_random(generator, label_map))
     stripped = _chance(settings.strip_share, generator)
     if stripped:
-        ids = without_head(generator, ids)
-    ids, seen = cut(generator, settings, ids)
-    image = acquired(generator, settings, shaded(generator, settings, ids))
-    if stripped and not _chance(0.2, generator):  # what took the head away has left zeros
+        ids = strip_head(generator, ids)
+    ids, seen = blank_one_side(generator, settings, ids)
+    image = simulate_scanner(generator, settings, draw_image(generator, settings, ids))
+    if stripped and not _chance(0.2, generator):  # skull stripping leaves zeros
         image = image * (ids > 0)
-    image = stretched(image * seen)
+    image = stretch(image * seen)
     gamma = math.exp(settings.gamma_sd * float(torch.randn((), generator=generator)))
     return image[None, None] ** gamma, structures.structure_of_id()[ids][None]
 
 
-def mirrored(generator: torch.Generator, label_map: Tensor) -> Tensor:
-    """The map or, half of the time, its mirror image: left is left in either."""
+def mirror_at_random(generator: torch.Generator, label_map: Tensor) -> Tensor:
+    """Return the label map or, with probability one half, its mirror image; left stays left in both."""
     if not _chance(0.5, generator):
         return label_map
     return structures.mirrored_id()[label_map].flip(-1)
 
 
-def viewed(generator: torch.Generator, settings: Painting, label_map: Tensor) -> Tensor:
-    """The ids ``(*size)`` that the image shows: the map turned, scaled, moved and deformed; 0 outside."""
+def sample_view(generator: torch.Generator, settings: Painting, label_map: Tensor) -> Tensor:
+    """Sample the ids ``(*size)`` shown by the image: rotated, scaled, moved, deformed; 0 outside the map."""
     size = settings.size
     axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in size]
-    places = torch.stack(torch.meshgrid(*axes, indexing="ij")) + deformed(generator, settings)[0]
-    matrix = affine(generator, settings) * (settings.spacing_mm / settings.map_spacing_mm)
+    places = torch.stack(torch.meshgrid(*axes, indexing="ij")) + random_displacement(generator, settings)[0]
+    matrix = random_affine(generator, settings) * (settings.spacing_mm / settings.map_spacing_mm)
     brain = structures.structure_of_id()[label_map].nonzero().float()
     middle = brain.mean(0) if len(brain) else (torch.tensor(label_map.shape) - 1) / 2
-    middle = middle + _either(3, settings.off_centre_mm, generator) / settings.map_spacing_mm
+    middle = middle + _symmetric(3, settings.off_centre_mm, generator) / settings.map_spacing_mm
     where = (torch.tensordot(matrix, places, 1) + middle.view(3, 1, 1, 1)).round().long()
     last = torch.tensor(label_map.shape).view(3, 1, 1, 1) - 1
     inside = ((where >= 0) & (where <= last)).all(0)
@@ -135,11 +135,11 @@ def viewed(generator: torch.Generator, settings: Painting, label_map: Tensor) ->
     return label_map[d, h, w] * inside
 
 
-def affine(generator: torch.Generator, settings: Painting) -> Tensor:
-    """A random linear map, ``(3, 3)``: scales and shears first, then turns."""
-    matrix = torch.diag(_either(3, settings.scale, generator).exp())
-    matrix = matrix @ (torch.eye(3) + _either((3, 3), settings.shear, generator).triu(1))
-    for axis, angle in enumerate(_either(3, math.radians(settings.turn_degrees), generator).tolist()):
+def random_affine(generator: torch.Generator, settings: Painting) -> Tensor:
+    """Draw a linear map ``(3, 3)``: scales and shears first, then rotations."""
+    matrix = torch.diag(_symmetric(3, settings.scale, generator).exp())
+    matrix = matrix @ (torch.eye(3) + _symmetric((3, 3), settings.shear, generator).triu(1))
+    for axis, angle in enumerate(_symmetric(3, math.radians(settings.turn_degrees), generator).tolist()):
         turn = torch.eye(3)
         a, b = (axis + 1) % 3, (axis + 2) % 3
         turn[a, a] = turn[b, b] = math.cos(angle)
@@ -148,22 +148,22 @@ def affine(generator: torch.Generator, settings: Painting) -> Tensor:
     return matrix
 
 
-def deformed(generator: torch.Generator, settings: Painting) -> Tensor:
-    """A random displacement without folds, ``(1, 3, *size)`` in voxels."""
+def random_displacement(generator: torch.Generator, settings: Painting) -> Tensor:
+    """Draw a displacement without folds, ``(1, 3, *size)`` in voxels."""
     half = [n // 2 for n in settings.size]
     scales = [max(1, scale // 2) for scale in settings.warp_scales_vox]
     velocity = noise((1, 3), half, scales, settings.warp_sd_vox, generator)
     return upsample(integrate(velocity, 5, 2), 2)
 
 
-def without_head(generator: torch.Generator, ids: Tensor) -> Tensor:
-    """Without what lies around the brain and, half of the time, without its fluid."""
+def strip_head(generator: torch.Generator, ids: Tensor) -> Tensor:
+    """Remove the surroundings of the brain and, with probability one half, its fluid."""
     gone = [*structures.AROUND, *([structures.FLUID] if _chance(0.5, generator) else [])]
     return ids.masked_fill(torch.isin(ids, torch.tensor(gone)), 0)
 
 
-def cut(generator: torch.Generator, settings: Painting, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """The ids, and where the scan has been: some end before the view does, by up to a third of it."""
+def blank_one_side(generator: torch.Generator, settings: Painting, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the ids and the mask of the scanned part; some scans lack up to a third on one side."""
     seen = torch.ones(ids.shape, dtype=torch.bool)
     if _chance(settings.blank_share, generator):
         axis = int(torch.randint(3, (), generator=generator))
@@ -174,16 +174,16 @@ def cut(generator: torch.Generator, settings: Painting, ids: Tensor) -> tuple[Te
     return ids * seen, seen
 
 
-def shaded(generator: torch.Generator, settings: Painting, ids: Tensor) -> Tensor:
-    """Every voxel an intensity of its class, ``(D, H, W)``, not blurred."""
-    mean, sd = intensities(generator, settings)
+def draw_image(generator: torch.Generator, settings: Painting, ids: Tensor) -> Tensor:
+    """Draw the intensity of every voxel from its class, ``(D, H, W)``, before blurring."""
+    mean, sd = draw_intensities(generator, settings)
     kind = structures.class_of_id()
     values = torch.randn(ids.shape, generator=generator)
     return mean[kind][ids] + sd[kind][ids] * values
 
 
-def intensities(generator: torch.Generator, settings: Painting) -> tuple[Tensor, Tensor]:
-    """Mean and sd of each class of ids, ``(LARGEST_ID + 1,)``; background is 0 half of the time."""
+def draw_intensities(generator: torch.Generator, settings: Painting) -> tuple[Tensor, Tensor]:
+    """Draw mean and sd of each class of ids, ``(LARGEST_ID + 1,)``; background is 0 half of the time."""
     count = structures.LARGEST_ID + 1
     mean, sd = _uniform(count, settings.mean, generator), _uniform(count, settings.sd, generator)
     if _chance(settings.tissue_share, generator):
@@ -200,15 +200,15 @@ def intensities(generator: torch.Generator, settings: Painting) -> tuple[Tensor,
     return mean, sd
 
 
-def acquired(generator: torch.Generator, settings: Painting, image: Tensor) -> Tensor:
-    """As a scanner would have it: blurred, in thick slices, shaded by its coils, and noisy."""
+def simulate_scanner(generator: torch.Generator, settings: Painting, image: Tensor) -> Tensor:
+    """Blur the image, resample it to thick slices, multiply it by a bias field and add noise."""
     sd_vox = _uniform(3, settings.blur_vox, generator)
     axis = int(torch.randint(3, (), generator=generator))
     thick = 1.0
     if _chance(settings.thick_share, generator):
         thick = float(_uniform(1, settings.thick, generator))
         sd_vox[axis] = max(float(sd_vox[axis]), SLICE_SD * thick)
-    image = blurred(image, sd_vox.tolist())
+    image = blur(image, sd_vox.tolist())
     bias = noise((1, 1), image.shape, (settings.bias_scale_vox,), settings.bias_sd, generator)[0, 0]
     slices = [math.ceil(n / thick) if a == axis else n for a, n in enumerate(image.shape)]
     image = _resized(image * bias.exp(), slices)
@@ -216,8 +216,8 @@ def acquired(generator: torch.Generator, settings: Painting, image: Tensor) -> T
     return _resized(image + sd * torch.randn(image.shape, generator=generator), settings.size)
 
 
-def blurred(image: Tensor, sd_vox: Sequence[float]) -> Tensor:
-    """``image`` (D, H, W) under a Gaussian of its own sd along each axis; the border is continued."""
+def blur(image: Tensor, sd_vox: Sequence[float]) -> Tensor:
+    """Convolve ``image`` (D, H, W) with a Gaussian of its own sd along each axis; the border is extended."""
     image = image[None, None]
     for axis, sd in enumerate(sd_vox):
         reach = math.ceil(REACH_SD * sd)
@@ -230,8 +230,8 @@ def blurred(image: Tensor, sd_vox: Sequence[float]) -> Tensor:
     return image[0, 0]
 
 
-def stretched(image: Tensor) -> Tensor:
-    """Percentiles of what is above the lowest value to 0 and 1, as a scan is prepared at run time."""
+def stretch(image: Tensor) -> Tensor:
+    """Map the percentiles of values above the minimum to 0 and 1, as preprocessing does at run time."""
     above = image[image > image.min()]
     if not len(above):
         return torch.zeros_like(image)
@@ -255,5 +255,5 @@ def _uniform(shape: int | tuple[int, ...], between: Range, generator: torch.Gene
     return low + (high - low) * torch.rand(shape, generator=generator)
 
 
-def _either(shape: int | tuple[int, ...], most: float, generator: torch.Generator) -> Tensor:
-    return _uniform(shape, (-most, most), generator)
+def _symmetric(shape: int | tuple[int, ...], limit: float, generator: torch.Generator) -> Tensor:
+    return _uniform(shape, (-limit, limit), generator)

@@ -1,6 +1,6 @@
-"""Scans onto the grid of the network, normalised, and kept as ``.npy`` so that it is done once.
+"""Preparation of scans: resampled to the network grid, normalised, and cached as ``.npy`` files.
 
-The same ``PreprocessSpec`` and the same functions serve the bundle at run time.
+Serving uses the same ``PreprocessSpec`` and the same functions.
 """
 
 from __future__ import annotations
@@ -29,23 +29,24 @@ if TYPE_CHECKING:
     from .cases import Scan
 
 CODE = "MMREG_E_TRAINING_DATA"
-MARGIN_MM = 10.0  # around the labels to keep: the same structures of others lie a little elsewhere
-VERSION = "3"  # of what is cached: a change of meaning makes every entry anew
+MARGIN_MM = 10.0  # around the kept labels: the structures of other people lie a little elsewhere
+VERSION = "3"  # of the cache: increase it when the meaning of an entry changes
 
 
 @dataclass(frozen=True)
 class Preparation:
     """How scans become arrays for the network.
 
-    Args:
+    Attributes:
         spec: Grid and intensities, as in the bundle.
-        size: ``(D, H, W)`` that every grid is cut or padded to, centred; None keeps the grid of each scan.
-        align: See ``description``.
+        size: ``(D, H, W)`` that every grid is cropped or padded to around its centre; None keeps the grid of
+            each scan.
+        align: See ``mmreg_train.config.dataset``.
         labels: Label ids to keep; None keeps all.
         cache: Folder of the ``.npy`` files.
-        onto: What single scans or label maps are aligned to, and whose grid they get; None is each its own.
-            Of label maps it is cut to the box of the kept labels and ``MARGIN_MM`` around.
-        dims: Of the method: 3 takes volumes, 2 single slices.
+        onto: Scan that single scans or label maps are aligned to, and whose grid they get; None keeps their
+            own. For label maps the grid is cropped to the box of the kept labels plus ``MARGIN_MM``.
+        dims: Dimensions of the method: 3 takes volumes, 2 single slices.
     """
 
     spec: PreprocessSpec
@@ -57,11 +58,24 @@ class Preparation:
     dims: int = 3
 
     def pair(self, scans: Mapping[str, Scan]) -> dict[str, npt.NDArray[Any]]:
-        """``fixed``, ``moving`` (float32, 0 to 1) and their labels (int32), on the grid of the fixed scan."""
+        """Prepare a pair on the grid of the fixed scan.
+
+        Returns:
+            ``fixed``, ``moving`` ``(D, H, W)`` float32 in [0, 1], and their label maps int32.
+
+        Raises:
+            InputError: A scan has other dimensions than the method.
+            IntensityError: An image is not finite, or constant.
+        """
         return self._cached(scans, ("fixed", "moving"))
 
     def single(self, scans: Mapping[str, Scan]) -> dict[str, npt.NDArray[Any]]:
-        """``scan`` and ``label``, or ``label`` alone, on a grid of its own or on that of ``onto``."""
+        """Prepare ``scan`` and ``label``, or ``label`` only, on its own grid or that of ``onto``.
+
+        Raises:
+            InputError: A scan has other dimensions than the method, or no label to keep.
+            IntensityError: An image is not finite, or constant.
+        """
         return self._cached(scans, ("scan",) if "scan" in scans else ())
 
     def _cached(self, scans: Mapping[str, Scan], images: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
@@ -69,28 +83,28 @@ class Preparation:
         paths = {role: self.cache / f"{key}-{role}.npy" for role in scans}
         if not all(path.is_file() for path in paths.values()):
             self.cache.mkdir(parents=True, exist_ok=True)
-            for role, data in self._made(scans, images).items():
+            for role, data in self._prepare(scans, images).items():
                 with atomic_write(paths[role]) as stream:
                     np.save(stream, data, allow_pickle=False)
         return {role: np.load(path, allow_pickle=False) for role, path in paths.items()}
 
-    def _made(self, scans: Mapping[str, Scan], images: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
+    def _prepare(self, scans: Mapping[str, Scan], images: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
         volumes = {role: self._read(scan, role in images) for role, scan in scans.items()}
         one = volumes[images[0] if images else "label"]
         reference = one if self.onto is None else self.onto.read()
-        target = sized(self._grid(reference, bool(images)), self.size)
+        target = resize_grid(self._grid(reference, bool(images)), self.size)
         moved = volumes.get("moving") if self.onto is None else one
-        still: Transform = Affine(np.eye(4))
-        transform = still if moved is None else self._alignment(reference, moved, bool(images))
-        made: dict[str, npt.NDArray[Any]] = {}
+        identity: Transform = Affine(np.eye(4))
+        transform = identity if moved is None else self._alignment(reference, moved, bool(images))
+        arrays: dict[str, npt.NDArray[Any]] = {}
         for role, volume in volumes.items():
-            make = self._image if role in images else self._label
+            resample = self._image if role in images else self._label
             moves = self.onto is not None or role.startswith("moving")
-            made[role] = make(volume, transform if moves else still, target)
-        return made
+            arrays[role] = resample(volume, transform if moves else identity, target)
+        return arrays
 
     def _read(self, scan: Scan, image: bool) -> Volume:
-        """A scan as the runtime would take it.
+        """Read a scan and check it as the runtime does.
 
         Raises:
             InputError: It has other dimensions than the method.
@@ -101,26 +115,27 @@ class Preparation:
             needed = "volumes" if self.dims == 3 else "single slices"
             raise InputError(
                 CODE,
-                f"A method of {self.dims} dimensions needs {needed}; {scan.title} has the shape "
-                f"{volume.grid.shape}. Use a method of {volume.grid.dims} dimensions, or leave it out.",
+                f"A {self.dims}-D method needs {needed}; {scan.title} has the shape {volume.grid.shape}. Use "
+                f"a {volume.grid.dims}-D method, or remove the scan.",
             )
         return check_intensities(volume, None, scan.title)[0] if image else volume
 
     def _grid(self, reference: Volume, images: bool) -> Grid:
-        """That of the network for ``reference``; of label maps on one grid, what holds the labels to keep."""
+        """Return the network grid of ``reference``; for aligned label maps, cropped to the labels to keep."""
         grid = network_grid(reference.grid, self.spec)
         if images or self.onto is None or self.labels is None:
             return grid
         kept = np.argwhere(np.isin(reference.as_labels(), self.labels))
         if not len(kept):
-            raise InputError(CODE, f"The first label map has none of the labels {list(self.labels)}.")
-        return around(grid, reference.grid.map_indices(kept), MARGIN_MM)
+            raise InputError(
+                CODE, f"The first label map has none of the labels {list(self.labels)}. Correct `labels`."
+            )
+        return crop_grid(grid, reference.grid.map_indices(kept), MARGIN_MM)
 
     def _image(self, volume: Volume, transform: Transform, target: Grid) -> npt.NDArray[Any]:
-        normal = Volume(
-            normalise(volume.as_float32(), self.spec), volume.grid
-        )  # first: outside is 0 = darkest
-        return transform.warp(normal, target, outside=0).data
+        # normalise before warping: outside is 0, the darkest value
+        normalised = Volume(normalise(volume.as_float32(), self.spec), volume.grid)
+        return transform.warp(normalised, target, outside=0).data
 
     def _label(self, volume: Volume, transform: Transform, target: Grid) -> npt.NDArray[Any]:
         labels: npt.NDArray[Any] = transform.warp_labels(Volume(volume.as_labels(), volume.grid), target).data
@@ -137,12 +152,12 @@ class Preparation:
             return Affine(matrix)
         from mmreg_rt.registrar import Registrar
 
-        pair = (fixed, moving) if images else (self._painted(fixed), self._painted(moving))
-        found = Registrar(align=self.align, deform=False).register(*pair)
-        return found.affine or found.rigid or Affine(np.eye(4))
+        pair = (fixed, moving) if images else (self._label_image(fixed), self._label_image(moving))
+        result = Registrar(align=self.align, deform=False).register(*pair)
+        return result.affine or result.rigid or Affine(np.eye(4))
 
-    def _painted(self, labels: Volume) -> Volume:
-        """An image of a label map, the same shade of grey for a label in every map: to be registered by."""
+    def _label_image(self, labels: Volume) -> Volume:
+        """Return an image of a label map for registration; a label has the same grey value in every map."""
         ids = labels.as_labels()
         shades = np.random.default_rng(0).integers(64, 256, 1 + int(ids.max())).astype(np.float32)
         shades[0] = 0
@@ -163,8 +178,8 @@ class Preparation:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def sized(grid: Grid, size: tuple[int, int, int] | None) -> Grid:
-    """``grid`` cut or padded to ``size`` around its centre."""
+def resize_grid(grid: Grid, size: tuple[int, int, int] | None) -> Grid:
+    """Crop or pad ``grid`` to ``size`` around its centre; None returns it unchanged."""
     if size is None:
         return grid
     affine = grid.affine.copy()
@@ -172,8 +187,8 @@ def sized(grid: Grid, size: tuple[int, int, int] | None) -> Grid:
     return Grid(size, affine)
 
 
-def around(grid: Grid, points_mm: npt.NDArray[np.float64], margin_mm: float) -> Grid:
-    """The part of ``grid`` that holds the points and a margin around them."""
+def crop_grid(grid: Grid, points_mm: npt.NDArray[np.float64], margin_mm: float) -> Grid:
+    """Crop ``grid`` to the bounding box of points ``(N, 3)`` in RAS+ mm plus a margin."""
     indices = grid.map_points(points_mm)
     margin = margin_mm / np.array(grid.spacing_mm)
     low = np.maximum(np.floor(indices.min(0) - margin), 0).astype(int)
@@ -185,26 +200,26 @@ def around(grid: Grid, points_mm: npt.NDArray[np.float64], margin_mm: float) -> 
 
 
 def default_cache() -> Path:
-    """``$MMREG_CACHE``, or ``mmreg/training`` in the user's cache folder."""
-    named = os.environ.get("MMREG_CACHE")
-    if named:
-        return Path(named) / "training"
+    """Return ``$MMREG_CACHE/training``, or ``mmreg/training`` in the user's cache folder."""
+    configured = os.environ.get("MMREG_CACHE")
+    if configured:
+        return Path(configured) / "training"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmreg" / "training"
 
 
 def check_size(size: tuple[int, int, int] | None, dims: int, multiple: int) -> None:
-    """Refuse a size that the method cannot take.
+    """Raise unless a method can take samples of ``size``.
 
     Raises:
-        InputError: It is no multiple of what the network needs, or has the wrong dimensions.
+        InputError: The size is no multiple of what the network needs, or has the wrong dimensions.
     """
     if size is None:
         return
     planar = size[0] == 1
-    wrong = [n for n in (size[1:] if dims == 2 else size) if n < 1 or n % multiple]
-    if planar != (dims == 2) or wrong:
+    invalid = [n for n in (size[1:] if dims == 2 else size) if n < 1 or n % multiple]
+    if planar != (dims == 2) or invalid:
         raise InputError(
             CODE,
-            f"A method of {dims} dimensions needs data.size in multiples of {multiple}"
+            f"A {dims}-D method needs data.size in multiples of {multiple}"
             f"{', and 1 along axis 0' if dims == 2 else ''}; found {list(size)}. Change [data] size.",
         )

@@ -1,6 +1,6 @@
-"""Random numbers by address: what is drawn depends on seed, step and index of the sample, on nothing else.
+"""Random numbers by address: draws depend on seed, step and sample index only.
 
-So the number of processes and workers, and where a run was interrupted, change no sample.
+Therefore the number of processes and workers, and interruptions of a run, do not change any sample.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ import numpy as np
 import torch
 
 TRAIN, VALIDATION, STEP = 0, 1, 2  # separate streams of one seed
-WEIGHTS = 2**31  # in the stream of steps, an index that no process has
+WEIGHTS = 2**31  # in the stream of steps, an index that no process uses
 
 
 def generator(seed: int, stream: int, step: int, index: int) -> np.random.Generator:
-    """NumPy's generator at an address."""
+    """Return NumPy's generator at an address."""
     return np.random.default_rng(_sequence(seed, stream, step, index))
 
 
 def torch_seed(seed: int, stream: int, step: int, index: int) -> int:
-    """A seed for torch at an address, 63 bits."""
+    """Return a 63-bit seed for torch at an address."""
     low, high = _sequence(seed, stream, step, index).generate_state(2)
     return int(low) | (int(high) & 0x7FFFFFFF) << 32
 
@@ -26,7 +26,7 @@ def torch_seed(seed: int, stream: int, step: int, index: int) -> int:
 def torch_generator(
     seed: int, stream: int, step: int, index: int, device: torch.device | str = "cpu"
 ) -> torch.Generator:
-    """Torch's generator at an address."""
+    """Return torch's generator at an address."""
     return torch.Generator(device).manual_seed(torch_seed(seed, stream, step, index))
 
 

@@ -1,4 +1,4 @@
-"""Samples: from prepared cases, or synthesised. Each is a pure function of seed, step and index."""
+"""Samples from prepared or synthesised cases; each is a pure function of seed, step and index."""
 
 from __future__ import annotations
 
@@ -32,30 +32,32 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """Where samples come from."""
+    """The interface of a source of samples."""
 
     def sample(self, seed: int, step: int, index: int) -> Batch:
-        """Sample ``index`` of training step ``step``, a batch of one: the same whenever it is asked for."""
+        """Return sample ``index`` of training step ``step`` as a batch of one, always the same."""
 
     def validation(self, count: int) -> Sequence[int]:
-        """Numbers of the validation samples, at most ``count``."""
+        """Return the numbers of the validation samples, at most ``count``."""
 
     def validation_sample(self, number: int) -> Batch:
-        """A validation sample, a batch of one."""
+        """Return a validation sample as a batch of one."""
 
 
 @dataclass
 class Prepared:
-    """The cases of one part, on the grid of the network, or a window of it of ``crop`` voxels."""
+    """The cases of one part on the network grid, optionally cropped to windows of ``crop`` voxels."""
 
     cases: Sequence[Case]
     preparation: Preparation
     crop: tuple[int, int, int] | None = None
 
     def load(self, number: int, where: Place | None = None) -> dict[str, Tensor]:
-        """Tensors by role: images ``(1, 1, ...)`` float32, labels ``(1, ...)`` int64.
+        """Load a case as tensors by role: images ``(1, 1, ...)`` float32, labels ``(1, ...)`` int64.
 
-        The window lies at ``where`` (see ``window``), the same for all roles; without it in the middle.
+        Args:
+            number: Number of the case.
+            where: Position of the crop window, the same for all roles, see ``window``; None is the middle.
         """
         scans = self.cases[number].scans
         arrays = self.preparation.pair(scans) if "fixed" in scans else self.preparation.single(scans)
@@ -65,12 +67,12 @@ class Prepared:
         return {role: self._tensor(array) for role, array in arrays.items()}
 
     def shapes(self, progress: Callable[[], None]) -> set[tuple[int, ...]]:
-        """Prepare all cases; the grid sizes that there are."""
-        found: set[tuple[int, ...]] = set()
+        """Prepare all cases and return the set of grid sizes."""
+        sizes: set[tuple[int, ...]] = set()
         for number in range(len(self.cases)):
-            found.update(tuple(data.shape[-3:]) for data in self.load(number).values())
+            sizes.update(tuple(data.shape[-3:]) for data in self.load(number).values())
             progress()
-        return found
+        return sizes
 
     def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
         tensor = torch.from_numpy(array)
@@ -79,58 +81,58 @@ class Prepared:
 
 
 class Pairs:
-    """Cases of a fixed and a moving scan."""
+    """A source of fixed and moving scans of the same case."""
 
     def __init__(self, train: Prepared, val: Prepared) -> None:
         self._train, self._val = train, val
 
     def sample(self, seed: int, step: int, index: int) -> Batch:
-        """See ``Source``."""
+        """Return training sample ``index`` of ``step``, see ``Source``."""
         draw = seeding.generator(seed, seeding.TRAIN, step, index)
         return Batch(**self._train.load(int(draw.integers(len(self._train.cases))), draw.random(3)))
 
     def validation(self, count: int) -> Sequence[int]:
-        """Spread evenly over the cases."""
+        """Return case numbers spread evenly over the validation cases."""
         return _spread(len(self._val.cases), count)
 
     def validation_sample(self, number: int) -> Batch:
-        """See ``Source``."""
+        """Return a validation sample, see ``Source``."""
         return Batch(**self._val.load(number))
 
 
 class Scans:
-    """Single scans: two at random, or one twice."""
+    """A source of two random single scans, or of one scan twice."""
 
     def __init__(self, train: Prepared, val: Prepared, same: bool) -> None:
         self._train, self._val, self._same = train, val, same
 
     def sample(self, seed: int, step: int, index: int) -> Batch:
-        """See ``Source``."""
+        """Return training sample ``index`` of ``step``, see ``Source``."""
         draw = seeding.generator(seed, seeding.TRAIN, step, index)
         numbers = draw.choice(len(self._train.cases), 1 if self._same else 2, replace=False)
-        return _of_two(self._train, int(numbers[0]), int(numbers[-1]), draw.random(3))
+        return _pair_batch(self._train, int(numbers[0]), int(numbers[-1]), draw.random(3))
 
     def validation(self, count: int) -> Sequence[int]:
-        """Each scan with the next one."""
+        """Return case numbers; each scan is paired with the next one."""
         cases = len(self._val.cases)
         return _spread(cases if self._same or cases > 1 else 0, count)
 
     def validation_sample(self, number: int) -> Batch:
-        """See ``Source``."""
+        """Return a validation sample, see ``Source``."""
         other = number if self._same else (number + 1) % len(self._val.cases)
-        return _of_two(self._val, number, other)
+        return _pair_batch(self._val, number, other)
 
 
-def _of_two(prepared: Prepared, fixed: int, moving: int, where: Place | None = None) -> Batch:
+def _pair_batch(prepared: Prepared, fixed: int, moving: int, where: Place | None = None) -> Batch:
     one = prepared.load(fixed, where)
-    # the same tensors for the same scan: a method may see that
+    # the same tensors for the same scan, which methods may detect by identity
     other = one if moving == fixed else prepared.load(moving, where)
     return Batch(one["scan"], other["scan"], one.get("label"), other.get("label"))
 
 
 @dataclass
 class DataSet:
-    """A described data set, ready to be drawn from."""
+    """A described data set, ready for sampling."""
 
     train: Prepared
     val: Prepared
@@ -138,23 +140,30 @@ class DataSet:
     description: Description
 
     def source(self) -> Pairs | Scans:
-        """Samples of ``pairs`` and ``scans``; ``labels`` are for ``synthesis``."""
+        """Return the source of ``pairs`` or ``scans``; ``labels`` are used by ``synthesis``.
+
+        Raises:
+            InputError: Two different scans are required and there is only one.
+        """
         if self.description.kind == "pairs":
             return Pairs(self.train, self.val)
         same = self.description.draw == "same"
         if not same and len(self.train.cases) < 2:
             raise InputError(
                 CODE,
-                f"Two different scans need at least 2 for training; found {len(self.train.cases)}. Add some, "
-                'or choose draw = "same".',
+                f'draw = "two" needs at least 2 scans for training; found {len(self.train.cases)}. Add '
+                'scans, or choose draw = "same".',
             )
         return Scans(self.train, self.val, same)
 
 
 def window(data: npt.NDArray[Any], size: tuple[int, int, int], where: Place) -> npt.NDArray[Any]:
-    """``size`` voxels of ``data`` (D, H, W); along an axis the first such window is at 0, the last at 1.
+    """Cut a window of ``size`` voxels from ``data`` (D, H, W), padded with zeros where data is smaller.
 
-    Where the data are smaller, zeros are put around them.
+    Args:
+        data: ``(D, H, W)``.
+        size: Voxels along the axes.
+        where: Position along each axis: 0 is the first possible window, 1 the last.
     """
     spare = np.array(data.shape) - np.array(size)
     first = np.round(np.maximum(spare, 0) * where).astype(int)
@@ -171,10 +180,17 @@ def open_data_set(
     dims: int,
     crop: tuple[int, int, int] | None = None,
 ) -> DataSet:
-    """Find the cases, divide the people.
+    """Find the cases and divide the people between training, validation and test.
+
+    Args:
+        description: The data description.
+        folder: Folder of the files.
+        preparation: How scans are prepared; its ``dims`` and ``onto`` are replaced.
+        dims: Dimensions of the method.
+        crop: Size of random crop windows in voxels; None uses whole grids.
 
     Raises:
-        InputError: Files are missing, or nobody is left to train on.
+        InputError: Files are missing, or the training part is empty.
     """
     cases = find_cases(description, folder)
     preparation = replace(preparation, dims=dims)
@@ -190,22 +206,22 @@ def open_data_set(
 
 
 def refuse_mixed_sizes(shapes: set[tuple[int, ...]], batch: int) -> None:
-    """Samples of one batch must have one size.
+    """Raise unless all samples of one batch have one size.
 
     Raises:
-        InputError: They do not.
+        InputError: Batches of several samples have several sizes.
     """
     if batch > 1 and len(shapes) > 1:
-        listed = ", ".join(str(list(shape)) for shape in sorted(shapes)[:4])
+        examples = ", ".join(str(list(shape)) for shape in sorted(shapes)[:4])
         raise InputError(
             CODE,
-            f"A batch of {batch} needs scans of one size; found {len(shapes)}: {listed}. Give [data] size, "
+            f"A batch of {batch} needs scans of one size; found {len(shapes)}: {examples}. Set [data] size, "
             "or batch = 1.",
         )
 
 
-class _Addressed(Dataset[Batch]):
-    """A source as torch's loader wants it: an item is asked for by (step, index)."""
+class _AddressedDataset(Dataset[Batch]):
+    """A source as a torch data set, indexed by (step, index)."""
 
     def __init__(self, source: Source, seed: int) -> None:
         self._source, self._seed = source, seed
@@ -215,31 +231,45 @@ class _Addressed(Dataset[Batch]):
 
 
 @dataclass(frozen=True)
-class Share:
-    """Which samples of every step belong to one of several processes: a run of equal length for each."""
+class RankShard:
+    """The samples of every step that belong to one of several processes: equal contiguous ranges.
+
+    Attributes:
+        rank: Number of this process.
+        world: Number of processes.
+        batch: Samples per step, over all processes.
+    """
 
     rank: int
     world: int
     batch: int
 
     def indices(self) -> range:
-        """Indices of this process."""
+        """Return the sample indices of this process."""
         each = self.batch // self.world
         return range(self.rank * each, (self.rank + 1) * each)
 
 
-def batches(source: Source, seed: int, steps: range, share: Share, workers: int = 0) -> Iterator[Batch]:
-    """The batch of this process for each of the steps, in order."""
-    addresses = [[(step, index) for index in share.indices()] for step in steps]
-    # forked before they touch a device; a worker that draws in threads of its own would only get in the way
+def batches(source: Source, seed: int, steps: range, shard: RankShard, workers: int = 0) -> Iterator[Batch]:
+    """Yield the batch of this process for each step, in order.
+
+    Args:
+        source: Source of samples.
+        seed: Seed of the run.
+        steps: Steps of the run.
+        shard: The samples of this process.
+        workers: Processes that prepare samples in advance; 0 prepares them here.
+    """
+    addresses = [[(step, index) for index in shard.indices()] for step in steps]
+    # workers fork before a device is used; threads inside a worker would only compete for the same cores
     loader = DataLoader(
-        _Addressed(source, seed), batch_sampler=addresses, num_workers=workers, collate_fn=joined
+        _AddressedDataset(source, seed), batch_sampler=addresses, num_workers=workers, collate_fn=collate
     )
     yield from loader
 
 
-def joined(items: Sequence[Batch]) -> Batch:
-    """One batch of several."""
+def collate(items: Sequence[Batch]) -> Batch:
+    """Concatenate batches into one; a field that any of them lacks becomes None."""
     if len(items) == 1:
         return items[0]
     columns = ([getattr(item, field.name) for item in items] for field in fields(Batch))

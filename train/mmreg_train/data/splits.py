@@ -1,4 +1,4 @@
-"""Who is trained on and who is not: people, never scans, are divided."""
+"""Splits into training, validation and test; people, never scans, are divided."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIMIT_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Splits:
-    """Names of the cases in each part, and of the people in them.
+    """Names of the cases and people in each part.
 
     Cases that pair two people of different parts are in none.
     """
@@ -35,7 +35,7 @@ class Splits:
     seed: int
 
     def write(self, path: Path) -> None:
-        """As JSON."""
+        """Write the splits as JSON."""
         table = {
             "format": "mmreg-splits/1",
             "seed": self.seed,
@@ -47,17 +47,22 @@ class Splits:
 
 
 def divide(cases: Sequence[Case], split: Split, folder: Path) -> Splits:
-    """Divide the people of the cases: as the data set says, as a file says, or at random with the seed.
+    """Divide the people of the cases: as the data set or a file prescribes, or at random.
+
+    Args:
+        cases: All cases.
+        split: Fractions and seed, or the file of an earlier run.
+        folder: Folder that ``split.file`` is relative to.
 
     Raises:
-        InputError: Nobody is left to train on, or a person of the file's is in two parts.
+        InputError: The training part is empty, or the file has a person in two parts.
     """
     if split.file is not None:
         people = _read(folder / split.file)
     elif any(case.part for case in cases):
-        people = _as_given(cases)
+        people = _prescribed(cases)
     else:
-        people = _drawn(sorted({person for case in cases for person in case.people}), split)
+        people = _draw(sorted({person for case in cases for person in case.people}), split)
     part_of = {person: part for part in PARTS for person in people[part]}
     chosen: dict[str, list[str]] = {part: [] for part in PARTS}
     for case in cases:
@@ -68,13 +73,13 @@ def divide(cases: Sequence[Case], split: Split, folder: Path) -> Splits:
     if not chosen["train"]:
         raise InputError(
             CODE,
-            f"No case is left to train on: {len(cases)} cases of {len(part_of)} people, split "
-            f"{split.train:g}/{split.val:g}/{split.test:g}. Add people, or change the shares.",
+            f"The training part is empty: {len(cases)} cases of {len(part_of)} people, split "
+            f"{split.train:g}/{split.val:g}/{split.test:g}. Add people, or change [split].",
         )
     return Splits({part: tuple(chosen[part]) for part in PARTS}, people, split.seed)
 
 
-def _drawn(people: Sequence[str], split: Split) -> dict[str, tuple[str, ...]]:
+def _draw(people: Sequence[str], split: Split) -> dict[str, tuple[str, ...]]:
     order = [people[i] for i in np.random.default_rng(split.seed).permutation(len(people))]
     val, test = (_count(share, len(people)) for share in (split.val, split.test))
     train = max(len(people) - val - test, 0)
@@ -83,11 +88,11 @@ def _drawn(people: Sequence[str], split: Split) -> dict[str, tuple[str, ...]]:
 
 
 def _count(share: float, people: int) -> int:
-    """At least one person for a share above 0, once there are three people."""
+    """Return the number of people for a fraction; at least one if it is above 0 and there are three."""
     return max(round(share * people), int(share > 0 and people >= 3))
 
 
-def _as_given(cases: Sequence[Case]) -> dict[str, tuple[str, ...]]:
+def _prescribed(cases: Sequence[Case]) -> dict[str, tuple[str, ...]]:
     return {
         part: tuple(sorted({person for case in cases if case.part == part for person in case.people}))
         for part in PARTS
@@ -101,7 +106,7 @@ def _read(path: Path) -> dict[str, tuple[str, ...]]:
         people = {part: tuple(map(str, table["people"][part])) for part in PARTS}
     except (json.JSONDecodeError, KeyError, TypeError) as reason:
         raise InputError(
-            CODE, f"{path} is not the splits.json of a run: {reason!r}. Give one, or leave `file` out."
+            CODE, f"{path} is not a valid splits.json: {reason!r}. Use the file of a run, or remove `file`."
         ) from reason
     listed = [person for part in PARTS for person in people[part]]
     if len(listed) != len(set(listed)):

@@ -1,12 +1,12 @@
-"""Pairs made from nothing: label maps from noise, deformed and painted with random intensities.
+"""Synthetic pairs: label maps drawn from noise, deformed, and painted with random intensities.
 
 The recipe of SynthMorph (Hoffmann et al., "SynthMorph: learning contrast-invariant registration without
 acquired images", IEEE TMI 2022): a network that never sees the same contrast twice learns shapes, and can
-register MR with CT without having seen either. Two kinds of label maps: "shapes" from smooth noise, and
-given anatomical ones ("brains"). Each image of a pair is deformed by its own velocity and painted by itself.
+register MR with CT without having seen either. Label maps are of two kinds: "shapes" from smooth noise, and
+anatomical ones ("brains"). Each image of a pair is deformed by its own velocity and painted independently.
 
-Everything is drawn from one ``torch.Generator``: the same seed gives the same bits on the same device, for a
-given version of torch and number of threads.
+Everything is drawn from one ``torch.Generator``: the same seed gives the same bits on the same device, for
+one version of torch and one number of threads.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Synthesis:
-    """How pairs are made. A range is uniform, "up to" uniform from 0, scales are distances of noise values.
+    """Settings of synthetic pairs. A range is uniform, "up to" is uniform from 0.
+
+    Scales are distances of noise values. All lengths are in voxels of the full grid.
 
     Attributes:
         size: Voxels along the array axes of label maps from noise, 2 or 3 numbers.
-        labels: Labels of a map from noise, 0 among them.
+        labels: Number of labels of a map from noise, including 0.
         shape_scales_vox, shape_sd: Scales of the noise whose largest channel is the label; its sd, up to.
-        shape_warp_scales_vox, shape_warp_sd_vox: The random field that deforms each channel.
-        shape_factor: Grid that this noise is computed on, coarser by this factor; labels are full resolution.
-        same_subject: Both images of a pair from one label map, where the maps come from noise.
-        flip: Flip the pair together along each axis, with probability one half.
-        warp_scales_vox, warp_sd_vox: The velocity of each image: scales, and the sd of each, up to. Voxels of
-            the full grid, as all lengths here.
+        shape_warp_scales_vox, shape_warp_sd_vox: Random field that deforms each channel.
+        shape_factor: This noise is computed on a grid coarser by this factor; labels are full resolution.
+        same_subject: Both images of a pair show one label map, where maps come from noise.
+        flip: Flip the pair along each axis with probability one half.
+        warp_scales_vox, warp_sd_vox: Velocity of each image: scales, and the sd of each, up to.
         integration_steps: Squarings of the velocity, on the half grid.
-        mean, sd: Intensities of a label, on a scale where the image is cut to [0, 255].
-        background_mean, background_sd: The same of label 0.
-        background_zero: Probability that label 0 is 0 instead.
+        mean, sd: Intensities of a label, on a scale where the image is clipped to [0, 255].
+        background_mean, background_sd: Intensities of label 0.
+        background_zero: Probability that label 0 has intensity 0 instead.
         blur_sd_vox: Gaussian blur, up to.
         bias_scale_vox, bias_sd: The image is multiplied by the exponential of this noise, sd up to.
         gamma_sd: The image in [0, 1] is raised to exp(N(0, gamma_sd)).
-        same_contrast_share: Of the pairs, those whose labels have the same intensities in both images.
-        shapes_share: Of the pairs where anatomical maps are given, those that show maps from noise instead.
-        strip_share: Of the pairs with anatomical maps, those that lose ``strip_labels``, as skull-stripping
-            would have it.
+        same_contrast_share: Share of pairs whose labels have the same intensities in both images.
+        shapes_share: With anatomical maps, share of pairs that show maps from noise instead.
+        strip_share: With anatomical maps, share of pairs that lose ``strip_labels``, as in skull stripping.
     """
 
     size: tuple[int, ...] = (96, 96, 96)
@@ -91,12 +91,12 @@ class Synthesis:
 
     @classmethod
     def shapes(cls, size: Sequence[int], **changes: Any) -> Synthesis:
-        """Label maps from noise."""
+        """Create settings for label maps from noise."""
         return cls(size=tuple(size), **changes)
 
     @classmethod
     def brains(cls, size: Sequence[int], **changes: Any) -> Synthesis:
-        """Given anatomical label maps: two subjects, deformed a little more."""
+        """Create settings for anatomical label maps: two subjects, deformed a little more."""
         return replace(
             cls(tuple(size), warp_scales_vox=(16,), warp_sd_vox=0.5, same_subject=False), **changes
         )
@@ -110,27 +110,32 @@ def pair(
     count: int = 1,
     device: torch.device | str = "cpu",
 ) -> Batch:
-    """A batch of pairs.
+    """Synthesise a batch of pairs.
 
     Measured on two threads of an EPYC (Zen 5), median of five: from noise with 26 labels 5.9 pairs/s at 64^3
-    and 1.3 at 96^3; from given label maps 33 and 6.6. Drawing the maps is most of the work: keep some and
-    give them again.
+    and 1.3 at 96^3; from existing label maps 33 and 6.6. Drawing the maps is most of the work: keep some and
+    pass them again.
 
     Args:
-        seed: A number, or a generator on ``device`` that goes on from where it is.
-        settings: How they are made.
+        seed: A number, or a generator on ``device``, which is advanced.
+        settings: How to synthesise.
         labels: Anatomical label maps ``(B, ...)`` integers >= 0, one for both images or (fixed, moving), on
-            ``device``; their size and number count instead of ``settings.size`` and ``count``. None: maps
-            from noise.
-        count: Pairs to make from noise.
-        device: Where to make them.
+            ``device``; their size and number override ``settings.size`` and ``count``. None draws maps from
+            noise.
+        count: Number of pairs from noise.
+        device: Device to synthesise on.
 
     Returns:
-        Images ``(B, 1, ...)`` float32 in [0, 1], the label maps ``(B, ...)`` int64 that they show, and the
-        displacement between them where both were deformed from one map.
+        Images ``(B, 1, ...)`` float32 in [0, 1], their label maps ``(B, ...)`` int64, and the displacement
+        between them if both were deformed from one map, in voxels.
 
     Raises:
-        ValueError: Label maps that have no such shape, or values below 0.
+        ValueError: Label maps have the wrong shape, or values below 0.
+
+    Example:
+        >>> batch = pair(0, Synthesis.shapes((64, 64, 64)))
+        >>> batch.fixed.shape
+        torch.Size([1, 1, 64, 64, 64])
     """
     generator = seed if isinstance(seed, torch.Generator) else torch.Generator(device).manual_seed(seed)
     if labels is None:
@@ -138,13 +143,13 @@ def pair(
         fixed = label_maps(generator, settings, count)
         moving = fixed if same else label_maps(generator, settings, count)
     else:
-        fixed, moving = _checked(labels)
+        fixed, moving = _check_label_maps(labels)
         same = isinstance(labels, Tensor) or labels[0] is labels[1]
     both, between = torch.cat([fixed, moving]), None
     if labels is not None and settings.strip_share > 0:
-        both = _stripped(both, settings, generator)
+        both = _strip(both, settings, generator)
     if settings.flip:
-        both = _flipped(both, generator)
+        both = _flip(both, generator)
     if settings.warp_sd_vox > 0:
         velocity = velocities(both.shape, settings, generator)
         deformed = deformation(velocity, settings)
@@ -158,15 +163,19 @@ def pair(
 
 
 def label_maps(generator: torch.Generator, settings: Synthesis, count: int = 1) -> Tensor:
-    """``count`` maps of ``settings.size`` from noise, int64: which channel of warped noise is largest."""
+    """Draw ``count`` maps of ``settings.size`` int64: the index of the largest channel of warped noise."""
     factor, dims = settings.shape_factor, len(settings.size)
     size = tuple(n // factor for n in settings.size)
     maps = []
-    for _ in range(count):  # one at a time: each takes labels * dims fields
+    for _ in range(count):  # one at a time: each needs labels * dims fields in memory
         channels = noise(
-            (1, settings.labels), size, _on(settings.shape_scales_vox, factor), settings.shape_sd, generator
+            (1, settings.labels),
+            size,
+            _scales_on_grid(settings.shape_scales_vox, factor),
+            settings.shape_sd,
+            generator,
         )
-        scales = _on(settings.shape_warp_scales_vox, factor)
+        scales = _scales_on_grid(settings.shape_warp_scales_vox, factor)
         fields = noise((settings.labels, dims), size, scales, settings.shape_warp_sd_vox / factor, generator)
         warped = warp(channels.transpose(0, 1), fields, padding="border")
         maps.append(upsample(warped.transpose(0, 1), factor).argmax(1))
@@ -174,28 +183,28 @@ def label_maps(generator: torch.Generator, settings: Synthesis, count: int = 1) 
 
 
 def velocities(shape: Sequence[int], settings: Synthesis, generator: torch.Generator) -> Tensor:
-    """One random velocity for each label map of ``shape`` (N, ...), on the half grid."""
+    """Draw one velocity for each label map of ``shape`` (N, ...), on the half grid."""
     size, dims = tuple(shape[1:]), len(shape) - 1
     half = tuple(n // 2 for n in size)
-    scales = _on(settings.warp_scales_vox, 2)
+    scales = _scales_on_grid(settings.warp_scales_vox, 2)
     return noise((shape[0], dims), half, scales, settings.warp_sd_vox, generator)
 
 
 def deformation(velocity: Tensor, settings: Synthesis) -> Tensor:
-    """Where a velocity leads, ``(N, dims, ...)`` in voxels of the full grid; minus it, back again."""
+    """Integrate a velocity to a displacement ``(N, dims, ...)`` in voxels of the full grid."""
     return upsample(integrate(velocity, settings.integration_steps, 2), 2)
 
 
 def paint(labels: Tensor, settings: Synthesis, generator: torch.Generator) -> Tensor:
-    """An image of each label map ``(N, ...)``, fixed ones and then moving ones: ``(N, 1, ...)`` in [0, 1]."""
+    """Paint label maps ``(N, ...)``, fixed ones first, as images ``(N, 1, ...)`` float32 in [0, 1]."""
     count, size, dims = labels.shape[0], tuple(labels.shape[1:]), labels.dim() - 1
     mean, sd = _intensities(count, int(labels.max()) + 1, settings, generator)
     if settings.same_contrast_share > 0:
-        mean, sd = _shared(mean, sd, settings, generator)
+        mean, sd = _share_contrast(mean, sd, settings, generator)
     flat = labels.flatten(1)
     voxels = torch.randn(flat.shape, generator=generator, device=labels.device)
     image = (mean.gather(1, flat) + sd.gather(1, flat) * voxels).view(count, 1, *size)
-    image = _blurred(image, _uniform(count, (0.0, settings.blur_sd_vox), generator), settings.blur_sd_vox)
+    image = _blur(image, _uniform(count, (0.0, settings.blur_sd_vox), generator), settings.blur_sd_vox)
     bias = noise((count, 1), size, (settings.bias_scale_vox,), settings.bias_sd, generator)
     image = (image * bias.exp()).clamp(0, 255)
     low, high = image.flatten(1).amin(1), image.flatten(1).amax(1)
@@ -208,9 +217,14 @@ def paint(labels: Tensor, settings: Synthesis, generator: torch.Generator) -> Te
 def noise(
     shape: tuple[int, int], size: Sequence[int], scales: Sequence[int], sd: float, generator: torch.Generator
 ) -> Tensor:
-    """Smooth noise ``(*shape, *size)``: for each scale, normal values that far apart, interpolated linearly.
+    """Draw smooth noise ``(*shape, *size)``: normal values at each scale, interpolated linearly.
 
-    Each scale has an sd from 0 to ``sd``, drawn for each entry of the first axis.
+    Args:
+        shape: Entries and channels.
+        size: Voxels along the axes.
+        scales: Distances of the normal values, in voxels.
+        sd: Largest standard deviation; each scale draws its own from [0, sd] per entry of the first axis.
+        generator: Its device is that of the result.
     """
     total = torch.zeros(*shape, *size, device=generator.device)
     for scale in scales:
@@ -224,27 +238,27 @@ def noise(
 def _intensities(
     count: int, labels: int, settings: Synthesis, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Mean and sd of each label, ``(count, labels)``."""
+    """Draw mean and sd of each label, ``(count, labels)``."""
     mean = _uniform((count, labels), settings.mean, generator)
     sd = _uniform((count, labels), settings.sd, generator)
-    kept = _uniform(count, (0.0, 1.0), generator) >= settings.background_zero
-    mean[:, 0] = _uniform(count, settings.background_mean, generator) * kept
-    sd[:, 0] = _uniform(count, settings.background_sd, generator) * kept
+    is_nonzero = _uniform(count, (0.0, 1.0), generator) >= settings.background_zero
+    mean[:, 0] = _uniform(count, settings.background_mean, generator) * is_nonzero
+    sd[:, 0] = _uniform(count, settings.background_sd, generator) * is_nonzero
     return mean, sd
 
 
-def _shared(
+def _share_contrast(
     mean: Tensor, sd: Tensor, settings: Synthesis, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Of some pairs, the second image gets the intensities of the first."""
+    """Copy the intensities of the first image to the second in some of the pairs."""
     pairs = mean.shape[0] // 2
     alike = _uniform((pairs, 1), (0.0, 1.0), generator) < settings.same_contrast_share
     mean, sd = (torch.cat([x[:pairs], torch.where(alike, x[:pairs], x[pairs:])]) for x in (mean, sd))
     return mean, sd
 
 
-def _blurred(image: Tensor, sd_vox: Tensor, limit: float) -> Tensor:
-    """Each image by a Gaussian of its own sd, cut at three of the largest; the border is continued."""
+def _blur(image: Tensor, sd_vox: Tensor, limit: float) -> Tensor:
+    """Blur each image with its own sd, cut off at three times ``limit``; the border is extended."""
     reach, count, dims = ceil(3 * limit), image.shape[0], image.dim() - 2
     if reach == 0:
         return image
@@ -260,22 +274,23 @@ def _blurred(image: Tensor, sd_vox: Tensor, limit: float) -> Tensor:
 
 
 def _between(fixed: Tensor, into_moving: Tensor) -> Tensor:
-    """From the fixed map to the moving one: out of the one deformation, then into the other.
+    """Compose the displacement from the fixed to the moving map.
 
-    The fixed map at p shows its origin at ``p + d(p)``; the moving map shows that at the inverse of its own.
+    The fixed map at p shows its origin at ``p + d(p)``; the moving map shows this point at the inverse of its
+    own deformation.
     """
     return fixed + warp(into_moving, fixed, padding="border")
 
 
-def _flipped(labels: Tensor, generator: torch.Generator) -> Tensor:
-    """All maps flipped together along axes drawn with probability one half."""
+def _flip(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Flip all maps together, along each axis with probability one half."""
     chosen = _uniform(labels.dim() - 1, (0.0, 1.0), generator) < 0.5
     axes = [axis + 1 for axis, flip in enumerate(chosen.tolist()) if flip]
     return labels.flip(axes) if axes else labels
 
 
-def _stripped(labels: Tensor, settings: Synthesis, generator: torch.Generator) -> Tensor:
-    """All maps without the labels around the organ, or all as they are."""
+def _strip(labels: Tensor, settings: Synthesis, generator: torch.Generator) -> Tensor:
+    """Remove the labels around the organ from all maps, or from none."""
     if float(_uniform(1, (0.0, 1.0), generator)) >= settings.strip_share:
         return labels
     return labels.masked_fill(
@@ -283,15 +298,15 @@ def _stripped(labels: Tensor, settings: Synthesis, generator: torch.Generator) -
     )
 
 
-def _checked(labels: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def _check_label_maps(labels: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     fixed, moving = labels if isinstance(labels, tuple) else (labels, labels)
     if fixed.shape != moving.shape or fixed.dim() not in (3, 4) or any(n % 2 for n in fixed.shape[1:]):
         raise ValueError(
-            f"Label maps are (B, H, W) or (B, D, H, W) of even sizes and alike; "
+            f"Label maps must both be (B, H, W) or (B, D, H, W) of the same even size; "
             f"found {tuple(fixed.shape)} and {tuple(moving.shape)}."
         )
     if fixed.min() < 0 or moving.min() < 0:
-        raise ValueError("Label maps have values from 0; found one below.")
+        raise ValueError("Label maps must not have values below 0.")
     return fixed.long(), moving.long()
 
 
@@ -300,6 +315,6 @@ def _uniform(shape: int | tuple[int, ...], between: Range, generator: torch.Gene
     return low + (high - low) * torch.rand(shape, generator=generator, device=generator.device)
 
 
-def _on(scales: Sequence[int], factor: int) -> list[int]:
-    """Scales on a grid coarser by ``factor``, at least one voxel."""
+def _scales_on_grid(scales: Sequence[int], factor: int) -> list[int]:
+    """Return scales on a grid coarser by ``factor``, at least one voxel."""
     return [max(1, scale // factor) for scale in scales]

@@ -1,4 +1,4 @@
-"""Synthetic pairs as a source of samples: from generated shapes, or from the label maps of a data set."""
+"""Source of synthetic pairs, from generated shapes or from the label maps of a data set."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
 Settings = TypeVar("Settings")
 
-SHAPES_FROM = 10_000  # label ids of shapes among anatomical maps start here, so as not to be taken for those
+SHAPES_FROM = 10_000  # first label id of shapes among anatomical maps, to keep the two apart
 VALIDATION_SEED = 0  # every run of every seed is validated on the same pairs
 
 
-class Synthetic:
-    """Pairs made by ``synth``, on the device that trains or, with workers, ahead on the CPU.
+class SyntheticPairs:
+    """Pairs made by ``synthesis.pair``, on the training device or, with workers, in advance on the CPU.
 
     Args:
-        config: ``[synthesis]`` and ``data.size``.
+        config: Uses ``[synthesis]`` and ``data.size``.
         dims: 2 or 3.
         data_set: Of kind ``labels``; None generates shapes.
-        device: That trains.
+        device: Training device.
 
     Raises:
-        InputError: There is no size, a setting cannot be used, or there are too few label maps.
+        InputError: The size is missing, a setting is invalid, or there are too few label maps.
     """
 
     def __init__(self, config: Config, dims: int, data_set: DataSet | None, device: torch.device) -> None:
@@ -53,23 +53,23 @@ class Synthetic:
         if data_set is not None and not self._same and len(data_set.train.cases) < 2:
             raise InputError(
                 CODE,
-                'Pairs of two people need two label maps to train on; found 1. Add one, or draw = "same".',
+                'draw = "two" needs two label maps for training; found 1. Add one, or set draw = "same".',
             )
 
     def sample(self, seed: int, step: int, index: int) -> Batch:
-        """See ``Source``."""
-        return self._drawn(seed, seeding.TRAIN, step, index)
+        """Return training sample ``index`` of ``step``, see ``Source``."""
+        return self._draw(seed, seeding.TRAIN, step, index)
 
     def validation(self, count: int) -> Sequence[int]:
-        """As many as asked for, if anybody is left to validate on."""
-        nobody = self._parts is not None and not self._parts[seeding.VALIDATION].cases
-        return range(0 if nobody else count)
+        """Return ``range(count)``, or an empty range if the validation part is empty."""
+        empty = self._parts is not None and not self._parts[seeding.VALIDATION].cases
+        return range(0 if empty else count)
 
     def validation_sample(self, number: int) -> Batch:
-        """See ``Source``."""
-        return self._drawn(VALIDATION_SEED, seeding.VALIDATION, 0, number)
+        """Return a validation sample, see ``Source``."""
+        return self._draw(VALIDATION_SEED, seeding.VALIDATION, 0, number)
 
-    def _drawn(self, seed: int, stream: int, step: int, index: int) -> Batch:
+    def _draw(self, seed: int, stream: int, step: int, index: int) -> Batch:
         generator = seeding.torch_generator(seed, stream, step, index, self._device)
         draw = seeding.generator(seed, stream, step, index)
         share = self._settings.shapes_share
@@ -77,7 +77,7 @@ class Synthetic:
             if self._parts is None:
                 return pair(generator, self._shapes, device=self._device)
             if share > 0 and draw.random() < share:
-                return _renamed(pair(generator, self._shapes, device=self._device))
+                return _offset_labels(pair(generator, self._shapes, device=self._device))
             maps = self._maps(self._parts[stream], draw, stream == seeding.TRAIN)
             return pair(generator, self._settings, maps, device=self._device)
 
@@ -90,34 +90,34 @@ class Synthetic:
         return loaded[0], loaded[-1]
 
 
-def _renamed(made: Batch) -> Batch:
-    fixed, moving = made.fixed_label, made.moving_label
+def _offset_labels(batch: Batch) -> Batch:
+    fixed, moving = batch.fixed_label, batch.moving_label
     assert fixed is not None
     assert moving is not None
     fixed, moving = (torch.where(label > 0, label + SHAPES_FROM, 0) for label in (fixed, moving))
-    return replace(made, fixed_label=fixed, moving_label=moving)
+    return replace(batch, fixed_label=fixed, moving_label=moving)
 
 
 def settings(config: Config, dims: int, anatomical: bool) -> Synthesis:
-    """The generator's settings: those of shapes or of anatomical maps, changed by ``[synthesis]``.
+    """Return the generator settings for shapes or anatomical maps, overridden by ``[synthesis]``.
 
     Raises:
-        InputError: There is no size, or a setting is unknown or cannot be used.
+        InputError: The size is missing, or a setting is unknown or invalid.
     """
     size = config.data.size
     if size is None:
-        raise InputError(CODE, "Synthesis needs a size. Give [data] size = [D, H, W].")
+        raise InputError(CODE, "Synthesis needs a size. Set [data] size = [D, H, W].")
     make = Synthesis.brains if anatomical else Synthesis.shapes
-    return changed(Synthesis, config, make, size=size[1:] if dims == 2 else size)
+    return override_settings(Synthesis, config, make, size=size[1:] if dims == 2 else size)
 
 
-def changed(
+def override_settings(
     kind: type[Settings], config: Config, make: Callable[..., Settings] | None = None, **fixed: Any
 ) -> Settings:
-    """The dataclass ``kind`` made of ``fixed`` and of ``[synthesis]``, which cannot change those.
+    """Create the dataclass ``kind`` from ``fixed`` and ``[synthesis]``, which cannot override ``fixed``.
 
     Raises:
-        InputError: A setting is unknown or cannot be used.
+        InputError: A setting is unknown or invalid.
     """
     changes: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in config.synthesis.items()
@@ -126,9 +126,9 @@ def changed(
     if unknown := sorted(set(changes) - known):
         raise InputError(
             CODE,
-            f"[synthesis] has no {', '.join(unknown)}; it has {', '.join(sorted(known))}. Mend the names.",
+            f"[synthesis] has no {', '.join(unknown)}; it has {', '.join(sorted(known))}. Correct the names.",
         )
     try:
         return (make or kind)(**fixed, **changes)
     except (TypeError, ValueError) as reason:
-        raise InputError(CODE, f"[synthesis] cannot be used: {reason} Mend the value.") from reason
+        raise InputError(CODE, f"[synthesis] cannot be used: {reason} Correct the value.") from reason

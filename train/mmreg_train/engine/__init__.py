@@ -1,1 +1,1 @@
-"""Runs a training: phases, optimiser, validation, checkpoints and what is shown meanwhile."""
+"""The training run: phases, optimiser, validation, checkpoints and progress."""

@@ -1,14 +1,14 @@
-"""Checkpoints: one safetensors file with weights and optimiser state; all else as JSON in its header.
+"""Checkpoints: one safetensors file of weights and optimiser state, with a JSON header for the rest.
 
 ==========================  ===========================================================================
 ``model/<name>``            a parameter or buffer of the method
-``optimiser/<name>/<key>``  state of the optimiser for that parameter, such as ``exp_avg``
-metadata ``mmreg``          JSON: ``format``, ``step``, ``method``, ``settings``, ``seed`` and what else the
-                            loop wants back
+``optimiser/<name>/<key>``  optimiser state of that parameter, such as ``exp_avg``
+metadata ``mmreg``          JSON: ``format``, ``step``, ``method``, ``settings``, ``seed`` and other values
+                            that the training loop restores
 ==========================  ===========================================================================
 
-Random numbers need no state: they are drawn by seed, step and index (see ``draws``). A file appears whole or
-not at all, and reading one runs no code.
+Random numbers need no state: they are drawn by seed, step and index (see ``seeding``). Files are written
+atomically, and reading one runs no code.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 FORMAT = "mmreg-checkpoint/1"
 CODE = "MMREG_E_TRAINING_CHECKPOINT"
-LAST, BEST = "last.safetensors", "best.safetensors"  # in the folder of a run
+LAST, BEST = "last.safetensors", "best.safetensors"  # in the run folder
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was read.
+    """The contents of a checkpoint file.
 
-    Args:
-        tensors: By the names above.
-        facts: The JSON.
-        path: Where it was read.
+    Attributes:
+        tensors: By the names in the module docstring.
+        facts: The JSON header.
+        path: The file.
     """
 
     tensors: Mapping[str, Tensor]
@@ -56,76 +56,79 @@ class Checkpoint:
         return int(self.facts["step"])
 
     def method(self) -> Method:
-        """The trained method, in evaluation mode.
+        """Create the trained method, in evaluation mode.
 
         Raises:
-            InputError: The method cannot be made here, the weights do not fit it, or its last phase, in which
-                the registration is learned, had not begun.
+            InputError: The method cannot be created, the weights do not fit it, or the run had not reached
+                its last phase, which trains the registration.
         """
         name = str(self.facts["method"])
         try:
             method: Method = create(name, **self.facts["settings"])
         except (TypeError, ValueError, ImportError) as reason:
             raise InputError(
-                CODE, f"{self.path} is of the method {name!r}, which cannot be made here: {reason}"
+                CODE, f"{self.path} needs the method {name!r}, which cannot be created: {reason}"
             ) from reason
         if method.phases and self.facts["phase"] != method.phases[-1]:
             raise InputError(
                 CODE,
-                f"{self.path} was written in the phase {self.facts['phase']!r} of {name}; what registers is "
-                f"learned in {method.phases[-1]!r}. Go on with --resume {self.path.parent}.",
+                f"{self.path} was written in the phase {self.facts['phase']!r} of {name}; registration is "
+                f"trained in {method.phases[-1]!r}. Continue with --resume {self.path.parent}.",
             )
         self.load_weights(method)
         method.eval()
         return method
 
     def load_weights(self, model: nn.Module) -> None:
-        """Weights into the method.
+        """Load the weights into a method.
 
         Raises:
-            InputError: Names or shapes are not those of the method.
+            InputError: Names or shapes differ from those of the method.
         """
         weights = self._under("model/")
-        wanted = model.state_dict()
-        wrong = sorted(set(weights) ^ set(wanted))
-        wrong += [name for name in set(weights) & set(wanted) if weights[name].shape != wanted[name].shape]
-        if wrong:
+        expected = model.state_dict()
+        mismatched = sorted(set(weights) ^ set(expected))
+        mismatched += [
+            name for name in set(weights) & set(expected) if weights[name].shape != expected[name].shape
+        ]
+        if mismatched:
             raise InputError(
                 CODE,
-                f"{self.path} does not fit the method: {len(wrong)} tensors differ, such as {wrong[0]}. "
-                "Create the method with the settings of the run.",
+                f"{self.path} does not fit the method: {len(mismatched)} tensors differ, such as "
+                f"{mismatched[0]}. Create the method with the settings of the run.",
             )
         model.load_state_dict(weights)
 
     def load_phases(self, method: Method, phases: Sequence[str]) -> None:
-        """What was learned in ``phases`` into a method of the same settings; nothing else.
+        """Load only the weights trained in ``phases`` into a method of the same settings.
 
         Raises:
-            InputError: Names or shapes are not those of the method, or the run had not come to their end.
+            InputError: Names or shapes differ from those of the method, or the run had not finished these
+                phases.
         """
-        found = self.facts["phase"]
-        if found not in method.phases or method.phases.index(found) <= method.phases.index(phases[-1]):
+        phase = self.facts["phase"]
+        if phase not in method.phases or method.phases.index(phase) <= method.phases.index(phases[-1]):
             raise InputError(
                 CODE,
-                f"{self.path} was written in the phase {found!r}; {' and '.join(phases)} are taken from a "
-                f"run that is past them. Go on with --resume {self.path.parent}.",
+                f"{self.path} was written in the phase {phase!r}; loading {' and '.join(phases)} needs a run "
+                f"that has finished them. Continue with --resume {self.path.parent}.",
             )
         learned: set[str] = set()
-        for phase in phases:
-            method.enter(phase)
+        for earlier in phases:
+            method.set_phase(earlier)
             learned |= _learned(method)
         kept = {name: tensor for name, tensor in method.state_dict().items() if name not in learned}
         replace(self, tensors={**self.tensors, **_prefixed(kept)}).load_weights(method)
 
     def load_optimiser(self, optimiser: Optimizer, model: nn.Module) -> None:
-        """State of the optimiser, parameter by parameter."""
+        """Load the state of the optimiser, parameter by parameter."""
         state: dict[int, dict[str, Any]] = {}
         for number, (name, parameter) in enumerate(trained_parameters(model, optimiser)):
-            found = self._under(f"optimiser/{name}/")
-            # moments lie as their parameter does; Adam's count of steps stays where it was made
+            stored = self._under(f"optimiser/{name}/")
+            # moments take the memory layout of their parameter; Adam's step count stays where it was created
             state[number] = {
                 key: torch.empty_like(parameter).copy_(value) if value.ndim else value
-                for key, value in found.items()
+                for key, value in stored.items()
             }
         groups = optimiser.state_dict()["param_groups"]
         optimiser.load_state_dict({"state": {n: s for n, s in state.items() if s}, "param_groups": groups})
@@ -141,8 +144,14 @@ class Checkpoint:
 def write_checkpoint(path: Path, model: nn.Module, optimiser: Optimizer, facts: Mapping[str, Any]) -> None:
     """Write a checkpoint.
 
+    Args:
+        path: The file, replaced atomically.
+        model: The method.
+        optimiser: Its optimiser.
+        facts: Plain values for the JSON header.
+
     Raises:
-        InputError: The file cannot be written; an older one under that name stays.
+        InputError: The file cannot be written; an existing file is kept.
     """
     from safetensors.torch import save
 
@@ -165,33 +174,41 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     from safetensors import SafetensorError, safe_open
 
-    with open_regular(path):  # says what is wrong with a path
+    with open_regular(path):  # raises a clear error for a bad path
         pass
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {}).get("mmreg", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, json.JSONDecodeError) as reason:
-        raise InputError(CODE, f"{path} is damaged: {reason}. Take another checkpoint.") from reason
+        raise InputError(CODE, f"{path} is damaged: {reason}. Give another checkpoint.") from reason
     if facts.get("format") != FORMAT:
         raise InputError(
             CODE,
-            f"{path} is no training checkpoint: format {facts.get('format')!r}. Give one of `mmreg train`.",
+            f"{path} is not a training checkpoint: format {facts.get('format')!r}. Give one written by "
+            "`mmreg train`.",
         )
     return Checkpoint(tensors, facts, path)
 
 
 def load_method(path: Path) -> Method:
-    """The trained method, in evaluation mode: from a checkpoint, or from the best one of a run's folder.
+    """Load the trained method, in evaluation mode.
+
+    Args:
+        path: A checkpoint, or a run folder, of which the best checkpoint is read.
 
     Raises:
         InputError: There is no such checkpoint, or it cannot be used.
+
+    Example:
+        >>> method = load_method(Path("runs/voxelmorph"))
+        >>> output = method(fixed, moving)
     """
-    return read_checkpoint(chosen(path)).method()
+    return read_checkpoint(checkpoint_path(path)).method()
 
 
-def chosen(path: Path) -> Path:
-    """A checkpoint itself; of a run's folder the best one, or the last where there is no best."""
+def checkpoint_path(path: Path) -> Path:
+    """Return a checkpoint itself, or the best one of a run folder, or the last if there is no best."""
     return path / (BEST if (path / BEST).is_file() else LAST) if path.is_dir() else path
 
 
@@ -200,7 +217,7 @@ def _prefixed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _learned(method: Method) -> set[str]:
-    """Parameters with a gradient, and the statistics of modules that own one."""
+    """Return the names of parameters with a gradient, and of buffers of modules that own one."""
     names = set()
     for prefix, module in method.named_modules():
         own = dict(module.named_parameters(recurse=False))
@@ -211,7 +228,7 @@ def _learned(method: Method) -> set[str]:
 
 
 def trained_parameters(model: nn.Module, optimiser: Optimizer) -> list[tuple[str, nn.Parameter]]:
-    """Parameters of the optimiser, in its order; a method may be letting some of them rest just now."""
+    """Return the parameters of the optimiser, in its order, including those paused by the method."""
     names = {parameter: name for name, parameter in model.named_parameters()}
     return [
         (names[parameter], parameter) for group in optimiser.param_groups for parameter in group["params"]

@@ -18,28 +18,28 @@ Row = tuple[int, str, str, float]
 
 
 class Curves:
-    """The values of a run, appended to ``curves.csv`` as they come."""
+    """The values of a run, appended to ``curves.csv`` as they are recorded."""
 
     def __init__(self, path: Path, until: int) -> None:
-        """Open the curves; rows after step ``until``, of what is about to be done again, are dropped."""
+        """Open the curves and drop rows after step ``until``, which will be repeated."""
         self._path = path
         self.rows = [row for row in read_curves(path) if row[0] <= until]
         with open(path, "w", newline="") as stream:
             csv.writer(stream).writerows((COLUMNS, *self.rows))
 
     def add(self, step: int, part: str, values: Mapping[str, float]) -> None:
-        """Values of terms after ``step`` steps; ``part`` is ``train`` or ``val``."""
+        """Add values of terms after ``step`` steps; ``part`` is ``train`` or ``val``."""
         rows = [(step, part, term, float(value)) for term, value in values.items()]
         self.rows += rows
         with open(self._path, "a", newline="") as stream:
             csv.writer(stream).writerows((*row[:3], repr(row[3])) for row in rows)
 
     def last(self, part: str) -> dict[str, float]:
-        """The latest value of each term."""
-        return {term: value for _, of, term, value in self.rows if of == part}
+        """Return the latest value of each term of ``part``."""
+        return {term: value for _, row_part, term, value in self.rows if row_part == part}
 
     def draw(self, path: Path, title: str) -> None:
-        """``curves.png``: a panel per term, training and validation in it."""
+        """Draw ``curves.png``: one panel per term, with training and validation."""
         from io import BytesIO
 
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -60,7 +60,7 @@ class Curves:
 
 
 def read_curves(path: Path) -> list[Row]:
-    """The rows of a ``curves.csv``; none if there is no such file. A last row cut short is left out."""
+    """Read the rows of a ``curves.csv``, without a truncated last row; none if the file is missing."""
     if not path.is_file():
         return []
     text = path.read_text()

@@ -1,4 +1,4 @@
-"""When a run ends before its last step: a signal, or its minutes are over."""
+"""Early end of a run: on a signal, or when its time limit is reached."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ import torch
 from lightning.fabric import Fabric
 
 
-class Stop:
-    """Watches the clock and SIGTERM and SIGINT; a second SIGINT interrupts at once.
+class Interrupt:
+    """Watches the time limit, SIGTERM and SIGINT; a second SIGINT interrupts immediately.
 
-    Use it as a context; asked between steps, it gives the same answer on all processes.
+    Use it as a context manager and query it between steps; all processes get the same answer.
+
+    Args:
+        minutes: Time limit; None has none.
+        fabric: Of the run.
     """
 
     def __init__(self, minutes: float | None, fabric: Fabric) -> None:
@@ -22,32 +26,33 @@ class Stop:
         self._fabric = fabric
         self.signal: int | None = None
 
-    def __enter__(self) -> Stop:
-        # only the main thread of a process may listen; elsewhere the caller has to
+    def __enter__(self) -> Interrupt:
+        # only the main thread of a process may install handlers; elsewhere the caller has to
         self._listens = threading.current_thread() is threading.main_thread()
         if self._listens:
-            self._before = {of: signal.signal(of, self._note) for of in (signal.SIGTERM, signal.SIGINT)}
+            numbers = signal.SIGTERM, signal.SIGINT
+            self._before = {number: signal.signal(number, self._note) for number in numbers}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._listens:
-            for of, handler in self._before.items():
-                signal.signal(of, handler)
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
 
-    def asked(self) -> bool:
-        """Whether any process was asked to stop, or the first one's time is over."""
+    def requested(self) -> bool:
+        """Return whether any process got a signal, or the time limit of the first one is reached."""
         late = self._deadline is not None and time.monotonic() >= self._deadline
-        mine = self.signal is not None or (late and self._fabric.is_global_zero)
+        here = self.signal is not None or (late and self._fabric.is_global_zero)
         if self._fabric.world_size == 1:
-            return mine
-        flag = torch.tensor(float(mine), device=self._fabric.device)
+            return here
+        flag = torch.tensor(float(here), device=self._fabric.device)
         total = self._fabric.all_reduce(flag, reduce_op="sum")
         return bool(torch.as_tensor(total) > 0)
 
     def reason(self) -> str:
-        """``"interrupt"``, ``"signal"`` or ``"minutes"``."""
+        """Return ``"interrupt"``, ``"signal"`` or ``"minutes"``."""
         if self.signal is None:
             return "minutes"
         return "interrupt" if self.signal == signal.SIGINT else "signal"

@@ -1,4 +1,4 @@
-"""``card.md``: what a run was trained on, how, and how good it is; goes into the bundle."""
+"""Model card ``card.md``: data, training and accuracy of a run. It is copied into the bundle."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the card says besides the settings.
+    """The contents of the model card.
 
-    Args:
-        config: As used.
-        description: Of the data; None where shapes were generated.
-        people: People, or label maps, by part.
-        parameters: Numbers in the network.
+    Attributes:
+        config: The configuration used.
+        description: Description of the data; None for generated shapes.
+        people: Number of people, or label maps, by part.
+        parameters: Number of weights in the network.
         dims: 2 or 3.
-        commands: As typed: that began the run, and those that went on with it.
-        machine: In words.
-        outcome: What came out.
+        commands: The command that started the run, and those that resumed it.
+        machine: Description of the machine.
+        outcome: Result of the run.
     """
 
     config: Config
@@ -39,8 +39,8 @@ class Facts:
     outcome: Outcome
 
 
-def card(facts: Facts) -> str:
-    """The model card, Markdown."""
+def model_card(facts: Facts) -> str:
+    """Return the model card as Markdown."""
     config, outcome = facts.config, facts.outcome
     title = f"# {config.method}, {facts.dims}-D, trained on {_data_name(facts.description)}"
     sections = (
@@ -54,7 +54,7 @@ def card(facts: Facts) -> str:
 
 
 def machine(device: str, devices: int, threads: int) -> str:
-    """What the run ran on."""
+    """Describe the machine of the run."""
     import torch
 
     if device == "cuda":
@@ -75,26 +75,26 @@ def _data_name(description: Description | None) -> str:
 
 
 def _intended(facts: Facts) -> str:
-    of = facts.description
-    what = "Research and development: registration of two scans that are already aligned affinely"
-    if of is not None and of.align in ("none", "centre"):
-        what = "Research and development: registration of two scans that lie as those it was trained on"
+    data = facts.description
+    use = "Research and development: registration of two scans that are already affinely aligned"
+    if data is not None and data.align in ("none", "centre"):
+        use = "Research and development: registration of two scans positioned like those of its training"
     kind = ""
-    if of is not None and of.kind != "labels" and of.modalities:
-        kind = f", {of.modalities[0]} (fixed) with {of.modalities[1]} (moving)"
-    anatomy = f", {of.anatomy}" if of is not None and of.anatomy else ""
-    return f"{what}{kind}{anatomy}. It is no medical device, and no clinical claim is made."
+    if data is not None and data.kind != "labels" and data.modalities:
+        kind = f", {data.modalities[0]} (fixed) with {data.modalities[1]} (moving)"
+    anatomy = f", {data.anatomy}" if data is not None and data.anatomy else ""
+    return f"{use}{kind}{anatomy}. It is not a medical device, and no clinical claim is made."
 
 
 def _data(facts: Facts) -> str:
-    of = facts.description
-    if of is None:
-        return "None: label maps are random shapes, and images are synthesised from them. No licence applies."
+    data = facts.description
+    if data is None:
+        return "None: images are synthesised from random shapes. No licence applies."
     people = ", ".join(f"{count} for {part}" for part, count in facts.people.items())
     rows = [
-        f"- Set: {of.name}, {of.kind}" + (" that images are synthesised from" if of.kind == "labels" else ""),
-        f"- Licence: {of.licence}",
-        *([f"- Credit: {of.credit}"] if of.credit else []),
+        f"- Set: {data.name}, {data.kind}{', from which images are synthesised' * (data.kind == 'labels')}",
+        f"- Licence: {data.licence}",
+        *([f"- Credit: {data.credit}"] if data.credit else []),
         f"- People: {people}; see splits.json",
     ]
     return "\n".join(rows)
@@ -122,9 +122,9 @@ def _steps(config: Config) -> str:
     settings = config.training
     if not config.phases:
         return f"{settings.steps}, {settings.batch} pair(s) each"
-    given = [{"steps": settings.steps, "batch": settings.batch, **phase} for phase in config.phases]
-    parts = ", ".join(f"{phase['name']} {phase['steps']} of {phase['batch']} pair(s)" for phase in given)
-    return f"{sum(phase['steps'] for phase in given)}: {parts}"
+    phases = [{"steps": settings.steps, "batch": settings.batch, **phase} for phase in config.phases]
+    parts = ", ".join(f"{phase['name']} {phase['steps']} of {phase['batch']} pair(s)" for phase in phases)
+    return f"{sum(phase['steps'] for phase in phases)}: {parts}"
 
 
 def _time(seconds: float) -> str:
@@ -139,7 +139,7 @@ def _grid(config: Config) -> str:
 
 def _figures(outcome: Outcome) -> str:
     if not outcome.validation:
-        return "No validation samples: nothing was measured."
+        return "There were no validation samples."
     best: Mapping[str, Any] = outcome.best.get("figures", {})
     rows = ["| figure | last | best |", "| --- | --- | --- |"]
     for name, value in outcome.validation.items():
@@ -153,15 +153,13 @@ def _figures(outcome: Outcome) -> str:
 
 def _limits(facts: Facts) -> str:
     limits = [
-        "- Figures are of the validation part, which also chose the best checkpoint; not of the test part."
+        "- Figures are of the validation part, which also selected the best checkpoint; not of the test part."
     ]
     people = facts.people.get("train", 0)
     if facts.description is not None and people < 50:
         limits.append(
-            f"- Trained on {people} people: expect it to be weaker on other scanners and populations."
+            f"- Trained on {people} people: expect lower accuracy on other scanners and populations."
         )
     if facts.description is None or facts.description.kind == "labels":
-        limits.append(
-            "- Trained and validated on synthetic images: measure it on real scans before using it."
-        )
+        limits.append("- Trained and validated on synthetic images: evaluate on real scans before use.")
     return "\n".join(limits)

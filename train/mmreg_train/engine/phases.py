@@ -1,4 +1,4 @@
-"""What is trained one after the other: phases, each with settings of its own, on one count of steps."""
+"""Phases of a run: trained in sequence, each with its own settings, on one step count."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING
 
 from mmreg_rt.errors import InputError
 
-from ..config.toml import validated
+from ..config.toml import parse_table
 from ..config.training import CODE, TrainingSettings
 
 if TYPE_CHECKING:
     from ..config.training import Config
 
-OF_THE_RUN = ("seed", "precision")  # a phase has no other ones
+OF_THE_RUN = ("seed", "precision")  # a phase cannot change these
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a run.
+    """A phase of a run.
 
-    Args:
-        name: For ``Method.enter``; "" is all of a method that has no phases.
-        first: Its first step, on the count of the run.
-        settings: As in ``[training]`` but for what ``[[phases]]`` says.
-        registers: It is the last one, in which the method registers.
+    Attributes:
+        name: Argument of ``Method.set_phase``; "" is the whole training of a method without phases.
+        first: Its first step, on the step count of the run.
+        settings: ``[training]``, overridden by its ``[[phases]]`` table.
+        registers: It is the last phase, which trains the registration.
     """
 
     name: str
@@ -36,29 +36,29 @@ class Phase:
 
     @property
     def end(self) -> int:
-        """The step after its last."""
+        """The step after the last one."""
         return self.first + self.settings.steps
 
 
-def planned(config: Config, names: Sequence[str]) -> list[Phase]:
-    """The phases of a run, in order. Without ``[[phases]]`` it is the last one of the method alone.
+def plan_phases(config: Config, names: Sequence[str]) -> list[Phase]:
+    """Return the phases of a run, in order; without ``[[phases]]`` only the last one of the method.
 
     Args:
         config: Of the run.
         names: ``Method.phases``.
 
     Raises:
-        InputError: A phase is unknown, twice there, out of order or has a setting that cannot be used; or the
-            last one is missing.
+        InputError: A phase is unknown, repeated, out of order or has an invalid setting; or the last one is
+            missing.
     """
     if not config.phases:
         return [Phase(names[-1] if names else "", 0, config.training, True)]
-    given = [str(table.get("name", "")) for table in config.phases]
-    if given != [name for name in names if name in given] or given[-1] != names[-1]:
+    listed = [str(table.get("name", "")) for table in config.phases]
+    if listed != [name for name in names if name in listed] or listed[-1] != names[-1]:
         raise InputError(
             CODE,
             f"The phases of {config.method!r} are, in this order, {', '.join(names) or 'none'}, and the last "
-            f"is needed; found {', '.join(given)}. Mend [[phases]].",
+            f"is required; found {', '.join(listed)}. Correct [[phases]].",
         )
     phases: list[Phase] = []
     for table in config.phases:
@@ -69,9 +69,11 @@ def planned(config: Config, names: Sequence[str]) -> list[Phase]:
 
 def _settings(config: Config, table: dict[str, object]) -> TrainingSettings:
     name = table.pop("name")
-    if taken := [key for key in OF_THE_RUN if key in table]:
+    if shared := [key for key in OF_THE_RUN if key in table]:
         raise InputError(
             CODE,
-            f"The phase {name!r} sets {' and '.join(taken)}, which a whole run shares. Set it in [training].",
+            f"The phase {name!r} sets {' and '.join(shared)}, which all phases share. Set it in [training].",
         )
-    return validated(TrainingSettings, {**asdict(config.training), **table}, Path(f"[[phases]] {name}"), CODE)
+    return parse_table(
+        TrainingSettings, {**asdict(config.training), **table}, Path(f"[[phases]] {name}"), CODE
+    )

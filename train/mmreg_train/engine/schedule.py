@@ -1,4 +1,4 @@
-"""The learning rate of a step: a function of the step alone, so a resumed run needs no state of it."""
+"""Learning rate schedules; functions of the step alone, so a resumed run needs no state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:
-    """The learning rate of step ``step``, counted from 0.
+    """Return the learning rate of step ``step``, counted from 0.
 
     Linear warm-up, then constant; or ``end + (top - end) (1 + cos(pi t)) / 2`` (Loshchilov and Hutter,
     "SGDR", ICLR 2017, without restarts); or ``end + (top - end) (1 - t)^power``; ``t`` runs from 0 to 1

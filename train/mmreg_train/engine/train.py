@@ -1,4 +1,4 @@
-"""From a request to a finished run folder: settings, data, method, loop, card."""
+"""A complete training: configuration, data, method, loop and model card."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ..config.training import CODE, Config, as_toml, named_config, read_config
 from ..data import brain_samples, seeding
 from ..data.known_warps import KnownWarps
 from ..data.preparation import Preparation, check_size, default_cache
-from ..data.rigid.pairs import RigidPairs, Starts
+from ..data.rigid.pairs import RigidPairs, StartSampling
 from ..data.sources import DataSet, Source, open_data_set, refuse_mixed_sizes
-from ..data.synthetic_pairs import Synthetic
+from ..data.synthetic_pairs import SyntheticPairs
 from ..data.synthetic_pairs import settings as synthesis_settings
-from .checkpoint import chosen, read_checkpoint
-from .model_card import Facts, card, machine
-from .phases import Phase, planned
+from .checkpoint import checkpoint_path, read_checkpoint
+from .model_card import Facts, machine, model_card
+from .phases import Phase, plan_phases
 from .progress import Progress
 from .trainer import Outcome, Training
 
@@ -41,22 +41,22 @@ SHAPES = "shapes"
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for on the command line; None is "as in the configuration".
+    """Options of a training; None takes the value of the configuration.
 
-    Args:
+    Attributes:
         method: Its name.
-        config: File; None is the one that comes with the method.
-        data: Description, its folder, or ``"shapes"``.
-        folder: Of the run.
-        resume: ``folder`` is an earlier run that goes on.
-        synth: Pairs are synthesised.
-        steps, seed, precision: In place of the configuration's.
-        minutes: Time to train.
+        config: Configuration file; None takes the one shipped for the method.
+        data: Data description, its folder, or ``"shapes"``.
+        folder: Run folder.
+        resume: Continue the run in ``folder``.
+        synth: Synthesise the pairs.
+        steps, seed, precision: Override the configuration.
+        minutes: Time limit.
         device: ``"cpu"`` or ``"cuda"``.
         devices: Processes, one per device.
-        threads: Of each process.
-        phases_from: A run, or a checkpoint, that the phases before those of the configuration come from.
-        command: As typed; the card has those of the whole run.
+        threads: Threads per process.
+        phases_from: Run or checkpoint that provides the phases the configuration omits.
+        command: The command line; the model card lists those of the whole run.
     """
 
     method: str
@@ -77,15 +77,21 @@ class Request:
 
 
 def train(request: Request) -> Outcome:
-    """Train, and leave a run folder: checkpoints, curves, card, splits, settings.
+    """Train a method and write a run folder: checkpoints, curves, model card, splits, settings.
+
+    Args:
+        request: What to train, on which data and device.
+
+    Returns:
+        The steps done, the time and the results of validation.
 
     Raises:
         InputError: The configuration, the data or the folder cannot be used.
-        BackendUnavailableError: The device is not there.
-        TrainingError: The loss is not finite any more.
-        CancelledError: Interrupted or terminated; a checkpoint is there to resume from.
+        BackendUnavailableError: The device is missing.
+        TrainingError: The loss is no longer finite.
+        CancelledError: The run was interrupted or terminated; it can be resumed from its checkpoint.
     """
-    config = _settled(request)
+    config = _configuration(request)
     data = config.run["data"]
     fabric = _fabric(request, config)
     torch.manual_seed(seeding.torch_seed(config.training.seed, seeding.STEP, 0, seeding.WEIGHTS))
@@ -93,7 +99,7 @@ def train(request: Request) -> Outcome:
     _check(config, method, fabric.world_size)
     _claim(request, fabric)
     if request.phases_from is not None:
-        _take_phases(request.phases_from, config, method)
+        _load_phases(request.phases_from, config, method)
     described = None if data == SHAPES else read_description(Path(data))
     source, data_set = _source(config, method, described, request, fabric)
     _check_sample(config, method, source)
@@ -104,19 +110,19 @@ def train(request: Request) -> Outcome:
     outcome = training.run()
     if fabric.is_global_zero:
         facts = _facts(config, method, described, data_set, request, outcome)
-        _write(request.folder / "card.md", card(facts))
+        _write(request.folder / "card.md", model_card(facts))
         end = f"stopped ({outcome.stopped})" if outcome.stopped else "done"
         click.echo(f"{end} after step {outcome.step}: {request.folder}", err=True)
     if outcome.stopped in ("interrupt", "signal"):  # a shell's && must not go on to an export
         raise CancelledError(
             "MMREG_E_CANCELLED",
-            f"Stopped after step {outcome.step}; go on with --resume {request.folder}.",
+            f"Stopped after step {outcome.step}. Continue with --resume {request.folder}.",
         )
     return outcome
 
 
-def _settled(request: Request) -> Config:
-    """The configuration with what the command line changes."""
+def _configuration(request: Request) -> Config:
+    """Read the configuration and apply the options of the request."""
     if request.resume:
         path = request.folder / "config.toml"
         config = read_config(path)
@@ -127,16 +133,14 @@ def _settled(request: Request) -> Config:
     if config.method != request.method:
         raise InputError(
             CODE,
-            f"The configuration is for the method {config.method!r}; asked for was {request.method!r}. Give "
-            "the configuration of that method, or name the other one.",
+            f"The configuration is for the method {config.method!r}; {request.method!r} was requested. Give "
+            f"a configuration of {request.method!r}, or train {config.method!r}.",
         )
-    asked = {"steps": request.steps, "seed": request.seed, "precision": request.precision}
-    changed: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    options = {"steps": request.steps, "seed": request.seed, "precision": request.precision}
+    changed: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     data = request.data or config.run.get("data") or (SHAPES if request.synth else None)
     if data is None:
-        raise InputError(
-            CODE, "There is nothing to train on. Give --data FILE, or --synth for generated shapes."
-        )
+        raise InputError(CODE, "No data to train on. Give --data FILE, or --synth for generated shapes.")
     data = data if data == SHAPES else str(Path(data).resolve())
     synth = request.synth or data == SHAPES or bool(config.run.get("synth"))
     phases = config.phases
@@ -154,8 +158,8 @@ def _fabric(request: Request, config: Config) -> Fabric:
     if request.device == "cuda" and torch.cuda.device_count() < request.devices:
         raise BackendUnavailableError(
             "MMREG_E_DEVICE",
-            f"{request.devices} CUDA device(s) were asked for; torch {torch.__version__} sees "
-            f"{torch.cuda.device_count()}. Use --device cpu, or install a torch with CUDA and a driver.",
+            f"{request.devices} CUDA device(s) were requested; torch {torch.__version__} has "
+            f"{torch.cuda.device_count()}. Use --device cpu, or install a CUDA driver and torch with CUDA.",
         )
     if request.device == "cpu" and config.training.precision == "16-mixed":
         raise InputError(CODE, "Precision fp16 needs a GPU. Use fp32 or bf16 on the CPU.")
@@ -173,7 +177,7 @@ def _fabric(request: Request, config: Config) -> Fabric:
 
 
 def _processes(request: Request) -> tuple[int, int]:
-    """Devices of this machine, and machines; torchrun says both in the environment."""
+    """Return devices of this machine and number of machines; torchrun sets both in the environment."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return request.devices, 1
     local = int(os.environ["LOCAL_WORLD_SIZE"])
@@ -186,26 +190,26 @@ def _method(config: Config) -> methods.Method:
     except (TypeError, ValueError) as reason:
         raise InputError(
             CODE,
-            f"The method {config.method!r} cannot be made of [settings]: {reason} Mend the configuration.",
+            f"The method {config.method!r} cannot use [settings]: {reason} Correct the configuration.",
         ) from reason
 
 
-def _take_phases(path: Path, config: Config, method: methods.Method) -> None:
-    """What another run has learned in the phases that this one leaves out."""
-    trained = [phase.name for phase in planned(config, method.phases)]
-    left_out = method.phases[: method.phases.index(trained[0])] if method.phases else ()
-    if not left_out:
+def _load_phases(path: Path, config: Config, method: methods.Method) -> None:
+    """Load the phases that this run omits from another run."""
+    trained = [phase.name for phase in plan_phases(config, method.phases)]
+    omitted = method.phases[: method.phases.index(trained[0])] if method.phases else ()
+    if not omitted:
         raise InputError(
             CODE,
-            f"{path} was to give earlier phases of {config.method!r}, and this run leaves none out. Remove "
-            "them from [[phases]], or leave out --phases-from.",
+            f"--phases-from {path} needs a run that omits earlier phases of {config.method!r}; this run "
+            "trains all of them. Remove phases from [[phases]], or remove --phases-from.",
         )
-    read_checkpoint(chosen(path)).load_phases(method, left_out)
+    read_checkpoint(checkpoint_path(path)).load_phases(method, omitted)
 
 
 def _check(config: Config, method: methods.Method, world: int) -> None:
     check_size(config.data.size, method.dims, method.multiple)
-    Starts.of(config.rigid)  # names that nobody knows are refused in tables that this run does not read too
+    StartSampling.from_table(config.rigid)  # unknown names are an error even where the table is not used
     if method.painted:
         brain_samples.settings(config)
     elif config.data.size is not None:
@@ -214,20 +218,20 @@ def _check(config: Config, method: methods.Method, world: int) -> None:
         raise InputError(
             CODE,
             f"{config.method} needs sizes in multiples of {method.multiple}; preprocess.multiple is "
-            f"{config.spec.multiple}. Give a multiple of it.",
+            f"{config.spec.multiple}. Set it to a multiple of {method.multiple}.",
         )
-    for phase in planned(config, method.phases):
+    for phase in plan_phases(config, method.phases):
         if phase.settings.batch % world:
             raise InputError(
                 CODE,
-                f"A batch of {phase.settings.batch} cannot be shared by {world} processes. Make it a "
-                "multiple of them.",
+                f"A batch of {phase.settings.batch} cannot be divided between {world} processes. Set it to "
+                f"a multiple of {world}.",
             )
 
 
 def _check_sample(config: Config, method: methods.Method, source: Source) -> None:
-    """The data have what the loss compares."""
-    needed = method.needs()
+    """Raise unless the data have the targets that the loss needs."""
+    needed = method.required_targets()
     if not needed:
         return
     sample = source.sample(config.training.seed, 0, 0)
@@ -235,18 +239,18 @@ def _check_sample(config: Config, method: methods.Method, source: Source) -> Non
     if missing:
         raise InputError(
             CODE,
-            f"The loss of {config.method!r} needs {' and '.join(missing)}, which the data do not have. Name "
-            "them in the description of the data, or choose another loss in [settings].",
+            f"The loss of {config.method!r} needs {' and '.join(missing)}, which the data do not have. Add "
+            "them to the data description, or choose another loss in [settings].",
         )
 
 
 def _claim(request: Request, fabric: Fabric) -> None:
-    """The run folder is new, or holds the run to resume."""
+    """Raise unless the run folder is new or a run is resumed."""
     folder = request.folder
     if fabric.is_global_zero and not request.resume and folder.is_dir() and any(folder.iterdir()):
         raise InputError(
             "MMREG_E_OUTPUT",
-            f"{folder} is not empty. Choose another folder, or go on with --resume {folder}.",
+            f"{folder} is not empty. Choose another folder, or continue its run with --resume {folder}.",
         )
 
 
@@ -259,14 +263,16 @@ def _source(
 ) -> tuple[Source, DataSet | None]:
     if method.painted and (described is None or described[0].kind != "labels"):
         raise InputError(
-            CODE, f"{config.method} learns from label maps of brains. Give --data of kind labels."
+            CODE, f"{config.method} is trained on label maps of brains. Give --data of kind labels."
         )
     if described is None:
-        return Synthetic(config, method.dims, None, fabric.device), None
+        return SyntheticPairs(config, method.dims, None, fabric.device), None
     description, folder = described
     if config.run["synth"] and description.kind != "labels":
         raise InputError(
-            CODE, f"--synth needs data of kind labels; {description.name} is of kind {description.kind}."
+            CODE,
+            f"--synth needs data of kind labels; {description.name} is of kind {description.kind}. Remove "
+            "--synth, or give label maps.",
         )
     splits = request.folder / "splits.json"
     if request.resume and splits.is_file():
@@ -281,11 +287,11 @@ def _source(
     else:
         preparation = Preparation(config.spec, size, description.align, description.labels, default_cache())
     data_set = open_data_set(description, folder, preparation, method.dims, window)
-    _prepare(data_set, planned(config, method.phases), fabric, method.painted)
+    _prepare(data_set, plan_phases(config, method.phases), fabric, method.painted)
     if method.painted:
         return brain_samples.PaintedBrains(config, data_set), data_set
     if description.kind == "labels":
-        return Synthetic(config, method.dims, data_set, fabric.device), data_set
+        return SyntheticPairs(config, method.dims, data_set, fabric.device), data_set
     if config.warp.changes:
         return KnownWarps(data_set.source(), config.warp), data_set
     return data_set.source(), data_set
@@ -297,31 +303,31 @@ def _rigid_source(
     if description.files.fixed_structures is None:
         raise InputError(
             CODE,
-            f"{config.method} learns from structures marked in both scans; {description.name} names none. "
-            "Give fixed_structures and moving_structures in [files].",
+            f"{config.method} needs structures marked in both scans; {description.name} names none. Set "
+            "fixed_structures and moving_structures in [files].",
         )
     assert method.window is not None
     preparation = Preparation(config.spec, None, description.align, description.labels, default_cache())
     data_set = open_data_set(description, folder, preparation, method.dims)
     cases = data_set.train.cases, data_set.val.cases
-    source = RigidPairs(*cases, config.spec, method.window, Starts.of(config.rigid))
+    source = RigidPairs(*cases, config.spec, method.window, StartSampling.from_table(config.rigid))
     residuals = [truth.residual_mm for truth in source.truths().values()]
     click.echo(
-        f"true transforms of {len(residuals)} pairs: structures are off by {median(residuals):.1f} mm "
-        f"(median), {max(residuals):.1f} mm (worst)",
+        f"true transforms of {len(residuals)} pairs: residual {median(residuals):.1f} mm (median), "
+        f"{max(residuals):.1f} mm (worst)",
         err=True,
     )
     return source, data_set
 
 
 def _prepare(data_set: DataSet, phases: list[Phase], fabric: Fabric, painted: bool) -> None:
-    """Everything onto the grid of the network, once; the first process fills the cache for all."""
+    """Prepare all scans once; the first process fills the cache for the others."""
     if fabric.is_global_zero:
         cases = len(data_set.train.cases) + len(data_set.val.cases)
         progress = Progress(cases, 0, None, True, "preparing scans", "case")
         shapes = data_set.train.shapes(progress.count) | data_set.val.shapes(progress.count)
         progress.close()
-        if not painted:  # painted images have one size, whatever that of the maps
+        if not painted:  # painted images have one size, independent of the maps
             refuse_mixed_sizes(shapes, max(phase.settings.batch for phase in phases))
     fabric.barrier()
 

@@ -1,4 +1,4 @@
-"""How good the network is on people it does not learn from: loss, Dice of labels, folds."""
+"""Validation on held-out people: loss, Dice of labels, folds."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def validate(
     batches: Iterable[Batch],
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> dict[str, float]:
-    """Means over the batches: every term of the loss; for fields also folds and, with labels, Dice.
+    """Return means over the batches: every term of the loss; for fields also folds and Dice.
 
     Args:
         method: In evaluation mode.
-        batches: Of one pair each.
-        autocast: Gives what the network, and nothing else, is evaluated in; as in training.
+        batches: One pair each.
+        autocast: Context for the network, and nothing else, as in training.
 
     Returns:
-        By name: the terms of the loss, ``folded_percent``, ``label_dice`` and, before it,
-        ``label_dice_before``; where the truth is known ``endpoint_vox`` and ``endpoint_vox_before``; for
-        rigid motions ``surface_error_mm`` and ``surface_error_before_mm``.
+        By name: the terms of the loss; for fields ``folded_percent``; with labels ``label_dice`` and
+        ``label_dice_before`` registration; with a true displacement ``endpoint_vox`` and
+        ``endpoint_vox_before``; for rigid motions ``surface_error_mm`` and ``surface_error_before_mm``.
     """
     sums: dict[str, float] = defaultdict(float)
     counts: dict[str, int] = defaultdict(int)
@@ -58,7 +58,14 @@ def validate(
 
 
 def mean_dice(one: Tensor, other: Tensor) -> float | None:
-    """Mean over the labels of either map, but 0, of ``2 |A and B| / (|A| + |B|)``; None without any."""
+    """Return the mean of ``2 |A and B| / (|A| + |B|)`` over the labels except 0 of either map.
+
+    Args:
+        one, other: Label maps of one shape, int64 from 0.
+
+    Returns:
+        The mean, or None if neither map has a label.
+    """
     top = int(max(one.max(), other.max())) + 1
     size = torch.bincount(one.flatten(), minlength=top) + torch.bincount(other.flatten(), minlength=top)
     shared = torch.bincount(one[one == other], minlength=top)
@@ -69,7 +76,7 @@ def mean_dice(one: Tensor, other: Tensor) -> float | None:
 
 
 def folded_percent(displacement: Tensor) -> float:
-    """Share of voxels that fold in any of nine ways of taking differences, as the runtime counts them.
+    """Return the percentage of voxels that fold in any of nine finite differences, as in the runtime.
 
     Args:
         displacement: ``(1, dims, ...)`` in voxels, components in the order of the axes.
@@ -83,7 +90,7 @@ def folded_percent(displacement: Tensor) -> float:
 
 
 def endpoint_error(displacement: Tensor, batch: Batch) -> float:
-    """Mean distance in voxels to the true displacement, where the fixed scan has a label other than 0.
+    """Return the mean distance in voxels to the true displacement, over labelled voxels of the fixed scan.
 
     Without labels it is the mean over all voxels.
     """
@@ -94,37 +101,37 @@ def endpoint_error(displacement: Tensor, batch: Batch) -> float:
 
 @torch.no_grad()
 def _scores(method: Method, batch: Batch, output: Output) -> dict[str, float]:
-    found = {name: float(term) for name, term in method.loss(batch, output).items()}
+    scores = {name: float(term) for name, term in method.loss(batch, output).items()}
     if output.kind == "rigid" and batch.surface is not None:
-        found |= surface_errors(output, batch)
+        scores |= surface_errors(output, batch)
     if output.kind not in FIELDS:
-        return found
+        return scores
     displacement = method.displacement(output)
-    found["folded_percent"] = folded_percent(displacement)
+    scores["folded_percent"] = folded_percent(displacement)
     if batch.displacement is not None:
-        still = torch.zeros_like(displacement)
-        found["endpoint_vox"] = endpoint_error(displacement, batch)
-        found["endpoint_vox_before"] = endpoint_error(still, batch)
+        zero = torch.zeros_like(displacement)
+        scores["endpoint_vox"] = endpoint_error(displacement, batch)
+        scores["endpoint_vox_before"] = endpoint_error(zero, batch)
     if batch.fixed_label is not None and batch.moving_label is not None:
         before = mean_dice(batch.fixed_label, batch.moving_label)
         after = mean_dice(batch.fixed_label, warp_labels(batch.moving_label, displacement))
         if before is not None and after is not None:
-            found |= {"label_dice": after, "label_dice_before": before}
-    return found
+            scores |= {"label_dice": after, "label_dice_before": before}
+    return scores
 
 
 def surface_errors(output: Output, batch: Batch) -> dict[str, float]:
-    """Mean distance of the organ's surface from where it belongs, in mm, after and before."""
+    """Return the mean distance of the organ surface from its true place in mm, after and before."""
     assert isinstance(output.value, Tensor)
-    still = torch.zeros_like(output.value)
+    zero = torch.zeros_like(output.value)
     return {
         "surface_error_mm": float(surface_distance(output.value, batch.rigid, batch.surface).mean()),
-        "surface_error_before_mm": float(surface_distance(still, batch.rigid, batch.surface).mean()),
+        "surface_error_before_mm": float(surface_distance(zero, batch.rigid, batch.surface).mean()),
     }
 
 
 def in_float32(output: Output) -> Output:
-    """The output out of mixed precision: losses and fields are computed in float32."""
+    """Convert an output of mixed precision to float32, in which losses and fields are computed."""
     value = output.value
     if isinstance(value, Tensor):
         return Output(output.kind, value.float())

@@ -1,4 +1,4 @@
-"""Building blocks that several methods share: warp, integrate, resize, shifts to neighbours."""
+"""Layers shared by several methods: warp, integration, resizing, self-similarity."""
 
 from mmreg_train.layers.integrate import integrate
 from mmreg_train.layers.resize import downsample, upsample

@@ -1,5 +1,7 @@
-"""Means over cubes around every voxel, as sums of shifted images: several times as fast on a CPU as torch's
-pooling, which adds one window after the other."""
+"""Means over cubes around every voxel, as sums of shifted images.
+
+On a CPU this is several times as fast as torch's pooling, which adds one window after the other.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,16 @@ from torch.nn import functional
 
 
 def box_mean(image: Tensor, window: int, padded: bool = True) -> Tensor:
-    """Means over cubes of ``window`` voxels along each axis.
+    """Average over cubes of ``window`` voxels along each axis.
 
     Args:
-        image: ``(B, C, ...)`` of 2 or 3 dimensions, at least a window along each if not padded.
+        image: ``(B, C, ...)`` of 2 or 3 dimensions; unpadded, at least one window along each axis.
         window: Odd.
-        padded: Count 0 outside and keep the size; else only whole windows have a mean, and the result has
-            ``window - 1`` voxels less along each axis.
+        padded: Count 0 outside and keep the size. Otherwise only whole windows are averaged, and the result
+            has ``window - 1`` voxels less along each axis.
     """
-    found: Tensor = _BoxMean.apply(image, window, window // 2 if padded else 0)
-    return found
+    means: Tensor = _BoxMean.apply(image, window, window // 2 if padded else 0)
+    return means
 
 
 class _BoxMean(torch.autograd.Function):
@@ -33,12 +35,12 @@ class _BoxMean(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
-        """The windows that a voxel is in are again a window."""
+        """Average the gradient: the windows that contain a voxel form a window again."""
         return _means(slope, ctx.window, ctx.window - 1 - ctx.margin), None, None
 
 
 def _means(image: Tensor, window: int, margin: int) -> Tensor:
-    """With ``margin`` zeros at both ends of each axis, one axis after the other."""
+    """Average along one axis after the other, with ``margin`` zeros at both ends of each."""
     for axis in range(2, image.dim()):
         sides = [0, 0] * (image.dim() - 1 - axis) + [margin, margin]
         wide = functional.pad(image, sides)

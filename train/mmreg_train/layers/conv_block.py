@@ -1,4 +1,4 @@
-"""The steps that U-Nets are made of."""
+"""Convolution blocks and heads of U-Nets."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torch.nn import functional
 
 from mmreg_train.layers.convolve import convolution_of, convolve
 
-SLOPE = 0.2  # of the rectifiers below 0
+SLOPE = 0.2  # of the leaky rectifiers
 
 
 class ConvBlock(nn.Module):
-    """Convolution over 3 voxels, at every ``stride``-th, and a leaky rectifier."""
+    """Convolution over 3 voxels with a stride, and a leaky rectifier."""
 
     def __init__(self, dims: int, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
         self.convolution = convolution_of(dims)(inputs, outputs, 3, stride=stride, padding=1)
-        # torch's own start lets the signal fade from layer to layer (He et al., ICCV 2015)
+        # with torch's default the signal fades from layer to layer (He et al., ICCV 2015)
         nn.init.kaiming_normal_(self.convolution.weight, SLOPE)
         nn.init.zeros_(self.convolution.bias)
 
@@ -39,7 +39,7 @@ class NormalisedConvBlock(nn.Module):
 
 
 def field_head(dims: int, inputs: int) -> nn.Module:
-    """The convolution that gives a field (B, dims, ...): nearly 0 at first, the identity."""
+    """Create the convolution that outputs a field (B, dims, ...), initially almost 0."""
     head = convolution_of(dims)(inputs, dims, 3, padding=1)
     nn.init.normal_(head.weight, 0, 1e-5)
     nn.init.zeros_(head.bias)
@@ -47,7 +47,7 @@ def field_head(dims: int, inputs: int) -> nn.Module:
 
 
 def check_widths(encoder: Sequence[int], decoder: Sequence[int]) -> int:
-    """Levels of a U-Net.
+    """Return the number of levels of a U-Net.
 
     Raises:
         ValueError: There are none, or the decoder has fewer.
@@ -55,7 +55,7 @@ def check_widths(encoder: Sequence[int], decoder: Sequence[int]) -> int:
     levels = len(encoder)
     if levels < 1 or len(decoder) < levels:
         raise ValueError(
-            f"A decoder needs a width for each of the encoder's {levels} levels; "
+            f"A decoder needs a width for each of the {levels} levels of the encoder; "
             f"found encoder={tuple(encoder)}, decoder={tuple(decoder)}."
         )
     return levels

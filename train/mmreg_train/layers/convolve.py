@@ -1,8 +1,8 @@
-"""A convolution whose gradients hold on every CPU.
+"""A convolution whose gradients are correct on every CPU.
 
-On CPUs with AVX512-BF16 and without AMX, oneDNN 3.12 (of torch 2.13) reads past its input for the gradient of
-bfloat16 weights where rows are 2 voxels wide: any number, up to 1e37, is added. Values, and gradients to the
-input, are right. Such grids are the coarsest of a U-Net, so 32 bits cost nothing there.
+On CPUs with AVX512-BF16 and without AMX, oneDNN 3.12 (in torch 2.13) reads past its input for the gradient of
+bfloat16 weights if rows are 2 voxels wide: arbitrary numbers, up to 1e37, are added. Values, and gradients of
+the input, are correct. Such grids are the coarsest of a U-Net, so computing them in 32 bits costs nothing.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ NARROW = 2  # voxels in a row
 
 
 def convolve(convolution: Callable[[Tensor], Tensor], features: Tensor) -> Tensor:
-    """``convolution(features)``; in 32 bits where rows are ``NARROW`` on a CPU in mixed precision.
+    """Return ``convolution(features)``, in 32 bits for narrow rows on a CPU in mixed precision.
 
     Args:
-        features: (B, channels, ...), floating.
+        convolution: The layer.
+        features: (B, channels, ...), floating point.
     """
     if torch.is_autocast_enabled("cpu") and features.shape[-1] == NARROW:
         with torch.autocast("cpu", enabled=False):
@@ -28,6 +29,6 @@ def convolve(convolution: Callable[[Tensor], Tensor], features: Tensor) -> Tenso
 
 
 def convolution_of(dims: int) -> type[nn.Module]:
-    """``nn.Conv3d`` or ``nn.Conv2d``."""
+    """Return ``nn.Conv3d`` or ``nn.Conv2d``."""
     kind: type[nn.Module] = nn.Conv3d if dims == 3 else nn.Conv2d
     return kind

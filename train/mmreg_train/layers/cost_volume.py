@@ -1,4 +1,4 @@
-"""Cost volumes: how badly the features of two images match, for each voxel and each of some small shifts."""
+"""Cost volumes: feature mismatch of two images, for each voxel and each of several small shifts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch.nn import functional
 
 
 def cost_volume(fixed: Tensor, moving: Tensor, reach: int) -> Tensor:
-    """Mean squared difference of features at every shift of ``-reach``, 0 or ``reach`` along each axis.
+    """Return the mean squared feature difference at every shift of ``-reach``, 0 or ``reach`` per axis.
 
-    Channel ``k`` of voxel ``p`` compares ``fixed(p)`` with ``moving(p + r_k)``, and the mean over the shifts
-    is taken off: what is left says which shift matches better. The moving border is continued.
+    Channel ``k`` of voxel ``p`` compares ``fixed(p)`` with ``moving(p + r_k)``; the mean over the shifts is
+    subtracted, which leaves how much better each shift matches. The border of ``moving`` is extended.
 
     Args:
         fixed, moving: Features ``(B, C, ...)`` of one size.
@@ -35,5 +35,5 @@ def cost_volume(fixed: Tensor, moving: Tensor, reach: int) -> Tensor:
 
 
 def shifts_of(dims: int, reach: int) -> list[tuple[int, ...]]:
-    """The shifts in voxels, the last axis runs first."""
+    """Return the shifts in voxels; the last axis varies fastest."""
     return list(product((-reach, 0, reach), repeat=dims))

@@ -1,4 +1,4 @@
-"""MIND-SSC, a descriptor of local self-similarity that does not depend on contrast."""
+"""MIND-SSC, a descriptor of local self-similarity that is independent of contrast."""
 
 from __future__ import annotations
 
@@ -11,14 +11,20 @@ from .neighbours import offset_pairs, shifts
 
 
 def mind_ssc(image: Tensor, radius: int = 1, dilation: int = 2, factor: int = 1) -> Tensor:
-    """MIND with self-similarity context, ``(B, 12, D, H, W)`` in (0, 1]; 4 channels in 2-D.
+    """Return MIND with self-similarity context, ``(B, 12, D, H, W)`` in (0, 1]; 4 channels in 2-D.
 
-    Mean squared difference over patches of ``2 * radius + 1`` voxels between neighbours at ``dilation``,
-    less its least over the channels, over its mean over the channels, which is held between 0.001 and 1000
-    times its mean over the image; minus that, exponentiated. The image continues its border value. On a grid
-    of ``factor`` a patch is a cell with ``radius`` voxels around it; sizes are multiples of the factor.
-    Heinrich et al., "Towards realtime multimodal fusion for image-guided interventions using
-    self-similarities", MICCAI 2013.
+    The distances are mean squared differences over patches of ``2 * radius + 1`` voxels between neighbours at
+    ``dilation``. Their minimum over the channels is subtracted; the variance is their mean over the channels,
+    clamped to between 0.001 and 1000 times its mean over the image; the result is ``exp(-distance /
+    variance)``. The image keeps its border value. On a grid of ``factor`` a patch is a cell with ``radius``
+    voxels around it; sizes are multiples of the factor. Heinrich et al., "Towards realtime multimodal fusion
+    for image-guided interventions using self-similarities", MICCAI 2013.
+
+    Args:
+        image: ``(B, 1, ...)``, floating point.
+        radius: Of a patch, in voxels.
+        dilation: Distance of the neighbours, in voxels.
+        factor: Grid of the result.
     """
     shifted = shifts(image, dilation, margin=radius)
     squares = [(shifted[a] - shifted[b]) ** 2 for a, b in offset_pairs(image.dim() - 2, dilation)]
@@ -27,11 +33,11 @@ def mind_ssc(image: Tensor, radius: int = 1, dilation: int = 2, factor: int = 1)
     variance = distance.mean(1, keepdim=True)
     mean = variance.mean(dim=tuple(range(1, image.dim())), keepdim=True).detach()
     variance = torch.minimum(torch.maximum(variance, 0.001 * mean), 1000 * mean)
-    return torch.exp(-distance / variance.clamp(min=1e-12))  # a constant image has no variance: all similar
+    return torch.exp(-distance / variance.clamp(min=1e-12))  # constant images have no variance
 
 
 def _patch_mean(squares: Tensor, radius: int, factor: int) -> Tensor:
-    """Means over patches of what reaches ``radius`` voxels beyond the image."""
+    """Average over patches of an image extended by ``radius`` voxels."""
     if factor == 1:
         return box_mean(squares, 2 * radius + 1, padded=False)
     pool = functional.avg_pool3d if squares.dim() == 5 else functional.avg_pool2d

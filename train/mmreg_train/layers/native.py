@@ -1,8 +1,8 @@
-"""The linear warp of the runtime as an operation of torch, with its derivatives: training and serving share
-one arithmetic, on the CPU and on CUDA devices.
+"""The linear warp of the runtime as a differentiable torch operation, on the CPU and on CUDA devices.
 
-``torch.ops.mmreg.warp`` is registered when this file is imported. All three operations give the same bits
-every time: sums that threads would race for are added in order on the CPU, and as whole numbers on a device.
+Training and serving therefore share one arithmetic. ``torch.ops.mmreg.warp`` is registered when this file is
+imported. All three operations are bitwise reproducible: sums that threads would race for are added in order
+on the CPU, and as integers on a device.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from torch import Tensor
 
 from mmreg_rt import _native as compiled
 
-native: Any = compiled  # a compiled module, without types
+native: Any = compiled  # the compiled module has no types
 
 
 def _volumes(images: Tensor) -> Tensor:
-    """``(B, C, D, H, W)``: a 2-D image is a volume with one plane."""
+    """Return ``(B, C, D, H, W)``; a 2-D image becomes a volume of one plane."""
     return (images if images.dim() == 5 else images[:, :, None]).contiguous()
 
 
 def _vectors(displacement: Tensor) -> Tensor:
-    """``(B, 3, D, H, W)``: along the axis that a 2-D displacement lacks nothing moves."""
+    """Return ``(B, 3, D, H, W)``; a 2-D displacement gets zeros along the missing axis."""
     if displacement.dim() == 4:
         displacement = torch.cat([torch.zeros_like(displacement[:, :1]), displacement], 1)
     return _volumes(displacement)
@@ -32,7 +32,7 @@ def _vectors(displacement: Tensor) -> Tensor:
 
 @torch.library.custom_op("mmreg::warp", mutates_args=())
 def warp(image: Tensor, displacement: Tensor, border: str) -> Tensor:
-    """``image(p + u(p))``, linear; ``border`` is "zero" or "extend". Float16 is computed in float32."""
+    """Return ``image(p + u(p))``, linear; ``border`` is "zero" or "extend". Float16 is warped in float32."""
     out = image.new_empty(*image.shape[:2], *displacement.shape[2:])
     _run("warp", (_volumes(image), _vectors(displacement)), _volumes(out), border=border)
     return out
@@ -40,17 +40,17 @@ def warp(image: Tensor, displacement: Tensor, border: str) -> Tensor:
 
 @torch.library.custom_op("mmreg::warp_slope", mutates_args=())
 def warp_slope(image: Tensor, displacement: Tensor, upstream: Tensor, border: str) -> Tensor:
-    """Derivative of the sum of ``upstream`` times the warp, by the displacement. All are float32."""
+    """Return the gradient of the sum of ``upstream`` times the warp by the displacement; all float32."""
     out = torch.empty_like(displacement, memory_format=torch.contiguous_format)
     vectors = _vectors(displacement)
-    found = out if displacement.dim() == 5 else torch.empty_like(vectors)
-    _run("warp_slope", (_volumes(image), vectors, _volumes(upstream)), found, border=border)
-    return out if displacement.dim() == 5 else out.copy_(found[:, 1:, 0])
+    slope = out if displacement.dim() == 5 else torch.empty_like(vectors)
+    _run("warp_slope", (_volumes(image), vectors, _volumes(upstream)), slope, border=border)
+    return out if displacement.dim() == 5 else out.copy_(slope[:, 1:, 0])
 
 
 @torch.library.custom_op("mmreg::warp_adjoint", mutates_args=())
 def warp_adjoint(upstream: Tensor, displacement: Tensor, size: list[int], border: str) -> Tensor:
-    """The same derivative by the image, whose size along its axes is given."""
+    """Return the gradient of the sum of ``upstream`` times the warp by the image of size ``size``."""
     out = upstream.new_empty(*upstream.shape[:2], *size)
     _run("warp_adjoint", (_volumes(upstream), _vectors(displacement)), _volumes(out), border=border)
     return out
@@ -91,17 +91,17 @@ warp.register_autograd(_derivatives, setup_context=_remember)
 
 
 def _run(operation: str, tensors: tuple[Tensor, ...], into: Tensor, border: str) -> None:
-    """A batch through an operation of the compiled module; ``into`` is filled.
+    """Run an operation of the compiled module on a batch and write to ``into``.
 
-    On a device it is put on torch's current stream, and nothing waits for it.
+    On a device it is queued on torch's current stream, without synchronisation.
     """
     shape = [tuple(into.shape[2:])] if operation == "warp_adjoint" else []
     target: Any = ""
     if into.is_cuda:
         target = _queue(into.device.index, torch.cuda.current_stream(into.device).cuda_stream)
-    given = [tensor.detach() for tensor in tensors]
+    inputs = [tensor.detach() for tensor in tensors]
     threads = torch.get_num_threads()
-    getattr(native, operation)(*given, *shape, border=border, out=into, threads=threads, target=target)
+    getattr(native, operation)(*inputs, *shape, border=border, out=into, threads=threads, target=target)
 
 
 @lru_cache(maxsize=16)

@@ -1,4 +1,4 @@
-"""Neighbourhoods of self-similarity descriptors: which neighbours are compared, and how to reach them."""
+"""Neighbourhoods of self-similarity descriptors."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Offset = tuple[int, ...]
 
 
 def offset_pairs(dims: int, radius: int) -> list[tuple[Offset, Offset]]:
-    """Pairs of the face neighbours at ``radius`` that lie at squared distance 2 * radius**2 of each other.
+    """Return pairs of face neighbours at ``radius`` whose squared distance is 2 * radius**2.
 
-    12 pairs in 3-D, 4 in 2-D: all but the opposite ones (Heinrich et al., MICCAI 2013).
+    12 pairs in 3-D, 4 in 2-D: all except opposite ones (Heinrich et al., MICCAI 2013).
     """
     faces = [
         tuple(sign * radius if axis == along else 0 for axis in range(dims))
@@ -24,7 +24,7 @@ def offset_pairs(dims: int, radius: int) -> list[tuple[Offset, Offset]]:
 
 
 def shifts(image: Tensor, radius: int, margin: int = 0) -> dict[Offset, Tensor]:
-    """``image(p + r)`` for every face neighbour ``r`` at ``radius``; the border is continued.
+    """Return ``image(p + r)`` for every face neighbour ``r`` at ``radius``; the border is extended.
 
     ``p`` runs over the image and ``margin`` voxels around it.
     """
@@ -35,7 +35,7 @@ def shifts(image: Tensor, radius: int, margin: int = 0) -> dict[Offset, Tensor]:
 
 
 def _window(padded: Tensor, radius: int, offset: Offset) -> Tensor:
-    """``padded`` without ``radius`` voxels on each side, seen from ``offset`` away."""
+    """Remove ``radius`` voxels on each side of ``padded``, after a shift by ``offset``."""
     windows = [slice(radius + step, step - radius or None) for step in offset]
     index = (slice(None), slice(None), *windows)
     return padded[index]

@@ -1,6 +1,6 @@
-"""Six numbers as rigid motions, differentiable: shifts along x, y, z in mm, angles about them in degrees.
+"""Differentiable rigid motions from six numbers: shifts along x, y, z in mm, angles about them in degrees.
 
-``R = Rz Ry Rx``; the float64 original, and what frame the numbers are in, stand in
+``R = Rz Ry Rx``. The float64 original, and the definition of the frame, are in
 ``mmreg_rt.geometry.rigid_motion``.
 """
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 
-def matrices(numbers: Tensor) -> Tensor:
-    """``(B, 4, 4)`` of ``(B, 6)``."""
+def rigid_matrices(numbers: Tensor) -> Tensor:
+    """Return the matrices ``(B, 4, 4)`` of six numbers ``(B, 6)``."""
     shift, radians = numbers[:, :3], torch.deg2rad(numbers[:, 3:])
     (ca, cb, cc), (sa, sb, sc) = radians.cos().unbind(1), radians.sin().unbind(1)
     rows = (
@@ -25,8 +25,8 @@ def matrices(numbers: Tensor) -> Tensor:
     return torch.cat([upper, last], 1)
 
 
-def moved(matrix: Tensor, points: Tensor) -> Tensor:
-    """Points ``(B, N, 3)`` under ``(B, 4, 4)``."""
-    # no matrix product: mixed precision would round millimetres to 8 bits
+def move_points(matrix: Tensor, points: Tensor) -> Tensor:
+    """Map points ``(B, N, 3)`` by matrices ``(B, 4, 4)``."""
+    # not a matrix product, in which mixed precision would round millimetres to 8 bits
     turned = (points[:, :, None, :] * matrix[:, None, :3, :3]).sum(-1)
     return turned + matrix[:, None, :3, 3]

@@ -1,6 +1,6 @@
-"""Fields between the full grid and coarser ones, by the house's rule of cell centres.
+"""Resampling of fields between the full grid and coarser ones, by the rule of cell centres.
 
-Voxel ``i`` of a grid of factor ``f`` stands for the full-grid position ``f * i + (f - 1) / 2``.
+Voxel ``i`` of a grid of factor ``f`` lies at the full-grid position ``f * i + (f - 1) / 2``.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ _LINEAR = {2: "bilinear", 3: "trilinear"}
 
 
 def upsample(field: Tensor, factor: int) -> Tensor:
-    """``field`` (B, C, ...) of a grid of ``factor`` on the full grid, linear, its border continued.
+    """Interpolate a field (B, C, ...) linearly from a grid of ``factor`` to the full grid.
 
-    Values are not scaled: a displacement is in full-grid voxels on every grid.
+    The border is extended. Values are not scaled: displacements are in full-grid voxels on every grid.
     """
     if factor == 1:
         return field
     if factor == 2 and torch.compiler.is_compiling() and not torch.compiler.is_exporting():
-        return _doubled(field)
-    # without aligned corners torch's rule is that of cell centres
+        return _double(field)
+    # align_corners=False is torch's rule of cell centres
     return functional.interpolate(
         field, scale_factor=factor, mode=_LINEAR[field.dim() - 2], align_corners=False
     )
 
 
-def _doubled(field: Tensor) -> Tensor:
-    """The same one axis after the other, from neighbours: compiled, its gradient does not scatter."""
+def _double(field: Tensor) -> Tensor:
+    """Upsample by 2 along one axis after the other; compiled, its gradient needs no scatter."""
     for axis in range(2, field.dim()):
         count = field.shape[axis]
         before = torch.cat([field.narrow(axis, 0, 1), field.narrow(axis, 0, count - 1)], axis)
@@ -39,7 +39,7 @@ def _doubled(field: Tensor) -> Tensor:
 
 
 def downsample(field: Tensor, factor: int) -> Tensor:
-    """Means over cells of ``factor`` voxels along each axis of ``field`` (B, C, ...)."""
+    """Average ``field`` (B, C, ...) over cells of ``factor`` voxels along each axis."""
     if factor == 1:
         return field
     pool = functional.avg_pool3d if field.dim() == 5 else functional.avg_pool2d

@@ -1,4 +1,4 @@
-"""The network of MASR-Net: a U-Net, deep neighbourhood self-similarity, and convolutions that squeeze it."""
+"""Network of MASR-Net: a U-Net, deep neighbourhood self-similarity, and reducing convolutions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RADII = (1, 2)
 
 
 class DescriptorNetwork(nn.Module):
-    """One image ``(B, 1, ...)`` to unit vectors ``(B, channels, ...)``; sizes are multiples of 8."""
+    """An image ``(B, 1, ...)`` to unit vectors ``(B, channels, ...)``; sizes are multiples of 8."""
 
     def __init__(self, dims: int, channels: int, mixed: bool) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class MixedRelations(nn.Module):
 
 
 def dns(features: Tensor) -> Tensor:
-    """Relations in (0, 1] of the neighbours of each voxel, ``(B, 24, ...)``; 8 in 2-D.
+    """Return relations in (0, 1] between the neighbours of each voxel, ``(B, 24, ...)``; 8 in 2-D.
 
     ``exp(-d / mean(d))`` of the squared differences ``d``, summed over the features; the mean is over the
     pairs of one radius and at least 1e-6.
@@ -97,13 +97,13 @@ def dns(features: Tensor) -> Tensor:
 
 
 def squared_differences(features: Tensor, radius: int) -> list[Tensor]:
-    """Of the pairs of neighbours at squared distance ``2 * radius**2``, ``(B, features, ...)`` each."""
+    """Return squared differences ``(B, features, ...)`` of the pairs of ``offset_pairs`` at ``radius``."""
     shifted = shifts(features, radius)
     return [(shifted[a] - shifted[b]) ** 2 for a, b in offset_pairs(features.dim() - 2, radius)]
 
 
 class BlurPool(nn.Module):
-    """Half the resolution after a blur by 1, 3, 3, 1 along each axis (Zhang, ICML 2019); border continued."""
+    """Half the resolution after a blur by 1, 3, 3, 1 along each axis (Zhang, ICML 2019); border extended."""
 
     taps: Tensor  # (channels, 1, 4)
 

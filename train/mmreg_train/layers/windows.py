@@ -11,17 +11,17 @@ from torch.nn import functional
 
 
 class WindowBlock(nn.Module):
-    """Window attention and a two-layer perceptron, each after a normalisation and added; (B, D, H, W, C).
+    """Window attention and a two-layer perceptron, each normalised and residual; (B, D, H, W, C).
 
-    With ``asking``, features of the same shape, the voxels of those ask and the voxels of ``features``
-    answer: cross attention, both through one normalisation and one projection.
+    With ``queries``, features of the same shape, keys and values still come from ``features``: cross
+    attention with one normalisation and one projection for both.
 
     Args:
         channels: Width of the features.
         heads: Attention heads; they divide the channels.
         window: Voxels of a window along each axis. Features are padded to whole windows.
-        shift: Voxels by which the windows are moved off the grid.
-        drop_path: Probability that training leaves either addition out, for each scan.
+        shift: Voxels by which the windows are shifted.
+        drop_path: Probability that training drops either residual branch, per scan.
     """
 
     def __init__(
@@ -35,25 +35,25 @@ class WindowBlock(nn.Module):
             nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels)
         )
 
-    def forward(self, features: Tensor, asking: Tensor | None = None) -> Tensor:
-        normal = self.norm(features), None if asking is None else self.norm(asking)
-        features = features + self._kept(self._attended(*normal))
-        return features + self._kept(self.perceptron(self.perceptron_norm(features)))
+    def forward(self, features: Tensor, queries: Tensor | None = None) -> Tensor:
+        normal = self.norm(features), None if queries is None else self.norm(queries)
+        features = features + self._drop_path(self._attend(*normal))
+        return features + self._drop_path(self.perceptron(self.perceptron_norm(features)))
 
-    def _attended(self, features: Tensor, asking: Tensor | None) -> Tensor:
+    def _attend(self, features: Tensor, queries: Tensor | None) -> Tensor:
         size = features.shape[1:4]
         extent = whole(size, self.window)
         mask = None
         if any(self.shift):
             mask = neighbourhood_mask(extent, self.window, self.shift, features.device)
-        asked = None if asking is None else self._windows(asking)
-        joined = join(self.attention(self._windows(features), mask, asked), self.window, extent)
+        windows = None if queries is None else self._windows(queries)
+        result = join(self.attention(self._windows(features), mask, windows), self.window, extent)
         if any(self.shift):
-            joined = joined.roll(self.shift, (1, 2, 3))
-        return joined[:, : size[0], : size[1], : size[2]]
+            result = result.roll(self.shift, (1, 2, 3))
+        return result[:, : size[0], : size[1], : size[2]]
 
     def _windows(self, features: Tensor) -> Tensor:
-        """Padded to whole windows, moved, and cut into them."""
+        """Pad to whole windows, shift, and partition."""
         size = features.shape[1:4]
         missing = [padded - n for padded, n in zip(whole(size, self.window), size, strict=True)]
         padded = functional.pad(features, (0, 0, 0, missing[2], 0, missing[1], 0, missing[0]))
@@ -61,8 +61,8 @@ class WindowBlock(nn.Module):
             padded = padded.roll([-s for s in self.shift], (1, 2, 3))
         return partition(padded, self.window)
 
-    def _kept(self, branch: Tensor) -> Tensor:
-        """Stochastic depth (Huang et al., ECCV 2016)."""
+    def _drop_path(self, branch: Tensor) -> Tensor:
+        """Apply stochastic depth (Huang et al., ECCV 2016)."""
         if not self.training or self.drop_path == 0:
             return branch
         keep = 1 - self.drop_path
@@ -83,16 +83,19 @@ class WindowAttention(nn.Module):
         self.qkv = nn.Linear(channels, 3 * channels, bias=False)
         self.project = nn.Linear(channels, channels)
 
-    def forward(self, windows: Tensor, mask: Tensor | None, asking: Tensor | None = None) -> Tensor:
-        """``windows`` (B, windows, voxels, C); ``mask`` (windows, voxels, voxels), True: may look.
+    def forward(self, windows: Tensor, mask: Tensor | None, queries: Tensor | None = None) -> Tensor:
+        """Attend within windows.
 
-        ``asking``: windows of what asks, if it is not ``windows`` itself.
+        Args:
+            windows: Keys and values, (B, windows, voxels, C).
+            mask: (windows, voxels, voxels) bool, True where attention is allowed; None allows all.
+            queries: Windows of the queries, if they differ from ``windows``.
         """
         voxels, channels = windows.shape[2:]
-        if asking is None:
+        if queries is None:
             query, key, value = self._heads(self.qkv(windows), 3)
         else:
-            (query,) = self._heads(functional.linear(asking, self.qkv.weight[:channels]), 1)
+            (query,) = self._heads(functional.linear(queries, self.qkv.weight[:channels]), 1)
             key, value = self._heads(functional.linear(windows, self.qkv.weight[channels:]), 2)
         bias = self.table[self.positions].view(voxels, voxels, self.heads).permute(2, 0, 1)[None, None]
         if mask is not None:
@@ -103,7 +106,7 @@ class WindowAttention(nn.Module):
         return result
 
     def _heads(self, projected: Tensor, parts: int) -> tuple[Tensor, ...]:
-        """(B, windows, voxels, parts * C) as ``parts`` of (B, windows, heads, voxels, C of a head)."""
+        """Split (B, windows, voxels, parts * C) into (B, windows, heads, voxels, C of a head) each."""
         batch, count, voxels, channels = projected.shape
         cut = projected.view(batch, count, voxels, parts, self.heads, channels // (parts * self.heads))
         taken: tuple[Tensor, ...] = cut.permute(3, 0, 1, 4, 2, 5).unbind(0)
@@ -111,12 +114,12 @@ class WindowAttention(nn.Module):
 
 
 def whole(size: Sequence[int], window: Sequence[int]) -> list[int]:
-    """The least size of whole windows; exporters follow this arithmetic, and not that of a remainder."""
+    """Round ``size`` up to whole windows, in arithmetic that exporters can trace."""
     return [(n + w - 1) // w * w for n, w in zip(size, window, strict=True)]
 
 
 def partition(features: Tensor, window: Sequence[int]) -> Tensor:
-    """``(B, D, H, W, C)`` cut into windows: ``(B, windows, voxels of a window, C)``."""
+    """Cut ``(B, D, H, W, C)`` into windows ``(B, windows, voxels of a window, C)``."""
     batch, depth, height, width, channels = features.shape
     z, y, x = window
     cut = features.view(batch, depth // z, z, height // y, y, width // x, x, channels)
@@ -124,14 +127,14 @@ def partition(features: Tensor, window: Sequence[int]) -> Tensor:
 
 
 def join(windows: Tensor, window: Sequence[int], extent: Sequence[int]) -> Tensor:
-    """The inverse of ``partition``."""
+    """Invert ``partition``."""
     (z, y, x), (depth, height, width) = window, extent
     cut = windows.view(windows.shape[0], depth // z, height // y, width // x, z, y, x, windows.shape[-1])
     return cut.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(windows.shape[0], depth, height, width, -1)
 
 
 def relative_positions(window: Sequence[int]) -> Tensor:
-    """``(voxels, voxels)`` number of the offset between two voxels of a window."""
+    """Return the number of the offset between any two voxels of a window, ``(voxels, voxels)``."""
     index = torch.stack(torch.meshgrid(*(torch.arange(n) for n in window), indexing="ij")).flatten(1)
     number = torch.zeros(index.shape[1], index.shape[1], dtype=torch.long)
     for along, n in zip(index, window, strict=True):
@@ -142,9 +145,9 @@ def relative_positions(window: Sequence[int]) -> Tensor:
 def neighbourhood_mask(
     extent: Sequence[int], window: Sequence[int], shift: Sequence[int], device: torch.device
 ) -> Tensor:
-    """``(windows, voxels, voxels)``: True where two voxels of a rolled grid lay beside each other before.
+    """Return ``(windows, voxels, voxels)``: True where two voxels were neighbours before rolling the grid.
 
-    Rolling brings both ends of an axis into one window; they must not look at each other.
+    Rolling brings both ends of an axis into one window; these must not attend to each other.
     """
     region = torch.zeros(1, 1, 1, 1, 1, device=device)
     for axis, (n, w, s) in enumerate(zip(extent, window, shift, strict=True)):
@@ -156,9 +159,9 @@ def neighbourhood_mask(
 
 
 class PatchMerging(nn.Module):
-    """Cells of two voxels along each axis to one of twice the channels; (B, D, H, W, C).
+    """Merge two voxels along each axis to one of twice the channels; (B, D, H, W, C).
 
-    In 2-D the first axis has one plane and keeps it.
+    In 2-D the first axis has one plane and is kept.
     """
 
     def __init__(self, channels: int, dims: int = 3) -> None:

@@ -1,1 +1,1 @@
-"""Losses, by what they compare."""
+"""Losses of images, descriptors and rigid motions."""

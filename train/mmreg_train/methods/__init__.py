@@ -1,4 +1,4 @@
-"""Registration methods by name; ``base`` says what every one of them promises."""
+"""Registration methods by name; ``base.Method`` is their interface."""
 
 from __future__ import annotations
 
@@ -22,24 +22,28 @@ _METHODS = {
 
 
 def names() -> list[str]:
-    """The names that ``create`` knows, sorted."""
+    """Return the names that ``create`` accepts, sorted."""
     return sorted(_METHODS)
 
 
 def create(name: str, **settings: Any) -> Method:
-    """A new method, its weights drawn from torch's default generator.
+    """Create a method, with weights drawn from torch's default generator.
 
     Args:
         name: One of ``names()``.
-        **settings: Arguments of the method's class, plain values only, so that a checkpoint can keep them.
+        **settings: Settings of the method, see ``Method.from_settings``; plain values only, so that
+            checkpoints can store them.
 
     Raises:
-        ValueError: The name is unknown, or a setting has a value that the method cannot use.
-        TypeError: A setting that the method does not have.
+        ValueError: The name is unknown, or a setting has an invalid value.
+        TypeError: The method has no such setting.
+
+    Example:
+        >>> method = create("voxelmorph", dims=3, image="mind")
     """
     if name not in _METHODS:
-        raise ValueError(f"Method {name!r} was asked for; there are {', '.join(names())}.")
+        raise ValueError(f"Unknown method {name!r}. Choose one of: {', '.join(names())}.")
     module, attribute = _METHODS[name]
-    method: Method = getattr(import_module(module), attribute)(**settings)
+    method: Method = getattr(import_module(module), attribute).from_settings(**settings)
     method.settings = {**settings, **method.resolved}
     return method

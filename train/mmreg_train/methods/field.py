@@ -1,8 +1,8 @@
-"""What field methods learn from: how alike the warped pair is, and how smooth the field."""
+"""Base class and loss of methods that output a field."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,55 +23,54 @@ IMAGE_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class Objective:
-    """Terms and weights.
+    """Loss of a field: terms and weights.
 
     Attributes:
         image: "mse", "ncc", "mi", "nmi", "mind" between fixed and warped moving, or None.
-        dice: Weight of 1 - soft Dice between the label maps; 0 leaves labels alone.
+        dice: Weight of 1 - soft Dice of the label maps.
         smoothness: Weight of the squared gradient of the field, in voxels per voxel.
-        dice_labels: The labels that count; None takes all but 0 that a batch has.
-        known: Weight of the mean distance in voxels to the true displacement, over the voxels with a label
-            other than 0, for batches that know it: synthetic pairs of one label map.
-        labels: Weight of ``losses.label_mismatch``, about the share of voxels with a wrong label. Every
-            label counts by its size, where Dice is loud for small ones.
+        dice_labels: Labels in the Dice term; None takes all except 0 in the batch.
+        known: Weight of the mean distance in voxels to the true displacement, over labelled voxels, for
+            batches that know it: synthetic pairs of one label map.
+        labels: Weight of ``losses.label_mismatch``, about the fraction of mislabelled voxels. It weights
+            labels by their size, where Dice weights them equally.
     """
 
     image: str | None = "ncc"
     dice: float = 0.0
     smoothness: float = 1.0
-    dice_labels: tuple[int, ...] | None = None
+    dice_labels: Sequence[int] | None = None
     known: float = 0.0
     labels: float = 0.0
 
     def __post_init__(self) -> None:
         if self.image is not None and self.image not in IMAGE_TERMS:
             raise ValueError(
-                f"The image term is one of {', '.join(IMAGE_TERMS)} or None; found {self.image!r}."
+                f"The image term must be one of {', '.join(IMAGE_TERMS)} or None; found {self.image!r}."
             )
         if self.image is None and not any(weight > 0 for weight in (self.dice, self.known, self.labels)):
-            raise ValueError(
-                "Nothing compares the pair: give an image term, or a weight of dice, labels or known."
-            )
+            raise ValueError("The loss has no term that compares the pair: set image, dice, labels or known.")
 
-    def needs(self) -> frozenset[str]:
-        """Fields of a ``Batch`` that its terms compare, besides the images."""
+    def required_targets(self) -> frozenset[str]:
+        """Return the fields of ``Batch`` that the terms compare, besides the images."""
         needed: set[str] = set()
         if self.dice > 0 or self.labels > 0:
             needed |= {"fixed_label", "moving_label"}
-        elif self.known > 0 and self.image is None:  # else where the truth is not known, the others compare
+        elif self.known > 0 and self.image is None:  # other terms can do without
             needed.add("displacement")
         return frozenset(needed)
 
     def __call__(
         self, batch: Batch, displacement: Tensor, field: Tensor, factor: int, warped: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """The terms by name and their weighted "total".
+        """Compute the terms by name and their weighted "total".
 
         Args:
             batch: Images, and label maps if ``dice`` or ``labels`` is above 0.
             displacement: ``(B, dims, ...)`` in voxels, on the grid of the images.
-            field: The field that is kept smooth, in full-grid voxels on the grid of ``factor``.
-            warped: The moving image after the displacement, where the caller has it already.
+            field: The field to regularise, in full-grid voxels on the grid of ``factor``.
+            factor: Grid of ``field``: 1 full, 2 half.
+            warped: The warped moving image, if already computed.
 
         Raises:
             ValueError: ``dice`` or ``labels`` is above 0 and the batch has no labels.
@@ -94,7 +93,7 @@ class Objective:
         return {**terms, "total": total}
 
     def _dice(self, batch: Batch, displacement: Tensor) -> Tensor:
-        """1 - soft Dice of the fixed labels and the moving ones, warped linearly as shares."""
+        """Return 1 - soft Dice of the fixed labels and the linearly warped moving ones."""
         fixed, moving = _label_maps(batch, "dice")
         values = self._label_values(fixed, moving)
         shares = losses.one_hot(fixed, values), losses.one_hot(moving, values)
@@ -102,7 +101,7 @@ class Objective:
 
     def _label_values(self, fixed: Tensor, moving: Tensor) -> Tensor:
         if self.dice_labels is not None:
-            return torch.tensor(self.dice_labels, device=fixed.device)
+            return torch.tensor(tuple(self.dice_labels), device=fixed.device)
         present = torch.bincount(torch.cat([fixed.flatten(), moving.flatten()]))
         present[0] = 0
         return present.nonzero().flatten()
@@ -111,7 +110,7 @@ class Objective:
 def _label_maps(batch: Batch, term: str) -> tuple[Tensor, Tensor]:
     if batch.fixed_label is None or batch.moving_label is None:
         raise ValueError(
-            f"The {term} term needs label maps and the batch has none: set {term}=0 or add them."
+            f"The {term} term needs label maps and the batch has none. Add them, or set {term}=0."
         )
     return batch.fixed_label, batch.moving_label
 
@@ -123,11 +122,11 @@ def _distance_vox(batch: Batch, displacement: Tensor) -> Tensor:
 
 
 class FieldMethod(Method):
-    """A method whose network looks at both images and gives one field, which learns from an objective.
+    """A method whose network takes both images and outputs one field.
 
     Attributes:
-        flow: ``forward(fixed, moving)`` is the field, see ``Output``.
-        objective: What the field learns from.
+        flow: ``forward(fixed, moving)`` returns the field, see ``Output``.
+        objective: The loss.
     """
 
     flow: nn.Module
@@ -140,8 +139,8 @@ class FieldMethod(Method):
         assert isinstance(output.value, Tensor)
         return self.objective(batch, self.displacement(output), output.value, self.factor)
 
-    def needs(self) -> frozenset[str]:
-        return self.objective.needs()
+    def required_targets(self) -> frozenset[str]:
+        return self.objective.required_targets()
 
     def network(self) -> nn.Module:
         return self.flow

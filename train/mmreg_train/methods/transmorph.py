@@ -1,4 +1,4 @@
-"""TransMorph: a hierarchy of shifted-window attention that looks at both images, and a convolutional decoder.
+"""TransMorph: hierarchical shifted-window attention over both images, and a convolutional decoder.
 
 Chen et al., "TransMorph: transformer for unsupervised medical image registration", MedIA 2022; the attention
 is that of Liu et al., "Swin transformer", ICCV 2021, in three dimensions. Weights with windows of 5 x 6 x 7:
@@ -8,6 +8,7 @@ is that of Liu et al., "Swin transformer", ICCV 2021, in three dimensions. Weigh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -19,52 +20,68 @@ from mmreg_train.layers.windows import PatchMerging, WindowBlock
 from mmreg_train.methods.field import FieldMethod, Objective
 
 
-class TransMorph(FieldMethod):
-    """The network with the loss it learns from.
+@dataclass(frozen=True)
+class TransformerSize:
+    """Widths, depths and windows of the encoder.
 
-    Args:
-        width: Channels of the first stage; each of the three that follow has twice as many.
+    Attributes:
+        width: Channels of the first stage; each of the next three has twice as many.
         depths: Attention blocks of the four stages.
         heads: Attention heads of the four stages; they divide the widths.
-        window: Voxels of a window along each axis, at the resolution of every stage.
+        window: Voxels of a window along each axis, at every stage.
         drop_path: Largest probability that training skips a block; it grows from 0 with the depth.
-        image, dice, smoothness, dice_labels, known: See ``Objective``.
+    """
+
+    width: int = 96
+    depths: Sequence[int] = (2, 2, 4, 2)
+    heads: Sequence[int] = (4, 4, 8, 8)
+    window: Sequence[int] = (5, 6, 7)
+    drop_path: float = 0.3
+
+    def __post_init__(self) -> None:
+        if len(self.depths) != 4 or len(self.heads) != 4 or len(self.window) != 3:
+            raise ValueError(
+                "TransMorph needs four depths, four heads and a window of three sizes; found "
+                f"depths={self.depths}, heads={self.heads}, window={self.window}."
+            )
+        if any(channels % count for channels, count in zip(self.widths, self.heads, strict=True)):
+            raise ValueError(
+                f"Heads must divide the widths {self.widths} of their stages; found heads={self.heads}."
+            )
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels of the four stages."""
+        return [self.width * 2**stage for stage in range(4)]
+
+
+SIZE, OBJECTIVE = TransformerSize(), Objective(image="mse", smoothness=0.02)
+
+
+class TransMorph(FieldMethod):
+    """The network with its loss.
+
+    Args:
+        dims: 3.
+        size: Widths, depths and windows.
+        objective: The loss.
 
     Raises:
-        ValueError: Heads that do not divide a width, or a list that has not four entries.
+        ValueError: ``dims`` is not 3.
     """
 
     name = "transmorph"
     output_kind = "displacement"
     multiple = 32
+    groups = {"size": SIZE, "objective": OBJECTIVE}
 
-    def __init__(
-        self,
-        dims: int = 3,
-        width: int = 96,
-        depths: Sequence[int] = (2, 2, 4, 2),
-        heads: Sequence[int] = (4, 4, 8, 8),
-        window: Sequence[int] = (5, 6, 7),
-        drop_path: float = 0.3,
-        image: str | None = "mse",
-        dice: float = 0.0,
-        smoothness: float = 0.02,
-        dice_labels: Sequence[int] | None = None,
-        known: float = 0.0,
-    ) -> None:
+    def __init__(self, dims: int = 3, size: TransformerSize = SIZE, objective: Objective = OBJECTIVE) -> None:
         super().__init__(dims)
-        widths = [width * 2**stage for stage in range(4)]
-        if dims != 3 or len(depths) != 4 or len(heads) != 4 or len(window) != 3:
-            raise ValueError(
-                f"TransMorph is 3-D, with four depths, four heads and a window of three sizes; "
-                f"found dims={dims}, depths={depths}, heads={heads}, window={window}."
-            )
-        if any(channels % count for channels, count in zip(widths, heads, strict=True)):
-            raise ValueError(f"Heads divide the widths {widths} of their stages; found heads={heads}.")
-        self.traced = max(window) + 1  # voxels of the coarsest grid: two windows
-        self.flow = FlowNetwork(widths, depths, heads, window, drop_path)
-        chosen = None if dice_labels is None else tuple(dice_labels)
-        self.objective = Objective(image, dice, smoothness, chosen, known)
+        if dims != 3:
+            raise ValueError(f"TransMorph needs dims=3; found dims={dims}.")
+        self.trace_multiples = max(size.window) + 1  # voxels of the coarsest grid: two windows
+        self.flow = FlowNetwork(size)
+        self.objective = objective
 
 
 class FlowNetwork(nn.Module):
@@ -72,24 +89,18 @@ class FlowNetwork(nn.Module):
 
     head_width = 16
 
-    def __init__(
-        self,
-        widths: Sequence[int],
-        depths: Sequence[int],
-        heads: Sequence[int],
-        window: Sequence[int],
-        drop_path: float,
-    ) -> None:
+    def __init__(self, size: TransformerSize) -> None:
         super().__init__()
+        widths, depths = size.widths, size.depths
         first, head = widths[0], self.head_width
         self.embed = nn.Conv3d(2, first, 4, stride=4)
         self.embed_norm = nn.LayerNorm(first)
         total = sum(depths)
-        rates = [drop_path * block / max(1, total - 1) for block in range(total)]
+        rates = [size.drop_path * block / max(1, total - 1) for block in range(total)]
         self.stages, self.norms = nn.ModuleList(), nn.ModuleList()
         for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
             taken = rates[sum(depths[:stage]) :][:depth]
-            self.stages.append(_stage(width, heads[stage], window, taken))
+            self.stages.append(_stage(width, size.heads[stage], size.window, taken))
             self.norms.append(nn.LayerNorm(width))
         self.merges = nn.ModuleList(PatchMerging(width) for width in widths[:-1])
         self.half_skip, self.full_skip = NormalisedConvBlock(2, first // 2), NormalisedConvBlock(2, head)
@@ -108,7 +119,7 @@ class FlowNetwork(nn.Module):
         return field
 
     def _encoded(self, pair: Tensor) -> list[Tensor]:
-        """Features of the four stages, (B, C, ...), at 1/4 to 1/32 of the resolution."""
+        """Return features of the four stages, (B, C, ...), at 1/4 to 1/32 of the resolution."""
         features = self.embed_norm(self.embed(pair).permute(0, 2, 3, 4, 1))
         encoded = []
         for stage, (blocks, norm) in enumerate(zip(self.stages, self.norms, strict=True)):
@@ -118,7 +129,7 @@ class FlowNetwork(nn.Module):
 
 
 class Up(nn.Module):
-    """Twice the resolution, joined with a skip of ``outputs`` channels."""
+    """Doubles the resolution and adds a skip connection of ``outputs`` channels."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -134,7 +145,7 @@ class Up(nn.Module):
 
 
 def _stage(width: int, heads: int, window: Sequence[int], rates: Sequence[float]) -> nn.Sequential:
-    """Blocks whose windows lie by turns on the grid and half a window beside it."""
+    """Return blocks whose windows alternate between no shift and half a window."""
     shifts = [[n // 2 if block % 2 else 0 for n in window] for block in range(len(rates))]
     blocks = [
         WindowBlock(width, heads, window, shift, rate) for shift, rate in zip(shifts, rates, strict=True)

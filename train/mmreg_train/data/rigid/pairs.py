@@ -1,7 +1,7 @@
-"""Pairs at random rigid starts, for networks that give rigid motions. Each is a pure function of its address.
+"""Pairs at random rigid starts, for networks that output rigid motions. Each is a function of its address.
 
-As Attention-Reg draws them: three angles and three shifts around the truth, all six then scaled together
-until the surface of the organ lies off by an amount that is drawn, too.
+Starts are drawn as in Attention-Reg: three angles and three shifts around the truth, then all six are scaled
+together until the surface of the organ is off by a random distance.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mmreg_rt.transform import Rigid
 from ...config.training import CODE
 from ...methods import Batch
 from .. import seeding
-from .augmentation import cut, deformed
+from .augmentation import blank_borders, deform
 from .truth import Truth, truth_of
 
 if TYPE_CHECKING:
@@ -39,29 +39,29 @@ if TYPE_CHECKING:
     Numbers = npt.NDArray[np.float64]
 
 VALIDATION_SEED = 0  # every run of every seed is validated on the same starts
-MIRRORED = np.array([-1.0, 1, 1, 1, -1, -1])  # the six numbers of a motion seen in a mirror across x
+MIRRORED = np.array([-1.0, 1, 1, 1, -1, -1])  # signs of the six numbers after mirroring across x
 
 
 @dataclass(frozen=True)
-class Starts:
-    """How starts are drawn, and how pairs are varied: ``[rigid]`` of a configuration.
+class StartSampling:
+    """How starts are drawn and pairs augmented: the table ``[rigid]`` of a configuration.
 
-    Args:
-        degrees: Largest angle about each axis, before all is scaled.
-        shift_mm: Largest shift along each axis, before all is scaled.
-        error_mm: Mean distance of the organ's surface from where it belongs, from and to: uniform.
-        turn_degrees: Both scans are shown turned together, by angles up to this about each axis.
-        place_mm: The window lies off the organ's centre by up to this along each axis.
-        scale: Both scans are shown larger or smaller by up to this share; distances with them.
-        mirror: Half of the pairs are shown left for right.
-        gamma: Each image's intensities are raised to a power between ``exp`` of minus and plus this.
-        crossed: Share of training pairs whose moving scan is of another case than the fixed one: as many
-            pairs as the square of the cases, of a rougher truth, see ``of_two_cases``. What a network can
-            learn of them is where the organ lies in either scan, and not which scans belong together.
-        cut_mm: The moving scan ends earlier on every side, each by up to this and at most a third of its
-            extent. Of a few people, where a scan ends says where the organ lies; of others it does not.
-        deform_mm: The moving scan is deformed smoothly, by up to this, and the truth follows the organ in it.
-        points: Of the surface, in every sample.
+    Attributes:
+        degrees: Largest angle about each axis, before scaling.
+        shift_mm: Largest shift along each axis, before scaling.
+        error_mm: Range of the mean distance of the organ surface from its true place; uniform.
+        turn_degrees: Both scans are rotated together, by angles up to this about each axis.
+        place_mm: Offset of the window from the centre of the organ, up to this along each axis.
+        scale: Both scans, and all distances, are enlarged or shrunk by up to this fraction.
+        mirror: Mirror left and right in half of the pairs.
+        gamma: Intensities of each image are raised to a power between ``exp(-gamma)`` and ``exp(gamma)``.
+        crossed: Share of training pairs whose moving scan comes from another case. This squares the number
+            of pairs, with a less accurate truth, see ``cross_pairs``. From these a network learns where the
+            organ lies in each scan, and not which scans belong together.
+        cut_mm: The moving scan is blanked at every side, by up to this and at most a third of its extent.
+            With few people, the end of a scan predicts the position of the organ; with others it does not.
+        deform_mm: The moving scan is deformed smoothly, by up to this; the truth follows the organ in it.
+        points: Number of surface points in every sample.
     """
 
     degrees: float = 5.0
@@ -84,38 +84,38 @@ class Starts:
         shares = 0 <= self.scale < 1 and 0 <= self.crossed <= 1
         if min(amounts) < 0 or not shares or self.points < 4:
             raise ValueError(
-                "amounts are 0 or more, scale is below 1, crossed at most 1 and points are at least 4."
+                "amounts must be 0 or more, scale below 1, crossed at most 1 and points at least 4."
             )
         if not 0 <= low <= high or (high > 0 and self.degrees + self.shift_mm == 0):
             raise ValueError(
-                f"error_mm goes from 0 or more up, and needs degrees or shift_mm; found {self.error_mm}."
+                f"error_mm is [min, max] from 0 up, and needs degrees or shift_mm; found {self.error_mm}."
             )
 
     @classmethod
-    def of(cls, table: Mapping[str, Any]) -> Starts:
-        """Of a TOML table.
+    def from_table(cls, table: Mapping[str, Any]) -> StartSampling:
+        """Create the settings from a TOML table.
 
         Raises:
-            InputError: A name is unknown or a value cannot be used.
+            InputError: A name is unknown or a value invalid.
         """
         if unknown := sorted(set(table) - {field.name for field in fields(cls)}):
             raise InputError(
                 CODE,
                 f"[rigid] has no {', '.join(unknown)}; it has "
-                f"{', '.join(field.name for field in fields(cls))}. Mend the names.",
+                f"{', '.join(field.name for field in fields(cls))}. Correct the names.",
             )
         try:
-            given: dict[str, Any] = {
-                name: tuple(of) if isinstance(of, list) else of for name, of in table.items()
+            values: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value for name, value in table.items()
             }
-            return cls(**given)
+            return cls(**values)
         except (TypeError, ValueError) as reason:
-            raise InputError(CODE, f"[rigid] cannot be used: {reason} Mend the value.") from reason
+            raise InputError(CODE, f"[rigid] cannot be used: {reason} Correct the value.") from reason
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
-    """A pair, its intensities as the network knows them, and its truth."""
+class KnownPair:
+    """A pair with normalised intensities, and its true motion."""
 
     fixed: Volume
     moving: Volume
@@ -124,13 +124,13 @@ class Known:
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """Where a pair is shown from.
+    """The window and motion at which a pair is shown.
 
     Attributes:
         grid: The window.
-        matrix: ``(4, 4)``, fixed to moving points, of the start.
-        numbers: What a network should give.
-        scale: Millimetres in one of the window's own.
+        matrix: ``(4, 4)``, fixed to moving points at the start, RAS+ mm.
+        numbers: The six numbers that a network should output.
+        scale: Millimetres per window millimetre.
     """
 
     grid: Grid
@@ -144,10 +144,10 @@ class RigidPairs:
 
     Args:
         train: Cases with ``fixed_structures`` and ``moving_structures`` beside the scans.
-        val: The same, of other people.
-        spec: How intensities are brought to [0, 1], and how the window lies.
-        window: Of the method.
-        starts: How they are drawn.
+        val: The same for the validation people.
+        spec: Normalisation of intensities, and orientation of the window.
+        window: The window of the method.
+        starts: How starts are drawn.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class RigidPairs:
         val: Sequence[Case],
         spec: PreprocessSpec,
         window: Window,
-        starts: Starts,
+        starts: StartSampling,
     ) -> None:
         self._parts = {seeding.TRAIN: list(train), seeding.VALIDATION: list(val)}
         self._spec, self._window, self._starts = spec, window, starts
@@ -166,42 +166,42 @@ class RigidPairs:
         self.known = cache(self._known)
 
     def truths(self) -> dict[str, Truth]:
-        """That of every case, by name; reads all of them."""
+        """Return the truth of every case by name; reads all cases."""
         return {case.name: self.known(part, n).truth for part in self._parts
                 for n, case in enumerate(self._parts[part])}  # fmt: skip
 
     def sample(self, seed: int, step: int, index: int) -> Batch:
-        """See ``Source``."""
+        """Return training sample ``index`` of ``step``, see ``Source``."""
         draw = seeding.generator(seed, seeding.TRAIN, step, index)
         count = len(self._parts[seeding.TRAIN])
         number = int(draw.integers(count))
         known = self.known(seeding.TRAIN, number)
         if count > 1 and draw.random() < self._starts.crossed:
             other = (number + int(draw.integers(1, count))) % count
-            known = of_two_cases(known, self.known(seeding.TRAIN, other))
-        return self._shown(known, draw, self._starts)
+            known = cross_pairs(known, self.known(seeding.TRAIN, other))
+        return self._show(known, draw, self._starts)
 
     def validation(self, count: int) -> Sequence[int]:
-        """As many starts as asked for, of one case after the other; nothing is varied but the start."""
+        """Return ``range(count)``, or an empty range without cases; only the start is varied."""
         return range(count if self._parts[seeding.VALIDATION] else 0)
 
     def validation_sample(self, number: int) -> Batch:
-        """See ``Source``."""
+        """Return a validation sample; the cases take turns."""
         draw = seeding.generator(VALIDATION_SEED, seeding.VALIDATION, 0, number)
         case = number % len(self._parts[seeding.VALIDATION])
-        return self._shown(self.known(seeding.VALIDATION, case), draw, self._plain)
+        return self._show(self.known(seeding.VALIDATION, case), draw, self._plain)
 
-    def _known(self, part: int, number: int) -> Known:
+    def _known(self, part: int, number: int) -> KnownPair:
         case = self._parts[part][number]
         scans = [case.scans[role] for role in ("fixed", "moving")]
         seen = [check_intensities(scan.read(), None, scan.title)[0] for scan in scans]
         normal = [Volume(normalise(scan.as_float32(), self._spec), scan.grid) for scan in seen]
-        return Known(normal[0], normal[1], truth_of(case))
+        return KnownPair(normal[0], normal[1], truth_of(case))
 
-    def _shown(self, known: Known, draw: np.random.Generator, starts: Starts) -> Batch:
-        surface = spread(known.truth.surface_mm, starts.points)
-        known = varied(known, starts, draw, surface)
-        start = drawn(known, self._spec, self._window, starts, draw, surface)
+    def _show(self, known: KnownPair, draw: np.random.Generator, starts: StartSampling) -> Batch:
+        surface = subsample(known.truth.surface_mm, starts.points)
+        known = vary(known, starts, draw, surface)
+        start = draw_start(known, self._spec, self._window, starts, draw, surface)
         images = [
             Rigid(matrix).warp(volume, start.grid, outside=0).data
             for matrix, volume in ((np.eye(4), known.fixed), (start.matrix, known.moving))
@@ -220,76 +220,91 @@ class RigidPairs:
         return Batch(fixed, moving, rigid=rigid, surface=points)
 
 
-def of_two_cases(fixed: Known, moving: Known) -> Known:
-    """The fixed scan of one pair, the moving scan of another: organ onto organ, turned as in the other pair.
+def cross_pairs(fixed: KnownPair, moving: KnownPair) -> KnownPair:
+    """Combine the fixed scan of one pair with the moving scan of another.
 
-    That takes people to lie alike in scans of the fixed kind.
+    The organs are centred on each other and rotated as in the other pair. This assumes that people lie alike
+    in scans of the fixed kind.
     """
     matrix = moving.truth.matrix.copy()
     matrix[:3, 3] = moving.truth.moving_centre_mm - matrix[:3, :3] @ fixed.truth.centre_mm
-    return Known(fixed.fixed, moving.moving, replace(fixed.truth, matrix=matrix))
+    return KnownPair(fixed.fixed, moving.moving, replace(fixed.truth, matrix=matrix))
 
 
-def varied(
-    known: Known, starts: Starts, draw: np.random.Generator, surface_mm: npt.NDArray[np.float64]
-) -> Known:
-    """The pair with its moving scan deformed and cut, as ``starts`` say."""
+def vary(
+    known: KnownPair, starts: StartSampling, draw: np.random.Generator, surface_mm: npt.NDArray[np.float64]
+) -> KnownPair:
+    """Deform and blank the moving scan of a pair, as ``starts`` says."""
     moving, matrix = known.moving, known.truth.matrix
     if starts.deform_mm > 0:
-        moving, change = deformed(moving, rigid_motion.moved(matrix, surface_mm), starts.deform_mm, draw)
+        moving, change = deform(moving, rigid_motion.moved(matrix, surface_mm), starts.deform_mm, draw)
         matrix = change @ matrix
     if starts.cut_mm > 0:
-        moving = cut(moving, starts.cut_mm, draw)
-    return Known(known.fixed, moving, replace(known.truth, matrix=matrix))
+        moving = blank_borders(moving, starts.cut_mm, draw)
+    return KnownPair(known.fixed, moving, replace(known.truth, matrix=matrix))
 
 
-def drawn(
-    known: Known,
+def draw_start(
+    known: KnownPair,
     spec: PreprocessSpec,
     window: Window,
-    starts: Starts,
+    starts: StartSampling,
     draw: np.random.Generator,
     surface_mm: npt.NDArray[np.float64],
 ) -> Start:
-    """A start of a pair."""
+    """Draw a start of a pair.
+
+    Args:
+        known: The pair.
+        spec: Orientation of the window.
+        window: Size and spacing of the window.
+        starts: How starts are drawn.
+        draw: Source of all random numbers.
+        surface_mm: Points of the organ in the fixed scan, ``(N, 3)`` RAS+ mm.
+    """
     scale = float(np.exp(draw.uniform(-1, 1) * np.log1p(starts.scale)))
     centre = known.truth.centre_mm + draw.uniform(-1, 1, 3) * starts.place_mm
     spacing = [scale * step for step in window.spacing_mm]
     grid = window_grid(known.fixed.grid, spec, centre, window.size, spacing)
-    grid = _turned(grid, draw.uniform(-1, 1, 3) * starts.turn_degrees)
+    grid = _rotate(grid, draw.uniform(-1, 1, 3) * starts.turn_degrees)
     to_mm = rigid_motion.frame(grid)
     points = rigid_motion.moved(rigid_motion.inverse(to_mm), surface_mm) / scale
-    numbers = numbers_at(points, draw.uniform(*starts.error_mm), starts, draw)
+    numbers = draw_numbers(points, draw.uniform(*starts.error_mm), starts, draw)
     motion = rigid_motion.matrix_of(numbers)
     motion[:3, 3] *= scale
     matrix = known.truth.matrix @ to_mm @ motion @ rigid_motion.inverse(to_mm)
     return Start(grid, matrix, numbers, scale)
 
 
-def numbers_at(
-    points: npt.NDArray[np.float64], error_mm: float, starts: Starts, draw: np.random.Generator
+def draw_numbers(
+    points: npt.NDArray[np.float64], error_mm: float, starts: StartSampling, draw: np.random.Generator
 ) -> Numbers:
-    """Six numbers drawn and scaled together until they move the points by ``error_mm`` in the mean.
+    """Draw six numbers and scale them until they move the points by ``error_mm`` on average.
 
-    ``points`` lie where they belong; numbers lead there from the start, so their inverse moves them.
+    Args:
+        points: ``(N, 3)`` at their true places, mm. The numbers describe the motion from the start to the
+            truth, so the inverse motion is applied to the points.
+        error_mm: Mean distance after scaling.
+        starts: Largest shifts and angles before scaling.
+        draw: Source of all random numbers.
     """
     largest = np.array([starts.shift_mm] * 3 + [starts.degrees] * 3)
     numbers: Numbers = draw.uniform(-1, 1, 6) * largest
-    for _ in range(8):  # nearly proportional: each round leaves a few hundredths of the error
+    for _ in range(8):  # nearly linear: each round leaves a few hundredths of the error
         away = rigid_motion.moved(rigid_motion.inverse(rigid_motion.matrix_of(numbers)), points) - points
-        found_mm = float(np.linalg.norm(away, axis=1).mean())
-        numbers = numbers * (error_mm / max(found_mm, 1e-9))
+        moved_mm = float(np.linalg.norm(away, axis=1).mean())
+        numbers = numbers * (error_mm / max(moved_mm, 1e-9))
     return numbers
 
 
-def spread(points: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
-    """``count`` of the points, evenly over their list; some twice where there are fewer."""
+def subsample(points: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
+    """Return ``count`` points spaced evenly along their list; repeats points if there are fewer."""
     chosen: npt.NDArray[np.float64] = points[np.linspace(0, len(points) - 1, count).round().astype(int)]
     return chosen
 
 
-def _turned(grid: Grid, degrees: npt.NDArray[np.float64]) -> Grid:
-    """The grid turned about its middle, by angles about its own axes."""
+def _rotate(grid: Grid, degrees: npt.NDArray[np.float64]) -> Grid:
+    """Rotate the grid about its middle, by angles about its own axes."""
     to_mm = rigid_motion.frame(grid)
     turn = (
         to_mm @ rigid_motion.matrix_of(np.concatenate([np.zeros(3), degrees])) @ rigid_motion.inverse(to_mm)

@@ -1,8 +1,8 @@
-"""The rigid transform between two scans whose headers say nothing, from structures marked in both.
+"""True rigid transform of two scans with unrelated headers, from structures marked in both.
 
-Each scan comes with a map of several frames, a structure in each, the same in both scans: first an organ,
-then landmarks. The truth is the rigid map that brings their centroids onto each other in least squares, and
-what is left of the distances is reported: it is how well the truth is known.
+Each scan comes with a map of several frames, one structure per frame, in the same order for both scans: first
+an organ, then landmarks. The truth is the least-squares rigid map of their centroids; the residual distance
+measures how well the truth is known.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
 
 CODE = "MMREG_E_TRAINING_TRUTH"
 MARKED = 0.5  # a voxel above it belongs to a structure
-# A turn that the structures leave open, such as that about the line through two of them, is that of the
-# headers: this weight, in mm^2, decides nothing where the centroids say anything.
+# A rotation that the structures leave undetermined, such as the one about the line through two of them, is
+# taken from the headers: this weight, in mm^2, is negligible wherever the centroids determine the rotation.
 KEPT_TURN_MM2 = 1.0
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known of a pair.
+    """The true motion of a pair.
 
     Attributes:
-        matrix: ``(4, 4)``, fixed to moving points.
-        residual_mm: Root mean square distance of the centroids under it.
-        structures: How many centroids it rests on.
+        matrix: ``(4, 4)``, fixed to moving points, RAS+ mm.
+        residual_mm: Root mean square distance of the centroids after the motion.
+        structures: Number of centroids used.
         centre_mm: Centroid of the organ in the fixed scan.
-        moving_centre_mm: The same in the moving scan.
-        surface_mm: ``(N, 3)``, voxels of the fixed scan on the organ's surface.
+        moving_centre_mm: Centroid of the organ in the moving scan.
+        surface_mm: ``(N, 3)``, surface voxels of the organ in the fixed scan.
     """
 
     matrix: npt.NDArray[np.float64]
@@ -54,11 +54,11 @@ class Truth:
 
 
 def truth_of(case: Case) -> Truth:
-    """The truth of a pair with ``fixed_structures`` and ``moving_structures``.
+    """Return the truth of a pair with ``fixed_structures`` and ``moving_structures``.
 
     Raises:
-        InputError: A file cannot be read, a structure is empty, or there are fewer than two, or not as many
-            in both.
+        InputError: A file cannot be read, a structure is empty, there are fewer than two, or the two scans
+            have different numbers of them.
     """
     paths = [case.scans[role].path for role in ("fixed_structures", "moving_structures")]
     (organ, fixed), (_, moving) = (_structures(path) for path in paths)
@@ -66,7 +66,7 @@ def truth_of(case: Case) -> Truth:
         raise InputError(
             CODE,
             f"Both maps of {case.name} need the same structures, at least two; found {len(fixed)} and "
-            f"{len(moving)}. Leave the case out, or mend its maps.",
+            f"{len(moving)}. Remove the case, or correct its maps.",
         )
     matrix = rigid_fit(fixed, moving)
     left = fixed @ matrix[:3, :3].T + matrix[:3, 3] - moving
@@ -75,7 +75,12 @@ def truth_of(case: Case) -> Truth:
 
 
 def rigid_fit(points: Points, onto: Points) -> npt.NDArray[np.float64]:
-    """``(4, 4)``: the rigid map of least squares (Kabsch, Acta Cryst. A32, 1976), turned least."""
+    """Fit the least-squares rigid map ``(4, 4)`` (Kabsch, Acta Cryst. A32, 1976) with the least rotation.
+
+    Args:
+        points: ``(N, 3)``, mm.
+        onto: Their targets, ``(N, 3)``, mm.
+    """
     middle, onto_middle = points.mean(0), onto.mean(0)
     covariance = (onto - onto_middle).T @ (points - middle) + KEPT_TURN_MM2 * np.eye(3)
     u, _, vt = np.linalg.svd(covariance)
@@ -86,18 +91,18 @@ def rigid_fit(points: Points, onto: Points) -> npt.NDArray[np.float64]:
 
 
 def surface_voxels(mask: Mask) -> npt.NDArray[np.int64]:
-    """Indices ``(N, 3)`` of the voxels of a mask that have a neighbour outside of it, by a face."""
+    """Return the indices ``(N, 3)`` of mask voxels that share a face with the outside."""
     padded = np.pad(mask, 1)
     inside = mask.copy()
     for axis in range(3):
         for step in (-1, 1):
             inside &= np.roll(padded, step, axis)[1:-1, 1:-1, 1:-1]
-    found: npt.NDArray[np.int64] = np.argwhere(mask & ~inside)
-    return found
+    surface: npt.NDArray[np.int64] = np.argwhere(mask & ~inside)
+    return surface
 
 
 def _structures(path: Path) -> tuple[Points, Points]:
-    """Surface of the first structure; centroids of all."""
+    """Return the surface of the first structure and the centroids of all."""
     frames = list(series.read(path, None).frames())
     grid, marked = frames[0].grid, [frame.data > MARKED for frame in frames]
     if empty := [number for number, mask in enumerate(marked) if not mask.any()]:

@@ -1,4 +1,4 @@
-"""Attention-Reg: a rigid transform from two images by cross-modal attention."""
+"""Attention-Reg: rigid registration by cross-modal attention."""
 
 from mmreg_train.methods.attention_reg.method import AttentionReg
 

@@ -1,21 +1,22 @@
-"""Attention-Reg: how an ultrasound scan moves rigidly onto an MR scan, from attention of each to the other.
+"""Attention-Reg: rigid registration of an ultrasound and an MR scan by cross-modal attention.
 
 Song et al., "Cross-modal attention for MRI and ultrasound volume registration", MICCAI 2021; with
 contrastive pre-training: "Cross-modal attention for multi-modal image registration", MedIA 82, 2022.
-Two convolutional branches look at one image each; in both, every place asks the *other* image where in this
-one it should look (a non-local block, Wang et al., CVPR 2018, without scaled logits); a small head gives
+Two convolutional branches process one image each; for both, every place of the *other* image attends to
+places of this one (a non-local block, Wang et al., CVPR 2018, without scaled logits); a small head outputs
 three shifts and three angles. 1,248,777 weights; 1,244,393 without attention.
 
-Three things differ, and none changes a weight. The attention is computed without its map of 9216 x 9216
-numbers. The numbers are the motion of the moving image in the frame that both images are shown in
-(``Output``), where the authors' are in the space of the ultrasound scanner, which a network does not see. And
-contrastive learning compares places that the true transform puts on each other, where they may lie: it needs
-no second, aligned pair, and is the authors' at the true transform.
+Three things differ, and none changes a weight. Attention is computed without storing its map of 9216 x 9216
+numbers. The numbers describe the motion of the moving image in the frame that both images are resampled to
+(``Output``); those of the authors are in the space of the ultrasound scanner, which a network does not know.
+Contrastive learning compares places related by the true transform of any start: it needs no second, aligned
+pair, and equals the authors' version at the true transform.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import cast
 
@@ -23,44 +24,71 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmreg_train.layers.pose import matrices, moved
+from mmreg_train.layers.pose import move_points, rigid_matrices
 from mmreg_train.losses.image import location_contrast
 from mmreg_train.losses.rigid import surface_distance
 from mmreg_train.methods.base import LEARNING, Batch, Method, Output, Window
 
 WIDTH, INNER = 32, 16  # channels of the features, and of queries, keys and values
 HEAD = (128, 32)
-CHUNKS = 9  # of the queries in the exported network: its largest tensor has a ninth of the attention map
-CENTRE_VOX = (0.5, 1.5, 1.5)  # of the first cell of the features, in voxels of the image
+CHUNKS = 9  # parts of the queries in the exported network: its largest tensor is a ninth of the attention map
+CENTRE_VOX = (0.5, 1.5, 1.5)  # centre of the first feature cell, in voxels of the image
 STEP_VOX = (2, 4, 4)
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """Terms and weights of both losses.
+
+    Attributes:
+        surface: Weight of the mean distance of surface points in mm, beside the error of the six numbers; 0
+            as published. Needs batches with a surface.
+        numbers: Weight of the mean squared error of the six numbers, in mm and degrees; 1 as published.
+        locations: Number of places that contrastive learning compares in each pair.
+        temperature: Of its softmax.
+    """
+
+    surface: float = 0.0
+    numbers: float = 1.0
+    locations: int = 1024
+    temperature: float = 0.07
+
+    def __post_init__(self) -> None:
+        low = self.surface < 0 or self.numbers < 0 or self.surface + self.numbers == 0
+        if low or self.locations < 2 or not self.temperature > 0:
+            raise ValueError(
+                "Attention-Reg needs weights >= 0, not both 0, locations >= 2 and temperature > 0; "
+                f"found surface={self.surface!r}, numbers={self.numbers!r}, locations={self.locations!r}, "
+                f"temperature={self.temperature!r}."
+            )
+
+
+LOSS = LossOptions()
 
 
 class AttentionReg(Method):
     """The network with its two phases: contrastive pre-training of the branches, then registration.
 
     Args:
-        size: Voxels of the window that it sees, multiples of 2, 4 and 4. The head has a weight for each cell
-            of 2 x 4 x 4 voxels, so the published number of weights is that of the published size.
+        size: Voxels of the window, multiples of 2, 4 and 4. The head has a weight for each cell of
+            2 x 4 x 4 voxels, so the published number of weights needs the published size.
         spacing_mm: Of the window, along axes 0, 1, 2.
         attention: False is the ablation, 1,244,393 weights.
-        pooled: Keys and values are the largest of so many cells along each axis. 1, 1, 1 as published; with
-            1, 4, 4 attention costs a sixteenth, and the network is another one with as many weights.
-        surface: Weight of the mean distance of surface points in mm beside the error of the six numbers; 0
-            as published. Needs batches with a surface.
-        numbers: Weight of the mean squared error of the six numbers, mm and degrees alike; 1 as published.
-        locations: Places that contrastive learning compares in each pair.
-        temperature: Of its softmax.
-        momentum: Share of a batch in the running statistics of batch normalisation. Smaller ones remember
-            more pairs: a tenth of the usual one suits batches of one or two.
+        pooled: Keys and values are the maximum over this many cells along each axis. (1, 1, 1) as published;
+            with (1, 4, 4) attention costs a sixteenth, and the number of weights is the same.
+        momentum: Fraction of a batch in the running statistics of batch normalisation. Smaller ones average
+            more pairs: a tenth of the usual value suits batches of one or two.
+        terms: Terms and weights of both losses.
 
     Raises:
-        ValueError: A setting has a value that is not among the above.
+        ValueError: A setting has an invalid value.
     """
 
     name = "attention_reg"
     output_kind = "rigid"
     phases = ("contrastive", "registration")
     multiple = 4
+    groups = {"terms": LOSS}
 
     def __init__(
         self,
@@ -68,36 +96,23 @@ class AttentionReg(Method):
         spacing_mm: Sequence[float] = (3.0, 1.0, 1.0),
         attention: bool = True,
         pooled: Sequence[int] = (1, 1, 1),
-        surface: float = 0.0,
-        numbers: float = 1.0,
-        locations: int = 1024,
-        temperature: float = 0.07,
         momentum: float = 0.1,
+        terms: LossOptions = LOSS,
     ) -> None:
         super().__init__(3)
-        if surface < 0 or numbers < 0 or surface + numbers == 0 or locations < 2 or not temperature > 0:
-            raise ValueError(
-                "Attention-Reg needs weights from 0 that are not both 0, locations >= 2, temperature > 0; "
-                f"found surface={surface!r}, numbers={numbers!r}, locations={locations!r}, "
-                f"temperature={temperature!r}."
-            )
         if not 0 < momentum <= 1:
-            raise ValueError(f"The momentum of statistics is above 0 and at most 1; found {momentum!r}.")
+            raise ValueError(f"momentum must be above 0 and at most 1; found {momentum!r}.")
         cells = cells_of(size)
         if len(pooled) != 3 or min(pooled) < 1 or any(n % p for n, p in zip(cells, pooled, strict=True)):
-            raise ValueError(
-                f"Keys are pooled by divisors of {', '.join(map(str, cells))}; "
-                f"found pooled={tuple(pooled)!r}."
-            )
+            raise ValueError(f"pooled must divide {', '.join(map(str, cells))}; found {tuple(pooled)!r}.")
         self.window: Window = Window((size[0], size[1], size[2]), tuple(spacing_mm))
         self.channels = 6
-        self.surface, self.numbers = surface, numbers
-        self.locations, self.temperature = locations, temperature
+        self.terms = terms
         self.net = RigidNetwork(cells, attention, tuple(pooled), momentum)
         self.phase = self.phases[-1]
 
-    def enter(self, phase: str) -> None:
-        super().enter(phase)
+    def set_phase(self, phase: str) -> None:
+        super().set_phase(phase)
         self.phase = phase
         for name, weight in self.net.named_parameters():
             weight.requires_grad = phase == "registration" or name.startswith(
@@ -105,56 +120,56 @@ class AttentionReg(Method):
             )
 
     def forward(self, fixed: Tensor, moving: Tensor) -> Output:
-        """Six numbers ``(B, 6)``; in the contrastive phase the features of both images."""
+        """Return six numbers ``(B, 6)``; in the contrastive phase the features of both images."""
         if self.phase == "contrastive":
             return Output(LEARNING, self.net.features(fixed, moving))
         return Output("rigid", self.net(fixed, moving))
 
     def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
-        """``numbers`` and, with a weight, ``surface_mm``; in the contrastive phase ``contrastive``.
+        """Return ``numbers`` and, if weighted, ``surface_mm``; in the contrastive phase ``contrastive``.
 
         Draws the places of the contrastive phase from torch's default generator.
 
         Raises:
-            ValueError: The batch does not know the true transform, or lacks the surface.
+            ValueError: The batch has no true transform, or no surface.
         """
         if batch.rigid is None:
-            raise ValueError("Attention-Reg learns from known rigid transforms; the batch has none.")
+            raise ValueError("Attention-Reg needs the true rigid transform; the batch has none.")
         if isinstance(output.value, tuple):
             return self._contrastive(output.value, batch.rigid)
         terms = {"numbers": ((output.value - batch.rigid) ** 2).mean()}
-        total = self.numbers * terms["numbers"]
-        if self.surface > 0:
+        total = self.terms.numbers * terms["numbers"]
+        if self.terms.surface > 0:
             terms["surface_mm"] = surface_distance(output.value, batch.rigid, batch.surface).mean()
-            total = total + self.surface * terms["surface_mm"]
+            total = total + self.terms.surface * terms["surface_mm"]
         return {**terms, "total": total}
 
     def _contrastive(self, features: tuple[Tensor, Tensor], rigid: Tensor) -> dict[str, Tensor]:
         fixed, moving = (each.float() for each in features)
         spacing = torch.tensor(self.window.spacing_mm[::-1], device=fixed.device)
         cells = torch.tensor(fixed.shape[:1:-1], device=fixed.device)  # x, y, z
-        where = torch.rand(len(fixed), self.locations, 3, device=fixed.device)
+        where = torch.rand(len(fixed), self.terms.locations, 3, device=fixed.device)
         first = torch.floor(where * cells)  # whole cells of the fixed features
         centre = torch.tensor(CENTRE_VOX[::-1], device=fixed.device)
         step = torch.tensor(STEP_VOX[::-1], device=fixed.device)
         middle = (torch.tensor(self.window.size[::-1], device=fixed.device) - 1) / 2
         place_mm = (first * step + centre - middle) * spacing
-        partner_mm = moved(torch.linalg.inv(matrices(rigid.float())), place_mm)
+        partner_mm = move_points(torch.linalg.inv(rigid_matrices(rigid.float())), place_mm)
         second = (partner_mm / spacing + middle - centre) / step
         seen = ((second >= 0) & (second <= cells - 1)).all(2)
-        with torch.autocast(fixed.device.type, enabled=False):  # validation has it on
-            pairs = _at(fixed, first, cells), _at(moving, second, cells)
-            loss, found = location_contrast(*pairs, seen, self.temperature)
-        return {"contrastive": loss, "retrieval": found, "total": loss}
+        with torch.autocast(fixed.device.type, enabled=False):  # it is enabled in validation
+            pairs = _sample(fixed, first, cells), _sample(moving, second, cells)
+            loss, hit_rate = location_contrast(*pairs, seen, self.terms.temperature)
+        return {"contrastive": loss, "retrieval": hit_rate, "total": loss}
 
-    def needs(self) -> frozenset[str]:
-        return frozenset(("rigid", "surface") if self.surface > 0 else ("rigid",))
+    def required_targets(self) -> frozenset[str]:
+        return frozenset(("rigid", "surface") if self.terms.surface > 0 else ("rigid",))
 
-    def compiled(self, phase: str) -> nn.Module | None:
+    def compilable_module(self, phase: str) -> nn.Module | None:
         return self.net if phase == self.phases[-1] else None
 
     def network(self) -> nn.Module:
-        """``forward(fixed, moving) -> (B, 6)`` of images ``(B, 1, *window.size)``."""
+        """Return a module ``forward(fixed, moving) -> (B, 6)`` for images ``(B, 1, *window.size)``."""
         return Chunked(self.net)
 
 
@@ -162,7 +177,7 @@ class RigidNetwork(nn.Module):
     """Two images (B, 1, D, H, W) to (B, 6): shifts along x, y, z in mm, angles about them in degrees.
 
     Args:
-        cells: Of the features along each axis, see ``cells_of``.
+        cells: Feature cells along each axis, see ``cells_of``.
         attention, pooled, momentum: See ``AttentionReg``.
     """
 
@@ -194,11 +209,11 @@ class RigidNetwork(nn.Module):
                 module.momentum = momentum
 
     def features(self, fixed: Tensor, moving: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 32, cells ...) of each image, before any attention."""
+        """Return the features of each image, (B, 32, cells ...), before attention."""
         return self.fixed_branch(fixed), self.moving_branch(moving)
 
     def forward(self, fixed: Tensor, moving: Tensor, chunks: int = 1) -> Tensor:
-        """``chunks``: parts that the attention is computed in, one after the other."""
+        """Return the six numbers; attention is computed in ``chunks`` parts, one after the other."""
         one, other = self.features(fixed, moving)
         if self.to_fixed is not None and self.to_moving is not None:
             one, other = self.to_fixed(one, other, chunks), self.to_moving(other, one, chunks)
@@ -223,7 +238,7 @@ class Branch(nn.Sequential):
 
 
 class CrossAttention(nn.Module):
-    """Features of this image T, with what is asked for by each place of the other image O.
+    """Features T of this image, plus the result of attention by each place of the other image O.
 
     ``out_i = relu(T_i + BN(W sum_j softmax_j(phi(O_i) . theta(T_j)) g(T_j)))``: the query is the other image,
     key, value and residual are this one; logits are not scaled.
@@ -237,25 +252,25 @@ class CrossAttention(nn.Module):
         self.pool = nn.MaxPool3d(pooled) if max(pooled) > 1 else nn.Identity()
 
     def forward(self, this: Tensor, other: Tensor, chunks: int = 1) -> Tensor:
-        query, key, value = self._asked(this, other)
+        query, key, value = self._query_key_value(this, other)
         parts = [
             functional.scaled_dot_product_attention(part, key, value, scale=1.0)
             for part in query.chunk(chunks, dim=2)
         ]
-        found = torch.cat(parts, dim=2) if chunks > 1 else parts[0]
-        gathered = found[:, 0].transpose(1, 2).reshape(-1, INNER, *this.shape[2:])
+        attended = torch.cat(parts, dim=2) if chunks > 1 else parts[0]
+        gathered = attended[:, 0].transpose(1, 2).reshape(-1, INNER, *this.shape[2:])
         return functional.relu(this + self.normalise(self.out(gathered)))
 
     def weights(self, this: Tensor, other: Tensor, cell: tuple[int, int, int]) -> Tensor:
-        """Where in this image one cell of the other looks: (B, cells of the keys ...), of sum 1."""
-        query, key, _ = self._asked(this, other)
+        """Return the attention of one cell of the other image: (B, cells of the keys ...), with sum 1."""
+        query, key, _ = self._query_key_value(this, other)
         number = (cell[0] * this.shape[3] + cell[1]) * this.shape[4] + cell[2]
         logits = key[:, 0] @ query[:, 0, number, :, None]
         shape = self.pool(this).shape[2:]
         return torch.softmax(logits[..., 0], dim=1).reshape(-1, *shape)
 
-    def _asked(self, this: Tensor, other: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Query, key and value as one head: (B, 1, cells, 16) each."""
+    def _query_key_value(self, this: Tensor, other: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return query, key and value as one head: (B, 1, cells, 16) each."""
         key, value = self.pool(self.theta(this)), self.pool(self.g(this))
         query, key, value = (
             each.flatten(2).transpose(1, 2)[:, None] for each in (self.phi(other), key, value)
@@ -264,7 +279,7 @@ class CrossAttention(nn.Module):
 
 
 class Chunked(nn.Module):
-    """The network as it is exported: its attention in parts, so that no library makes the whole map."""
+    """The exported network: attention in parts, so that the whole map is never stored."""
 
     def __init__(self, net: RigidNetwork) -> None:
         super().__init__()
@@ -275,24 +290,24 @@ class Chunked(nn.Module):
 
 
 def cells_of(size: Sequence[int]) -> tuple[int, ...]:
-    """Of the features of a window, along each axis.
+    """Return the number of feature cells of a window along each axis.
 
     Raises:
-        ValueError: The window is not made of whole cells, or has fewer than 9 of them in all.
+        ValueError: The window is not made of whole cells, or has fewer than ``CHUNKS`` in all.
     """
     if len(size) != 3 or any(n < 1 or n % step for n, step in zip(size, STEP_VOX, strict=False)):
         raise ValueError(
-            f"A window has whole cells of {' x '.join(map(str, STEP_VOX))} voxels; "
+            f"A window needs whole cells of {' x '.join(map(str, STEP_VOX))} voxels; "
             f"found size={tuple(size)!r}."
         )
     cells = tuple(n // step for n, step in zip(size, STEP_VOX, strict=True))
     if prod(cells) < CHUNKS:
-        raise ValueError(f"A window has {CHUNKS} cells or more; found size={tuple(size)!r}.")
+        raise ValueError(f"A window needs {CHUNKS} cells or more; found size={tuple(size)!r}.")
     return cells
 
 
-def _at(features: Tensor, cells_xyz: Tensor, counts: Tensor) -> Tensor:
-    """Features (B, C, d, h, w) at places (B, N, 3) in cells, x first, linearly: (B, N, C)."""
+def _sample(features: Tensor, cells_xyz: Tensor, counts: Tensor) -> Tensor:
+    """Interpolate features (B, C, d, h, w) at places (B, N, 3) in cells, x first: (B, N, C)."""
     grid = 2 * cells_xyz / (counts - 1) - 1
-    found = functional.grid_sample(features, grid[:, None, None], align_corners=True, padding_mode="border")
-    return found[:, :, 0, 0].transpose(1, 2)
+    sampled = functional.grid_sample(features, grid[:, None, None], align_corners=True, padding_mode="border")
+    return sampled[:, :, 0, 0].transpose(1, 2)

@@ -1,8 +1,8 @@
-"""The structures of a brain that ``brain`` names, and the ids that label maps of SynthSeg have for them.
+"""The brain structures of ``brain``, and their ids in label maps of SynthSeg.
 
-Ids are those of FreeSurfer, with the classes that SynthSeg's maps have around the brain from 500 on. They are
-grouped so that each structure is large enough to be seen at 2 mm; left and right are apart. A nucleus or
-vessel that is too small on its own belongs to what surrounds it.
+Ids are those of FreeSurfer, with the classes of SynthSeg around the brain from 500 on. They are grouped so
+that each structure is large enough to be visible at 2 mm; left and right are separate. Nuclei and vessels
+that are too small belong to their surroundings.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from torch import Tensor
 
 # name: ids of the left and of the right side
 _SIDES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
-    "cerebral white matter": ((2, 25, 30), (41, 57, 62)),  # with its lesions and vessels
+    "cerebral white matter": ((2, 25, 30), (41, 57, 62)),  # with lesions and vessels
     "cerebral cortex": ((3,), (42,)),
     "lateral ventricle": ((4, 5, 136, 137), (43, 44, 163, 164)),  # with horns and choroid plexus
     "cerebellar white matter": ((7,), (46,)),
     "cerebellar cortex": ((8,), (47,)),
     "thalamus": ((10,), (49,)),
-    "caudate": ((11, 26), (50, 58)),  # with the accumbens, which it runs into
+    "caudate": ((11, 26), (50, 58)),  # with the adjoining accumbens
     "putamen": ((12,), (51,)),
     "pallidum": ((13,), (52,)),
     "hippocampus": ((17,), (53,)),
@@ -29,11 +29,11 @@ _MIDDLE: dict[str, tuple[int, ...]] = {
     "third and fourth ventricle": (14, 15, 72),
     "cerebrospinal fluid": (24,),
 }
-AROUND = (502, 506, 507, 508, 509, 511, 512, 514, 515, 516, 530)  # eyes, skull, skin and what else
+AROUND = (502, 506, 507, 508, 509, 511, 512, 514, 515, 516, 530)  # eyes, skull, skin and others
 CHIASM = 85
 FLUID, OTHER_FLUID = 24, (4, 5, 14, 15, 43, 44, 72)
 
-# What shares one intensity where tissues are painted alike.
+# Ids that share one intensity when whole tissues are painted.
 TISSUES: tuple[tuple[int, ...], ...] = (
     (2, 7, 16, 28, 41, 46, 60, CHIASM),
     (3, 8, 10, 11, 12, 17, 18, 26, 42, 47, 49, 50, 51, 53, 54, 58),
@@ -49,7 +49,7 @@ STRUCTURES: tuple[str, ...] = (
 
 
 def structure_of_id() -> Tensor:
-    """Index into ``STRUCTURES`` of every id, ``(LARGEST_ID + 1,)`` int64; 0 for what is none of them."""
+    """Return the index into ``STRUCTURES`` of every id, ``(LARGEST_ID + 1,)`` int64; 0 for other ids."""
     table = torch.zeros(LARGEST_ID + 1, dtype=torch.int64)
     groups = [ids for sides in _SIDES.values() for ids in sides] + list(_MIDDLE.values())
     for number, ids in enumerate(groups, start=1):
@@ -58,7 +58,7 @@ def structure_of_id() -> Tensor:
 
 
 def mirrored_id() -> Tensor:
-    """The id of the other side, ``(LARGEST_ID + 1,)`` int64; itself for what has no sides."""
+    """Return the id of the other side, ``(LARGEST_ID + 1,)`` int64; ids without sides map to themselves."""
     table = torch.arange(LARGEST_ID + 1)
     for left, right in _SIDES.values():
         table[list(left)], table[list(right)] = torch.tensor(right), torch.tensor(left)
@@ -66,5 +66,5 @@ def mirrored_id() -> Tensor:
 
 
 def class_of_id() -> Tensor:
-    """What is painted alike, ``(LARGEST_ID + 1,)`` int64: each id with that of the other side."""
+    """Return the painting class of every id, ``(LARGEST_ID + 1,)`` int64; both sides share one."""
     return torch.minimum(torch.arange(LARGEST_ID + 1), mirrored_id())

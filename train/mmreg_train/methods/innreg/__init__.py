@@ -1,4 +1,4 @@
-"""INNReg: a registration network, and an invertible translator between two modalities that it learns with."""
+"""INNReg: a registration network trained with an invertible translator between two modalities."""
 
 from mmreg_train.methods.innreg.method import InnReg
 from mmreg_train.methods.innreg.translator import Translator

@@ -1,4 +1,4 @@
-"""A logarithmic barrier that keeps two images from sharing too little information."""
+"""Logarithmic barrier against too little mutual information of two images."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import torch
 from torch import Tensor
 
 READINGS = ("offset", "threshold")
-NEAREST = 0.02  # to its pole the logarithm is followed; from there on its tangent
+NEAREST = 0.02  # distance from the pole below which the tangent replaces the logarithm
 
 
 def barrier(information: Tensor, reading: str, level: float) -> Tensor:
-    """What is lost by too little of ``information``; its slope grows without bound towards the pole.
+    """Return the penalty for low ``information``; its slope grows without bound towards the pole.
 
-    Two readings of the paper. Its code has ``-log(level - (1 - I))``, where a level above 1 can never be
-    reached: "offset". Its text has ``-log(I - level)``, which asks for more than a level: "threshold". One
-    is the other with the level ``1 - level``. Below ``NEAREST`` to the pole, and beyond it, the tangent takes
-    over, so that a pair that begins there has a finite loss that leads out.
+    The paper has two readings. Its code has ``-log(level - (1 - I))``, where a level above 1 can never be
+    reached: "offset". Its text has ``-log(I - level)``, which demands more than a level: "threshold". They
+    are equivalent with the level ``1 - level``. Closer to the pole than ``NEAREST``, and beyond it, the
+    tangent is used, so that a pair that starts there has a finite loss with a useful slope.
 
     Args:
         information: Normalised mutual information, 0 to 1.
-        reading: Of ``READINGS``.
+        reading: One of ``READINGS``.
         level: See above.
     """
     distance = information - (1 - level if reading == "offset" else level)
@@ -30,11 +30,11 @@ def barrier(information: Tensor, reading: str, level: float) -> Tensor:
 
 
 def level_refused(reading: str, level: float) -> str:
-    """Why a barrier cannot be so; empty if it can."""
+    """Return why the level is invalid for the reading, or an empty string."""
     if reading not in READINGS:
-        return f"reading is one of {', '.join(READINGS)}; found {reading!r}."
+        return f"reading must be one of {', '.join(READINGS)}; found {reading!r}."
     if reading == "offset" and level <= 0:
-        return f"barrier_level of an offset is above 0; found {level!r}."
+        return f"barrier_level of an offset must be above 0; found {level!r}."
     if reading == "threshold" and not 0 <= level < 1:
-        return f"barrier_level of a threshold is from 0 to below 1; found {level!r}."
+        return f"barrier_level of a threshold must be in [0, 1); found {level!r}."
     return ""

@@ -1,4 +1,4 @@
-"""The registration network of INNReg: a U-Net that halves the grid by strided convolutions."""
+"""Registration network of INNReg: a U-Net with strided convolutions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DECODER = (64, 64, 64, 32, 32, 32, 16)
 
 
 class StridedNetwork(nn.Module):
-    """Two images (B, 1, ...) to a velocity (B, dims, ...) on the half grid, in voxels of the full one.
+    """Two images (B, 1, ...) to a velocity (B, dims, ...) on the half grid, in full-grid voxels.
 
     356,258 weights in 2-D with the widths above.
 
@@ -30,20 +30,20 @@ class StridedNetwork(nn.Module):
     def __init__(self, dims: int, encoder: Sequence[int], decoder: Sequence[int]) -> None:
         super().__init__()
         levels = check_widths(encoder, decoder)
-        entering = (2, *encoder[:-1])  # of each halving; also what is joined after each doubling
+        inputs = (2, *encoder[:-1])  # of each halving; also of the skip connection after each doubling
         self.down = nn.ModuleList(
-            ConvBlock(dims, a, b, stride=2) for a, b in zip(entering, encoder, strict=True)
+            ConvBlock(dims, a, b, stride=2) for a, b in zip(inputs, encoder, strict=True)
         )
-        joined = [encoder[-1]] + [a + b for a, b in zip(decoder[:levels], entering[::-1], strict=True)]
+        widths = [encoder[-1]] + [a + b for a, b in zip(decoder[:levels], inputs[::-1], strict=True)]
         self.up = nn.ModuleList(
-            ConvBlock(dims, a, b) for a, b in zip(joined[:levels], decoder[:levels], strict=True)
+            ConvBlock(dims, a, b) for a, b in zip(widths[:levels], decoder[:levels], strict=True)
         )
-        last = (joined[levels], *decoder[levels:])
+        last = (widths[levels], *decoder[levels:])
         self.last = nn.Sequential(*(ConvBlock(dims, a, b) for a, b in zip(last[:-1], last[1:], strict=True)))
         self.head = field_head(dims, last[-1])
 
     def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
-        """The velocity; the moving image is the first channel."""
+        """Return the velocity; the moving image is the first channel."""
         features = torch.cat([moving, fixed], dim=1)
         skips = []
         for block in self.down:

@@ -1,4 +1,4 @@
-"""The sub-networks of the translator's couplings: one channel in, one channel out, of any kind.
+"""Sub-networks of the translator's couplings: one channel in, one channel out.
 
 With ``width=32`` and 2-D kernels of 7 x 7, as published, they have 57,738 (dense), 228,672 (depth-wise) and
 268,119 weights (dense and depth-wise).
@@ -15,25 +15,25 @@ from torch.nn import functional
 
 from mmreg_train.layers.convolve import convolution_of, convolve
 
-SLOPE = 0.2  # of the rectifiers below 0
-STEADY = 0.1  # added to the variance that features are divided by
+SLOPE = 0.2  # of the leaky rectifiers
+STEADY = 0.1  # added to the variance in normalisation
 
 
 class DenseLayers(nn.Module):
-    """Convolutions over 3 voxels, each of which sees the image and all features before it.
+    """Convolutions over 3 voxels, each of which takes the image and all features before it.
+
+    Returns the image (B, 1, ...) and the features: ``1 + sum(widths)`` channels.
 
     Args:
         dims: 2 or 3.
         widths: Features that each convolution adds.
-
-    The result is the image (B, 1, ...) and the features: ``1 + sum(widths)`` channels.
     """
 
     def __init__(self, dims: int, widths: tuple[int, ...]) -> None:
         super().__init__()
-        entering = [1 + sum(widths[:number]) for number in range(len(widths))]
+        channels = [1 + sum(widths[:number]) for number in range(len(widths))]
         self.layers = nn.ModuleList(
-            _convolution(dims, inputs, outputs, 3) for inputs, outputs in zip(entering, widths, strict=True)
+            _convolution(dims, inputs, outputs, 3) for inputs, outputs in zip(channels, widths, strict=True)
         )
 
     def forward(self, image: Tensor) -> Tensor:
@@ -54,10 +54,10 @@ class Dense(nn.Sequential):
 class DepthWise(nn.Sequential):
     """Voxel-wise layers around a dynamic depth-wise convolution, each normalised ("DWBlock").
 
-    The published batch normalisation sees one image at a time in training, so it is one of each image; here
-    it stays so afterwards. Running statistics would mix both directions, in which the same layers see
-    different values. ``STEADY`` is as large as it is for the inverse's sake: features of small variance would
-    be blown up, and with them the rounding of what they are computed from.
+    The published batch normalisation is trained on one image at a time, so it normalises each image; here
+    this also holds in evaluation. Running statistics would mix both directions, in which the same layers get
+    different values. ``STEADY`` is large for the sake of the inverse: features of small variance would be
+    amplified, and with them the rounding errors of their inputs.
     """
 
     def __init__(self, dims: int, width: int, kernel: int) -> None:
@@ -82,7 +82,7 @@ class DenseDepthWise(nn.Sequential):
     def __init__(self, dims: int, width: int, kernel: int) -> None:
         channels = 4 * width
         super().__init__(
-            DenseLayers(dims, (width, width, width, width - 1)),  # the image is the last of the channels
+            DenseLayers(dims, (width, width, width, width - 1)),  # the image is the last channel
             DynamicDepthWise(dims, channels, width, kernel),
             nn.LeakyReLU(SLOPE),
             _convolution(dims, channels, 1, 3),
@@ -90,12 +90,13 @@ class DenseDepthWise(nn.Sequential):
 
 
 class DynamicDepthWise(nn.Module):
-    """A convolution of each channel by itself, whose kernels are made of the features' means.
+    """A depth-wise convolution whose kernels are computed from the means of the features.
 
-    Attention to a neighbourhood: what is looked for around a voxel depends on the image (Han et al., "On the
-    connection between local attention and dynamic depth-wise convolution", ICLR 2022). The published code
-    declares a batch normalisation of the squeezed means and passes it by, as one pair a step has no batch.
-    Its scale and shift are kept here, so that no weight is idle: at the start they change nothing.
+    Attention to a neighbourhood: the kernel depends on the image (Han et al., "On the connection between
+    local attention and dynamic depth-wise convolution", ICLR 2022). The published code declares a batch
+    normalisation of the squeezed means but does not use it, as one pair per step has no batch. Its scale and
+    shift are kept
+    here, so that every weight is used: initially they change nothing.
     """
 
     def __init__(self, dims: int, channels: int, squeezed: int, kernel: int) -> None:
@@ -111,14 +112,14 @@ class DynamicDepthWise(nn.Module):
         means = features.flatten(2).mean(2)
         kernels = self.expand(functional.relu(self.squeeze(means) * self.scale + self.shift))
         convolution = functional.conv3d if self.dims == 3 else functional.conv2d
-        every = convolution(
+        result = convolution(
             features.reshape(1, batch * channels, *size),
             kernels.reshape(batch * channels, 1, *(self.kernel,) * self.dims),
             padding=self.kernel // 2,
             groups=batch * channels,
         )
         bias = self.bias.view(1, channels, *(1,) * self.dims)
-        return every.reshape(batch, channels, *size) + bias
+        return result.reshape(batch, channels, *size) + bias
 
 
 SUBNETWORKS: dict[str, type[nn.Module]] = {
@@ -129,21 +130,21 @@ SUBNETWORKS: dict[str, type[nn.Module]] = {
 
 
 def subnetwork(name: str, dims: int, width: int, kernel: int) -> nn.Module:
-    """A new sub-network, its weights drawn as Glorot and Bengio (AISTATS 2010) say, biases 0.
+    """Create a sub-network, with the weights of Glorot and Bengio (AISTATS 2010) and biases 0.
 
     Args:
         name: One of ``SUBNETWORKS``.
         dims: 2 or 3.
         width: Features that a dense layer adds; other layers have four times as many channels.
-        kernel: Voxels along an axis of the depth-wise kernels, odd.
+        kernel: Size of the depth-wise kernels in voxels, odd.
     """
-    made = cast("nn.Module", SUBNETWORKS[name](dims, width, kernel))
-    for layer in made.modules():
+    network = cast("nn.Module", SUBNETWORKS[name](dims, width, kernel))
+    for layer in network.modules():
         if isinstance(layer, (nn.Conv2d, nn.Conv3d, nn.Linear)):
             nn.init.xavier_normal_(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-    return made
+    return network
 
 
 def _convolution(dims: int, inputs: int, outputs: int, kernel: int, bias: bool = True) -> nn.Module:

@@ -1,8 +1,8 @@
-"""The first training: images to latents on a grid of a quarter of the resolution, and back from codes.
+"""First training: a vector-quantised autoencoder, with latents at a quarter of the resolution.
 
-A vector-quantised autoencoder: van den Oord et al., "Neural discrete representation learning", NeurIPS 2017;
-Esser et al., "Taming transformers for high-resolution image synthesis", CVPR 2021. Published size: encoder
-24,429,185 weights, decoder 36,104,193, two convolutions of 2 weights around 16,384 codes of one number.
+Van den Oord et al., "Neural discrete representation learning", NeurIPS 2017; Esser et al., "Taming
+transformers for high-resolution image synthesis", CVPR 2021. Published size: encoder 24,429,185 weights,
+decoder 36,104,193, two convolutions of 2 weights around 16,384 codes of one number.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from mmreg_train.losses.image import mse
 from mmreg_train.methods.ldm_morph.blocks import Conv, ResBlock, SelfAttention, Up
 
 EPS = 1e-6  # of the normalisations
-COMMITMENT = 0.25  # weight of what pulls latents to codes, beside what pulls codes to latents
-CHUNK = 4096  # latents that are compared with all codes at once
+COMMITMENT = 0.25  # weight of pulling latents to codes, beside pulling codes to latents
+CHUNK = 4096  # latents compared with all codes at once
 
 
 @dataclass(frozen=True)
 class AutoencoderSize:
-    """Widths and depths.
+    """Widths and depths of the autoencoder.
 
     Attributes:
         width: Channels at full resolution.
@@ -32,7 +32,7 @@ class AutoencoderSize:
         blocks: Residual blocks of the encoder at each resolution; the decoder has one more.
         attention: Attention at the coarsest resolution.
         channels: Of the latent.
-        codes: That latents are rounded to.
+        codes: Number of codes that latents are rounded to.
         groups: Of the normalisations.
     """
 
@@ -47,7 +47,7 @@ class AutoencoderSize:
     def __post_init__(self) -> None:
         if len(self.multipliers) != 3 or any(self.width * m % self.groups for m in self.multipliers):
             raise ValueError(
-                "The autoencoder has three multipliers, and its groups divide every width; found "
+                "The autoencoder needs three multipliers, and groups that divide every width; found "
                 f"width={self.width}, multipliers={tuple(self.multipliers)}, groups={self.groups}."
             )
 
@@ -58,7 +58,7 @@ class AutoencoderSize:
 
 
 class Encoder(nn.Module):
-    """Images (B, 1, ...) to latents (B, channels, ...) on a quarter of the resolution, before rounding."""
+    """Images (B, 1, ...) to latents (B, channels, ...) at a quarter of the resolution, before rounding."""
 
     def __init__(self, dims: int, size: AutoencoderSize) -> None:
         super().__init__()
@@ -67,11 +67,11 @@ class Encoder(nn.Module):
         for level, width in enumerate(widths):
             deepest = level == len(widths) - 1
             for _ in range(size.blocks):
-                layers += _block(dims, inputs, width, size, deepest)
+                layers += _res_layers(dims, inputs, width, size, deepest)
                 inputs = width
             if not deepest:
                 layers.append(Conv(dims, width, width, stride=2, one_sided=True))
-        layers += [*_middle(dims, inputs, size), *_end(dims, inputs, size.channels, size)]
+        layers += [*_middle_layers(dims, inputs, size), *_end_layers(dims, inputs, size.channels, size)]
         self.layers = nn.Sequential(*layers)
         self.to_latent = Conv(dims, size.channels, size.channels, 1)
 
@@ -81,7 +81,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents, rounded to codes, to images; with it the term that codes and latents learn to agree by."""
+    """Latents, rounded to codes, to images; also returns the loss of codes and latents."""
 
     def __init__(self, dims: int, size: AutoencoderSize) -> None:
         super().__init__()
@@ -89,27 +89,27 @@ class Decoder(nn.Module):
         self.from_latent = Conv(dims, size.channels, size.channels, 1)
         widths = size.widths
         inputs = widths[-1]
-        layers: list[nn.Module] = [Conv(dims, size.channels, inputs), *_middle(dims, inputs, size)]
+        layers: list[nn.Module] = [Conv(dims, size.channels, inputs), *_middle_layers(dims, inputs, size)]
         for level in reversed(range(len(widths))):
             for _ in range(size.blocks + 1):
-                layers += _block(dims, inputs, widths[level], size, level == len(widths) - 1)
+                layers += _res_layers(dims, inputs, widths[level], size, level == len(widths) - 1)
                 inputs = widths[level]
             if level:
                 layers.append(Up(dims, inputs))
-        layers += _end(dims, inputs, 1, size)
+        layers += _end_layers(dims, inputs, 1, size)
         self.layers = nn.Sequential(*layers)
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (B, 1, ...), and a scalar."""
+        """Return images (B, 1, ...), and a scalar loss."""
         rounded, term = self.quantiser(latent)
         return self.layers(self.from_latent(rounded)), term
 
 
 class Quantiser(nn.Module):
-    """Each latent vector to the nearest of a table of codes; the gradient passes as if it were not there.
+    """Rounds latent vectors to the nearest code; the gradient passes unchanged.
 
-    Codes start evenly at random in [-1, 1], where new latents are. (The published start, all within 1/codes
-    of zero, gives every latent the same two codes.)
+    Codes are initialised uniformly in [-1, 1], the range of initial latents. (The published initialisation,
+    all within 1/codes of zero, gives every latent the same two codes.)
     """
 
     def __init__(self, codes: int, channels: int) -> None:
@@ -117,26 +117,26 @@ class Quantiser(nn.Module):
         self.codes = nn.Parameter(torch.empty(codes, channels).uniform_(-1, 1))
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes like ``latent`` (B, channels, ...), and the mean squares that pull both together."""
+        """Return codes like ``latent`` (B, channels, ...), and the loss that pulls the two together."""
         latent = latent.float()
         vectors = latent.movedim(1, -1)
-        chosen = self.codes[self.nearest(vectors.reshape(-1, vectors.shape[-1]))]
-        rounded = chosen.view(vectors.shape).movedim(-1, 1)
+        nearest = self.codes[self.nearest(vectors.reshape(-1, vectors.shape[-1]))]
+        rounded = nearest.view(vectors.shape).movedim(-1, 1)
         term = mse(rounded, latent.detach()) + COMMITMENT * mse(rounded.detach(), latent)
         return latent + (rounded - latent).detach(), term
 
     @torch.no_grad()
     def nearest(self, vectors: Tensor) -> Tensor:
-        """Numbers (N,) of the codes nearest to (N, channels)."""
+        """Return the indices (N,) of the codes nearest to vectors (N, channels)."""
         squares = (self.codes**2).sum(1)
         parts = [(squares - 2 * part @ self.codes.T).argmin(1) for part in vectors.split(CHUNK)]
         return torch.cat(parts)
 
 
 def edge_difference(one: Tensor, other: Tensor, scales: int = 3) -> Tensor:
-    """Mean absolute difference of the forward differences of two images, on grids of factor 1, 2 and 4.
+    """Return the mean absolute difference of the forward differences, on grids of factor 1, 2 and 4.
 
-    It stands where the paper has features of a network that was trained on photographs: it punishes blur.
+    It replaces the paper's features of a network trained on photographs, and penalises blur.
     """
     difference, terms = one - other, []
     pool = functional.avg_pool3d if one.dim() == 5 else functional.avg_pool2d
@@ -146,16 +146,18 @@ def edge_difference(one: Tensor, other: Tensor, scales: int = 3) -> Tensor:
     return torch.stack(terms).mean()
 
 
-def _block(dims: int, inputs: int, outputs: int, size: AutoencoderSize, attends: bool) -> list[nn.Module]:
+def _res_layers(
+    dims: int, inputs: int, outputs: int, size: AutoencoderSize, attends: bool
+) -> list[nn.Module]:
     layers: list[nn.Module] = [ResBlock(dims, inputs, outputs, size.groups, EPS)]
     if attends and size.attention:
         layers.append(SelfAttention(outputs, 1, size.groups, EPS))
     return layers
 
 
-def _middle(dims: int, width: int, size: AutoencoderSize) -> list[nn.Module]:
-    return [*_block(dims, width, width, size, True), ResBlock(dims, width, width, size.groups, EPS)]
+def _middle_layers(dims: int, width: int, size: AutoencoderSize) -> list[nn.Module]:
+    return [*_res_layers(dims, width, width, size, True), ResBlock(dims, width, width, size.groups, EPS)]
 
 
-def _end(dims: int, width: int, outputs: int, size: AutoencoderSize) -> list[nn.Module]:
+def _end_layers(dims: int, width: int, outputs: int, size: AutoencoderSize) -> list[nn.Module]:
     return [nn.GroupNorm(size.groups, width, EPS), nn.SiLU(), Conv(dims, width, outputs)]

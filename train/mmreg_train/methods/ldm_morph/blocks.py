@@ -1,4 +1,4 @@
-"""What the autoencoder and the denoising network are made of: residual blocks, attention, resizes.
+"""Residual blocks, attention and resizing of the autoencoder and the denoising network.
 
 The blocks of latent diffusion: Rombach et al., "High-resolution image synthesis with latent diffusion
 models", CVPR 2022. Features are ``(B, C, ...)`` in 2-D or 3-D.
@@ -14,9 +14,15 @@ from mmreg_train.layers.convolve import convolution_of, convolve
 
 
 class Conv(nn.Module):
-    """A convolution of 2 or 3 dimensions; odd kernels keep the grid, a stride of 2 halves it.
+    """A convolution in 2 or 3 dimensions; odd kernels keep the grid, a stride of 2 halves it.
 
-    ``blank`` starts it at zero. ``one_sided`` pads after the last voxel alone, where a stride of 2 needs it.
+    Args:
+        dims: 2 or 3.
+        inputs, outputs: Channels.
+        kernel: Voxels along each axis.
+        stride: 1 or 2.
+        one_sided: Pad only after the last voxel, for a stride of 2.
+        blank: Initialise with zeros.
     """
 
     def __init__(
@@ -44,12 +50,15 @@ class Conv(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """Twice normalisation, SiLU and convolution, and the input added.
+    """Two times normalisation, SiLU and convolution, with a residual connection.
 
     Args:
-        time: Length of the embedding of a time step; 0 has none. ``shift`` of an embedding is what
-            ``forward`` adds between the convolutions.
-        blank: The block starts as the identity.
+        dims: 2 or 3.
+        inputs, outputs: Channels.
+        groups, eps: Of the normalisations.
+        time: Length of the embedding of a time step; 0 has none. ``shift`` converts an embedding to the
+            vector that ``forward`` adds between the convolutions.
+        blank: Initialise as the identity.
     """
 
     def __init__(
@@ -72,22 +81,22 @@ class ResBlock(nn.Module):
         self.time = nn.Linear(time, outputs) if time else None
 
     def shift(self, embedding: Tensor) -> Tensor:
-        """(B, outputs) of embeddings (B, time)."""
+        """Return the shifts (B, outputs) of embeddings (B, time)."""
         assert self.time is not None
         shift: Tensor = self.time(functional.silu(embedding))
         return shift
 
     def forward(self, features: Tensor, shift: Tensor | None = None) -> Tensor:
-        """``shift`` is (B or 1, outputs)."""
-        found = self.first(functional.silu(self.first_norm(features)))
+        """Return the features; ``shift`` is (B or 1, outputs)."""
+        hidden = self.first(functional.silu(self.first_norm(features)))
         if shift is not None:
-            found = found + shift.view(*shift.shape, *(1,) * (found.dim() - 2))
-        result: Tensor = self.skip(features) + self.second(functional.silu(self.second_norm(found)))
+            hidden = hidden + shift.view(*shift.shape, *(1,) * (hidden.dim() - 2))
+        result: Tensor = self.skip(features) + self.second(functional.silu(self.second_norm(hidden)))
         return result
 
 
 class SelfAttention(nn.Module):
-    """Attention of every voxel to all others, added to the input."""
+    """Attention of every voxel to all others, with a residual connection."""
 
     def __init__(self, channels: int, heads: int, groups: int, eps: float, blank: bool = False) -> None:
         super().__init__()
@@ -102,13 +111,13 @@ class SelfAttention(nn.Module):
         batch, channels = features.shape[:2]
         qkv = self.qkv(self.norm(features).flatten(2).transpose(1, 2))
         qkv = qkv.view(batch, -1, 3, self.heads, channels // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(*qkv.unbind(0))
-        mixed = self.project(mixed.transpose(1, 2).flatten(2))
-        return features + mixed.transpose(1, 2).reshape(features.shape)
+        attended = functional.scaled_dot_product_attention(*qkv.unbind(0))
+        attended = self.project(attended.transpose(1, 2).flatten(2))
+        return features + attended.transpose(1, 2).reshape(features.shape)
 
 
 class Up(nn.Module):
-    """Each voxel twice along each axis, and a convolution."""
+    """Doubling of the resolution by the nearest voxel, and a convolution."""
 
     def __init__(self, dims: int, channels: int) -> None:
         super().__init__()
@@ -121,7 +130,7 @@ class Up(nn.Module):
 
 
 def sinusoids(steps: Tensor, length: int) -> Tensor:
-    """Embeddings (B, length) of time steps (B,): cosines, then sines, of periods from 2 pi to 20,000 pi.
+    """Return embeddings (B, length) of time steps (B,): cosines, then sines, periods 2 pi to 20,000 pi.
 
     Vaswani et al., "Attention is all you need", 2017, section 3.5.
     """

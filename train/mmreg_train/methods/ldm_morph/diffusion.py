@@ -1,8 +1,8 @@
-"""The second training: which noise was added to a latent.
+"""Second training: prediction of the noise added to a latent.
 
 Denoising diffusion (Ho et al., NeurIPS 2020) with the U-Net of Dhariwal and Nichol, "Diffusion models beat
-GANs on image synthesis", NeurIPS 2021. Published size: 22,409,537 weights, of which the 6,067,392 of
-``UNetEncoder`` are needed for registration.
+GANs on image synthesis", NeurIPS 2021. Published size: 22,409,537 weights, of which registration needs the
+6,067,392 of ``UNetEncoder``.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from mmreg_train.methods.ldm_morph.blocks import Conv, ResBlock, SelfAttention, 
 
 EPS = 1e-5  # of the normalisations
 STEPS = 1000
-BETAS = (0.0015, 0.0195)  # variances of the first and of the last step; their roots lie evenly between
+BETAS = (0.0015, 0.0195)  # variances of the first and the last step; their roots are evenly spaced
 
 
 @dataclass(frozen=True)
 class DiffusionSize:
-    """Widths and depths.
+    """Widths and depths of the denoising U-Net.
 
     Attributes:
         width: Channels on the grid of the latent.
         multipliers: Of the width on each grid.
         blocks: Residual blocks on each grid on the way down; one more on the way up.
-        head_channels: Of an attention head. All grids but the finest have attention.
+        head_channels: Of an attention head. All grids except the finest have attention.
         channels: Of the latent.
         groups: Of the normalisations.
     """
@@ -42,13 +42,13 @@ class DiffusionSize:
     groups: int = 32
 
     def __post_init__(self) -> None:
-        wrong = [n for n in self.widths if n % self.groups] + [
+        indivisible = [n for n in self.widths if n % self.groups] + [
             n for n in self.widths[1:] if n % self.head_channels
         ]
-        if wrong or self.width % 2:
+        if indivisible or self.width % 2:
             raise ValueError(
-                "The width of the U-Net is even, its groups divide every width, and head_channels all but "
-                f"the first; found widths={self.widths}, groups={self.groups}, "
+                "The U-Net needs an even width, groups that divide every width, and head_channels that "
+                f"divide all but the first; found widths={self.widths}, groups={self.groups}, "
                 f"head_channels={self.head_channels}."
             )
 
@@ -68,7 +68,7 @@ class DiffusionSize:
 
 
 class Step(nn.Module):
-    """A residual block with a shift, attention or none, and a resize or none."""
+    """A residual block with a shift, optional attention, and optional upsampling."""
 
     def __init__(
         self, dims: int, inputs: int, outputs: int, size: DiffusionSize, attends: bool, up: bool = False
@@ -105,21 +105,21 @@ class UNetEncoder(nn.Module):
                 inputs = width
 
     def embedding(self, steps: Tensor) -> Tensor:
-        """(B, 4 width) of time steps (B,), counted from 0."""
+        """Return embeddings (B, 4 width) of time steps (B,), counted from 0."""
         embedded: Tensor = self.time(sinusoids(steps, self.width))
         return embedded
 
     def shifts(self, embedding: Tensor) -> list[Tensor]:
-        """What the residual blocks add, in their order, (B, channels) each."""
+        """Return the shifts of the residual blocks in order, (B, channels) each."""
         return [block.block.shift(embedding) for block in self.blocks if isinstance(block, Step)]
 
     def forward(self, latent: Tensor, shifts: Sequence[Tensor]) -> list[Tensor]:
-        """All features, in order; those of one grid after each other."""
-        features, found, left = latent, [], list(shifts)
+        """Return all features in order, grid by grid."""
+        features, outputs, remaining = latent, [], list(shifts)
         for block in self.blocks:
-            features = block(features, left.pop(0)) if isinstance(block, Step) else block(features)
-            found.append(features)
-        return found
+            features = block(features, remaining.pop(0)) if isinstance(block, Step) else block(features)
+            outputs.append(features)
+        return outputs
 
 
 class UNetDecoder(nn.Module):
@@ -140,23 +140,23 @@ class UNetDecoder(nn.Module):
         self.head = Conv(dims, inputs, size.channels, blank=True)
 
     def forward(self, features: Sequence[Tensor], embedding: Tensor) -> Tensor:
-        found, left = features[-1], list(features)
+        hidden, skips = features[-1], list(features)
         for step in self.middle:
-            found = step(found, step.block.shift(embedding))
+            hidden = step(hidden, step.block.shift(embedding))
         for step in self.up:
-            found = step(torch.cat([found, left.pop()], dim=1), step.block.shift(embedding))
-        noise: Tensor = self.head(functional.silu(self.norm(found)))
+            hidden = step(torch.cat([hidden, skips.pop()], dim=1), step.block.shift(embedding))
+        noise: Tensor = self.head(functional.silu(self.norm(hidden)))
         return noise
 
 
-def kept_share() -> Tensor:
-    """(STEPS,) float64: how much of the variance of a latent is left at each step, "alpha bar"."""
+def kept_variance() -> Tensor:
+    """Return the fraction of the latent's variance left at each step ("alpha bar"), (STEPS,) float64."""
     first, last = BETAS
     betas = torch.linspace(first**0.5, last**0.5, STEPS, dtype=torch.float64, device="cpu") ** 2
     return torch.cumprod(1 - betas, dim=0)
 
 
-def noised(latent: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
-    """The latents (B, C, ...) at time steps (B,): ``sqrt(kept) latent + sqrt(1 - kept) noise``."""
-    kept = kept_share().to(latent.device)[steps].float().view(-1, *(1,) * (latent.dim() - 1))
+def add_noise(latent: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
+    """Return ``sqrt(kept) latent + sqrt(1 - kept) noise`` for latents (B, C, ...) at time steps (B,)."""
+    kept = kept_variance().to(latent.device)[steps].float().view(-1, *(1,) * (latent.dim() - 1))
     return kept.sqrt() * latent + (1 - kept).sqrt() * noise

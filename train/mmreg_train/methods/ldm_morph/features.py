@@ -1,4 +1,4 @@
-"""What the frozen latent diffusion model sees in two images: the registration network's second input."""
+"""Features of two images from the frozen latent diffusion model."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from mmreg_train.methods.ldm_morph.autoencoder import AutoencoderSize, Encoder
-from mmreg_train.methods.ldm_morph.diffusion import DiffusionSize, UNetEncoder, kept_share
+from mmreg_train.methods.ldm_morph.diffusion import DiffusionSize, UNetEncoder, kept_variance
 
-TIME_STEP = 1  # counted from 0: 0.9985 of the latent and, if any, 0.0548 of noise
-NOISE_EXTENT = 32  # the published grid of latents; noise repeats itself on larger ones
+TIME_STEP = 1  # counted from 0: 0.9985 of the latent and, if enabled, 0.0548 of noise
+NOISE_EXTENT = 32  # the published grid of latents; the noise is tiled on larger ones
 T = TypeVar("T")
 
 
 class FrozenFeatures(nn.Module):
     """Two images to scores on grids of a quarter of the resolution, an eighth and so on.
 
-    The scores of a grid are the first and the last features that the way down of the U-Net has there, of
-    moving and then of fixed, on the channels. Nothing in it is drawn at random: the noise that is added to
-    the latents is zero or, with ``noise_seed``, a constant, and so is the time step.
+    The scores of a grid are the first and the last features of the U-Net encoder on it, of moving and then of
+    fixed, concatenated. Nothing is random: the noise added to the latents is zero or, with ``noise_seed``, a
+    constant, and so is the time step.
 
     Attributes:
         channels: Of the scores, finest grid first.
@@ -36,7 +36,7 @@ class FrozenFeatures(nn.Module):
         self.encoder = Encoder(dims, autoencoder)
         self.unet = UNetEncoder(dims, diffusion)
         self.per_grid = diffusion.blocks + 1
-        kept = float(kept_share()[TIME_STEP])
+        kept = float(kept_variance()[TIME_STEP])
         self.kept, self.sigma = kept**0.5, (1 - kept) ** 0.5
         self.channels = [2 * (a + b) for a, b in self._first_and_last(diffusion.passed)]
         noise = None
@@ -52,7 +52,7 @@ class FrozenFeatures(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Compute what the U-Net makes of the time step again, after its weights have changed."""
+        """Recompute the shifts of the time step; call it after the weights of the U-Net change."""
         for name, shift in zip(self.shifts, self._shifts(), strict=True):
             getattr(self, name).copy_(shift)
 
@@ -64,21 +64,21 @@ class FrozenFeatures(nn.Module):
     def forward(self, fixed: Tensor, moving: Tensor) -> list[Tensor]:
         latent = self.kept * self.encoder(torch.cat([moving, fixed]))
         if self.noise is not None:
-            latent = latent + self.sigma * repeated(self.noise, latent)
+            latent = latent + self.sigma * tile_noise(self.noise, latent)
         features = self.unet(latent, [getattr(self, name) for name in self.shifts])
         scores = []
         for first, last in self._first_and_last(features):
-            of_moving, of_fixed = torch.cat([first, last], dim=1).chunk(2)
-            scores.append(torch.cat([of_moving, of_fixed], dim=1))
+            moving_features, fixed_features = torch.cat([first, last], dim=1).chunk(2)
+            scores.append(torch.cat([moving_features, fixed_features], dim=1))
         return scores
 
-    def _first_and_last(self, every: Sequence[T]) -> list[tuple[T, T]]:
-        """Of each grid."""
-        return list(zip(every[:: self.per_grid], every[self.per_grid - 1 :: self.per_grid], strict=True))
+    def _first_and_last(self, items: Sequence[T]) -> list[tuple[T, T]]:
+        """Return the first and the last item of each grid."""
+        return list(zip(items[:: self.per_grid], items[self.per_grid - 1 :: self.per_grid], strict=True))
 
 
-def repeated(noise: Tensor, like: Tensor) -> Tensor:
-    """``noise`` (1, C, ...), repeated along its axes or cut to the grid of ``like``."""
+def tile_noise(noise: Tensor, like: Tensor) -> Tensor:
+    """Tile or crop ``noise`` (1, C, ...) to the grid of ``like``."""
     for axis in range(2, noise.dim()):
         index = torch.arange(like.shape[axis], device=noise.device) % noise.shape[axis]
         noise = noise.index_select(axis, index)

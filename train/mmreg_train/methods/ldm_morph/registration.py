@@ -1,7 +1,8 @@
-"""The registration network: a pyramid of window attention over the pair and one of scores of the frozen
-model, which ask each other (the paper's LGCA, cross attention in windows), and a convolutional decoder.
+"""Registration network of LDM-Morph.
 
-Windows: Liu et al., "Swin transformer", ICCV 2021. Published size: 29,144,934 weights.
+A pyramid of window attention over the pair, one of scores of the frozen model, cross attention in windows
+between the two (the paper's LGCA), and a convolutional decoder. Windows: Liu et al., "Swin transformer", ICCV
+2021. Published size: 29,144,934 weights.
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ from mmreg_train.layers.conv_block import NormalisedConvBlock, field_head
 from mmreg_train.layers.convolve import convolution_of, convolve
 from mmreg_train.layers.windows import PatchMerging, WindowBlock
 
-PATCH = 4  # voxels along each axis of what the pyramids start with
+PATCH = 4  # voxels along each axis of the initial patches
 CROSS_BLOCKS = 2
 
 
 @dataclass(frozen=True)
 class RegistrationSize:
-    """Widths and depths.
+    """Widths and depths of the registration network.
 
     Attributes:
         width: Channels of the first grid; each of the next has twice as many.
         depths: Attention blocks of the grids.
         heads: Attention heads of the grids; they divide the widths.
-        cross_heads: Of the attention between the pyramids, on every grid.
+        cross_heads: Heads of the attention between the pyramids, on every grid.
         window: Voxels of a window along each axis.
         drop_path: Largest probability that training skips a block; it grows from 0 with the depth.
-        factor: Grid of the field: 1 is the full one, as published, 2 the one of half as many voxels.
+        factor: Grid of the field: 1 is full resolution, as published, 2 half.
     """
 
     width: int = 64
@@ -45,18 +46,18 @@ class RegistrationSize:
     factor: int = 1
 
     def __post_init__(self) -> None:
-        wrong = len(self.heads) != len(self.depths) or len(self.depths) < 2 or self.window < 2
-        wrong = wrong or any(w % h for w, h in zip(self.widths, self.heads, strict=False))
-        if wrong or self.width % self.cross_heads or not 0 <= self.drop_path < 1:
+        invalid = len(self.heads) != len(self.depths) or len(self.depths) < 2 or self.window < 2
+        invalid = invalid or any(w % h for w, h in zip(self.widths, self.heads, strict=False))
+        if invalid or self.width % self.cross_heads or not 0 <= self.drop_path < 1:
             raise ValueError(
-                "The registration network needs heads that divide the widths of as many grids as it has "
-                "depths, two or more, cross_heads that divide the width, a window from 2 on and drop_path "
-                f"from 0 to below 1; found widths={self.widths}, depths={tuple(self.depths)}, "
+                "The registration network needs two or more depths, as many heads, which divide the "
+                "widths, cross_heads that divide the width, a window of 2 or more and drop_path in "
+                f"[0, 1); found widths={self.widths}, depths={tuple(self.depths)}, "
                 f"heads={tuple(self.heads)}, cross_heads={self.cross_heads}, window={self.window}, "
                 f"drop_path={self.drop_path}."
             )
         if self.factor not in (1, 2):
-            raise ValueError(f"The factor of the field is 1 or 2; found factor={self.factor!r}.")
+            raise ValueError(f"factor must be 1 or 2; found {self.factor!r}.")
 
     @property
     def widths(self) -> list[int]:
@@ -65,15 +66,17 @@ class RegistrationSize:
 
     @property
     def rates(self) -> list[float]:
-        """Of skipping, for all blocks of the pyramid."""
+        """Probability of skipping, for each block of the pyramid."""
         total = sum(self.depths)
         return [self.drop_path * block / max(1, total - 1) for block in range(total)]
 
 
 class RegistrationNetwork(nn.Module):
-    """A pair and its scores to a field (B, dims, ...) of any numbers, on the grid of ``size.factor``.
+    """A pair and its scores to a field (B, dims, ...), unbounded, on the grid of ``size.factor``.
 
     Args:
+        dims: 2 or 3.
+        size: Widths and depths.
         scores: Channels of the scores on each grid.
     """
 
@@ -103,27 +106,27 @@ class RegistrationNetwork(nn.Module):
         self.head = field_head(dims, half)
 
     def forward(self, pair: Tensor, scores: Sequence[Tensor]) -> Tensor:
-        """``pair`` (B, 2, ...), moving first; ``scores`` finest first."""
+        """Return the field of a pair (B, 2, ...), moving first, and its scores, finest first."""
         pool = functional.avg_pool3d if self.dims == 3 else functional.avg_pool2d
         skips = [self.half_skip(pool(pair, 3, stride=2, padding=1))]
         pairs = list(zip(self.pyramid(pair), self._latent(scores), strict=True))
-        for cross, (seen, latent) in zip(self.cross, pairs, strict=True):
-            answers = [cross(seen, latent)]
+        for cross, (image, latent) in zip(self.cross, pairs, strict=True):
+            attended = [cross(image, latent)]
             if cross is not self.cross[-1]:
-                answers.append(cross(latent, seen))  # the same weights
-            skips.append(torch.cat([_channels_first(answer, self.dims) for answer in answers], dim=1))
+                attended.append(cross(latent, image))  # the same weights
+            skips.append(torch.cat([_channels_first(part, self.dims) for part in attended], dim=1))
         features = skips.pop()
         for block in self.up:
-            features = block(torch.cat([_doubled(features), skips.pop()], dim=1))
-        field: Tensor = self.head(features if self.factor == 2 else _doubled(features))
+            features = block(torch.cat([_double(features), skips.pop()], dim=1))
+        field: Tensor = self.head(features if self.factor == 2 else _double(features))
         return field
 
     def _latent(self, scores: Sequence[Tensor]) -> list[Tensor]:
-        """Scores at the widths of the pyramid, (B, D, H, W, C)."""
-        made = []
+        """Return the scores at the widths of the pyramid, (B, D, H, W, C)."""
+        latents = []
         for (convolution, rectifier), score in zip(self.scores, scores, strict=True):
-            made.append(_channels_last(rectifier(convolve(convolution, score)), self.dims))
-        return made
+            latents.append(_channels_last(rectifier(convolve(convolution, score)), self.dims))
+        return latents
 
 
 class Pyramid(nn.Module):
@@ -144,20 +147,20 @@ class Pyramid(nn.Module):
 
     def forward(self, pair: Tensor) -> list[Tensor]:
         features = self.embed_norm(_channels_last(convolve(self.embed, pair), self.dims))
-        found = []
+        outputs = []
         for level, (blocks, norm) in enumerate(zip(self.stages, self.norms, strict=True)):
             features = self.merges[level - 1](features) if level else features
             for block in blocks:
                 features = block(features)
-            found.append(norm(features))
-        return found
+            outputs.append(norm(features))
+        return outputs
 
 
 class CrossAttention(nn.Module):
-    """One pyramid's features of a grid, after the other's have asked them; (B, D, H, W, C) each.
+    """Features of one pyramid on a grid, after attention from the other; (B, D, H, W, C) each.
 
-    Blocks of window attention in which the query is always ``asking`` as it came, while keys, values and what
-    is added to are ``features`` as they become.
+    Blocks of window attention in which ``queries`` stay the same, while keys, values and residuals are the
+    ``features`` of the previous block.
     """
 
     def __init__(self, dims: int, width: int, heads: int, window: int, rates: Sequence[float]) -> None:
@@ -165,15 +168,15 @@ class CrossAttention(nn.Module):
         self.blocks = nn.ModuleList(_blocks(dims, width, heads, window, rates))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, features: Tensor, asking: Tensor) -> Tensor:
+    def forward(self, features: Tensor, queries: Tensor) -> Tensor:
         for block in self.blocks:
-            features = block(features, asking)
+            features = block(features, queries)
         normal: Tensor = self.norm(features)
         return normal
 
 
 def _blocks(dims: int, width: int, heads: int, window: int, rates: Sequence[float]) -> list[WindowBlock]:
-    """Their windows lie by turns on the grid and half a window beside it."""
+    """Create blocks whose windows alternate between no shift and half a window."""
     extent = [1] * (3 - dims) + [window] * dims
     return [
         WindowBlock(width, heads, extent, [n // 2 if number % 2 else 0 for n in extent], rate)
@@ -182,18 +185,18 @@ def _blocks(dims: int, width: int, heads: int, window: int, rates: Sequence[floa
 
 
 def _channels_last(features: Tensor, dims: int) -> Tensor:
-    """(B, C, ...) as (B, D, H, W, C)."""
+    """Permute (B, C, ...) to (B, D, H, W, C)."""
     return (features if dims == 3 else features[:, :, None]).permute(0, 2, 3, 4, 1)
 
 
 def _channels_first(features: Tensor, dims: int) -> Tensor:
-    """(B, D, H, W, C) as (B, C, ...)."""
+    """Permute (B, D, H, W, C) to (B, C, ...)."""
     features = features.permute(0, 4, 1, 2, 3)
     return features if dims == 3 else features[:, :, 0]
 
 
-def _doubled(features: Tensor) -> Tensor:
-    """Twice the resolution: bicubic in 2-D, linear in 3-D."""
+def _double(features: Tensor) -> Tensor:
+    """Double the resolution: bicubic in 2-D, linear in 3-D."""
     if features.dim() == 5:
         return upsample(features, 2)
     return functional.interpolate(features, scale_factor=2, mode="bicubic", align_corners=False)

@@ -1,22 +1,21 @@
-"""LLM-Morph: tokens of a convolutional pyramid go through frozen layers of a language model and come back as
-features, from which a field is refined from coarse to fine.
+"""LLM-Morph: registration with frozen layers of a language model between convolutional networks.
 
-Ma, Wang, Ning, He, Sebe, Lepri, "Large language models for multimodal deformable image registration", 2024
-(arXiv 2408.10703). There is no code of the authors; what the abstract and the feature figure of their
-repository show is kept: a convolutional encoder of five levels for both images, two encoding blocks (an
-adapter, then decoder layers of a language model, frozen, with LoRA), four more adapters to 1/32, 1/16, 1/8
-and 1/4 of the resolution, a field at each of them.
+Tokens of a convolutional pyramid pass through the language layers and return as features, from which a field
+is refined from coarse to fine. Ma, Wang, Ning, He, Sebe, Lepri, "Large language models for multimodal
+deformable image registration", 2024 (arXiv 2408.10703). The authors published no code; we keep what the
+abstract and the feature figure of their repository show: a convolutional encoder of five levels for both
+images, two encoding blocks (an adapter, then decoder layers of a language model, frozen, with LoRA), four
+more adapters to 1/32, 1/16, 1/8 and 1/4 of the resolution, and a field at each of them.
 
-Decisions of this house, where the source is silent: the tokens of both images are one sequence, moving first,
-so that attention can compare them; an adapter into the language model is two linear maps with a bottleneck;
-widths; every step finds what is added to the field in voxels of the full grid, so that no grid learns faster
-than another; the field of the finest grid is put on the half grid, linearly, which the runtime serves.
+Our decisions, where the source gives no detail: the tokens of both images are one sequence, moving first, so
+that attention can compare them; an adapter into the language model is two linear maps with a bottleneck;
+widths; every step predicts an increment of the field in full-grid voxels, so that no grid learns faster than
+another; the finest field is interpolated linearly to the half grid, on which the runtime works.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -24,132 +23,92 @@ from torch import Tensor, nn
 from mmreg_train.layers import downsample, integrate, upsample, warp
 from mmreg_train.methods.base import Batch, Output
 from mmreg_train.methods.field import IMAGE_TERMS, FieldMethod, Objective
-from mmreg_train.methods.llm_morph.backbone import SHAPE, language_layers, merged
-from mmreg_train.methods.llm_morph.network import ADAPTERS, DECODER, ENCODER, FlowNetwork
+from mmreg_train.methods.llm_morph.backbone import LanguageOptions, language_layers, merge_lora
+from mmreg_train.methods.llm_morph.network import FlowNetwork, NetworkOptions
+
+LANGUAGE, NETWORK, OBJECTIVE = LanguageOptions(), NetworkOptions(), Objective(image="mind")
 
 
 class LlmMorph(FieldMethod):
-    """The network with the loss it learns from.
+    """The network with its loss.
 
-    Weights of a language model are parameters without a gradient, and checkpoints have them: ``settings`` of
-    a method whose backbone was a folder say "random" with the shape that was read, so that the folder is not
-    needed again.
+    The weights of the language model are parameters without a gradient, stored in checkpoints. If the
+    backbone was a folder, ``settings`` are rewritten to "random" with the shape that was read, so that the
+    folder is not needed again.
 
     Args:
         dims: 2 or 3.
         output: "displacement", or "velocity" (a diffeomorphism).
         integration_steps: Squarings of the velocity, at the end and before each warp of features.
-        half: One more step at half resolution, of convolutions alone. The published finest field is at 1/4.
-        backbone: Where the language layers are from: "none" or None leaves them out and keeps the adapters,
-            "random" draws them in the shape of ``backbone_config``, else the path of a folder that
-            ``transformers.AutoModel`` reads, such as one of a causal language model. Any but "none" needs the
-            packages transformers and peft.
-        layers: Which layers of the folder; the first half is for the first block. Of "random" their number.
-        backbone_config: Shape of "random" and "none", as in ``config.json`` of transformers with
-            ``model_type``; None is ``SHAPE``. A folder brings its own.
-        origin: Where the weights of "random" really came from: a note that reading a folder leaves in
-            settings; it changes nothing.
-        causal: A token sees those before it, as in the language model; else all see all.
-        lora_rank, lora_alpha: Of LoRA on the maps to queries and values; rank 0 leaves it out.
-        most_tokens: Longest sequence: twice the voxels at 1/32 of the resolution.
-        adapter_width: Of the bottleneck between features and language.
-        encoder: Channels of the five levels.
-        adapters: Channels that come back from the language at 1/32, 1/16, 1/8 and 1/4, for each image.
-        decoder: Channels of the convolutions at these, and at 1/2 with ``half``.
-        cost_volumes: Each step of the field also sees how well MIND-SSC matches at small shifts, see
-            ``layers.matching``: which shift is the better one is then given, and what is learned is what to
-            make of it. Not in the publication.
-        compare: Grid on which images and labels of a pair are compared while it learns: 1 is the full one, 2
-            the half one, where the comparison takes an eighth of the time. With ``known`` 1 alone.
-        coarse: Weight of the image term of every coarser field, on the half grid; without image term none.
-        image, dice, smoothness, dice_labels, known, labels: See ``Objective``.
+        compare: Grid on which the loss compares images and labels: 1 is the full one, 2 the half one, which
+            takes an eighth of the time. ``known`` needs 1.
+        coarse: Weight of the image term of every coarser field, on the half grid; unused without image term.
+        language: Source and use of the language layers.
+        network: Widths and steps of the network.
+        objective: The loss.
 
     Raises:
-        ValueError: A setting has a value that is not among the above, or a needed package is not there.
+        ValueError: A setting has an invalid value, or a required package is missing.
     """
 
     name = "llm_morph"
     factor = 2
     multiple = 32
     flow: FlowNetwork
+    groups = {"language": LANGUAGE, "network": NETWORK, "objective": OBJECTIVE}
 
     def __init__(
         self,
         dims: int = 3,
         output: str = "displacement",
         integration_steps: int = 7,
-        half: bool = False,
-        backbone: str | None = "random",
-        layers: Sequence[int] = (0, 1),
-        backbone_config: Mapping[str, Any] | None = None,
-        origin: str = "",  # noqa: ARG002 (kept in settings)
-        causal: bool = True,
-        lora_rank: int = 8,
-        lora_alpha: float = 16,
-        most_tokens: int = 2048,
-        adapter_width: int = 256,
-        encoder: Sequence[int] = ENCODER,
-        adapters: Sequence[int] = ADAPTERS,
-        decoder: Sequence[int] = DECODER,
-        cost_volumes: bool = False,
         compare: int = 1,
         coarse: float = 1.0,
-        image: str | None = "mind",
-        dice: float = 0.0,
-        smoothness: float = 1.0,
-        dice_labels: Sequence[int] | None = None,
-        known: float = 0.0,
-        labels: float = 0.0,
+        language: LanguageOptions = LANGUAGE,
+        network: NetworkOptions = NETWORK,
+        objective: Objective = OBJECTIVE,
     ) -> None:
         super().__init__(dims)
         if output not in ("velocity", "displacement"):
-            raise ValueError(f"LLM-Morph gives a 'velocity' or a 'displacement'; found output={output!r}.")
-        if not layers or len(layers) % 2:
-            raise ValueError(f"LLM-Morph shares its layers between two blocks; found layers={list(layers)}.")
-        if lora_rank < 0 or most_tokens < 2 or adapter_width < 1 or coarse < 0:
+            raise ValueError(f"output must be 'velocity' or 'displacement'; found {output!r}.")
+        if coarse < 0:
+            raise ValueError(f"coarse must be 0 or more; found {coarse}.")
+        if compare not in (1, 2) or (compare == 2 and objective.known > 0):
             raise ValueError(
-                "LLM-Morph needs lora_rank and coarse >= 0, most_tokens >= 2 and adapter_width >= 1; "
-                f"found {lora_rank}, {coarse}, {most_tokens} and {adapter_width}."
-            )
-        if compare not in (1, 2) or (compare == 2 and known > 0):
-            raise ValueError(
-                "LLM-Morph compares on the grid 1 or 2, and true displacements on 1; "
-                f"found compare={compare!r}, known={known}."
+                "compare must be 1 or 2, and 1 with known > 0; "
+                f"found compare={compare!r}, known={objective.known}."
             )
         self.output_kind = output
         self.integration_steps = integration_steps if output == "velocity" else 0
         self.coarse, self.compare = coarse, compare
-        chosen = None if dice_labels is None else tuple(dice_labels)
-        self.objective = Objective(image, dice, smoothness, chosen, known, labels)
+        self.objective = objective
         self._merged: list[nn.Module] = []
-        self.register_load_state_dict_post_hook(_forget_merged)
-        shape, language = backbone_config or SHAPE, None
-        if backbone not in (None, "none"):
-            language = language_layers(backbone, layers, shape, causal, most_tokens, lora_rank, lora_alpha)
-            self.resolved = language.resolved
-            self.most_voxels = most_tokens // 2 * self.multiple**dims
-        width = int(shape["hidden_size"]) if language is None else language.width
-        widths = tuple(encoder), tuple(adapters), tuple(decoder)
-        steps = self.integration_steps
-        self.flow = FlowNetwork(dims, *widths, adapter_width, width, steps, half, cost_volumes)
-        if language is not None:
-            self.flow.insert(language.blocks, language.positions)
+        self.register_load_state_dict_post_hook(_clear_merged)
+        layers = None
+        if language.backbone not in (None, "none"):
+            layers = language_layers(language)
+            self.resolved = layers.resolved
+            self.most_voxels = language.most_tokens // 2 * self.multiple**dims
+        width = int(language.shape["hidden_size"]) if layers is None else layers.width
+        self.flow = FlowNetwork(dims, network, width, self.integration_steps)
+        if layers is not None:
+            self.flow.insert(layers.blocks, layers.positions)
 
     def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
-        """The terms of ``Objective``, and ``coarse``: the image terms of the coarser fields, added up."""
+        """Return the terms of ``Objective`` and ``coarse``, the sum of image terms of the coarser fields."""
         assert isinstance(output.value, Tensor)
-        half = _halved(batch)
+        half = _to_half_grid(batch)
         if self.compare == 1:
             terms = super().loss(batch, output)
         else:
             moved = integrate(output.value, self.integration_steps, 2) / 2
             terms = self.objective(half, moved, output.value, self.factor)
         if self.flow.coarser and self.coarse > 0 and self.objective.image is not None:
-            terms["coarse"] = self._of_coarser(half, IMAGE_TERMS[self.objective.image])
+            terms["coarse"] = self._coarser_terms(half, IMAGE_TERMS[self.objective.image])
             terms["total"] = terms["total"] + self.coarse * terms["coarse"]
         return terms
 
-    def _of_coarser(self, half: Batch, image_term: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    def _coarser_terms(self, half: Batch, image_term: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         terms = []
         for field, spacing in self.flow.coarser:
             moved = upsample(integrate(field, self.integration_steps, spacing), spacing // 2)
@@ -157,11 +116,11 @@ class LlmMorph(FieldMethod):
         return torch.stack(terms).sum()
 
     def network(self) -> nn.Module:
-        """The network of the field; in evaluation mode a copy with LoRA merged, until the mode is set."""
+        """Return the network; in evaluation mode a copy with LoRA merged, until the mode changes."""
         if self.training:
             return self.flow
         if not self._merged:
-            self._merged.append(merged(self.flow))
+            self._merged.append(merge_lora(self.flow))
         return self._merged[0]
 
     def train(self, mode: bool = True) -> LlmMorph:
@@ -170,8 +129,8 @@ class LlmMorph(FieldMethod):
         return self
 
 
-def _halved(batch: Batch) -> Batch:
-    """The pair on the half grid: means of images, every second label."""
+def _to_half_grid(batch: Batch) -> Batch:
+    """Return the pair on the half grid: means of images, every second label."""
     every_second = (slice(None), *(slice(None, None, 2),) * (batch.fixed.dim() - 2))
     labels = (
         None if label is None else label[every_second] for label in (batch.fixed_label, batch.moving_label)
@@ -179,5 +138,5 @@ def _halved(batch: Batch) -> Batch:
     return Batch(downsample(batch.fixed, 2), downsample(batch.moving, 2), *labels)
 
 
-def _forget_merged(method: LlmMorph, _keys: object) -> None:
+def _clear_merged(method: LlmMorph, _keys: object) -> None:
     method._merged.clear()

@@ -1,8 +1,9 @@
-"""The network of LLM-Morph: two images to fields from 1/32 of the resolution on."""
+"""Network of LLM-Morph: two images to fields, refined from 1/32 of the resolution."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -11,52 +12,83 @@ from torch.nn import functional
 from mmreg_train.layers import integrate, upsample, warp
 from mmreg_train.layers.conv_block import field_head
 from mmreg_train.layers.convolve import convolution_of, convolve
-from mmreg_train.layers.matching import costs, costs_of, described
-from mmreg_train.methods.llm_morph.backbone import Positions, Seen
+from mmreg_train.layers.matching import cost_count, mind_pyramid, shift_costs
+from mmreg_train.methods.llm_morph.backbone import LayerInputs, Positions
 
 ENCODER = (16, 32, 64, 128, 256)  # at 1/2 to 1/32 of the resolution
 ADAPTERS = (128, 64, 32, 16)  # at 1/32 to 1/4
 DECODER = (128, 64, 32, 32)
-SLOPE = 0.2  # of the rectifiers below 0
+SLOPE = 0.2  # of the leaky rectifiers
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Widths and steps of the network.
+
+    Attributes:
+        half: Add a step at half resolution, of convolutions only. The published finest field is at 1/4.
+        adapter_width: Of the bottleneck between features and language layers.
+        encoder: Channels of the five levels.
+        adapters: Channels returned from the language layers at 1/32, 1/16, 1/8 and 1/4, for each image.
+        decoder: Channels of the convolutions at these, and at 1/2 with ``half``.
+        cost_volumes: Each step of the field also takes matching costs of MIND-SSC at small shifts, see
+            ``layers.matching``; the network need not learn how to compare. Not in the publication.
+    """
+
+    half: bool = False
+    adapter_width: int = 256
+    encoder: Sequence[int] = ENCODER
+    adapters: Sequence[int] = ADAPTERS
+    decoder: Sequence[int] = DECODER
+    cost_volumes: bool = False
+
+    def __post_init__(self) -> None:
+        if self.adapter_width < 1:
+            raise ValueError(f"adapter_width must be 1 or more; found {self.adapter_width}.")
+        widths = tuple(self.encoder), tuple(self.adapters), tuple(self.decoder)
+        counts = len(widths[0]), len(widths[1])
+        if counts != (len(ENCODER), len(ADAPTERS)) or len(widths[2]) < self.steps:
+            raise ValueError(
+                f"LLM-Morph needs {len(ENCODER)} encoder widths, {len(ADAPTERS)} adapter widths and "
+                f"{self.steps} decoder widths; found {widths[0]}, {widths[1]}, {widths[2]}."
+            )
+
+    @property
+    def steps(self) -> int:
+        """Number of steps of the field."""
+        return len(ADAPTERS) + int(self.half)
 
 
 class FlowNetwork(nn.Module):
     """Two images (B, 1, ...) to a field (B, dims, ...) on the half grid, in full-grid voxels.
 
+    Args:
+        dims: 2 or 3.
+        options: Widths and steps.
+        width: Of a token.
+        integration_steps: Squarings of the velocity before each warp of features.
+
     Attributes:
-        coarser: While it learns, the fields of the last call but the finest, each with its spacing in voxels.
+        coarser: In training mode, all fields of the last call except the finest, with their spacings in
+            voxels.
     """
 
-    def __init__(
-        self,
-        dims: int,
-        encoder: tuple[int, ...],
-        adapters: tuple[int, ...],
-        decoder: tuple[int, ...],
-        hidden: int,
-        width: int,
-        integration_steps: int,
-        half: bool,
-        cost_volumes: bool,
-    ) -> None:
+    def __init__(self, dims: int, options: NetworkOptions, width: int, integration_steps: int) -> None:
         super().__init__()
-        self.cost_volumes = cost_volumes
-        steps = len(ADAPTERS) + int(half)
-        if (len(encoder), len(adapters)) != (len(ENCODER), len(ADAPTERS)) or len(decoder) < steps:
-            raise ValueError(
-                f"LLM-Morph needs {len(ENCODER)} widths of the encoder, {len(ADAPTERS)} of the adapters and "
-                f"{steps} of the decoder; found {encoder}, {adapters}, {decoder}."
-            )
+        self.cost_volumes = options.cost_volumes
+        encoder, adapters, decoder = options.encoder, options.adapters, options.decoder
         self.encoder = Encoder(dims, encoder)
-        self.blocks = nn.ModuleList(EncodingBlock(n, hidden, width) for n in (encoder[-1], width))
+        self.blocks = nn.ModuleList(
+            EncodingBlock(n, options.adapter_width, width) for n in (encoder[-1], width)
+        )
         self.positions: Positions | None = None
         self.out = nn.ModuleList(
             OutOfLanguage(dims, width, channels, 2**scale) for scale, channels in enumerate(adapters)
         )
-        given = [a + b for a, b in zip(encoder[::-1], (*adapters, 0), strict=True)]  # of each image
+        inputs = [a + b for a, b in zip(encoder[::-1], (*adapters, 0), strict=True)]  # of each image
         self.steps = nn.ModuleList(
-            FieldStep(dims, given[n], decoder[n], integration_steps, n == 0, cost_volumes)
-            for n in range(steps)
+            FieldStep(dims, inputs[n], decoder[n], integration_steps, n == 0, options.cost_volumes)
+            for n in range(options.steps)
         )
         self.coarser: list[tuple[Tensor, int]] = []
 
@@ -74,29 +106,29 @@ class FlowNetwork(nn.Module):
         return upsample(field, spacing // 2)
 
     def fields(self, fixed: Tensor, moving: Tensor) -> list[tuple[Tensor, int]]:
-        """The field of every step in full-grid voxels, coarsest first, and the spacing of its grid."""
+        """Return the field of every step in full-grid voxels, coarsest first, and the spacing of its grid."""
         images = torch.cat([moving, fixed])
         pyramid = self.encoder(images)
-        descriptors = described(images, len(pyramid)) if self.cost_volumes else []
+        descriptors = mind_pyramid(images, len(pyramid)) if self.cost_volumes else []
         tokens, size = self.tokens(pyramid[-1]), pyramid[-1].shape[2:]
-        found: list[tuple[Tensor, int]] = []
+        fields: list[tuple[Tensor, int]] = []
         for scale, step in enumerate(self.steps):
             features = pyramid[-1 - scale]
             if scale < len(self.out):
                 features = torch.cat([features, self.out[scale](tokens, size)], dim=1)
             spacing = 2 ** (len(pyramid) - scale)
-            before = found[-1][0] if found else None
-            compared = descriptors[-1 - scale] if descriptors else None
-            found.append((step(features, before, spacing, compared), spacing))
-        return found
+            before = fields[-1][0] if fields else None
+            descriptor = descriptors[-1 - scale] if descriptors else None
+            fields.append((step(features, before, spacing, descriptor), spacing))
+        return fields
 
     def tokens(self, deepest: Tensor) -> Tensor:
-        """Features (2 B, C, ...), moving first, through both blocks: tokens (2 B, N, width)."""
+        """Pass features (2 B, C, ...), moving first, through both blocks: tokens (2 B, N, width)."""
         images = deepest.flatten(2).transpose(1, 2).unflatten(0, (2, -1))  # (2, B, N, C)
         tokens = images.transpose(0, 1).flatten(1, 2)  # both images of a pair are one sequence
-        seen: Seen = {} if self.positions is None else self.positions(tokens.shape[1])
+        inputs: LayerInputs = {} if self.positions is None else self.positions(tokens.shape[1])
         for block in self.blocks:
-            tokens = block(tokens, seen)
+            tokens = block(tokens, inputs)
         return tokens.unflatten(1, (2, -1)).transpose(0, 1).flatten(0, 1)
 
     def train(self, mode: bool = True) -> FlowNetwork:
@@ -123,7 +155,7 @@ class Encoder(nn.Module):
 
 
 class EncodingBlock(nn.Module):
-    """Tokens (B, N, inputs) to (B, N, width): an adapter, then language layers; added to the tokens."""
+    """Tokens (B, N, inputs) to (B, N, width): an adapter, then language layers; residual."""
 
     def __init__(self, inputs: int, hidden: int, width: int) -> None:
         super().__init__()
@@ -131,16 +163,16 @@ class EncodingBlock(nn.Module):
         self.skip = nn.Identity() if inputs == width else nn.Linear(inputs, width, bias=False)
         self.layers = nn.ModuleList()
 
-    def forward(self, tokens: Tensor, seen: Seen) -> Tensor:
-        found = self.widen(functional.leaky_relu(over_tokens(self.narrow(tokens)), SLOPE))
+    def forward(self, tokens: Tensor, inputs: LayerInputs) -> Tensor:
+        hidden = self.widen(functional.leaky_relu(normalise_tokens(self.narrow(tokens)), SLOPE))
         for layer in self.layers:
-            found = layer(found, **seen)
-        result: Tensor = self.skip(tokens) + found
+            hidden = layer(hidden, **inputs)
+        result: Tensor = self.skip(tokens) + hidden
         return result
 
 
 class OutOfLanguage(nn.Module):
-    """Tokens (B, N, width) to features (B, channels, ...): each becomes a cell of ``expansion`` voxels."""
+    """Tokens (B, N, width) to features (B, channels, ...); each becomes a cell of ``expansion`` voxels."""
 
     def __init__(self, dims: int, width: int, channels: int, expansion: int) -> None:
         super().__init__()
@@ -148,11 +180,11 @@ class OutOfLanguage(nn.Module):
         self.linear = nn.Linear(width, channels * expansion**dims)
 
     def forward(self, tokens: Tensor, size: Sequence[int]) -> Tensor:
-        """``size``: voxels that the tokens stand for, along each axis."""
-        values = functional.leaky_relu(over_tokens(self.linear(tokens)), SLOPE)
+        """Return the features; ``size`` is the number of tokens along each axis."""
+        values = functional.leaky_relu(normalise_tokens(self.linear(tokens)), SLOPE)
         cell = (self.expansion,) * self.dims
         cells = values.view(values.shape[0], *size, self.channels, *cell)
-        channel = self.dims + 1  # this axis, and behind it those of a cell
+        channel = self.dims + 1  # this axis is followed by those of a cell
         order = [part for axis in range(1, channel) for part in (axis, channel + axis)]
         grid = [n * self.expansion for n in size]
         return cells.permute(0, channel, *order).reshape(values.shape[0], self.channels, *grid)
@@ -162,36 +194,40 @@ class FieldStep(nn.Module):
     """Features of both images, and the field so far, to a field of twice its resolution."""
 
     def __init__(
-        self, dims: int, given: int, width: int, integration_steps: int, first: bool, cost_volumes: bool
+        self, dims: int, features: int, width: int, integration_steps: int, first: bool, cost_volumes: bool
     ) -> None:
         super().__init__()
         self.integration_steps = integration_steps
-        inputs = 2 * given + (0 if first else dims) + (costs_of(dims) if cost_volumes else 0)
+        inputs = 2 * features + (0 if first else dims) + (cost_count(dims) if cost_volumes else 0)
         self.blocks = nn.Sequential(ConvBlock(dims, inputs, width), ConvBlock(dims, width, width))
         self.head = field_head(dims, width)
 
     def forward(
         self, features: Tensor, field: Tensor | None, spacing: int, compared: Tensor | None = None
     ) -> Tensor:
-        """Features and descriptors to compare are (2 B, C, ...), moving first.
+        """Return the refined field in full-grid voxels.
 
-        ``field`` is on the coarser grid, in full-grid voxels; ``spacing`` is that of the features.
+        Args:
+            features: (2 B, C, ...), moving first.
+            field: Field on the coarser grid, in full-grid voxels; None at the first step.
+            spacing: Spacing of the features in voxels.
+            compared: Descriptors for the matching costs, (2 B, C, ...), moving first.
         """
-        moved = None
+        displacement = None
         if field is not None:
             field = upsample(field, 2)
-            moved = integrate(field, self.integration_steps, spacing) / spacing
-        moving, fixed = brought(features, moved)
-        joined = [moving, fixed] if field is None else [moving, fixed, field / spacing]
+            displacement = integrate(field, self.integration_steps, spacing) / spacing
+        moving, fixed = split_and_warp(features, displacement)
+        inputs = [moving, fixed] if field is None else [moving, fixed, field / spacing]
         if compared is not None:
-            there, target = brought(compared, moved)
-            joined.append(costs(target, there))
-        residual: Tensor = convolve(self.head, self.blocks(torch.cat(joined, dim=1))).float()
+            moving_descriptor, fixed_descriptor = split_and_warp(compared, displacement)
+            inputs.append(shift_costs(fixed_descriptor, moving_descriptor))
+        residual: Tensor = convolve(self.head, self.blocks(torch.cat(inputs, dim=1))).float()
         return residual if field is None else field + residual
 
 
-def brought(both: Tensor, displacement: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Of the moving image, after a displacement in voxels of their grid, and of the fixed one."""
+def split_and_warp(both: Tensor, displacement: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Split (2 B, ...) into moving, warped by a displacement in voxels of its grid, and fixed."""
     moving, fixed = both.unflatten(0, (2, -1)).unbind(0)
     if displacement is not None:
         moving = warp(moving, displacement, padding="border")
@@ -206,14 +242,14 @@ class ConvBlock(nn.Module):
         self.convolution = convolution_of(dims)(inputs, outputs, 3, stride=stride, padding=1, bias=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        return functional.leaky_relu(normalised(convolve(self.convolution, features)), SLOPE)
+        return functional.leaky_relu(instance_norm(convolve(self.convolution, features)), SLOPE)
 
 
-def normalised(features: Tensor) -> Tensor:
-    """Instance normalisation of (B, C, ...); a single voxel becomes 0, where torch's own layer refuses it."""
+def instance_norm(features: Tensor) -> Tensor:
+    """Normalise each channel of (B, C, ...); a single voxel becomes 0 (torch's own layer raises)."""
     return torch.instance_norm(features, None, None, None, None, True, 0.0, 1e-5, False)
 
 
-def over_tokens(tokens: Tensor) -> Tensor:
-    """Instance normalisation of each channel of (B, N, C) over the tokens."""
-    return normalised(tokens.transpose(1, 2)).transpose(1, 2)
+def normalise_tokens(tokens: Tensor) -> Tensor:
+    """Normalise each channel of (B, N, C) over the tokens."""
+    return instance_norm(tokens.transpose(1, 2)).transpose(1, 2)
