@@ -7,7 +7,8 @@ namespace mmreg::bind {
 
 struct ResultView {
   PipelineResult result;  // its arrays are handed out below
-  nb::object displacement_mm, deformation_mm, inverse_mm, warped, valid;
+  nb::object displacement_mm = nb::none(), deformation_mm = nb::none(), inverse_mm = nb::none();
+  nb::object warped = nb::none(), valid = nb::none();
   nb::dict seconds, settings;
   std::optional<int> threads;  // none on a device
 };

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from .geometry import Grid, Volume
     from .io import read_image, read_points, read_transform, write_image, write_points, write_transform
+    from .options import RegistrarOptions
     from .plan import Plan, PlanResult
     from .registrar import Registrar
     from .results import Quality, Registration
@@ -49,6 +50,7 @@ __all__ = [
     "PlanResult",
     "Quality",
     "Registrar",
+    "RegistrarOptions",
     "Registration",
     "RegistrationError",
     "Rigid",
@@ -98,6 +100,7 @@ _MODULES = {
         "write_points",
         "write_transform",
     ),
+    "options": ("RegistrarOptions",),
     "plan": (
         "Plan",
         "PlanResult",

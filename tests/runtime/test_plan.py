@@ -86,7 +86,7 @@ def test_outside_is_the_lowest_value_of_each_scan_or_what_was_asked_for(registra
     away = np.eye(4)
     away[0, 3] = 40
     fixed, moving = (scan.as_float32() for scan in scans)
-    plan = registrar.plan(*grids, None, away)
+    plan = registrar.plan(*grids, away)
     for scan in (moving - 300, moving + 20):  # one plan, two scans
         found = plan(fixed, scan)
         outside = (found.valid == 0) & (found.warped == scan.min())

@@ -26,6 +26,7 @@ PUBLIC = [
     "PlanResult",
     "Quality",
     "Registrar",
+    "RegistrarOptions",
     "Registration",
     "RegistrationError",
     "Rigid",
