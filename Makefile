@@ -79,7 +79,7 @@ $(DONE)/wheel: $(DONE)/build-tools $(PACKAGE) pyproject.toml
 
 $(DONE)/package: $(DONE)/wheel constraints.txt
 	$(STEP) 'Installing it' $(PIP) --force-reinstall --no-deps dist/*.whl
-	$(STEP) 'Installing its dependencies: numpy, nibabel, click' $(PIP) dist/*.whl
+	$(STEP) 'Installing its dependencies: numpy, nibabel, click, jinja2' $(PIP) dist/*.whl
 	@touch $@
 
 $(DONE)/dev: $(DONE)/package pyproject.toml
