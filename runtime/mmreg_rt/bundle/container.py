@@ -4,7 +4,8 @@ A name is plain (``NAME``): there are no folders, so nothing can lie outside. Ev
 byte is read. Links, pipes and devices are not followed. The zip is read by this module alone, and has
 nothing that two programs could read in two ways: entries lie one after the other from the first byte on,
 the list at the end repeats what stands before each of them, and nothing else is in the file (APPNOTE.TXT
-6.3, sections 4.3.7, 4.3.12 and 4.3.16).
+6.3, sections 4.3.7, 4.3.12 and 4.3.16). ``zipfile`` of the standard library accepts what this module refuses:
+bytes before and between entries, and lists that contradict the entries.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""The manifest of a bundle: plain data, each value checked. ``mmreg_rt.bundle`` says what the keys mean."""
+"""The manifest of a bundle: plain data, each value checked. ``mmreg_rt.bundle`` says what the keys mean.
+
+Training validates its settings with pydantic. The runtime does not, because its few dependencies are all that
+a hospital has to approve, and pydantic brings a compiled module and three more packages.
+"""
 
 from __future__ import annotations
 

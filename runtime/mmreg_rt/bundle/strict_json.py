@@ -1,4 +1,7 @@
-"""Strict reading of a manifest's JSON: every key asked for by type and range, none left over."""
+"""Strict reading of a manifest's JSON: every key asked for by type and range, none left over.
+
+``manifest`` says why this is not left to pydantic.
+"""
 
 from __future__ import annotations
 
