@@ -37,7 +37,7 @@ SHOW := $(STEP) --show
 export PATH := $(abspath $(BIN)):$(PATH)
 
 NATIVE := CMakeLists.txt $(shell find cpp_ext cmake -name '*.h' -o -name '*.c*' -o -name 'CMakeLists.txt')
-PACKAGE := $(shell find runtime train export -type f ! -name '*.so' ! -path '*__pycache__*') $(filter-out cpp_ext/tests/%,$(NATIVE))
+PACKAGE := $(shell find runtime train export -type f ! -name '*.so' ! -path '*__pycache__*') $(filter-out cpp_ext/tests/% cpp_ext/third_party/%,$(NATIVE))
 
 # If unset, CUDA stays as the build folder has it, and is off in a new one.
 ifdef MMREG_CUDA
@@ -79,7 +79,7 @@ $(DONE)/wheel: $(DONE)/build-tools $(PACKAGE) pyproject.toml
 
 $(DONE)/package: $(DONE)/wheel constraints.txt
 	$(STEP) 'Installing it' $(PIP) --force-reinstall --no-deps dist/*.whl
-	$(STEP) 'Installing its dependencies: numpy, nibabel, click' $(PIP) dist/*.whl
+	$(STEP) 'Installing its dependencies: numpy, nibabel, click, jinja2' $(PIP) dist/*.whl
 	@touch $@
 
 $(DONE)/dev: $(DONE)/package pyproject.toml
@@ -149,7 +149,7 @@ test-long: $(DONE)/dev $(DONE)/cuda-on-host
 	$(SANITIZED) -B build/asan -DMMREG_TARGETS="$(EVERY_TARGET)"
 	$(STEP) 'Compiling the C++ tests for every target of this CPU, with address and undefined-behaviour sanitizers' \
 	  $(BIN)/cmake --build build/asan -j $(JOBS)
-	$(SHOW) 'C++ tests' build/asan/cpp_ext/tests/mmreg_tests
+	$(SHOW) 'C++ tests' $(CTEST) --test-dir build/asan
 
 lint: $(DONE)/lint-tools
 	$(BIN)/ruff check .
@@ -165,6 +165,7 @@ format: $(DONE)/lint-tools
 # ---- C++ ---------------------------------------------------------------------------------------------
 
 CMAKE = env -u MMREG_CUDA $(BIN)/cmake -G Ninja -S . -DMMREG_PYTHON=OFF -DMMREG_CUDA=OFF
+CTEST = $(BIN)/ctest -j $(JOBS) --output-on-failure --progress
 
 # Sanitized code of a target takes long to compile, and is tested only where the CPU runs it: the baseline and the widest
 # target of this CPU here, every target in `make test-long`.
@@ -177,7 +178,7 @@ test-cpp: $(DONE)/build-tools
 	$(SANITIZED) -B build/asan -DMMREG_TARGETS="$(TWO_TARGETS)"
 	$(STEP) 'Compiling the C++ tests with address and undefined-behaviour sanitizers' \
 	  $(BIN)/cmake --build build/asan -j $(JOBS)
-	$(SHOW) 'C++ tests' build/asan/cpp_ext/tests/mmreg_tests
+	$(SHOW) 'C++ tests' $(CTEST) --test-dir build/asan
 	$(STEP) 'Configuring' $(CMAKE) -B build/tsan -DMMREG_CPP_TESTS=ON -DMMREG_SANITIZE=thread -DMMREG_TARGETS=baseline
 	$(STEP) 'Compiling the C++ tests of the queue with the thread sanitizer' \
 	  $(BIN)/cmake --build build/tsan -j $(JOBS) --target mmreg_queue_tests

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import bootstrap
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,11 @@ def paired_difference(
     difference = np.asarray(ours, np.float64) - np.asarray(theirs, np.float64)
     if difference.ndim != 1 or not difference.size or not np.isfinite(difference).all():
         raise ValueError(f"paired_difference needs finite numbers for at least one pair, got {difference}")
-    rng = np.random.default_rng(seed)
-    means = difference[rng.integers(0, difference.size, (resamples, difference.size))].mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
+    mean = float(difference.mean())
+    interval = (mean, mean)  # of one pair, which scipy refuses
+    if difference.size > 1:
+        interval = bootstrap(
+            (difference,), np.mean, n_resamples=resamples, method="percentile", random_state=seed
+        ).confidence_interval
     won, lost = int((difference > 0).sum()), int((difference < 0).sum())
-    return PairedDifference(float(difference.mean()), float(low), float(high), difference.size, won, lost)
+    return PairedDifference(mean, float(interval[0]), float(interval[1]), difference.size, won, lost)

@@ -17,6 +17,7 @@ CPP = ROOT / "cpp_ext"
 THIRD_PARTY = {
     "nibabel": "io",
     "click": "cli",
+    "jinja2": "report",
     "cryptography": "bundle",
     "onnxruntime": "backends",
     "openvino": "backends",
@@ -31,6 +32,7 @@ NOT_LOADED = (
     "SimpleITK",
     "scipy",
     "click",
+    "jinja2",
     "cryptography",
     "onnx",
     "mmreg_train",

@@ -1,4 +1,5 @@
-// What is used of ONNX Runtime's C interface, written down here so that no header of it is needed. The table of
+// What is used of ONNX Runtime's C interface. Its header, onnxruntime_c_api.h, is in none of its packages for Python,
+// Debian 12 or npm, from which alone this project is built, so the fifteen functions are declared here. The table of
 // functions is only ever appended to: a number below is a place in it, and its version 17 (ONNX Runtime 1.17) has them
 // all. Source: onnxruntime_c_api.h, and the order of the table in onnxruntime_c_api.cc.
 #pragma once

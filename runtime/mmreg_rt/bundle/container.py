@@ -4,7 +4,8 @@ A name is plain (``NAME``): there are no folders, so no path can lead outside. E
 byte is read. Links, pipes and devices are not followed. Only this module reads the zip, which has nothing
 that two programs could read in two ways: entries follow each other from the first byte, the central directory
 repeats the header of each, and nothing else is in the file (APPNOTE.TXT 6.3, sections 4.3.7, 4.3.12 and
-4.3.16).
+4.3.16). ``zipfile`` of the standard library accepts what this module refuses: bytes before and between
+entries, and directories that contradict the entries.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""The manifest of a bundle: plain data, each value checked. ``mmreg_rt.bundle`` defines the keys."""
+"""The manifest of a bundle: plain data, each value checked. ``mmreg_rt.bundle`` defines the keys.
+
+Training validates its settings with pydantic. The runtime does not, because its few dependencies are all that
+a hospital has to approve, and pydantic brings a compiled module and three more packages.
+"""
 
 from __future__ import annotations
 

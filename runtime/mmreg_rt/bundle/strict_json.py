@@ -1,4 +1,7 @@
-"""Strict reading of a manifest's JSON: every key is read with its type and range, none is left over."""
+"""Strict reading of a manifest's JSON: every key is read with its type and range, none is left over.
+
+``manifest`` says why this is not left to pydantic.
+"""
 
 from __future__ import annotations
 

@@ -182,7 +182,10 @@ def _first_installed() -> str:
 
 
 class _ProgressLine:
-    """Progress of a build and the time left: one line on a terminal, nothing elsewhere."""
+    """Progress of a build and the time left: one line on a terminal, nothing elsewhere.
+
+    Not ``click.progressbar``, which raises if the terminal has been closed.
+    """
 
     def __init__(self, enabled: bool) -> None:
         self._live, self._since = enabled and is_terminal(sys.stderr), time.perf_counter()

@@ -1,7 +1,8 @@
 """NIfTI-1 and NIfTI-2 headers, read strictly: every field that decides what is read is checked.
 
 Parsing precedes all other access to the file and allocates nothing but the header. Layout: nifti1.h and
-nifti2.h of the NIfTI data format working group.
+nifti2.h of the NIfTI data format working group. nibabel, which writes files and holds images in memory, would
+repair or accept what must be refused here, so it does not parse files.
 """
 
 from __future__ import annotations

@@ -5,6 +5,9 @@ meant, has another wire type, runs past the end of its message or is none of pro
 refused: then this reader and the library that loads the file later cannot see two different things. The
 tables contain no message within itself, so there is nothing to nest.
 
+The ``onnx`` package is not used: the runtime has no other need of it, and protobuf skips unknown fields and
+keeps the last of repeated ones, which are the differences that this reader refuses.
+
 Field numbers: onnx.proto of ONNX 1.23, IR version 13. Encoding: protobuf.dev, "Encoding".
 """
 

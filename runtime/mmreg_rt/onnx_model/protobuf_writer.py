@@ -1,4 +1,7 @@
-"""Writes protocol buffers as an ONNX file has them: the other half of ``onnx_wire``."""
+"""Writes protocol buffers as an ONNX file has them: the other half of ``protobuf_reader``.
+
+Written here because the runtime has no ``onnx`` package, and unchanged parts are copied byte for byte.
+"""
 
 from __future__ import annotations
 

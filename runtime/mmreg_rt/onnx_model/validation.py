@@ -1,10 +1,11 @@
 """What is in an ONNX file, and whether it may be run: known before any library loads it.
 
 A network for this package is one file of plain operators of the standard domain: no weights elsewhere, no
-functions, no control flow, no operator that is not in the table of ``onnx_graph.schema``, which also says how
-many inputs, outputs and which attributes each may have. The file is read by ``onnx_wire``, the ``onnx``
-package is not needed. What a graph asks for while it runs, such as the size of an ``Expand``, is worked out
-for one size by ``ModelFacts.footprint``.
+functions, no control flow, no operator that is not in the table of ``schema``, which also says how many
+inputs, outputs and which attributes each may have. The file is read by ``protobuf_reader``. The checker of
+the ``onnx`` package would not do: it accepts all that the standard allows, and bounds no memory or work.
+What a graph asks for while it runs, such as the size of an ``Expand``, is worked out for one size by
+``ModelFacts.footprint``.
 """
 
 from __future__ import annotations

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Volume
-from .markup import Html, join, tag
 from .pictures import (
     DIVERGING,
     FOLD_COLOUR,
@@ -36,13 +35,51 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
+class Frame:
+    """A picture of a plane, with a scale bar, and pictures that can cover it, by their CSS class."""
+
+    plane: Plane
+    picture: Picture
+    covers: Mapping[str, Picture] = field(default_factory=dict)
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self.picture.indices.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.picture.indices.shape[0])
+
+    @property
+    def bar_mm(self) -> float:
+        """Length of the scale bar, a round number."""
+        return _round_up(0.11 * self.width * self.plane.pixel_mm)
+
+    @property
+    def bar_percent(self) -> float:
+        """Length of the scale bar, in percent of the width."""
+        return 100 * self.bar_mm / (self.width * self.plane.pixel_mm)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A colour scale."""
+
+    colours: Sequence[tuple[int, int, int]]
+    ticks: Sequence[float]
+    unit: str
+
+
+@dataclass(frozen=True, eq=False)
 class Column:
-    """A heading, an explanation, the picture of each plane, and optionally a colour scale."""
+    """A picture of each plane, with a heading, and optionally an explanation and a colour scale."""
 
     title: str
-    note: str
-    draw: Callable[[Plane], Picture]
-    scale: Html | None = None
+    frames: list[Frame]
+    note: str | None = None
+    scale: Scale | None = None
 
 
 class SliceRenderer:
@@ -93,8 +130,8 @@ class SliceRenderer:
         return self.tones[tone](sample(volume.data, volume.grid, plane.points))
 
 
-def scans(data: ReportInput, slices: SliceRenderer | None) -> Html:
-    """Render the fixed, moving and warped scan, each in its own planes, as far as they exist."""
+def scans(data: ReportInput, slices: SliceRenderer | None) -> list[Column]:
+    """Draw the fixed, moving and warped scan, each in its own planes, as far as they exist."""
     volumes = [
         (title, volume)
         for title, volume in (("Fixed", data.fixed), ("Moving, before", data.moving))
@@ -103,73 +140,57 @@ def scans(data: ReportInput, slices: SliceRenderer | None) -> Html:
     tones = slices.tones if slices is not None else [Tone(volume.data) for _, volume in volumes]
     rows = slices.own_planes if slices is not None else planes(*(volume for _, volume in volumes))
     columns = [
-        (title, [(plane, grey(tone(sample(volume.data, volume.grid, plane.points)))) for plane in own])
+        Column(
+            title,
+            [Frame(plane, grey(tone(sample(volume.data, volume.grid, plane.points)))) for plane in own],
+        )
         for (title, volume), tone, own in zip(volumes, tones, rows, strict=True)
     ]
     if slices is not None:
-        columns.append(
-            ("Moving, warped onto fixed", [(plane, grey(slices.after(plane))) for plane in slices.planes])
-        )
-    blocks = [
-        tag(
-            "div", tag("h3", title), *(_frame(plane, picture) for plane, picture in pictures), class_="column"
-        )
-        for title, pictures in columns
-    ]
-    return tag("div", *blocks, class_=f"columns of-{len(blocks)}")
+        columns.append(Column("Moving, warped onto fixed", _frames(slices, lambda p: grey(slices.after(p)))))
+    return columns
 
 
-def comparison(slices: SliceRenderer) -> Html:
-    """Render checkerboards and outlines of the fixed scan, before and after."""
-    columns = (
+def comparison(slices: SliceRenderer) -> list[Column]:
+    """Draw checkerboards and outlines of the fixed scan, before and after."""
+    return [
         Column(
             "Checkerboard before",
+            _frames(slices, lambda p: checkerboard(slices.fixed(p), slices.before(p))),
             "grey: fixed · paper: moving",
-            lambda p: checkerboard(slices.fixed(p), slices.before(p)),
         ),
         Column(
             "Checkerboard after",
+            _frames(slices, lambda p: checkerboard(slices.fixed(p), slices.after(p))),
             "grey: fixed · paper: warped",
-            lambda p: checkerboard(slices.fixed(p), slices.after(p)),
         ),
         Column(
             "Outlines before",
+            _frames(slices, lambda p: outlined(slices.before(p), slices.outlines(p))),
             "fixed outlines on the moving scan",
-            lambda p: outlined(slices.before(p), slices.outlines(p)),
         ),
         Column(
             "Outlines after",
+            _frames(slices, lambda p: outlined(slices.after(p), slices.outlines(p))),
             "fixed outlines on the warped scan",
-            lambda p: outlined(slices.after(p), slices.outlines(p)),
         ),
-    )
-    return _table(slices.planes, columns)
-
-
-def flicker(slices: SliceRenderer) -> Html:
-    """Render fixed and warped in one place, chosen by radio buttons without a script."""
-    choices = [("flick", "Flicker"), ("one", "Fixed"), ("two", "Warped"), ("zero", "Moving, before")]
-    inputs = [
-        join(
-            tag("input", type="radio", name="flicker", id=f"f-{key}", checked="" if key == "flick" else None),
-            tag("label", name, for_=f"f-{key}"),
-        )
-        for key, name in choices
     ]
-    stacks = [
-        _frame(
+
+
+def flicker(slices: SliceRenderer) -> list[Frame]:
+    """Draw the fixed scan, covered by the warped one and by the moving one before registration."""
+    return [
+        Frame(
             plane,
             grey(slices.fixed(plane)),
-            ("two", grey(slices.after(plane))),
-            ("zero", grey(slices.before(plane))),
+            {"two": grey(slices.after(plane)), "zero": grey(slices.before(plane))},
         )
         for plane in slices.planes
     ]
-    return tag("div", *inputs, tag("div", *stacks, class_="stacks"), class_="flicker")
 
 
-def deformation(slices: SliceRenderer) -> Html:
-    """Render the deformed grid, Jacobian determinant, displacement and inverse consistency."""
+def deformation(slices: SliceRenderer) -> list[Column]:
+    """Draw the deformed grid, Jacobian determinant, displacement and inverse consistency."""
     result = slices.result
     columns = [
         _grid_column(slices, result),
@@ -178,24 +199,18 @@ def deformation(slices: SliceRenderer) -> Html:
     ]
     if result.inverse is not None:
         columns.append(_consistency_column(slices, result))
-    return _table(slices.planes, columns)
+    return columns
 
 
-def truth(score: TruthScore, slices: SliceRenderer) -> Html:
-    """Render the error against the true transform."""
+def truth(score: TruthScore, slices: SliceRenderer) -> Column:
+    """Draw the error against the true transform."""
     grid = slices.scans[0].grid
     top = max(1.0, _round_up(float(np.nanpercentile(score.error_mm, 99.5))))
-    stacks = [
-        _frame(
-            plane,
-            coloured(
-                sample(score.error_mm, grid, plane.points) / top, slices.faint_outlines(plane), SEQUENTIAL
-            ),
-        )
-        for plane in slices.planes
-    ]
-    scale = _scale(SEQUENTIAL, [0, top / 2, top], "mm of error")
-    return tag("div", tag("div", *stacks, class_="stacks"), scale)
+
+    def error(plane: Plane) -> Array:
+        return sample(score.error_mm, grid, plane.points)
+
+    return _magnitude_column("Error", None, slices, error, top, "mm of error")
 
 
 def _grid_column(slices: SliceRenderer, result: Registration) -> Column:
@@ -210,7 +225,7 @@ def _grid_column(slices: SliceRenderer, result: Registration) -> Column:
         return outlined(0.45 * slices.fixed(plane), lines, GRID_COLOUR)
 
     part = "deformation only" if result.deformation is not None else "whole transform"
-    return Column("Deformed grid", f"lines every {step:g} mm · {part}", draw)
+    return Column("Deformed grid", _frames(slices, draw), f"lines every {step:g} mm · {part}")
 
 
 def _jacobian_column(slices: SliceRenderer, result: Registration) -> Column:
@@ -229,7 +244,8 @@ def _jacobian_column(slices: SliceRenderer, result: Registration) -> Column:
 
     ticks = [2.0**power for power in (-span, -span / 2, 0, span / 2, span)]
     note = "change of volume, log scale" + (" · magenta: folds" if folded else "")
-    return Column("Jacobian determinant", note, draw, _scale(DIVERGING, ticks, "volume in moving / fixed"))
+    scale = Scale(DIVERGING, ticks, "volume in moving / fixed")
+    return Column("Jacobian determinant", _frames(slices, draw), note, scale)
 
 
 def _displacement_column(slices: SliceRenderer, result: Registration) -> Column:
@@ -255,55 +271,21 @@ def _consistency_column(slices: SliceRenderer, result: Registration) -> Column:
 
 
 def _magnitude_column(
-    title: str, note: str, slices: SliceRenderer, values: Callable[[Plane], Array], top: float
+    title: str,
+    note: str | None,
+    slices: SliceRenderer,
+    values: Callable[[Plane], Array],
+    top: float,
+    unit: str = "mm",
 ) -> Column:
     def draw(plane: Plane) -> Picture:
         return coloured(values(plane) / top, slices.faint_outlines(plane), SEQUENTIAL)
 
-    return Column(title, note, draw, _scale(SEQUENTIAL, [0, top / 2, top], "mm"))
+    return Column(title, _frames(slices, draw), note, Scale(SEQUENTIAL, [0, top / 2, top], unit))
 
 
-def _table(rows: list[Plane], columns: Any) -> Html:
-    blocks = [
-        tag(
-            "div", tag("h3", column.title), tag("p", column.note, class_="note"),
-            *(_frame(plane, column.draw(plane)) for plane in rows), column.scale, class_="column",
-        )
-        for column in columns
-    ]  # fmt: skip
-    return tag("div", *blocks, class_=f"columns of-{len(blocks)}")
-
-
-def _frame(plane: Plane, picture: Picture, *covers: tuple[str, Picture]) -> Html:
-    """Render a picture with the sides of the patient at its borders and a scale bar."""
-    height, width = picture.indices.shape
-    bar_mm = _round_up(0.11 * width * plane.pixel_mm)
-    images = [tag("img", src=picture.uri, alt=f"{plane.name} plane", width=width, height=height)]
-    images += [tag("img", src=cover.uri, alt="", class_=f"cover {key}") for key, cover in covers]
-    sides = [tag("span", letter, class_=f"side {place}") for letter, place in
-             ((plane.left, "w"), (plane.right, "e"), (plane.top, "n"), (plane.bottom, "s"))]  # fmt: skip
-    bar = tag(
-        "span", f"{bar_mm:g} mm", class_="bar", style=f"width:{100 * bar_mm / (width * plane.pixel_mm):.2f}%"
-    )
-    name = tag("span", plane.name, class_="plane")
-    return tag(
-        "div",
-        *images,
-        *sides,
-        bar,
-        name,
-        class_="frame light" if picture.light else "frame",
-        style=f"aspect-ratio:{width}/{height}",
-    )
-
-
-def _scale(colours: Any, ticks: list[float], unit: str) -> Html:
-    stops = ",".join("rgb({},{},{})".format(*colour) for colour in colours)
-    marks = [tag("span", f"{tick:.2g}") for tick in ticks]
-    strip = tag("div", class_="strip", style=f"background:linear-gradient(90deg,{stops})")
-    return tag(
-        "div", strip, tag("div", *marks, class_="ticks"), tag("div", unit, class_="unit"), class_="scale"
-    )
+def _frames(slices: SliceRenderer, draw: Callable[[Plane], Picture]) -> list[Frame]:
+    return [Frame(plane, draw(plane)) for plane in slices.planes]
 
 
 def _round_up(value: float) -> float:

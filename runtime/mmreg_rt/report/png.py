@@ -1,4 +1,7 @@
-"""Pictures as PNG files, written with zlib alone: 8-bit indices into a palette of up to 256 colours."""
+"""Pictures as PNG files: 8-bit indices into a palette of up to 256 colours.
+
+Written with zlib, because an imaging library would be a dependency for these few lines.
+"""
 
 from __future__ import annotations
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .input import ReportInput, versions
-from .markup import Html, tag
 from .planes import orientation
 
 if TYPE_CHECKING:
@@ -16,41 +16,50 @@ if TYPE_CHECKING:
     from ..results import Registration
 
 
-def pair_facts(data: ReportInput) -> Html:
-    """Render the facts of both scans side by side."""
-    return tag(
-        "div",
-        _facts("Fixed scan", _scan(data.fixed_name, data.fixed)),
-        _facts("Moving scan", _scan(data.moving_name, data.moving)),
-        class_="facts",
-    )
+@dataclass(frozen=True)
+class Table:
+    """A titled table of names and values."""
+
+    title: str
+    rows: list[tuple[str, str]]
 
 
-def setting_facts(data: ReportInput, result: Registration | None) -> Html:
-    """Render the options, the settings derived from the images, and the versions."""
+def pair_facts(data: ReportInput) -> list[Table]:
+    """Return the facts of both scans."""
+    return [
+        _table("Fixed scan", _scan(data.fixed_name, data.fixed)),
+        _table("Moving scan", _scan(data.moving_name, data.moving)),
+    ]
+
+
+def setting_facts(data: ReportInput, result: Registration | None) -> list[Table]:
+    """Return the options, the settings derived from the images, and the versions."""
     settings = {} if result is None else dict(flat(result.settings))
-    tables = [_facts("Options", data.options.items()), _facts("Versions", versions().items())]
+    tables = [_table("Options", data.options.items()), _table("Versions", versions().items())]
     if settings:
-        tables.insert(1, _facts("Derived from the images", settings.items()))
-    return tag("div", *tables, class_="facts")
+        tables.insert(1, _table("Derived from the images", settings.items()))
+    return tables
 
 
-def transform_in_words(result: Registration) -> Html:
+def transform_sentence(result: Registration) -> str:
     """Describe which space the transform maps to which, with one point as an example."""
     grid = result.transform.grid
     point = grid.map_indices(np.round((np.array([grid.shape]) - 1) / 2))
     moved = result.transform.moved(point)[0]
-    sentence = (
+    return (
         "The transform maps points of the fixed scan to points of the moving scan, in millimetres to the "
         f"patient's right, front and head (RAS+). The fixed point {_point(point[0])} lies at {_point(moved)} "
         "in the moving scan, so the warped scan shows at the first what the moving scan holds at the second. "
         "The inverse maps points of the moving scan to the fixed scan."
     )
+
+
+def alignment_facts(result: Registration) -> list[Table]:
+    """Return the rotation, shift and stretch of the alignment, if there is one."""
     linear = result.affine or result.rigid
-    rows = [] if linear is None else list(_linear(linear.matrix, grid.centre_mm))
-    return tag(
-        "div", tag("p", sentence), tag("div", _facts("Alignment", rows), class_="facts") if rows else None
-    )
+    if linear is None:
+        return []
+    return [_table("Alignment", _linear(linear.matrix, result.transform.grid.centre_mm))]
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
@@ -85,11 +94,8 @@ def _scan(name: str, volume: Volume | None) -> Iterable[tuple[str, str]]:
     yield "Values", f"{finite.min():g} to {finite.max():g}" if finite.size else "none finite"
 
 
-def _facts(title: str, rows: Iterable[tuple[str, Any]]) -> Html:
-    lines = [
-        tag("tr", tag("th", str(name).replace("_", " ")), tag("td", _value(value))) for name, value in rows
-    ]
-    return tag("div", tag("h3", title), tag("table", tag("tbody", *lines)))
+def _table(title: str, rows: Iterable[tuple[str, Any]]) -> Table:
+    return Table(title, [(str(name).replace("_", " "), _value(value)) for name, value in rows])
 
 
 def _value(value: Any) -> str:

@@ -49,7 +49,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -206,24 +205,14 @@ def configs_folder() -> Path:
 
 def as_toml(config: Config) -> str:
     """Format the configuration as TOML, for ``config.toml`` of the run."""
-    tables = {**asdict(config), "preprocess": config.spec.as_dict()}
-    lines = [f"method = {_value(tables.pop('method'))}"]
-    phases = tables.pop("phases")
-    for name, table in tables.items():
-        lines += _table(f"[{name}]", table)
-    for phase in phases:
-        lines += _table("[[phases]]", phase)
-    return "\n".join(lines) + "\n"
+    import tomli_w
+
+    text: str = tomli_w.dumps(_without_none({**asdict(config), "preprocess": config.spec.as_dict()}))
+    return text
 
 
-def _table(title: str, values: dict[str, Any]) -> list[str]:
-    return ["", title, *(f"{key} = {_value(of)}" for key, of in values.items() if of is not None)]
-
-
-def _value(value: Any) -> str:
-    """Format a TOML value; JSON strings, numbers and lists are valid TOML."""
+def _without_none(value: Any) -> Any:
+    """Leave out the keys whose value is None, which TOML cannot express."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_value(of)}" for key, of in value.items() if of is not None) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, (list, tuple)) else value

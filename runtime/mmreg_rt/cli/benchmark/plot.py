@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element, tostring
 
 import numpy as np
 
-from ...report.markup import Html, tag
+from ...text.printable import printable
 from .measure import figures
 
 if TYPE_CHECKING:
@@ -55,11 +56,17 @@ def svg(heading: str, rows: list[Row]) -> str:
         for name, samples in (("total", alone), ("under contention", contended)):
             if samples:
                 mark_ms = None if samples is alone else figures(alone)["p50"]
-                parts.append(tag("g", *_panel(name, samples, top, mark_ms), class_="panel"))
+                panel = Element("g", {"class": "panel"})
+                panel.extend(_panel(name, samples, top, mark_ms))
+                parts.append(panel)
                 top += CAPTION + HEIGHT + BELOW
     box = f"0 0 {LEFT + WIDTH + RIGHT} {top:g}"
-    back = tag("rect", width="100%", height="100%", fill="#fff")
-    return tag("svg", back, *parts, xmlns="http://www.w3.org/2000/svg", viewBox=box, font_family="sans-serif")
+    picture = Element(
+        "svg", {"xmlns": "http://www.w3.org/2000/svg", "viewBox": box, "font-family": "sans-serif"}
+    )
+    picture.append(Element("rect", width="100%", height="100%", fill="#fff"))
+    picture.extend(parts)
+    return tostring(picture, encoding="unicode")
 
 
 def histogram(samples_s: list[float], bins: int, include_ms: float | None = None) -> Histogram:
@@ -74,14 +81,14 @@ def histogram(samples_s: list[float], bins: int, include_ms: float | None = None
     return Histogram(counts, edges, int((values > edges[-1]).sum()))
 
 
-def _panel(name: str, samples_s: list[float], top: float, mark_ms: float | None) -> list[Html]:
+def _panel(name: str, samples_s: list[float], top: float, mark_ms: float | None) -> list[Element]:
     bins = min(max(3 * math.isqrt(len(samples_s)), BINS[0]), BINS[1])
     distribution = histogram(samples_s, bins, mark_ms)
     base, most = top + CAPTION + HEIGHT, distribution.counts.max()
     step = WIDTH / bins
     bars = [
-        tag("rect", x=f"{LEFT + i * step:.1f}", y=f"{base - h:.1f}", width=f"{step - 1:.1f}",
-            height=f"{h:.1f}", fill=BARS[name])
+        Element("rect", x=f"{LEFT + i * step:.1f}", y=f"{base - h:.1f}", width=f"{step - 1:.1f}",
+                height=f"{h:.1f}", fill=BARS[name])
         for i, h in enumerate(distribution.counts / most * HEIGHT) if h
     ]  # fmt: skip
     return [
@@ -97,7 +104,7 @@ def _panel(name: str, samples_s: list[float], top: float, mark_ms: float | None)
     ]
 
 
-def _ticks(distribution: Histogram, base: float) -> list[Html]:
+def _ticks(distribution: Histogram, base: float) -> list[Element]:
     """Draw round numbers along the axis, and the count beyond its end."""
     parts = []
     for value_ms in round_numbers(distribution.edges[0], distribution.edges[-1]):
@@ -122,7 +129,7 @@ def round_numbers(low: float, high: float, count: int = 7) -> list[float]:
     return [i * step for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def _percentiles(samples_s: list[float], distribution: Histogram, top: float, base: float) -> list[Html]:
+def _percentiles(samples_s: list[float], distribution: Histogram, top: float, base: float) -> list[Element]:
     """Draw a dashed line at each percentile, and its value above the bars."""
     parts, values = [], {name: ms for name, ms in figures(samples_s).items() if ms is not None}
     for place, (name, ms) in enumerate(reversed(values.items())):
@@ -135,7 +142,7 @@ def _percentiles(samples_s: list[float], distribution: Histogram, top: float, ba
     return parts
 
 
-def _mark(distribution: Histogram, top: float, base: float, mark_ms: float | None) -> list[Html]:
+def _mark(distribution: Histogram, top: float, base: float, mark_ms: float | None) -> list[Element]:
     """Mark the median of the runs without contention."""
     if mark_ms is None:
         return []
@@ -150,13 +157,16 @@ def _x(distribution: Histogram, ms: float) -> float:
     )
 
 
-def _line(x1: float, x2: float, y1: float, y2: float, colour: str, dashes: str | None = None) -> Html:
+def _line(x1: float, x2: float, y1: float, y2: float, colour: str, dashes: str | None = None) -> Element:
     ends = {"x1": x1, "x2": x2, "y1": y1, "y2": y2}
-    return tag(
-        "line", **{name: f"{value:.1f}" for name, value in ends.items()}, stroke=colour,
-        stroke_width=None if dashes is None else 1.5, stroke_dasharray=dashes,
-    )  # fmt: skip
+    line = Element("line", {name: f"{value:.1f}" for name, value in ends.items()}, stroke=colour)
+    if dashes is not None:
+        line.attrib |= {"stroke-width": "1.5", "stroke-dasharray": dashes}
+    return line
 
 
-def _text(words: str, x: float, y: float, size: int, colour: str, anchor: str = "start") -> Html:
-    return tag("text", words, x=f"{x:.1f}", y=f"{y:.1f}", font_size=size, fill=colour, text_anchor=anchor)
+def _text(words: str, x: float, y: float, size: int, colour: str, anchor: str = "start") -> Element:
+    style = {"x": f"{x:.1f}", "y": f"{y:.1f}", "font-size": str(size), "fill": colour, "text-anchor": anchor}
+    element = Element("text", style)
+    element.text = printable(words)
+    return element
