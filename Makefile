@@ -66,7 +66,7 @@ $(DONE)/build-tools: $(DONE)/python constraints.txt
 	@touch $@
 
 $(DONE)/lint-tools: $(DONE)/python constraints.txt
-	$(STEP) 'Installing ruff, mypy and clang-format' $(PIP) ruff mypy clang-format numpy nibabel click
+	$(STEP) 'Installing ruff, mypy and clang-format' $(PIP) ruff mypy clang-format codespell numpy nibabel click
 	@touch $@
 
 # The wheel is built with the flags of a user's build; the build folder is kept, so a change costs little.
@@ -154,6 +154,7 @@ test-long: $(DONE)/dev $(DONE)/cuda-on-host
 lint: $(DONE)/lint-tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	find cpp_ext -name '*.h' -o -name '*.c*' ! -name '*.txt' | xargs $(BIN)/clang-format --dry-run -Werror
 

@@ -1,4 +1,6 @@
-"""Write digital heads as registration tasks: python -m benchmarks.datasets.prepare_phantoms OUT [--seeds 5]
+"""Write digital heads as registration tasks.
+
+    python -m benchmarks.datasets.prepare_phantoms OUT [--seeds 5]
 
 Unaligned pairs in the layout documented in ``registration/compare.py`` (run it with ``--align affine``).
 Their landmarks are voxel centres drawn at random from the whole head, with their exact places in the moving

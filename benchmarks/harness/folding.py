@@ -42,9 +42,9 @@ class Folding:
 
 
 def columns(u: Array, axis: int) -> dict[str, Array]:
-    """Return column ``axis`` of the map's gradient by forward, backward and central differences, (3, X, Y,
-    Z).
+    """Return column ``axis`` of the map's gradient by three kinds of differences, (3, X, Y, Z).
 
+    Forward, backward and central ones.
     At the border, a missing difference is replaced by that to the other neighbour.
     """
     u = np.moveaxis(u.astype(np.float64), -1, 0)

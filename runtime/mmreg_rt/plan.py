@@ -123,7 +123,7 @@ class Plan:
         return 0 if self._queue is None else (1 if self._whole else 2)
 
     def about(self) -> dict[str, Any]:
-        """What really runs: the bundle, its method, backend, device, precision, and how many graphs."""
+        """Return what really runs: bundle, method, backend, device, precision and number of graphs."""
         return {**self._network.about(), "graphs": str(self.graphs)}
 
     def __call__(self, fixed: Any, moving: Any) -> PlanResult:

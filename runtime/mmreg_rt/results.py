@@ -40,7 +40,7 @@ _POSE_FIGURES = (
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for and against the linear part of a transform, by other means than those that found it.
+    """Evidence on the linear part of a transform, by other means than those that found it.
 
     A climb of mutual information from the pose moves the body by ``drift_mm``. A dense search of patterns
     (MIND-SSC) still finds an affine motion of ``residual_mm`` and a median motion of ``scatter_mm``, and
@@ -69,7 +69,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Quality:
-    """How good a registration is, as far as it can be told without a ground truth.
+    """Figures of quality of a registration, measured without a ground truth.
 
     ``nmi_*`` is the normalised mutual information of both scans (1: independent, 2: each determines
     the other), ``mind_*`` the mean squared difference of their MIND-SSC features at half resolution. Both
@@ -173,7 +173,7 @@ def _warnings_of(result: Result, quality: Quality) -> Iterator[str]:
 
 @dataclass(frozen=True, eq=False)
 class Registration(RegistrationSummary):
-    """What ``Registrar.register`` returns.
+    """The result of ``Registrar.register``.
 
     ``warped``: the moving scan on the grid of the fixed one, ``(D, H, W)`` float32; outside of the moving
     scan its lowest value, or what was asked for. ``transform``: the whole pull-back on the fixed grid, fixed

@@ -319,7 +319,7 @@ def test_25_text_that_is_none(tmp_path):
     "link loop, pipe, device",
     "MMREG_E_FILE_LINK_LOOP",
     "MMREG_E_FILE_NOT_REGULAR",
-    handled="A stalled network mount cannot be told from a slow disk.",
+    handled="A stalled network mount cannot be distinguished from a slow disk.",
 )
 def test_26_what_never_ends_is_not_opened(tmp_path, monkeypatch):
     (tmp_path / "a.nii").symlink_to(tmp_path / "b.nii")

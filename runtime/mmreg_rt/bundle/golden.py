@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .manifest import Manifest
 
     class TestedBundle(Protocol):
+        """The part of a bundle that the self-test needs."""
+
         @property
         def manifest(self) -> Manifest: ...
 

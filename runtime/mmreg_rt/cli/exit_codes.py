@@ -33,7 +33,7 @@ INTERRUPTED, BY_SIGHUP, BY_SIGTERM = 130, 129, 143
 
 
 class Exit(NamedTuple):
-    """What an exit code means: in short for the help, and the remainder for the page."""
+    """Meaning of an exit code: in short for the help, and the remainder for the page."""
 
     meaning: str
     details: str = ""

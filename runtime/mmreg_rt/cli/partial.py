@@ -2,8 +2,8 @@
 
 Inside, so that a rename moves a file to its place wherever the output folder is: a mount, a link to another
 disk, a folder under a read-only one. Each holds a marker, locked while the run that made it lives. The lock
-ends with the process, however it ends, so leftovers of a killed run can be told from folders in use, and the
-next run removes them.
+ends with the process, however it ends, so the next run can distinguish leftovers of a killed run from folders
+in use, and removes them.
 """
 
 from __future__ import annotations

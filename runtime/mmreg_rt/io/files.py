@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class ByteStream(Protocol):
+        """A stream that can be read."""
+
         def read(self, count: int, /) -> bytes: ...
 
 

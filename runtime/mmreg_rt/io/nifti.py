@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     Form = Literal["sform", "qform"]
 
     class Writer(Protocol):
+        """A stream that can be written."""
+
         def write(self, data: memoryview, /) -> Any: ...
 
 

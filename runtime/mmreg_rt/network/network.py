@@ -100,7 +100,7 @@ class Network:
 
     @property
     def runtime_info(self) -> Mapping[str, str]:
-        """What really runs: backend, version, device, precision."""
+        """Backend, version, device and precision that really run."""
         return self._session.runtime_info
 
     def about(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class Network:
 
     @property
     def graph_capturable(self) -> bool:
-        """Whether it can be part of a CUDA graph."""
+        """True if it can be part of a CUDA graph."""
         return self._session.graph_capturable
 
     def engine_spec(self, fixed: Grid, centre_mm: Float64 | None = None) -> EngineSpec:
@@ -228,7 +228,7 @@ class Network:
         return False
 
     def buffers_for(self, shape: tuple[int, ...]) -> object:
-        """What the session keeps for images ``(D, H, W)`` of this shape."""
+        """Return the buffers that the session keeps for images ``(D, H, W)`` of this shape."""
         return self._session.buffers_for(self._axes(shape))
 
     def _describe(self, _side: str, image: Any, planes: Any, stop: Stop | None = None) -> bool:

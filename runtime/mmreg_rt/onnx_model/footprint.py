@@ -30,7 +30,7 @@ KNOWN_BYTES = 64 << 20  # of all numbers that are worked out here
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a network may take at most: memory of all that is alive at once, and multiply-adds."""
+    """Limits of a network: memory of all arrays that are alive at once, and multiply-adds."""
 
     bytes: int
     work: int
@@ -49,7 +49,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class Footprint:
-    """What a network takes at one size.
+    """Memory and work of a network at one size.
 
     ``peak_bytes``: of all that is alive at once, at the worst node, without what libraries add. ``work``: in
     multiply-adds, about. ``outputs``: their shapes, by name.
@@ -132,7 +132,7 @@ def rules() -> Mapping[str, Callable[[Call], tuple[list[Value], int]]]:
 
 
 def footprint(graph: Graph, inputs: Mapping[str, Shape], bounds: Bounds) -> Footprint:
-    """What the graph takes for float32 inputs of these shapes.
+    """Return the memory and work of the graph for float32 inputs of these shapes.
 
     Raises:
         BundleError: A node does not fit what goes into it, or more is needed than ``bounds``.

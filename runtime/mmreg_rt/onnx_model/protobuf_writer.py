@@ -33,7 +33,7 @@ def rewritten(data: bytes, kind: str, message: Message, contents: Mapping[str, S
 
 
 def attribute(name: str, value: int | str) -> bytes:
-    """What an attribute of a node consists of."""
+    """Return the bytes of an attribute of a node."""
     if isinstance(value, str):
         return text(1, name) + text(4, value) + number(20, _STRING)
     return text(1, name) + number(3, value) + number(20, _INT)

@@ -200,7 +200,7 @@ def resized(call: Call) -> Result:
     factors, extents = [1.0] * rank, list(value.shape)
     place = 2 if scales is not None else 3
     held = call[place].known
-    call.need(held is not None and held.shape == (len(axes),), "is not told a scale or size for every axis")
+    call.need(held is not None and held.shape == (len(axes),), "has no scale or size for every axis")
     assert held is not None
     for axis, number in zip(axes, held.tolist(), strict=True):
         call.need(math.isfinite(number) and 0 < number <= LARGEST, f"resizes by or to {number}")

@@ -190,7 +190,7 @@ nearest_mode:round_prefer_floor|round_prefer_ceil|floor|ceil
 
 @dataclass(frozen=True)
 class Attribute:
-    """What an attribute may be, in operator sets from ``since`` up to, not including, ``until``."""
+    """Rule for an attribute, in operator sets from ``since`` up to, not including, ``until``."""
 
     kind: str
     needed: bool
@@ -215,7 +215,7 @@ class Operator:
         return self.types[min(place, len(self.types) - 1)]
 
     def must_be_known(self, place: int) -> bool:
-        """Whether what an input holds must be known before anything runs."""
+        """Return whether the content of an input must be known before anything runs."""
         return self.known[min(place, len(self.known) - 1)]
 
     def arity(self, opset: int) -> tuple[int, int]:

@@ -40,7 +40,7 @@ _DATA_FIELDS = ("raw_data", "float_data", "int32_data", "int64_data", "double_da
 
 @dataclass(frozen=True)
 class Limits:
-    """What a network may have at most; ``opsets`` from and to."""
+    """Limits of a network file; ``opsets`` is the first and the last one."""
 
     bytes: int = 1 << 30
     nodes: int = 20_000
@@ -62,7 +62,7 @@ class TensorFacts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a network consists of.
+    """Facts of a network file.
 
     ``ops``: how often each operator occurs. ``parameters``: elements of all weights. ``sha256``: of the file.
     """
@@ -79,7 +79,7 @@ class ModelFacts:
     graph: Graph = field(repr=False, compare=False)
 
     def footprint(self, shape: tuple[int, ...], bounds: Bounds) -> Footprint:
-        """What the network takes for inputs of one shape: it is refused where it does not fit them.
+        """Return the memory and work for inputs of one shape; raise if it does not fit them.
 
         Args:
             shape: Of each input, with batch and channels.
@@ -113,7 +113,7 @@ def check_model(data: bytes, limits: Limits = LIMITS) -> ModelFacts:
 
 
 def text_attributes(data: bytes, op: str, attribute: str, default: str) -> list[str]:
-    """Of every node of an operator, in the file's order, an attribute that is a text.
+    """Return a text attribute of every node of an operator, in the order of the file.
 
     Raises:
         BundleError: The file is damaged.

@@ -60,7 +60,7 @@ class Value:
 
     @property
     def bytes(self) -> int:
-        """What they take."""
+        """Size in bytes."""
         return self.elements * SIZES[self.dtype]
 
     @property

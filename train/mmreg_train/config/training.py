@@ -90,12 +90,12 @@ class WarpSettings:
 
     @property
     def deforms(self) -> bool:
-        """Whether moving scans are deformed by a known warp."""
+        """True if moving scans are deformed by a known warp."""
         return self.largest_vox[1] > 0
 
     @property
     def changes(self) -> bool:
-        """Whether any augmentation is enabled."""
+        """True if any augmentation is enabled."""
         return self.deforms or self.both_vox[1] > 0 or self.flip
 
 

@@ -207,8 +207,7 @@ class InnReg(Method):
         return Output("velocity", self.network()(fixed, moving))
 
     def loss(self, batch: Batch, output: Output) -> dict[str, Tensor]:
-        """Return ``to_fixed`` and ``to_moving`` (translated images), ``barrier``, ``smoothness``, optional
-        terms.
+        """Return the losses of both translated images, the barrier, the smoothness, and optional terms.
 
         Also ``information`` (not a term): the normalised mutual information after the warp.
         """
