@@ -1,6 +1,6 @@
 // What one voxel adds to the contrast and steepness of an image inside of its foreground.
 #pragma once
-#include "core/image_facts.h"
+#include "core/detail_data.h"
 
 namespace mmreg::MMREG_TARGET {
 

@@ -97,7 +97,7 @@ MMREG_FUNCTION Floats counted_linear(const T* volume, Extent n, const Points& c)
 }
 
 template <int C, class T>
-MMREG_INLINE void settle_linear(const Source<T>& s, const Points& c, Floats (&value)[C]) {
+MMREG_INLINE void recount_linear(const Source<T>& s, const Points& c, Floats (&value)[C]) {
   const T* volume = s.data;
   for (int k = 0; k < C; ++k, volume += s.size) {
     const Floats known = value[k] - value[k];

@@ -19,14 +19,14 @@ constexpr bool kKeep = true;
 
 }  // namespace
 
-void Blocks::clear() {
+void MemoryPool::clear() {
   const std::lock_guard<std::mutex> hold(mutex_);
   for (const Block& block : used_) heap_.release(block.memory);
   used_.clear(), used_bytes_ = 0;
   shrink(0);
 }
 
-void* Blocks::take(std::size_t bytes) {
+void* MemoryPool::take(std::size_t bytes) {
   const std::lock_guard<std::mutex> hold(mutex_);
   used_.reserve(used_.size() + 1), kept_.reserve(used_.size() + kept_.size() + 1);  // giving back must not fail
   if (kKeep) bytes = (bytes + kPage - 1) / kPage * kPage;
@@ -47,7 +47,7 @@ void* Blocks::take(std::size_t bytes) {
   return used_.back().memory;
 }
 
-void* Blocks::fresh(std::size_t bytes) {
+void* MemoryPool::fresh(std::size_t bytes) {
   try {
     return heap_.allocate(bytes);
   } catch (const std::bad_alloc&) {
@@ -57,7 +57,7 @@ void* Blocks::fresh(std::size_t bytes) {
   }
 }
 
-void Blocks::give_back(void* memory) {
+void MemoryPool::give_back(void* memory) {
   const std::lock_guard<std::mutex> hold(mutex_);
   const auto found = std::find_if(used_.rbegin(), used_.rend(), [&](const Block& b) { return b.memory == memory; });
   if (found == used_.rend()) return;
@@ -67,12 +67,12 @@ void Blocks::give_back(void* memory) {
   if (!kKeep) shrink(0);
 }
 
-void Blocks::trim() {
+void MemoryPool::trim() {
   const std::lock_guard<std::mutex> hold(mutex_);
   shrink(0);
 }
 
-void Blocks::shrink(std::size_t most_kept) {
+void MemoryPool::shrink(std::size_t most_kept) {
   std::size_t gone = 0;
   for (; kept_bytes_ > most_kept; ++gone) kept_bytes_ -= kept_[gone].bytes, heap_.release(kept_[gone].memory);
   kept_.erase(kept_.begin(), kept_.begin() + std::ptrdiff_t(gone));

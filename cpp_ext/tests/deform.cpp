@@ -14,9 +14,10 @@ DeformInput input(const Values& fixed, const Values& moving, Extent n, const std
 }
 
 Values deformed(const Context& context, const DeformInput& given) {
-  const Filled filled = fill(context, given);
-  const DeformFacts facts = look(context, filled.input);
-  const Deformation d = deform(context, filled.input, facts, choose(facts, filled.input), [](double) { return false; });
+  const ExtrapolatedPair filled = extrapolate(context, given);
+  const PairStatistics facts = measure_image_statistics(context, filled.input);
+  const Deformation d =
+      deform(context, filled.input, facts, select_settings(facts, filled.input), [](double) { return false; });
   Values u(d.u.size());
   d.u.download(u.data());
   return u;
@@ -99,7 +100,7 @@ TEST(deform, the_pipeline_runs_any_network_on_any_pair_of_extents) {
         const Values fixed = uniform(voxels(n), 0, 1), moving = uniform(voxels(n), -5, 5, 2);
         const Scan f{fixed.data(), n, affine, nullptr}, m{moving.data(), n, affine, nullptr};
         Engine engine;
-        engine.intensities = {Stretch::percentile, 1, 99};
+        engine.intensities = {Normalisation::percentile, 1, 99};
         engine.output = output, engine.extent = seen, engine.affine = affine;
         engine.factor = 2, engine.integration_steps = 5, engine.planes = 3;
         const Extent coarse = extent_of(seen, engine.field_factor());

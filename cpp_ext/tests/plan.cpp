@@ -13,7 +13,7 @@ constexpr AffineMap kAffine = {{2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0}};
 
 Engine engine_of(EngineOutput output, Extent seen) {
   Engine engine;
-  engine.intensities = {Stretch::percentile, 1, 99};
+  engine.intensities = {Normalisation::percentile, 1, 99};
   engine.output = output, engine.extent = seen, engine.affine = kAffine;
   engine.factor = 2, engine.integration_steps = 5;
   return engine;

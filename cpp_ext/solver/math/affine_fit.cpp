@@ -74,7 +74,7 @@ AffineFit fit_affine(const std::vector<float>& u, const std::vector<std::uint8_t
 
 bool plausible(const AffineMap& map) {
   double s[3];
-  stretches(map, s);
+  singular_values(map, s);
   return determinant(map) > 0 && s[0] > 0.6 && s[2] < 1.7 && s[2] / s[0] < 1.6;
 }
 

@@ -58,7 +58,7 @@ AffineMap rotation_between(const Point& from, const Point& to) {
   return AffineMap();  // the same plane, seen from either side
 }
 
-void stretches(const AffineMap& a, double values[3]) {  // eigenvalues of A'A in closed form (Smith, 1961)
+void singular_values(const AffineMap& a, double values[3]) {  // eigenvalues of A'A in closed form (Smith, 1961)
   double s[3][3], trace = 0, off = 0;
   for (int i = 0; i < 3; ++i)
     for (int j = 0; j < 3; ++j) s[i][j] = dot(column(a, i), column(a, j));

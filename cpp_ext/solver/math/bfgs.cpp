@@ -43,7 +43,7 @@ struct InverseCurvature {  // of the function turned upside down; positive defin
 };
 
 // Backtracks along `direction` until the rise is worth the step (Armijo); 0 if it never is.
-double search_line(const Height& height, const Climb& climb, int n, const double* x, const double* direction,
+double search_line(const Objective& height, const BfgsOptions& climb, int n, const double* x, const double* direction,
                    double slope, double here, double* reached, double* value) {
   const double norm = std::sqrt(inner(direction, direction, n));
   for (double scale = 1; scale * norm >= 0.5 * climb.last_step; scale *= 0.4) {
@@ -57,7 +57,7 @@ double search_line(const Height& height, const Climb& climb, int n, const double
 
 }  // namespace
 
-double maximise(const Height& height, const Climb& climb, int n, double* x) {
+double bfgs(const Objective& height, const BfgsOptions& climb, int n, double* x) {
   Vector gradient, direction, reached, next, step, fall;
   double here = height(x, gradient);
   InverseCurvature curvature;
