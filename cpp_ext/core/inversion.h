@@ -64,9 +64,12 @@ MMREG_FUNCTION Slope slope(const float* u, Extent n, const double p[3]) {
     double t;
     bool free;
     neighbours(p[a], size[a], low, high, t, free);
-    offset[a][0] = low * stride[a], offset[a][1] = high * stride[a];
-    weight[a][0] = 1 - t, weight[a][1] = t;
-    edge[a][0] = free ? -1 : 0, edge[a][1] = free ? 1 : 0;
+    offset[a][0] = low * stride[a];
+    offset[a][1] = high * stride[a];
+    weight[a][0] = 1 - t;
+    weight[a][1] = t;
+    edge[a][0] = free ? -1 : 0;
+    edge[a][1] = free ? 1 : 0;
   }
   Slope s = {};
   for (int corner = 0; corner < 8; ++corner) {
@@ -102,7 +105,10 @@ MMREG_FUNCTION bool newton_step(const double du[3][3], const double f[3], double
 
 MMREG_FUNCTION double residual(const Slope& s, const double v[3], double f[3]) {
   double square = 0;
-  for (int c = 0; c < 3; ++c) f[c] = v[c] + s.u[c], square += f[c] * f[c];
+  for (int c = 0; c < 3; ++c) {
+    f[c] = v[c] + s.u[c];
+    square += f[c] * f[c];
+  }
   return square;
 }
 
@@ -126,8 +132,12 @@ MMREG_FUNCTION double invert_point(const float* u, Extent n, const double p[3], 
       if (square < best) break;
     }
     if (!(square < best)) break;
-    best = square, here = there;
-    for (int c = 0; c < 3; ++c) v[c] = trial[c], f[c] = g[c];
+    best = square;
+    here = there;
+    for (int c = 0; c < 3; ++c) {
+      v[c] = trial[c];
+      f[c] = g[c];
+    }
   }
   return best;
 }

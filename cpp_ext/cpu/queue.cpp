@@ -49,7 +49,9 @@ class Crew {
   void run(std::int64_t pieces, Piece piece, void* body, const std::function<bool()>& interrupt) {
     {
       std::lock_guard<std::mutex> hold(mutex_);
-      piece_ = piece, body_ = body, pieces_ = pieces;
+      piece_ = piece;
+      body_ = body;
+      pieces_ = pieces;
       next_.store(0, std::memory_order_relaxed);
       ++round_;
     }
@@ -134,7 +136,10 @@ class Pool final : public CpuQueue {
 
   // The threads of a process that was forked stay behind: to wait for them, or for what they wait on, would never end.
   int workers() const override {
-    if (!crew_->here()) (void)crew_.release(), crew_.reset(new Crew(threads_));
+    if (!crew_->here()) {
+      (void)crew_.release();
+      crew_.reset(new Crew(threads_));
+    }
     return crew_->workers();
   }
 

@@ -95,7 +95,9 @@ TEST(similarity, samples_lie_inside_or_are_no_number) {
         const Values image = uniform(voxels(n), 0, 1);
         const std::int64_t count = 45;
         Values points = uniform(3 * count, -3, 20), found(size(count));
-        points[0] = 3e38f, points[1] = -3e38f, points[2] = std::numeric_limits<float>::quiet_NaN();
+        points[0] = 3e38f;
+        points[1] = -3e38f;
+        points[2] = std::numeric_limits<float>::quiet_NaN();
         points[3] = points[size(3 + count)] = points[size(3 + 2 * count)] = 0;  // the first voxel itself
         context.sample_points(image.data(), nullptr, n, points.data(), count, found.data());
         CHECK(std::isnan(found[0]) && std::isnan(found[1]) && std::isnan(found[2]));

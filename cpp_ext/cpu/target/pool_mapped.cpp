@@ -51,8 +51,10 @@ void pool_mapped(Queue& queue, const float* image, const std::uint8_t* mask, Ext
         float* __restrict to = out + row * m.w + x;
         for (int i = 0; i < outputs; ++i) {
           float value = 0, known = 0;
-          for (int k = 0; k < factor.w; ++k)
-            value += sums.value[i * factor.w + k], known += sums.known[i * factor.w + k];
+          for (int k = 0; k < factor.w; ++k) {
+            value += sums.value[i * factor.w + k];
+            known += sums.known[i * factor.w + k];
+          }
           to[i] = block_mean(value, known, blocks.needed);
         }
         for (int i = 0; i < outputs; ++i) to[i] = apply_intensity_map(own, to[i]);

@@ -185,7 +185,8 @@ std::vector<Candidate> Aligner::search(Resolution& stage) {
   const PoseGrid narrow = {turn, turn, 0.1 * body_mm, normal()};
   std::vector<Candidate> found = search_poses(stage.metric, start_, wide, time_is_up_);
   std::vector<Candidate> near = search_poses(stage.metric, header_, narrow, time_is_up_);
-  found = best(found, 10, 1.5 * step_mm), near = best(near, 2, 1.5 * step_mm);
+  found = best(found, 10, 1.5 * step_mm);
+  near = best(near, 2, 1.5 * step_mm);
   found.insert(found.end(), near.begin(), near.end());
   for (Candidate& c : found) c = climb(stage, c, Freedom::rigid, step_mm, 0.1 * step_mm, 20);
   return found;
@@ -311,7 +312,8 @@ std::vector<Candidate> Aligner::decided(std::vector<Candidate> poses, std::size_
     judged = judge.judged(best(poses, 16, mm), ranked);
   }
   if (judged.empty()) return {};
-  out.agreement = judged[0].agreement, out.agreement_elsewhere = judge.elsewhere();
+  out.agreement = judged[0].agreement;
+  out.agreement_elsewhere = judge.elsewhere();
   out.rival = rival(judged, kApart * out.diameter_mm, radius_mm);
   const Candidate highest = climbed_highest(judged, kApart * out.diameter_mm);
   if (k > 1) return {highest};
@@ -365,8 +367,12 @@ void Aligner::describe(Alignment& out) const {
   const MapScore before = at.metric.at(translation(fixed_statistics_.centre_mm));
   const MapScore after = at.metric.at(out.affine_accepted ? affine_.map : rigid_.map);
   out.information_rigid = rigid_.score;
-  out.similarity_before = before.normalised, out.similarity_after = after.normalised, out.overlap = after.covered;
-  out.levels = int(spacings_mm_.size()), out.finest_mm = spacings_mm_.front(), out.samples = at.samples.count;
+  out.similarity_before = before.normalised;
+  out.similarity_after = after.normalised;
+  out.overlap = after.covered;
+  out.levels = int(spacings_mm_.size());
+  out.finest_mm = spacings_mm_.front();
+  out.samples = at.samples.count;
   out.evaluations = wide_evaluations_;
   for (const auto& r : resolutions_) out.evaluations += r->metric.evaluations();
 }

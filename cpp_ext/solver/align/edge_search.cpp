@@ -24,7 +24,10 @@ Field field(const PyramidLevel& level) {
   Field f{apply(level.affine, middle), 0, 0};
   for (int k = 0; k < 3; ++k) {
     const double step_mm = length(column(level.affine, k));
-    if (n[k] > 1) f.across_mm = std::max(f.across_mm, n[k] * step_mm), f.voxel_mm = std::max(f.voxel_mm, step_mm);
+    if (n[k] > 1) {
+      f.across_mm = std::max(f.across_mm, n[k] * step_mm);
+      f.voxel_mm = std::max(f.voxel_mm, step_mm);
+    }
   }
   return f;
 }
@@ -66,10 +69,12 @@ EdgePicture picture(const Context& context, const PyramidLevel& level, const Poi
       const double w = seen.weight[i], a = seen.direction[i].x[0], b = seen.direction[i].x[1];
       if (!(w > 0)) continue;
       const std::size_t at = std::size_t(y) * lattice.side + x;
-      out.angles.real[at] = float(w * (a * a - b * b)), out.angles.imaginary[at] = float(w * 2 * a * b);
+      out.angles.real[at] = float(w * (a * a - b * b));
+      out.angles.imaginary[at] = float(w * 2 * a * b);
       out.squares.real[at] = float(w * w);
     }
-  transform(out.angles, false), transform(out.squares, false);
+  transform(out.angles, false);
+  transform(out.squares, false);
   return out;
 }
 

@@ -50,7 +50,10 @@ double cell_side(const ScanStatistics& s, const Flags& flags, const PyramidLevel
   const int n[3] = {level.extent.d, level.extent.h, level.extent.w};
   int dims = 0;
   for (int k = 0; k < 3; ++k)
-    if (n[k] > 1) volume *= s.spacing_mm[k] * s.stride[k], ++dims;
+    if (n[k] > 1) {
+      volume *= s.spacing_mm[k] * s.stride[k];
+      ++dims;
+    }
   return std::pow(volume / double(most), 1.0 / std::max(dims, 1));
 }
 
@@ -113,8 +116,10 @@ FixedSamples draw_samples(const Context& context, const PyramidLevel& level, con
   std::vector<float> known;
   std::vector<Point> places;
   for (std::size_t i = 0; i < count; ++i)
-    if (values[i] == values[i])
-      known.push_back(values[i]), places.push_back(apply(level.affine, drawn[i]) - statistics.centre_mm);
+    if (values[i] == values[i]) {
+      known.push_back(values[i]);
+      places.push_back(apply(level.affine, drawn[i]) - statistics.centre_mm);
+    }
   std::vector<float> points(3 * known.size());
   for (std::size_t i = 0; i < known.size(); ++i)
     for (int k = 0; k < 3; ++k) points[k * known.size() + i] = float(places[i].x[k]);

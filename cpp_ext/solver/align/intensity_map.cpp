@@ -36,8 +36,12 @@ IntensityMap estimate_intensity_map(Values sample) {
   if (sample.empty()) return map;
   std::sort(sample.begin(), sample.end());
   const Values tissue = without_padding(sample, 0.05);
-  map.low = quantile(tissue, 0.005), map.high = quantile(tissue, 0.995);
-  if (map.low == map.high) map.low = sample.front(), map.high = sample.back();
+  map.low = quantile(tissue, 0.005);
+  map.high = quantile(tissue, 0.995);
+  if (map.low == map.high) {
+    map.low = sample.front();
+    map.high = sample.back();
+  }
   if (map.low == map.high) return map;
   double density[IntensityMap::steps] = {}, total = 0;
   const double scale = IntensityMap::steps / (double(map.high) - map.low);
@@ -52,7 +56,10 @@ IntensityMap estimate_intensity_map(Values sample) {
     total += smooth[k] = std::cbrt(sum + 1e-3 * double(tissue.size()) / IntensityMap::steps);
   }
   double sum = 0;
-  for (int k = 0; k < IntensityMap::steps; ++k) map.knot[k] = float(sum / total), sum += smooth[k];
+  for (int k = 0; k < IntensityMap::steps; ++k) {
+    map.knot[k] = float(sum / total);
+    sum += smooth[k];
+  }
   map.knot[IntensityMap::steps] = 1;
   return map;
 }
@@ -63,17 +70,23 @@ float foreground_threshold(const Values& mapped) {
   for (float v : mapped)
     if (v == v) {
       const int k = std::min(bins - 1, int(v * bins));
-      count[k] += 1, all += 1, sum += k;
+      count[k] += 1;
+      all += 1;
+      sum += k;
     }
   double below = 0, sum_below = 0, best = -1;
   int threshold = 0;
   for (int k = 0; k + 1 < bins; ++k) {
-    below += count[k], sum_below += k * count[k];
+    below += count[k];
+    sum_below += k * count[k];
     const double above = all - below;
     if (below == 0 || above == 0) continue;
     const double difference = sum_below / below - (sum - sum_below) / above,
                  spread = below * above * difference * difference;
-    if (spread > best) best = spread, threshold = k + 1;
+    if (spread > best) {
+      best = spread;
+      threshold = k + 1;
+    }
   }
   return float(threshold) / bins;
 }

@@ -18,7 +18,10 @@ void set_sampling_lattice(const Scan& scan, ScanStatistics& s) {
   int dims = 0;
   for (int k = 0; k < 3; ++k) {
     s.spacing_mm[k] = length(column(s.affine, k));
-    if (axis(scan.extent, k) > 1) volume *= s.spacing_mm[k] * axis(scan.extent, k), ++dims;
+    if (axis(scan.extent, k) > 1) {
+      volume *= s.spacing_mm[k] * axis(scan.extent, k);
+      ++dims;
+    }
   }
   const double cell_mm = std::pow(volume / 40000, 1.0 / std::max(dims, 1));
   int count[3];
@@ -88,7 +91,10 @@ void measure_body(const Scan& scan, ScanStatistics& s) {
   Point sum{};
   double count = 0, square = 0;
   for (std::size_t i = 0; i < s.body.size(); ++i)
-    if (s.body[i]) sum = sum + apply(s.affine, lattice_index(s, std::int64_t(i))), count += 1;
+    if (s.body[i]) {
+      sum = sum + apply(s.affine, lattice_index(s, std::int64_t(i)));
+      count += 1;
+    }
   s.centre_mm = (1 / std::max(count, 1.0)) * sum;
   for (std::size_t i = 0; i < s.body.size(); ++i)
     if (s.body[i]) {

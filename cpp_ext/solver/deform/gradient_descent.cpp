@@ -17,8 +17,10 @@ double gain_of(const Counts& counts, std::vector<float>& gain) {
   for (double c : counts) total += c;
   std::vector<double> of_fixed(bins), of_moving(bins);
   for (int f = 0; f < bins; ++f)
-    for (int m = 0; m < bins; ++m)
-      of_fixed[f] += counts[f * bins + m] / total, of_moving[m] += counts[f * bins + m] / total;
+    for (int m = 0; m < bins; ++m) {
+      of_fixed[f] += counts[f * bins + m] / total;
+      of_moving[m] += counts[f * bins + m] / total;
+    }
   double information = 0;
   for (int f = 0; f < bins; ++f)
     for (int m = 0; m < bins; ++m) {
@@ -61,7 +63,10 @@ class Comparison {  // the force and its histogram, one iteration after the othe
     context_.force(ForceArguments{level_.fixed.data(), level_.moving.data(), level_.channels, level_.n, rows, u,
                                   intensities ? table_.data() : nullptr, feature_weight, intensity_weight, force,
                                   counts_.data(), &c.sums});
-    if (c.sums.count > 0) c.information = gain_of(counts_, gain_), table_.upload(gain_.data());
+    if (c.sums.count > 0) {
+      c.information = gain_of(counts_, gain_);
+      table_.upload(gain_.data());
+    }
     return c;
   }
 
@@ -143,7 +148,8 @@ DescentResult gradient_descent(const Context& context, const Level& level, const
   for (int i = 0; i < s.iterations && r.complete && start.sums.count > 0; ++i) {
     if (interrupt(i)) r.complete = false;
     const SimilarityResult c = compare(u, feature_weight, intensity_weight, force.data());
-    r.features = c.sums.features / c.sums.count, r.information = c.information;
+    r.features = c.sums.features / c.sums.count;
+    r.information = c.information;
     context.gaussian(force.data(), 3, level.n, fluid.vox, force.data());
     const float done = float(i) / float(s.iterations);
     to_equal_lengths(context, level, force.data());

@@ -66,7 +66,8 @@ ImageStatistics image_statistics(const Context& context, const DeformInput& inpu
   const float range = tails[3] > lowest ? tails[3] - lowest : highest - lowest;
   f.scale = float(kHistogramBins - 1 - 2 * kHistogramPadding) / range;
   f.offset = float(kHistogramPadding) - lowest * f.scale;
-  f.foreground.low = tails[1], f.foreground.high = tails[2] > tails[1] ? tails[2] : highest;
+  f.foreground.low = tails[1];
+  f.foreground.high = tails[2] > tails[1] ? tails[2] : highest;
   f.tissue = f.foreground.background + kTissue * (f.foreground.high - f.foreground.background);
   f.contrast_to_noise = contrast_to_grain(context, input, image, valid, f.tissue);
   const Detail d = context.detail(image, n, Foreground{f.tissue, f.foreground.low, f.foreground.high});
@@ -76,7 +77,10 @@ ImageStatistics image_statistics(const Context& context, const DeformInput& inpu
     if (length[a] > 1) finest = std::fmin(finest, input.spacing_mm[a]);
   int axes = 0;
   for (int a = 0; a < 3; ++a)
-    if (length[a] > 1 && input.spacing_mm[a] < kThick * finest) slope += d.slope[a], ++axes;
+    if (length[a] > 1 && input.spacing_mm[a] < kThick * finest) {
+      slope += d.slope[a];
+      ++axes;
+    }
   if (d.count > 0 && slope > 0)
     f.detail_vox = std::sqrt(axes * (d.square / d.count - std::pow(d.sum / d.count, 2)) / (slope / d.count));
   return f;

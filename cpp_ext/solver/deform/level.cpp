@@ -23,8 +23,10 @@ struct Image {  // on the level: in memory of its own, unless the level is the w
   Image(const Context& context, const float* given, const std::uint8_t* given_valid, Extent n, const Factor& factor)
       : data(given), valid(given_valid) {
     if (whole(factor)) return;
-    memory = pooled(context, given, n, factor), data = memory.data();
-    valid_memory = pooled_validity(context, given_valid, n, factor), valid = valid_memory.data();
+    memory = pooled(context, given, n, factor);
+    data = memory.data();
+    valid_memory = pooled_validity(context, given_valid, n, factor);
+    valid = valid_memory.data();
   }
 };
 
@@ -46,7 +48,10 @@ Extent extent_of(Extent whole, const Factor& factor) {
 
 AffineMap to_whole(const Factor& factor) {  // voxel i stands for f i + (f - 1) / 2
   AffineMap up;
-  for (int a = 0; a < 3; ++a) up(a, a) = factor.f[a], up(a, 3) = 0.5 * (factor.f[a] - 1);
+  for (int a = 0; a < 3; ++a) {
+    up(a, a) = factor.f[a];
+    up(a, 3) = 0.5 * (factor.f[a] - 1);
+  }
   return up;
 }
 
@@ -71,7 +76,10 @@ Buffer<std::uint8_t> pooled_validity(const Context& context, const std::uint8_t*
   if (!valid) return {};
   const Extent m = extent_of(n, factor);
   AffineMap middle;  // of a block
-  for (int a = 0; a < 3; ++a) middle(a, a) = factor.f[a], middle(a, 3) = factor.f[a] / 2;
+  for (int a = 0; a < 3; ++a) {
+    middle(a, a) = factor.f[a];
+    middle(a, 3) = factor.f[a] / 2;
+  }
   const Buffer<float> from = mask_to_float(context, valid, voxels(n)), to(context, std::size_t(voxels(m)));
   Buffer<std::uint8_t> flags(context, to.size());
   context.resample_affine(from.data(), 1, n, middle.m, m, Interpolation::nearest, Border::extend, to.data(), nullptr);

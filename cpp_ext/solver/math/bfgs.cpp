@@ -33,7 +33,10 @@ struct InverseCurvature {  // of the function turned upside down; positive defin
   void update(const double* s, const double* y, int n) {
     const double sy = inner(s, y, n);
     if (sy <= 1e-6 * std::sqrt(inner(s, s, n) * inner(y, y, n))) return;
-    if (fresh) restart(n, sy / inner(y, y, n)), fresh = false;
+    if (fresh) {
+      restart(n, sy / inner(y, y, n));
+      fresh = false;
+    }
     Vector hy;
     apply(y, n, hy);
     const double yhy = inner(y, hy, n);
@@ -77,8 +80,14 @@ double bfgs(const Objective& height, const BfgsOptions& climb, int n, double* x)
       continue;
     }
     here = height(reached, next);
-    for (int i = 0; i < n; ++i) step[i] = reached[i] - x[i], fall[i] = gradient[i] - next[i];
-    for (int i = 0; i < n; ++i) x[i] = reached[i], gradient[i] = next[i];
+    for (int i = 0; i < n; ++i) {
+      step[i] = reached[i] - x[i];
+      fall[i] = gradient[i] - next[i];
+    }
+    for (int i = 0; i < n; ++i) {
+      x[i] = reached[i];
+      gradient[i] = next[i];
+    }
     curvature.update(step, fall, n);
     if (length < climb.last_step) break;
   }
