@@ -9,11 +9,11 @@
 namespace mmreg::bind {
 namespace {
 
-Tone tone(float low, float high, const std::vector<float>& knots) {
+IntensityMap tone(float low, float high, const std::vector<float>& knots) {
   require(low < high, "low must be below high");
-  require(knots.size() == Tone::steps + 1, "a tone has 257 knots");
-  Tone out{low, high, {}};
-  for (int k = 0; k <= Tone::steps; ++k) out.knot[k] = knots[std::size_t(k)];
+  require(knots.size() == IntensityMap::steps + 1, "a tone has 257 knots");
+  IntensityMap out{low, high, {}};
+  for (int k = 0; k <= IntensityMap::steps; ++k) out.knot[k] = knots[std::size_t(k)];
   return out;
 }
 
@@ -23,17 +23,17 @@ const std::uint8_t* checked(const Mask& mask, const In<float, 3>& image) {
   return mask->data();
 }
 
-Out<float> condense(In<float, 3> image, std::array<int, 3> factor, float low, float high, std::vector<float> knots,
-                    Mask mask, int threads, const Target& target) {
+Out<float> pool_mapped(In<float, 3> image, std::array<int, 3> factor, float low, float high, std::vector<float> knots,
+                       Mask mask, int threads, const Target& target) {
   const Extent n = extent(image, 0), f = {factor[0], factor[1], factor[2]};
   for (int k = 0; k < 3; ++k)
     require(factor[k] >= 1 && factor[k] <= 256 && factor[k] <= int(image.shape(k)),
             "factor must be 1 to the extent, at most 256");
-  const Tone t = tone(low, high, knots);
+  const IntensityMap t = tone(low, high, knots);
   const std::uint8_t* inside = checked(mask, image);
   Out<float> out = make<float>({n.d / f.d, n.h / f.h, n.w / f.w});
   Call call(target, threads);
-  call->condense(call.in(image), call.in(inside, image.size()), n, f, t, call.out(out));
+  call->pool_mapped(call.in(image), call.in(inside, image.size()), n, f, t, call.out(out));
   return out;
 }
 
@@ -87,8 +87,8 @@ Out<double> sample_gradient(In<float, 2> points, In<float, 1> values, In<float, 
 }  // namespace
 
 void bind_samples(nb::module_& m) {
-  m.def("condense", &condense, "image"_a.noconvert(), "factor"_a, "low"_a, "high"_a, "knots"_a, "mask"_a = nb::none(),
-        "threads"_a = 0, "target"_a = "");
+  m.def("pool_mapped", &pool_mapped, "image"_a.noconvert(), "factor"_a, "low"_a, "high"_a, "knots"_a,
+        "mask"_a = nb::none(), "threads"_a = 0, "target"_a = "");
   m.def("sample_points", &sample_points, "image"_a.noconvert(), "points"_a.noconvert(), "mask"_a = nb::none(),
         "threads"_a = 0, "target"_a = "");
   m.def("sample_histogram", &sample_histogram, "points"_a.noconvert(), "values"_a.noconvert(), "moving"_a.noconvert(),

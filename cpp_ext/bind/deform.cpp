@@ -57,10 +57,10 @@ nb::tuple deform_images(HostIn<float, 3> fixed, HostIn<float, 3> moving, std::tu
                           nullptr,
                           0};
   Out<float> u = make<float>({3, given.n.d, given.n.h, given.n.w});
-  const Filled filled = fill(context, given);
+  const ExtrapolatedPair filled = extrapolate(context, given);
   const DeformInput& input = filled.input;
-  const DeformFacts facts = look(context, input);
-  DeformSettings s = choose(facts, input);
+  const PairStatistics facts = measure_image_statistics(context, input);
+  DeformSettings s = select_settings(facts, input);
   if (overrides.contains("search")) set_search(s.search, Override(nb::cast<nb::dict>(overrides["search"])));
   if (overrides.contains("levels")) {
     nb::list levels = nb::cast<nb::list>(overrides["levels"]);

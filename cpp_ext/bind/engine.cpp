@@ -10,7 +10,7 @@
 
 #include "bind/filters.h"
 #include "bind/scans.h"
-#include "ops/alarm.h"
+#include "ops/interruption.h"
 #include "solver/deform/level.h"
 
 namespace mmreg::bind {
@@ -64,7 +64,7 @@ template <class... Arguments>
 void call_run(const nb::object& run, const Stop& stop, const Arguments&... arguments) {
   if (!stop) return void(called(run, arguments...));
   const Asked asked(stop);
-  if (called(run, arguments..., asked.function()).is(nb::bool_(true))) throw GivenUp();
+  if (called(run, arguments..., asked.function()).is(nb::bool_(true))) throw Abandoned();
 }
 
 }  // namespace

@@ -62,19 +62,19 @@ static Out<std::uint16_t> pool_features(In<std::uint16_t, 4> features, Triple fa
   return out;
 }
 
-Stretch stretch_of(const std::string& kind, double low, double high) {
+Normalisation stretch_of(const std::string& kind, double low, double high) {
   if (kind == "percentile") {
     require(0 <= low && low < high && high <= 100, "percentiles must be 0 <= low < high <= 100");
-    return {Stretch::percentile, low, high};
+    return {Normalisation::percentile, low, high};
   }
-  if (kind == "minmax") return {Stretch::minmax, 0, 0};
+  if (kind == "minmax") return {Normalisation::minmax, 0, 0};
   require(kind == "window" && low < high, "kind must be 'percentile', 'window' (low < high) or 'minmax'");
-  return {Stretch::window, low, high};
+  return {Normalisation::window, low, high};
 }
 
 static nb::tuple normalise(In<float, 3> image, const std::string& kind, double low, double high,
                            const Into<float>& into, int threads, const Target& target) {
-  const Stretch stretch = stretch_of(kind, low, high);
+  const Normalisation stretch = stretch_of(kind, low, high);
   const Extent n = extent(image, 0);
   Out<float> out = make<float>({n.d, n.h, n.w}, into);
   Extremes all{};

@@ -12,7 +12,7 @@ namespace mmreg::bind {
 using Triple = std::array<int, 3>;
 using Sigma = std::array<float, 3>;
 
-Stretch stretch_of(const std::string& kind, double low, double high);  // ValueError if it is none
+Normalisation stretch_of(const std::string& kind, double low, double high);  // ValueError if it is none
 
 inline Extent pooled(Extent n, const Triple& f) {
   return {(n.d + f[0] - 1) / f[0], (n.h + f[1] - 1) / f[1], (n.w + f[2] - 1) / f[2]};

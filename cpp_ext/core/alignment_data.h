@@ -5,7 +5,7 @@
 namespace mmreg {
 
 // Monotone map from intensities to [0, 1]: linear between knots at equal steps from low to high, flat outside.
-struct Tone {
+struct IntensityMap {
   enum { steps = 256 };
   float low, high;
   float knot[steps + 1];

@@ -42,7 +42,9 @@ struct Corners {
 
 MMREG_INLINE Corners corners(float z, float y, float x, Extent n, Border border) {
   Corners c;
-  corners(z, n.d, border, c.z), corners(y, n.h, border, c.y), corners(x, n.w, border, c.x);
+  corners(z, n.d, border, c.z);
+  corners(y, n.h, border, c.y);
+  corners(x, n.w, border, c.x);
   return c;
 }
 

@@ -13,7 +13,10 @@ struct Pace {  // what the voxels of one iteration have in common
 
 inline Pace pace(const DescentArguments& a) {
   float mean_left = 1, square_left = 1;
-  for (int i = 0; i < a.iteration; ++i) mean_left *= a.mean_decay, square_left *= a.square_decay;
+  for (int i = 0; i < a.iteration; ++i) {
+    mean_left *= a.mean_decay;
+    square_left *= a.square_decay;
+  }
   return {1 - a.mean_decay, 1 - a.square_decay, -a.rate_vox / (1 - mean_left), 1 / (1 - square_left),
           a.floor * a.floor};
 }

@@ -1,6 +1,6 @@
 // What one voxel adds to the contrast and steepness of an image inside of its foreground.
 #pragma once
-#include "core/image_facts.h"
+#include "core/detail_data.h"
 
 namespace mmreg::MMREG_TARGET {
 
@@ -30,12 +30,16 @@ MMREG_INLINE void add_detail(const float* p, const Neighbour around[3], const Ne
     slope[a] = half * half;
   }
   const double here = clipped(*p, f);
-  d.count += 1, d.sum += here, d.square += here * here;
+  d.count += 1;
+  d.sum += here;
+  d.square += here * here;
   for (int a = 0; a < 3; ++a) d.slope[a] += slope[a];
 }
 
 MMREG_INLINE Detail joined(Detail a, const Detail& b) {
-  a.count += b.count, a.sum += b.sum, a.square += b.square;
+  a.count += b.count;
+  a.sum += b.sum;
+  a.square += b.square;
   for (int i = 0; i < 3; ++i) a.slope[i] += b.slope[i];
   return a;
 }

@@ -16,17 +16,17 @@ MMREG_INLINE Floats residual(const Floats v[3], const Floats value[3]) {
   return squared_length(v[0] + value[0], v[1] + value[1], v[2] + value[2]);
 }
 
-// look(v, value) gives u(p + v). Keeps the best iterate; stops when all points are good, or when the slowest no longer
-// halves its residual. Where no iterate meets a finite u, v and the residual are NaN.
-template <class Look>
-MMREG_INLINE Inverse fixed_point(const Look& look, int iterations, float tolerance) {
+// evaluate(v, value) gives u(p + v). Keeps the best iterate; stops when all points are good, or when the slowest no
+// longer halves its residual. Where no iterate meets a finite u, v and the residual are NaN.
+template <class Evaluate>
+MMREG_INLINE Inverse fixed_point(const Evaluate& evaluate, int iterations, float tolerance) {
   Floats v[3] = {}, value[3];
-  look(v, value);
+  evaluate(v, value);
   Inverse best = {{v[0], v[1], v[2]}, residual(v, value)};
   const Floats enough = splat(tolerance * tolerance);
   for (int i = 0; i < iterations && any(best.residual > enough); ++i) {
     for (int k = 0; k < 3; ++k) v[k] = -value[k];
-    look(v, value);
+    evaluate(v, value);
     const Floats now = residual(v, value), before = best.residual;
     const Ints better = now < before;
     for (int k = 0; k < 3; ++k) best.v[k] = better ? v[k] : best.v[k];
@@ -64,9 +64,12 @@ MMREG_FUNCTION Slope slope(const float* u, Extent n, const double p[3]) {
     double t;
     bool free;
     neighbours(p[a], size[a], low, high, t, free);
-    offset[a][0] = low * stride[a], offset[a][1] = high * stride[a];
-    weight[a][0] = 1 - t, weight[a][1] = t;
-    edge[a][0] = free ? -1 : 0, edge[a][1] = free ? 1 : 0;
+    offset[a][0] = low * stride[a];
+    offset[a][1] = high * stride[a];
+    weight[a][0] = 1 - t;
+    weight[a][1] = t;
+    edge[a][0] = free ? -1 : 0;
+    edge[a][1] = free ? 1 : 0;
   }
   Slope s = {};
   for (int corner = 0; corner < 8; ++corner) {
@@ -102,32 +105,39 @@ MMREG_FUNCTION bool newton_step(const double du[3][3], const double f[3], double
 
 MMREG_FUNCTION double residual(const Slope& s, const double v[3], double f[3]) {
   double square = 0;
-  for (int c = 0; c < 3; ++c) f[c] = v[c] + s.u[c], square += f[c] * f[c];
+  for (int c = 0; c < 3; ++c) {
+    f[c] = v[c] + s.u[c];
+    square += f[c] * f[c];
+  }
   return square;
 }
 
 // Improves v so that v + u(p + v) = 0; returns the squared residual, never above that of the v given.
 MMREG_FUNCTION double invert_point(const float* u, Extent n, const double p[3], int iterations, double tolerance,
                                    double v[3]) {
-  const auto look = [&](const double at[3], double f[3], Slope& s) {
+  const auto evaluate = [&](const double at[3], double f[3], Slope& s) {
     const double q[3] = {p[0] + at[0], p[1] + at[1], p[2] + at[2]};
     s = slope(u, n, q);
     return residual(s, at, f);
   };
   Slope here, there;
-  double f[3], step[3], trial[3], g[3], best = look(v, f, here);
+  double f[3], step[3], trial[3], g[3], best = evaluate(v, f, here);
   for (int i = 0; i < iterations && best > tolerance * tolerance; ++i) {
     if (!newton_step(here.du, f, step))
       for (int c = 0; c < 3; ++c) step[c] = f[c];  // the fixed point step
     double length = 1, square = best;
     for (; length > 1e-3; length *= 0.5) {
       for (int c = 0; c < 3; ++c) trial[c] = v[c] - length * step[c];
-      square = look(trial, g, there);
+      square = evaluate(trial, g, there);
       if (square < best) break;
     }
     if (!(square < best)) break;
-    best = square, here = there;
-    for (int c = 0; c < 3; ++c) v[c] = trial[c], f[c] = g[c];
+    best = square;
+    here = there;
+    for (int c = 0; c < 3; ++c) {
+      v[c] = trial[c];
+      f[c] = g[c];
+    }
   }
   return best;
 }

@@ -22,10 +22,14 @@ MMREG_INLINE Bin parzen_bin(float intensity) {
 // window[k] = B3(k - 1 - t) and its derivative by the intensity, t = (step + 1/2) / parzen_steps.
 MMREG_INLINE void parzen_entry(int step, float window[4], float slope[4]) {
   const float t = (float(step) + 0.5f) / parzen_steps, r = 1 - t;
-  window[0] = r * r * r / 6, window[3] = t * t * t / 6;
-  window[1] = (3 * t * t * t - 6 * t * t + 4) / 6, window[2] = (3 * r * r * r - 6 * r * r + 4) / 6;
-  slope[0] = -r * r / 2, slope[3] = t * t / 2;
-  slope[1] = (9 * t * t - 12 * t) / 6, slope[2] = (12 * r - 9 * r * r) / 6;
+  window[0] = r * r * r / 6;
+  window[3] = t * t * t / 6;
+  window[1] = (3 * t * t * t - 6 * t * t + 4) / 6;
+  window[2] = (3 * r * r * r - 6 * r * r + 4) / 6;
+  slope[0] = -r * r / 2;
+  slope[3] = t * t / 2;
+  slope[1] = (9 * t * t - 12 * t) / 6;
+  slope[2] = (12 * r - 9 * r * r) / 6;
 }
 
 }  // namespace mmreg::MMREG_TARGET

@@ -4,13 +4,13 @@
 
 namespace mmreg::MMREG_TARGET {
 
-struct Stretch {  // voxels [begin, end) along one axis
+struct BlockSpan {  // voxels [begin, end) along one axis
   int begin, end;
 
   MMREG_INLINE int length() const { return end - begin; }
 };
 
-MMREG_INLINE Stretch pooled_stretch(int i, int factor, int n) {
+MMREG_INLINE BlockSpan block_span(int i, int factor, int n) {
   return {i * factor, (i + 1) * factor < n ? (i + 1) * factor : n};
 }
 

@@ -35,7 +35,10 @@ MMREG_INLINE void filter(int n, Get get, Set set) {
   if (n == 1) return;
   Real c = first<Real>(n, get), before = c;
   set(0, c);
-  for (int i = 1; i < n; ++i) before = c, set(i, c = kGain * get(i) + kPole * c);
+  for (int i = 1; i < n; ++i) {
+    before = c;
+    set(i, c = kGain * get(i) + kPole * c);
+  }
   set(n - 1, c = last(c, before));
   for (int i = n - 2; i >= 0; --i) set(i, c = kPole * (c - get(i)));
 }

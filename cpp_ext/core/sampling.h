@@ -71,7 +71,8 @@ MMREG_INLINE void gather_linear(const Source<T>& s, const Points& c, Floats (&va
     Floats low = Floats{}, high = Floats{};
     for (int r = 0; r < 4; ++r) {
       const NextTo pair = s.n.w > 1 ? gather_pairs(volume, start[r]) : NextTo{gather(volume, start[r]), Floats{}};
-      low += weight[r] * pair.low, high += weight[r] * pair.high;
+      low += weight[r] * pair.low;
+      high += weight[r] * pair.high;
     }
     value[k] = (1.0f - wx) * low + wx * high;
   }
@@ -91,13 +92,14 @@ MMREG_FUNCTION Floats counted_linear(const T* volume, Extent n, const Points& c)
     const Floats weight = (high_z ? wz : 1.0f - wz) * (high_y ? wy : 1.0f - wy) * (high_x ? wx : 1.0f - wx);
     const Floats voxel = gather(volume, at);
     const auto counts = (voxel - voxel == Floats{}) | (weight >= kLeastWeight);
-    sum += counts ? weight * voxel : Floats{}, total += counts ? weight : Floats{};
+    sum += counts ? weight * voxel : Floats{};
+    total += counts ? weight : Floats{};
   }
   return sum / total;
 }
 
 template <int C, class T>
-MMREG_INLINE void settle_linear(const Source<T>& s, const Points& c, Floats (&value)[C]) {
+MMREG_INLINE void recount_linear(const Source<T>& s, const Points& c, Floats (&value)[C]) {
   const T* volume = s.data;
   for (int k = 0; k < C; ++k, volume += s.size) {
     const Floats known = value[k] - value[k];

@@ -46,7 +46,9 @@ MMREG_INLINE ColumnSums column_sums(const NineRows& rows, int x, float center) {
   ColumnSums s{};
   for (int k = 0; k < 9; ++k) {
     const float v = rows.in[k][x] - center;
-    s.difference += rows.difference[k] * v, s.mean += rows.mean[k] * v, s.square += rows.mean[k] * v * v;
+    s.difference += rows.difference[k] * v;
+    s.mean += rows.mean[k] * v;
+    s.square += rows.mean[k] * v * v;
   }
   return s;
 }
@@ -62,7 +64,8 @@ MMREG_INLINE Texture texture_at(const NineRows& rows, const Stencil& along_x, co
   for (int i = 0; i < 3; ++i) {
     const ColumnSums s = column_sums(rows, x[i], center);
     difference += along_x.difference[i] * s.difference;
-    mean += along_x.mean[i] * s.mean, square += along_x.mean[i] * s.square;
+    mean += along_x.mean[i] * s.mean;
+    square += along_x.mean[i] * s.square;
   }
   const float variance = square - mean * mean;
   return {fabsf(difference), sqrtf(variance < 0 ? 0 : variance)};

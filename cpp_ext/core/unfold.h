@@ -38,7 +38,8 @@ MMREG_INLINE float smallest_determinant(const float* p, std::int64_t size, const
     for (int k = 0; k < 3; ++k) {
       const float* const c = p + k * size;
       const float b = c[0] - c[back], f = c[ahead] - c[0];
-      side[0][k][a] = back ? b : f, side[1][k][a] = ahead ? f : b;
+      side[0][k][a] = back ? b : f;
+      side[1][k][a] = ahead ? f : b;
       middle[k][a] = 0.5f * (side[0][k][a] + side[1][k][a]);
     }
   }

@@ -20,14 +20,18 @@ MMREG_INLINE WindowPlace window_place(float intensity, int bins) {
 
 MMREG_INLINE void window_weights(float t, float w[4]) {
   const float r = 1 - t;
-  w[0] = r * r * r * (1.0f / 6), w[3] = t * t * t * (1.0f / 6);
-  w[1] = (2.0f / 3) - t * t * (1 - 0.5f * t), w[2] = (2.0f / 3) - r * r * (1 - 0.5f * r);
+  w[0] = r * r * r * (1.0f / 6);
+  w[3] = t * t * t * (1.0f / 6);
+  w[1] = (2.0f / 3) - t * t * (1 - 0.5f * t);
+  w[2] = (2.0f / 3) - r * r * (1 - 0.5f * r);
 }
 
 MMREG_INLINE void window_slopes(float t, float w[4]) {  // by the place in bins
   const float r = 1 - t;
-  w[0] = -0.5f * r * r, w[3] = 0.5f * t * t;
-  w[1] = t * (1.5f * t - 2), w[2] = r * (2 - 1.5f * r);
+  w[0] = -0.5f * r * r;
+  w[3] = 0.5f * t * t;
+  w[1] = t * (1.5f * t - 2);
+  w[2] = r * (2 - 1.5f * r);
 }
 
 MMREG_INLINE int nearest_bin(float intensity, int bins) {  // NaN is in the first

@@ -49,7 +49,9 @@ double processor_quota(const std::string& membership, const std::string& root) {
   for (std::string line; std::getline(lines, line);) {  // number:controllers:path
     std::istringstream fields(line);
     std::string number, controllers, path;
-    std::getline(fields, number, ':'), std::getline(fields, controllers, ':'), std::getline(fields, path);
+    std::getline(fields, number, ':');
+    std::getline(fields, controllers, ':');
+    std::getline(fields, path);
     const bool first = (',' + controllers + ',').find(",cpu,") != std::string::npos;
     if (!first && !controllers.empty()) continue;
     const double quota = least_quota(first ? root + "/cpu" : root, path == "/" ? "" : path);

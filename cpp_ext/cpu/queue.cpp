@@ -13,7 +13,7 @@
 
 #include "cpu/memory.h"
 #include "cpu/processors.h"
-#include "ops/alarm.h"
+#include "ops/interruption.h"
 #include "ops/memory_pool.h"
 
 namespace mmreg {
@@ -46,15 +46,17 @@ class Crew {
   int workers() const { return int(workers_.size()) + 1; }
 
   // Throws what a piece throws, once no thread is in any of them.
-  void run(std::int64_t pieces, Piece piece, void* body, const std::function<bool()>& ring) {
+  void run(std::int64_t pieces, Piece piece, void* body, const std::function<bool()>& interrupt) {
     {
       std::lock_guard<std::mutex> hold(mutex_);
-      piece_ = piece, body_ = body, pieces_ = pieces;
+      piece_ = piece;
+      body_ = body;
+      pieces_ = pieces;
       next_.store(0, std::memory_order_relaxed);
       ++round_;
     }
     wake_.notify_all();
-    drain(pieces, piece, body, 0, ring);
+    drain(pieces, piece, body, 0, interrupt);
     std::unique_lock<std::mutex> hold(mutex_);
     pieces_ = 0;  // a thread that wakes only now finds nothing to do
     done_.wait(hold, [this] { return busy_ == 0; });
@@ -62,10 +64,10 @@ class Crew {
   }
 
  private:
-  void drain(std::int64_t pieces, Piece piece, void* body, int worker, const std::function<bool()>& ring) {
+  void drain(std::int64_t pieces, Piece piece, void* body, int worker, const std::function<bool()>& interrupt) {
     try {
       for (std::int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < pieces;) {
-        if (ring && ring()) throw GivenUp();
+        if (interrupt && interrupt()) throw Abandoned();
         piece(body, i, worker);
       }
     } catch (...) {
@@ -125,29 +127,32 @@ class Pool final : public CpuQueue {
   }
 
   void run(std::int64_t pieces, Piece piece, void* body) override {
-    if (workers() > 1 && pieces > 1) return crew_->run(pieces, piece, body, ring);
+    if (workers() > 1 && pieces > 1) return crew_->run(pieces, piece, body, interrupt);
     for (std::int64_t i = 0; i < pieces; ++i) {
-      if (ring && ring()) throw GivenUp();
+      if (interrupt && interrupt()) throw Abandoned();
       piece(body, i, 0);
     }
   }
 
   // The threads of a process that was forked stay behind: to wait for them, or for what they wait on, would never end.
   int workers() const override {
-    if (!crew_->here()) (void)crew_.release(), crew_.reset(new Crew(threads_));
+    if (!crew_->here()) {
+      (void)crew_.release();
+      crew_.reset(new Crew(threads_));
+    }
     return crew_->workers();
   }
 
-  void* take(std::size_t bytes) override { return blocks_.take(bytes); }
-  void give_back(void* memory) override { blocks_.give_back(memory); }
-  void trim() override { blocks_.trim(); }
+  void* take(std::size_t bytes) override { return pool_.take(bytes); }
+  void give_back(void* memory) override { pool_.give_back(memory); }
+  void trim() override { pool_.trim(); }
 
-  std::function<bool()> ring;
+  std::function<bool()> interrupt;
 
  private:
   const int threads_;
   mutable std::unique_ptr<Crew> crew_;
-  Blocks blocks_{host_heap};
+  MemoryPool pool_{host_heap};
 };
 
 }  // namespace
@@ -157,13 +162,13 @@ Queue* open_cpu_queue(int threads) {
   return new Pool(threads > 0 ? threads : usable_processors());
 }
 
-Alarm::Alarm(const Context& context, std::function<bool()> ring)
-    : queue_(context.on_device() ? nullptr : &context.queue()), before_(std::move(ring)) {
-  if (queue_) std::swap(static_cast<Pool&>(*queue_).ring, before_);
+Interruption::Interruption(const Context& context, std::function<bool()> interrupt)
+    : queue_(context.on_device() ? nullptr : &context.queue()), before_(std::move(interrupt)) {
+  if (queue_) std::swap(static_cast<Pool&>(*queue_).interrupt, before_);
 }
 
-Alarm::~Alarm() {
-  if (queue_) std::swap(static_cast<Pool&>(*queue_).ring, before_);
+Interruption::~Interruption() {
+  if (queue_) std::swap(static_cast<Pool&>(*queue_).interrupt, before_);
 }
 
 }  // namespace mmreg

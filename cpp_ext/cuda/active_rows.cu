@@ -26,8 +26,10 @@ void find_foreground(Queue& queue, const Seen& fixed, const Seen& moving, std::i
                block.threads([=] MMREG_DEVICE(int t) {
                  const std::int64_t row = first + t / kTileColumns;
                  Span s{0, 0};
-                 for (int x = t % kTileColumns; x < w && row < rows; x += kTileColumns)
-                   include(s, fixed, row * w, x), include(s, moving, row * w, x);
+                 for (int x = t % kTileColumns; x < w && row < rows; x += kTileColumns) {
+                   include(s, fixed, row * w, x);
+                   include(s, moving, row * w, x);
+                 }
                  part[t] = s;
                });
                block.threads([=] MMREG_DEVICE(int t) {
@@ -52,7 +54,9 @@ void active_rows(Queue& queue, const float* fixed, float fixed_background, const
                  Extent n, int margin, std::int32_t* rows) {
   const std::int64_t count = std::int64_t(n.d) * n.h;
   const Scratch<Span> own_memory(queue, count), wide_memory(queue, count);
-  Span *const own = own_memory.data(), *const wide = wide_memory.data(), *const out = reinterpret_cast<Span*>(rows);
+  Span* const own = own_memory.data();
+  Span* const wide = wide_memory.data();
+  Span* const out = reinterpret_cast<Span*>(rows);
   find_foreground(queue, {fixed, fixed_background}, {moving, moving_background}, count, n.w, own);
   for_each(queue, count, [=] MMREG_DEVICE(std::int64_t i) { wide[i] = near(own, i, int(i % n.h), n.h, 1, margin); });
   for_each(queue, count, [=] MMREG_DEVICE(std::int64_t i) {

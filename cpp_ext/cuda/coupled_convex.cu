@@ -53,7 +53,9 @@ MMREG_DEVICE Best best_of(const Choice<Cost>& c, std::int64_t cell, int lane) {
 template <class Cost>
 MMREG_DEVICE void write(const Choice<Cost>& c, std::int64_t cell, const Best& best) {
   const Move m = c.window.move(best.order == kCentreOrder || best.order == kNone ? c.count / 2 : best.order);
-  c.out[cell] = float(m.z), c.out[cell + c.cells] = float(m.y), c.out[cell + 2 * c.cells] = float(m.x);
+  c.out[cell] = float(m.z);
+  c.out[cell + c.cells] = float(m.y);
+  c.out[cell + 2 * c.cells] = float(m.x);
 }
 
 template <class Cost>

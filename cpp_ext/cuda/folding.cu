@@ -57,18 +57,26 @@ MMREG_DEVICE inline Tally tally(const Field& f, const Voxel& v) {
 
 Folding folding(Queue& queue, const float* u, Extent n) {
   Tally none;
-  for (int i = 0; i < 9; ++i) none.smallest[i] = kInfinity, none.count[i] = 0;
+  for (int i = 0; i < 9; ++i) {
+    none.smallest[i] = kInfinity;
+    none.count[i] = 0;
+  }
   const Field field{u, n};
   const Tally all = fold(
       queue, voxels(n), none, [=] MMREG_DEVICE(std::int64_t i) { return tally(field, voxel(field.n, i)); },
       [=] MMREG_DEVICE(const Tally& a, const Tally& b) {
         Tally sum;
-        for (int i = 0; i < 9; ++i)
-          sum.smallest[i] = min(a.smallest[i], b.smallest[i]), sum.count[i] = a.count[i] + b.count[i];
+        for (int i = 0; i < 9; ++i) {
+          sum.smallest[i] = min(a.smallest[i], b.smallest[i]);
+          sum.count[i] = a.count[i] + b.count[i];
+        }
         return sum;
       });
   Folding found;
-  for (int i = 0; i < 9; ++i) found.smallest[i] = all.smallest[i], found.count[i] = all.count[i];
+  for (int i = 0; i < 9; ++i) {
+    found.smallest[i] = all.smallest[i];
+    found.count[i] = all.count[i];
+  }
   return found;
 }
 

@@ -105,7 +105,8 @@ struct Pass {
       sums.intensity_squared += pulled.intensity * pulled.intensity;
       a.force[i + k * count] = pulled.both;
     }
-    sums.features += 0.5f * valid * pull.energy, sums.count += valid;
+    sums.features += 0.5f * valid * pull.energy;
+    sums.count += valid;
   }
 
   MMREG_DEVICE void row(std::int64_t r, int lane, Memory& memory, Sums& sums) const {

@@ -72,7 +72,8 @@ MMREG_DEVICE void count_voxels(const Samples& s, std::int64_t first, const Table
   for (int k = 0; k < kSideBySide; ++k) {
     const bool exists = first + k < s.count;
     counts[k] = exists && (!s.mask || s.mask[first + k]);
-    fixed[k] = exists ? s.fixed[first + k] : 0, moving[k] = exists ? s.moving[first + k] : 0;
+    fixed[k] = exists ? s.fixed[first + k] : 0;
+    moving[k] = exists ? s.moving[first + k] : 0;
   }
   for (int k = 0; k < kSideBySide; ++k)
     if (counts[k] && countable(fixed[k], moving[k])) count_voxel(s, fixed[k], moving[k], tables, run);

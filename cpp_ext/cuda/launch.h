@@ -34,7 +34,7 @@ constexpr int kMostSharedBytes = 48 << 10;                                  // o
 // local variables do not last from one to the next, but see OfThread.
 struct Block {
   int index;              // of the block
-  unsigned char* memory;  // shared, as many bytes as were asked for
+  unsigned char* memory;  // shared, of the requested size
 #if defined(MMREG_CUDA_ON_HOST)
   bool scrambled;
 #endif

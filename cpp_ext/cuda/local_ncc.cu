@@ -41,7 +41,11 @@ struct Images {
 MMREG_INLINE void products(Four f, Four g, const Statistics* of, Four (&product)[kCorrelatedProducts]) {
   for (int i = 0; i < 4; ++i) {
     const float a = f.v[i] - of[0].mean, b = g.v[i] - of[1].mean;
-    product[0].v[i] = a, product[1].v[i] = b, product[2].v[i] = a * a, product[3].v[i] = b * b, product[4].v[i] = a * b;
+    product[0].v[i] = a;
+    product[1].v[i] = b;
+    product[2].v[i] = a * a;
+    product[3].v[i] = b * b;
+    product[4].v[i] = a * b;
   }
 }
 

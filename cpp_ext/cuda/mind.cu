@@ -21,7 +21,8 @@ struct Features {
     } else {
       const float first[8] = {v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]};
       const float last[8] = {v[8], v[9], v[10], v[11], 0, 0, 0, 0};
-      store_eight(channels + 16 * at, first), store_eight(channels + 16 * at + 8, last);
+      store_eight(channels + 16 * at, first);
+      store_eight(channels + 16 * at + 8, last);
     }
   }
 };

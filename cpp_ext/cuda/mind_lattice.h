@@ -14,7 +14,9 @@ struct Lattice {
   int z0, y0, planes, rows, across;  // across: blocks along a row
 
   explicit Lattice(Extent n) : z0((n.d - 1) / 2 % 8), y0((n.h - 1) / 2 % 8) {
-    planes = (n.d - z0 + 7) / 8, rows = (n.h - y0 + 7) / 8, across = (n.w + kBlockThreads - 1) / kBlockThreads;
+    planes = (n.d - z0 + 7) / 8;
+    rows = (n.h - y0 + 7) / 8;
+    across = (n.w + kBlockThreads - 1) / kBlockThreads;
   }
   std::int64_t blocks() const { return std::int64_t(planes) * rows * across; }
 };

@@ -135,7 +135,8 @@ struct Tile {
   MMREG_INLINE void read(int t, const PatchSums& s, const float* sums, Distances& distances) const {
     constexpr Shifts shifts = shifts_of(Step);
     constexpr int a = shifts.channel[0], b = shifts.channel[1];
-    read_channel<a>(t, s, sums, distances), read_channel<b>(t, s, sums, distances);
+    read_channel<a>(t, s, sums, distances);
+    read_channel<b>(t, s, sums, distances);
   }
 
   template <int Channel>

@@ -1,5 +1,5 @@
 // Intensities to [0, 1], without a word from the device to the host in between.
-#include "core/stretch.h"
+#include "core/normalisation.h"
 #include "cuda/ranks.h"
 #include "cuda/reduce.h"
 #include "ops/target_operations.h"
@@ -18,7 +18,8 @@ MMREG_DEVICE inline Extremes joined(const Extremes& a, const Extremes& b) {
 
 }  // namespace
 
-void normalise(Queue& queue, const float* image, std::int64_t count, const Stretch& s, float* out, Extremes* extremes) {
+void normalise(Queue& queue, const float* image, std::int64_t count, const Normalisation& s, float* out,
+               Extremes* extremes) {
   fold_on_device(
       queue, count, Extremes{__builtin_inff(), -__builtin_inff(), 0},
       [=] MMREG_DEVICE(std::int64_t i) { return extremes_of(image[i]); },
@@ -26,7 +27,7 @@ void normalise(Queue& queue, const float* image, std::int64_t count, const Stret
   const Scratch<std::int64_t> below(queue, 1);
   const Scratch<OrderStatistics> found(queue, 1);
   const OrderStatistics* const ends = found.data();
-  if (s.kind == Stretch::percentile) {
+  if (s.kind == Normalisation::percentile) {
     fold_on_device(
         queue, count, std::int64_t(0),
         [=] MMREG_DEVICE(std::int64_t i) { return std::int64_t(image[i] == extremes->smallest); },
@@ -34,10 +35,10 @@ void normalise(Queue& queue, const float* image, std::int64_t count, const Stret
     find_order_statistics(queue, {image, nullptr, count}, {2, {s.low / 100, s.high / 100}, true, below.data()},
                           found.data());
   }
-  const bool ranked = s.kind == Stretch::percentile;
+  const bool ranked = s.kind == Normalisation::percentile;
   for_each(queue, count, [=] MMREG_DEVICE(std::int64_t i) {
     const Bounds bounds = bounds_of(s, *extremes, ranked ? ends->values[0] : 0, ranked ? ends->values[1] : 0);
-    out[i] = stretched(image[i], bounds);
+    out[i] = normalised(image[i], bounds);
   });
 }
 

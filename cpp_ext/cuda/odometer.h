@@ -12,9 +12,17 @@ struct Odometer {
   int z, y, x;
 
   MMREG_DEVICE void next() {
-    x += dx, y += dy, z += dz;
-    if (x >= w) x -= w, ++y;
-    if (y >= h) y -= h, ++z;
+    x += dx;
+    y += dy;
+    z += dz;
+    if (x >= w) {
+      x -= w;
+      ++y;
+    }
+    if (y >= h) {
+      y -= h;
+      ++z;
+    }
   }
 };
 

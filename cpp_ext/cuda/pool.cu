@@ -9,7 +9,7 @@ namespace mmreg::MMREG_TARGET {
 namespace {
 
 struct Pieces {
-  Stretch z, y, x;
+  BlockSpan z, y, x;
 
   MMREG_INLINE float share() const { return 1.0f / float(z.length() * y.length() * x.length()); }
 };
@@ -19,7 +19,7 @@ struct Factor {  // by which a grid of n is made smaller
   int z, y, x;
 
   MMREG_INLINE Pieces pieces(int k, int j, int i) const {
-    return {pooled_stretch(k, z, n.d), pooled_stretch(j, y, n.h), pooled_stretch(i, x, n.w)};
+    return {block_span(k, z, n.d), block_span(j, y, n.h), block_span(i, x, n.w)};
   }
 };
 

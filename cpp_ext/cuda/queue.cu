@@ -105,17 +105,17 @@ struct CudaQueue : Queue {
     const OnDevice on(device);
     if (own)
       cudaStreamSynchronize(stream);  // its memory may still be in use
-    else if (blocks.used_bytes() + blocks.kept_bytes())
+    else if (pool.used_bytes() + pool.kept_bytes())
       cudaDeviceSynchronize();  // another's stream may be gone by now
     if (own) cudaStreamDestroy(stream);
-    blocks.clear();
+    pool.clear();
     cudaGetLastError();
   }
 
   const int device;
   const cudaStream_t stream;
   const bool own;
-  Blocks blocks{kDeviceHeap};
+  MemoryPool pool{kDeviceHeap};
   std::atomic<bool> in_graph{false};  // a graph uses memory of these blocks, at its addresses
 };
 
@@ -157,15 +157,15 @@ void* take(Queue& queue, std::size_t bytes) {
   const OnDevice on(own.device);
   if (makes_graph(queue)) own.in_graph = true;
   try {
-    return own.blocks.take(bytes);
+    return own.pool.take(bytes);
   } catch (const DeviceError&) {  // what is kept may be too small to serve and too large to leave room
     if (own.in_graph) throw;
     trim(queue);
-    return own.blocks.take(bytes);
+    return own.pool.take(bytes);
   }
 }
 
-void give_back(Queue& queue, void* memory) { cuda(queue).blocks.give_back(memory); }
+void give_back(Queue& queue, void* memory) { cuda(queue).pool.give_back(memory); }
 
 void* allocate(Queue& queue, std::size_t bytes) { return take(queue, bytes); }
 void release(Queue& queue, void* memory) { give_back(queue, memory); }
@@ -174,7 +174,7 @@ void trim(Queue& queue) {
   refuse_in_graph(queue, "a change of memory");
   const OnDevice on(cuda(queue).device);
   check(cudaStreamSynchronize(cuda(queue).stream), "waiting for the device");
-  if (!cuda(queue).in_graph) cuda(queue).blocks.trim();
+  if (!cuda(queue).in_graph) cuda(queue).pool.trim();
 }
 
 void upload(Queue& queue, void* to, const void* from, std::size_t bytes) {
@@ -189,8 +189,8 @@ void download(Queue& queue, void* to, const void* from, std::size_t bytes) {
 }
 
 void* stream_of(Queue& queue) { return cuda(queue).stream; }
-std::size_t peak_bytes(Queue& queue) { return cuda(queue).blocks.most_used_bytes(); }
-std::size_t kept_bytes(Queue& queue) { return cuda(queue).blocks.kept_bytes(); }
+std::size_t peak_bytes(Queue& queue) { return cuda(queue).pool.most_used_bytes(); }
+std::size_t kept_bytes(Queue& queue) { return cuda(queue).pool.kept_bytes(); }
 
 int device_of(const void* memory) {
   cudaPointerAttributes found{};

@@ -143,7 +143,7 @@ struct HostQueue : Queue {
   const std::unique_ptr<Stream> own;
   Stream* const stream;
   bool in_graph = false;  // a graph uses memory of these blocks
-  Blocks blocks{
+  MemoryPool pool{
       {[](std::size_t bytes) { return region().take(bytes); }, [](void* memory) { region().give_back(memory); }, true}};
 };
 
@@ -170,7 +170,7 @@ Queue* open_on(int, void* given) { return new HostQueue(given); }
 
 void* take(Queue& queue, std::size_t bytes) {
   if (stream(queue).graph) static_cast<HostQueue&>(queue).in_graph = true;
-  void* const memory = static_cast<HostQueue&>(queue).blocks.take(bytes);
+  void* const memory = static_cast<HostQueue&>(queue).pool.take(bytes);
   if (is_scrambled()) {  // also what a graph takes: it is written before it is read
     const DeviceAccess access;
     std::memset(memory, 0xff, bytes);
@@ -178,15 +178,15 @@ void* take(Queue& queue, std::size_t bytes) {
   return memory;
 }
 
-void give_back(Queue& queue, void* memory) { static_cast<HostQueue&>(queue).blocks.give_back(memory); }
+void give_back(Queue& queue, void* memory) { static_cast<HostQueue&>(queue).pool.give_back(memory); }
 int device_of(const void* memory) { return region().holds(memory) ? 0 : -1; }
-std::size_t kept_bytes(Queue& queue) { return static_cast<HostQueue&>(queue).blocks.kept_bytes(); }
-std::size_t peak_bytes(Queue& queue) { return static_cast<HostQueue&>(queue).blocks.most_used_bytes(); }
+std::size_t kept_bytes(Queue& queue) { return static_cast<HostQueue&>(queue).pool.kept_bytes(); }
+std::size_t peak_bytes(Queue& queue) { return static_cast<HostQueue&>(queue).pool.most_used_bytes(); }
 void* allocate(Queue& queue, std::size_t bytes) { return take(queue, bytes); }
 void release(Queue& queue, void* memory) { give_back(queue, memory); }
 void trim(Queue& queue) {
   refuse_in_graph(queue, "a change of memory");
-  if (!static_cast<HostQueue&>(queue).in_graph) static_cast<HostQueue&>(queue).blocks.trim();
+  if (!static_cast<HostQueue&>(queue).in_graph) static_cast<HostQueue&>(queue).pool.trim();
 }
 
 void upload(Queue& queue, void* to, const void* from, std::size_t bytes) {

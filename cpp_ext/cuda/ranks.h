@@ -52,7 +52,8 @@ struct Tables {  // of four ranks; those that begin alike share the first one's
 
   MMREG_DEVICE Tables(const Ranks& ranks, int group) {
     for (int k = 0; k < kMostTables; ++k) {
-      begins[k] = ranks.begin[group * kMostTables + k], of[k] = k;
+      begins[k] = ranks.begin[group * kMostTables + k];
+      of[k] = k;
       for (int j = k - 1; j >= 0; --j)
         if (begins[j] == begins[k]) of[k] = j;
     }
@@ -134,7 +135,8 @@ MMREG_DEVICE inline void lengthen(const Ranks& before, const Word* totals, const
                                   Ranks& after) {
   std::int64_t index = before.index[r];
   const std::uint32_t eight = descend(eights, index), bin = 8 * eight + descend(totals + 8 * eight, index);
-  after.begin[r] = before.begin[r] << digit.bits | bin, after.index[r] = index;
+  after.begin[r] = before.begin[r] << digit.bits | bin;
+  after.index[r] = index;
 }
 
 // One block to a rank. The first digit also tells how many voxels there are.
@@ -178,7 +180,8 @@ inline void find_order_statistics(Queue& queue, const Voxels& v, const Wanted& w
                    totals.data() + group * kMostTables * kTableSize);
     follow(queue, wanted, digits[d], d == 0, totals.data(), before, after);
     Ranks* const longer = after;
-    after = before, before = longer;
+    after = before;
+    before = longer;
   }
   const Ranks* const last = before;
   for_each(queue, wanted.count, [=] MMREG_DEVICE(std::int64_t i) {

@@ -42,8 +42,10 @@ MMREG_DEVICE void add_sample(const Differentiation& d, std::int64_t i, float (&b
   const float level = known * by_window(gain, w[0], w[1], w[2], w[3]);
   for (int axis = 0; axis < 3; ++axis) {
     const float f = by_place(rise, covered_slope(m.slope[axis], m.cover, d.bins), level, m.fade[axis]);
-    by[4 * axis] += f * number_or_zero(z), by[4 * axis + 1] += f * number_or_zero(y);
-    by[4 * axis + 2] += f * number_or_zero(x), by[4 * axis + 3] += f;
+    by[4 * axis] += f * number_or_zero(z);
+    by[4 * axis + 1] += f * number_or_zero(y);
+    by[4 * axis + 2] += f * number_or_zero(x);
+    by[4 * axis + 3] += f;
   }
 }
 

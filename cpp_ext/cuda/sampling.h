@@ -13,7 +13,7 @@ template <Interpolation kind, Holds holds = Holds::any, class T, int C>
 MMREG_INLINE void sample(const Source<T>& s, const Outside& outside, const Points& p, Floats (&value)[C]) {
   const Points c = clamp(p, s);
   gather_values<kind>(s, p, c, value);
-  if constexpr (kind == Interpolation::linear && holds == Holds::any) settle_linear(s, c, value);
+  if constexpr (kind == Interpolation::linear && holds == Holds::any) recount_linear(s, c, value);
   if (differ(p.z, c.z) || differ(p.y, c.y) || differ(p.x, c.x)) apply_border<kind>(s, outside, p, value);
 }
 

@@ -84,7 +84,10 @@ void smooth_some(Queue& queue, const float* image, int channels, Extent n, const
   const bool in_place = image == out;
   if (!left && !in_place) copy(queue, image, size, out);
   const Scratch<float> first(queue, left > 1 || in_place ? size : 0), second(queue, left > 2 && in_place ? size : 0);
-  if (left == 1 && in_place) copy(queue, image, size, first.data()), image = first.data();
+  if (left == 1 && in_place) {
+    copy(queue, image, size, first.data());
+    image = first.data();
+  }
   float* const ways[3] = {in_place ? second.data() : out, first.data(), out};
   for (int a = 0; a < 3; ++a) {
     if (!taps[a].radius) continue;

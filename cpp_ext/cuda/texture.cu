@@ -10,7 +10,8 @@ void texture(Queue& queue, const float* image, Extent n, float* noise, float* co
   for_voxels(queue, n, [=] MMREG_DEVICE(const Voxel& v) {
     const int columns[3] = {inside(v.x - 1, n.w), v.x, inside(v.x + 1, n.w)};
     const Texture t = texture_at(rows_around(image, n, v.z, v.y), along_x, columns);
-    noise[v.index] = t.noise, contrast[v.index] = t.contrast;
+    noise[v.index] = t.noise;
+    contrast[v.index] = t.contrast;
   });
 }
 

@@ -73,19 +73,27 @@ void look(Queue& queue, const float* u, const Tiles& tiles, const Limits& limits
   for_blocks(queue, voxels(tiles.tiles), sizeof(std::uint32_t), [=] MMREG_DEVICE(const Block& block) {
     std::uint32_t* const found = reinterpret_cast<std::uint32_t*>(block.memory);
     block.threads([=] MMREG_DEVICE(int t) {
-      if (t == 0) *found = 0, state.flagged[block.index] = 0, state.next[block.index] = 0;
+      if (t == 0) {
+        *found = 0;
+        state.flagged[block.index] = 0;
+        state.next[block.index] = 0;
+      }
     });
     if (!state.look[block.index]) return;
     block.threads([=] MMREG_DEVICE(int t) {
       std::uint32_t low = 0;
       for_column(tiles, block.index, t, [&](const Voxel& v) {
         const bool below = is_below(u, tiles.n, v, limits);
-        state.flag[v.index] = below, low += below;
+        state.flag[v.index] = below;
+        low += below;
       });
       if (low) atomic_add(found, low);
     });
     block.threads([=] MMREG_DEVICE(int t) {
-      if (t == 0 && *found) state.flagged[block.index] = 1, atomic_add(state.so_far, *found);
+      if (t == 0 && *found) {
+        state.flagged[block.index] = 1;
+        atomic_add(state.so_far, *found);
+      }
     });
   });
 }

@@ -19,22 +19,25 @@ constexpr bool kKeep = true;
 
 }  // namespace
 
-void Blocks::clear() {
+void MemoryPool::clear() {
   const std::lock_guard<std::mutex> hold(mutex_);
   for (const Block& block : used_) heap_.release(block.memory);
-  used_.clear(), used_bytes_ = 0;
+  used_.clear();
+  used_bytes_ = 0;
   shrink(0);
 }
 
-void* Blocks::take(std::size_t bytes) {
+void* MemoryPool::take(std::size_t bytes) {
   const std::lock_guard<std::mutex> hold(mutex_);
-  used_.reserve(used_.size() + 1), kept_.reserve(used_.size() + kept_.size() + 1);  // giving back must not fail
+  used_.reserve(used_.size() + 1);
+  kept_.reserve(used_.size() + kept_.size() + 1);  // giving back must not fail
   if (kKeep) bytes = (bytes + kPage - 1) / kPage * kPage;
   Block* best = nullptr;
   for (Block& block : kept_)
     if (block.bytes >= bytes && (!best || block.bytes < best->bytes)) best = &block;
   if (best && best->bytes - bytes <= std::max(best->bytes / kWaste, kPage)) {
-    used_.push_back(*best), kept_bytes_ -= best->bytes;
+    used_.push_back(*best);
+    kept_bytes_ -= best->bytes;
     kept_.erase(kept_.begin() + (best - kept_.data()));
   } else {
     const std::size_t wanted = used_bytes_ + bytes;
@@ -47,7 +50,7 @@ void* Blocks::take(std::size_t bytes) {
   return used_.back().memory;
 }
 
-void* Blocks::fresh(std::size_t bytes) {
+void* MemoryPool::fresh(std::size_t bytes) {
   try {
     return heap_.allocate(bytes);
   } catch (const std::bad_alloc&) {
@@ -57,24 +60,28 @@ void* Blocks::fresh(std::size_t bytes) {
   }
 }
 
-void Blocks::give_back(void* memory) {
+void MemoryPool::give_back(void* memory) {
   const std::lock_guard<std::mutex> hold(mutex_);
   const auto found = std::find_if(used_.rbegin(), used_.rend(), [&](const Block& b) { return b.memory == memory; });
   if (found == used_.rend()) return;
-  used_bytes_ -= found->bytes, kept_bytes_ += found->bytes;
+  used_bytes_ -= found->bytes;
+  kept_bytes_ += found->bytes;
   kept_.push_back(*found);
   used_.erase(std::next(found).base());
   if (!kKeep) shrink(0);
 }
 
-void Blocks::trim() {
+void MemoryPool::trim() {
   const std::lock_guard<std::mutex> hold(mutex_);
   shrink(0);
 }
 
-void Blocks::shrink(std::size_t most_kept) {
+void MemoryPool::shrink(std::size_t most_kept) {
   std::size_t gone = 0;
-  for (; kept_bytes_ > most_kept; ++gone) kept_bytes_ -= kept_[gone].bytes, heap_.release(kept_[gone].memory);
+  for (; kept_bytes_ > most_kept; ++gone) {
+    kept_bytes_ -= kept_[gone].bytes;
+    heap_.release(kept_[gone].memory);
+  }
   kept_.erase(kept_.begin(), kept_.begin() + std::ptrdiff_t(gone));
 }
 

@@ -15,12 +15,12 @@ struct Heap {                            // where fresh memory comes from
   bool keeps_all = false;  // until trim()
 };
 
-class Blocks {
+class MemoryPool {
  public:
-  explicit Blocks(Heap heap) : heap_(heap) {}
-  Blocks(const Blocks&) = delete;
-  Blocks& operator=(const Blocks&) = delete;
-  ~Blocks() { clear(); }
+  explicit MemoryPool(Heap heap) : heap_(heap) {}
+  MemoryPool(const MemoryPool&) = delete;
+  MemoryPool& operator=(const MemoryPool&) = delete;
+  ~MemoryPool() { clear(); }
 
   void* take(std::size_t bytes);
   void give_back(void* memory);

@@ -92,7 +92,7 @@ MMREG_OPERATION(Summary, summary, (Queue&, const float* values, std::int64_t cou
 // Intensities to [0, 1], all 0 where there is but one. Voxels that are not finite become 0, and are counted in
 // `extremes`, which belongs to the table's memory. Waits for nothing.
 MMREG_OPERATION(void, normalise,
-                (Queue&, const float* image, std::int64_t count, const Stretch&, float* out, Extremes* extremes))
+                (Queue&, const float* image, std::int64_t count, const Normalisation&, float* out, Extremes* extremes))
 
 // Filters and features. Outside of the image is its border value; voxels must be finite, see above. radius, factor
 // and sigma_vox are per axis. gaussian: weights cut at ceil(4 sigma); box: mean of 2 radius + 1; both also in place.
@@ -143,8 +143,8 @@ MMREG_OPERATION(std::int64_t, percentiles,
 // Means of blocks of `factor` voxels, centred in the image, after clamping to the tone's range; the tone is applied
 // to each mean. Voxels that are not finite or where `mask` (may be null) is 0 do not count; NaN where they are the
 // most. `out` has n / factor voxels along each axis, rounded down; factors from 1 to min(n, 256).
-MMREG_OPERATION(void, condense,
-                (Queue&, const float* image, const std::uint8_t* mask, Extent n, Extent factor, const Tone& tone,
+MMREG_OPERATION(void, pool_mapped,
+                (Queue&, const float* image, const std::uint8_t* mask, Extent n, Extent factor, const IntensityMap& map,
                  float* out))
 // Trilinear values at `points` (3, count), in voxels; NaN from half a voxel beyond the outermost centres on, where a
 // voxel that is not finite has a weight, and where the nearest voxel of `mask` (may be null) is 0.

@@ -38,10 +38,10 @@ Library load(const std::string& name) {
     return found;
   }
   found.device = device();
-  if (found.device.operations_bytes != sizeof(Operations))
-    found.device.operations = nullptr,
+  if (found.device.operations_bytes != sizeof(Operations)) {
+    found.device.operations = nullptr;
     found.reason = path + " was built for another version; install the package again";
-  else if (!found.device.operations)
+  } else if (!found.device.operations)
     found.reason = found.device.reason;
   return found;
 }

@@ -3,11 +3,11 @@
 #pragma once
 #include "core/alignment_data.h"
 #include "core/descent_data.h"
+#include "core/detail_data.h"
 #include "core/force_data.h"
 #include "core/histogram.h"
-#include "core/image_facts.h"
+#include "core/normalisation_data.h"
 #include "core/options.h"
-#include "core/stretch_data.h"
 #include "core/types.h"
 
 namespace mmreg {

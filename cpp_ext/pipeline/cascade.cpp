@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ops/alarm.h"
+#include "ops/interruption.h"
 #include "pipeline/network.h"
 #include "pipeline/stopwatch.h"
 
@@ -107,7 +107,7 @@ AffineMap run_cascade(const Context& context, const Engine& engine, const Scan& 
     try {
       engine.motion(stage, seen_fixed.data(), seen_moving.data(), numbers,
                     [&] { return clock.too_late(Stage::network, share); });
-    } catch (const GivenUp&) {
+    } catch (const Abandoned&) {
       return map;
     }
     map = updated(map, numbers, frame);

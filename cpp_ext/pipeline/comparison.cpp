@@ -12,7 +12,7 @@ constexpr int kBins = 48, kFewBins = 24;  // few: of half the resolution
 constexpr double kMargin = 0.05;  // diameters of the body around it: its outline counts, the air beyond does not
 
 // Voxels of the scan within the margin of its body and inside of its mask.
-Buffer<std::uint8_t> near_body(const Context& context, const Scan& scan, const Survey& s) {
+Buffer<std::uint8_t> near_body(const Context& context, const Scan& scan, const ScanStatistics& s) {
   const std::vector<std::uint8_t> flags = widened(s, kMargin * s.diameter_mm);
   const Buffer<float> lattice = uploaded(context, std::vector<float>(flags.begin(), flags.end()));
   AffineMap to_lattice;
@@ -32,8 +32,8 @@ Comparison::Comparison(const Context& context, const Scan& fixed, const Scan& mo
     : context_(context),
       fixed_(fixed),
       moving_(moving),
-      fixed_survey_(survey(context, fixed)),
-      moving_survey_(survey(context, moving)),
+      fixed_survey_(measure_scan_statistics(context, fixed)),
+      moving_survey_(measure_scan_statistics(context, moving)),
       fixed_image_(above_lowest(context, fixed, AffineMap())),
       moving_image_(above_lowest(context, moving, to_moving)),
       fixed_lowest_(context.summary(fixed.data, voxels(fixed.extent)).smallest),
@@ -59,7 +59,7 @@ Seen Comparison::through(const float* sample) const {
   context_.warp(moving_image_.data(), 1, moving_.extent, sample, fixed_.extent, Interpolation::linear, Border::extend,
                 seen.moving.data(), seen.valid.data());
   if (!moving_.mask) return seen;
-  const Buffer<float> mask = numbers(context_, moving_.mask, voxels(moving_.extent));
+  const Buffer<float> mask = mask_to_float(context_, moving_.mask, voxels(moving_.extent));
   Buffer<float> there(context_, seen.moving.size());
   context_.warp(mask.data(), 1, moving_.extent, sample, fixed_.extent, Interpolation::nearest, Border::zero,
                 there.data(), nullptr);
@@ -69,26 +69,26 @@ Seen Comparison::through(const float* sample) const {
 
 Region Comparison::region(const std::vector<const Seen*>& candidates) const {
   const std::int64_t count = voxels(fixed_.extent);
-  Buffer<float> flags = numbers(context_, body_.data(), count);
+  Buffer<float> flags = mask_to_float(context_, body_.data(), count);
   const double all = context_.summary(flags.data(), count).sum;
   Buffer<std::uint8_t> inside(context_, flags.size());
   context_.above(flags.data(), nullptr, count, 0.0f, inside.data());
   for (const Seen* seen : candidates)
     context_.above(flags.data(), seen->valid.data(), count, 0.0f, inside.data()),
-        flags = numbers(context_, inside.data(), count);
+        flags = mask_to_float(context_, inside.data(), count);
   const double left = context_.summary(flags.data(), count).sum;
   return {std::move(inside), all > 0 ? left / all : 0};
 }
 
-Binning Comparison::bins(const Tone& tone, double lowest, int count) const {
+Binning Comparison::bins(const IntensityMap& tone, double lowest, int count) const {
   return {float(tone.low - lowest), float(tone.high - lowest), count};
 }
 
 double Comparison::similarity(const Seen& seen, const Region& region) const {
   std::vector<double> histogram(kBins * kBins);
   context_.joint_histogram(fixed_image_.data(), seen.moving.data(), region.inside.data(), voxels(fixed_.extent),
-                           bins(fixed_survey_.tone, fixed_lowest_, kBins),
-                           bins(moving_survey_.tone, moving_lowest_, kBins), Parzen::none, histogram.data());
+                           bins(fixed_survey_.intensity_map, fixed_lowest_, kBins),
+                           bins(moving_survey_.intensity_map, moving_lowest_, kBins), Parzen::none, histogram.data());
   return mmreg::information(histogram.data(), kBins, kBins).normalised();
 }
 
@@ -99,23 +99,23 @@ double Comparison::information(const Seen& seen, const Region& region) const {
                       m = pooled(context_, seen.moving.data(), fixed_.extent, half);
   const Buffer<std::uint8_t> inside = pooled_validity(context_, region.inside.data(), fixed_.extent, half);
   std::vector<double> histogram(kFewBins * kFewBins);
-  context_.joint_histogram(f.data(), m.data(), inside.data(), voxels(n),
-                           bins(fixed_survey_.tone, fixed_lowest_, kFewBins),
-                           bins(moving_survey_.tone, moving_lowest_, kFewBins), Parzen::cubic, histogram.data());
+  context_.joint_histogram(
+      f.data(), m.data(), inside.data(), voxels(n), bins(fixed_survey_.intensity_map, fixed_lowest_, kFewBins),
+      bins(moving_survey_.intensity_map, moving_lowest_, kFewBins), Parzen::cubic, histogram.data());
   return mmreg::information(histogram.data(), kFewBins, kFewBins).mutual();
 }
 
-Filled Comparison::filled(const Seen& seen) const {
+ExtrapolatedPair Comparison::filled(const Seen& seen) const {
   DeformInput input = input_of(fixed_, seen.moving.data(), seen.valid.data());
   input.fixed = fixed_image_.data();
-  return fill(context_, input);
+  return extrapolate(context_, input);
 }
 
 double Comparison::difference(const Seen& seen, const Region& region) const {
-  Filled filled = this->filled(seen);
+  ExtrapolatedPair filled = this->filled(seen);
   filled.input.fixed_valid = filled.input.moving_valid = region.inside.data();
-  const DeformFacts facts{};  // the images are above 0: the background
-  return feature_difference(context_, filled.input, facts, factor_of(2, filled.input));
+  const PairStatistics facts{};  // the images are above 0: the background
+  return feature_distance(context_, filled.input, facts, factor_of(2, filled.input));
 }
 
 }  // namespace mmreg

@@ -32,18 +32,18 @@ class Comparison {
   double similarity(const Seen&, const Region&) const;   // normalised mutual information
   double information(const Seen&, const Region&) const;  // mutual information in nats, at half resolution
   double difference(const Seen&, const Region&) const;   // mean squared, of MIND-SSC at half resolution
-  Filled filled(const Seen&) const;                      // with the fixed scan; refers to both
-  const Survey& fixed_survey() const { return fixed_survey_; }
-  const Survey& moving_survey() const { return moving_survey_; }
+  ExtrapolatedPair filled(const Seen&) const;            // with the fixed scan; refers to both
+  const ScanStatistics& fixed_survey() const { return fixed_survey_; }
+  const ScanStatistics& moving_survey() const { return moving_survey_; }
   bool informative() const { return !fixed_survey_.flat && !moving_survey_.flat; }
 
  private:
   Seen empty() const;
-  Binning bins(const Tone&, double lowest, int count) const;
+  Binning bins(const IntensityMap&, double lowest, int count) const;
 
   Context context_;
   const Scan &fixed_, &moving_;
-  const Survey fixed_survey_, moving_survey_;
+  const ScanStatistics fixed_survey_, moving_survey_;
   const Buffer<float> fixed_image_, moving_image_;  // above their lowest values
   double fixed_lowest_, moving_lowest_;
   Buffer<std::uint8_t> body_;  // and its margin, inside of the fixed mask

@@ -23,7 +23,7 @@ Buffer<float> of_surroundings(const Context& context, const float* u, const Regi
     near[a] = int(std::lround(kNear_vox * share)), wide[a] = int(std::lround(kWide_vox * share));
     near_count *= 2 * near[a] + 1, wide_count *= 2 * wide[a] + 1;
   }
-  const Buffer<float> weight = numbers(context, region.inside.data(), count);
+  const Buffer<float> weight = mask_to_float(context, region.inside.data(), count);
   Buffer<float> mean(context, 3 * std::size_t(count)), inner(context, mean.size()), all(context, weight.size()),
       close(context, weight.size());
   context.combine(3 * count, 1, u, 0, u, mean.data());

@@ -34,14 +34,14 @@ ResidualEvidence residual_evidence(const Context& context, const Scan& fixed, co
   ResidualEvidence out;
   if (!comparison.informative() || !(region.share > 0)) return out;
   const bool flat = in_plane(fixed);
-  const Filled filled = comparison.filled(seen);
+  const ExtrapolatedPair filled = comparison.filled(seen);
   const double diameter_mm = comparison.fixed_survey().diameter_mm,
                across = diameter_mm / finest(filled.input.spacing_mm);
-  const Smaller small = smaller(context, filled.input,
-                                std::max(1, int(std::lround(across / (flat ? kAcrossOfSearchFlat : kAcrossOfSearch)))));
+  const Downsampled small = downsample(
+      context, filled.input, std::max(1, int(std::lround(across / (flat ? kAcrossOfSearchFlat : kAcrossOfSearch)))));
   SearchSettings s;
   s.patch_radius = 1, s.dilation = 2, s.factor = 2, s.radius = 3, s.smoothing = 2;
-  const Found found = search(context, small.input, s);
+  const DenseSearchResult found = dense_search(context, small.input, s);
   std::vector<float> u(found.u.size());
   found.u.download(u.data());
   const Buffer<std::uint8_t> coarse = pooled_validity(context, region.inside.data(), fixed.extent, small.factor),
@@ -88,7 +88,7 @@ bool beats_start(const Context& context, const Scan& fixed, const Scan& moving, 
   const Region own = comparison.region({&to}), both = comparison.region({&from, &to});
   if (!comparison.informative() || both.share < kComparable * own.share) return true;
   const double from_mind = comparison.difference(from, both), to_mind = comparison.difference(to, both);
-  const Survey& s = comparison.fixed_survey();
+  const ScanStatistics& s = comparison.fixed_survey();
   const AffineMap centred = translation(s.centre_mm);
   const double apart_mm = distance(compose(start, centred), compose(found, centred), s.radius_mm);
   const bool close = apart_mm < finest(input_of(fixed, nullptr, nullptr).spacing_mm);

@@ -1,6 +1,6 @@
 #include "pipeline/outputs.h"
 
-#include "ops/alarm.h"
+#include "ops/interruption.h"
 #include "pipeline/quality.h"
 
 namespace mmreg {
@@ -82,9 +82,9 @@ struct Finish {  // what each part of it sees
   bool in_time(double seconds, double& taken, const Work& work) const {
     const double start = clock.seconds();
     try {
-      const Alarm alarm(context, clock.alarm(clock.costs().handing_out));
+      const Interruption alarm(context, clock.alarm(clock.costs().handing_out));
       if (affords(seconds)) return work(), taken = clock.seconds() - start, true;
-    } catch (const GivenUp&) {
+    } catch (const Abandoned&) {
     }
     result.degraded = true;
     return false;

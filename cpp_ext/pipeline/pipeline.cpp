@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ops/alarm.h"
+#include "ops/interruption.h"
 #include "pipeline/cascade.h"
 #include "pipeline/costs.h"
 #include "pipeline/network.h"
@@ -34,18 +34,18 @@ struct Run {  // what every stage sees
     AlignOptions wanted;
     wanted.kind = options.align;
     try {
-      const Alarm alarm(context, clock.alarm(clock.least()));
+      const Interruption alarm(context, clock.alarm(clock.least()));
       result.alignment = align(context, fixed, moving, wanted, [&] { return clock.stop(Stage::align, 0.5); });
       result.alignment = verify_alignment(context, fixed, moving, result.alignment, options.align,
                                           [&] { return clock.stop(Stage::align, 0.8); });
-    } catch (const GivenUp&) {
+    } catch (const Abandoned&) {
       result.alignment.complete = false;
     }
     result.rigid = result.alignment.rigid, result.affine = result.alignment.affine;
     try {
-      const Alarm alarm(context, clock.alarm(clock.least()));
+      const Interruption alarm(context, clock.alarm(clock.least()));
       keep_start_if_as_good();
-    } catch (const GivenUp&) {
+    } catch (const Abandoned&) {
       result.alignment.complete = false;
     }
     if (result.alignment.complete) result.finished = stage_name(Stage::align);
@@ -106,10 +106,10 @@ struct Run {  // what every stage sees
 
   // Of images on one grid, the moving one as the alignment and `prior` leave it; empty where there is nothing to match.
   Buffer<float> solved(const DeformInput& given, const Prior& prior) const {
-    const Filled filled = fill(context, given);
-    result.facts = look(context, filled.input);
+    const ExtrapolatedPair filled = extrapolate(context, given);
+    result.facts = measure_image_statistics(context, filled.input);
     if (result.facts.fixed.flat || result.facts.moving.flat) return {};
-    result.settings = choose(result.facts, filled.input);
+    result.settings = select_settings(result.facts, filled.input);
     Deformation d = deform(
         context, filled.input, result.facts, result.settings,
         [&](double share) { return clock.stop(Stage::deform, share); }, prior);
@@ -152,9 +152,9 @@ struct Run {  // what every stage sees
   template <class Find>
   Buffer<float> in_time(const Find& find) const {
     try {
-      const Alarm alarm(context, clock.alarm(clock.least()));
+      const Interruption alarm(context, clock.alarm(clock.least()));
       return find();
-    } catch (const GivenUp&) {
+    } catch (const Abandoned&) {
       result.degraded = true;
       return {};
     }
@@ -200,9 +200,9 @@ struct Run {  // what every stage sees
   bool improves(const Buffer<float>& u) const {
     if (options.engine) return true;
     try {
-      const Alarm alarm(context, clock.alarm(clock.least()));
+      const Interruption alarm(context, clock.alarm(clock.least()));
       result.deformation = deformation_evidence(context, fixed, moving, result.affine, u.data());
-    } catch (const GivenUp&) {
+    } catch (const Abandoned&) {
       result.degraded = true;
     }
     return result.deformation.kept;

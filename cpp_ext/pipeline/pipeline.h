@@ -90,7 +90,7 @@ struct PipelineResult {
   Alignment alignment;
   bool start_kept = false;  // no alignment was found that beats the start
   DeformationEvidence deformation;
-  DeformFacts facts{};
+  PairStatistics facts{};
   DeformSettings settings;
 };
 

@@ -85,7 +85,7 @@ Rivals rivals(const Poses& poses, const Contest& contest, const Poses::Reached& 
 PoseEvidence pose_evidence(const Context& context, const Scan& fixed, const Scan& moving, const Comparison& comparison,
                            const AffineMap& pose) {
   PoseEvidence out;
-  const Survey &f = comparison.fixed_survey(), &m = comparison.moving_survey();
+  const ScanStatistics &f = comparison.fixed_survey(), &m = comparison.moving_survey();
   if (!comparison.informative()) return out;
   const Poses poses(context, fixed, moving, f, m);
   if (poses.empty()) return out;

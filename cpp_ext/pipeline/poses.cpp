@@ -15,9 +15,11 @@ constexpr std::int64_t kMostSamples = 5000, kMostEdges = 4000;
 constexpr int kBins = 32, kSteps = 15;
 constexpr double kPower = 0.5;  // of the covered share: as in the coarse levels of the alignment
 
-double across(const Survey& f, const Survey& m, double count) { return std::min(f.diameter_mm, m.diameter_mm) / count; }
+double across(const ScanStatistics& f, const ScanStatistics& m, double count) {
+  return std::min(f.diameter_mm, m.diameter_mm) / count;
+}
 
-double finest_mm(const Scan& scan, const Survey& s) {
+double finest_mm(const Scan& scan, const ScanStatistics& s) {
   const int n[3] = {scan.extent.d, scan.extent.h, scan.extent.w};
   double finest = 1e300;
   for (int a = 0; a < 3; ++a)
@@ -27,7 +29,8 @@ double finest_mm(const Scan& scan, const Survey& s) {
 
 }  // namespace
 
-Poses::Poses(const Context& context, const Scan& fixed, const Scan& moving, const Survey& f, const Survey& m)
+Poses::Poses(const Context& context, const Scan& fixed, const Scan& moving, const ScanStatistics& f,
+             const ScanStatistics& m)
     : context_(context),
       flat_(in_plane(fixed) && in_plane(moving)),
       voxel_mm_(finest_mm(fixed, f)),
@@ -43,9 +46,10 @@ Poses::Poses(const Context& context, const Scan& fixed, const Scan& moving, cons
       metric_(context, samples_, moving_[1], kBins, kPower) {}
 
 Poses::Reached Poses::climb(const AffineMap& from) const {
-  const Pose pose(from, Freedom::rigid, radius_mm_, normal());
-  double x[Pose::most] = {};
-  const double best = climb_information(metric_, pose, {coarse_mm_, 0.1 * coarse_mm_, kSteps, [] { return false; }}, x);
+  const MotionParameters pose(from, Freedom::rigid, radius_mm_, normal());
+  double x[MotionParameters::kMost] = {};
+  const double best =
+      maximise_information(metric_, pose, {coarse_mm_, 0.1 * coarse_mm_, kSteps, [] { return false; }}, x);
   return {pose.at(x), best};
 }
 

@@ -10,7 +10,8 @@ namespace mmreg {
 
 class Poses {  // maps go from the samples, mm from the centre of the fixed body, to mm of the moving scan
  public:
-  Poses(const Context&, const Scan& fixed, const Scan& moving, const Survey& of_fixed, const Survey& of_moving);
+  Poses(const Context&, const Scan& fixed, const Scan& moving, const ScanStatistics& of_fixed,
+        const ScanStatistics& of_moving);
 
   struct Reached {
     AffineMap map;

@@ -28,7 +28,7 @@ bool blur(const AffineMap& to_moving, Extent n, float sigma_vox[3]) {
 
 double covered(const Context& context, const Buffer<std::uint8_t>& valid) {
   const std::int64_t count = std::int64_t(valid.size());
-  return context.summary(numbers(context, valid.data(), count).data(), count).mean;
+  return context.summary(mask_to_float(context, valid.data(), count).data(), count).mean;
 }
 
 DeformInput input_of(const Scan& fixed, const float* moving, const std::uint8_t* moving_valid) {

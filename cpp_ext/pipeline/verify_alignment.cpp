@@ -42,13 +42,13 @@ Coarse coarse(const Context& context, const Scan& fixed, double spacing_mm) {
 
 struct View {  // of the moving scan through an affine map, beside the coarse fixed one
   Prepared prepared;
-  Filled filled;
-  DeformFacts facts;
+  ExtrapolatedPair filled;
+  PairStatistics facts;
 
   View(const Context& context, const Scan& fixed, const Scan& moving, const AffineMap& affine)
       : prepared(prepare(context, fixed, moving, Frames(fixed, moving, affine).to_moving())),
-        filled(fill(context, input_of(fixed, prepared.moving.data(), prepared.valid.data()))),
-        facts(look(context, filled.input)) {}
+        filled(extrapolate(context, input_of(fixed, prepared.moving.data(), prepared.valid.data()))),
+        facts(measure_image_statistics(context, filled.input)) {}
 };
 
 class AlignmentScorer {
@@ -62,7 +62,7 @@ class AlignmentScorer {
   View through(const AffineMap& affine) const { return View(context_, coarse_.scan, moving_, affine); }
 
   double difference(const View& view) const {
-    return feature_difference(context_, view.filled.input, view.facts, Factor{{1, 1, 1}});
+    return feature_distance(context_, view.filled.input, view.facts, Factor{{1, 1, 1}});
   }
 
   // From the centres, by a dense search.
@@ -70,7 +70,7 @@ class AlignmentScorer {
     const View view = through(first_.centres);
     SearchSettings s;
     s.patch_radius = 1, s.dilation = 1, s.factor = 3, s.radius = 5, s.smoothing = 1;
-    const AffineMap found = settle(context_, view.filled.input, s, view.facts.fixed.tissue, interrupt);
+    const AffineMap found = search_affine(context_, view.filled.input, s, view.facts.fixed.tissue, interrupt);
     const AffineMap to_mm = coarse_.scan.affine;
     return compose(first_.centres, compose(to_mm, compose(found, invert(to_mm))));
   }

@@ -96,7 +96,7 @@ TEST(align, maps_invert_and_compose) {
   const AffineMap same = compose(invert(map), map);
   for (int k = 0; k < 12; ++k) CHECK_NEAR(same.m[k], AffineMap().m[k], 1e-12);
   double s[3];
-  stretches(compose(rotation({{0.3, -0.9, 0.4}}), map), s);
+  singular_values(compose(rotation({{0.3, -0.9, 0.4}}), map), s);
   CHECK_NEAR(s[0] * s[1] * s[2], std::abs(determinant(map)), 1e-9);
   CHECK_NEAR(length(rotate(rotation_between({{1, 0, 0}}, {{0, 0.6, 0.8}}), {{1, 0, 0}}) - Point{{0, 0.6, 0.8}}), 0,
              1e-12);

@@ -14,9 +14,10 @@ DeformInput input(const Values& fixed, const Values& moving, Extent n, const std
 }
 
 Values deformed(const Context& context, const DeformInput& given) {
-  const Filled filled = fill(context, given);
-  const DeformFacts facts = look(context, filled.input);
-  const Deformation d = deform(context, filled.input, facts, choose(facts, filled.input), [](double) { return false; });
+  const ExtrapolatedPair filled = extrapolate(context, given);
+  const PairStatistics facts = measure_image_statistics(context, filled.input);
+  const Deformation d =
+      deform(context, filled.input, facts, select_settings(facts, filled.input), [](double) { return false; });
   Values u(d.u.size());
   d.u.download(u.data());
   return u;
@@ -99,9 +100,13 @@ TEST(deform, the_pipeline_runs_any_network_on_any_pair_of_extents) {
         const Values fixed = uniform(voxels(n), 0, 1), moving = uniform(voxels(n), -5, 5, 2);
         const Scan f{fixed.data(), n, affine, nullptr}, m{moving.data(), n, affine, nullptr};
         Engine engine;
-        engine.intensities = {Stretch::percentile, 1, 99};
-        engine.output = output, engine.extent = seen, engine.affine = affine;
-        engine.factor = 2, engine.integration_steps = 5, engine.planes = 3;
+        engine.intensities = {Normalisation::percentile, 1, 99};
+        engine.output = output;
+        engine.extent = seen;
+        engine.affine = affine;
+        engine.factor = 2;
+        engine.integration_steps = 5;
+        engine.planes = 3;
         const Extent coarse = extent_of(seen, engine.field_factor());
         engine.field = [&](const float* a, const float* b, float* field, const Stop&) {
           std::fill_n(field, 3 * voxels(coarse), a[0] + b[voxels(seen) - 1]);
@@ -110,7 +115,8 @@ TEST(deform, the_pipeline_runs_any_network_on_any_pair_of_extents) {
           for (int c = 0; c < 3; ++c) std::copy_n(image, voxels(seen), planes + c * voxels(seen));
         };
         PipelineOptions options;
-        options.align = AlignKind::none, options.engine = &engine;
+        options.align = AlignKind::none;
+        options.engine = &engine;
         const std::unique_ptr<Queue> queue = open(target, 2);
         const PipelineResult r = run(Context(target, *queue), f, m, options);
         CHECK(!r.cancelled && !r.degraded);

@@ -89,7 +89,8 @@ TEST(filters, mind_is_one_where_nothing_changes) {
 }
 
 TEST(filters, intensities_end_in_0_to_1) {
-  for (const Stretch& rule : {Stretch{Stretch::percentile, 5, 90}, Stretch{Stretch::minmax, 0, 0}})
+  for (const Normalisation& rule :
+       {Normalisation{Normalisation::percentile, 5, 90}, Normalisation{Normalisation::minmax, 0, 0}})
     hold(
         [&](const Context& context, Extent n) {
           const Values image = uniform(voxels(n), -30, 100);

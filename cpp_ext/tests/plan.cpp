@@ -13,9 +13,12 @@ constexpr AffineMap kAffine = {{2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0}};
 
 Engine engine_of(EngineOutput output, Extent seen) {
   Engine engine;
-  engine.intensities = {Stretch::percentile, 1, 99};
-  engine.output = output, engine.extent = seen, engine.affine = kAffine;
-  engine.factor = 2, engine.integration_steps = 5;
+  engine.intensities = {Normalisation::percentile, 1, 99};
+  engine.output = output;
+  engine.extent = seen;
+  engine.affine = kAffine;
+  engine.factor = 2;
+  engine.integration_steps = 5;
   return engine;
 }
 
@@ -57,7 +60,9 @@ TEST(plan, gives_what_the_pipeline_gives_on_any_pair_of_extents) {
             context.fill(3 * voxels(coarse), 0.7f, field);
           };
           PipelineOptions options;
-          options.align = AlignKind::none, options.engine = &engine, options.refine = false;
+          options.align = AlignKind::none;
+          options.engine = &engine;
+          options.refine = false;
           const Buffer<float> there_fixed = uploaded(context, fixed), there_moving = uploaded(context, moving);
           const PipelineResult whole = run(context, {there_fixed.data(), n, kAffine, nullptr},
                                            {there_moving.data(), n, kAffine, nullptr}, options);

@@ -52,7 +52,8 @@ TEST(queue, queues_of_two_callers_do_not_meet) {
       parallel(*queue, 10, 1, [&](std::int64_t i, std::int64_t) { total += i; });
   };
   std::thread one(caller), two(caller);
-  one.join(), two.join();
+  one.join();
+  two.join();
   CHECK(total == 2 * 300 * 45);
 }
 

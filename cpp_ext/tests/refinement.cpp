@@ -70,7 +70,8 @@ TEST(refinement, a_force_far_outside_is_finite) {
         std::vector<std::int32_t> rows = whole_rows(n);
         rows[0] = rows[1] = 0;  // a row with nothing to compare
         Values u = uniform(3 * voxels(n), -3, 3), pull(u.size()), gain = uniform(kHistogramCells, -1, 1);
-        u[0] = 1e9f, u[size(voxels(n))] = -1e9f;
+        u[0] = 1e9f;
+        u[size(voxels(n))] = -1e9f;
         ForceSums sums;
         context.force(ForceArguments{fixed.data(), moving.data(), 16, n, rows.data(), u.data(), gain.data(), 0.7f, 0.3f,
                                      pull.data(), nullptr, &sums});

@@ -63,9 +63,9 @@ TEST(similarity, percentiles_are_order_statistics_of_the_finite_voxels) {
 
 namespace {
 
-Tone straight() {  // intensities in [0, 1] as they are
-  Tone tone = {0, 1, {}};
-  for (int i = 0; i <= Tone::steps; ++i) tone.knot[i] = float(i) / Tone::steps;
+IntensityMap straight() {  // intensities in [0, 1] as they are
+  IntensityMap tone = {0, 1, {}};
+  for (int i = 0; i <= IntensityMap::steps; ++i) tone.knot[i] = float(i) / IntensityMap::steps;
   return tone;
 }
 
@@ -78,12 +78,12 @@ TEST(similarity, condensing_by_one_keeps_the_image_and_masks_it) {
         std::vector<std::uint8_t> mask(image.size(), 1);
         mask[0] = 0;
         Values out(image.size());
-        context.condense(image.data(), mask.data(), n, Extent{1, 1, 1}, straight(), out.data());
+        context.pool_mapped(image.data(), mask.data(), n, Extent{1, 1, 1}, straight(), out.data());
         CHECK(std::isnan(out[0]));
         for (std::size_t i = 1; i < out.size(); ++i) CHECK_NEAR(out[i], image[i], 1e-5);
         const Extent factor = {std::min(n.d, 2), std::min(n.h, 2), std::min(n.w, 3)};
         Values small(size(voxels({n.d / factor.d, n.h / factor.h, n.w / factor.w})));
-        context.condense(image.data(), nullptr, n, factor, straight(), small.data());
+        context.pool_mapped(image.data(), nullptr, n, factor, straight(), small.data());
         return small;
       },
       1e-5);
@@ -95,7 +95,9 @@ TEST(similarity, samples_lie_inside_or_are_no_number) {
         const Values image = uniform(voxels(n), 0, 1);
         const std::int64_t count = 45;
         Values points = uniform(3 * count, -3, 20), found(size(count));
-        points[0] = 3e38f, points[1] = -3e38f, points[2] = std::numeric_limits<float>::quiet_NaN();
+        points[0] = 3e38f;
+        points[1] = -3e38f;
+        points[2] = std::numeric_limits<float>::quiet_NaN();
         points[3] = points[size(3 + count)] = points[size(3 + 2 * count)] = 0;  // the first voxel itself
         context.sample_points(image.data(), nullptr, n, points.data(), count, found.data());
         CHECK(std::isnan(found[0]) && std::isnan(found[1]) && std::isnan(found[2]));

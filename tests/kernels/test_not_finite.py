@@ -284,7 +284,7 @@ def test_detail_leaves_out_nan_and_what_lies_next_to_it(target, rng):
 
 def test_blocks_leave_it_out(target, what, rng):
     image = rng.uniform(0, 1, (4, 6, 9)).astype(np.float32)
-    out = _native.condense(spoiled(image, (1, 1, 1), what), [2, 2, 3], 0, 1, PLAIN, target=target)
+    out = _native.pool_mapped(spoiled(image, (1, 1, 1), what), [2, 2, 3], 0, 1, PLAIN, target=target)
     block = image[:2, :2, :3].astype(np.float64).copy()
     block[1, 1, 1] = np.nan
     assert out[0, 0, 0] == pytest.approx(np.nanmean(block), abs=1e-6)

@@ -29,15 +29,15 @@ def index_map(rng, shape):
 
 def test_blocks_of_one_voxel_only_take_the_tone(target, rng):
     image = rng.uniform(0, 1, (3, 4, 5)).astype(np.float32)
-    out = _native.condense(image, [1, 1, 1], 0, 1, PLAIN, target=target)
+    out = _native.pool_mapped(image, [1, 1, 1], 0, 1, PLAIN, target=target)
     np.testing.assert_allclose(out, image, atol=1e-6)
 
 
-def test_a_large_image_condenses_as_its_twin(target, rng):
+def test_a_large_image_is_pooled_as_its_twin(target, rng):
     image = rng.normal(100, 60, (11, 20, 700)).astype(np.float32)  # longer than a chunk of columns
     knots = np.sort(rng.uniform(0, 1, 257)).astype(np.float32)
-    out = _native.condense(image, [2, 3, 5], 0, 200, knots.tolist(), target=target)
-    expected = reference.condense(image, (2, 3, 5), 0, 200, knots)
+    out = _native.pool_mapped(image, [2, 3, 5], 0, 200, knots.tolist(), target=target)
+    expected = reference.pool_mapped(image, (2, 3, 5), 0, 200, knots)
     np.testing.assert_allclose(out, expected, atol=1e-4)  # float means of 30 voxels, times the steepest knots
 
 
@@ -45,8 +45,8 @@ def test_unknown_and_masked_voxels_do_not_count(target, rng):
     image = rng.uniform(0, 1, (4, 6, 9)).astype(np.float32)
     image[rng.uniform(size=image.shape) < 0.3] = np.nan
     mask = (rng.uniform(size=image.shape) < 0.7).astype(np.uint8)
-    out = _native.condense(image, [2, 2, 3], 0, 1, PLAIN, mask, target=target)
-    expected = reference.condense(image, (2, 2, 3), 0, 1, PLAIN, mask)
+    out = _native.pool_mapped(image, [2, 2, 3], 0, 1, PLAIN, mask, target=target)
+    expected = reference.pool_mapped(image, (2, 2, 3), 0, 1, PLAIN, mask)
     assert 0 < np.isnan(expected).sum() < expected.size
     np.testing.assert_allclose(out, expected, atol=1e-6)
 
@@ -135,7 +135,7 @@ def test_threads_do_not_change_a_bit(target, rng):
 
     def run(threads):
         return (
-            _native.condense(moving, [2, 2, 2], 0, 1, PLAIN, threads=threads, target=target),
+            _native.pool_mapped(moving, [2, 2, 2], 0, 1, PLAIN, threads=threads, target=target),
             _native.sample_points(moving, points, threads=threads, target=target),
             _native.sample_histogram(points, values, moving, maps, 32, threads=threads, target=target),
             _native.sample_gradient(points, values, moving, maps[0], gain, threads=threads, target=target),

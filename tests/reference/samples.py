@@ -8,7 +8,7 @@ def tone(values, low, high, knots):
     return np.interp(values, np.linspace(low, high, len(knots)), knots)
 
 
-def condense(image, factor, low, high, knots, mask=None):
+def pool_mapped(image, factor, low, high, knots, mask=None):
     """Toned means of centred blocks over known voxels; NaN where fewer than half are known."""
     known = np.isfinite(image) & (np.ones(image.shape, bool) if mask is None else mask != 0)
     value = np.where(known, np.clip(np.nan_to_num(image.astype(np.float64)), low, high), 0)

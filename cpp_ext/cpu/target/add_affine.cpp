@@ -16,7 +16,9 @@ void add_affine(Queue& queue, const float* u, Extent n, const double* linear, co
 #pragma GCC ivdep
       for (int x = 0; x < n.w; ++x) {
         const float z = u0[x], y = u1[x], i = u2[x], at = float(x);
-        o0[x] = row0(z, y, i, at), o1[x] = row1(z, y, i, at), o2[x] = row2(z, y, i, at);
+        o0[x] = row0(z, y, i, at);
+        o1[x] = row1(z, y, i, at);
+        o2[x] = row2(z, y, i, at);
       }
     }
   });

@@ -28,7 +28,10 @@ struct Box {
 
   void along_x(float* line, int w, float* out) const {
     const int r = radius[2];
-    for (int k = 0; k < r; ++k) line[k] = line[r], line[r + w + k] = line[r + w - 1];
+    for (int k = 0; k < r; ++k) {
+      line[k] = line[r];
+      line[r + w + k] = line[r + w - 1];
+    }
     for (int x = 0; x < w; x += kLanes) {
       Floats sum = load(line + x);
       for (int k = 1; k <= 2 * r; ++k) sum += load(line + x + k);

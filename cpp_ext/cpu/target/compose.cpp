@@ -39,7 +39,8 @@ void integrate(Queue& queue, const float* velocity, Extent n, int steps, float* 
   for (int i = 0; i < steps; ++i) {
     compose(queue, from, from, n, to);
     float* swap = from;
-    from = to, to = swap;
+    from = to;
+    to = swap;
   }
 }
 

@@ -81,7 +81,8 @@ void costs(Queue& queue, const Half* fixed, const Half* moving, int stored, int 
   const int count = window.count();
   const std::int64_t size = whole_vectors(count) * kLanes;
   Scratch<float> f(queue, p.fixed.size()), m(queue, p.moving.size()), memory(queue, workers(queue) * size);
-  p.fixed.data = f, p.moving.data = m;
+  p.fixed.data = f;
+  p.moving.data = m;
   parallel(queue, std::int64_t(n.d) * n.h, 1, [&](std::int64_t row, std::int64_t) {
     p.fixed.fill_row(fixed, stored, int(row / n.h), int(row % n.h));
     p.moving.fill_row(moving, stored, int(row / n.h), int(row % n.h));

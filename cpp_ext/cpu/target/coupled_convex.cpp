@@ -48,7 +48,8 @@ void tabulate(const Window& window, float weight, int pitch, float* table) {
     const Move m = window.move(k);
     const bool exists = k < window.count();
     table[k] = exists ? penalty_square(weight, m) : __builtin_inff();
-    table[pitch + k] = exists ? float(m.z) : 0, table[2 * pitch + k] = exists ? float(m.y) : 0;
+    table[pitch + k] = exists ? float(m.z) : 0;
+    table[2 * pitch + k] = exists ? float(m.y) : 0;
     table[3 * pitch + k] = exists ? float(m.x) : 0;
   }
 }
@@ -61,7 +62,10 @@ int cheapest_of_few(const Cost* cost, int count, const Penalty& p) {
   int best = count / 2;
   float least = value[best] == value[best] ? value[best] : __builtin_inff();
   for (int k = 0; k < count; ++k)
-    if (value[k] < least) best = k, least = value[k];
+    if (value[k] < least) {
+      best = k;
+      least = value[k];
+    }
   return best;
 }
 

@@ -13,7 +13,8 @@ Detail with_row(Detail d, const float* image, Extent n, std::int64_t r, const Fo
   Neighbour around[3] = {neighbour(z, n.d, plane, 1), neighbour(y, n.h, n.w, 1), {}};
   Neighbour far[3] = {neighbour(z, n.d, plane, kDetailRim), neighbour(y, n.h, n.w, kDetailRim), {}};
   for (int x = 0; x < n.w; ++x) {
-    around[2] = neighbour(x, n.w, 1, 1), far[2] = neighbour(x, n.w, 1, kDetailRim);
+    around[2] = neighbour(x, n.w, 1, 1);
+    far[2] = neighbour(x, n.w, 1, kDetailRim);
     add_detail(image + r * n.w + x, around, far, f, d);
   }
   return d;

@@ -59,22 +59,29 @@ Folding folding(Queue& queue, const float* u, Extent n) {
   Folding* parts = partial;
   parallel(queue, rows, grain, [&](std::int64_t begin, std::int64_t end) {
     Tally tally;
-    for (int i = 0; i < 9; ++i) tally.smallest[i] = splat(kInfinity), tally.count[i] = Ints{};
+    for (int i = 0; i < 9; ++i) {
+      tally.smallest[i] = splat(kInfinity);
+      tally.count[i] = Ints{};
+    }
     for_vectors_of_rows(n, begin, end, [&](Voxel v, auto count) {
       Sides s;
-      sides(s.z, splat(v.z), n.d), sides(s.y, splat(v.y), n.h), sides(s.x, v.x + lane_numbers(), n.w);
+      sides(s.z, splat(v.z), n.d);
+      sides(s.y, splat(v.y), n.h);
+      sides(s.x, v.x + lane_numbers(), n.w);
       s.used = lane_numbers() < splat(in_use(count));
       visit(u, n, v, count, s, tally);
     });
     Folding& part = parts[begin / grain];
     for (int i = 0; i < 9; ++i) {
-      part.smallest[i] = smallest(tally.smallest[i]), part.count[i] = 0;
+      part.smallest[i] = smallest(tally.smallest[i]);
+      part.count[i] = 0;
       for (int k = 0; k < kLanes; ++k) part.count[i] += tally.count[i][k];
     }
   });
   Folding all;
   for (int i = 0; i < 9; ++i) {
-    all.smallest[i] = kInfinity, all.count[i] = 0;
+    all.smallest[i] = kInfinity;
+    all.count[i] = 0;
     for (std::int64_t k = 0; k < pieces; ++k) {
       if (parts[k].smallest[i] < all.smallest[i]) all.smallest[i] = parts[k].smallest[i];
       all.count[i] += parts[k].count[i];

@@ -33,8 +33,10 @@ struct Pass {
     const Half* at = a.moving + (p.z.low + p.y.low + p.x.low) * a.channels + 16 * block;
     const std::int64_t dz = p.z.step * a.channels, dy = p.y.step * a.channels, dx = p.x.step * a.channels;
     const Half* const ahead = at + kAhead * a.channels;
-    __builtin_prefetch(ahead), __builtin_prefetch(ahead + dy);
-    __builtin_prefetch(ahead + dz), __builtin_prefetch(ahead + dz + dy);
+    __builtin_prefetch(ahead);
+    __builtin_prefetch(ahead + dy);
+    __builtin_prefetch(ahead + dz);
+    __builtin_prefetch(ahead + dz + dy);
     const Lanes16 corner[8] = {load_half(at),           load_half(at + dx),          load_half(at + dy),
                                load_half(at + dy + dx), load_half(at + dz),          load_half(at + dz + dx),
                                load_half(at + dz + dy), load_half(at + dz + dy + dx)};
@@ -71,7 +73,8 @@ struct Pass {
     float squared = 0, squared_intensity = 0;
     for (int k = 0; k < 3; ++k) {
       const Force pulled = force_along(a, inside[k], sum(pull.along[k]), intensity * s.along[k][lane_intensity]);
-      squared += pulled.feature * pulled.feature, squared_intensity += pulled.intensity * pulled.intensity;
+      squared += pulled.feature * pulled.feature;
+      squared_intensity += pulled.intensity * pulled.intensity;
       a.force[i + k * count] = pulled.both;
     }
     piece.sums.features += 0.5 * valid * energy;
@@ -105,8 +108,10 @@ void add(const Piece_* pieces, std::int64_t count, const ForceArguments& a) {
     for (int k = 0; k < kHistogramCells; ++k) a.histogram[k] = 0;
   for (std::int64_t i = 0; i < count; ++i) {
     const ForceSums& s = pieces[i].sums;
-    a.sums->features += s.features, a.sums->count += s.count;
-    a.sums->features_squared += s.features_squared, a.sums->intensity_squared += s.intensity_squared;
+    a.sums->features += s.features;
+    a.sums->count += s.count;
+    a.sums->features_squared += s.features_squared;
+    a.sums->intensity_squared += s.intensity_squared;
     if (a.histogram)
       for (int k = 0; k < kHistogramCells; ++k) a.histogram[k] += pieces[i].histogram[k];
   }

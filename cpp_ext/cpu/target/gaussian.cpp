@@ -39,7 +39,9 @@ struct Gaussian {
   Gaussian(Extent n, const float sigma_vox[3])
       : y(gaussian_taps(sigma_vox[1], n.h)), x(gaussian_taps(sigma_vox[2], n.w)) {
     const Taps z = gaussian_taps(sigma_vox[0], n.d);
-    radius[0] = z.radius, radius[1] = y.radius, radius[2] = x.radius;
+    radius[0] = z.radius;
+    radius[1] = y.radius;
+    radius[2] = x.radius;
     for (float& w : depth_weight) w = 0;
     for (int k = -z.radius; k <= z.radius; ++k) depth_weight[step - 1 + z.radius + k] = z.weight[k < 0 ? -k : k];
   }
@@ -50,7 +52,10 @@ struct Gaussian {
     for (int i = 0; i < count; ++i, out += stride) {
       float* const middle = line + x.radius;
       weigh_row(rows + i + y.radius, y, w, middle);
-      for (int k = 0; k < x.radius; ++k) line[k] = middle[0], middle[w + k] = middle[w - 1];
+      for (int k = 0; k < x.radius; ++k) {
+        line[k] = middle[0];
+        middle[w + k] = middle[w - 1];
+      }
       weigh_row(shifted + x.radius, x, w, out);
     }
   }
@@ -74,7 +79,10 @@ struct Gaussian {
       Floats sum[step][2];
       sum_planes<2>(planes, i, sum);
       for (int s = 0; s < step; ++s)
-        if (s < made) store(out + s * size + i, sum[s][0]), store(out + s * size + i + kLanes, sum[s][1]);
+        if (s < made) {
+          store(out + s * size + i, sum[s][0]);
+          store(out + s * size + i + kLanes, sum[s][1]);
+        }
     }
     for (; i < w; i += kLanes) {
       Floats sum[step][1];

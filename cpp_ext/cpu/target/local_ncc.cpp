@@ -23,14 +23,20 @@ Statistics statistics(Queue& queue, const float* image, std::int64_t count) {
       for (std::int64_t j = i, last = i + 1024 < end ? i + 1024 : end; j < last; j += kLanes) {
         const int n = last - j < kLanes ? int(last - j) : kLanes;
         const Floats v = load(image + j, n) - (lane_numbers() < splat(n) ? splat(origin) : Floats{});
-        a += v, b += v * v;
+        a += v;
+        b += v * v;
       }
-      total[0] += double(sum(a)), total[1] += double(sum(b));
+      total[0] += double(sum(a));
+      total[1] += double(sum(b));
     }
-    sums[2 * (begin / grain)] = total[0], sums[2 * (begin / grain) + 1] = total[1];
+    sums[2 * (begin / grain)] = total[0];
+    sums[2 * (begin / grain) + 1] = total[1];
   });
   Moments all{};
-  for (std::int64_t i = 0; i < pieces; ++i) all.sum += sums[2 * i], all.square += sums[2 * i + 1];
+  for (std::int64_t i = 0; i < pieces; ++i) {
+    all.sum += sums[2 * i];
+    all.square += sums[2 * i + 1];
+  }
   return statistics_of(all, origin, double(count));
 }
 

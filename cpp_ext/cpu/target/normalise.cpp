@@ -1,7 +1,7 @@
 // Intensities to [0, 1].
 #include <cmath>
 
-#include "core/stretch.h"
+#include "core/normalisation.h"
 #include "cpu/target/ranks.h"
 
 namespace mmreg::MMREG_TARGET {
@@ -28,7 +28,8 @@ struct Ends {
 };
 
 // Of nearest rank, of the voxels above the lowest value, of which there are some.
-Ends percentiles_above_lowest(Queue& queue, const float* image, std::int64_t count, const Stretch& s, float lowest) {
+Ends percentiles_above_lowest(Queue& queue, const float* image, std::int64_t count, const Normalisation& s,
+                              float lowest) {
   const Voxels v{image, nullptr, count};
   Scratch<std::uint32_t> tables(queue, std::int64_t(2 * kMostWanted) * kHalves);
   const std::int64_t usable = count_upper(queue, v, tables), below = count_equal(queue, image, count, lowest);
@@ -40,17 +41,18 @@ Ends percentiles_above_lowest(Queue& queue, const float* image, std::int64_t cou
 
 }  // namespace
 
-void normalise(Queue& queue, const float* image, std::int64_t count, const Stretch& s, float* out, Extremes* extremes) {
+void normalise(Queue& queue, const float* image, std::int64_t count, const Normalisation& s, float* out,
+               Extremes* extremes) {
   const Summary all = summary(queue, image, count);
   const bool none = all.not_finite == count;
   *extremes = {none ? __builtin_inff() : float(all.smallest), none ? -__builtin_inff() : float(all.largest),
                all.not_finite};
   Ends ends{};
-  if (s.kind == Stretch::percentile && extremes->smallest < extremes->largest)
+  if (s.kind == Normalisation::percentile && extremes->smallest < extremes->largest)
     ends = percentiles_above_lowest(queue, image, count, s, extremes->smallest);
   const Bounds bounds = bounds_of(s, *extremes, ends.low, ends.high);
   parallel(queue, count, kPiece, [=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) out[i] = stretched(image[i], bounds);
+    for (std::int64_t i = begin; i < end; ++i) out[i] = normalised(image[i], bounds);
   });
 }
 

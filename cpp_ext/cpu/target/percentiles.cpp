@@ -12,7 +12,8 @@ std::int64_t percentiles(Queue& queue, const float* image, const std::uint8_t* m
   Rank ranks[2 * kMostWanted];
   for (int i = 0; i < wanted; ++i) {
     const Percentile p = percentile(fractions[i], usable);
-    ranks[2 * i] = {p.low, 0, 0}, ranks[2 * i + 1] = {p.high, 0, 0};
+    ranks[2 * i] = {p.low, 0, 0};
+    ranks[2 * i + 1] = {p.high, 0, 0};
   }
   find_ranks(queue, v, tables, ranks, 2 * wanted);
   for (int i = 0; i < wanted; ++i)

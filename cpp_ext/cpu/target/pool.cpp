@@ -7,7 +7,7 @@ namespace mmreg::MMREG_TARGET {
 namespace {
 
 // line[x] = sum over the rows of one block of rows.
-void sum_rows(const float* image, Extent n, Stretch z, Stretch y, float* __restrict__ line) {
+void sum_rows(const float* image, Extent n, BlockSpan z, BlockSpan y, float* __restrict__ line) {
   for (int x = 0; x < n.w; ++x) line[x] = 0;
   for (int k = z.begin; k < z.end; ++k)
     for (int j = y.begin; j < y.end; ++j) {
@@ -16,7 +16,7 @@ void sum_rows(const float* image, Extent n, Stretch z, Stretch y, float* __restr
     }
 }
 
-void sum_features(const Half* features, int channels, Extent n, Stretch z, Stretch y, Stretch x, float* line,
+void sum_features(const Half* features, int channels, Extent n, BlockSpan z, BlockSpan y, BlockSpan x, float* line,
                   float* sum) {
   for (int c = 0; c < channels; ++c) sum[c] = 0;
   for (int k = z.begin; k < z.end; ++k)
@@ -35,12 +35,11 @@ void pool(Queue& queue, const float* image, int channels, Extent n, const int fa
   Scratch<float> lines(queue, tasks * n.w);
   parallel(queue, tasks, 16, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
-      const Stretch z = pooled_stretch(int(r % rows / m.h), factor[0], n.d),
-                    y = pooled_stretch(int(r % m.h), factor[1], n.h);
+      const BlockSpan z = block_span(int(r % rows / m.h), factor[0], n.d), y = block_span(int(r % m.h), factor[1], n.h);
       float* line = lines + r * n.w;
       sum_rows(image + r / rows * voxels(n), n, z, y, line);
       for (int i = 0; i < m.w; ++i) {
-        const Stretch x = pooled_stretch(i, factor[2], n.w);
+        const BlockSpan x = block_span(i, factor[2], n.w);
         float sum = 0;
         for (int j = x.begin; j < x.end; ++j) sum += line[j];
         out[r * m.w + i] = sum / float(z.length() * y.length() * x.length());
@@ -57,8 +56,8 @@ void pool_features(Queue& queue, const Half* features, int channels, Extent n, c
     float *line = scratch + begin * 2 * channels, *sum = line + channels;
     for (std::int64_t r = begin; r < end; ++r)
       for (int i = 0; i < m.w; ++i) {
-        const Stretch z = pooled_stretch(int(r / m.h), factor[0], n.d),
-                      y = pooled_stretch(int(r % m.h), factor[1], n.h), x = pooled_stretch(i, factor[2], n.w);
+        const BlockSpan z = block_span(int(r / m.h), factor[0], n.d), y = block_span(int(r % m.h), factor[1], n.h),
+                        x = block_span(i, factor[2], n.w);
         sum_features(features, channels, n, z, y, x, line, sum);
         const float scale = 1.0f / float(z.length() * y.length() * x.length());
         for (int c = 0; c < channels; ++c) sum[c] *= scale;

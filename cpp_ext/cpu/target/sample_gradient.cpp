@@ -25,8 +25,14 @@ void place(const SampleList& s, std::int64_t begin, int count, const float* movi
     float w[4], d[4];
     window_weights(at.t, w);
     window_slopes(at.t, d);
-    for (int k = 0; k < 4; ++k) out.window[k][i] = w[k], out.rising[k][i] = d[k];
-    for (int k = 0; k < 3; ++k) out.slope[k][i] = covered_slope(m.slope[k], m.cover, bins), out.fade[k][i] = m.fade[k];
+    for (int k = 0; k < 4; ++k) {
+      out.window[k][i] = w[k];
+      out.rising[k][i] = d[k];
+    }
+    for (int k = 0; k < 3; ++k) {
+      out.slope[k][i] = covered_slope(m.slope[k], m.cover, bins);
+      out.fade[k][i] = m.fade[k];
+    }
     out.bin[i] = joint_bin(value[i], at, bins);
   }
 }

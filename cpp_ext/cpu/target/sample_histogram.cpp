@@ -43,7 +43,10 @@ void accumulate(const SampleList& s, std::int64_t begin, std::int64_t end, const
   for (; begin < end; begin += block) {
     const int count = end - begin < block ? int(end - begin) : int(block);
     place(s, begin, count, moving, n, a, bins, b);
-    for (int i = 0; i + 1 < count; i += 2) add(b, i, first), add(b, i + 1, second);
+    for (int i = 0; i + 1 < count; i += 2) {
+      add(b, i, first);
+      add(b, i + 1, second);
+    }
     if (count % 2) add(b, count - 1, first);
   }
 }

@@ -16,7 +16,7 @@ MMREG_INLINE void sample(const Source<T>& s, const Outside& outside, const Point
   bool found = false;
   if constexpr (kind != Interpolation::nearest && kHasPermute) found = sample_rows<Rows>(s, c, value);
   if (!found) gather_values<kind>(s, p, c, value);
-  if constexpr (kind == Interpolation::linear && holds == Holds::any) settle_linear(s, c, value);
+  if constexpr (kind == Interpolation::linear && holds == Holds::any) recount_linear(s, c, value);
   if (__builtin_expect(!differ(p.z, c.z) && !differ(p.y, c.y) && !differ(p.x, c.x), 1)) return;
   apply_border<kind>(s, outside, p, value);
 }

@@ -16,8 +16,10 @@ struct LinearRows {
   static MMREG_INLINE Floats weight(Floats distance) { return max(1.0f - abs(distance), Floats{}); }
   static MMREG_INLINE int row(int i, int n) { return i < n ? i : n - 1; }
   static MMREG_INLINE void columns(Floats v, int n, Ints (&column)[2], Floats (&weight)[2]) {
-    column[0] = min(truncate(v), splat(n - 2)), column[1] = column[0] + 1;
-    weight[1] = v - to_floats(column[0]), weight[0] = 1.0f - weight[1];
+    column[0] = min(truncate(v), splat(n - 2));
+    column[1] = column[0] + 1;
+    weight[1] = v - to_floats(column[0]);
+    weight[0] = 1.0f - weight[1];
   }
 };
 
@@ -129,8 +131,10 @@ MMREG_INLINE bool narrowed(const Source<T>& s, Place<C, taps>& at) {
 
 template <class Kernel, int C, int taps>
 MMREG_INLINE void set_rows(const Points& c, int z_first, int y_first, Place<C, taps>& at) {
-  at.z0 = z_first - Kernel::before, at.y0 = y_first - Kernel::before;
-  at.z = c.z - float(at.z0), at.y = c.y - float(at.y0);
+  at.z0 = z_first - Kernel::before;
+  at.y0 = y_first - Kernel::before;
+  at.z = c.z - float(at.z0);
+  at.y = c.y - float(at.y0);
 }
 
 constexpr int kMostRows = 6;  // along an axis, beyond those of one point: gathering is cheaper than many more
@@ -156,12 +160,16 @@ MMREG_INLINE bool sample_rows(const Source<T>& s, const Points& c, Floats (&valu
   at.x0 = at.x0 < 0 ? 0 : (at.x0 > s.n.w - kWindow ? s.n.w - kWindow : at.x0);
   Kernel::columns(c.x, s.n.w, at.column, at.weight);
   Ints reach{};
-  for (int i = 0; i < taps; ++i) at.column[i] -= at.x0, reach |= at.column[i];
+  for (int i = 0; i < taps; ++i) {
+    at.column[i] -= at.x0;
+    reach |= at.column[i];
+  }
   if (any_above(reach, kWindow - 1)) return false;
   if (any_above(z - za + 1, 2) || any_above(y - ya + 1, 2)) return sample_spread<Kernel>(s, c, z, y, at, value);
 
   const int z_back = any_below(z, za), y_back = any_below(y, ya);
-  at.more_z = z_back + any_below(za, z), at.more_y = y_back + any_below(ya, y);
+  at.more_z = z_back + any_below(za, z);
+  at.more_y = y_back + any_below(ya, y);
   set_rows<Kernel>(c, z[0] - z_back, y[0] - y_back, at);
   if (narrowed(s, at))
     add_touched<Kernel, true>(s, at, value);

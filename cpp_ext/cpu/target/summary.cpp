@@ -47,7 +47,8 @@ Partial summarize(const float* values, std::int64_t n) {
   for (; i + kLanes <= n; i += kLanes) add(load(values + i), Whole{}, sum, low, high, p.finite);
   if (i < n) add(load(values + i, int(n - i)), int(n - i), sum, low, high, p.finite);
   for (int k = 0; k < kLanes / 2; ++k) p.sum += sum[k];
-  p.smallest = smallest(low), p.largest = largest(high);
+  p.smallest = smallest(low);
+  p.largest = largest(high);
   return p;
 }
 
@@ -62,7 +63,8 @@ Summary summary(Queue& queue, const float* values, std::int64_t count) {
   });
   Partial all{0, kInfinity, -kInfinity, 0};
   for (std::int64_t i = 0; i < pieces; ++i) {
-    all.sum += parts[i].sum, all.finite += parts[i].finite;
+    all.sum += parts[i].sum;
+    all.finite += parts[i].finite;
     if (parts[i].smallest < all.smallest) all.smallest = parts[i].smallest;
     if (parts[i].largest > all.largest) all.largest = parts[i].largest;
   }

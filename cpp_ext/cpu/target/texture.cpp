@@ -10,11 +10,12 @@ void texture(Queue& queue, const float* image, Extent n, float* noise, float* co
   parallel(queue, std::int64_t(n.d) * n.h, 16, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
       const NineRows rows = rows_around(image, n, int(r / n.h), int(r % n.h));
-      float *const to = noise + r * n.w, *const and_to = contrast + r * n.w;
+      float *const noise_row = noise + r * n.w, *const contrast_row = contrast + r * n.w;
       const auto at = [&](int back, int x, int ahead) {
         const int columns[3] = {back, x, ahead};
         const Texture t = texture_at(rows, along_x, columns);
-        to[x] = t.noise, and_to[x] = t.contrast;
+        noise_row[x] = t.noise;
+        contrast_row[x] = t.contrast;
       };
       at(0, 0, inside(1, n.w));
 #pragma GCC ivdep

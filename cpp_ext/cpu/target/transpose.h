@@ -9,15 +9,19 @@ namespace mmreg::MMREG_TARGET {
 // Rows of eight halves: row k of the result holds element k of each of a[0 .. 7].
 MMREG_INLINE void transpose8(__m128i a[8]) {
   __m128i b[8], c[8];
-  for (int i = 0; i < 4; ++i)
-    b[2 * i] = _mm_unpacklo_epi16(a[2 * i], a[2 * i + 1]), b[2 * i + 1] = _mm_unpackhi_epi16(a[2 * i], a[2 * i + 1]);
+  for (int i = 0; i < 4; ++i) {
+    b[2 * i] = _mm_unpacklo_epi16(a[2 * i], a[2 * i + 1]);
+    b[2 * i + 1] = _mm_unpackhi_epi16(a[2 * i], a[2 * i + 1]);
+  }
   for (int i = 0; i < 2; ++i)
     for (int k = 0; k < 2; ++k) {
       c[4 * i + 2 * k] = _mm_unpacklo_epi32(b[4 * i + k], b[4 * i + 2 + k]);
       c[4 * i + 2 * k + 1] = _mm_unpackhi_epi32(b[4 * i + k], b[4 * i + 2 + k]);
     }
-  for (int k = 0; k < 4; ++k)
-    a[2 * k] = _mm_unpacklo_epi64(c[k], c[4 + k]), a[2 * k + 1] = _mm_unpackhi_epi64(c[k], c[4 + k]);
+  for (int k = 0; k < 4; ++k) {
+    a[2 * k] = _mm_unpacklo_epi64(c[k], c[4 + k]);
+    a[2 * k + 1] = _mm_unpackhi_epi64(c[k], c[4 + k]);
+  }
 }
 #endif
 

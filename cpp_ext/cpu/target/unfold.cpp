@@ -26,7 +26,10 @@ struct Span {  // of the voxels of a row
 
   bool empty() const { return begin >= end; }
   void include(int first, int last) {
-    if (empty()) begin = first, end = last;
+    if (empty()) {
+      begin = first;
+      end = last;
+    }
     begin = first < begin ? first : begin;
     end = last > end ? last : end;
   }
@@ -56,8 +59,11 @@ std::int64_t flag_row(const float* u, Extent n, std::int64_t r, float floor, con
     const Axes around = axes(z, y, x, n);
     steepest(p, size, around, length, steep);
     for (int i = 0; i < length; ++i)
-      if (!(steep[i] < enough) && !(smallest_determinant(p + i, size, around) >= floor))
-        out[x + i] = 1, low.include(x + i, x + i + 1), ++found;
+      if (!(steep[i] < enough) && !(smallest_determinant(p + i, size, around) >= floor)) {
+        out[x + i] = 1;
+        low.include(x + i, x + i + 1);
+        ++found;
+      }
   }
   flags.low[r] = flags.row[r] = low;
   return found;

@@ -33,9 +33,15 @@ template <class Body>
 MMREG_INLINE void for_vectors_of_rows(Extent n, std::int64_t begin, std::int64_t end, Body&& body) {
   Voxel v{int(begin / n.h), int(begin % n.h), 0, begin * n.w};
   for (; begin < end; ++begin, ++v.y) {
-    if (v.y == n.h) v.y = 0, ++v.z;
+    if (v.y == n.h) {
+      v.y = 0;
+      ++v.z;
+    }
     for (v.x = 0; v.x + kLanes <= n.w; v.x += kLanes, v.index += kLanes) body(v, Whole{});
-    if (v.x < n.w) body(v, n.w - v.x), v.index += n.w - v.x;
+    if (v.x < n.w) {
+      body(v, n.w - v.x);
+      v.index += n.w - v.x;
+    }
   }
 }
 

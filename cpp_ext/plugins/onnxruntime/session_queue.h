@@ -25,9 +25,9 @@ class SessionQueue final : public CpuQueue {
     if (workers > 0) check(parallel_for(api_, context_, drain, std::size_t(workers), 0, &work));
   }
   int workers() const override { return threads_; }
-  void* take(std::size_t bytes) override { return blocks_.take(bytes); }
-  void give_back(void* memory) override { blocks_.give_back(memory); }
-  void trim() override { blocks_.trim(); }
+  void* take(std::size_t bytes) override { return pool_.take(bytes); }
+  void give_back(void* memory) override { pool_.give_back(memory); }
+  void trim() override { pool_.trim(); }
 
  private:
   struct Work {
@@ -45,7 +45,7 @@ class SessionQueue final : public CpuQueue {
   const Api* api_;
   const KernelContext* context_;
   int threads_;
-  Blocks blocks_{host_heap};
+  MemoryPool pool_{host_heap};
 };
 
 }  // namespace mmreg::onnxruntime

@@ -32,8 +32,10 @@ cudaError_t launch(const Dims& image, const Dims& u, const void* from, const voi
                    cudaStream_t stream) {
   const int spatial = image.nbDims - 2;
   int scalars[8] = {int(image.d[1])};  // channels, extents of both, border: as the entries take them
-  for (int axis = 0; axis < spatial; ++axis)
-    scalars[1 + axis] = int(image.d[2 + axis]), scalars[1 + spatial + axis] = int(u.d[2 + axis]);
+  for (int axis = 0; axis < spatial; ++axis) {
+    scalars[1 + axis] = int(image.d[2 + axis]);
+    scalars[1 + spatial + axis] = int(u.d[2 + axis]);
+  }
   scalars[1 + 2 * spatial] = extend;
   void* arguments[11] = {&from, &field};
   for (int k = 0; k < 2 + 2 * spatial; ++k) arguments[2 + k] = &scalars[k];

@@ -17,7 +17,6 @@ namespace {
 // The coarse levels must not let the scans slide apart; the fine ones must not stretch one to cover more of the other.
 double overlap_power(int level_from_coarsest) { return level_from_coarsest < 2 ? 0.5 : 0.2; }
 
-constexpr double kDegree = 0.017453292519943295;
 constexpr double kSure = 3;           // times the agreement of edges elsewhere: they lie on each other,
 constexpr double kHeld = 0.8;         // and a climb keeps this share of their agreement, or it led away
 constexpr double kFinestStep = 0.05;  // of the first one
@@ -37,10 +36,10 @@ struct Resolution {  // of both scans
   AlignmentMetric metric;
 
   Resolution(const Context& context, const PyramidLevel& fixed_level, const PyramidLevel& moving_level,
-             const Survey& survey, double spacing_mm, std::int64_t most, double power)
+             const ScanStatistics& statistics, double spacing_mm, std::int64_t most, double power)
       : fixed(fixed_level),
         moving(moving_level),
-        samples(draw_samples(context, fixed_level, survey, spacing_mm, most)),
+        samples(draw_samples(context, fixed_level, statistics, spacing_mm, most)),
         metric(context, samples, moving_level, samples.count < 4000 ? 16 : 32, power) {}
 };
 
@@ -78,14 +77,14 @@ class Aligner {
   std::vector<Candidate> search_far(Resolution&);
   std::vector<Candidate> search_edges(std::size_t k);
   Candidate climb(Resolution&, const Candidate&, Freedom, double step_mm, double last_mm, int steps);
-  AffineMap whole(const AffineMap& map) const { return compose(map, translation(-1 * fixed_survey_.centre_mm)); }
+  AffineMap whole(const AffineMap& map) const { return compose(map, translation(-1 * fixed_statistics_.centre_mm)); }
 
   Context context_;
   const Scan& fixed_;
   const Scan& moving_;
   const AlignOptions& options_;
   const std::function<bool()>& time_is_up_;
-  Survey fixed_survey_, moving_survey_;
+  ScanStatistics fixed_statistics_, moving_statistics_;
   std::vector<double> spacings_mm_;
   std::vector<PyramidLevel> fixed_levels_, moving_levels_;
   bool flat_ = false;
@@ -99,7 +98,7 @@ class Aligner {
 
 // From a twentieth of the body (in 2-D a fortieth) down by halves to a 160th or the voxels of the finer scan.
 std::vector<double> Aligner::spacings() const {
-  const double body_mm = std::min(fixed_survey_.diameter_mm, moving_survey_.diameter_mm);
+  const double body_mm = std::min(fixed_statistics_.diameter_mm, moving_statistics_.diameter_mm);
   double voxel_mm = 1e300;
   for (int k = 0; k < 3; ++k) {
     const bool wide[2] = {(k == 0   ? fixed_.extent.d
@@ -108,8 +107,8 @@ std::vector<double> Aligner::spacings() const {
                           (k == 0   ? moving_.extent.d
                            : k == 1 ? moving_.extent.h
                                     : moving_.extent.w) > 1};
-    if (wide[0]) voxel_mm = std::min(voxel_mm, fixed_survey_.spacing_mm[k]);
-    if (wide[1]) voxel_mm = std::min(voxel_mm, moving_survey_.spacing_mm[k]);
+    if (wide[0]) voxel_mm = std::min(voxel_mm, fixed_statistics_.spacing_mm[k]);
+    if (wide[1]) voxel_mm = std::min(voxel_mm, moving_statistics_.spacing_mm[k]);
   }
   const double finest_mm = std::max(voxel_mm, body_mm / 160);
   std::vector<double> out = {std::max(finest_mm, body_mm / (flat_ ? 40 : 20))};
@@ -119,11 +118,11 @@ std::vector<double> Aligner::spacings() const {
 
 // In a plane, the plane of the fixed scan is turned and shifted onto that of the moving one.
 void Aligner::place() {
-  if (flat_) normal_ = plane_normal(fixed_survey_.affine);
-  const Point to = flat_ ? plane_normal(moving_survey_.affine) : Point{};
+  if (flat_) normal_ = plane_normal(fixed_statistics_.affine);
+  const Point to = flat_ ? plane_normal(moving_statistics_.affine) : Point{};
   AffineMap map;
   if (flat_) map = rotation_between(normal_, dot(normal_, to) < 0 ? -1 * to : to);
-  const Point from_header = fixed_survey_.centre_mm, centre = moving_survey_.centre_mm;
+  const Point from_header = fixed_statistics_.centre_mm, centre = moving_statistics_.centre_mm;
   start_ = header_ = map;
   set_column(start_, 3, centre);
   rigid_ = affine_ = {start_, 0};
@@ -132,16 +131,16 @@ void Aligner::place() {
 
 void Aligner::prepare() {
   spacings_mm_ = spacings();
-  fixed_levels_ = build_pyramid(context_, fixed_, fixed_survey_, spacings_mm_);
-  moving_levels_ = build_pyramid(context_, moving_, moving_survey_, spacings_mm_);
+  fixed_levels_ = build_pyramid(context_, fixed_, fixed_statistics_, spacings_mm_);
+  moving_levels_ = build_pyramid(context_, moving_, moving_statistics_, spacings_mm_);
 }
 
 Candidate Aligner::climb(Resolution& stage, const Candidate& from, Freedom freedom, double step_mm, double last_mm,
                          int steps) {
-  const Pose pose(from.map, freedom, fixed_survey_.radius_mm, normal());
+  const MotionParameters pose(from.map, freedom, fixed_statistics_.radius_mm, normal());
   const MapScore before = stage.metric.at(from.map);
-  double x[Pose::most] = {};
-  const double score = climb_information(stage.metric, pose, {step_mm, last_mm, steps, time_is_up_}, x);
+  double x[MotionParameters::kMost] = {};
+  const double score = maximise_information(stage.metric, pose, {step_mm, last_mm, steps, time_is_up_}, x);
   if (stage.metric.at(pose.at(x)).covered < 0.6 * before.covered) return {from.map, before.climbed};  // slid apart
   return {pose.at(x), score};
 }
@@ -150,7 +149,7 @@ Candidate Aligner::climb(Resolution& stage, const Candidate& from, Freedom freed
 double Aligner::turned(const AffineMap& map) const {
   const AffineMap turn = compose(invert(start_), map);
   const double cosine = 0.5 * (turn(0, 0) + turn(1, 1) + turn(2, 2) - 1);
-  return std::acos(std::min(1.0, std::max(-1.0, cosine))) / (options_.reach_degrees * kDegree);
+  return std::acos(std::min(1.0, std::max(-1.0, cosine))) / (options_.reach_degrees * kRadiansPerDegree);
 }
 
 // Scans are mostly taken in a usual position: of two poses that explain the scans alike, the one that turns less is
@@ -174,18 +173,20 @@ std::vector<Candidate> Aligner::without_chance(std::vector<Candidate> poses) con
 }
 
 std::vector<Candidate> Aligner::best(const std::vector<Candidate>& all, std::size_t keep, double apart_mm) const {
-  return distinct(all, [this](const Candidate& c) { return rank(c); }, keep, apart_mm, fixed_survey_.radius_mm);
+  return distinct(all, [this](const Candidate& c) { return rank(c); }, keep, apart_mm, fixed_statistics_.radius_mm);
 }
 
 // A wide net around centre on centre, and a narrow one around the place that the headers give.
 std::vector<Candidate> Aligner::search(Resolution& stage) {
-  const double body_mm = std::min(fixed_survey_.diameter_mm, moving_survey_.diameter_mm), step_mm = spacings_mm_.back();
+  const double body_mm = std::min(fixed_statistics_.diameter_mm, moving_statistics_.diameter_mm),
+               step_mm = spacings_mm_.back();
   const double turn = flat_ ? 5 : 15;
-  const Net wide = {options_.reach_degrees, turn, 0.1 * body_mm, normal()};
-  const Net narrow = {turn, turn, 0.1 * body_mm, normal()};
+  const PoseGrid wide = {options_.reach_degrees, turn, 0.1 * body_mm, normal()};
+  const PoseGrid narrow = {turn, turn, 0.1 * body_mm, normal()};
   std::vector<Candidate> found = search_poses(stage.metric, start_, wide, time_is_up_);
   std::vector<Candidate> near = search_poses(stage.metric, header_, narrow, time_is_up_);
-  found = best(found, 10, 1.5 * step_mm), near = best(near, 2, 1.5 * step_mm);
+  found = best(found, 10, 1.5 * step_mm);
+  near = best(near, 2, 1.5 * step_mm);
   found.insert(found.end(), near.begin(), near.end());
   for (Candidate& c : found) c = climb(stage, c, Freedom::rigid, step_mm, 0.1 * step_mm, 20);
   return found;
@@ -193,8 +194,9 @@ std::vector<Candidate> Aligner::search(Resolution& stage) {
 
 // All turns, with few samples: a lost header, or a scan taken head over heels.
 std::vector<Candidate> Aligner::search_far(Resolution& stage) {
-  const double step_mm = spacings_mm_.back(), body_mm = std::min(fixed_survey_.diameter_mm, moving_survey_.diameter_mm);
-  const FixedSamples few = draw_samples(context_, stage.fixed, fixed_survey_, step_mm, kWideSamples);
+  const double step_mm = spacings_mm_.back(),
+               body_mm = std::min(fixed_statistics_.diameter_mm, moving_statistics_.diameter_mm);
+  const FixedSamples few = draw_samples(context_, stage.fixed, fixed_statistics_, step_mm, kWideSamples);
   const AlignmentMetric metric(context_, few, stage.moving, 16, overlap_power(0));
   std::vector<Candidate> found = search_all_turns(metric, start_, 0.1 * body_mm, normal(), time_is_up_);
   wide_evaluations_ += metric.evaluations();
@@ -211,9 +213,9 @@ std::vector<Candidate> Aligner::search_edges(std::size_t k) {
   set_column(turn, 3, Point{});
   std::vector<Candidate> found =
       mmreg::search_edges(context_, fixed_levels_, moving_levels_, {{along[0], along[1]}, turn}, time_is_up_);
-  found = distinct(found, [](const Candidate& c) { return c.score; }, 6, 2 * spacing_mm, fixed_survey_.radius_mm);
+  found = distinct(found, [](const Candidate& c) { return c.score; }, 6, 2 * spacing_mm, fixed_statistics_.radius_mm);
   for (Candidate& c : found) {
-    c.map = compose(c.map, translation(fixed_survey_.centre_mm));
+    c.map = compose(c.map, translation(fixed_statistics_.centre_mm));
     c = climb_with_edges(k, c);
   }
   return found;
@@ -222,8 +224,8 @@ std::vector<Candidate> Aligner::search_edges(std::size_t k) {
 // Where edges agree best near the pose: shifts and turns by ever smaller steps.
 Candidate Aligner::sharpened(const Resolution& stage, const Contest& judge, const Candidate& from,
                              double step_mm) const {
-  const Pose pose(from.map, Freedom::rigid, fixed_survey_.radius_mm, normal());
-  double x[Pose::most] = {}, best = judge.agreement(pose.at(x));
+  const MotionParameters pose(from.map, Freedom::rigid, fixed_statistics_.radius_mm, normal());
+  double x[MotionParameters::kMost] = {}, best = judge.agreement(pose.at(x));
   for (double step = step_mm; step > kFinestStep * step_mm; step *= 0.5)
     for (int k = 0; k < pose.count(); ++k)
       for (const double sign : {1.0, -1.0}) {
@@ -254,8 +256,8 @@ const Contest& Aligner::contest(std::size_t k) {
   contests_.resize(std::max(contests_.size(), k + 1));
   if (contests_[k]) return *contests_[k];
   const Resolution& at = resolution(k);
-  const FixedSamples few = draw_samples(context_, at.fixed, fixed_survey_, spacing(k), kEdgeSamples);
-  EdgeMetric metric(context_, few, at.fixed, fixed_survey_.centre_mm, at.moving, spacing(k), spanning(normal()));
+  const FixedSamples few = draw_samples(context_, at.fixed, fixed_statistics_, spacing(k), kEdgeSamples);
+  EdgeMetric metric(context_, few, at.fixed, fixed_statistics_.centre_mm, at.moving, spacing(k), spanning(normal()));
   contests_[k] = std::make_unique<Contest>(std::move(metric), start_, normal());
   return *contests_[k];
 }
@@ -266,7 +268,7 @@ Resolution& Aligner::resolution(std::size_t k) {
   while (resolutions_.size() <= k) {
     const std::size_t next = resolutions_.size(), level = spacings_mm_.size() - 1 - next;
     resolutions_.push_back(std::make_unique<Resolution>(
-        context_, fixed_levels_[level], moving_levels_[level], fixed_survey_, spacings_mm_[level],
+        context_, fixed_levels_[level], moving_levels_[level], fixed_statistics_, spacings_mm_[level],
         most[std::min<std::size_t>(next, 4)], overlap_power(int(next))));
   }
   return *resolutions_[k];
@@ -291,7 +293,7 @@ std::vector<Candidate> Aligner::chosen(std::vector<Candidate> poses, std::size_t
 Candidate Aligner::climbed_highest(const std::vector<Contender>& judged, double apart_mm) const {
   Candidate highest = judged[0].pose;
   for (const Contender& c : judged) {
-    const bool there = distance(c.pose.map, judged[0].pose.map, fixed_survey_.radius_mm) < apart_mm;
+    const bool there = distance(c.pose.map, judged[0].pose.map, fixed_statistics_.radius_mm) < apart_mm;
     if (there && c.evidence > kAsMuch * judged[0].evidence && c.pose.score > highest.score) highest = c.pose;
   }
   return highest;
@@ -300,7 +302,7 @@ Candidate Aligner::climbed_highest(const std::vector<Contender>& judged, double 
 // Where the search is over: the place with the most evidence, and the next ones to be climbed once more. They are
 // weighed in the same way after that climb.
 std::vector<Candidate> Aligner::decided(std::vector<Candidate> poses, std::size_t k, Alignment& out) {
-  const double mm = spacing(k), radius_mm = fixed_survey_.radius_mm;
+  const double mm = spacing(k), radius_mm = fixed_statistics_.radius_mm;
   const auto ranked = [this](const Candidate& c) { return rank(c, flat_ ? kUnusualSlice : kUnusual); };
   const Contest& judge = contest(k);
   poses = without_chance(std::move(poses));
@@ -310,7 +312,8 @@ std::vector<Candidate> Aligner::decided(std::vector<Candidate> poses, std::size_
     judged = judge.judged(best(poses, 16, mm), ranked);
   }
   if (judged.empty()) return {};
-  out.agreement = judged[0].agreement, out.agreement_elsewhere = judge.elsewhere();
+  out.agreement = judged[0].agreement;
+  out.agreement_elsewhere = judge.elsewhere();
   out.rival = rival(judged, kApart * out.diameter_mm, radius_mm);
   const Candidate highest = climbed_highest(judged, kApart * out.diameter_mm);
   if (k > 1) return {highest};
@@ -361,11 +364,15 @@ void Aligner::align_affine(Alignment& out) {
 void Aligner::describe(Alignment& out) const {
   if (resolutions_.empty()) return;
   const Resolution& at = *resolutions_.back();
-  const MapScore before = at.metric.at(translation(fixed_survey_.centre_mm));
+  const MapScore before = at.metric.at(translation(fixed_statistics_.centre_mm));
   const MapScore after = at.metric.at(out.affine_accepted ? affine_.map : rigid_.map);
   out.information_rigid = rigid_.score;
-  out.nmi_before = before.normalised, out.nmi_after = after.normalised, out.overlap = after.covered;
-  out.levels = int(spacings_mm_.size()), out.finest_mm = spacings_mm_.front(), out.samples = at.samples.count;
+  out.nmi_before = before.normalised;
+  out.nmi_after = after.normalised;
+  out.overlap = after.covered;
+  out.levels = int(spacings_mm_.size());
+  out.finest_mm = spacings_mm_.front();
+  out.samples = at.samples.count;
   out.evaluations = wide_evaluations_;
   for (const auto& r : resolutions_) out.evaluations += r->metric.evaluations();
 }
@@ -377,16 +384,16 @@ Alignment Aligner::run() {
     return std::chrono::duration<double>(Clock::now() - from).count();
   };
   const Clock::time_point start = Clock::now();
-  fixed_survey_ = survey(context_, fixed_);
-  moving_survey_ = survey(context_, moving_);
+  fixed_statistics_ = measure_scan_statistics(context_, fixed_);
+  moving_statistics_ = measure_scan_statistics(context_, moving_);
   flat_ = in_plane(fixed_) && in_plane(moving_);
-  out.informative = !fixed_survey_.flat && !moving_survey_.flat;
+  out.informative = !fixed_statistics_.flat && !moving_statistics_.flat;
   out.complete = out.rigid_complete = options_.kind == AlignKind::none || !out.informative;
   if (out.complete) return out;
   place();
   out.rigid = out.affine = out.centres = whole(start_);
-  out.centre_mm = fixed_survey_.centre_mm;
-  out.diameter_mm = std::min(fixed_survey_.diameter_mm, moving_survey_.diameter_mm);
+  out.centre_mm = fixed_statistics_.centre_mm;
+  out.diameter_mm = std::min(fixed_statistics_.diameter_mm, moving_statistics_.diameter_mm);
   if (time_is_up_()) return out;
   prepare();
   align_rigid(out);

@@ -16,7 +16,7 @@ struct AlignOptions {
 
 struct Alignment {
   AffineMap rigid, affine;  // fixed mm to moving mm; affine equals rigid where it was not wanted or not accepted
-  double nmi_before = 1, nmi_after = 1;    // normalised mutual information: 1 independent, 2 the same
+  double nmi_before = 1, nmi_after = 1;                  // normalised mutual information: 1 independent, 2 the same
   double information_rigid = 0, information_affine = 0;  // what was climbed: mutual information, nats per fixed sample
   double overlap = 0;           // share of the fixed foreground and its margin that the moving scan covers afterwards
   bool informative = false;     // both scans have contrast; if not, the maps are the identity

@@ -24,7 +24,10 @@ Field field(const PyramidLevel& level) {
   Field f{apply(level.affine, middle), 0, 0};
   for (int k = 0; k < 3; ++k) {
     const double step_mm = length(column(level.affine, k));
-    if (n[k] > 1) f.across_mm = std::max(f.across_mm, n[k] * step_mm), f.voxel_mm = std::max(f.voxel_mm, step_mm);
+    if (n[k] > 1) {
+      f.across_mm = std::max(f.across_mm, n[k] * step_mm);
+      f.voxel_mm = std::max(f.voxel_mm, step_mm);
+    }
   }
   return f;
 }
@@ -66,10 +69,12 @@ EdgePicture picture(const Context& context, const PyramidLevel& level, const Poi
       const double w = seen.weight[i], a = seen.direction[i].x[0], b = seen.direction[i].x[1];
       if (!(w > 0)) continue;
       const std::size_t at = std::size_t(y) * lattice.side + x;
-      out.angles.real[at] = float(w * (a * a - b * b)), out.angles.imaginary[at] = float(w * 2 * a * b);
+      out.angles.real[at] = float(w * (a * a - b * b));
+      out.angles.imaginary[at] = float(w * 2 * a * b);
       out.squares.real[at] = float(w * w);
     }
-  transform(out.angles, false), transform(out.squares, false);
+  transform(out.angles, false);
+  transform(out.squares, false);
   return out;
 }
 
@@ -101,7 +106,7 @@ struct Peak {
   double score;
 };
 
-struct Placed {
+struct TurnedCandidate {
   Candidate candidate;
   double angle;
 };
@@ -141,8 +146,8 @@ std::vector<Candidate> search_edges(const Context& context, const std::vector<Py
   const int turns = grid.side == 128 ? 72 : 48;
   const Point normal = cross(plane.axes[0], plane.axes[1]);
   const EdgePicture still = picture(context, fixed, f.centre_mm, grid, plane.axes[0], plane.axes[1]);
-  const auto look = [&](double angle) {
-    std::vector<Placed> out;
+  const auto best_shifts = [&](double angle) {
+    std::vector<TurnedCandidate> out;
     const AffineMap turn = compose(plane.turn, rotation(angle * normal));
     const Point along = rotate(turn, plane.axes[0]), across = rotate(turn, plane.axes[1]);
     const EdgePicture turned = picture(context, moving, m.centre_mm, grid, along, across);
@@ -154,19 +159,22 @@ std::vector<Candidate> search_edges(const Context& context, const std::vector<Py
     }
     return out;
   };
-  std::vector<Placed> found;
+  std::vector<TurnedCandidate> found;
   const auto add = [&](double angle) {
     if (stop()) return;
-    for (const Placed& p : look(angle)) found.push_back(p);
+    for (const TurnedCandidate& p : best_shifts(angle)) found.push_back(p);
   };
   for (int k = 0; k < turns; ++k) add(k * kTurn / turns);
-  const auto better = [](const Placed& a, const Placed& b) { return a.candidate.score > b.candidate.score; };
+  const auto better = [](const TurnedCandidate& a, const TurnedCandidate& b) {
+    return a.candidate.score > b.candidate.score;
+  };
   std::stable_sort(found.begin(), found.end(), better);
-  const std::vector<Placed> coarse(found.begin(), found.begin() + std::min<std::size_t>(found.size(), kRefined));
-  for (const Placed& p : coarse)
+  const std::vector<TurnedCandidate> coarse(found.begin(),
+                                            found.begin() + std::min<std::size_t>(found.size(), kRefined));
+  for (const TurnedCandidate& p : coarse)
     for (const double part : {-0.5, -0.25, 0.25, 0.5}) add(p.angle + part * kTurn / turns);
   std::vector<Candidate> out;
-  for (const Placed& p : found) out.push_back(p.candidate);
+  for (const TurnedCandidate& p : found) out.push_back(p.candidate);
   return out;
 }
 

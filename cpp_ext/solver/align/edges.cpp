@@ -47,7 +47,10 @@ Edges edges(const Context& context, const PyramidLevel& level, const std::vector
     const double square = dot(g, g);
     out.direction[i] = (square > 0 ? 1 / std::sqrt(square) : 0) * g;
     out.weight[i] = square;
-    if (square == square) squares += square, known += 1;
+    if (square == square) {
+      squares += square;
+      known += 1;
+    }
   }
   const double usual = squares / std::max(known, 1.0);
   for (double& w : out.weight) w = w > 0 ? w / (w + usual) : w;
@@ -60,7 +63,10 @@ double agreement(const Edges& a, const Edges& b, int dims) {
     const double wa = a.weight[i], wb = b.weight[i];
     if (!(wa >= 0 && wb >= 0)) continue;
     const double cosine = dot(a.direction[i], b.direction[i]);
-    both += wa * wb * (cosine * cosine - 1.0 / dims), first += wa * wa, second += wb * wb, known += 1;
+    both += wa * wb * (cosine * cosine - 1.0 / dims);
+    first += wa * wa;
+    second += wb * wb;
+    known += 1;
   }
   if (!(first > 0 && second > 0)) return 0;
   return both / ((1 - 1.0 / dims) * std::sqrt(first * second)) * std::sqrt(known / double(a.weight.size()));

@@ -33,7 +33,7 @@ Cells lay_cells(const PyramidLevel& level, double spacing_mm) {
   return cells;
 }
 
-bool in_body(const Survey& s, const Flags& body, const Point& mm, const AffineMap& to_index) {
+bool in_body(const ScanStatistics& s, const Flags& body, const Point& mm, const AffineMap& to_index) {
   const Point index = apply(to_index, mm);
   const int count[3] = {s.lattice.d, s.lattice.h, s.lattice.w};
   std::int64_t at = 0;
@@ -45,16 +45,20 @@ bool in_body(const Survey& s, const Flags& body, const Point& mm, const AffineMa
 }
 
 // Side of cells that share the flagged part of the scan among about `most` points.
-double cell_side(const Survey& s, const Flags& flags, const PyramidLevel& level, std::int64_t most) {
+double cell_side(const ScanStatistics& s, const Flags& flags, const PyramidLevel& level, std::int64_t most) {
   double volume = double(std::count(flags.begin(), flags.end(), 1));
   const int n[3] = {level.extent.d, level.extent.h, level.extent.w};
   int dims = 0;
   for (int k = 0; k < 3; ++k)
-    if (n[k] > 1) volume *= s.spacing_mm[k] * s.stride[k], ++dims;
+    if (n[k] > 1) {
+      volume *= s.spacing_mm[k] * s.stride[k];
+      ++dims;
+    }
   return std::pow(volume / double(most), 1.0 / std::max(dims, 1));
 }
 
-std::vector<Point> draw_points(const PyramidLevel& level, const Survey& s, double spacing_mm, std::int64_t most) {
+std::vector<Point> draw_points(const PyramidLevel& level, const ScanStatistics& s, double spacing_mm,
+                               std::int64_t most) {
   const Flags body = widened(s, 0.15 * s.diameter_mm);
   const AffineMap to_index = invert(s.affine);
   const Cells cells = lay_cells(level, std::max(spacing_mm, cell_side(s, body, level, most)));
@@ -86,7 +90,7 @@ void widen_line(std::uint8_t* line, int count, std::int64_t step, int reach) {
 
 }  // namespace
 
-std::vector<std::uint8_t> widened(const Survey& s, double margin_mm) {
+std::vector<std::uint8_t> widened(const ScanStatistics& s, double margin_mm) {
   Flags flags = s.body;
   const int count[3] = {s.lattice.d, s.lattice.h, s.lattice.w};
   const std::int64_t steps[3] = {std::int64_t(count[1]) * count[2], count[2], 1};
@@ -98,9 +102,9 @@ std::vector<std::uint8_t> widened(const Survey& s, double margin_mm) {
   return flags;
 }
 
-FixedSamples draw_samples(const Context& context, const PyramidLevel& level, const Survey& survey, double spacing_mm,
-                          std::int64_t most) {
-  const std::vector<Point> drawn = draw_points(level, survey, spacing_mm, most);
+FixedSamples draw_samples(const Context& context, const PyramidLevel& level, const ScanStatistics& statistics,
+                          double spacing_mm, std::int64_t most) {
+  const std::vector<Point> drawn = draw_points(level, statistics, spacing_mm, most);
   const std::size_t count = drawn.size();
   std::vector<float> indices(3 * count), values(count);
   for (std::size_t i = 0; i < count; ++i)
@@ -112,8 +116,10 @@ FixedSamples draw_samples(const Context& context, const PyramidLevel& level, con
   std::vector<float> known;
   std::vector<Point> places;
   for (std::size_t i = 0; i < count; ++i)
-    if (values[i] == values[i])
-      known.push_back(values[i]), places.push_back(apply(level.affine, drawn[i]) - survey.centre_mm);
+    if (values[i] == values[i]) {
+      known.push_back(values[i]);
+      places.push_back(apply(level.affine, drawn[i]) - statistics.centre_mm);
+    }
   std::vector<float> points(3 * known.size());
   for (std::size_t i = 0; i < known.size(); ++i)
     for (int k = 0; k < 3; ++k) points[k * known.size() + i] = float(places[i].x[k]);

@@ -6,17 +6,18 @@ namespace mmreg {
 
 struct FixedSamples {
   Buffer<float> points;  // (3, count), mm from the centre of the survey
-  Buffer<float> values;  // (count), toned
+  Buffer<float> values;  // (count), mapped
   std::int64_t count;
 };
 
-// The foreground of a survey, widened by `margin_mm` along each axis of its lattice.
-std::vector<std::uint8_t> widened(const Survey&, double margin_mm);
+// The foreground of a statistics, widened by `margin_mm` along each axis of its lattice.
+std::vector<std::uint8_t> widened(const ScanStatistics&, double margin_mm);
 
 // One point in each cell of `spacing_mm`, at a place of its own inside the cell, at most about `most` of them: where
 // both grids are coarse and parallel, points at voxel centres would favour shifts by whole voxels (Pluim, Maintz and
 // Viergever, "Interpolation artefacts in mutual information based image registration", 2000). Points lie in the
 // foreground and a margin around it, so that a wide field of view does not drown it.
-FixedSamples draw_samples(const Context&, const PyramidLevel&, const Survey&, double spacing_mm, std::int64_t most);
+FixedSamples draw_samples(const Context&, const PyramidLevel&, const ScanStatistics&, double spacing_mm,
+                          std::int64_t most);
 
 }  // namespace mmreg

@@ -6,30 +6,29 @@
 namespace mmreg {
 namespace {
 
-std::vector<Point> rotation_vectors(const Net& net) {
-  const double radian = 0.017453292519943295;
-  const int reach = int(net.reach_degrees / net.step_degrees);
+std::vector<Point> rotation_vectors(const PoseGrid& grid) {
+  const int reach = int(grid.reach_degrees / grid.step_degrees);
   std::vector<Point> out;
   for (int a = -reach; a <= reach; ++a) {
-    if (net.normal) {
-      out.push_back((a * net.step_degrees * radian) * *net.normal);
+    if (grid.normal) {
+      out.push_back((a * grid.step_degrees * kRadiansPerDegree) * *grid.normal);
       continue;
     }
     for (int b = -reach; b <= reach; ++b)
       for (int c = -reach; c <= reach; ++c)
         if (a * a + b * b + c * c <= reach * reach)
-          out.push_back((net.step_degrees * radian) * Point{{double(a), double(b), double(c)}});
+          out.push_back((grid.step_degrees * kRadiansPerDegree) * Point{{double(a), double(b), double(c)}});
   }
   return out;
 }
 
-std::vector<Point> shifts(const Net& net) {
+std::vector<Point> shifts(const PoseGrid& grid) {
   std::vector<Point> out;
   for (int a = -1; a <= 1; ++a)
     for (int b = -1; b <= 1; ++b)
       for (int c = -1; c <= 1; ++c) {
-        Point p = net.shift_mm * Point{{double(a), double(b), double(c)}};
-        if (net.normal) p = p - dot(p, *net.normal) * *net.normal;
+        Point p = grid.shift_mm * Point{{double(a), double(b), double(c)}};
+        if (grid.normal) p = p - dot(p, *grid.normal) * *grid.normal;
         out.push_back(p);
       }
   return out;
@@ -48,13 +47,13 @@ std::vector<Candidate> distinct(std::vector<Candidate> all, const std::function<
   return kept;
 }
 
-std::vector<Candidate> search_poses(const AlignmentMetric& metric, const AffineMap& centre, const Net& net,
+std::vector<Candidate> search_poses(const AlignmentMetric& metric, const AffineMap& centre, const PoseGrid& grid,
                                     const std::function<bool()>& stop) {
   std::vector<Candidate> out;
-  for (const Point& vector : rotation_vectors(net)) {
+  for (const Point& vector : rotation_vectors(grid)) {
     if (stop()) break;
     std::vector<AffineMap> maps;
-    for (const Point& shift : shifts(net))
+    for (const Point& shift : shifts(grid))
       maps.push_back(compose(translation(shift), compose(centre, rotation(vector))));
     const std::vector<MapScore> scores = metric.at(maps);
     for (std::size_t i = 0; i < maps.size(); ++i) out.push_back({maps[i], scores[i].climbed});
@@ -62,7 +61,8 @@ std::vector<Candidate> search_poses(const AlignmentMetric& metric, const AffineM
   return out;
 }
 
-double climb_information(const AlignmentMetric& metric, const Pose& pose, const Climb& how, double* x) {
+double maximise_information(const AlignmentMetric& metric, const MotionParameters& pose, const BfgsOptions& how,
+                            double* x) {
   const auto height = [&](const double* at, double* gradient) {
     if (!gradient) return metric.at(pose.at(at)).climbed;
     double by_map[12];
@@ -70,7 +70,7 @@ double climb_information(const AlignmentMetric& metric, const Pose& pose, const 
     pose.chain(at, by_map, gradient);
     return value;
   };
-  return maximise(height, how, pose.count(), x);
+  return bfgs(height, how, pose.count(), x);
 }
 
 }  // namespace mmreg

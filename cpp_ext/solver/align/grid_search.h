@@ -17,17 +17,17 @@ struct Candidate {
 std::vector<Candidate> distinct(std::vector<Candidate>, const std::function<double(const Candidate&)>& rank,
                                 std::size_t keep, double apart_mm, double radius_mm);
 
-struct Net {
+struct PoseGrid {
   double reach_degrees, step_degrees;  // of the rotation, each way
   double shift_mm;                     // step of the shifts, one each way along every axis
   const Point* normal;                 // of the plane, in 2-D; null in 3-D
 };
 
 // Every pose of the net around `centre`, scored.
-std::vector<Candidate> search_poses(const AlignmentMetric&, const AffineMap& centre, const Net&,
+std::vector<Candidate> search_poses(const AlignmentMetric&, const AffineMap& centre, const PoseGrid&,
                                     const std::function<bool()>& stop);
 
 // Moves `x`, numbers of the pose, to where the scans share more information, and returns that.
-double climb_information(const AlignmentMetric&, const Pose&, const Climb&, double* x);
+double maximise_information(const AlignmentMetric&, const MotionParameters&, const BfgsOptions&, double* x);
 
 }  // namespace mmreg

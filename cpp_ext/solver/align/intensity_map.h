@@ -10,9 +10,9 @@ namespace mmreg {
 // division with the least error for a given number of bins (Panter and Dite, 1951): soft tissue keeps its contrast
 // beside bone, and a large background does not use up the bins. The range leaves out padding (one value that is very
 // frequent) and 0.5 % at each end. An image of one value gets low == high.
-Tone estimate_tone(std::vector<float> sample);
-Tone plain_tone();  // [0, 1] to itself
-// Otsu's threshold (1979) between background and foreground of toned values.
-float foreground_threshold(const std::vector<float>& toned);
+IntensityMap estimate_intensity_map(std::vector<float> sample);
+IntensityMap identity_intensity_map();  // [0, 1] to itself
+// Otsu's threshold (1979) between background and foreground of mapped values.
+float foreground_threshold(const std::vector<float>& mapped);
 
 }  // namespace mmreg

@@ -2,7 +2,7 @@
 
 namespace mmreg {
 
-Pose::Pose(const AffineMap& base, Freedom freedom, double radius_mm, const Point* normal)
+MotionParameters::MotionParameters(const AffineMap& base, Freedom freedom, double radius_mm, const Point* normal)
     : base_(base), freedom_(freedom), radius_mm_(radius_mm), dims_(normal ? 2 : 3) {
   linear_ = freedom == Freedom::affine ? dims_ * dims_ : (normal ? 1 : 3);
   count_ = linear_ + dims_;
@@ -15,7 +15,7 @@ Pose::Pose(const AffineMap& base, Freedom freedom, double radius_mm, const Point
   axes_[1] = cross(n, axes_[0]);
 }
 
-AffineMap Pose::at(const double* parameters) const {
+AffineMap MotionParameters::at(const double* parameters) const {
   AffineMap change;
   if (freedom_ == Freedom::rigid) {
     Point vector{};
@@ -34,9 +34,9 @@ AffineMap Pose::at(const double* parameters) const {
   return out;
 }
 
-void Pose::chain(const double* parameters, const double by_map[12], double* by_parameters) const {
+void MotionParameters::chain(const double* parameters, const double by_map[12], double* by_parameters) const {
   const double step = 1e-4 * radius_mm_;  // central differences in double precision: their error is below 1e-8
-  double moved[most];
+  double moved[kMost];
   for (int k = 0; k < count_; ++k) moved[k] = parameters[k];
   for (int k = 0; k < count_; ++k) {
     moved[k] = parameters[k] + step;

@@ -6,12 +6,12 @@ namespace mmreg {
 
 enum class Freedom : int { rigid, affine };
 
-class Pose {
+class MotionParameters {
  public:
-  enum { most = 12 };
+  static constexpr int kMost = 12;
 
   // 6 or 12 numbers; 3 or 6 in a plane, given by its unit normal (null: 3-D).
-  Pose(const AffineMap& base, Freedom freedom, double radius_mm, const Point* normal);
+  MotionParameters(const AffineMap& base, Freedom freedom, double radius_mm, const Point* normal);
 
   int count() const { return count_; }
   AffineMap at(const double* parameters) const;

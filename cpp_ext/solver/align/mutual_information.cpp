@@ -14,7 +14,10 @@ struct Marginals {
 Marginals marginals(const float* h, int bins) {
   Marginals m{std::vector<double>(bins), std::vector<double>(bins)};
   for (int f = 0; f < bins; ++f)
-    for (int k = 0; k < bins; ++k) m.fixed[f] += h[f * bins + k], m.moving[k] += h[f * bins + k];
+    for (int k = 0; k < bins; ++k) {
+      m.fixed[f] += h[f * bins + k];
+      m.moving[k] += h[f * bins + k];
+    }
   for (double f : m.fixed) m.all += f;
   return m;
 }
@@ -35,7 +38,10 @@ MapScore map_score(const float* h, int bins, double samples, double power) {
   if (m.all < 1e-6 * samples || m.all <= 0) return {0, 1, 0};
   double joint = 0, fixed = 0, moving = 0;
   for (int i = 0; i < bins * bins; ++i) joint += h[i] > 0 ? h[i] * double(std::log(h[i])) : 0;
-  for (int k = 0; k < bins; ++k) fixed += weighted_log(m.fixed[k]), moving += weighted_log(m.moving[k]);
+  for (int k = 0; k < bins; ++k) {
+    fixed += weighted_log(m.fixed[k]);
+    moving += weighted_log(m.moving[k]);
+  }
   const double all = weighted_log(m.all), joint_entropy = all - joint;
   const double entropies = 2 * all - fixed - moving;
   const double covered = m.all / samples, mutual = (joint - fixed - moving + all) / m.all;

@@ -13,7 +13,7 @@ int block(int n, double step_mm, double spacing_mm) {  // voxels of one block; l
 }
 
 PyramidLevel condensed(const Context& context, const float* image, const std::uint8_t* mask, Extent n,
-                       const AffineMap& affine, double spacing_mm, const Tone& tone) {
+                       const AffineMap& affine, double spacing_mm, const IntensityMap& intensity_map) {
   const Extent f = {block(n.d, length(column(affine, 0)), spacing_mm),
                     block(n.h, length(column(affine, 1)), spacing_mm),
                     block(n.w, length(column(affine, 2)), spacing_mm)};
@@ -25,22 +25,23 @@ PyramidLevel condensed(const Context& context, const float* image, const std::ui
     step(k, 3) = (in[k] - out[k] * factor[k]) / 2 + 0.5 * (factor[k] - 1);
   }
   PyramidLevel level{Buffer<float>(context, std::size_t(voxels(m))), m, compose(affine, step)};
-  context.condense(image, mask, n, f, tone, level.image.data());
+  context.pool_mapped(image, mask, n, f, intensity_map, level.image.data());
   return level;
 }
 
 }  // namespace
 
-std::vector<PyramidLevel> build_pyramid(const Context& context, const Scan& scan, const Survey& survey,
+std::vector<PyramidLevel> build_pyramid(const Context& context, const Scan& scan, const ScanStatistics& statistics,
                                         const std::vector<double>& spacings_mm) {
   std::vector<PyramidLevel> levels;
   for (double spacing_mm : spacings_mm) {
     if (levels.empty()) {
-      levels.push_back(condensed(context, scan.data, scan.mask, scan.extent, survey.affine, spacing_mm, survey.tone));
+      levels.push_back(condensed(context, scan.data, scan.mask, scan.extent, statistics.affine, spacing_mm,
+                                 statistics.intensity_map));
     } else {
       const PyramidLevel& finer = levels.back();
-      levels.push_back(
-          condensed(context, finer.image.data(), nullptr, finer.extent, finer.affine, spacing_mm, plain_tone()));
+      levels.push_back(condensed(context, finer.image.data(), nullptr, finer.extent, finer.affine, spacing_mm,
+                                 identity_intensity_map()));
     }
   }
   return levels;

@@ -1,4 +1,4 @@
-// A scan at several resolutions, toned, finest first.
+// A scan at several resolutions, mapped, finest first.
 #pragma once
 #include <vector>
 
@@ -8,13 +8,13 @@
 namespace mmreg {
 
 struct PyramidLevel {
-  Buffer<float> image;  // toned to [0, 1]; NaN where the scan is masked or unknown
+  Buffer<float> image;  // mapped to [0, 1]; NaN where the scan is masked or unknown
   Extent extent;
   AffineMap affine;  // indices of this level to mm
 };
 
 // One level for each spacing, ascending. Axes already as coarse are left alone.
-std::vector<PyramidLevel> build_pyramid(const Context&, const Scan&, const Survey&,
+std::vector<PyramidLevel> build_pyramid(const Context&, const Scan&, const ScanStatistics&,
                                         const std::vector<double>& spacings_mm);
 
 }  // namespace mmreg

@@ -13,12 +13,15 @@ using Flags = std::vector<std::uint8_t>;
 
 int axis(Extent n, int k) { return k == 0 ? n.d : k == 1 ? n.h : n.w; }
 
-void lay_lattice(const Scan& scan, Survey& s) {
+void set_sampling_lattice(const Scan& scan, ScanStatistics& s) {
   double volume = 1;
   int dims = 0;
   for (int k = 0; k < 3; ++k) {
     s.spacing_mm[k] = length(column(s.affine, k));
-    if (axis(scan.extent, k) > 1) volume *= s.spacing_mm[k] * axis(scan.extent, k), ++dims;
+    if (axis(scan.extent, k) > 1) {
+      volume *= s.spacing_mm[k] * axis(scan.extent, k);
+      ++dims;
+    }
   }
   const double cell_mm = std::pow(volume / 40000, 1.0 / std::max(dims, 1));
   int count[3];
@@ -30,7 +33,7 @@ void lay_lattice(const Scan& scan, Survey& s) {
   s.lattice = {count[0], count[1], count[2]};
 }
 
-Point lattice_index(const Survey& s, std::int64_t i) {  // centre voxel of a cell
+Point lattice_index(const ScanStatistics& s, std::int64_t i) {  // centre voxel of a cell
   const int at[3] = {int(i / (std::int64_t(s.lattice.h) * s.lattice.w)), int(i / s.lattice.w % s.lattice.h),
                      int(i % s.lattice.w)};
   Point p;
@@ -38,7 +41,7 @@ Point lattice_index(const Survey& s, std::int64_t i) {  // centre voxel of a cel
   return p;
 }
 
-std::vector<float> look(const Context& context, const Scan& scan, const Survey& s) {
+std::vector<float> sample_scan(const Context& context, const Scan& scan, const ScanStatistics& s) {
   const std::int64_t count = voxels(s.lattice);
   std::vector<float> points(3 * count), values(count);
   for (std::int64_t i = 0; i < count; ++i) {
@@ -52,7 +55,7 @@ std::vector<float> look(const Context& context, const Scan& scan, const Survey& 
 }
 
 // Majority of the neighbours along each axis in turn: single noisy points do not make a foreground.
-void calm(Flags& flags, Extent n) {
+void majority_filter(Flags& flags, Extent n) {
   const std::int64_t steps[3] = {std::int64_t(n.h) * n.w, n.w, 1};
   for (int k = 0; k < 3; ++k) {
     if (axis(n, k) < 3) continue;
@@ -64,29 +67,34 @@ void calm(Flags& flags, Extent n) {
   }
 }
 
-std::vector<float> toned_values(const Context& context, const Tone& tone, const std::vector<float>& values) {
-  std::vector<float> toned(values.size());
+std::vector<float> mapped_values(const Context& context, const IntensityMap& intensity_map,
+                                 const std::vector<float>& values) {
+  std::vector<float> mapped(values.size());
   const Buffer<float> before = uploaded(context, values), after(context, values.size());
-  context.condense(before.data(), nullptr, Extent{1, 1, int(values.size())}, Extent{1, 1, 1}, tone, after.data());
-  after.download(toned.data());
-  return toned;
+  context.pool_mapped(before.data(), nullptr, Extent{1, 1, int(values.size())}, Extent{1, 1, 1}, intensity_map,
+                      after.data());
+  after.download(mapped.data());
+  return mapped;
 }
 
-void find_body(const std::vector<float>& toned, Survey& s) {
-  const float threshold = foreground_threshold(toned);
-  s.body.resize(toned.size());
-  for (std::size_t i = 0; i < toned.size(); ++i) s.body[i] = toned[i] >= threshold;
-  calm(s.body, s.lattice);
+void find_body(const std::vector<float>& mapped, ScanStatistics& s) {
+  const float threshold = foreground_threshold(mapped);
+  s.body.resize(mapped.size());
+  for (std::size_t i = 0; i < mapped.size(); ++i) s.body[i] = mapped[i] >= threshold;
+  majority_filter(s.body, s.lattice);
   const double share = double(std::count(s.body.begin(), s.body.end(), 1)) / double(s.body.size());
   if (share > 0.02 && share < 0.95) return;
-  for (std::size_t i = 0; i < toned.size(); ++i) s.body[i] = toned[i] == toned[i];  // no clear foreground: all of it
+  for (std::size_t i = 0; i < mapped.size(); ++i) s.body[i] = mapped[i] == mapped[i];  // no clear foreground: all of it
 }
 
-void measure(const Scan& scan, Survey& s) {
+void measure_body(const Scan& scan, ScanStatistics& s) {
   Point sum{};
   double count = 0, square = 0;
   for (std::size_t i = 0; i < s.body.size(); ++i)
-    if (s.body[i]) sum = sum + apply(s.affine, lattice_index(s, std::int64_t(i))), count += 1;
+    if (s.body[i]) {
+      sum = sum + apply(s.affine, lattice_index(s, std::int64_t(i)));
+      count += 1;
+    }
   s.centre_mm = (1 / std::max(count, 1.0)) * sum;
   for (std::size_t i = 0; i < s.body.size(); ++i)
     if (s.body[i]) {
@@ -101,15 +109,15 @@ void measure(const Scan& scan, Survey& s) {
 
 }  // namespace
 
-Survey survey(const Context& context, const Scan& scan) {
-  Survey s;
+ScanStatistics measure_scan_statistics(const Context& context, const Scan& scan) {
+  ScanStatistics s;
   s.affine = scan.affine;
-  lay_lattice(scan, s);
-  const std::vector<float> values = look(context, scan, s);
-  s.tone = estimate_tone(values);
-  s.flat = s.tone.low == s.tone.high;
-  find_body(s.flat ? values : toned_values(context, s.tone, values), s);
-  measure(scan, s);
+  set_sampling_lattice(scan, s);
+  const std::vector<float> values = sample_scan(context, scan, s);
+  s.intensity_map = estimate_intensity_map(values);
+  s.flat = s.intensity_map.low == s.intensity_map.high;
+  find_body(s.flat ? values : mapped_values(context, s.intensity_map, values), s);
+  measure_body(scan, s);
   return s;
 }
 

@@ -14,11 +14,11 @@ struct Scan {         // pointers belong to the table's memory
   const std::uint8_t* mask;  // (d, h, w), 0 where the scan is to be left out; null: none
 };
 
-struct Survey {
+struct ScanStatistics {
   AffineMap affine;      // of the scan
   double spacing_mm[3];  // along each axis
   bool flat = true;      // one intensity only, or no voxel at all: nothing to align
-  Tone tone;
+  IntensityMap intensity_map;
   Extent lattice;                  // of the points looked at
   int stride[3];                   // voxels between them
   std::vector<std::uint8_t> body;  // foreground, on the lattice
@@ -27,6 +27,6 @@ struct Survey {
   double diameter_mm;              // of the ball (disc, in 2-D) with that radius
 };
 
-Survey survey(const Context&, const Scan&);
+ScanStatistics measure_scan_statistics(const Context&, const Scan&);
 
 }  // namespace mmreg

@@ -6,14 +6,14 @@
 namespace mmreg {
 namespace {
 
-constexpr int kFits = 5;
-constexpr double kFar_vox = 0.75;  // an affine map that moves the body by more is taken out of the moving image
+constexpr int kMostFits = 5;
+constexpr double kFar_vox = 0.75;  // a fit that moves the body by more than this is worth another search
 
 std::vector<std::uint8_t> cells_of_body(const Context& context, const DeformInput& input, float tissue,
-                                        const Found& found) {
-  const Buffer<float> cells = pooled(context, input.fixed, input.n, found.factor);
+                                        const DenseSearchResult& result) {
+  const Buffer<float> cells = pooled(context, input.fixed, input.n, result.factor);
   Buffer<std::uint8_t> inside(context, cells.size());
-  context.above(cells.data(), nullptr, voxels(found.n), tissue, inside.data());
+  context.above(cells.data(), nullptr, voxels(result.n), tissue, inside.data());
   std::vector<std::uint8_t> host(inside.size());
   inside.download(host.data());
   return host;
@@ -21,47 +21,51 @@ std::vector<std::uint8_t> cells_of_body(const Context& context, const DeformInpu
 
 }  // namespace
 
-void Through::take_out(const AffineMap& more) {
+void AffineWarpedPair::absorb(const AffineMap& more) {
   if (distance(more, AffineMap(), 1) == 0) return;
   affine = compose(affine, more);
-  pulled_ = pull(context_, given_, affine);
-  input.moving = pulled_.moving.data(), input.moving_valid = pulled_.valid.data();
-  filled_ = fill(context_, input), input = filled_.input;
+  warped_ = warp_moving(context_, original_, affine);
+  input.moving = warped_.moving.data();
+  input.moving_valid = warped_.valid.data();
+  extrapolated_ = extrapolate(context_, input);
+  input = extrapolated_.input;
 }
 
-AffineMap of_whole(const AffineMap& map, const Factor& factor) {
+AffineMap on_whole_grid(const AffineMap& map, const Factor& factor) {
   const AffineMap up = to_whole(factor);
   return compose(up, compose(map, invert(up)));
 }
 
-Smaller smaller(const Context& context, const DeformInput& given, int wanted) {
-  const Factor factor = factor_of(wanted, given);
-  Smaller s{given,
-            factor,
-            pooled(context, given.fixed, given.n, factor),
-            pooled(context, given.moving, given.n, factor),
-            pooled_validity(context, given.fixed_valid, given.n, factor),
-            pooled_validity(context, given.moving_valid, given.n, factor)};
-  s.input.n = extent_of(given.n, factor);
-  s.input.fixed = s.fixed.data(), s.input.moving = s.moving.data();
-  s.input.fixed_valid = s.fixed_valid.data(), s.input.moving_valid = s.moving_valid.data();
+Downsampled downsample(const Context& context, const DeformInput& input, int along_finest) {
+  const Factor factor = factor_of(along_finest, input);
+  Downsampled s{input,
+                factor,
+                pooled(context, input.fixed, input.n, factor),
+                pooled(context, input.moving, input.n, factor),
+                pooled_validity(context, input.fixed_valid, input.n, factor),
+                pooled_validity(context, input.moving_valid, input.n, factor)};
+  s.input.n = extent_of(input.n, factor);
+  s.input.fixed = s.fixed.data();
+  s.input.moving = s.moving.data();
+  s.input.fixed_valid = s.fixed_valid.data();
+  s.input.moving_valid = s.moving_valid.data();
   for (int a = 0; a < 3; ++a) s.input.spacing_mm[a] *= s.factor.f[a];
   return s;
 }
 
-AffineMap settle(const Context& context, const DeformInput& given, const SearchSettings& s, float tissue,
-                 const Interrupt& interrupt) {
-  Through through(context, given);
-  for (int i = 0; i < kFits && !interrupt(0); ++i) {
-    const Found found = search(context, through.input, s);
-    std::vector<float> u(found.u.size());
-    found.u.download(u.data());
-    const AffineFit fit = fit_affine(u, cells_of_body(context, given, tissue, found), found.n);
-    const AffineMap more = of_whole(fit.map, found.factor);
-    if (fit.moved_vox * found.factor.f[2] < kFar_vox || !plausible(compose(through.affine, more))) break;
-    through.take_out(more);
+AffineMap search_affine(const Context& context, const DeformInput& input, const SearchSettings& s, float tissue,
+                        const Interrupt& interrupt) {
+  AffineWarpedPair pair(context, input);
+  for (int i = 0; i < kMostFits && !interrupt(0); ++i) {
+    const DenseSearchResult result = dense_search(context, pair.input, s);
+    std::vector<float> u(result.u.size());
+    result.u.download(u.data());
+    const AffineFit fit = fit_affine(u, cells_of_body(context, input, tissue, result), result.n);
+    const AffineMap more = on_whole_grid(fit.map, result.factor);
+    if (fit.moved_vox * result.factor.f[2] < kFar_vox || !plausible(compose(pair.affine, more))) break;
+    pair.absorb(more);
   }
-  return through.affine;
+  return pair.affine;
 }
 
 }  // namespace mmreg

@@ -10,86 +10,99 @@
 namespace mmreg {
 namespace {
 
-Found unsearched(const Context& context, const float* u, Extent n) {
+constexpr Factor kWholeGrid{{1, 1, 1}};
+
+// In place of a search: the displacement of the prior, or none.
+DenseSearchResult without_search(const Context& context, const float* u, Extent n) {
   Buffer<float> start = constant(context, 3 * voxels(n), 0);
   if (u) context.combine(3 * voxels(n), 1, u, 0, u, start.data());
-  return {std::move(start), n, {{1, 1, 1}}, 0};
+  return {std::move(start), n, kWholeGrid, 0};
 }
 
-// What is left of the motion after `u`, and then `u`. A network that is wrong is set right as far as the search
-// reaches.
-Found search_after(const Context& context, const DeformInput& input, const float* u, const SearchSettings& settings) {
-  const Pulled seen = pull(context, input, u);
+// Searches for the motion that remains after `u` and composes the two: a wrong network is corrected as far as the
+// search reaches.
+DenseSearchResult search_after(const Context& context, const DeformInput& input, const float* u,
+                               const SearchSettings& settings) {
+  const WarpedMoving warped = warp_moving(context, input, u);
   DeformInput rest = input;
-  rest.moving = seen.moving.data(), rest.moving_valid = seen.valid.data();
-  const Found found = search(context, rest, settings);
-  const Factor whole{{1, 1, 1}};
-  const Buffer<float> left = change_level(context, found.u.data(), found.n, found.factor, input.n, whole);
-  Buffer<float> both(context, 3 * std::size_t(voxels(input.n)));
-  context.compose(left.data(), u, input.n, both.data());
-  return {std::move(both), input.n, whole, found.inconsistency_vox};
+  rest.moving = warped.moving.data();
+  rest.moving_valid = warped.valid.data();
+  const DenseSearchResult result = dense_search(context, rest, settings);
+  const Buffer<float> remaining = change_level(context, result.u.data(), result.n, result.factor, input.n, kWholeGrid);
+  Buffer<float> composed(context, 3 * std::size_t(voxels(input.n)));
+  context.compose(remaining.data(), u, input.n, composed.data());
+  return {std::move(composed), input.n, kWholeGrid, result.inconsistency_vox};
 }
 
-struct Described {  // by a network, or empty
+struct NetworkFeatures {  // empty where the prior describes none
   Buffer<Half> fixed, moving;
 
-  Described(const Context& context, const Prior& prior, DeformInput& input) {
+  NetworkFeatures(const Context& context, const Prior& prior, DeformInput& input) {
     if (!prior.describe) return;
     const std::size_t size = std::size_t(voxels(input.n)) * std::size_t(prior.channels);
-    fixed = Buffer<Half>(context, size), moving = Buffer<Half>(context, size);
-    prior.describe(Side::fixed, input.fixed, fixed.data()), prior.describe(Side::moving, input.moving, moving.data());
-    input.fixed_features = fixed.data(), input.moving_features = moving.data(), input.channels = prior.channels;
+    fixed = Buffer<Half>(context, size);
+    moving = Buffer<Half>(context, size);
+    prior.describe(Side::fixed, input.fixed, fixed.data());
+    prior.describe(Side::moving, input.moving, moving.data());
+    input.fixed_features = fixed.data();
+    input.moving_features = moving.data();
+    input.channels = prior.channels;
   }
 };
 
-// Voxels of a cell: of the dense search, and at half the resolution of the search for the affine part.
-constexpr int kCellOfSearch = SearchSettings{}.factor, kCellOfSettle = 4;
+// Voxels of a cell: of the dense search, and of the affine search, which works on half the resolution.
+constexpr int kSearchCell = SearchSettings{}.factor, kAffineSearchCell = 4;
 
 double work(const LevelSettings& s) { return double(s.iterations) / (double(s.factor) * s.factor * s.factor); }
 
-// On half the resolution: it is only to find out where the body lies.
-AffineMap affine_part(const Context& context, const DeformInput& given, const SearchSettings& full,
-                      const DeformFacts& facts, const Interrupt& interrupt) {
-  const int half = full.factor / kCellOfSearch * 2;
-  const Smaller small = smaller(context, given, half);
+// On half the resolution, since it only has to find where the body lies.
+AffineMap affine_part(const Context& context, const DeformInput& input, const SearchSettings& full,
+                      const PairStatistics& statistics, const Interrupt& interrupt) {
+  const int half = full.factor / kSearchCell * 2;
+  const Downsampled small = downsample(context, input, half);
   SearchSettings s = full;
-  s.patch_radius = 1, s.dilation = 1, s.factor = kCellOfSettle, s.radius = full.radius - 1, s.smoothing = 1;
-  return of_whole(settle(context, small.input, s, facts.fixed.tissue, interrupt), small.factor);
+  s.patch_radius = 1;
+  s.dilation = 1;
+  s.factor = kAffineSearchCell;
+  s.radius = full.radius - 1;
+  s.smoothing = 1;
+  return on_whole_grid(search_affine(context, small.input, s, statistics.fixed.tissue, interrupt), small.factor);
 }
 
 }  // namespace
 
-Deformation deform(const Context& context, const DeformInput& given, const DeformFacts& facts,
+Deformation deform(const Context& context, const DeformInput& original, const PairStatistics& statistics,
                    const DeformSettings& settings, const Interrupt& interrupt, const Prior& prior) {
   Deformation result;
-  Through start(context, given);
+  AffineWarpedPair pair(context, original);
   const bool searched = settings.search.wanted && !interrupt(0);
-  if (searched && !prior.u) start.take_out(affine_part(context, given, settings.search, facts, interrupt));
-  const Described described(context, prior, start.input);
-  const DeformInput& input = start.input;
-  Found found = !searched ? unsearched(context, prior.u, given.n)
-                : prior.u ? search_after(context, input, prior.u, settings.search)
-                          : search(context, input, settings.search);
-  result.search_inconsistency_vox = found.inconsistency_vox, result.affine = start.affine;
-  Buffer<float> u = std::move(found.u);
-  Extent n = found.n;
-  Factor factor = found.factor;
+  if (searched && !prior.u) pair.absorb(affine_part(context, original, settings.search, statistics, interrupt));
+  const NetworkFeatures features(context, prior, pair.input);
+  const DeformInput& input = pair.input;
+  DenseSearchResult start = !searched ? without_search(context, prior.u, original.n)
+                            : prior.u ? search_after(context, input, prior.u, settings.search)
+                                      : dense_search(context, input, settings.search);
+  result.search_inconsistency_vox = start.inconsistency_vox;
+  result.affine = pair.affine;
+  Buffer<float> u = std::move(start.u);
+  Extent n = start.n;
+  Factor factor = start.factor;
   double total = 1e-9, done = 0;
   for (int l = 0; l < settings.levels; ++l) total += work(settings.level[l]);
   for (int l = 0; l < settings.levels && result.complete; ++l) {
     const LevelSettings& s = settings.level[l];
     const Factor next = factor_of(s.factor, input);
-    const Level level(context, input, facts, next, s.dilation);
+    const Level level(context, input, statistics, next, s.dilation);
     u = change_level(context, u.data(), n, factor, level.n, next);
-    n = level.n, factor = next;
-    result.complete = refine(context, level, s, u.data(), [&](int i) {
-                        return interrupt((done + work(s) * i / s.iterations) / total);
-                      }).complete;
+    n = level.n;
+    factor = next;
+    const auto interrupt_level = [&](int i) { return interrupt((done + work(s) * i / s.iterations) / total); };
+    result.complete = gradient_descent(context, level, s, u.data(), interrupt_level).complete;
     done += work(s);
   }
-  result.u = change_level(context, u.data(), n, factor, input.n, Factor{{1, 1, 1}});
-  const Change back = change(start.affine, start.affine, AffineMap());
-  context.add_affine(result.u.data(), given.n, back.linear, back.map, result.u.data());
+  result.u = change_level(context, u.data(), n, factor, input.n, kWholeGrid);
+  const Change back = change(pair.affine, pair.affine, AffineMap());
+  context.add_affine(result.u.data(), original.n, back.linear, back.map, result.u.data());
   context.unfold(result.u.data(), input.n, kLeastDeterminant, kMostUnfoldRounds);
   return result;
 }

@@ -67,7 +67,7 @@ double make_consistent(const Context& context, float* a, float* b, const Grid& g
 
 }  // namespace
 
-Found search(const Context& context, const DeformInput& input, const SearchSettings& s) {
+DenseSearchResult dense_search(const Context& context, const DeformInput& input, const SearchSettings& s) {
   const Factor factor = factor_of(s.factor, input);
   Grid grid{extent_of(input.n, factor), {}, 0, 1};
   const int length[3] = {grid.n.d, grid.n.h, grid.n.w};

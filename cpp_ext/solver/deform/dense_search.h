@@ -1,17 +1,17 @@
-// Dense search on a coarse grid, both ways, made consistent. By MIND-SSC of wide patches, whatever features a network
-// gives: those are for the fine levels, over large distances they were measured to do worse.
+// Dense search on a coarse grid in both directions, made consistent. It always compares MIND-SSC of wide patches, even
+// if a network gives features: those are for the fine levels and were measured to do worse over large distances.
 #pragma once
 #include "solver/deform/level.h"
 
 namespace mmreg {
 
-struct Found {
+struct DenseSearchResult {
   Buffer<float> u;  // (3, d, h, w) of the coarse grid, in its voxels
   Extent n;
   Factor factor;
   double inconsistency_vox;
 };
 
-Found search(const Context&, const DeformInput&, const SearchSettings&);
+DenseSearchResult dense_search(const Context&, const DeformInput&, const SearchSettings&);
 
 }  // namespace mmreg

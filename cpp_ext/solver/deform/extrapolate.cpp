@@ -29,15 +29,15 @@ Buffer<float> continued(const Context& context, const float* image, const std::u
 
 }  // namespace
 
-Filled fill(const Context& context, const DeformInput& input) {
-  Filled filled{input, {}, {}};
+ExtrapolatedPair extrapolate(const Context& context, const DeformInput& input) {
+  ExtrapolatedPair pair{input, {}, {}};
   float sigma_vox[3];
   for (int a = 0; a < 3; ++a) sigma_vox[a] = float(kReach_vox * finest(input.spacing_mm) / input.spacing_mm[a]);
-  if (input.fixed_valid) filled.fixed = continued(context, input.fixed, input.fixed_valid, input.n, sigma_vox);
-  if (input.moving_valid) filled.moving = continued(context, input.moving, input.moving_valid, input.n, sigma_vox);
-  if (filled.fixed.data()) filled.input.fixed = filled.fixed.data();
-  if (filled.moving.data()) filled.input.moving = filled.moving.data();
-  return filled;
+  if (input.fixed_valid) pair.fixed = continued(context, input.fixed, input.fixed_valid, input.n, sigma_vox);
+  if (input.moving_valid) pair.moving = continued(context, input.moving, input.moving_valid, input.n, sigma_vox);
+  if (pair.fixed.data()) pair.input.fixed = pair.fixed.data();
+  if (pair.moving.data()) pair.input.moving = pair.moving.data();
+  return pair;
 }
 
 }  // namespace mmreg

@@ -1,15 +1,16 @@
-// Voxels that are left out of the comparison get a smooth continuation of those that are in, so that nothing of their
-// content, nor the edge where they begin, is seen by features, pooled images or the dense search.
+// Replaces voxels that are left out of the comparison by a smooth continuation of the others, so that neither their
+// content nor the edge where they begin reaches features, pooled images or the dense search.
 #pragma once
-#include "solver/deform/deform.h"
+#include "ops/buffer.h"
+#include "solver/deform/input.h"
 
 namespace mmreg {
 
-struct Filled {
+struct ExtrapolatedPair {
   DeformInput input;
-  Buffer<float> fixed, moving;  // what input.fixed and input.moving point to, where anything had to be filled
+  Buffer<float> fixed, moving;  // what input.fixed and input.moving point to, where a voxel had to be replaced
 };
 
-Filled fill(const Context&, const DeformInput&);
+ExtrapolatedPair extrapolate(const Context&, const DeformInput&);
 
 }  // namespace mmreg

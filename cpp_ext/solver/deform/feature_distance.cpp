@@ -2,9 +2,9 @@
 
 namespace mmreg {
 
-double feature_difference(const Context& context, const DeformInput& input, const DeformFacts& facts,
-                          const Factor& factor) {
-  const Level level(context, input, facts, factor, LevelSettings{}.dilation);
+double feature_distance(const Context& context, const DeformInput& input, const PairStatistics& statistics,
+                        const Factor& factor) {
+  const Level level(context, input, statistics, factor, LevelSettings{}.dilation);
   const Buffer<float> zero = constant(context, 3 * voxels(level.n), 0);
   Buffer<float> force(context, zero.size());
   ForceSums sums{};

@@ -5,7 +5,7 @@
 namespace mmreg {
 namespace {
 
-constexpr int kGlance = 4;  // one row in so many tells how large the forces are
+constexpr int kRowsPerMeasured = 4;  // one row in so many tells how large the forces are
 constexpr float kMeanDecay = 0.9f, kSquareDecay = 0.99f;
 
 using Counts = std::vector<double>;
@@ -17,8 +17,10 @@ double gain_of(const Counts& counts, std::vector<float>& gain) {
   for (double c : counts) total += c;
   std::vector<double> of_fixed(bins), of_moving(bins);
   for (int f = 0; f < bins; ++f)
-    for (int m = 0; m < bins; ++m)
-      of_fixed[f] += counts[f * bins + m] / total, of_moving[m] += counts[f * bins + m] / total;
+    for (int m = 0; m < bins; ++m) {
+      of_fixed[f] += counts[f * bins + m] / total;
+      of_moving[m] += counts[f * bins + m] / total;
+    }
   double information = 0;
   for (int f = 0; f < bins; ++f)
     for (int m = 0; m < bins; ++m) {
@@ -29,7 +31,7 @@ double gain_of(const Counts& counts, std::vector<float>& gain) {
   return information;
 }
 
-struct Compared {
+struct SimilarityResult {
   ForceSums sums;
   double information;
 };
@@ -44,24 +46,27 @@ class Comparison {  // the force and its histogram, one iteration after the othe
         table_(context, kHistogramCells) {}
 
   // Both forces at full weight, on some of the rows: what they add up to says how to weigh them.
-  Compared glance(const float* u, float* force) {
+  SimilarityResult measure_forces(const float* u, float* force) {
     const Buffer<std::int32_t> some = some_rows();
     run(some.data(), u, false, 1, 1, force);
     return run(some.data(), u, true, 1, 1, force);
   }
 
-  Compared operator()(const float* u, float feature_weight, float intensity_weight, float* force) {
+  SimilarityResult operator()(const float* u, float feature_weight, float intensity_weight, float* force) {
     return run(level_.rows.data(), u, true, feature_weight, intensity_weight, force);
   }
 
  private:
-  Compared run(const std::int32_t* rows, const float* u, bool intensities, float feature_weight, float intensity_weight,
-               float* force) {
-    Compared c{};
+  SimilarityResult run(const std::int32_t* rows, const float* u, bool intensities, float feature_weight,
+                       float intensity_weight, float* force) {
+    SimilarityResult c{};
     context_.force(ForceArguments{level_.fixed.data(), level_.moving.data(), level_.channels, level_.n, rows, u,
                                   intensities ? table_.data() : nullptr, feature_weight, intensity_weight, force,
                                   counts_.data(), &c.sums});
-    if (c.sums.count > 0) c.information = gain_of(counts_, gain_), table_.upload(gain_.data());
+    if (c.sums.count > 0) {
+      c.information = gain_of(counts_, gain_);
+      table_.upload(gain_.data());
+    }
     return c;
   }
 
@@ -69,7 +74,7 @@ class Comparison {  // the force and its histogram, one iteration after the othe
     std::vector<std::int32_t> rows(level_.rows.size());
     context_.download(rows.data(), level_.rows.data(), sizeof(rows[0]) * rows.size());
     for (std::size_t r = 0; r < rows.size() / 2; ++r)
-      if (r % kGlance) rows[2 * r + 1] = rows[2 * r];
+      if (r % kRowsPerMeasured) rows[2 * r + 1] = rows[2 * r];
     return uploaded(context_, rows);
   }
 
@@ -126,24 +131,25 @@ class Smoothing {
 
 }  // namespace
 
-Refinement refine(const Context& context, const Level& level, const LevelSettings& s, float* u,
-                  const std::function<bool(int)>& interrupt) {
+DescentResult gradient_descent(const Context& context, const Level& level, const LevelSettings& s, float* u,
+                               const std::function<bool(int)>& interrupt) {
   const std::size_t count = std::size_t(voxels(level.n));
   Buffer<float> force(context, 3 * count), step(context, 3 * count), next(context, 3 * count);
   Buffer<float> mean(context, 3 * count), square(context, count);
   context.combine(3 * std::int64_t(count), 0, u, 0, u, mean.data());
   context.combine(std::int64_t(count), 0, u, 0, u, square.data());
   Comparison compare(context, level);
-  const Compared start = compare.glance(u, force.data());
+  const SimilarityResult start = compare.measure_forces(u, force.data());
   const float feature_weight = s.feature_weight * per_unit(start.sums.features_squared, start.sums.count);
   const float intensity_weight = s.intensity_weight * per_unit(start.sums.intensity_squared, start.sums.count);
   const Sigma fluid = sigma(level, s.fluid_vox);
   const Smoothing elastic(context, level, sigma(level, s.elastic_vox));
-  Refinement r{start.sums.features, start.information, true};
+  DescentResult r{start.sums.features, start.information, true};
   for (int i = 0; i < s.iterations && r.complete && start.sums.count > 0; ++i) {
     if (interrupt(i)) r.complete = false;
-    const Compared c = compare(u, feature_weight, intensity_weight, force.data());
-    r.features = c.sums.features / c.sums.count, r.information = c.information;
+    const SimilarityResult c = compare(u, feature_weight, intensity_weight, force.data());
+    r.features = c.sums.features / c.sums.count;
+    r.information = c.information;
     context.gaussian(force.data(), 3, level.n, fluid.vox, force.data());
     const float done = float(i) / float(s.iterations);
     to_equal_lengths(context, level, force.data());

@@ -1,4 +1,5 @@
-// What the images say about themselves before a setting is chosen.
+#include "solver/deform/image_statistics.h"
+
 #include <cmath>
 #include <vector>
 
@@ -47,10 +48,11 @@ double contrast_to_grain(const Context& context, const DeformInput& input, const
   return least;
 }
 
-ImageFacts facts(const Context& context, const DeformInput& input, const float* image, const std::uint8_t* valid) {
+ImageStatistics image_statistics(const Context& context, const DeformInput& input, const float* image,
+                                 const std::uint8_t* valid) {
   const Extent n = input.n;
   const Summary whole = context.summary(image, voxels(n));
-  ImageFacts f{};
+  ImageStatistics f{};
   f.flat = !(whole.largest > whole.smallest);
   f.foreground = {float(whole.smallest), float(whole.smallest), float(whole.largest)};
   if (f.flat) return f;
@@ -64,7 +66,8 @@ ImageFacts facts(const Context& context, const DeformInput& input, const float* 
   const float range = tails[3] > lowest ? tails[3] - lowest : highest - lowest;
   f.scale = float(kHistogramBins - 1 - 2 * kHistogramPadding) / range;
   f.offset = float(kHistogramPadding) - lowest * f.scale;
-  f.foreground.low = tails[1], f.foreground.high = tails[2] > tails[1] ? tails[2] : highest;
+  f.foreground.low = tails[1];
+  f.foreground.high = tails[2] > tails[1] ? tails[2] : highest;
   f.tissue = f.foreground.background + kTissue * (f.foreground.high - f.foreground.background);
   f.contrast_to_noise = contrast_to_grain(context, input, image, valid, f.tissue);
   const Detail d = context.detail(image, n, Foreground{f.tissue, f.foreground.low, f.foreground.high});
@@ -74,7 +77,10 @@ ImageFacts facts(const Context& context, const DeformInput& input, const float* 
     if (length[a] > 1) finest = std::fmin(finest, input.spacing_mm[a]);
   int axes = 0;
   for (int a = 0; a < 3; ++a)
-    if (length[a] > 1 && input.spacing_mm[a] < kThick * finest) slope += d.slope[a], ++axes;
+    if (length[a] > 1 && input.spacing_mm[a] < kThick * finest) {
+      slope += d.slope[a];
+      ++axes;
+    }
   if (d.count > 0 && slope > 0)
     f.detail_vox = std::sqrt(axes * (d.square / d.count - std::pow(d.sum / d.count, 2)) / (slope / d.count));
   return f;
@@ -83,10 +89,10 @@ ImageFacts facts(const Context& context, const DeformInput& input, const float* 
 Binning bins(const Foreground& f) { return {f.background, f.high, kBins}; }
 
 // On half the resolution, where noise counts less.
-double correlation_of_tissue(const Context& context, const DeformInput& input, const ImageFacts& fixed,
-                             const ImageFacts& moving) {
+double correlation_of_tissue(const Context& context, const DeformInput& input, const ImageStatistics& fixed,
+                             const ImageStatistics& moving) {
   if (fixed.flat || moving.flat) return 0;
-  const Smaller half = smaller(context, input, 2);
+  const Downsampled half = downsample(context, input, 2);
   const Extent n = half.input.n;
   const DeformInput& seen = half.input;
   const auto both = body(context, seen.moving, seen.moving_valid, n, moving.tissue);
@@ -99,9 +105,9 @@ double correlation_of_tissue(const Context& context, const DeformInput& input, c
 
 }  // namespace
 
-DeformFacts look(const Context& context, const DeformInput& input) {
-  DeformFacts f{facts(context, input, input.fixed, input.fixed_valid),
-                facts(context, input, input.moving, input.moving_valid), 0, 0, 0};
+PairStatistics measure_image_statistics(const Context& context, const DeformInput& input) {
+  PairStatistics f{image_statistics(context, input, input.fixed, input.fixed_valid),
+                   image_statistics(context, input, input.moving, input.moving_valid), 0, 0, 0};
   f.correlation = correlation_of_tissue(context, input, f.fixed, f.moving);
   f.contrast_to_noise = std::fmin(f.fixed.contrast_to_noise, f.moving.contrast_to_noise);
   f.detail_vox = std::fmax(f.fixed.detail_vox, f.moving.detail_vox);

@@ -23,8 +23,10 @@ struct Image {  // on the level: in memory of its own, unless the level is the w
   Image(const Context& context, const float* given, const std::uint8_t* given_valid, Extent n, const Factor& factor)
       : data(given), valid(given_valid) {
     if (whole(factor)) return;
-    memory = pooled(context, given, n, factor), data = memory.data();
-    valid_memory = pooled_validity(context, given_valid, n, factor), valid = valid_memory.data();
+    memory = pooled(context, given, n, factor);
+    data = memory.data();
+    valid_memory = pooled_validity(context, given_valid, n, factor);
+    valid = valid_memory.data();
   }
 };
 
@@ -46,7 +48,10 @@ Extent extent_of(Extent whole, const Factor& factor) {
 
 AffineMap to_whole(const Factor& factor) {  // voxel i stands for f i + (f - 1) / 2
   AffineMap up;
-  for (int a = 0; a < 3; ++a) up(a, a) = factor.f[a], up(a, 3) = 0.5 * (factor.f[a] - 1);
+  for (int a = 0; a < 3; ++a) {
+    up(a, a) = factor.f[a];
+    up(a, 3) = 0.5 * (factor.f[a] - 1);
+  }
   return up;
 }
 
@@ -71,15 +76,19 @@ Buffer<std::uint8_t> pooled_validity(const Context& context, const std::uint8_t*
   if (!valid) return {};
   const Extent m = extent_of(n, factor);
   AffineMap middle;  // of a block
-  for (int a = 0; a < 3; ++a) middle(a, a) = factor.f[a], middle(a, 3) = factor.f[a] / 2;
-  const Buffer<float> from = numbers(context, valid, voxels(n)), to(context, std::size_t(voxels(m)));
+  for (int a = 0; a < 3; ++a) {
+    middle(a, a) = factor.f[a];
+    middle(a, 3) = factor.f[a] / 2;
+  }
+  const Buffer<float> from = mask_to_float(context, valid, voxels(n)), to(context, std::size_t(voxels(m)));
   Buffer<std::uint8_t> flags(context, to.size());
   context.resample_affine(from.data(), 1, n, middle.m, m, Interpolation::nearest, Border::extend, to.data(), nullptr);
   context.above(to.data(), nullptr, voxels(m), 0.0f, flags.data());
   return flags;
 }
 
-Level::Level(const Context& context, const DeformInput& input, const DeformFacts& facts, const Factor& f, int dilation)
+Level::Level(const Context& context, const DeformInput& input, const PairStatistics& statistics, const Factor& f,
+             int dilation)
     : n(extent_of(input.n, f)), factor(f), channels(input.fixed_features ? input.channels : 16) {
   double spacing_mm[3];
   for (int a = 0; a < 3; ++a) spacing_mm[a] = input.spacing_mm[a] * f.f[a];
@@ -87,7 +96,7 @@ Level::Level(const Context& context, const DeformInput& input, const DeformFacts
   const Image images[2] = {{context, input.fixed, input.fixed_valid, input.n, f},
                            {context, input.moving, input.moving_valid, input.n, f}};
   const Half* given[2] = {input.fixed_features, input.moving_features};
-  const ImageFacts* own[2] = {&facts.fixed, &facts.moving};
+  const ImageStatistics* own[2] = {&statistics.fixed, &statistics.moving};
   Buffer<Half>* features[2] = {&fixed, &moving};
   const std::int64_t count = voxels(n);
   presence = constant(context, count, kElsewhere);
@@ -104,8 +113,8 @@ Level::Level(const Context& context, const DeformInput& input, const DeformFacts
     context.select(inside.data(), count, one.data(), presence.data(), presence.data());
   }
   rows = Buffer<std::int32_t>(context, 2 * std::size_t(n.d) * n.h);
-  context.active_rows(images[0].data, facts.fixed.foreground.background, images[1].data,
-                      facts.moving.foreground.background, n, kMargin, rows.data());
+  context.active_rows(images[0].data, statistics.fixed.foreground.background, images[1].data,
+                      statistics.moving.foreground.background, n, kMargin, rows.data());
 }
 
 Buffer<float> change_level(const Context& context, const float* u, Extent n, const Factor& from, Extent out,

@@ -1,6 +1,8 @@
 // The two images on one level of the pyramid, as features with their intensities attached.
 #pragma once
-#include "solver/deform/deform.h"
+#include "ops/buffer.h"
+#include "solver/deform/settings.h"
+#include "solver/math/affine_map.h"
 
 namespace mmreg {
 
@@ -23,7 +25,7 @@ Buffer<std::uint8_t> body(const Context&, const float* image, const std::uint8_t
 
 class Level {
  public:
-  Level(const Context&, const DeformInput&, const DeformFacts&, const Factor&, int dilation);
+  Level(const Context&, const DeformInput&, const PairStatistics&, const Factor&, int dilation);
 
   Extent n;
   Factor factor;

@@ -1,17 +1,18 @@
-// The settings follow from the images: a mixture of what suits three kinds of pairs. What is not in the blurrier of the
-// two images cannot be matched, so the displacement is smoothed more on the finer levels if their detail is large. In
-// noise a force is only to be believed where its neighbours agree: it is smoothed far more, and its steps no longer
-// shrink where the mean force is small. Less so if both images show one contrast: then it comes from differences of
-// intensity, which noise misleads less than the patterns that two contrasts have in common.
+#include "solver/deform/settings.h"
+
 #include <algorithm>
 #include <cmath>
-
-#include "solver/deform/deform.h"
 
 namespace mmreg {
 namespace {
 
 constexpr int kLevels = 3;
+
+// The settings follow from the images: a mixture of what suits three kinds of pairs. What is not in the blurrier of the
+// two images cannot be matched, so the displacement is smoothed more on the finer levels if their detail is large. In
+// noise a force is only to be believed where its neighbours agree: it is smoothed far more, and its steps no longer
+// shrink where the mean force is small. Less so if both images show one contrast: then it comes from differences of
+// intensity, which noise misleads less than the patterns that two contrasts have in common.
 
 struct Corner {  // settings of the levels, coarse to fine
   float iterations[kLevels], rate_vox[kLevels], fluid_vox[kLevels], elastic_vox[kLevels], intensity_weight[kLevels],
@@ -43,11 +44,11 @@ float share(double value, double none, double all) {
 
 }  // namespace
 
-DeformSettings choose(const DeformFacts& facts, const DeformInput& input) {
-  const float one_contrast = share(facts.correlation, kCorrelationOfTwo, kCorrelationOfOne);
+DeformSettings select_settings(const PairStatistics& statistics, const DeformInput& input) {
+  const float one_contrast = share(statistics.correlation, kCorrelationOfTwo, kCorrelationOfOne);
   const Mixture mix{
-      share(facts.detail_vox, kDetailOfSharp_vox, kDetailOfBlurred_vox),
-      share(facts.contrast_to_noise, kContrastOfQuiet, kContrastOfNoisy) * (1 - one_contrast * (1 - kNoiseOfOne))};
+      share(statistics.detail_vox, kDetailOfSharp_vox, kDetailOfBlurred_vox),
+      share(statistics.contrast_to_noise, kContrastOfQuiet, kContrastOfNoisy) * (1 - one_contrast * (1 - kNoiseOfOne))};
   const int first = voxels(input.n) > kMostVoxels ? 2 : 1;  // the finest level
   DeformSettings s;
   s.levels = kLevels;

@@ -2,7 +2,7 @@
 
 namespace mmreg {
 
-Buffer<float> numbers(const Context& context, const std::uint8_t* mask, std::int64_t count) {
+Buffer<float> mask_to_float(const Context& context, const std::uint8_t* mask, std::int64_t count) {
   const Buffer<float> ones = constant(context, count, 1);
   Buffer<float> out = constant(context, count, 0);
   context.select(mask, count, ones.data(), out.data(), out.data());
@@ -11,28 +11,28 @@ Buffer<float> numbers(const Context& context, const std::uint8_t* mask, std::int
 
 void restrict_to_mask(const Context& context, const std::uint8_t* mask, Extent m, const AffineMap& to_moving, Extent n,
                       std::uint8_t* valid) {
-  const Buffer<float> from = numbers(context, mask, voxels(m));
+  const Buffer<float> from = mask_to_float(context, mask, voxels(m));
   Buffer<float> to(context, std::size_t(voxels(n)));
   context.resample_affine(from.data(), 1, m, to_moving.m, n, Interpolation::nearest, Border::zero, to.data(), nullptr);
   context.above(to.data(), valid, voxels(n), 0.0f, valid);
 }
 
-Pulled pull(const Context& context, const DeformInput& input, const AffineMap& to_moving) {
+WarpedMoving warp_moving(const Context& context, const DeformInput& input, const AffineMap& to_moving) {
   const std::size_t count = std::size_t(voxels(input.n));
-  Pulled p{{context, count}, {context, count}};
+  WarpedMoving p{{context, count}, {context, count}};
   context.resample_affine(input.moving, 1, input.n, to_moving.m, input.n, Interpolation::linear, Border::extend,
                           p.moving.data(), p.valid.data());
   if (input.moving_valid) restrict_to_mask(context, input.moving_valid, input.n, to_moving, input.n, p.valid.data());
   return p;
 }
 
-Pulled pull(const Context& context, const DeformInput& input, const float* u) {
+WarpedMoving warp_moving(const Context& context, const DeformInput& input, const float* u) {
   const std::int64_t count = voxels(input.n);
-  Pulled p{{context, std::size_t(count)}, {context, std::size_t(count)}};
+  WarpedMoving p{{context, std::size_t(count)}, {context, std::size_t(count)}};
   context.warp(input.moving, 1, input.n, u, input.n, Interpolation::linear, Border::extend, p.moving.data(),
                p.valid.data());
   if (!input.moving_valid) return p;
-  const Buffer<float> from = numbers(context, input.moving_valid, count);
+  const Buffer<float> from = mask_to_float(context, input.moving_valid, count);
   Buffer<float> to(context, std::size_t(count));
   context.warp(from.data(), 1, input.n, u, input.n, Interpolation::nearest, Border::zero, to.data(), nullptr);
   context.above(to.data(), p.valid.data(), count, 0.0f, p.valid.data());

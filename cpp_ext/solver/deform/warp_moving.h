@@ -1,19 +1,20 @@
-// The moving image through an affine map of indices or through a displacement, on the grid of the fixed one.
+// The moving image warped by an affine map of indices or by a displacement, on the grid of the fixed one.
 #pragma once
-#include "solver/deform/deform.h"
+#include "ops/buffer.h"
+#include "solver/deform/input.h"
 #include "solver/math/affine_map.h"
 
 namespace mmreg {
 
-struct Pulled {
+struct WarpedMoving {
   Buffer<float> moving;
   Buffer<std::uint8_t> valid;
 };
 
-Pulled pull(const Context&, const DeformInput&, const AffineMap& to_moving);
-Pulled pull(const Context&, const DeformInput&, const float* u);
+WarpedMoving warp_moving(const Context&, const DeformInput&, const AffineMap& to_moving);
+WarpedMoving warp_moving(const Context&, const DeformInput&, const float* u);
 
-Buffer<float> numbers(const Context&, const std::uint8_t* mask, std::int64_t count);  // 1 and 0
+Buffer<float> mask_to_float(const Context&, const std::uint8_t* mask, std::int64_t count);  // 1 and 0
 
 // Clears `valid`, on grid n, where the nearest voxel of `mask`, on grid m, is 0.
 void restrict_to_mask(const Context&, const std::uint8_t* mask, Extent m, const AffineMap& to_moving, Extent n,

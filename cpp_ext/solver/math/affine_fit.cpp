@@ -30,17 +30,24 @@ std::vector<Match> matches(const std::vector<float>& u, const std::vector<std::u
 AffineMap least_squares(const std::vector<Match>& all) {
   double total = 0;
   Point from{}, shift{};
-  for (const Match& m : all) total += m.weight, from = from + m.weight * m.from, shift = shift + m.weight * m.shift;
-  from = (1 / total) * from, shift = (1 / total) * shift;
+  for (const Match& m : all) {
+    total += m.weight;
+    from = from + m.weight * m.from;
+    shift = shift + m.weight * m.shift;
+  }
+  from = (1 / total) * from;
+  shift = (1 / total) * shift;
   AffineMap spread, both, out;
   for (int i = 0; i < 3; ++i)
     for (int j = 0; j < 3; ++j) {
       double s = i == j ? kSpread_vox2 * total : 0, b = 0;
       for (const Match& m : all) {
         const double at = m.weight * (m.from.x[j] - from.x[j]);
-        s += at * (m.from.x[i] - from.x[i]), b += at * (m.shift.x[i] - shift.x[i]);
+        s += at * (m.from.x[i] - from.x[i]);
+        b += at * (m.shift.x[i] - shift.x[i]);
       }
-      spread(i, j) = s, both(i, j) = b;
+      spread(i, j) = s;
+      both(i, j) = b;
     }
   const AffineMap linear = compose(both, invert(spread));
   for (int i = 0; i < 3; ++i)
@@ -74,7 +81,7 @@ AffineFit fit_affine(const std::vector<float>& u, const std::vector<std::uint8_t
 
 bool plausible(const AffineMap& map) {
   double s[3];
-  stretches(map, s);
+  singular_values(map, s);
   return determinant(map) > 0 && s[0] > 0.6 && s[2] < 1.7 && s[2] / s[0] < 1.6;
 }
 

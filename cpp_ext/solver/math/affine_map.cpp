@@ -45,9 +45,12 @@ AffineMap rotation(const Point& vector) {  // Rodrigues' formula
   const double square = dot(vector, vector);
   for (int i = 0; i < 3; ++i)
     for (int j = 0; j < 3; ++j) r(i, j) = (i == j ? 1 - b * square : 0) + b * v[i] * v[j];
-  r(0, 1) -= a * v[2], r(1, 0) += a * v[2];
-  r(0, 2) += a * v[1], r(2, 0) -= a * v[1];
-  r(1, 2) -= a * v[0], r(2, 1) += a * v[0];
+  r(0, 1) -= a * v[2];
+  r(1, 0) += a * v[2];
+  r(0, 2) += a * v[1];
+  r(2, 0) -= a * v[1];
+  r(1, 2) -= a * v[0];
+  r(2, 1) += a * v[0];
   return r;
 }
 
@@ -58,7 +61,7 @@ AffineMap rotation_between(const Point& from, const Point& to) {
   return AffineMap();  // the same plane, seen from either side
 }
 
-void stretches(const AffineMap& a, double values[3]) {  // eigenvalues of A'A in closed form (Smith, 1961)
+void singular_values(const AffineMap& a, double values[3]) {  // eigenvalues of A'A in closed form (Smith, 1961)
   double s[3][3], trace = 0, off = 0;
   for (int i = 0; i < 3; ++i)
     for (int j = 0; j < 3; ++j) s[i][j] = dot(column(a, i), column(a, j));

@@ -4,6 +4,8 @@
 
 namespace mmreg {
 
+constexpr double kRadiansPerDegree = 0.017453292519943295;
+
 struct Point {
   double x[3];
 };
@@ -46,7 +48,7 @@ double determinant(const AffineMap&);                            // of the linea
 AffineMap nearest_rotation(const AffineMap&);                    // of the linear part; its determinant is positive
 AffineMap rotation(const Point& vector);                         // about the vector, by its length in radians
 AffineMap rotation_between(const Point& from, const Point& to);  // the least one, of unit vectors
-void stretches(const AffineMap&, double values[3]);              // singular values of the linear part, ascending
+void singular_values(const AffineMap&, double values[3]);        // singular values of the linear part, ascending
 // Root mean square distance of two maps over a ball of points around the origin with this root mean square radius.
 double distance(const AffineMap& a, const AffineMap& b, double radius);
 

@@ -33,7 +33,10 @@ struct InverseCurvature {  // of the function turned upside down; positive defin
   void update(const double* s, const double* y, int n) {
     const double sy = inner(s, y, n);
     if (sy <= 1e-6 * std::sqrt(inner(s, s, n) * inner(y, y, n))) return;
-    if (fresh) restart(n, sy / inner(y, y, n)), fresh = false;
+    if (fresh) {
+      restart(n, sy / inner(y, y, n));
+      fresh = false;
+    }
     Vector hy;
     apply(y, n, hy);
     const double yhy = inner(y, hy, n);
@@ -43,7 +46,7 @@ struct InverseCurvature {  // of the function turned upside down; positive defin
 };
 
 // Backtracks along `direction` until the rise is worth the step (Armijo); 0 if it never is.
-double search_line(const Height& height, const Climb& climb, int n, const double* x, const double* direction,
+double search_line(const Objective& height, const BfgsOptions& climb, int n, const double* x, const double* direction,
                    double slope, double here, double* reached, double* value) {
   const double norm = std::sqrt(inner(direction, direction, n));
   for (double scale = 1; scale * norm >= 0.5 * climb.last_step; scale *= 0.4) {
@@ -57,7 +60,7 @@ double search_line(const Height& height, const Climb& climb, int n, const double
 
 }  // namespace
 
-double maximise(const Height& height, const Climb& climb, int n, double* x) {
+double bfgs(const Objective& height, const BfgsOptions& climb, int n, double* x) {
   Vector gradient, direction, reached, next, step, fall;
   double here = height(x, gradient);
   InverseCurvature curvature;
@@ -77,8 +80,14 @@ double maximise(const Height& height, const Climb& climb, int n, double* x) {
       continue;
     }
     here = height(reached, next);
-    for (int i = 0; i < n; ++i) step[i] = reached[i] - x[i], fall[i] = gradient[i] - next[i];
-    for (int i = 0; i < n; ++i) x[i] = reached[i], gradient[i] = next[i];
+    for (int i = 0; i < n; ++i) {
+      step[i] = reached[i] - x[i];
+      fall[i] = gradient[i] - next[i];
+    }
+    for (int i = 0; i < n; ++i) {
+      x[i] = reached[i];
+      gradient[i] = next[i];
+    }
     curvature.update(step, fall, n);
     if (length < climb.last_step) break;
   }

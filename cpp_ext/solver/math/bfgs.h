@@ -4,7 +4,7 @@
 
 namespace mmreg {
 
-struct Climb {
+struct BfgsOptions {
   double first_step;  // length of the first step, and the most that any later one may be twice
   double last_step;   // a step shorter than this ends the climb
   int steps;          // at most
@@ -12,9 +12,9 @@ struct Climb {
 };
 
 // Value at x; the gradient too unless null.
-using Height = std::function<double(const double* x, double* gradient)>;
+using Objective = std::function<double(const double* x, double* gradient)>;
 
 // Moves `x` (at most 12 numbers) uphill and returns the value there; never below where it began.
-double maximise(const Height&, const Climb&, int count, double* x);
+double bfgs(const Objective&, const BfgsOptions&, int count, double* x);
 
 }  // namespace mmreg

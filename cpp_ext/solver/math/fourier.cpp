@@ -27,8 +27,10 @@ void reorder_rows(Spectrum& s) {  // to the order of reversed bits
 void butterfly(float* ar, float* ai, float* br, float* bi, int n, float c, float d) {
   for (int x = 0; x < n; ++x) {
     const float tr = c * br[x] - d * bi[x], ti = c * bi[x] + d * br[x];
-    br[x] = ar[x] - tr, bi[x] = ai[x] - ti;
-    ar[x] += tr, ai[x] += ti;
+    br[x] = ar[x] - tr;
+    bi[x] = ai[x] - ti;
+    ar[x] += tr;
+    ai[x] += ti;
   }
 }
 
@@ -52,7 +54,8 @@ void transform_columns(Spectrum& s, double sign) {
 void transform(Spectrum& s, bool backwards) {
   for (int pass = 0; pass < 2; ++pass) {
     transform_columns(s, backwards ? 1 : -1);
-    transpose(s.real, s.side), transpose(s.imaginary, s.side);
+    transpose(s.real, s.side);
+    transpose(s.imaginary, s.side);
   }
 }
 

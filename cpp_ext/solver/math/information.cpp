@@ -22,7 +22,9 @@ Information information(const double* histogram, int fixed_bins, int moving_bins
   for (int f = 0; f < fixed_bins; ++f)
     for (int m = 0; m < moving_bins; ++m) {
       const double count = histogram[f * moving_bins + m];
-      fixed[std::size_t(f)] += count, moving[std::size_t(m)] += count, total += count;
+      fixed[std::size_t(f)] += count;
+      moving[std::size_t(m)] += count;
+      total += count;
     }
   if (!(total > 0)) return {0, 0, 0};
   return {entropy(fixed.data(), fixed_bins, total), entropy(moving.data(), moving_bins, total),
@@ -34,8 +36,12 @@ double correlation(const double* histogram, int fixed_bins, int moving_bins) {
   for (int f = 0; f < fixed_bins; ++f)
     for (int m = 0; m < moving_bins; ++m) {
       const double count = histogram[f * moving_bins + m];
-      total += count, f1 += count * f, m1 += count * m;
-      f2 += count * f * f, m2 += count * m * m, both += count * f * m;
+      total += count;
+      f1 += count * f;
+      m1 += count * m;
+      f2 += count * f * f;
+      m2 += count * m * m;
+      both += count * f * m;
     }
   const double fixed = total * f2 - f1 * f1, moving = total * m2 - m1 * m1;
   return fixed > 0 && moving > 0 ? (total * both - f1 * m1) / std::sqrt(fixed * moving) : 0;

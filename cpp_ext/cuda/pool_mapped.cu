@@ -1,6 +1,6 @@
 // Block averages of an image over the voxels that are known and inside a mask, then a tone: one thread a block, whose
 // rows and planes are summed each for itself, so that large blocks keep their digits.
-#include "core/tone.h"
+#include "core/intensity_map.h"
 #include "cuda/launch.h"
 #include "ops/target_operations.h"
 
@@ -41,14 +41,14 @@ struct Scan {
 
 }  // namespace
 
-void condense(Queue& queue, const float* image, const std::uint8_t* mask, Extent n, Extent factor, const Tone& tone,
-              float* out) {
-  const Scan scan{image, mask, n, factor, tone.low, tone.high};
+void pool_mapped(Queue& queue, const float* image, const std::uint8_t* mask, Extent n, Extent factor,
+                 const IntensityMap& map, float* out) {
+  const Scan scan{image, mask, n, factor, map.low, map.high};
   const Blocks blocks = blocks_of(n, factor);
-  const Tone own = tone;
+  const IntensityMap own = map;
   for_voxels(queue, blocks.n, [=] MMREG_DEVICE(const Voxel& v) {
     const Known found = scan.block(blocks.z + v.z * factor.d, blocks.y + v.y * factor.h, blocks.x + v.x * factor.w);
-    out[v.index] = apply_tone(own, block_mean(found.sum, found.count, blocks.needed));
+    out[v.index] = apply_intensity_map(own, block_mean(found.sum, found.count, blocks.needed));
   });
 }
 

@@ -1,6 +1,6 @@
 // One voxel of an image that is brought to [0, 1].
 #pragma once
-#include "core/stretch_data.h"
+#include "core/normalisation_data.h"
 #include "core/types.h"
 
 namespace mmreg::MMREG_TARGET {
@@ -12,10 +12,10 @@ struct Bounds {  // the intensities that become 0 and 1
 
 // `low` and `high` are the percentiles, where they are wanted. Where these coincide, as in a mask, 0 lies at the lowest
 // value of all.
-MMREG_INLINE Bounds bounds_of(const Stretch& s, const Extremes& all, float low, float high) {
+MMREG_INLINE Bounds bounds_of(const Normalisation& s, const Extremes& all, float low, float high) {
   const bool flat = !(all.smallest < all.largest);
-  if (s.kind == Stretch::window) return {s.low, s.high, flat};
-  if (s.kind == Stretch::minmax || flat) return {all.smallest, all.largest, flat};
+  if (s.kind == Normalisation::window) return {s.low, s.high, flat};
+  if (s.kind == Normalisation::minmax || flat) return {all.smallest, all.largest, flat};
   if (high > low) return {low, high, false};
   return {all.smallest, high, false};
 }
@@ -28,7 +28,7 @@ MMREG_INLINE float clamped(float v, float low, float high) {  // NaN becomes `lo
   return least < high ? least : high;
 }
 
-MMREG_INLINE float stretched(float v, const Bounds& b) {
+MMREG_INLINE float normalised(float v, const Bounds& b) {
   if (!(v - v == 0) || b.flat) return 0;
   if (is_ordinary(b)) {
     const float low = float(b.low), share = (clamped(v, low, float(b.high)) - low) * float(1 / (b.high - b.low));

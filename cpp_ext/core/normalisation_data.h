@@ -4,7 +4,7 @@
 
 namespace mmreg {
 
-struct Stretch {
+struct Normalisation {
   enum Kind : int {
     percentile,  // low, high: percentiles, of nearest rank, of the voxels above the lowest value, which is background
     window,      // low, high: intensities

@@ -4,12 +4,12 @@
 
 namespace mmreg::MMREG_TARGET {
 
-MMREG_INLINE float apply_tone(const Tone& tone, float value) {
-  const float x = (value - tone.low) * (float(Tone::steps) / (tone.high - tone.low));
-  const float inside = x > 0 ? (x < float(Tone::steps) ? x : float(Tone::steps)) : 0.0f;
-  const int at = int(inside) < Tone::steps ? int(inside) : Tone::steps - 1;
-  const float toned = tone.knot[at] + (inside - float(at)) * (tone.knot[at + 1] - tone.knot[at]);
-  return value == value ? toned : value;
+MMREG_INLINE float apply_intensity_map(const IntensityMap& map, float value) {
+  const float x = (value - map.low) * (float(IntensityMap::steps) / (map.high - map.low));
+  const float inside = x > 0 ? (x < float(IntensityMap::steps) ? x : float(IntensityMap::steps)) : 0.0f;
+  const int at = int(inside) < IntensityMap::steps ? int(inside) : IntensityMap::steps - 1;
+  const float mapped = map.knot[at] + (inside - float(at)) * (map.knot[at + 1] - map.knot[at]);
+  return value == value ? mapped : value;
 }
 
 MMREG_INLINE float clipped(float value, float low, float high) {

@@ -1,5 +1,5 @@
 // Block averages of an image over the voxels that are known and inside a mask, then a tone.
-#include "core/tone.h"
+#include "core/intensity_map.h"
 #include "cpu/target/operations.h"
 
 namespace mmreg::MMREG_TARGET {
@@ -30,14 +30,14 @@ void add_row(const float* image, const std::uint8_t* mask, int count, float low,
 
 }  // namespace
 
-void condense(Queue& queue, const float* image, const std::uint8_t* mask, Extent n, Extent factor, const Tone& tone,
-              float* out) {
+void pool_mapped(Queue& queue, const float* image, const std::uint8_t* mask, Extent n, Extent factor,
+                 const IntensityMap& map, float* out) {
   const Blocks blocks = blocks_of(n, factor);
   const Extent m = blocks.n;
   const int columns = chunk / factor.w;  // outputs of one chunk
   parallel(queue, std::int64_t(m.d) * m.h, 16, [&](std::int64_t begin, std::int64_t end) {
     Sums sums;
-    const Tone own = tone;  // the compiler sees that it is not written
+    const IntensityMap own = map;  // the compiler sees that it is not written
     for (std::int64_t row = begin; row < end; ++row) {
       const int z = blocks.z + int(row / m.h) * factor.d, y = blocks.y + int(row % m.h) * factor.h;
       for (int x = 0; x < m.w; x += columns) {
@@ -46,16 +46,18 @@ void condense(Queue& queue, const float* image, const std::uint8_t* mask, Extent
         for (int k = 0; k < factor.d; ++k)
           for (int j = 0; j < factor.h; ++j) {
             const std::int64_t at = (std::int64_t(z + k) * n.h + y + j) * n.w + blocks.x + std::int64_t(x) * factor.w;
-            add_row(image + at, mask ? mask + at : nullptr, inputs, tone.low, tone.high, sums);
+            add_row(image + at, mask ? mask + at : nullptr, inputs, map.low, map.high, sums);
           }
         float* __restrict to = out + row * m.w + x;
         for (int i = 0; i < outputs; ++i) {
           float value = 0, known = 0;
-          for (int k = 0; k < factor.w; ++k)
-            value += sums.value[i * factor.w + k], known += sums.known[i * factor.w + k];
+          for (int k = 0; k < factor.w; ++k) {
+            value += sums.value[i * factor.w + k];
+            known += sums.known[i * factor.w + k];
+          }
           to[i] = block_mean(value, known, blocks.needed);
         }
-        for (int i = 0; i < outputs; ++i) to[i] = apply_tone(own, to[i]);
+        for (int i = 0; i < outputs; ++i) to[i] = apply_intensity_map(own, to[i]);
       }
     }
   });
