@@ -46,7 +46,7 @@ def add_affine(u: Float32, linear: Float64, matrix: Float64) -> Float32:
 
 def longest(u: Float32) -> tuple[float, int]:
     """Length of the longest finite vector of a displacement, and how many are not finite."""
-    found = _native.reach(u)
+    found = _native.max_displacement(u)
     return float(found["longest"]), int(found["not_finite"])
 
 
