@@ -334,8 +334,8 @@ def folding(shape: Shape) -> Case:
     )
 
 
-@case("reach")
-def reach(shape: Shape) -> Case:
+@case("max_displacement")
+def max_displacement(shape: Shape) -> Case:
     u = displacement(shape, "smooth")
 
     def numpy_reach() -> object:
@@ -343,7 +343,7 @@ def reach(shape: Shape) -> Case:
 
     expected = numpy_reach()["longest"]
     return Case(
-        run=lambda target, threads: _native.reach(u, threads=threads, target=target),
+        run=lambda target, threads: _native.max_displacement(u, threads=threads, target=target),
         voxels=u[0].size,
         bytes=12 * u[0].size,
         check=lambda found: (abs(found["longest"] - expected), 1e-4),

@@ -70,12 +70,12 @@ static nb::dict folding(Field u, int threads, const Target& target) {
   return result;
 }
 
-static nb::dict reach(Field u, int threads, const Target& target) {
+static nb::dict max_displacement(Field u, int threads, const Target& target) {
   const Extent n = grid_of(u);
-  Reach found;
+  MaxDisplacement found;
   {
     Call call(target, threads);
-    found = call->reach(call.in(u), n);
+    found = call->max_displacement(call.in(u), n);
   }
   nb::dict result;
   result["longest"] = found.longest, result["not_finite"] = found.not_finite;
@@ -104,7 +104,7 @@ void bind_displacement(nb::module_& m) {
   m.def("jacobian", &jacobian, "displacement"_a.noconvert(), "out"_a.noconvert() = nb::none(), "threads"_a = 0,
         "target"_a = "");
   m.def("folding", &folding, "displacement"_a.noconvert(), "threads"_a = 0, "target"_a = "");
-  m.def("reach", &reach, "displacement"_a.noconvert(), "threads"_a = 0, "target"_a = "");
+  m.def("max_displacement", &max_displacement, "displacement"_a.noconvert(), "threads"_a = 0, "target"_a = "");
   m.def("summary", &summary, "values"_a.noconvert(), "threads"_a = 0, "target"_a = "");
 }
 

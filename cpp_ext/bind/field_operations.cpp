@@ -10,7 +10,7 @@ namespace mmreg::bind {
 
 using Numbers = HostIn<double, 2>;
 
-static nb::tuple unfold(HostIn<float, 4> u, float floor, int rounds, int threads, const Target& target) {
+static nb::tuple remove_folds(HostIn<float, 4> u, float floor, int rounds, int threads, const Target& target) {
   require(u.shape(0) == 3, "displacement must have shape (3, D, H, W)");
   require(rounds >= 0, "rounds must not be negative");
   const Extent n = extent(u, 1);
@@ -19,7 +19,7 @@ static nb::tuple unfold(HostIn<float, 4> u, float floor, int rounds, int threads
   std::int64_t left = 0;
   {
     Call call(target, threads);
-    left = call->unfold(call.in_out(out), n, floor, rounds);
+    left = call->remove_folds(call.in_out(out), n, floor, rounds);
   }
   return nb::make_tuple(out, left);
 }
@@ -65,21 +65,21 @@ static Out<std::int32_t> active_rows(In<float, 3> fixed, float fixed_background,
   return rows;
 }
 
-static Out<std::uint8_t> above(In<float, 3> values, Mask mask, float threshold, int threads, const Target& target) {
+static Out<std::uint8_t> threshold(In<float, 3> values, Mask mask, float threshold, int threads, const Target& target) {
   const Extent n = extent(values, 0);
   require(!mask || mask->size() == values.size(), "mask must have the shape of the values");
   Out<std::uint8_t> flags = make<std::uint8_t>({n.d, n.h, n.w});
   Call call(target, threads);
-  call->above(call.in(values), call.in(mask), voxels(n), threshold, call.out(flags));
+  call->threshold(call.in(values), call.in(mask), voxels(n), threshold, call.out(flags));
   return flags;
 }
 
-static Out<float> combine(float a, In<float, 3> x, float b, In<float, 3> y, int threads, const Target& target) {
+static Out<float> axpby(float a, In<float, 3> x, float b, In<float, 3> y, int threads, const Target& target) {
   const Extent n = extent(x, 0);
   require(x.size() == y.size(), "x and y must have the same shape");
   Out<float> out = make<float>({n.d, n.h, n.w});
   Call call(target, threads);
-  call->combine(voxels(n), a, call.in(x), b, call.in(y), call.out(out));
+  call->axpby(voxels(n), a, call.in(x), b, call.in(y), call.out(out));
   return out;
 }
 
@@ -94,13 +94,13 @@ static Out<float> weighted(In<float, 4> field, In<float, 3> weight, int threads,
   return out;
 }
 
-static Out<float> select(In<std::uint8_t, 3> mask, In<float, 3> inside, In<float, 3> outside, int threads,
-                         const Target& target) {
+static Out<float> where(In<std::uint8_t, 3> mask, In<float, 3> inside, In<float, 3> outside, int threads,
+                        const Target& target) {
   const Extent n = extent(mask, 0);
   require(mask.size() == inside.size() && mask.size() == outside.size(), "all three must have the same shape");
   Out<float> out = make<float>({n.d, n.h, n.w});
   Call call(target, threads);
-  call->select(call.in(mask), voxels(n), call.in(inside), call.in(outside), call.out(out));
+  call->where(call.in(mask), voxels(n), call.in(inside), call.in(outside), call.out(out));
   return out;
 }
 
@@ -135,21 +135,22 @@ static Out<float> lengths(In<float, 4> u, int threads, const Target& target) {
 }
 
 void bind_facts(nb::module_& m) {
-  m.def("unfold", &unfold, "displacement"_a.noconvert(), "floor"_a, "rounds"_a, "threads"_a = 0, "target"_a = "",
-        "A copy without folds, and how many voxels are still below the floor.");
+  m.def("remove_folds", &remove_folds, "displacement"_a.noconvert(), "floor"_a, "rounds"_a, "threads"_a = 0,
+        "target"_a = "", "A copy without folds, and how many voxels are still below the floor.");
   m.def("count_folds", &count_folds, "displacement"_a.noconvert(), "floor"_a, "threads"_a = 0, "target"_a = "",
-        "How many voxels unfold would find at first.");
+        "How many voxels remove_folds would find at first.");
   m.def("fill", &fill, "value"_a, "shape"_a, "threads"_a = 0, "target"_a = "");
   m.def("detail", &detail, "image"_a.noconvert(), "background"_a, "low"_a, "high"_a, "threads"_a = 0, "target"_a = "");
   m.def("active_rows", &active_rows, "fixed"_a.noconvert(), "fixed_background"_a, "moving"_a.noconvert(),
         "moving_background"_a, "margin"_a, "threads"_a = 0, "target"_a = "");
-  m.def("above", &above, "values"_a.noconvert(), "mask"_a.none(), "threshold"_a, "threads"_a = 0, "target"_a = "");
-  m.def("combine", &combine, "a"_a, "x"_a.noconvert(), "b"_a, "y"_a.noconvert(), "threads"_a = 0, "target"_a = "");
+  m.def("threshold", &threshold, "values"_a.noconvert(), "mask"_a.none(), "threshold"_a, "threads"_a = 0,
+        "target"_a = "");
+  m.def("axpby", &axpby, "a"_a, "x"_a.noconvert(), "b"_a, "y"_a.noconvert(), "threads"_a = 0, "target"_a = "");
   m.def("multiply", &weighted<&Operations::multiply>, "field"_a.noconvert(), "weight"_a.noconvert(), "threads"_a = 0,
         "target"_a = "");
   m.def("divide", &weighted<&Operations::divide>, "field"_a.noconvert(), "weight"_a.noconvert(), "threads"_a = 0,
         "target"_a = "");
-  m.def("select", &select, "mask"_a.noconvert(), "inside"_a.noconvert(), "outside"_a.noconvert(), "threads"_a = 0,
+  m.def("where", &where, "mask"_a.noconvert(), "inside"_a.noconvert(), "outside"_a.noconvert(), "threads"_a = 0,
         "target"_a = "");
   m.def("texture", &texture, "image"_a.noconvert(), "threads"_a = 0, "target"_a = "",
         "Noise and contrast of the neighbourhood of each voxel, (D, H, W) each.");

@@ -120,8 +120,9 @@ static Out<std::int32_t> warp_labels(const Volumes<std::int32_t>& moving, const 
   return out;
 }
 
-static Out<float> warp_slope(const Volumes<float>& moving, const Volumes<float>& u, const Volumes<float>& upstream,
-                             const std::string& border, const Into<float>& into, int threads, const Target& target) {
+static Out<float> warp_grad_displacement(const Volumes<float>& moving, const Volumes<float>& u,
+                                         const Volumes<float>& upstream, const std::string& border,
+                                         const Into<float>& into, int threads, const Target& target) {
   const Layout to = displacement_of(u), from = layout_of(moving, "moving"), given = layout_of(upstream, "upstream");
   require(given.channels == from.channels, "upstream must have the channels of moving");
   require_same_batch(from, to);
@@ -132,13 +133,14 @@ static Out<float> warp_slope(const Volumes<float>& moving, const Volumes<float>&
   const float *const image = call.in(moving), *const field = call.in(u), *const weight = call.in(upstream);
   float* const gradient = call.out(out);
   for (std::int64_t b = 0; b < to.batch; ++b)
-    call->warp_slope(image + b * from.size(), from.channels, from.n, field + b * to.size(), to.n, edge,
-                     weight + b * given.size(), gradient + b * to.size());
+    call->warp_grad_displacement(image + b * from.size(), from.channels, from.n, field + b * to.size(), to.n, edge,
+                                 weight + b * given.size(), gradient + b * to.size());
   return out;
 }
 
-static Out<float> warp_adjoint(const Volumes<float>& upstream, const Volumes<float>& u, std::tuple<int, int, int> shape,
-                               const std::string& border, const Into<float>& into, int threads, const Target& target) {
+static Out<float> warp_grad_image(const Volumes<float>& upstream, const Volumes<float>& u,
+                                  std::tuple<int, int, int> shape, const std::string& border, const Into<float>& into,
+                                  int threads, const Target& target) {
   const Layout to = displacement_of(u), given = layout_of(upstream, "upstream");
   require_grid(given, to);
   const Extent m = {std::get<0>(shape), std::get<1>(shape), std::get<2>(shape)};
@@ -151,8 +153,8 @@ static Out<float> warp_adjoint(const Volumes<float>& upstream, const Volumes<flo
   const float *const weight = call.in(upstream), *const field = call.in(u);
   float* const gradient = call.out(out);
   for (std::int64_t b = 0; b < to.batch; ++b)
-    call->warp_adjoint(weight + b * given.size(), given.channels, field + b * to.size(), to.n, edge, m,
-                       gradient + b * back.size());
+    call->warp_grad_image(weight + b * given.size(), given.channels, field + b * to.size(), to.n, edge, m,
+                          gradient + b * back.size());
   return out;
 }
 
@@ -193,10 +195,10 @@ void bind_sampling(nb::module_& m) {
   def_warp(&warp<float>,
            "moving(p + u(p)); all arrays with or without a leading batch axis. outside: what border zero fades into.");
   def_warp(&warp<Half>, "The same of float16, computed in float32.");
-  m.def("warp_slope", &warp_slope, "moving"_a.noconvert(), "displacement"_a.noconvert(), "upstream"_a.noconvert(),
-        "border"_a = "zero", "out"_a.noconvert() = nb::none(), "threads"_a = 0, "target"_a = "",
-        "Derivative of the sum of upstream times the linear warp by the displacement.");
-  m.def("warp_adjoint", &warp_adjoint, "upstream"_a.noconvert(), "displacement"_a.noconvert(), "shape"_a,
+  m.def("warp_grad_displacement", &warp_grad_displacement, "moving"_a.noconvert(), "displacement"_a.noconvert(),
+        "upstream"_a.noconvert(), "border"_a = "zero", "out"_a.noconvert() = nb::none(), "threads"_a = 0,
+        "target"_a = "", "Derivative of the sum of upstream times the linear warp by the displacement.");
+  m.def("warp_grad_image", &warp_grad_image, "upstream"_a.noconvert(), "displacement"_a.noconvert(), "shape"_a,
         "border"_a = "zero", "out"_a.noconvert() = nb::none(), "threads"_a = 0, "target"_a = "",
         "The same derivative by the moving image, whose shape is given.");
   m.def("warp_labels", &warp_labels, "moving"_a.noconvert(), "displacement"_a.noconvert(), "threads"_a = 0,

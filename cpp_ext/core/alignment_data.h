@@ -4,7 +4,7 @@
 
 namespace mmreg {
 
-// Monotone map from intensities to [0, 1]: linear between knots at equal steps from low to high, flat outside.
+// Monotone map of intensities to [0, 1]: linear between knots at equal steps from low to high, constant outside.
 struct IntensityMap {
   enum { steps = 256 };
   float low, high;

@@ -9,7 +9,7 @@ struct Bins {
   Floats t;  // position inside of the bin
 };
 
-// Voxels that are NaN or infinite in either image are in no bin.
+// Voxels that are not finite in either image are in no bin.
 MMREG_INLINE Ints countable(Floats fixed, Floats moving) { return (fixed - fixed == 0.0f) & (moving - moving == 0.0f); }
 
 MMREG_INLINE Bins bins_of(Floats values, const Scale& s) {

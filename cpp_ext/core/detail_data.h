@@ -1,4 +1,4 @@
-// What the solver asks of an image before it chooses its settings.
+// Plain data of the operation `detail`.
 #pragma once
 #include "core/types.h"
 

@@ -1,5 +1,5 @@
-// The displacements that a dense search tries, and what the coupled step asks of each (Heinrich, Papiez, Schnabel,
-// Handels, WBIR 2014): its cost plus weight |displacement - u|^2.
+// The displacements that a dense search tries, and the coupled cost of each (Heinrich, Papiez, Schnabel, Handels,
+// WBIR 2014): its cost plus weight |displacement - u|^2.
 #pragma once
 #include "core/types.h"
 

@@ -1,4 +1,4 @@
-// A tone of one intensity, and of the mean of many.
+// Applies an intensity map to one intensity, and computes the mean of a block of voxels.
 #pragma once
 #include "core/alignment_data.h"
 

@@ -16,8 +16,8 @@ MMREG_INLINE Floats residual(const Floats v[3], const Floats value[3]) {
   return squared_length(v[0] + value[0], v[1] + value[1], v[2] + value[2]);
 }
 
-// evaluate(v, value) gives u(p + v). Keeps the best iterate; stops when all points are good, or when the slowest no
-// longer halves its residual. Where no iterate meets a finite u, v and the residual are NaN.
+// evaluate(v, value) sets value to u(p + v). Keeps the best iterate; stops when all points are good, or when the
+// slowest no longer halves its residual. Where no iterate meets a finite u, v and the residual are NaN.
 template <class Evaluate>
 MMREG_INLINE Inverse fixed_point(const Evaluate& evaluate, int iterations, float tolerance) {
   Floats v[3] = {}, value[3];
@@ -39,7 +39,7 @@ MMREG_INLINE Inverse fixed_point(const Evaluate& evaluate, int iterations, float
   return best;
 }
 
-// Of two residuals the larger, or NaN if either is.
+// Returns the larger of two residuals, or NaN if either is NaN.
 MMREG_INLINE float worse(float a, float b) { return a > b || !(a == a) ? a : b; }
 
 struct Slope {  // u at a point and its derivative there
@@ -112,7 +112,7 @@ MMREG_FUNCTION double residual(const Slope& s, const double v[3], double f[3]) {
   return square;
 }
 
-// Improves v so that v + u(p + v) = 0; returns the squared residual, never above that of the v given.
+// Improves v so that v + u(p + v) = 0; returns the squared residual, never above that of the v passed in.
 MMREG_FUNCTION double invert_point(const float* u, Extent n, const double p[3], int iterations, double tolerance,
                                    double v[3]) {
   const auto evaluate = [&](const double at[3], double f[3], Slope& s) {

@@ -44,7 +44,7 @@ constexpr Shifts shifts_of(int step) {
 struct Patch {
   int radius, dilation;
 
-  MMREG_INLINE int reach() const { return radius + dilation; }  // of the voxels that a distance looks at
+  MMREG_INLINE int reach() const { return radius + dilation; }  // of the voxels that a distance depends on
 };
 
 template <class Real>

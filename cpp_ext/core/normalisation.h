@@ -1,4 +1,4 @@
-// One voxel of an image that is brought to [0, 1].
+// Maps the intensity of one voxel to [0, 1].
 #pragma once
 #include "core/normalisation_data.h"
 #include "core/types.h"
@@ -7,11 +7,11 @@ namespace mmreg::MMREG_TARGET {
 
 struct Bounds {  // the intensities that become 0 and 1
   double low, high;
-  bool flat;  // there is but one intensity
+  bool flat;  // all intensities are equal
 };
 
-// `low` and `high` are the percentiles, where they are wanted. Where these coincide, as in a mask, 0 lies at the lowest
-// value of all.
+// `low` and `high` are the percentiles, if the rule uses them. If they coincide, as in a mask, the lowest value of all
+// becomes 0.
 MMREG_INLINE Bounds bounds_of(const Normalisation& s, const Extremes& all, float low, float high) {
   const bool flat = !(all.smallest < all.largest);
   if (s.kind == Normalisation::window) return {s.low, s.high, flat};

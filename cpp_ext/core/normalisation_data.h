@@ -1,4 +1,4 @@
-// How intensities are brought to [0, 1], and what was found on the way.
+// How intensities are mapped to [0, 1], and the extremes measured on the way.
 #pragma once
 #include <cstdint>
 

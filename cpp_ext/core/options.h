@@ -6,7 +6,7 @@ namespace mmreg {
 enum class Interpolation : int { nearest, linear, cubic };  // cubic: B-spline of prefiltered coefficients
 enum class Border : int { zero, extend };  // outside: 0 (images), or the border value (fields, features)
 
-// What lies outside of a sampled volume: its border value, or a value into which it fades.
+// The value outside a sampled volume: its border value, or a value into which it fades.
 struct Outside {
   bool extends = false;
   float value = 0;

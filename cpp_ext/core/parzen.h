@@ -1,6 +1,6 @@
 // Cubic B-spline Parzen window of a moving intensity, tabulated: four neighbouring bins share one sample.
 #pragma once
-#include "core/force_data.h"
+#include "core/similarity_gradient_data.h"
 #include "core/types.h"
 
 namespace mmreg::MMREG_TARGET {

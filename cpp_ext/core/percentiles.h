@@ -7,8 +7,8 @@ namespace mmreg::MMREG_TARGET {
 constexpr int kMostWanted = 16;
 constexpr std::int32_t kLeftOut = -1;  // the key of what does not count; no finite number has it
 
-// Of a number by its bits: keys are ordered like the numbers, as unsigned integers. `Int` is a 32-bit integer, or a
-// vector of them.
+// Returns the key of a number from its bits: keys, as unsigned integers, are ordered like the numbers. `Int` is a
+// 32-bit integer, or a vector of them.
 template <class Int>
 MMREG_INLINE Int key_of(Int bits) {
   const Int zero = Int{}, key = bits ^ (bits >> 31 | (zero + std::int32_t(0x80000000)));

@@ -1,4 +1,4 @@
-// Which voxels go into one voxel of an image that is made smaller by averaging blocks.
+// The block of voxels that is averaged into one voxel of a pooled image.
 #pragma once
 #include "core/types.h"
 

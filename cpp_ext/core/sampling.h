@@ -78,8 +78,7 @@ MMREG_INLINE void gather_linear(const Source<T>& s, const Points& c, Floats (&va
   }
 }
 
-// The same where a product of a weight and a voxel that is not finite may have made the value: without those that weigh
-// too little to count.
+// gather_linear for a value that is not finite: leaves out voxels that are not finite and weigh too little to count.
 template <class T>
 MMREG_FUNCTION Floats counted_linear(const T* volume, Extent n, const Points& c) {
   const Ints z = truncate(c.z), y = truncate(c.y), x = truncate(c.x);
@@ -180,7 +179,7 @@ struct Displaced {
   }
 };
 
-// The same where nothing moves out of the plane, and u has no component for it.
+// `Displaced` in a plane: u has no component for the axis normal to it.
 struct DisplacedInPlane {
   static constexpr int components = 2;
   const float* u;

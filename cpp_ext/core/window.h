@@ -45,20 +45,23 @@ MMREG_INLINE Real number_or_zero(Real v) {
   return v - v == Real{} ? v : Real{};
 }
 
-MMREG_INLINE float share(float fixed) { return fixed - fixed == 0 ? 1.0f : 0.0f; }  // of a sample: its value is known
+MMREG_INLINE float share(float fixed) {
+  return fixed - fixed == 0 ? 1.0f : 0.0f;
+}  // weight of a sample: 1 if its value is finite
 
-// Of the joint histogram, the first of the four bins of a sample.
+// Index of the first of the four bins of a sample in the joint histogram.
 MMREG_INLINE int joint_bin(float fixed, const WindowPlace& moving, int bins) {
   return nearest_bin(fixed, bins) * bins + moving.first;
 }
 
-// A function of the histogram by a sample: `gain` is its derivative by the four bins, `w` the window or its slope.
+// Derivative of a function of the histogram with respect to a sample: `gain` is the derivative with respect to the four
+// bins, `w` the window or its slope.
 MMREG_INLINE float by_window(const float* gain, float w0, float w1, float w2, float w3) {
   return gain[0] * w0 + gain[1] * w1 + gain[2] * w2 + gain[3] * w3;
 }
 
-// The same by the place of the sample along one axis: through its intensity in bins, which counts as far as the sample
-// is covered, and through its cover. `Real` is a float, or a vector of samples.
+// Derivative with respect to the place of the sample along one axis: through its intensity in bins, weighted by its
+// cover, and through the cover itself. `Real` is a float, or a vector of samples.
 template <class Real>
 MMREG_INLINE Real by_place(Real rise, Real slope, Real level, Real fade) {
   return rise * slope + level * fade;

@@ -30,8 +30,8 @@ void count_forks() {
 // Threads wait on a condition variable, never spinning: on a busy machine spinning costs more than it saves.
 class Crew {
  public:
-  // Where the system gives fewer threads than asked for, half of those it gave are let go again: who is at a limit of
-  // address space needs room for the work itself.
+  // If the system grants fewer threads than requested, half of them are released again: at a limit of address space
+  // the work itself needs room.
   explicit Crew(int threads) {
     workers_.reserve(std::size_t(threads > 1 ? threads - 1 : 0));
     try {
@@ -134,7 +134,7 @@ class Pool final : public CpuQueue {
     }
   }
 
-  // The threads of a process that was forked stay behind: to wait for them, or for what they wait on, would never end.
+  // A forked process does not have the threads of its parent: waiting for them, or for their locks, would never end.
   int workers() const override {
     if (!crew_->here()) {
       (void)crew_.release();

@@ -18,7 +18,7 @@ struct CpuQueue : Queue {
   virtual int workers() const = 0;
   virtual void* take(std::size_t bytes) = 0;  // 64-byte aligned, valid until it is given back
   virtual void give_back(void* memory) = 0;
-  virtual void trim() = 0;  // frees memory that is kept for later
+  virtual void trim() = 0;  // frees released memory that is kept for later
 };
 
 // Scratch memory of an operation, in floats by default: `Scratch<float> row(queue, count)`.

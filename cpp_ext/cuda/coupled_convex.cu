@@ -1,5 +1,5 @@
 // The coupled step of the dense search: in each cell the displacement with the least cost plus penalty. A warp takes a
-// cell and reads its costs side by side; the threads then compare what each has found.
+// cell and reads its costs side by side; the threads then compare their best displacements.
 #include <climits>
 
 #include "core/displacements.h"
@@ -33,7 +33,7 @@ struct Choice {
   float* out;
 };
 
-// Of the displacements lane, lane + 32, ... of a cell.
+// The best of displacements lane, lane + 32, ... of a cell.
 template <class Cost>
 MMREG_DEVICE Best best_of(const Choice<Cost>& c, std::int64_t cell, int lane) {
   const Cost* const cost = c.cost + cell * c.count;

@@ -1,5 +1,5 @@
-// Block averages of an image over the voxels that are known and inside a mask, then a tone: one thread a block, whose
-// rows and planes are summed each for itself, so that large blocks keep their digits.
+// Block averages of an image over the voxels that are finite and inside a mask, then an intensity map: one thread a
+// block, whose rows and planes are summed separately, so that large blocks keep their precision.
 #include "core/intensity_map.h"
 #include "cuda/launch.h"
 #include "ops/target_operations.h"

@@ -1,5 +1,5 @@
-// The queue of a CUDA table: a stream of one device and the memory that is used on it. Work on a queue is in order, so
-// memory that was given back can be taken again before what used it has run.
+// The queue of a CUDA table: a stream of one device and the memory that is used on it. Work on a queue runs in order,
+// so released memory can be reused before the work that used it has run.
 #pragma once
 #include <cstddef>
 

@@ -1,5 +1,5 @@
 // The n-th least voxels of an image, by counting: floats ordered as integers, and three passes, each of which counts
-// the next digit of those whose digits so far are those of a wanted rank. Nothing is waited for.
+// the next digit of those whose digits so far are those of a requested rank. Does not wait for the queue.
 #pragma once
 #include "core/percentiles.h"
 #include "cuda/launch.h"
@@ -118,7 +118,7 @@ inline void count_digits(Queue& queue, const Voxels& v, const Ranks* ranks, int 
              });
 }
 
-// What is wanted of rank r, now that it is known how many voxels there are.
+// The requested position of rank r, now that the number of voxels is known.
 MMREG_DEVICE inline void aim(const Wanted& wanted, int r, std::int64_t usable, Ranks& ranks) {
   const std::int64_t below = wanted.below ? *wanted.below : 0;
   if (r == 0) ranks.usable = usable;
@@ -139,7 +139,7 @@ MMREG_DEVICE inline void lengthen(const Ranks& before, const Word* totals, const
   after.index[r] = index;
 }
 
-// One block to a rank. The first digit also tells how many voxels there are.
+// One block to a rank. The first digit also gives the number of voxels.
 inline void follow(Queue& queue, const Wanted& wanted, Digit digit, bool first, const Word* totals, Ranks* before,
                    Ranks* after) {
   static_assert(8 * kBlockThreads == kTableSize, "a thread sums eight bins");

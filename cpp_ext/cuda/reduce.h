@@ -57,7 +57,7 @@ void fold_on_device(Queue& queue, std::int64_t count, T none, const Value& value
   fold_on_device(queue, pieces, none, Stored<T>{partial.data()}, join, result);
 }
 
-// The same, waited for and brought to the host.
+// fold_on_device, then waits and copies the result to the host.
 template <class T, class Value, class Join>
 T fold(Queue& queue, std::int64_t count, T none, const Value& value, const Join& join) {
   const Scratch<T> result(queue, 1);

@@ -35,7 +35,7 @@ Summary summary(Queue& queue, const float* values, std::int64_t count) {
   return {all.sum, all.sum / double(all.finite), all.smallest, all.largest, count - all.finite};
 }
 
-Reach reach(Queue& queue, const float* u, Extent n) {
+MaxDisplacement max_displacement(Queue& queue, const float* u, Extent n) {
   const std::int64_t size = voxels(n);
   const Farthest all = fold(
       queue, size, Farthest{0, 0},

@@ -82,8 +82,8 @@ struct Adjoint {
 
 }  // namespace
 
-void warp_slope(Queue& queue, const float* moving, int channels, Extent m, const float* u, Extent n, Border border,
-                const float* upstream, float* gradient) {
+void warp_grad_displacement(Queue& queue, const float* moving, int channels, Extent m, const float* u, Extent n,
+                            Border border, const float* upstream, float* gradient) {
   const std::int64_t size = voxels(n), volume = voxels(m);
   for_voxels(queue, n, [=] MMREG_DEVICE(const Voxel& v) {
     float along[3] = {};
@@ -96,8 +96,8 @@ void warp_slope(Queue& queue, const float* moving, int channels, Extent m, const
   });
 }
 
-void warp_adjoint(Queue& queue, const float* upstream, int channels, const float* u, Extent n, Border border, Extent m,
-                  float* gradient) {
+void warp_grad_image(Queue& queue, const float* upstream, int channels, const float* u, Extent n, Border border,
+                     Extent m, float* gradient) {
   const std::int64_t size = voxels(n), volume = voxels(m);
   const Scratch<Word> sums(queue, volume);
   const Scratch<Range> range(queue, 1);

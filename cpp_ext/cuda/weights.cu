@@ -19,8 +19,8 @@ void divide(Queue& queue, const float* field, int channels, std::int64_t count, 
   });
 }
 
-void select(Queue& queue, const std::uint8_t* mask, std::int64_t count, const float* inside, const float* outside,
-            float* out) {
+void where(Queue& queue, const std::uint8_t* mask, std::int64_t count, const float* inside, const float* outside,
+           float* out) {
   for_each(queue, count, [=] MMREG_DEVICE(std::int64_t i) { out[i] = mask[i] ? inside[i] : outside[i]; });
 }
 

@@ -36,11 +36,11 @@ bool indexable(const Shape& shape) {  // an index of a voxel is an int
   return true;
 }
 
-// A field in the plane, with nothing along the axis that it lacks. Times 0 it is 0, or NaN where it is not finite,
-// where the warp is NaN anyway.
+// Adds the missing axis to a field in the plane, as 0. It is computed as 0 times the field: NaN where the field is not
+// finite, and there the warp is NaN anyway.
 void lift(const Context& context, const float* u, std::int64_t plane, float* lifted) {
-  context.combine(plane, 0.0f, u, 0.0f, u, lifted);
-  context.combine(2 * plane, 1.0f, u, 0.0f, u, lifted + plane);
+  context.axpby(plane, 0.0f, u, 0.0f, u, lifted);
+  context.axpby(2 * plane, 1.0f, u, 0.0f, u, lifted + plane);
 }
 
 }  // namespace
@@ -68,7 +68,7 @@ void batch_warp(const Context& context, const float* image, const Shape& image_s
   if (product(made, 0) == 0) return;
   const std::int64_t plane = product(u_shape, 2);
   const std::size_t needed = batch_warp_workspace(u_shape);
-  Buffer<float> own;  // and else none at all: a graph must not hold what is taken
+  Buffer<float> own;  // only if needed: a graph must not hold memory that is released here
   if (needed && !workspace) own = Buffer<float>(context, needed);
   float* const lifted = !needed ? nullptr : workspace ? workspace : own.data();
   for (std::int64_t sample = 0; sample < made[0]; ++sample) {

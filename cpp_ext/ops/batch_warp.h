@@ -1,4 +1,4 @@
-// The warp as graphs of networks have it: a batch, in two dimensions or three.
+// The warp of network graphs: a batch, in two or three dimensions.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -10,15 +10,15 @@ namespace mmreg {
 
 using Shape = std::vector<std::int64_t>;
 
-// The shape of the result: image (N, C, ...) and displacement (N, dims, ...) of 2 or 3 axes give (N, C, ...) on the
-// displacement's grid. Throws std::invalid_argument where they do not fit.
+// Returns the shape of the result: image (N, C, ...) and displacement (N, dims, ...) of 2 or 3 axes give (N, C, ...)
+// on the displacement's grid. Throws std::invalid_argument if the shapes do not fit.
 Shape batch_warp_shape(const Shape& image, const Shape& displacement);
 
-// Floats that a warp of this displacement needs besides: in the plane, for a field with its third component.
+// Number of floats of workspace for a warp by this displacement: in 2-D, those of a field with its third component.
 std::size_t batch_warp_workspace(const Shape& displacement);
 
 // warped(p) = image(p + u(p)), linear, sample by sample; u in voxels of the image, components ordered like the axes.
-// All of it belongs to the table's memory. Without a workspace the queue's memory is taken meanwhile.
+// All pointers belong to the table's memory. Without a workspace, memory of the queue is used.
 void batch_warp(const Context&, const float* image, const Shape& image_shape, const float* displacement,
                 const Shape& displacement_shape, Border, float* warped, float* workspace = nullptr);
 

@@ -1,5 +1,4 @@
-// Where operations run: a table and one of its queues, under one name. `context.warp(...)` is the operation `warp` of
-// the table on that queue.
+// An operation table and one of its queues: `context.warp(...)` runs the operation `warp` of the table on that queue.
 #pragma once
 #include <utility>
 

@@ -1,5 +1,4 @@
-// An error with a code of errors.py: what a device reports, thrown by operation tables whose memory is not the host's,
-// and what a network gives that cannot be used.
+// An error with a code of errors.py: thrown by operation tables of devices, and for unusable outputs of a network.
 #pragma once
 #include <stdexcept>
 #include <string>

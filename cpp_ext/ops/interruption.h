@@ -1,5 +1,5 @@
-// Work on a CPU queue that may be given up in the middle of an operation: when time is up, what the operation has made
-// so far is worth nothing and is not waited for.
+// Stops work on a CPU queue in the middle of an operation: when time is up, a half-finished result is worth nothing and
+// is not waited for.
 #pragma once
 #include <functional>
 
@@ -9,9 +9,9 @@ namespace mmreg {
 
 struct Abandoned {};  // thrown out of an operation; its outputs hold anything
 
-// `interrupt` is asked by the calling thread before each piece of work; true: the rest is left undone, and the
-// operation throws Abandoned. Holds until this is destroyed, which must happen on the thread that made it. Null:
-// nothing is asked.
+// The calling thread calls `interrupt` before each piece of work; true: the rest is skipped, and the
+// operation throws Abandoned. Holds until this is destroyed, which must happen on the thread that made it. A null
+// function never interrupts.
 class Interruption {
  public:
   Interruption(const Context&, std::function<bool()> interrupt);
@@ -20,7 +20,7 @@ class Interruption {
   Interruption& operator=(const Interruption&) = delete;
 
  private:
-  Queue* queue_;  // null: a device, whose work is put on a stream and cannot be given up
+  Queue* queue_;  // null: a device, whose work is on a stream and cannot be interrupted
   std::function<bool()> before_;
 };
 

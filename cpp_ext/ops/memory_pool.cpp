@@ -8,11 +8,11 @@ namespace mmreg {
 namespace {
 
 constexpr std::size_t kPage = 4096;
-constexpr std::size_t kWaste = 8;   // a kept block serves if at most one part in so many of it would lie idle
-constexpr std::size_t kSlack = 16;  // memory may exceed what was in use at once by one part in so many
+constexpr std::size_t kWaste = 8;   // a kept block is reused if at most this part (1/8) of it would lie idle
+constexpr std::size_t kSlack = 16;  // memory may exceed the largest use by this part (1/16)
 
 #if defined(__SANITIZE_ADDRESS__)
-constexpr bool kKeep = false;  // every block is fresh, so that its ends and its end are watched
+constexpr bool kKeep = false;  // every block is fresh, so that its bounds and its lifetime are checked
 #else
 constexpr bool kKeep = true;
 #endif

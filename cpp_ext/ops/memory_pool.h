@@ -1,7 +1,6 @@
-// Memory of a queue. A block that is given back is kept for the next that fits, since the first touch of fresh memory
-// costs more than most operations do on it, and a device stops for every change of its memory. On the host never so
-// many that blocks in use and blocks kept would together exceed what was in use at once before by more than a
-// sixteenth.
+// Memory of a queue. A released block is kept for the next request that it fits, since the first touch of fresh memory
+// costs more than most operations on it, and a device stops for every allocation. On the host, blocks in use and blocks
+// kept together never exceed the largest use so far by more than a sixteenth.
 #pragma once
 #include <cstddef>
 #include <mutex>
@@ -12,7 +11,7 @@ namespace mmreg {
 struct Heap {                            // where fresh memory comes from
   void* (*allocate)(std::size_t bytes);  // throws std::bad_alloc or a DeviceError
   void (*release)(void* memory);
-  bool keeps_all = false;  // until trim()
+  bool keeps_all = false;  // keeps every released block until trim()
 };
 
 class MemoryPool {
@@ -37,10 +36,10 @@ class MemoryPool {
     std::size_t bytes;
   };
 
-  void* fresh(std::size_t bytes);  // what is kept goes before memory is said to be out
+  void* fresh(std::size_t bytes);  // frees kept blocks before it reports that memory ran out
   void shrink(std::size_t most_kept);
 
-  std::mutex mutex_;  // memory may be given back by another thread than that which works on the queue
+  std::mutex mutex_;  // memory may be given back by a thread other than the one that works on the queue
   Heap heap_;
   std::vector<Block> used_, kept_;  // kept_: the oldest first
   std::size_t used_bytes_ = 0, kept_bytes_ = 0, most_used_bytes_ = 0;

@@ -1,7 +1,7 @@
-// The list of native operations: all that the solver and the pipeline ask of a processor. Include it with
-// MMREG_OPERATION(result, name, (parameters)) defined; the definition ends here. It is the one place where an operation
-// is declared: the table (operations.h), what each target defines (target_operations.h), how each table is filled
-// (target_table.h) and how they are called (context.h) are made of it.
+// The list of native operations: everything that the solver and the pipeline need from a processor. Include it with
+// MMREG_OPERATION(result, name, (parameters)) defined; the macro is undefined at the end. This is the one place where
+// an operation is declared: the table (operations.h), the functions of each target (target_operations.h), the filling
+// of each table (target_table.h) and the calls (context.h) are generated from it.
 //
 // Rules for every operation
 // - Images are float32, planar channels, (channels, d, h, w) C-order. Displacements are (3, d, h, w), in
@@ -10,7 +10,7 @@
 // - A displacement u maps a point of its grid to p + u(p): warping is a pull-back.
 // - Pointers to images, fields, features, masks, samples and gains belong to the table's memory; outputs never overlap
 //   inputs unless the comment says so. A few numbers at a time are host memory, both ways: maps, radii, fractions, and
-//   the results of joint_histogram, percentiles and force (its histogram and sums).
+//   the results of joint_histogram, percentiles and similarity_gradient (its histogram and sums).
 // - Results are bit-identical for any number of threads: work is cut into pieces whose size does not
 //   depend on the threads, and partial sums are added in the order of the pieces.
 // - Scratch memory belongs to the queue: it grows on first use and is reused afterwards.
@@ -21,7 +21,7 @@
 //   sums that run along an axis carry it on.
 MMREG_OPERATION(void*, allocate, (Queue&, std::size_t bytes))
 MMREG_OPERATION(void, release, (Queue&, void* memory))
-MMREG_OPERATION(void, trim, (Queue&))  // released memory may be kept for the next to allocate: no longer
+MMREG_OPERATION(void, trim, (Queue&))  // frees released memory that is kept for later allocations
 MMREG_OPERATION(void, upload, (Queue&, void* to, const void* from, std::size_t bytes))
 MMREG_OPERATION(void, download, (Queue&, void* to, const void* from, std::size_t bytes))  // waits for the queue
 
@@ -34,20 +34,21 @@ MMREG_OPERATION(void, download, (Queue&, void* to, const void* from, std::size_t
 MMREG_OPERATION(void, warp,
                 (Queue&, const float* moving, int channels, Extent m, const float* u, Extent n, Interpolation,
                  const Outside&, float* warped, std::uint8_t* valid))
-// The same of an image in half precision: points and sums in float32, the result narrowed to the nearest half, ties
-// to even. Means of halves are within their range, so nothing finite overflows.
+// `warp` for an image in half precision: points and sums in float32, the result rounded to the nearest half, ties to
+// even. Means of halves stay within their range, so nothing finite overflows.
 MMREG_OPERATION(void, warp_half,
                 (Queue&, const Half* moving, int channels, Extent m, const float* u, Extent n, Interpolation,
                  const Outside&, Half* warped, std::uint8_t* valid))
 MMREG_OPERATION(void, warp_labels,
                 (Queue&, const std::int32_t* moving, Extent m, const float* u, Extent n, std::int32_t* warped))
-// Derivatives of the linear warp, for training. gradient (3, n): of the sum over channels of upstream (channels, n)
-// times warped, by u. And by moving: (channels, m): a value that is not finite comes out at each voxel that it weighs
-// in, NaN where infinities of both signs meet. Points that are not finite, or outside, pass nothing back.
-MMREG_OPERATION(void, warp_slope,
+// Derivatives of the linear warp, for training: of the sum over channels of upstream (channels, n) times warped, with
+// respect to u (3, n) and to moving (channels, m). In the latter a value that is not finite comes out at each voxel
+// that it weighs in, NaN where infinities of both signs meet. Points that are not finite, or outside, pass nothing
+// back.
+MMREG_OPERATION(void, warp_grad_displacement,
                 (Queue&, const float* moving, int channels, Extent m, const float* u, Extent n, Border,
                  const float* upstream, float* gradient))
-MMREG_OPERATION(void, warp_adjoint,
+MMREG_OPERATION(void, warp_grad_image,
                 (Queue&, const float* upstream, int channels, const float* u, Extent n, Border, Extent m,
                  float* gradient))
 // out(i) = moving(A i + b) on grid n; map is [A b], 3 x 4, row by row, from output to moving indices (axes 0, 1, 2).
@@ -59,7 +60,7 @@ MMREG_OPERATION(void, prefilter, (Queue&, const float* image, int channels, Exte
 
 // Displacements. Sampled linearly, Border::extend.
 // out(p) = first(p) + second(p + first(p)): the map of `first`, then that of `second`, all on grid n; so a cascade
-// adds the residual `first` to what it has found so far. out may overlap neither.
+// composes the residual `first` with its result so far. out may overlap neither.
 MMREG_OPERATION(void, compose, (Queue&, const float* first, const float* second, Extent n, float* out))
 // The flow of a stationary velocity for unit time: velocity / 2^steps, composed with itself `steps` times. Not in
 // place.
@@ -69,7 +70,7 @@ MMREG_OPERATION(void, integrate, (Queue&, const float* velocity, Extent n, int s
 MMREG_OPERATION(Inversion, invert, (Queue&, const float* u, Extent n, int iterations, float tolerance, float* v))
 MMREG_OPERATION(void, jacobian, (Queue&, const float* u, Extent n, float* determinant))
 MMREG_OPERATION(Folding, folding, (Queue&, const float* u, Extent n))
-MMREG_OPERATION(Reach, reach, (Queue&, const float* u, Extent n))
+MMREG_OPERATION(MaxDisplacement, max_displacement, (Queue&, const float* u, Extent n))
 
 // out(i) = linear u(i) + map (i, 1), also in place; linear 3 x 3 and map 3 x 4, row by row: changes the frame that a
 // displacement is expressed in, or adds an affine map to it.
@@ -78,19 +79,18 @@ MMREG_OPERATION(void, add_affine,
 MMREG_OPERATION(void, lengths, (Queue&, const float* u, Extent n, float* out))  // |u|, (d, h, w)
 MMREG_OPERATION(void, fill, (Queue&, std::int64_t count, float value, float* out))
 // out = a x + b y, also in place.
-MMREG_OPERATION(void, combine,
-                (Queue&, std::int64_t count, float a, const float* x, float b, const float* y, float* out))
-// field(c, i) times or over weight(i); mask ? inside : outside. All also in place.
+MMREG_OPERATION(void, axpby, (Queue&, std::int64_t count, float a, const float* x, float b, const float* y, float* out))
+// multiply: field(c, i) * weight(i); divide: field(c, i) / weight(i); where: mask ? inside : outside. Also in place.
 MMREG_OPERATION(void, multiply,
                 (Queue&, const float* field, int channels, std::int64_t count, const float* weight, float* out))
 MMREG_OPERATION(void, divide,
                 (Queue&, const float* field, int channels, std::int64_t count, const float* weight, float* out))
-MMREG_OPERATION(void, select,
+MMREG_OPERATION(void, where,
                 (Queue&, const std::uint8_t* mask, std::int64_t count, const float* inside, const float* outside,
                  float* out))
 MMREG_OPERATION(Summary, summary, (Queue&, const float* values, std::int64_t count))
-// Intensities to [0, 1], all 0 where there is but one. Voxels that are not finite become 0, and are counted in
-// `extremes`, which belongs to the table's memory. Waits for nothing.
+// Maps intensities to [0, 1], all to 0 if the image is constant. Voxels that are not finite become 0 and are counted
+// in `extremes`, which belongs to the table's memory. Does not wait for the queue.
 MMREG_OPERATION(void, normalise,
                 (Queue&, const float* image, std::int64_t count, const Normalisation&, float* out, Extremes* extremes))
 
@@ -133,16 +133,16 @@ MMREG_OPERATION(double, local_ncc, (Queue&, const float* fixed, const float* mov
 MMREG_OPERATION(void, joint_histogram,
                 (Queue&, const float* fixed, const float* moving, const std::uint8_t* mask, std::int64_t count,
                  Binning fixed_bins, Binning moving_bins, Parzen parzen, double* histogram))
-// The values below which the given fractions (in [0, 1], at most 16) of the finite voxels inside of the mask lie,
-// interpolated between voxels; returns how many voxels that were, and leaves the values alone if none.
+// values[i]: the percentile for fractions[i] (in [0, 1], at most 16 of them) of the finite voxels inside the mask,
+// interpolated between voxels. Returns the number of these voxels and leaves `values` unchanged if it is 0.
 MMREG_OPERATION(std::int64_t, percentiles,
                 (Queue&, const float* image, const std::uint8_t* mask, std::int64_t count, const double* fractions,
                  int wanted, float* values))
 
 // Alignment of two scans by samples of the fixed one.
-// Means of blocks of `factor` voxels, centred in the image, after clamping to the tone's range; the tone is applied
-// to each mean. Voxels that are not finite or where `mask` (may be null) is 0 do not count; NaN where they are the
-// most. `out` has n / factor voxels along each axis, rounded down; factors from 1 to min(n, 256).
+// Means of blocks of `factor` voxels, centred in the image, after clamping to the range of the map; the map is then
+// applied to each mean. Voxels that are not finite or where `mask` (may be null) is 0 do not count; NaN where they are
+// the majority. `out` has n / factor voxels along each axis, rounded down; factors from 1 to min(n, 256).
 MMREG_OPERATION(void, pool_mapped,
                 (Queue&, const float* image, const std::uint8_t* mask, Extent n, Extent factor, const IntensityMap& map,
                  float* out))
@@ -158,8 +158,8 @@ MMREG_OPERATION(void, sample_points,
 MMREG_OPERATION(void, sample_histogram,
                 (Queue&, const SampleList& fixed, const float* moving, Extent n, const IndexMap* maps, int count,
                  int bins, float* histograms))
-// Derivative of a function of one such histogram by the twelve numbers of the map; `gain` is its derivative by each
-// bin. The same samples are left out.
+// Derivative of a function of one such histogram with respect to the twelve numbers of the map; `gain` is the
+// derivative with respect to each bin. Leaves out the same samples.
 MMREG_OPERATION(void, sample_gradient,
                 (Queue&, const SampleList& fixed, const float* moving, Extent n, const IndexMap& map, int bins,
                  const float* gain, double* gradient))
@@ -169,20 +169,20 @@ MMREG_OPERATION(void, interleave,
                 (Queue&, const float* planes, int wanted, std::int64_t count, int channels, Half* features))
 // Writes the last four channels of a feature image: `image` in histogram bins (image * scale + offset, clamped to the
 // padding, but for NaN), `valid` (0 or 1; nullptr: 1 everywhere), 0, 0.
-MMREG_OPERATION(void, attach,
+MMREG_OPERATION(void, append_intensity_channels,
                 (Queue&, const float* image, const std::uint8_t* valid, Extent n, float scale, float offset,
                  int channels, Half* features))
-// Voxels with a feature, intensity, validity or displacement that is not finite are left out: no force, no count.
-MMREG_OPERATION(void, force, (Queue&, const ForceArguments&))
-MMREG_OPERATION(void, descent, (Queue&, const DescentArguments&))
+// Voxels with a feature, intensity, validity or displacement that is not finite are left out: no gradient, no count.
+MMREG_OPERATION(void, similarity_gradient, (Queue&, const SimilarityGradientArguments&))
+MMREG_OPERATION(void, adam_step, (Queue&, const AdamStepArguments&))
 
 // Settings and guarantees of the deformable solver.
 // flags = values > threshold, and mask (may be null, or flags itself) is not 0.
-MMREG_OPERATION(void, above,
+MMREG_OPERATION(void, threshold,
                 (Queue&, const float* values, const std::uint8_t* mask, std::int64_t count, float threshold,
                  std::uint8_t* flags))
 MMREG_OPERATION(Detail, detail,
-                (Queue&, const float* image, Extent n, const Foreground&))  // leaves out what is NaN or next to it
+                (Queue&, const float* image, Extent n, const Foreground&))  // leaves out NaN and its neighbours
 // Over the 3 x 3 x 3 neighbours of a voxel, the border value outside of the image and axes of 1 and 2 left out:
 // |second difference along all axes|, which in white noise has its standard deviation, and the standard deviation.
 // 0 in an image of extent below 3 along every axis.
@@ -193,9 +193,9 @@ MMREG_OPERATION(void, active_rows,
                 (Queue&, const float* fixed, float fixed_background, const float* moving, float moving_background,
                  Extent n, int margin, std::int32_t* rows))
 // Smooths u where one of the nine determinants of `folding` is below `floor` or NaN, in at most `rounds` rounds, and
-// nowhere else; returns how many voxels still are below.
-MMREG_OPERATION(std::int64_t, unfold, (Queue&, float* u, Extent n, float floor, int rounds))
-// How many voxels it would find at first, in the table's memory. Waits for nothing.
+// nowhere else; returns how many voxels are still below.
+MMREG_OPERATION(std::int64_t, remove_folds, (Queue&, float* u, Extent n, float floor, int rounds))
+// count: how many voxels remove_folds would find at first, in the table's memory. Does not wait for the queue.
 MMREG_OPERATION(void, count_folds, (Queue&, const float* u, Extent n, float floor, std::int64_t* count))
 
 #undef MMREG_OPERATION

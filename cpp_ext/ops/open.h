@@ -1,5 +1,5 @@
-// Operation tables by the name of their target: those of the CPU are part of this module, those of a device lie in a
-// library beside it that is loaded when it is asked for.
+// Operation tables by the name of their target: tables of the CPU are part of this module, tables of a device are in a
+// library beside it that is loaded on first use.
 #pragma once
 #include <memory>
 #include <string>

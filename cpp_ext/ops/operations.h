@@ -1,13 +1,13 @@
-// The operation table of a processor, and the data that its operations take and give. cpu/ fills one table per target,
-// cuda/ another; op_list.h says what each operation does.
+// The operation table of a processor and the data its operations take and return. cpu/ fills one table per target,
+// cuda/ fills another; op_list.h says what each operation does.
 #pragma once
+#include "core/adam_step_data.h"
 #include "core/alignment_data.h"
-#include "core/descent_data.h"
 #include "core/detail_data.h"
-#include "core/force_data.h"
 #include "core/histogram.h"
 #include "core/normalisation_data.h"
 #include "core/options.h"
+#include "core/similarity_gradient_data.h"
 #include "core/types.h"
 
 namespace mmreg {
@@ -29,8 +29,8 @@ struct Summary {
   std::int64_t not_finite;
 };
 
-struct Reach {
-  double longest;           // the greatest length of a finite displacement vector, in voxels
+struct MaxDisplacement {
+  double longest;           // length of the longest finite displacement vector, in voxels
   std::int64_t not_finite;  // voxels with a component that is NaN or infinite
 };
 
@@ -40,17 +40,17 @@ struct Inversion {
 
 struct Operations {
   const char* name;
-  bool on_device;  // its memory is not the host's: data goes through upload and download
+  bool on_device;  // memory belongs to a device: data goes through upload and download
 
   Queue* (*open)(int threads);  // threads <= 0: as many as this process may use
 #define MMREG_OPERATION(result, name, parameters) result(*name) parameters;
 #include "ops/op_list.h"
 };
 
-constexpr int kMostUnfoldRounds = 256;  // in fields of large motion, 64 were seen to leave folds
+constexpr int kMostFoldRounds = 256;  // 64 rounds left folds in fields of large motion
 
-// The best table this machine can run, or the one named; nullptr if there is none of that name or this
-// CPU cannot run it. `cpu_target_names` lists the names compiled in, best first, ended by nullptr.
+// Returns the best table this CPU can run, or the one named; nullptr if no table has that name or this CPU cannot run
+// it. `cpu_target_names` lists the names compiled in, best first, ended by nullptr.
 const Operations* cpu_operations(const char* name = nullptr);
 const char* const* cpu_target_names();
 

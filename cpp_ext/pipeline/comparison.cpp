@@ -22,7 +22,7 @@ Buffer<std::uint8_t> near_body(const Context& context, const Scan& scan, const S
   context.resample_affine(lattice.data(), 1, s.lattice, to_lattice.m, scan.extent, Interpolation::nearest,
                           Border::extend, near.data(), nullptr);
   Buffer<std::uint8_t> inside(context, std::size_t(count));
-  context.above(near.data(), scan.mask, count, 0.5f, inside.data());
+  context.threshold(near.data(), scan.mask, count, 0.5f, inside.data());
   return inside;
 }
 
@@ -63,7 +63,7 @@ Seen Comparison::through(const float* sample) const {
   Buffer<float> there(context_, seen.moving.size());
   context_.warp(mask.data(), 1, moving_.extent, sample, fixed_.extent, Interpolation::nearest, Border::zero,
                 there.data(), nullptr);
-  context_.above(there.data(), seen.valid.data(), voxels(fixed_.extent), 0.0f, seen.valid.data());
+  context_.threshold(there.data(), seen.valid.data(), voxels(fixed_.extent), 0.0f, seen.valid.data());
   return seen;
 }
 
@@ -72,9 +72,9 @@ Region Comparison::region(const std::vector<const Seen*>& candidates) const {
   Buffer<float> flags = mask_to_float(context_, body_.data(), count);
   const double all = context_.summary(flags.data(), count).sum;
   Buffer<std::uint8_t> inside(context_, flags.size());
-  context_.above(flags.data(), nullptr, count, 0.0f, inside.data());
+  context_.threshold(flags.data(), nullptr, count, 0.0f, inside.data());
   for (const Seen* seen : candidates)
-    context_.above(flags.data(), seen->valid.data(), count, 0.0f, inside.data()),
+    context_.threshold(flags.data(), seen->valid.data(), count, 0.0f, inside.data()),
         flags = mask_to_float(context_, inside.data(), count);
   const double left = context_.summary(flags.data(), count).sum;
   return {std::move(inside), all > 0 ? left / all : 0};

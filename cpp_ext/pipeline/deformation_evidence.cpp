@@ -26,16 +26,16 @@ Buffer<float> of_surroundings(const Context& context, const float* u, const Regi
   const Buffer<float> weight = mask_to_float(context, region.inside.data(), count);
   Buffer<float> mean(context, 3 * std::size_t(count)), inner(context, mean.size()), all(context, weight.size()),
       close(context, weight.size());
-  context.combine(3 * count, 1, u, 0, u, mean.data());
+  context.axpby(3 * count, 1, u, 0, u, mean.data());
   context.multiply(mean.data(), 3, count, weight.data(), mean.data());
   context.box(mean.data(), 3, n, near, inner.data());
   context.box(mean.data(), 3, n, wide, mean.data());
-  context.combine(3 * count, float(wide_count), mean.data(), float(-near_count), inner.data(), mean.data());
+  context.axpby(3 * count, float(wide_count), mean.data(), float(-near_count), inner.data(), mean.data());
   context.box(weight.data(), 1, n, near, close.data());
   context.box(weight.data(), 1, n, wide, all.data());
-  context.combine(count, float(wide_count), all.data(), float(-near_count), close.data(), all.data());
+  context.axpby(count, float(wide_count), all.data(), float(-near_count), close.data(), all.data());
   const Buffer<float> few = constant(context, count, float(kFewest * (wide_count - near_count)));
-  context.combine(count, 1, all.data(), 1, few.data(), all.data());
+  context.axpby(count, 1, all.data(), 1, few.data(), all.data());
   context.divide(mean.data(), 3, count, all.data(), mean.data());
   return mean;
 }

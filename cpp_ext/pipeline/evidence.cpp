@@ -63,7 +63,7 @@ ResidualEvidence residual_evidence(const Context& context, const Scan& fixed, co
   if (moved_mm.empty()) return out;
   const AffineFit fit = fit_affine(u, inside, found.n);
   const double finest_mm = finest(cell_mm);
-  out.known = true, out.affine_mm = fit.moved_vox * finest_mm, out.spread_mm = fit.missed_vox * finest_mm;
+  out.known = true, out.affine_mm = fit.moved_vox * finest_mm, out.spread_mm = fit.residual_vox * finest_mm;
   out.far = far / double(moved_mm.size()), out.median_mm = median(std::move(moved_mm));
   return out;
 }

@@ -1,6 +1,6 @@
 #include "pipeline/network.h"
 
-#include "core/force_data.h"
+#include "core/similarity_gradient_data.h"
 #include "ops/device_error.h"
 #include "pipeline/stopwatch.h"
 
@@ -39,7 +39,7 @@ void field_to_fixed(const Context& context, const Engine& engine, float* field, 
   const Extent n = extent_of(engine.extent, factor);
   for (int a = 0; a < 3; ++a) {  // to voxels of its own grid
     float* const component = field + a * voxels(n);
-    context.combine(voxels(n), 1.0f / float(factor.f[a]), component, 0, component, component);
+    context.axpby(voxels(n), 1.0f / float(factor.f[a]), component, 0, component, component);
   }
   Buffer<float> flow;
   if (engine.output == EngineOutput::velocity) {
@@ -63,9 +63,9 @@ Buffer<float> predict(const Context& context, const Engine& engine, const Scan& 
   engine.field(f.data(), m.data(), field.data() + (3 - engine.dims) * coarse, stop);
   Buffer<float> u(context, 3 * std::size_t(voxels(fixed.extent)));
   field_to_fixed(context, engine, field.data(), fixed, u.data());
-  if (context.reach(u.data(), fixed.extent).not_finite)
+  if (context.max_displacement(u.data(), fixed.extent).not_finite)
     throw DeviceError("MMREG_E_MODEL_OUTPUT", "the field of the network is not finite everywhere");
-  context.unfold(u.data(), fixed.extent, kLeastDeterminant, kMostUnfoldRounds);
+  context.remove_folds(u.data(), fixed.extent, kLeastDeterminant, kMostFoldRounds);
   return u;
 }
 

@@ -2,13 +2,13 @@
 
 #include "ops/interruption.h"
 #include "pipeline/quality.h"
+#include "solver/deform/determinant_floors.h"
 
 namespace mmreg {
 namespace {
 
 constexpr int kInverseIterations = 60;
 constexpr float kInverseTolerance_vox = 1e-3f;
-constexpr float kLeastDeterminant = 0.01f;
 
 Buffer<float> field(const Context& context, Extent n) { return {context, 3 * std::size_t(voxels(n))}; }
 
@@ -69,7 +69,7 @@ struct Finish {  // what each part of it sees
     Buffer<float> back = deformed ? inverted(context, u, n, m, to_fixed) : constant(context, 3 * voxels(m), 0);
     const AffineMap grids = compose(invert(frames.moving_mm), frames.fixed_mm);
     add(context, back.data(), m, change(grids, compose(grids, to_fixed), AffineMap()), back.data());
-    if (deformed) context.unfold(back.data(), m, kLeastDeterminant, kMostUnfoldRounds);
+    if (deformed) context.remove_folds(back.data(), m, kLeastInverseDeterminant, kMostFoldRounds);
     result.inverse_mm = field(context, m);
     add(context, back.data(), m, change(frames.moving_mm, nothing(), nothing()), result.inverse_mm.data());
     return back;

@@ -50,7 +50,7 @@ void Plan::preprocess() {
 }
 
 void Plan::finish() {
-  context_.combine(std::int64_t(field_.size()), 1, field_.data(), 0, field_.data(), used_field_.data());
+  context_.axpby(std::int64_t(field_.size()), 1, field_.data(), 0, field_.data(), used_field_.data());
   field_to_fixed(context_, engine_, used_field_.data(), fixed_scan_, u_.data());
   context_.count_folds(u_.data(), fixed_scan_.extent, kLeastDeterminant,
                        part<std::int64_t>(facts_, offsetof(PlanFacts, folds)));
@@ -69,7 +69,7 @@ PlanFacts Plan::facts() {
 }
 
 std::int64_t Plan::remove_folds() {
-  const std::int64_t left = context_.unfold(u_.data(), fixed_scan_.extent, kLeastDeterminant, kMostUnfoldRounds);
+  const std::int64_t left = context_.remove_folds(u_.data(), fixed_scan_.extent, kLeastDeterminant, kMostFoldRounds);
   resample_outputs();
   facts();  // waits
   return left;

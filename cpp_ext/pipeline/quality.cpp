@@ -21,7 +21,7 @@ Spread spread(const Context& context, const float* u, Extent n, const std::uint8
   const std::int64_t count = context.percentiles(length.data(), valid, voxels(n), fractions, 3, values);
   if (valid) {
     const Buffer<float> none = constant(context, voxels(n), 0);
-    context.select(valid, voxels(n), length.data(), none.data(), length.data());
+    context.where(valid, voxels(n), length.data(), none.data(), length.data());
   }
   const double sum = context.summary(length.data(), voxels(n)).sum;
   return {count > 0 ? sum / double(count) : 0, values[0], values[1], values[2]};
@@ -33,7 +33,7 @@ Buffer<float> there_and_back(const Context& context, const Scan& fixed, const Sc
   Buffer<float> error(context, 3 * std::size_t(voxels(n)));
   context.warp(fields.back, 3, moving.extent, fields.sample, n, Interpolation::linear, Border::extend, error.data(),
                nullptr);
-  context.combine(3 * voxels(n), 1, error.data(), 1, fields.sample, error.data());
+  context.axpby(3 * voxels(n), 1, error.data(), 1, fields.sample, error.data());
   const AffineMap& to_mm = fields.frames.moving_mm;
   const Change c = change(to_mm, to_mm, fields.frames.fixed_mm);
   context.add_affine(error.data(), n, c.linear, c.map, error.data());

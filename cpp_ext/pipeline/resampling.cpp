@@ -49,7 +49,7 @@ Buffer<float> above_lowest(const Context& context, const Scan& moving, const Aff
   const std::int64_t count = voxels(moving.extent);
   const float lowest = float(context.summary(moving.data, count).smallest);
   Buffer<float> out = constant(context, count, 1.0f);
-  context.combine(count, 1, moving.data, -lowest, out.data(), out.data());
+  context.axpby(count, 1, moving.data, -lowest, out.data(), out.data());
   float sigma_vox[3];
   if (blur(to_moving, moving.extent, sigma_vox)) context.gaussian(out.data(), 1, moving.extent, sigma_vox, out.data());
   return out;

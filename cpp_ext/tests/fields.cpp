@@ -212,10 +212,10 @@ TEST(fields, sums_and_lengths_leave_out_what_is_not_finite) {
         Values u = uniform(3 * voxels(n), -2, 2);
         u[0] = kNan;
         const Summary summary = context.summary(u.data(), 3 * voxels(n));
-        const Reach reach = context.reach(u.data(), n);
-        CHECK(summary.not_finite == 1 && reach.not_finite == 1);
-        CHECK(summary.smallest >= -2 && summary.largest < 2 && reach.longest < std::sqrt(12.));
-        return Values{float(summary.sum), float(summary.mean), float(summary.smallest), float(reach.longest)};
+        const MaxDisplacement displaced = context.max_displacement(u.data(), n);
+        CHECK(summary.not_finite == 1 && displaced.not_finite == 1);
+        CHECK(summary.smallest >= -2 && summary.largest < 2 && displaced.longest < std::sqrt(12.));
+        return Values{float(summary.sum), float(summary.mean), float(summary.smallest), float(displaced.longest)};
       },
       1e-3);
 }

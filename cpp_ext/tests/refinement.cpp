@@ -1,4 +1,4 @@
-// The deformable solver's operations: comparison force, descent, fold removal, and what they are told of the scans.
+// The deformable solver's operations: similarity gradient, Adam step, fold removal, and image statistics.
 #include <algorithm>
 #include <limits>
 #include <numeric>
@@ -14,11 +14,11 @@ std::vector<std::int32_t> whole_rows(Extent n) {
   return rows;
 }
 
-// 12 features, then intensity and validity as `attach` writes them.
+// 12 features, then intensity and validity as `append_intensity_channels` writes them.
 Halves features_of(const Context& context, Extent n, std::uint64_t seed) {
   Halves features = narrowed(uniform(16 * voxels(n), 0, 1, seed));
   const Values image = uniform(voxels(n), -1, 2, seed);  // also beyond the bins
-  context.attach(image.data(), nullptr, n, 25.f, 3.f, 16, features.data());
+  context.append_intensity_channels(image.data(), nullptr, n, 25.f, 3.f, 16, features.data());
   return features;
 }
 
@@ -31,7 +31,7 @@ TEST(refinement, an_attached_image_is_inside_of_the_bins) {
         std::vector<std::uint8_t> valid(image.size(), 1);
         valid[0] = 0;
         Halves features = narrowed(before);
-        context.attach(image.data(), valid.data(), n, 25.f, 3.f, 16, features.data());
+        context.append_intensity_channels(image.data(), valid.data(), n, 25.f, 3.f, 16, features.data());
         const Values found = widened(features), kept = widened(narrowed(before));
         for (std::size_t i = 0; i < valid.size(); ++i) {
           for (std::size_t c = 0; c < 12; ++c) CHECK(found[16 * i + c] == kept[16 * i + c]);
@@ -51,9 +51,10 @@ TEST(refinement, nothing_pulls_an_image_that_lies_on_itself) {
         const Values still(size(3 * voxels(n)), 0.f);
         Values pull(still.size(), 1.f);
         std::vector<double> histogram(kHistogramCells);
-        ForceSums sums;
-        context.force(ForceArguments{features.data(), features.data(), 16, n, rows.data(), still.data(), nullptr, 1, 0,
-                                     pull.data(), histogram.data(), &sums});
+        SimilaritySums sums;
+        context.similarity_gradient(SimilarityGradientArguments{features.data(), features.data(), 16, n, rows.data(),
+                                                                still.data(), nullptr, 1, 0, pull.data(),
+                                                                histogram.data(), &sums});
         for (float component : pull) CHECK(component == 0);
         CHECK(sums.features == 0 && sums.count == double(voxels(n)));
         CHECK_NEAR(std::accumulate(histogram.begin(), histogram.end(), 0.0), double(voxels(n)),
@@ -72,9 +73,10 @@ TEST(refinement, a_force_far_outside_is_finite) {
         Values u = uniform(3 * voxels(n), -3, 3), pull(u.size()), gain = uniform(kHistogramCells, -1, 1);
         u[0] = 1e9f;
         u[size(voxels(n))] = -1e9f;
-        ForceSums sums;
-        context.force(ForceArguments{fixed.data(), moving.data(), 16, n, rows.data(), u.data(), gain.data(), 0.7f, 0.3f,
-                                     pull.data(), nullptr, &sums});
+        SimilaritySums sums;
+        context.similarity_gradient(SimilarityGradientArguments{fixed.data(), moving.data(), 16, n, rows.data(),
+                                                                u.data(), gain.data(), 0.7f, 0.3f, pull.data(), nullptr,
+                                                                &sums});
         for (float component : pull) CHECK(std::isfinite(component));
         CHECK(pull[0] == 0 && std::isfinite(sums.features) && std::isfinite(sums.intensity_squared));
         return pull;
@@ -88,8 +90,8 @@ TEST(refinement, a_step_is_no_longer_than_the_rate) {
         const Values pull = uniform(3 * voxels(n), -50, 50);
         Values mean(pull.size(), 0.f), square(size(voxels(n)), 0.f), step(pull.size());
         for (int iteration = 1; iteration <= 3; ++iteration)
-          context.descent(DescentArguments{pull.data(), n, mean.data(), square.data(), iteration, 0.9f, 0.99f, 1e-3f,
-                                           0.5f, step.data()});
+          context.adam_step(AdamStepArguments{pull.data(), n, mean.data(), square.data(), iteration, 0.9f, 0.99f, 1e-3f,
+                                              0.5f, step.data()});
         for (std::int64_t i = 0; i < voxels(n); ++i) {
           double length = 0;
           for (int k = 0; k < 3; ++k) length += std::pow(double(step[size(k * voxels(n) + i)]), 2);
@@ -104,9 +106,9 @@ TEST(refinement, unfolding_leaves_no_fold_and_no_bit_of_a_still_field) {
   hold(
       [](const Context& context, Extent n) {
         Values u = uniform(3 * voxels(n), -1.5f, 1.5f), still(u.size(), 0.25f);
-        CHECK(context.unfold(still.data(), n, 0.05f, 5) == 0);
+        CHECK(context.remove_folds(still.data(), n, 0.05f, 5) == 0);
         for (float component : still) CHECK(component == 0.25f);
-        const std::int64_t left = context.unfold(u.data(), n, 0.05f, 60);
+        const std::int64_t left = context.remove_folds(u.data(), n, 0.05f, 60);
         CHECK(left == 0);
         const Folding folding = context.folding(u.data(), n);
         for (int way = 0; way < 9; ++way) CHECK(folding.count[way] == 0);
@@ -172,7 +174,7 @@ TEST(refinement, weights_undo_each_other_and_masks_choose) {
         for (std::size_t i = 0; i < out.size(); ++i) CHECK_NEAR(out[i], field[i], 2e-6);  // two roundings of up to 10
         std::vector<std::uint8_t> mask(size(count));
         for (std::size_t i = 0; i < mask.size(); ++i) mask[i] = std::uint8_t(i % 3);
-        context.select(mask.data(), count, field.data(), weight.data(), chosen.data());
+        context.where(mask.data(), count, field.data(), weight.data(), chosen.data());
         for (std::size_t i = 0; i < mask.size(); ++i) CHECK(chosen[i] == (mask[i] ? field[i] : weight[i]));
         return out;
       },
@@ -200,9 +202,9 @@ TEST(refinement, flags_are_where_values_are_above_and_the_mask_is_set) {
         const Values values = uniform(voxels(n), 0, 1);
         std::vector<std::uint8_t> mask(values.size()), flags(values.size());
         for (std::size_t i = 0; i < mask.size(); ++i) mask[i] = std::uint8_t(i % 3 * 100);
-        context.above(values.data(), nullptr, voxels(n), 0.5f, flags.data());
+        context.threshold(values.data(), nullptr, voxels(n), 0.5f, flags.data());
         for (std::size_t i = 0; i < mask.size(); ++i) CHECK(bool(flags[i]) == (values[i] > 0.5f));
-        context.above(values.data(), mask.data(), voxels(n), 0.5f, flags.data());
+        context.threshold(values.data(), mask.data(), voxels(n), 0.5f, flags.data());
         for (std::size_t i = 0; i < mask.size(); ++i) CHECK(bool(flags[i]) == (values[i] > 0.5f && mask[i]));
         return Values(flags.begin(), flags.end());
       },
@@ -226,7 +228,7 @@ TEST(refinement, an_affine_map_is_added_in_place_as_well) {
         for (std::int64_t i = 0; i < voxels(n); ++i)
           CHECK_NEAR(length[size(i)], std::hypot(out[size(i)], out[size(i + voxels(n))], out[size(i + 2 * voxels(n))]),
                      1e-4);
-        context.combine(3 * voxels(n), 2.f, u.data(), -2.f, sum.data(), sum.data());
+        context.axpby(3 * voxels(n), 2.f, u.data(), -2.f, sum.data(), sum.data());
         for (float value : sum) CHECK(value == 0);
         return out;
       },

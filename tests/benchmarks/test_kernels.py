@@ -58,7 +58,7 @@ def test_a_wrong_answer_stops_the_run():
 def test_rows_are_found_and_run_on_a_small_grid():
     pytest.importorskip("scipy")
     kernels.load_cases()
-    for name in ("reach", "summary", "folding"):
+    for name in ("max_displacement", "summary", "folding"):
         rows = kernels.measure(name, (9, 10, 40), [1], ["baseline"], rounds=1)
         assert rows[0]["operation"] == name
         assert json.dumps(rows)

@@ -239,7 +239,9 @@ def test_voxels_that_cannot_be_compared_are_left_out(target, part, spot, what, r
     rows = np.tile(np.int32([0, SHAPE[2]]), (SHAPE[0] * SHAPE[1], 1))
 
     def force(fixed, u, rows):
-        return _native.force(fixed.view(np.uint16), moving.view(np.uint16), u, rows, gain, target=target)
+        return _native.similarity_gradient(
+            fixed.view(np.uint16), moving.view(np.uint16), u, rows, gain, target=target
+        )
 
     bad = fixed.copy(), u.copy()
     if part == "displacement":
@@ -260,7 +262,7 @@ def test_voxels_that_cannot_be_compared_are_left_out(target, part, spot, what, r
 def test_an_intensity_that_is_nan_stays_nan(target):
     stored = np.zeros((1, 1, 3, 16), np.uint16)
     image = np.float32([np.nan, np.inf, -np.inf]).reshape(1, 1, 3)
-    _native.attach(stored, image, None, 1.0, 0.0, target=target)
+    _native.append_intensity_channels(stored, image, None, 1.0, 0.0, target=target)
     np.testing.assert_array_equal(stored.view(np.float16)[0, 0, :, -4], [np.nan, 29, 2])
 
 
@@ -295,14 +297,14 @@ def test_background_is_what_is_not_above_it(target):
     image[0, 0, 4] = 2
     black = np.zeros_like(image)
     np.testing.assert_array_equal(_native.active_rows(image, 1.0, black, 1.0, 0, target=target), [[4, 5]])
-    np.testing.assert_array_equal(_native.above(image, None, 1.0, target=target)[0, 0], np.arange(9) == 4)
+    np.testing.assert_array_equal(_native.threshold(image, None, 1.0, target=target)[0, 0], np.arange(9) == 4)
 
 
 def test_elementwise_operations_and_lengths_pass_it_on(target, what, rng):
     u = spoiled(rng.normal(0, 1, (3, *SHAPE)).astype(np.float32), SPOTS[1], what)
     weight = np.full(SHAPE, 2, np.float32)
     for out in (
-        _native.combine(2.0, u[0], 1.0, u[0], target=target),
+        _native.axpby(2.0, u[0], 1.0, u[0], target=target),
         _native.multiply(u, weight, target=target)[0],
         _native.divide(u, weight, target=target)[0],
         _native.lengths(u, target=target),
@@ -314,7 +316,7 @@ def test_elementwise_operations_and_lengths_pass_it_on(target, what, rng):
 def test_the_step_of_the_descent_passes_it_on(target, what, rng):
     force, mean = rng.normal(0, 1, (2, 3, *SHAPE)).astype(np.float32)
     square = rng.uniform(0.5, 1, SHAPE).astype(np.float32)
-    step = _native.descent(
+    step = _native.adam_step(
         spoiled(force, SPOTS[1], what), mean, square, 1, 0.9, 0.99, 0.1, 0.5, target=target
     )
     for values in (step, mean, square):

@@ -38,7 +38,9 @@ def some_rows(rng, shape):
 def test_an_image_is_not_pulled_off_itself(target, shape, rng):
     stored, _ = features(rng, shape)
     still = np.zeros((3, *shape), np.float32)
-    pull, counts, sums = _native.force(stored, stored, still, all_rows(shape), **NOBODY, target=target)
+    pull, counts, sums = _native.similarity_gradient(
+        stored, stored, still, all_rows(shape), **NOBODY, target=target
+    )
     np.testing.assert_array_equal(pull, 0)
     assert sums[0] == 0
     assert sums[3] == np.prod(shape)
@@ -50,8 +52,10 @@ def test_an_image_is_not_pulled_off_itself(target, shape, rng):
 def test_the_pull_of_features_is_the_slope_of_their_energy(target, shape, channels, rng):
     (fixed, fixed64), (moving, moving64) = (features(rng, shape, channels, False) for _ in range(2))
     u, rows = displacement(rng, shape), some_rows(rng, shape)
-    pull, _, sums = _native.force(fixed, moving, u, rows, **NOBODY, feature_weight=0.5, target=target)
-    expected, _ = refinement.force(fixed64, moving64, u, rows, None)
+    pull, _, sums = _native.similarity_gradient(
+        fixed, moving, u, rows, **NOBODY, feature_weight=0.5, target=target
+    )
+    expected, _ = refinement.similarity_gradient(fixed64, moving64, u, rows, None)
     # sums of up to 28 products below 1 in float32, of positions up to 20 with 2e-6 of rounding
     np.testing.assert_allclose(pull, 0.5 * expected, atol=1e-4)
     weight = refinement.validity(fixed64, moving64, u) * refinement.compared(rows, shape)
@@ -65,10 +69,10 @@ def test_the_pull_of_intensities_is_the_slope_of_the_gain(target, shape, rng):
     (fixed, fixed64), (moving, moving64) = (features(rng, shape, valid=False) for _ in range(2))
     u, rows = displacement(rng, shape), all_rows(shape)
     gain = rng.normal(0, 1, (32, 32)).astype(np.float32)
-    pull, _, sums = _native.force(
+    pull, _, sums = _native.similarity_gradient(
         fixed, moving, u, rows, gain, feature_weight=0.0, intensity_weight=2.0, target=target
     )
-    _, expected = refinement.force(fixed64, moving64, u, rows, gain)
+    _, expected = refinement.similarity_gradient(fixed64, moving64, u, rows, gain)
     # the window's slope is tabulated at 128 positions a bin: off by at most 1/256 of its second derivative,
     # whose absolute values add up to 4 at most; the image changes by at most 27 bins a voxel
     np.testing.assert_allclose(pull, 2 * expected, atol=2 * 27 * 4 / 256 * np.abs(gain).max())
@@ -80,7 +84,9 @@ def test_the_pull_of_intensities_is_the_slope_of_the_gain(target, shape, rng):
 def test_pulls_of_features_and_intensities_add_up(target, shape, rng):
     (fixed, _), (moving, _) = (features(rng, shape) for _ in range(2))
     args = fixed, moving, displacement(rng, shape), all_rows(shape), np.eye(32, dtype=np.float32)
-    one, other, both = (_native.force(*args, *w, target=target)[0] for w in ((1, 0), (0, 1), (3, -2)))
+    one, other, both = (
+        _native.similarity_gradient(*args, *w, target=target)[0] for w in ((1, 0), (0, 1), (3, -2))
+    )
     np.testing.assert_allclose(both, 3 * one - 2 * other, atol=1e-4)  # values of some tens in float32
 
 
@@ -88,7 +94,7 @@ def test_pulls_of_features_and_intensities_add_up(target, shape, rng):
 def test_the_histogram_counts_what_is_valid_within_the_rows(target, shape, rng):
     (fixed, fixed64), (moving, moving64) = (features(rng, shape, valid=False) for _ in range(2))
     u, rows = displacement(rng, shape), some_rows(rng, shape)
-    _, counts, sums = _native.force(fixed, moving, u, rows, **NOBODY, target=target)
+    _, counts, sums = _native.similarity_gradient(fixed, moving, u, rows, **NOBODY, target=target)
     expected = refinement.histogram(fixed64, moving64, u, rows)
     # the window is tabulated at 128 positions a bin and falls by at most 2/3 a bin
     allowed = np.bincount(refinement.fixed_bin(fixed64).ravel(), minlength=32)[:, None] * (2 / 3 / 256) + 1e-5
@@ -101,7 +107,7 @@ def test_beyond_the_border_nothing_pulls_outward(target, rng):
     (fixed, _), (moving, _) = (features(rng, shape) for _ in range(2))
     outside = np.full((3, *shape), 0.25, np.float32)
     outside[2] = 20
-    pull, _, _ = _native.force(
+    pull, _, _ = _native.similarity_gradient(
         fixed, moving, outside, all_rows(shape), np.eye(32, dtype=np.float32), target=target
     )
     np.testing.assert_array_equal(pull[2], 0)
@@ -112,7 +118,7 @@ def test_threads_do_not_change_a_bit_of_the_force(target, rng):
     shape = (9, 11, 17)
     (fixed, _), (moving, _) = (features(rng, shape, valid=False) for _ in range(2))
     args = fixed, moving, displacement(rng, shape), some_rows(rng, shape), np.eye(32, dtype=np.float32)
-    one, many = (_native.force(*args, threads=t, target=target) for t in (1, 5))
+    one, many = (_native.similarity_gradient(*args, threads=t, target=target) for t in (1, 5))
     np.testing.assert_array_equal(one[0], many[0])
     np.testing.assert_array_equal(one[1], many[1])
     assert one[2] == many[2]
@@ -121,7 +127,7 @@ def test_threads_do_not_change_a_bit_of_the_force(target, rng):
 def descend(forces, target, floor=0.1, rate_vox=0.5):
     mean, square = np.zeros_like(forces[0]), np.zeros(forces[0].shape[1:], np.float32)
     return [
-        _native.descent(g, mean, square, t, 0.9, 0.99, floor, rate_vox, target=target)
+        _native.adam_step(g, mean, square, t, 0.9, 0.99, floor, rate_vox, target=target)
         for t, g in enumerate(forces, 1)
     ]
 
@@ -142,17 +148,17 @@ def test_no_force_is_no_step(target):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_steps_agree_with_the_reference(target, shape, rng):
     forces = rng.normal(0, 1, (6, 3, *shape)).astype(np.float32)
-    expected = refinement.descent(forces, 0.9, 0.99, 0.1, 0.5)
+    expected = refinement.adam_step(forces, 0.9, 0.99, 0.1, 0.5)
     # 1 - 0.99^t is about 0.01 t with 6e-8 of rounding: 6e-6 relative
     np.testing.assert_allclose(descend(forces, target), expected, rtol=2e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_attach_writes_the_last_four_channels_only(target, shape, rng):
+def test_append_intensity_channels_writes_the_last_four_channels_only(target, shape, rng):
     before = rng.integers(0, 2**16, (*shape, 32)).astype(np.uint16)
     image, valid = rng.normal(0, 8, shape).astype(np.float32), rng.integers(0, 2, shape).astype(np.uint8)
     after = before.copy()
-    _native.attach(after, image, valid, 2.0, 15.0, target=target)
+    _native.append_intensity_channels(after, image, valid, 2.0, 15.0, target=target)
     np.testing.assert_array_equal(after[..., :-4], before[..., :-4])
     last = after.view(np.float16)[..., -4:].astype(np.float64)
     # half precision has steps of 1/64 from 16 on
@@ -163,17 +169,17 @@ def test_attach_writes_the_last_four_channels_only(target, shape, rng):
     np.testing.assert_array_equal(last[..., 2:], 0)
 
 
-def test_attach_without_validity_is_valid_everywhere(target):
+def test_append_intensity_channels_without_validity_is_valid_everywhere(target):
     stored = np.zeros((1, 2, 3, 16), np.uint16)
-    _native.attach(stored, np.zeros((1, 2, 3), np.float32), None, 1.0, 0.0, target=target)
+    _native.append_intensity_channels(stored, np.zeros((1, 2, 3), np.float32), None, 1.0, 0.0, target=target)
     np.testing.assert_array_equal(stored.view(np.float16)[..., -3], 1)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_combine_is_a_weighted_sum(target, shape, rng):
     x, y = rng.normal(0, 1, (2, *shape)).astype(np.float32)
-    np.testing.assert_array_equal(_native.combine(1.0, x, 0.0, y, target=target), x)
-    found = _native.combine(0.5, x, -3.0, y, target=target)
+    np.testing.assert_array_equal(_native.axpby(1.0, x, 0.0, y, target=target), x)
+    found = _native.axpby(0.5, x, -3.0, y, target=target)
     np.testing.assert_allclose(
         found, 0.5 * x.astype(np.float64) - 3 * y.astype(np.float64), atol=2e-6
     )  # values of about 10
@@ -192,7 +198,7 @@ def test_weights_multiply_and_divide_each_channel(target, shape, rng):
 def test_select_takes_the_inside_where_the_mask_is_set(target, shape, rng):
     inside, outside = rng.normal(0, 1, (2, *shape)).astype(np.float32)
     mask = rng.integers(0, 3, shape).astype(np.uint8)
-    found = _native.select(mask, inside, outside, target=target)
+    found = _native.where(mask, inside, outside, target=target)
     np.testing.assert_array_equal(found, np.where(mask, inside, outside))
 
 
@@ -216,8 +222,10 @@ def test_lengths_are_those_of_the_vectors(target, shape, rng):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_above_is_strictly_above_and_inside_of_the_mask(target, shape, rng):
     values, mask = rng.integers(0, 3, shape).astype(np.float32), rng.integers(0, 2, shape).astype(np.uint8)
-    np.testing.assert_array_equal(_native.above(values, None, 1.0, target=target), values > 1)
-    np.testing.assert_array_equal(_native.above(values, mask, 1.0, target=target), (values > 1) & (mask > 0))
+    np.testing.assert_array_equal(_native.threshold(values, None, 1.0, target=target), values > 1)
+    np.testing.assert_array_equal(
+        _native.threshold(values, mask, 1.0, target=target), (values > 1) & (mask > 0)
+    )
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (9, 12, 20)])

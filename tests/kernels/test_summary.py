@@ -44,7 +44,7 @@ def test_nothing_finite_sums_to_nothing(target):
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 9, 40), (5, 7, 3), (17, 31, 40)])
 def test_reach_is_the_longest_displacement(target, shape, rng):
     u = rng.normal(0, 3, (3, *shape)).astype(np.float32)
-    found = _native.reach(u, target=target)
+    found = _native.max_displacement(u, target=target)
     assert found["longest"] == pytest.approx(np.linalg.norm(u.astype(np.float64), axis=0).max(), rel=1e-6)
     assert found["not_finite"] == 0
 
@@ -52,7 +52,7 @@ def test_reach_is_the_longest_displacement(target, shape, rng):
 def test_reach_counts_voxels_that_are_not_finite(target, rng):
     u = rng.normal(0, 3, (3, 5, 7, 40)).astype(np.float32)
     u[:, 1, 2, 3], u[1, 4, 6, 39] = np.nan, np.inf
-    found = _native.reach(u, target=target)
+    found = _native.max_displacement(u, target=target)
     good = u[:, np.isfinite(u).all(0)].astype(np.float64)
     assert found["not_finite"] == 2
     assert found["longest"] == pytest.approx(np.linalg.norm(good, axis=0).max(), rel=1e-6)

@@ -45,12 +45,12 @@ def test_derivatives(target, border, u, rng):
     upstream = rng.normal(0, 1, (3, 2, *GRID)).astype(np.float32)
     options = {"border": border, "target": target}
     np.testing.assert_array_equal(
-        _native.warp_slope(moving, u, upstream, **options),
-        apart(_native.warp_slope, moving, u, upstream, **options),
+        _native.warp_grad_displacement(moving, u, upstream, **options),
+        apart(_native.warp_grad_displacement, moving, u, upstream, **options),
     )
     np.testing.assert_array_equal(
-        _native.warp_adjoint(upstream, u, MOVING, **options),
-        apart(_native.warp_adjoint, upstream, u, shape=MOVING, **options),
+        _native.warp_grad_image(upstream, u, MOVING, **options),
+        apart(_native.warp_grad_image, upstream, u, shape=MOVING, **options),
     )
 
 
@@ -62,8 +62,8 @@ def test_no_entry_and_one(target, entries, u, rng):
     some = u[:entries]
     assert _native.warp(moving, some, target=target).shape == (entries, 2, *GRID)
     assert _native.warp_labels(labels, some, target=target).shape == (entries, *GRID)
-    assert _native.warp_slope(moving, some, upstream, target=target).shape == (entries, 3, *GRID)
-    assert _native.warp_adjoint(upstream, some, MOVING, target=target).shape == (entries, 2, *MOVING)
+    assert _native.warp_grad_displacement(moving, some, upstream, target=target).shape == (entries, 3, *GRID)
+    assert _native.warp_grad_image(upstream, some, MOVING, target=target).shape == (entries, 2, *MOVING)
 
 
 def test_batches_that_do_not_fit_are_refused(u, rng):
@@ -75,9 +75,9 @@ def test_batches_that_do_not_fit_are_refused(u, rng):
     with pytest.raises(ValueError, match="same batch axis"):
         _native.warp_labels(np.ones((2, *MOVING), np.int32), u)
     with pytest.raises(ValueError, match="same batch axis"):
-        _native.warp_slope(moving, u, upstream)
+        _native.warp_grad_displacement(moving, u, upstream)
     with pytest.raises(ValueError, match="same batch axis"):
-        _native.warp_adjoint(upstream[:2], u, MOVING)
+        _native.warp_grad_image(upstream[:2], u, MOVING)
     with pytest.raises(ValueError, match="valid must have the shape"):
         _native.warp(moving, u[:2], valid=np.empty(GRID, np.uint8))
     with pytest.raises(ValueError, match=r"moving must have shape \(\[B,\] C, D, H, W\)"):

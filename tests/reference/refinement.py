@@ -61,7 +61,7 @@ def compared(rows, shape):
     return ((x >= rows[:, :1]) & (x < rows[:, 1:])).reshape(shape)
 
 
-def force(fixed, moving, u, rows, gain):
+def similarity_gradient(fixed, moving, u, rows, gain):
     """Forces of features and of intensities, times the validity, which itself pulls nowhere."""
     u, shape = np.asarray(u, np.float64), fixed.shape[:3]
     weight = validity(fixed, moving, u) * compared(rows, shape)
@@ -78,7 +78,7 @@ def histogram(fixed, moving, u, rows):
     return counts
 
 
-def descent(forces, mean_decay, square_decay, floor, rate_vox):
+def adam_step(forces, mean_decay, square_decay, floor, rate_vox):
     """Steps of Adam with one second moment for the three components (Kingma and Ba, ICLR 2015)."""
     mean, square, steps = np.zeros(forces[0].shape), np.zeros(forces[0].shape[1:]), []
     for t, g in enumerate(np.asarray(forces, np.float64), 1):

@@ -63,9 +63,11 @@ def test_torch_accepts_the_operations(size, device):
     for needed in ((False, True), (True, False), (False, False)):
         leaves = [t.clone().requires_grad_(n) for t, n in zip((image, displacement), needed, strict=True)]
         torch.library.opcheck(native.warp, (*leaves, "zero"), test_utils=QUICK)
-    torch.library.opcheck(native.warp_slope, (image, displacement, upstream, "zero"), test_utils=QUICK)
     torch.library.opcheck(
-        native.warp_adjoint, (upstream, displacement, list(image.shape[2:]), "zero"), test_utils=QUICK
+        native.warp_grad_displacement, (image, displacement, upstream, "zero"), test_utils=QUICK
+    )
+    torch.library.opcheck(
+        native.warp_grad_image, (upstream, displacement, list(image.shape[2:]), "zero"), test_utils=QUICK
     )
 
 
@@ -95,8 +97,8 @@ def test_the_same_bits_every_time(device):
     results = [
         (
             native.warp(image, displacement, "zero"),
-            native.warp_slope(image, displacement, upstream, "zero"),
-            native.warp_adjoint(upstream, displacement, list(image.shape[2:]), "zero"),
+            native.warp_grad_displacement(image, displacement, upstream, "zero"),
+            native.warp_grad_image(upstream, displacement, list(image.shape[2:]), "zero"),
         )
         for _ in range(3)
     ]
@@ -134,7 +136,7 @@ def test_a_batch_is_one_call_of_the_compiled_module(device, monkeypatch):
     monkeypatch.setattr(native, "_run", lambda *given, **named: calls.append(given) or run(*given, **named))
     leaves = [tensor.requires_grad_() for tensor in case((6, 7, 8), device, batch=4)]
     native.warp(*leaves, "zero").sum().backward()
-    assert sorted(name for name, *_ in calls) == ["warp", "warp_adjoint", "warp_slope"]
+    assert sorted(name for name, *_ in calls) == ["warp", "warp_grad_displacement", "warp_grad_image"]
 
 
 def test_no_sample_at_all_is_a_batch(device):

@@ -27,7 +27,7 @@ struct Ends {
   float low, high;
 };
 
-// Of nearest rank, of the voxels above the lowest value, of which there are some.
+// Percentiles by nearest rank of the voxels above the lowest value, of which there is at least one.
 Ends percentiles_above_lowest(Queue& queue, const float* image, std::int64_t count, const Normalisation& s,
                               float lowest) {
   const Voxels v{image, nullptr, count};

@@ -1,4 +1,4 @@
-// Block averages of an image over the voxels that are known and inside a mask, then a tone.
+// Block averages of an image over the voxels that are finite and inside a mask, then an intensity map.
 #include "core/intensity_map.h"
 #include "cpu/target/operations.h"
 
@@ -11,7 +11,7 @@ struct Sums {
   float value[chunk], known[chunk];
 };
 
-// Adds `count` voxels of one row, each clamped to the range of the tone; NaN and masked voxels add nothing.
+// Adds `count` voxels of one row, each clamped to the range of the map; NaN and masked voxels add nothing.
 void add_row(const float* image, const std::uint8_t* mask, int count, float low, float high, Sums& sums) {
   for (int i = 0; i < count; ++i) {
     const float v = image[i], clamped = clipped(v, low, high);

@@ -81,7 +81,7 @@ struct Farthest {
 
 }  // namespace
 
-Reach reach(Queue& queue, const float* u, Extent n) {
+MaxDisplacement max_displacement(Queue& queue, const float* u, Extent n) {
   const std::int64_t count_all = voxels(n), pieces = (count_all + kPiece - 1) / kPiece;
   Scratch<Farthest> partial(queue, pieces + 1);
   Farthest* parts = partial;

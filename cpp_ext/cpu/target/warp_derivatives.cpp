@@ -21,8 +21,8 @@ void for_points(const float* u, Extent n, Extent m, Border border, std::int64_t 
 
 }  // namespace
 
-void warp_slope(Queue& queue, const float* moving, int channels, Extent m, const float* u, Extent n, Border border,
-                const float* upstream, float* gradient) {
+void warp_grad_displacement(Queue& queue, const float* moving, int channels, Extent m, const float* u, Extent n,
+                            Border border, const float* upstream, float* gradient) {
   const std::int64_t size = voxels(n), volume = voxels(m);
   parallel(queue, std::int64_t(n.d) * n.h, 32, [=](std::int64_t begin, std::int64_t end) {
     for_points(u, n, m, border, begin, end, [=](std::int64_t i, const Corners& c) {
@@ -38,8 +38,8 @@ void warp_slope(Queue& queue, const float* moving, int channels, Extent m, const
 }
 
 // A channel a thread: two threads that add to one voxel would do so in an order that changes.
-void warp_adjoint(Queue& queue, const float* upstream, int channels, const float* u, Extent n, Border border, Extent m,
-                  float* gradient) {
+void warp_grad_image(Queue& queue, const float* upstream, int channels, const float* u, Extent n, Border border,
+                     Extent m, float* gradient) {
   const std::int64_t size = voxels(n), volume = voxels(m);
   parallel(queue, channels, 1, [=](std::int64_t channel, std::int64_t) {
     float* const to = gradient + channel * volume;

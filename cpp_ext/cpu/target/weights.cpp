@@ -30,8 +30,8 @@ void divide(Queue& queue, const float* field, int channels, std::int64_t count, 
   weighted(queue, field, channels, count, weight, out, [](float value, float w) { return value / w; });
 }
 
-void select(Queue& queue, const std::uint8_t* mask, std::int64_t count, const float* inside, const float* outside,
-            float* out) {
+void where(Queue& queue, const std::uint8_t* mask, std::int64_t count, const float* inside, const float* outside,
+           float* out) {
   parallel(queue, count, kGrain, [&](std::int64_t begin, std::int64_t end) {
 #pragma GCC ivdep
     for (std::int64_t i = begin; i < end; ++i) out[i] = mask[i] ? inside[i] : outside[i];

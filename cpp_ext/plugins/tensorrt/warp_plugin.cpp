@@ -153,4 +153,4 @@ MMREG_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(std::int32_t&
   return creators;
 }
 
-MMREG_EXPORT void setLoggerFinder(nvinfer1::ILoggerFinder*) {}  // errors are told by what functions return
+MMREG_EXPORT void setLoggerFinder(nvinfer1::ILoggerFinder*) {}  // errors are reported by return values

@@ -17,17 +17,21 @@ namespace {
 // The coarse levels must not let the scans slide apart; the fine ones must not stretch one to cover more of the other.
 double overlap_power(int level_from_coarsest) { return level_from_coarsest < 2 ? 0.5 : 0.2; }
 
-constexpr double kSure = 3;           // times the agreement of edges elsewhere: they lie on each other,
-constexpr double kHeld = 0.8;         // and a climb keeps this share of their agreement, or it led away
-constexpr double kFinestStep = 0.05;  // of the first one
-constexpr double kAsMuch = 0.85;      // share of the evidence for the first place
-constexpr double kApart = 0.1;        // diameters of the body: poses that put it in different places
-// A place beyond the reach must be better than a usual one by this: slices lie turned more often than bodies.
+constexpr double kSure = 3;           // times the agreement elsewhere: the edges are certainly aligned
+constexpr double kKeptShare = 0.8;    // share of the agreement that an optimisation must keep, or it is rejected
+constexpr double kFinestStep = 0.05;  // of the first step
+constexpr double kEqualShare = 0.85;  // share of the evidence for the best pose that counts as equal
+constexpr double kApart = 0.1;        // diameters of the body: poses further apart are different places
+// A pose beyond the usual rotations must be better than a usual one by this: slices are rotated more often than bodies.
 constexpr double kUnusual = 0.2, kUnusualSlice = 0.03;
-constexpr double kClearly = 0.12;            // and must share more information, as a share of what a usual one does,
-constexpr double kMost = 0.06;               // but nats are evidence: more than this is never asked for
-constexpr std::int64_t kWideSamples = 1500;  // for the search over all turns,
-constexpr std::int64_t kEdgeSamples = 4000;  // and for the agreement of edges
+constexpr double kChanceShare = 0.12;        // by this share its mutual information must exceed that of a usual one,
+constexpr double kMostNats = 0.06;           // but in nats by no more than this
+constexpr std::int64_t kWideSamples = 1500;  // for the search over all rotations
+constexpr std::int64_t kEdgeSamples = 4000;  // for the agreement of edges
+
+// Bins of each image. On the coarsest level, with at most 4000 samples, 16 bins leave up to 16 samples for each cell of
+// the joint histogram; 32 bins do so from the next level on, which has up to 16000.
+int bins_for(std::int64_t samples) { return samples < 4000 ? 16 : 32; }
 
 struct Resolution {  // of both scans
   const PyramidLevel& fixed;
@@ -40,7 +44,7 @@ struct Resolution {  // of both scans
       : fixed(fixed_level),
         moving(moving_level),
         samples(draw_samples(context, fixed_level, statistics, spacing_mm, most)),
-        metric(context, samples, moving_level, samples.count < 4000 ? 16 : 32, power) {}
+        metric(context, samples, moving_level, bins_for(samples.count), power) {}
 };
 
 class Aligner {
@@ -56,28 +60,30 @@ class Aligner {
   void prepare();
   double spacing(std::size_t k) const { return spacings_mm_[spacings_mm_.size() - 1 - k]; }
   Resolution& resolution(std::size_t k);
-  std::vector<Candidate> chosen(std::vector<Candidate>, std::size_t k, Alignment&);
-  std::vector<Candidate> decided(std::vector<Candidate>, std::size_t k, Alignment&);
-  Candidate climbed_highest(const std::vector<Contender>&, double apart_mm) const;
+  std::vector<Candidate> next_poses(std::vector<Candidate>, std::size_t k, Alignment&);
+  std::vector<Candidate> decide(std::vector<Candidate>, std::size_t k, Alignment&);
+  Candidate most_informative(const std::vector<Contender>&, double apart_mm) const;
   void align_rigid(Alignment&);
   void align_affine(Alignment&);
   void describe(Alignment&) const;
-  void place();
+  void set_start_poses();
   const Point* normal() const { return flat_ ? &normal_ : nullptr; }
 
   const Contest& contest(std::size_t k);
-  Candidate sharpened(const Resolution&, const Contest&, const Candidate&, double step_mm) const;
-  Candidate climb_with_edges(std::size_t k, const Candidate&);
+  Candidate align_edges(const Resolution&, const Contest&, const Candidate&, double step_mm) const;
+  Candidate optimise_with_edges(std::size_t k, const Candidate&);
   bool leads_away(std::size_t k);
   double turned(const AffineMap&) const;
   std::vector<Candidate> without_chance(std::vector<Candidate>) const;
   double rank(const Candidate&, double beyond = 0.1) const;
   std::vector<Candidate> best(const std::vector<Candidate>&, std::size_t keep, double apart_mm) const;
   std::vector<Candidate> search(Resolution&);
-  std::vector<Candidate> search_far(Resolution&);
+  std::vector<Candidate> search_all_rotations(Resolution&);
   std::vector<Candidate> search_edges(std::size_t k);
-  Candidate climb(Resolution&, const Candidate&, Freedom, double step_mm, double last_mm, int steps);
-  AffineMap whole(const AffineMap& map) const { return compose(map, translation(-1 * fixed_statistics_.centre_mm)); }
+  Candidate optimise(Resolution&, const Candidate&, Freedom, double step_mm, double last_mm, int steps);
+  AffineMap from_fixed_mm(const AffineMap& map) const {
+    return compose(map, translation(-1 * fixed_statistics_.centre_mm));
+  }
 
   Context context_;
   const Scan& fixed_;
@@ -90,13 +96,13 @@ class Aligner {
   bool flat_ = false;
   Point normal_{};
   std::vector<std::unique_ptr<Resolution>> resolutions_;  // coarsest first
-  std::vector<std::unique_ptr<Contest>> contests_;        // of the same levels, where they were needed
-  Candidate rigid_, affine_;                              // the best so far
+  std::vector<std::unique_ptr<Contest>> contests_;        // of the same levels, created when needed
+  Candidate rigid_, affine_;                              // best so far
   std::int64_t wide_evaluations_ = 0;
-  AffineMap start_, header_;  // samples to moving mm: centre on centre, and as the headers say
+  AffineMap start_, header_;  // samples to moving mm: centre on centre, and by the headers
 };
 
-// From a twentieth of the body (in 2-D a fortieth) down by halves to a 160th or the voxels of the finer scan.
+// Spacings from 1/20 of the body (1/40 in 2-D), halved down to 1/160 or to the voxels of the finer scan.
 std::vector<double> Aligner::spacings() const {
   const double body_mm = std::min(fixed_statistics_.diameter_mm, moving_statistics_.diameter_mm);
   double voxel_mm = 1e300;
@@ -116,8 +122,8 @@ std::vector<double> Aligner::spacings() const {
   return out;
 }
 
-// In a plane, the plane of the fixed scan is turned and shifted onto that of the moving one.
-void Aligner::place() {
+// Sets the start poses. In 2-D the plane of the fixed scan is rotated and shifted onto the plane of the moving scan.
+void Aligner::set_start_poses() {
   if (flat_) normal_ = plane_normal(fixed_statistics_.affine);
   const Point to = flat_ ? plane_normal(moving_statistics_.affine) : Point{};
   AffineMap map;
@@ -135,38 +141,40 @@ void Aligner::prepare() {
   moving_levels_ = build_pyramid(context_, moving_, moving_statistics_, spacings_mm_);
 }
 
-Candidate Aligner::climb(Resolution& stage, const Candidate& from, Freedom freedom, double step_mm, double last_mm,
-                         int steps) {
+Candidate Aligner::optimise(Resolution& stage, const Candidate& from, Freedom freedom, double step_mm, double last_mm,
+                            int steps) {
   const MotionParameters pose(from.map, freedom, fixed_statistics_.radius_mm, normal());
   const MapScore before = stage.metric.at(from.map);
   double x[MotionParameters::kMost] = {};
   const double score = maximise_information(stage.metric, pose, {step_mm, last_mm, steps, time_is_up_}, x);
-  if (stage.metric.at(pose.at(x)).covered < 0.6 * before.covered) return {from.map, before.climbed};  // slid apart
+  if (stage.metric.at(pose.at(x)).covered < 0.6 * before.covered)
+    return {from.map, before.climbed};  // the scans slid apart
   return {pose.at(x), score};
 }
 
-// Turn from the usual position, as a share of the reach of the usual search.
+// Angle from the usual position, as a share of the range of the usual search.
 double Aligner::turned(const AffineMap& map) const {
   const AffineMap turn = compose(invert(start_), map);
   const double cosine = 0.5 * (turn(0, 0) + turn(1, 1) + turn(2, 2) - 1);
   return std::acos(std::min(1.0, std::max(-1.0, cosine))) / (options_.reach_degrees * kRadiansPerDegree);
 }
 
-// Scans are mostly taken in a usual position: of two poses that explain the scans alike, the one that turns less is
-// the better guess. A tenth at the end of the reach and `beyond` from there on; the climbs do not know of it.
+// Scans are mostly taken in a usual position: of two poses that explain the scans equally well, the one that rotates
+// less is the better guess. The score is reduced by a tenth at the end of the range, and by the share `beyond` further
+// out. The optimisation does not use this rank.
 double Aligner::rank(const Candidate& c, double beyond) const {
   const double share = turned(c.map);
-  return share <= 1 ? c.score * (1 - 0.1 * share * share) : c.score - std::min(kMost, beyond * c.score);
+  return share <= 1 ? c.score * (1 - 0.1 * share * share) : c.score - std::min(kMostNats, beyond * c.score);
 }
 
-// In space there are so many turns that by chance one agrees well: a pose beyond the reach must share clearly more
-// information than the usual ones.
+// In 3-D there are so many rotations that one agrees well by chance: a pose beyond the range is kept only if its mutual
+// information clearly exceeds that of the usual ones.
 std::vector<Candidate> Aligner::without_chance(std::vector<Candidate> poses) const {
   double usual = 0;
   for (const Candidate& c : poses)
     if (turned(c.map) <= 1) usual = std::max(usual, c.score);
   const auto chance = [&](const Candidate& c) {
-    return turned(c.map) > 1 && c.score < usual + std::min(0.5 * kMost, kClearly * usual);
+    return turned(c.map) > 1 && c.score < usual + std::min(0.5 * kMostNats, kChanceShare * usual);
   };
   if (!flat_) poses.erase(std::remove_if(poses.begin(), poses.end(), chance), poses.end());
   return poses;
@@ -176,54 +184,54 @@ std::vector<Candidate> Aligner::best(const std::vector<Candidate>& all, std::siz
   return distinct(all, [this](const Candidate& c) { return rank(c); }, keep, apart_mm, fixed_statistics_.radius_mm);
 }
 
-// A wide net around centre on centre, and a narrow one around the place that the headers give.
+// Searches a wide grid of poses around centre on centre, and a narrow one around the pose of the headers.
 std::vector<Candidate> Aligner::search(Resolution& stage) {
   const double body_mm = std::min(fixed_statistics_.diameter_mm, moving_statistics_.diameter_mm),
                step_mm = spacings_mm_.back();
   const double turn = flat_ ? 5 : 15;
   const PoseGrid wide = {options_.reach_degrees, turn, 0.1 * body_mm, normal()};
   const PoseGrid narrow = {turn, turn, 0.1 * body_mm, normal()};
-  std::vector<Candidate> found = search_poses(stage.metric, start_, wide, time_is_up_);
+  std::vector<Candidate> poses = search_poses(stage.metric, start_, wide, time_is_up_);
   std::vector<Candidate> near = search_poses(stage.metric, header_, narrow, time_is_up_);
-  found = best(found, 10, 1.5 * step_mm);
+  poses = best(poses, 10, 1.5 * step_mm);
   near = best(near, 2, 1.5 * step_mm);
-  found.insert(found.end(), near.begin(), near.end());
-  for (Candidate& c : found) c = climb(stage, c, Freedom::rigid, step_mm, 0.1 * step_mm, 20);
-  return found;
+  poses.insert(poses.end(), near.begin(), near.end());
+  for (Candidate& c : poses) c = optimise(stage, c, Freedom::rigid, step_mm, 0.1 * step_mm, 20);
+  return poses;
 }
 
-// All turns, with few samples: a lost header, or a scan taken head over heels.
-std::vector<Candidate> Aligner::search_far(Resolution& stage) {
+// Searches all rotations with few samples: for a lost header, or a scan taken upside down.
+std::vector<Candidate> Aligner::search_all_rotations(Resolution& stage) {
   const double step_mm = spacings_mm_.back(),
                body_mm = std::min(fixed_statistics_.diameter_mm, moving_statistics_.diameter_mm);
   const FixedSamples few = draw_samples(context_, stage.fixed, fixed_statistics_, step_mm, kWideSamples);
   const AlignmentMetric metric(context_, few, stage.moving, 16, overlap_power(0));
-  std::vector<Candidate> found = search_all_turns(metric, start_, 0.1 * body_mm, normal(), time_is_up_);
+  std::vector<Candidate> poses = search_rotations(metric, start_, 0.1 * body_mm, normal(), time_is_up_);
   wide_evaluations_ += metric.evaluations();
-  found = best(found, 10, 2 * step_mm);
-  for (Candidate& c : found) c = climb(stage, c, Freedom::rigid, step_mm, 0.1 * step_mm, 20);
-  return best(found, 6, 2 * step_mm);
+  poses = best(poses, 10, 2 * step_mm);
+  for (Candidate& c : poses) c = optimise(stage, c, Freedom::rigid, step_mm, 0.1 * step_mm, 20);
+  return best(poses, 6, 2 * step_mm);
 }
 
-// All turns and shifts in a plane, where thin structures are seen.
+// Searches all rotations and shifts in a plane, by the edges of thin structures.
 std::vector<Candidate> Aligner::search_edges(std::size_t k) {
   const double spacing_mm = spacing(k);
   const std::vector<Point> along = spanning(normal());
   AffineMap turn = start_;
   set_column(turn, 3, Point{});
-  std::vector<Candidate> found =
+  std::vector<Candidate> poses =
       mmreg::search_edges(context_, fixed_levels_, moving_levels_, {{along[0], along[1]}, turn}, time_is_up_);
-  found = distinct(found, [](const Candidate& c) { return c.score; }, 6, 2 * spacing_mm, fixed_statistics_.radius_mm);
-  for (Candidate& c : found) {
+  poses = distinct(poses, [](const Candidate& c) { return c.score; }, 6, 2 * spacing_mm, fixed_statistics_.radius_mm);
+  for (Candidate& c : poses) {
     c.map = compose(c.map, translation(fixed_statistics_.centre_mm));
-    c = climb_with_edges(k, c);
+    c = optimise_with_edges(k, c);
   }
-  return found;
+  return poses;
 }
 
-// Where edges agree best near the pose: shifts and turns by ever smaller steps.
-Candidate Aligner::sharpened(const Resolution& stage, const Contest& judge, const Candidate& from,
-                             double step_mm) const {
+// Returns the pose nearby where edges agree best: coordinate search over shifts and rotations with decreasing steps.
+Candidate Aligner::align_edges(const Resolution& stage, const Contest& judge, const Candidate& from,
+                               double step_mm) const {
   const MotionParameters pose(from.map, Freedom::rigid, fixed_statistics_.radius_mm, normal());
   double x[MotionParameters::kMost] = {}, best = judge.agreement(pose.at(x));
   for (double step = step_mm; step > kFinestStep * step_mm; step *= 0.5)
@@ -240,16 +248,17 @@ Candidate Aligner::sharpened(const Resolution& stage, const Contest& judge, cons
   return {pose.at(x), stage.metric.at(pose.at(x)).climbed};
 }
 
-// In a plane, mutual information may climb away from where thin structures lie on each other: then they decide.
-Candidate Aligner::climb_with_edges(std::size_t k, const Candidate& from) {
+// In a plane, maximising mutual information may move away from where thin structures are aligned: then the edges
+// decide.
+Candidate Aligner::optimise_with_edges(std::size_t k, const Candidate& from) {
   const double mm = spacing(k);
   Resolution& at = resolution(k);
-  const Candidate higher = climb(at, from, Freedom::rigid, mm, 0.05 * mm, 25);
+  const Candidate higher = optimise(at, from, Freedom::rigid, mm, 0.05 * mm, 25);
   if (!flat_ || time_is_up_()) return higher;
   const Contest& judge = contest(k);
   const double before = judge.agreement(from.map), after = judge.agreement(higher.map);
-  if (before < kSure * judge.elsewhere() || after > kHeld * before) return higher;
-  return sharpened(at, judge, from, 2 * mm);
+  if (before < kSure * judge.elsewhere() || after > kKeptShare * before) return higher;
+  return align_edges(at, judge, from, 2 * mm);
 }
 
 const Contest& Aligner::contest(std::size_t k) {
@@ -262,7 +271,7 @@ const Contest& Aligner::contest(std::size_t k) {
   return *contests_[k];
 }
 
-// The resolutions are made one by one, coarsest first, when they are first needed.
+// Creates the resolutions one by one, coarsest first, when they are first needed.
 Resolution& Aligner::resolution(std::size_t k) {
   constexpr std::int64_t most[] = {4000, 16000, 50000, 100000, 150000};
   while (resolutions_.size() <= k) {
@@ -274,11 +283,11 @@ Resolution& Aligner::resolution(std::size_t k) {
   return *resolutions_[k];
 }
 
-// Poses for the next level, best first.
-std::vector<Candidate> Aligner::chosen(std::vector<Candidate> poses, std::size_t k, Alignment& out) {
+// Returns the poses for the next level, best first.
+std::vector<Candidate> Aligner::next_poses(std::vector<Candidate> poses, std::size_t k, Alignment& out) {
   const double mm = spacing(k);
   if (k == 0 && spacings_mm_.size() > 1) {
-    const std::vector<Candidate> far = search_far(resolution(0));
+    const std::vector<Candidate> far = search_all_rotations(resolution(0));
     poses = best(poses, 4, mm);
     double most = 0;
     for (const Candidate& c : poses) most = std::max(most, rank(c));
@@ -286,22 +295,23 @@ std::vector<Candidate> Aligner::chosen(std::vector<Candidate> poses, std::size_t
       if (rank(c) > 0.6 * most) poses.push_back(c);
     return best(poses, poses.size(), mm);
   }
-  return k <= 1 || poses.size() > 1 ? decided(std::move(poses), k, out) : poses;
+  return k <= 1 || poses.size() > 1 ? decide(std::move(poses), k, out) : poses;
 }
 
-// Of the poses that put the body where the first one does, with as much evidence: there the climb tells more.
-Candidate Aligner::climbed_highest(const std::vector<Contender>& judged, double apart_mm) const {
+// Returns the pose of highest mutual information among those that put the body where the first one does and have as
+// much evidence: within one place, mutual information is the more precise measure.
+Candidate Aligner::most_informative(const std::vector<Contender>& judged, double apart_mm) const {
   Candidate highest = judged[0].pose;
   for (const Contender& c : judged) {
-    const bool there = distance(c.pose.map, judged[0].pose.map, fixed_statistics_.radius_mm) < apart_mm;
-    if (there && c.evidence > kAsMuch * judged[0].evidence && c.pose.score > highest.score) highest = c.pose;
+    const bool same_place = distance(c.pose.map, judged[0].pose.map, fixed_statistics_.radius_mm) < apart_mm;
+    if (same_place && c.evidence > kEqualShare * judged[0].evidence && c.pose.score > highest.score) highest = c.pose;
   }
   return highest;
 }
 
-// Where the search is over: the place with the most evidence, and the next ones to be climbed once more. They are
-// weighed in the same way after that climb.
-std::vector<Candidate> Aligner::decided(std::vector<Candidate> poses, std::size_t k, Alignment& out) {
+// Ends the search: returns the pose with the most evidence, and the next best ones, which are optimised once more and
+// compared again.
+std::vector<Candidate> Aligner::decide(std::vector<Candidate> poses, std::size_t k, Alignment& out) {
   const double mm = spacing(k), radius_mm = fixed_statistics_.radius_mm;
   const auto ranked = [this](const Candidate& c) { return rank(c, flat_ ? kUnusualSlice : kUnusual); };
   const Contest& judge = contest(k);
@@ -315,12 +325,12 @@ std::vector<Candidate> Aligner::decided(std::vector<Candidate> poses, std::size_
   out.agreement = judged[0].agreement;
   out.agreement_elsewhere = judge.elsewhere();
   out.rival = rival(judged, kApart * out.diameter_mm, radius_mm);
-  const Candidate highest = climbed_highest(judged, kApart * out.diameter_mm);
+  const Candidate highest = most_informative(judged, kApart * out.diameter_mm);
   if (k > 1) return {highest};
   std::vector<Candidate> kept = {judged[0].pose};
   if (distance(highest.map, judged[0].pose.map, radius_mm) > 0) kept.push_back(highest);
   for (const Contender& c : std::vector<Contender>(judged.begin() + 1, judged.end()))
-    if (kept.size() < 2 || (kept.size() < 4 && c.evidence > kAsMuch * judged[0].evidence)) kept.push_back(c.pose);
+    if (kept.size() < 2 || (kept.size() < 4 && c.evidence > kEqualShare * judged[0].evidence)) kept.push_back(c.pose);
   return kept;
 }
 
@@ -329,23 +339,23 @@ void Aligner::align_rigid(Alignment& out) {
   for (std::size_t k = 0; k < spacings_mm_.size() && !time_is_up_(); ++k) {
     if (k == 0) poses = search(resolution(0));
     for (Candidate& c : poses)
-      if (k > 0) c = climb_with_edges(k, c);
-    poses = chosen(std::move(poses), k, out);
-    if (!poses.empty()) rigid_ = poses[0];  // none if time was up before the first was scored
+      if (k > 0) c = optimise_with_edges(k, c);
+    poses = next_poses(std::move(poses), k, out);
+    if (!poses.empty()) rigid_ = poses[0];  // empty if time was up before the first pose was scored
   }
   out.rigid_complete = !time_is_up_();
-  out.rigid = out.affine = whole(rigid_.map);
+  out.rigid = out.affine = from_fixed_mm(rigid_.map);
 }
 
-// In a plane, whether edges lay on each other better than they do after the affine climb.
+// Returns whether, in a plane, edges agreed clearly better before the affine optimisation.
 bool Aligner::leads_away(std::size_t k) {
   if (!flat_) return false;
   const Contest& judge = contest(k);
   const double before = judge.agreement(rigid_.map);
-  return before > kSure * judge.elsewhere() && judge.agreement(affine_.map) < kHeld * before;
+  return before > kSure * judge.elsewhere() && judge.agreement(affine_.map) < kKeptShare * before;
 }
 
-// From the rigid pose, without the coarsest level; accepted on the finest one only.
+// Starts from the rigid pose and skips the coarsest level; the result is accepted on the finest level only.
 void Aligner::align_affine(Alignment& out) {
   const std::size_t finest = spacings_mm_.size() - 1;
   affine_ = rigid_;
@@ -353,11 +363,11 @@ void Aligner::align_affine(Alignment& out) {
     const double mm = spacings_mm_[finest - k];
     Resolution& at = resolution(k);
     const bool better = plausible(affine_.map) && at.metric.at(affine_.map).climbed > at.metric.at(rigid_.map).climbed;
-    affine_ = climb(at, better ? affine_ : rigid_, Freedom::affine, mm, 0.05 * mm, 30);
+    affine_ = optimise(at, better ? affine_ : rigid_, Freedom::affine, mm, 0.05 * mm, 30);
   }
   if (time_is_up_()) return;
   out.affine_accepted = plausible(affine_.map) && affine_.score > rigid_.score && !leads_away(finest);
-  if (out.affine_accepted) out.affine = whole(affine_.map);
+  if (out.affine_accepted) out.affine = from_fixed_mm(affine_.map);
   out.information_affine = affine_.score;
 }
 
@@ -390,8 +400,8 @@ Alignment Aligner::run() {
   out.informative = !fixed_statistics_.flat && !moving_statistics_.flat;
   out.complete = out.rigid_complete = options_.kind == AlignKind::none || !out.informative;
   if (out.complete) return out;
-  place();
-  out.rigid = out.affine = out.centres = whole(start_);
+  set_start_poses();
+  out.rigid = out.affine = out.centres = from_fixed_mm(start_);
   out.centre_mm = fixed_statistics_.centre_mm;
   out.diameter_mm = std::min(fixed_statistics_.diameter_mm, moving_statistics_.diameter_mm);
   if (time_is_up_()) return out;

@@ -8,10 +8,10 @@
 namespace mmreg {
 namespace {
 
-constexpr int kTurns = 8;
-constexpr double kLeast = 0.01;  // agreement that is always taken for chance
+constexpr int kRotations = 8;
+constexpr double kLeast = 0.01;  // agreement that chance always explains
 
-double middle_of(std::vector<double> values) {
+double median_of(std::vector<double> values) {
   if (values.empty()) return 0;
   std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
   return values[values.size() / 2];
@@ -20,17 +20,18 @@ double middle_of(std::vector<double> values) {
 }  // namespace
 
 Contest::Contest(EdgeMetric metric, const AffineMap& base, const Point* normal) : metric_(std::move(metric)) {
-  std::vector<double> reached;
-  for (const AffineMap& turn : turns(kTurns, normal)) reached.push_back(std::fabs(metric_.at(compose(base, turn))));
-  elsewhere_ = std::max(kLeast, middle_of(reached));
+  std::vector<double> agreements;
+  for (const AffineMap& turn : rotations(kRotations, normal))
+    agreements.push_back(std::fabs(metric_.at(compose(base, turn))));
+  elsewhere_ = std::max(kLeast, median_of(agreements));
 }
 
 std::vector<Contender> Contest::judged(const std::vector<Candidate>& all,
                                        const std::function<double(const Candidate&)>& rank) const {
   std::vector<Contender> out;
   for (const Candidate& c : all) {
-    const double agreed = agreement(c.map);
-    out.push_back({c, agreed, rank(c) * (std::max(0.0, agreed) + elsewhere_)});
+    const double agreement_here = agreement(c.map);
+    out.push_back({c, agreement_here, rank(c) * (std::max(0.0, agreement_here) + elsewhere_)});
   }
   std::stable_sort(out.begin(), out.end(),
                    [](const Contender& a, const Contender& b) { return a.evidence > b.evidence; });

@@ -9,9 +9,9 @@ namespace mmreg {
 namespace {
 
 constexpr double kTurn = 6.283185307179586;
-constexpr int kRefined = 3;        // best peaks, around which smaller turns are tried
-constexpr int kPeaks = 3;          // of every turn
-constexpr double kFurthest = 0.5;  // fields of view
+constexpr int kRefined = 3;        // best peaks, around which smaller rotations are tried
+constexpr int kPeaks = 3;          // of every rotation
+constexpr double kFurthest = 0.5;  // shift, in fields of view
 
 struct Field {  // of view
   Point centre_mm;
@@ -32,7 +32,7 @@ Field field(const PyramidLevel& level) {
   return f;
 }
 
-// The coarsest one that is not coarser than the step.
+// Returns the coarsest level that is not coarser than the step.
 const PyramidLevel& level_for(const std::vector<PyramidLevel>& levels, double step_mm) {
   std::size_t k = 0;
   while (k + 1 < levels.size() && field(levels[k + 1]).voxel_mm <= step_mm) ++k;
@@ -50,20 +50,20 @@ Lattice lattice(const Field& fixed, const Field& moving) {
   return {count, side, across_mm / count};
 }
 
-struct EdgePicture {  // transformed
-  Spectrum angles;    // twice the angle of each edge, times its weight: it has no sign
-  Spectrum squares;   // of the weights
+struct EdgeSpectra {
+  Spectrum angles;   // weight of each edge, at twice its angle, since edges have no sign
+  Spectrum squares;  // of the weights
 };
 
-EdgePicture picture(const Context& context, const PyramidLevel& level, const Point& centre_mm, const Lattice& lattice,
-                    const Point& along, const Point& across) {
+EdgeSpectra edge_spectra(const Context& context, const PyramidLevel& level, const Point& centre_mm,
+                         const Lattice& lattice, const Point& along, const Point& across) {
   const double middle = 0.5 * (lattice.count - 1);
   std::vector<Point> points;
   for (int y = 0; y < lattice.count; ++y)
     for (int x = 0; x < lattice.count; ++x)
       points.push_back(centre_mm + lattice.step_mm * ((y - middle) * along + (x - middle) * across));
   const Edges seen = edges(context, level, points, {lattice.step_mm * along, lattice.step_mm * across});
-  EdgePicture out{Spectrum(lattice.side), Spectrum(lattice.side)};
+  EdgeSpectra out{Spectrum(lattice.side), Spectrum(lattice.side)};
   for (int y = 0, i = 0; y < lattice.count; ++y)
     for (int x = 0; x < lattice.count; ++x, ++i) {
       const double w = seen.weight[i], a = seen.direction[i].x[0], b = seen.direction[i].x[1];
@@ -78,9 +78,9 @@ EdgePicture picture(const Context& context, const PyramidLevel& level, const Poi
   return out;
 }
 
-// Real part: sum over places of the agreement; imaginary part: of the products of squared weights. Both for each shift
-// of the moving picture: two real pictures in one transform back.
-Spectrum correlate(const EdgePicture& f, const EdgePicture& m) {
+// For each shift of the moving image: the sum over places of the agreement (real part) and of the products of squared
+// weights (imaginary part). Two real images share one inverse transform.
+Spectrum correlate(const EdgeSpectra& f, const EdgeSpectra& m) {
   const int n = f.angles.side;
   Spectrum out(n), whole(n);
   const auto product = [](const Spectrum& a, const Spectrum& b, std::size_t i, float* re, float* im) {
@@ -111,7 +111,7 @@ struct TurnedCandidate {
   double angle;
 };
 
-// The variance of the sum, were the angles random, is half the sum of the products.
+// If the angles were random, the variance of the sum would be half the sum of the products.
 std::vector<Peak> peaks(const Spectrum& correlation, const Lattice& lattice) {
   const int n = lattice.side, furthest = int(kFurthest * lattice.count);
   const double scale = 1.0 / (double(n) * n);
@@ -122,17 +122,17 @@ std::vector<Peak> peaks(const Spectrum& correlation, const Lattice& lattice) {
     const double products = std::max(double(correlation.imaginary[i]), 0.05 * most);
     return products > 0 ? scale * correlation.real[i] / std::sqrt(0.5 * scale * products) : 0.0;
   };
-  std::vector<Peak> found;
+  std::vector<Peak> result;
   for (int y = -furthest; y <= furthest; ++y)
     for (int x = -furthest; x <= furthest; ++x) {
       const double here = score(y, x);
       if (here > score(y - 1, x) && here >= score(y + 1, x) && here > score(y, x - 1) && here >= score(y, x + 1))
-        found.push_back({y, x, here});
+        result.push_back({y, x, here});
     }
   const auto better = [](const Peak& a, const Peak& b) { return a.score > b.score; };
-  std::stable_sort(found.begin(), found.end(), better);
-  if (found.size() > kPeaks) found.resize(kPeaks);
-  return found;
+  std::stable_sort(result.begin(), result.end(), better);
+  if (result.size() > kPeaks) result.resize(kPeaks);
+  return result;
 }
 
 }  // namespace
@@ -145,12 +145,12 @@ std::vector<Candidate> search_edges(const Context& context, const std::vector<Py
   const Field f = field(fixed), m = field(moving);
   const int turns = grid.side == 128 ? 72 : 48;
   const Point normal = cross(plane.axes[0], plane.axes[1]);
-  const EdgePicture still = picture(context, fixed, f.centre_mm, grid, plane.axes[0], plane.axes[1]);
+  const EdgeSpectra still = edge_spectra(context, fixed, f.centre_mm, grid, plane.axes[0], plane.axes[1]);
   const auto best_shifts = [&](double angle) {
     std::vector<TurnedCandidate> out;
     const AffineMap turn = compose(plane.turn, rotation(angle * normal));
     const Point along = rotate(turn, plane.axes[0]), across = rotate(turn, plane.axes[1]);
-    const EdgePicture turned = picture(context, moving, m.centre_mm, grid, along, across);
+    const EdgeSpectra turned = edge_spectra(context, moving, m.centre_mm, grid, along, across);
     for (const Peak& p : peaks(correlate(still, turned), grid)) {
       AffineMap map = turn;
       const Point shift_mm = grid.step_mm * (double(p.y) * along + double(p.x) * across);
@@ -159,22 +159,21 @@ std::vector<Candidate> search_edges(const Context& context, const std::vector<Py
     }
     return out;
   };
-  std::vector<TurnedCandidate> found;
+  std::vector<TurnedCandidate> all;
   const auto add = [&](double angle) {
     if (stop()) return;
-    for (const TurnedCandidate& p : best_shifts(angle)) found.push_back(p);
+    for (const TurnedCandidate& p : best_shifts(angle)) all.push_back(p);
   };
   for (int k = 0; k < turns; ++k) add(k * kTurn / turns);
   const auto better = [](const TurnedCandidate& a, const TurnedCandidate& b) {
     return a.candidate.score > b.candidate.score;
   };
-  std::stable_sort(found.begin(), found.end(), better);
-  const std::vector<TurnedCandidate> coarse(found.begin(),
-                                            found.begin() + std::min<std::size_t>(found.size(), kRefined));
+  std::stable_sort(all.begin(), all.end(), better);
+  const std::vector<TurnedCandidate> coarse(all.begin(), all.begin() + std::min<std::size_t>(all.size(), kRefined));
   for (const TurnedCandidate& p : coarse)
     for (const double part : {-0.5, -0.25, 0.25, 0.5}) add(p.angle + part * kTurn / turns);
   std::vector<Candidate> out;
-  for (const TurnedCandidate& p : found) out.push_back(p.candidate);
+  for (const TurnedCandidate& p : all) out.push_back(p.candidate);
   return out;
 }
 

@@ -1,4 +1,4 @@
-// Edges of a scan without regard to its contrast: directions without sign, and how strong each is beside the others.
+// Edges of a scan, independent of its contrast: directions without sign, and strengths relative to each other.
 #pragma once
 #include <vector>
 
@@ -6,20 +6,21 @@
 
 namespace mmreg {
 
-// At points, host memory. An edge as strong as the root mean square of all has weight a half, a stronger one up to 1.
+// Edges at points, in host memory. An edge as strong as the root mean square of all has weight 0.5, a stronger one up
+// to 1.
 struct Edges {
-  std::vector<Point> direction;  // unit vectors, in the frame of the axes that they were taken along
-  std::vector<double> weight;    // 0 where there is no edge; NaN where the image is not known
+  std::vector<Point> direction;  // unit vectors, in the frame of the axes of the differences
+  std::vector<double> weight;    // 0 where there is no edge; NaN where the image is unknown
 };
 
-// Differences of the image over `axes` (mm; two in a plane, else three) both ways around each point (mm).
+// Central differences of the image at each point (mm) along `axes` (mm; two in a plane, else three).
 Edges edges(const Context&, const PyramidLevel&, const std::vector<Point>& points_mm,
             const std::vector<Point>& axes_mm);
 
-// Whether edges of two scans lie on each other and run the same way: an evidence that shares no arithmetic with mutual
-// information, after the angles of Pluim, Maintz and Viergever ("Image registration by maximization of combined mutual
-// information and gradient information", 2000). 1 where every edge has its like, about 0 for scans that know nothing
-// of each other; times the square root of the share of points at which both are known.
+// How well edges of two scans coincide in place and direction: evidence that shares no arithmetic with mutual
+// information, based on the angles of Pluim, Maintz and Viergever ("Image registration by maximization of combined
+// mutual information and gradient information", 2000). 1 if every edge has a counterpart, about 0 for unrelated scans;
+// times the square root of the share of points at which both are known.
 double agreement(const Edges&, const Edges&, int dims);
 
 // The agreement of two levels as a function of the map between them.

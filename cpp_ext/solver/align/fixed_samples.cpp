@@ -22,7 +22,7 @@ struct Cells {  // a lattice of cells over the field of view of the level, in in
   double size[3];
 };
 
-Cells lay_cells(const PyramidLevel& level, double spacing_mm) {
+Cells sampling_cells(const PyramidLevel& level, double spacing_mm) {
   Cells cells;
   const int n[3] = {level.extent.d, level.extent.h, level.extent.w};
   for (int k = 0; k < 3; ++k) {
@@ -44,7 +44,7 @@ bool in_body(const ScanStatistics& s, const Flags& body, const Point& mm, const 
   return body[std::size_t(at)] != 0;
 }
 
-// Side of cells that share the flagged part of the scan among about `most` points.
+// Returns the side of cells that divide the flagged part of the scan into about `most` cells.
 double cell_side(const ScanStatistics& s, const Flags& flags, const PyramidLevel& level, std::int64_t most) {
   double volume = double(std::count(flags.begin(), flags.end(), 1));
   const int n[3] = {level.extent.d, level.extent.h, level.extent.w};
@@ -61,7 +61,7 @@ std::vector<Point> draw_points(const PyramidLevel& level, const ScanStatistics& 
                                std::int64_t most) {
   const Flags body = widened(s, 0.15 * s.diameter_mm);
   const AffineMap to_index = invert(s.affine);
-  const Cells cells = lay_cells(level, std::max(spacing_mm, cell_side(s, body, level, most)));
+  const Cells cells = sampling_cells(level, std::max(spacing_mm, cell_side(s, body, level, most)));
   const int n[3] = {level.extent.d, level.extent.h, level.extent.w};
   std::vector<Point> points;
   std::uint64_t seed = 0;
@@ -76,7 +76,7 @@ std::vector<Point> draw_points(const PyramidLevel& level, const ScanStatistics& 
   return points;
 }
 
-// Sets what is at most `reach` places from a set flag.
+// Sets the flags that are at most `reach` places from a set one.
 void widen_line(std::uint8_t* line, int count, std::int64_t step, int reach) {
   std::vector<int> nearest(std::size_t(count),
                            reach + 1);  // distance to the nearest set flag before, then on both sides

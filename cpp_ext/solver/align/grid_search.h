@@ -1,4 +1,4 @@
-// Looks for the poses from which a climb can start: a net of rotations and shifts around the centres of both scans.
+// Searches for start poses of the optimisation: a grid of rotations and shifts around the centres of both scans.
 #pragma once
 #include <functional>
 
@@ -13,7 +13,7 @@ struct Candidate {
   double score;
 };
 
-// The `keep` poses of the highest rank that differ by `apart_mm` or more, best first.
+// Returns up to `keep` poses of the highest rank that differ by at least `apart_mm`, best first.
 std::vector<Candidate> distinct(std::vector<Candidate>, const std::function<double(const Candidate&)>& rank,
                                 std::size_t keep, double apart_mm, double radius_mm);
 
@@ -23,11 +23,11 @@ struct PoseGrid {
   const Point* normal;                 // of the plane, in 2-D; null in 3-D
 };
 
-// Every pose of the net around `centre`, scored.
+// Scores every pose of the grid around `centre`.
 std::vector<Candidate> search_poses(const AlignmentMetric&, const AffineMap& centre, const PoseGrid&,
                                     const std::function<bool()>& stop);
 
-// Moves `x`, numbers of the pose, to where the scans share more information, and returns that.
+// Moves the parameters `x` to a maximum of the mutual information and returns its value.
 double maximise_information(const AlignmentMetric&, const MotionParameters&, const BfgsOptions&, double* x);
 
 }  // namespace mmreg

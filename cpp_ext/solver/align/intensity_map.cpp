@@ -8,7 +8,7 @@ namespace {
 
 using Values = std::vector<float>;
 
-// Without the values that alone make up more than this share: padding, not tissue. All of them if little is left.
+// Removes values that make up more than this share each: padding, not tissue. Returns all values if little is left.
 Values without_padding(const Values& sorted, double share) {
   Values rest;
   for (std::size_t begin = 0, end; begin < sorted.size(); begin = end) {
@@ -50,7 +50,7 @@ IntensityMap estimate_intensity_map(Values sample) {
     if (at >= 0 && at <= IntensityMap::steps) density[std::min(int(at), IntensityMap::steps - 1)] += 1;
   }
   double smooth[IntensityMap::steps];
-  for (int k = 0; k < IntensityMap::steps; ++k) {  // a little wider than the gaps of an 8-bit image
+  for (int k = 0; k < IntensityMap::steps; ++k) {  // box slightly wider than the gaps between values of an 8-bit image
     double sum = 0;
     for (int j = -4; j <= 4; ++j) sum += density[std::min(std::max(k + j, 0), IntensityMap::steps - 1)];
     total += smooth[k] = std::cbrt(sum + 1e-3 * double(tissue.size()) / IntensityMap::steps);

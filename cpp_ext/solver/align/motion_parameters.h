@@ -1,4 +1,4 @@
-// The maps that may be reached from a given one by a few numbers, all of which are in mm at the rim of the body.
+// Rigid or affine maps around a base map, by a few parameters, all in mm at the rim of the body.
 #pragma once
 #include "solver/math/affine_map.h"
 
@@ -10,12 +10,13 @@ class MotionParameters {
  public:
   static constexpr int kMost = 12;
 
-  // 6 or 12 numbers; 3 or 6 in a plane, given by its unit normal (null: 3-D).
+  // 6 or 12 parameters; 3 or 6 in a plane with this unit normal (null: 3-D).
   MotionParameters(const AffineMap& base, Freedom freedom, double radius_mm, const Point* normal);
 
   int count() const { return count_; }
   AffineMap at(const double* parameters) const;
-  // Derivative by the parameters of what has `by_map` as derivative by the twelve numbers of the map.
+  // Chain rule: from the derivative `by_map` with respect to the twelve numbers of the map to the derivative with
+  // respect to the parameters.
   void chain(const double* parameters, const double by_map[12], double* by_parameters) const;
 
  private:

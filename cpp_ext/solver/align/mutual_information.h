@@ -5,11 +5,11 @@
 namespace mmreg {
 
 // Mutual information of the overlap (Wells et al. 1996, Maes et al. 1997), in nats, times a power of the share of the
-// fixed samples that is covered. With power 1 this is, per fixed sample, the log likelihood by which "the overlap is
-// dependent" beats "it is not": images that slide apart lose, but a stretched map wins by covering more. With power 0
-// it is the other way round.
+// fixed samples that is covered. With power 1 this is, per fixed sample, the log likelihood ratio of "the overlap is
+// dependent" to "it is not": images that slide apart lose, but a stretched map gains by covering more. With power 0 it
+// is the other way round.
 struct MapScore {
-  double climbed;     // what is maximised
+  double climbed;     // the maximised value
   double normalised;  // (H(f) + H(m)) / H(f, m) of the overlap (Studholme, Hill and Hawkes, 1999): 1 to 2
   double covered;     // share of the fixed samples that the moving image covers
 };
@@ -23,7 +23,7 @@ class AlignmentMetric {
   // The maps take points of the samples to mm of the moving scan.
   std::vector<MapScore> at(const std::vector<AffineMap>&) const;
   MapScore at(const AffineMap& map) const { return at(std::vector<AffineMap>{map})[0]; }
-  // Also the derivative of `climbed` by the twelve numbers of the map.
+  // Also sets the derivative of `climbed` with respect to the twelve numbers of the map.
   MapScore at(const AffineMap&, double gradient[12]) const;
 
   std::int64_t evaluations() const { return evaluations_; }

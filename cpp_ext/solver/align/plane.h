@@ -1,4 +1,4 @@
-// Slices: scans of one plane, which is turned and shifted within itself.
+// Slices: scans of a single plane, aligned by rotation and shift within the plane.
 #pragma once
 #include <vector>
 
@@ -11,7 +11,7 @@ bool in_plane(const Scan&);
 // Unit normal of the plane that axes 1 and 2 of a grid span.
 Point plane_normal(const AffineMap& affine);
 
-// Unit vectors that span the plane with this normal, or the space where it is null.
+// Returns unit vectors that span the plane with this normal, or 3-D space if it is null.
 std::vector<Point> spanning(const Point* normal);
 
 }  // namespace mmreg

@@ -7,13 +7,14 @@
 namespace mmreg {
 namespace {
 
-int block(int n, double step_mm, double spacing_mm) {  // voxels of one block; leaves at least 4 of them, if there are
-  const int wanted = int(spacing_mm / step_mm + 0.5), most = std::min(256, std::max(1, n / 4));
-  return std::min(most, std::max(1, wanted));
+int block(int n, double step_mm,
+          double spacing_mm) {  // voxels of one block along an axis; at least 4 blocks, if there are 4 voxels
+  const int rounded = int(spacing_mm / step_mm + 0.5), most = std::min(256, std::max(1, n / 4));
+  return std::min(most, std::max(1, rounded));
 }
 
-PyramidLevel condensed(const Context& context, const float* image, const std::uint8_t* mask, Extent n,
-                       const AffineMap& affine, double spacing_mm, const IntensityMap& intensity_map) {
+PyramidLevel pooled_level(const Context& context, const float* image, const std::uint8_t* mask, Extent n,
+                          const AffineMap& affine, double spacing_mm, const IntensityMap& intensity_map) {
   const Extent f = {block(n.d, length(column(affine, 0)), spacing_mm),
                     block(n.h, length(column(affine, 1)), spacing_mm),
                     block(n.w, length(column(affine, 2)), spacing_mm)};
@@ -36,12 +37,12 @@ std::vector<PyramidLevel> build_pyramid(const Context& context, const Scan& scan
   std::vector<PyramidLevel> levels;
   for (double spacing_mm : spacings_mm) {
     if (levels.empty()) {
-      levels.push_back(condensed(context, scan.data, scan.mask, scan.extent, statistics.affine, spacing_mm,
-                                 statistics.intensity_map));
+      levels.push_back(pooled_level(context, scan.data, scan.mask, scan.extent, statistics.affine, spacing_mm,
+                                    statistics.intensity_map));
     } else {
       const PyramidLevel& finer = levels.back();
-      levels.push_back(condensed(context, finer.image.data(), nullptr, finer.extent, finer.affine, spacing_mm,
-                                 identity_intensity_map()));
+      levels.push_back(pooled_level(context, finer.image.data(), nullptr, finer.extent, finer.affine, spacing_mm,
+                                    identity_intensity_map()));
     }
   }
   return levels;

@@ -1,4 +1,4 @@
-// A scan at several resolutions, mapped, finest first.
+// A scan at several resolutions, with mapped intensities, finest first.
 #pragma once
 #include <vector>
 
@@ -8,12 +8,12 @@
 namespace mmreg {
 
 struct PyramidLevel {
-  Buffer<float> image;  // mapped to [0, 1]; NaN where the scan is masked or unknown
+  Buffer<float> image;  // in [0, 1]; NaN where the scan is masked or unknown
   Extent extent;
   AffineMap affine;  // indices of this level to mm
 };
 
-// One level for each spacing, ascending. Axes already as coarse are left alone.
+// Builds one level for each spacing, ascending. Axes that are already as coarse are not pooled.
 std::vector<PyramidLevel> build_pyramid(const Context&, const Scan&, const ScanStatistics&,
                                         const std::vector<double>& spacings_mm);
 

@@ -54,7 +54,7 @@ std::vector<float> sample_scan(const Context& context, const Scan& scan, const S
   return values;
 }
 
-// Majority of the neighbours along each axis in turn: single noisy points do not make a foreground.
+// Majority of the neighbours along each axis in turn, so that single noisy points do not become foreground.
 void majority_filter(Flags& flags, Extent n) {
   const std::int64_t steps[3] = {std::int64_t(n.h) * n.w, n.w, 1};
   for (int k = 0; k < 3; ++k) {
@@ -84,7 +84,8 @@ void find_body(const std::vector<float>& mapped, ScanStatistics& s) {
   majority_filter(s.body, s.lattice);
   const double share = double(std::count(s.body.begin(), s.body.end(), 1)) / double(s.body.size());
   if (share > 0.02 && share < 0.95) return;
-  for (std::size_t i = 0; i < mapped.size(); ++i) s.body[i] = mapped[i] == mapped[i];  // no clear foreground: all of it
+  for (std::size_t i = 0; i < mapped.size(); ++i)
+    s.body[i] = mapped[i] == mapped[i];  // no clear foreground: all finite points
 }
 
 void measure_body(const Scan& scan, ScanStatistics& s) {

@@ -1,4 +1,4 @@
-// A first look at a scan on a coarse lattice of its voxels: tone, foreground, where it is and how large.
+// Statistics of a scan on a coarse lattice of its voxels: intensity map, foreground, its position and its size.
 #pragma once
 #include <vector>
 
@@ -17,9 +17,9 @@ struct Scan {         // pointers belong to the table's memory
 struct ScanStatistics {
   AffineMap affine;      // of the scan
   double spacing_mm[3];  // along each axis
-  bool flat = true;      // one intensity only, or no voxel at all: nothing to align
+  bool flat = true;      // constant, or without a finite voxel: cannot be aligned
   IntensityMap intensity_map;
-  Extent lattice;                  // of the points looked at
+  Extent lattice;                  // of the sampled points
   int stride[3];                   // voxels between them
   std::vector<std::uint8_t> body;  // foreground, on the lattice
   Point centre_mm;                 // of the foreground

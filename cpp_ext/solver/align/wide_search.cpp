@@ -5,29 +5,29 @@
 namespace mmreg {
 namespace {
 
-constexpr double kTurn = 6.283185307179586;
+constexpr double kFullTurn = 6.283185307179586;
 constexpr int kRotations = 576;  // about 28 degrees apart
 constexpr int kTurns = 48;       // in a plane
 
-AffineMap of_quaternion(double x, double y, double z, double w) {
+AffineMap from_quaternion(double x, double y, double z, double w) {
   const Point v = {{x, y, z}};
   const double sine = length(v), angle = 2 * std::atan2(sine, w);
   return rotation((sine > 0 ? angle / sine : 0) * v);
 }
 
 // Super-Fibonacci spirals (Alexa, CVPR 2022).
-std::vector<AffineMap> rotations_of_the_sphere(int count) {
+std::vector<AffineMap> rotations_in_space(int count) {
   const double phi = std::sqrt(2.0), psi = 1.533751168755204288118041;
   std::vector<AffineMap> out;
   for (int i = 0; i < count; ++i) {
     const double s = i + 0.5, t = s / count, r = std::sqrt(t), q = std::sqrt(1 - t);
-    const double a = kTurn * s / phi, b = kTurn * s / psi;
-    out.push_back(of_quaternion(r * std::sin(a), r * std::cos(a), q * std::sin(b), q * std::cos(b)));
+    const double a = kFullTurn * s / phi, b = kFullTurn * s / psi;
+    out.push_back(from_quaternion(r * std::sin(a), r * std::cos(a), q * std::sin(b), q * std::cos(b)));
   }
   return out;
 }
 
-std::vector<Point> cross_of(double step, const Point* normal) {
+std::vector<Point> shifts_along_axes(double step, const Point* normal) {
   std::vector<Point> out = {Point{}};
   for (int k = 0; k < 3; ++k)
     for (const double sign : {step, -step}) {
@@ -41,18 +41,18 @@ std::vector<Point> cross_of(double step, const Point* normal) {
 
 }  // namespace
 
-std::vector<AffineMap> turns(int count, const Point* normal) {
-  if (!normal) return rotations_of_the_sphere(count);
+std::vector<AffineMap> rotations(int count, const Point* normal) {
+  if (!normal) return rotations_in_space(count);
   std::vector<AffineMap> out;
-  for (int k = 0; k < count; ++k) out.push_back(rotation((k * kTurn / count) * *normal));
+  for (int k = 0; k < count; ++k) out.push_back(rotation((k * kFullTurn / count) * *normal));
   return out;
 }
 
-std::vector<Candidate> search_all_turns(const AlignmentMetric& metric, const AffineMap& centre, double shift_mm,
+std::vector<Candidate> search_rotations(const AlignmentMetric& metric, const AffineMap& centre, double shift_mm,
                                         const Point* normal, const std::function<bool()>& stop) {
   std::vector<Candidate> out;
-  const std::vector<Point> shifts = cross_of(shift_mm, normal);
-  for (const AffineMap& turn : turns(normal ? kTurns : kRotations, normal)) {
+  const std::vector<Point> shifts = shifts_along_axes(shift_mm, normal);
+  for (const AffineMap& turn : rotations(normal ? kTurns : kRotations, normal)) {
     if (stop()) break;
     std::vector<AffineMap> maps;
     for (const Point& shift : shifts) maps.push_back(compose(translation(shift), compose(centre, turn)));

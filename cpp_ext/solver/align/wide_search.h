@@ -1,14 +1,14 @@
-// Looks for poses far from the usual one: a header that is lost, or a scan taken head over heels.
+// Searches for poses far from the usual one: for a lost header, or a scan taken upside down.
 #pragma once
 #include "solver/align/grid_search.h"
 
 namespace mmreg {
 
-// `count` rotations that cover all of them evenly; in a plane, given by its normal, turns of the whole circle.
-std::vector<AffineMap> turns(int count, const Point* normal);
+// Returns `count` rotations that cover all rotations evenly; in a plane with this normal, those of the full circle.
+std::vector<AffineMap> rotations(int count, const Point* normal);
 
-// Turns of the pose `centre`, each as it is and shifted both ways along every axis, scored.
-std::vector<Candidate> search_all_turns(const AlignmentMetric&, const AffineMap& centre, double shift_mm,
+// Scores rotations of the pose `centre`, each unshifted and shifted both ways along every axis.
+std::vector<Candidate> search_rotations(const AlignmentMetric&, const AffineMap& centre, double shift_mm,
                                         const Point* normal, const std::function<bool()>& stop);
 
 }  // namespace mmreg

@@ -13,7 +13,7 @@ std::vector<std::uint8_t> cells_of_body(const Context& context, const DeformInpu
                                         const DenseSearchResult& result) {
   const Buffer<float> cells = pooled(context, input.fixed, input.n, result.factor);
   Buffer<std::uint8_t> inside(context, cells.size());
-  context.above(cells.data(), nullptr, voxels(result.n), tissue, inside.data());
+  context.threshold(cells.data(), nullptr, voxels(result.n), tissue, inside.data());
   std::vector<std::uint8_t> host(inside.size());
   inside.download(host.data());
   return host;

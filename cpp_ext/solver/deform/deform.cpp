@@ -15,7 +15,7 @@ constexpr Factor kWholeGrid{{1, 1, 1}};
 // In place of a search: the displacement of the prior, or none.
 DenseSearchResult without_search(const Context& context, const float* u, Extent n) {
   Buffer<float> start = constant(context, 3 * voxels(n), 0);
-  if (u) context.combine(3 * voxels(n), 1, u, 0, u, start.data());
+  if (u) context.axpby(3 * voxels(n), 1, u, 0, u, start.data());
   return {std::move(start), n, kWholeGrid, 0};
 }
 
@@ -103,7 +103,7 @@ Deformation deform(const Context& context, const DeformInput& original, const Pa
   result.u = change_level(context, u.data(), n, factor, input.n, kWholeGrid);
   const Change back = change(pair.affine, pair.affine, AffineMap());
   context.add_affine(result.u.data(), original.n, back.linear, back.map, result.u.data());
-  context.unfold(result.u.data(), input.n, kLeastDeterminant, kMostUnfoldRounds);
+  context.remove_folds(result.u.data(), input.n, kLeastDeterminant, kMostFoldRounds);
   return result;
 }
 

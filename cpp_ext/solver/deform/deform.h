@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "ops/buffer.h"
+#include "solver/deform/determinant_floors.h"
 #include "solver/deform/settings.h"
 #include "solver/math/affine_map.h"
 
@@ -19,8 +20,6 @@ struct Prior {               // what a network contributes
   std::function<void(Side, const float* image, Half* features)> describe;
   int channels = 0;  // of those features
 };
-
-constexpr float kLeastDeterminant = 0.02f;  // of a deformation: far above what rounding to float32 mm can undo
 
 struct Deformation {
   Buffer<float> u;       // (3, d, h, w), voxels of the fixed grid, fixed to moving

@@ -16,7 +16,7 @@ struct Grid {
   std::size_t cells, displacements;
 };
 
-constexpr int kChannels = 16;  // of MIND-SSC, with those that nothing is written to
+constexpr int kChannels = 16;  // of MIND-SSC, with unused ones
 
 Buffer<Half> features(const Context& context, const float* image, const DeformInput& input, const SearchSettings& s,
                       const Factor& factor, const Grid& grid) {
@@ -50,7 +50,7 @@ double mean_length(const Context& context, const float* u, std::size_t cells) {
   return sum / double(cells);
 }
 
-// Each map moves half the way towards the inverse of the other, again and again.
+// Moves each map half the way towards the inverse of the other, repeatedly. Returns the initial mean inconsistency.
 double make_consistent(const Context& context, float* a, float* b, const Grid& grid) {
   const std::int64_t count = 3 * std::int64_t(grid.cells);
   Buffer<float> ab(context, 3 * grid.cells), ba(context, 3 * grid.cells);
@@ -59,8 +59,8 @@ double make_consistent(const Context& context, float* a, float* b, const Grid& g
     context.compose(a, b, grid.n, ab.data());
     context.compose(b, a, grid.n, ba.data());
     if (round == 0) start = mean_length(context, ab.data(), grid.cells);
-    context.combine(count, 1, a, -0.5f, ab.data(), a);
-    context.combine(count, 1, b, -0.5f, ba.data(), b);
+    context.axpby(count, 1, a, -0.5f, ab.data(), a);
+    context.axpby(count, 1, b, -0.5f, ba.data(), b);
   }
   return start;
 }
@@ -73,19 +73,19 @@ DenseSearchResult dense_search(const Context& context, const DeformInput& input,
   const int length[3] = {grid.n.d, grid.n.h, grid.n.w};
   double cell_mm[3];
   for (int a = 0; a < 3; ++a) cell_mm[a] = input.spacing_mm[a] * factor.f[a];
-  for (int a = 0; a < 3; ++a) {  // the same reach in mm along every axis, at most a third of it
-    const int reach = int(std::lround(s.radius * finest(cell_mm) / cell_mm[a]));
-    grid.radius[a] = std::min(reach, (length[a] - 1) / 3);
+  for (int a = 0; a < 3; ++a) {  // the same distance in mm along every axis, at most a third of the axis
+    const int radius = int(std::lround(s.radius * finest(cell_mm) / cell_mm[a]));
+    grid.radius[a] = std::min(radius, (length[a] - 1) / 3);
     grid.displacements *= std::size_t(2 * grid.radius[a] + 1);
   }
   grid.cells = std::size_t(voxels(grid.n));
   const Buffer<Half> f = features(context, input.fixed, input, s, factor, grid);
   const Buffer<Half> m = features(context, input.moving, input, s, factor, grid);
   Buffer<Half> cost(context, grid.cells * grid.displacements);
-  Buffer<float> there = cheapest(context, f.data(), m.data(), grid, s, cost.data());
-  const Buffer<float> back = cheapest(context, m.data(), f.data(), grid, s, cost.data());
-  const double inconsistency = make_consistent(context, there.data(), back.data(), grid);
-  return {std::move(there), grid.n, factor, inconsistency};
+  Buffer<float> forward = cheapest(context, f.data(), m.data(), grid, s, cost.data());
+  const Buffer<float> backward = cheapest(context, m.data(), f.data(), grid, s, cost.data());
+  const double inconsistency = make_consistent(context, forward.data(), backward.data(), grid);
+  return {std::move(forward), grid.n, factor, inconsistency};
 }
 
 }  // namespace mmreg

@@ -6,10 +6,11 @@ double feature_distance(const Context& context, const DeformInput& input, const 
                         const Factor& factor) {
   const Level level(context, input, statistics, factor, LevelSettings{}.dilation);
   const Buffer<float> zero = constant(context, 3 * voxels(level.n), 0);
-  Buffer<float> force(context, zero.size());
-  ForceSums sums{};
-  context.force(ForceArguments{level.fixed.data(), level.moving.data(), level.channels, level.n, level.rows.data(),
-                               zero.data(), nullptr, 0, 0, force.data(), nullptr, &sums});
+  Buffer<float> gradient(context, zero.size());
+  SimilaritySums sums{};
+  context.similarity_gradient(SimilarityGradientArguments{level.fixed.data(), level.moving.data(), level.channels,
+                                                          level.n, level.rows.data(), zero.data(), nullptr, 0, 0,
+                                                          gradient.data(), nullptr, &sums});
   return sums.count > 0 ? 2 * sums.features / sums.count : 0;
 }
 

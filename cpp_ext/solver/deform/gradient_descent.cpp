@@ -5,12 +5,13 @@
 namespace mmreg {
 namespace {
 
-constexpr int kRowsPerMeasured = 4;  // one row in so many tells how large the forces are
+constexpr int kRowStride = 4;  // one row in four is enough to measure how large the gradients are
 constexpr float kMeanDecay = 0.9f, kSquareDecay = 0.99f;
 
 using Counts = std::vector<double>;
 
-// log p(f, m) / p(m): its change with m is the slope of the mutual information. Returns the information itself.
+// Sets gain to log p(f, m) / p(m), whose derivative by m is the gradient of the mutual information. Returns the
+// information itself.
 double gain_of(const Counts& counts, std::vector<float>& gain) {
   constexpr int bins = kHistogramBins;
   double total = 0;
@@ -32,37 +33,37 @@ double gain_of(const Counts& counts, std::vector<float>& gain) {
 }
 
 struct SimilarityResult {
-  ForceSums sums;
+  SimilaritySums sums;
   double information;
 };
 
-class Comparison {  // the force and its histogram, one iteration after the other
+class Similarity {  // its gradient at a displacement; each histogram gives the gain of the next iteration
  public:
-  Comparison(const Context& context, const Level& level)
+  Similarity(const Context& context, const Level& level)
       : context_(context),
         level_(level),
         counts_(kHistogramCells),
         gain_(kHistogramCells),
         table_(context, kHistogramCells) {}
 
-  // Both forces at full weight, on some of the rows: what they add up to says how to weigh them.
-  SimilarityResult measure_forces(const float* u, float* force) {
+  // Both gradients at full weight, on some of the rows: the weights follow from their sums.
+  SimilarityResult at_full_weight(const float* u, float* gradient) {
     const Buffer<std::int32_t> some = some_rows();
-    run(some.data(), u, false, 1, 1, force);
-    return run(some.data(), u, true, 1, 1, force);
+    run(some.data(), u, false, 1, 1, gradient);
+    return run(some.data(), u, true, 1, 1, gradient);
   }
 
-  SimilarityResult operator()(const float* u, float feature_weight, float intensity_weight, float* force) {
-    return run(level_.rows.data(), u, true, feature_weight, intensity_weight, force);
+  SimilarityResult operator()(const float* u, float feature_weight, float intensity_weight, float* gradient) {
+    return run(level_.rows.data(), u, true, feature_weight, intensity_weight, gradient);
   }
 
  private:
   SimilarityResult run(const std::int32_t* rows, const float* u, bool intensities, float feature_weight,
-                       float intensity_weight, float* force) {
+                       float intensity_weight, float* gradient) {
     SimilarityResult c{};
-    context_.force(ForceArguments{level_.fixed.data(), level_.moving.data(), level_.channels, level_.n, rows, u,
-                                  intensities ? table_.data() : nullptr, feature_weight, intensity_weight, force,
-                                  counts_.data(), &c.sums});
+    context_.similarity_gradient(SimilarityGradientArguments{
+        level_.fixed.data(), level_.moving.data(), level_.channels, level_.n, rows, u,
+        intensities ? table_.data() : nullptr, feature_weight, intensity_weight, gradient, counts_.data(), &c.sums});
     if (c.sums.count > 0) {
       c.information = gain_of(counts_, gain_);
       table_.upload(gain_.data());
@@ -74,7 +75,7 @@ class Comparison {  // the force and its histogram, one iteration after the othe
     std::vector<std::int32_t> rows(level_.rows.size());
     context_.download(rows.data(), level_.rows.data(), sizeof(rows[0]) * rows.size());
     for (std::size_t r = 0; r < rows.size() / 2; ++r)
-      if (r % kRowsPerMeasured) rows[2 * r + 1] = rows[2 * r];
+      if (r % kRowStride) rows[2 * r + 1] = rows[2 * r];
     return uploaded(context_, rows);
   }
 
@@ -91,22 +92,23 @@ struct Sigma {
   float vox[3];
 };
 
-// Along a coarser axis the same smoothing is fewer voxels, but neighbours never lose touch.
+// Along a coarser axis the same smoothing spans fewer voxels. The square root keeps neighbours coupled.
 Sigma sigma(const Level& level, float vox) {
   Sigma s;
   for (int a = 0; a < 3; ++a) s.vox[a] = vox * std::sqrt(level.relative[a]);
   return s;
 }
 
-// A step is as long in mm along every axis: a voxel of a thick slice would take a point several times as far.
-void to_equal_lengths(const Context& context, const Level& level, float* force) {
+// Scales the gradient so that steps are equally long in mm along every axis: a step of one voxel across thick slices
+// would move a point several times as far as one within a slice.
+void to_equal_lengths(const Context& context, const Level& level, float* gradient) {
   const std::int64_t count = voxels(level.n);
-  for (int a = 0; a < 3; ++a, force += count)
-    if (level.relative[a] < 1) context.combine(count, level.relative[a], force, 0, force, force);
+  for (int a = 0; a < 3; ++a, gradient += count)
+    if (level.relative[a] < 1) context.axpby(count, level.relative[a], gradient, 0, gradient, gradient);
 }
 
-// A Gaussian of the displacement in which the air around the body does not count: it holds no force, and would only
-// lag behind and drag the skin (normalised convolution, Knutsson and Westin, CVPR 1993).
+// Gaussian smoothing of the displacement that leaves out the air around the body: no gradient acts there, so the air
+// would lag behind and hold the skin back (normalised convolution, Knutsson and Westin, CVPR 1993).
 class Smoothing {
  public:
   Smoothing(const Context& context, const Level& level, const Sigma& sigma)
@@ -134,12 +136,12 @@ class Smoothing {
 DescentResult gradient_descent(const Context& context, const Level& level, const LevelSettings& s, float* u,
                                const std::function<bool(int)>& interrupt) {
   const std::size_t count = std::size_t(voxels(level.n));
-  Buffer<float> force(context, 3 * count), step(context, 3 * count), next(context, 3 * count);
+  Buffer<float> gradient(context, 3 * count), step(context, 3 * count), next(context, 3 * count);
   Buffer<float> mean(context, 3 * count), square(context, count);
-  context.combine(3 * std::int64_t(count), 0, u, 0, u, mean.data());
-  context.combine(std::int64_t(count), 0, u, 0, u, square.data());
-  Comparison compare(context, level);
-  const SimilarityResult start = compare.measure_forces(u, force.data());
+  context.axpby(3 * std::int64_t(count), 0, u, 0, u, mean.data());
+  context.axpby(std::int64_t(count), 0, u, 0, u, square.data());
+  Similarity similarity(context, level);
+  const SimilarityResult start = similarity.at_full_weight(u, gradient.data());
   const float feature_weight = s.feature_weight * per_unit(start.sums.features_squared, start.sums.count);
   const float intensity_weight = s.intensity_weight * per_unit(start.sums.intensity_squared, start.sums.count);
   const Sigma fluid = sigma(level, s.fluid_vox);
@@ -147,14 +149,15 @@ DescentResult gradient_descent(const Context& context, const Level& level, const
   DescentResult r{start.sums.features, start.information, true};
   for (int i = 0; i < s.iterations && r.complete && start.sums.count > 0; ++i) {
     if (interrupt(i)) r.complete = false;
-    const SimilarityResult c = compare(u, feature_weight, intensity_weight, force.data());
+    const SimilarityResult c = similarity(u, feature_weight, intensity_weight, gradient.data());
     r.features = c.sums.features / c.sums.count;
     r.information = c.information;
-    context.gaussian(force.data(), 3, level.n, fluid.vox, force.data());
+    context.gaussian(gradient.data(), 3, level.n, fluid.vox, gradient.data());
     const float done = float(i) / float(s.iterations);
-    to_equal_lengths(context, level, force.data());
-    context.descent(DescentArguments{force.data(), level.n, mean.data(), square.data(), i + 1, kMeanDecay, kSquareDecay,
-                                     s.floor, s.rate_vox * (1 - done + s.last_rate * done), step.data()});
+    to_equal_lengths(context, level, gradient.data());
+    context.adam_step(AdamStepArguments{gradient.data(), level.n, mean.data(), square.data(), i + 1, kMeanDecay,
+                                        kSquareDecay, s.floor, s.rate_vox * (1 - done + s.last_rate * done),
+                                        step.data()});
     context.compose(step.data(), u, level.n, next.data());
     elastic(next.data(), u);
   }

@@ -9,20 +9,20 @@
 namespace mmreg {
 namespace {
 
-constexpr double kTail = 0.005;  // share of the brightest foreground that may saturate in the histogram
-constexpr double kClip = 0.01;   // share at each end that is left out of the measure of detail
+constexpr double kTail = 0.005;  // share of the foreground at each end that may saturate in the histogram
+constexpr double kClip = 0.01;   // share at each end that is clipped for the measure of detail
 
-constexpr float kTissue = 0.1f;    // share of the range of the foreground that lies between the background and the body
-constexpr double kThick = 1.5;     // times the finest spacing: across such slices no detail is measured
+constexpr float kTissue = 0.1f;    // share of the range of the foreground between the background and the body
+constexpr double kThick = 1.5;     // times the finest spacing: detail is not measured across thicker slices
 constexpr int kCoarsestGrain = 3;  // of the noise, in voxels
 constexpr double kQuiet = 1e6;     // contrast to noise of an image without noise
-constexpr int kBins = 64;          // of either image, for the correlation
+constexpr int kBins = 64;          // of each image, for the correlation: their width adds only 1/12 bin^2 to a variance
 
-// What is noise and what is anatomy in the neighbourhood of a voxel of the body.
+// Lower quartile over the body of: standard deviation of the neighbourhood of a voxel over that of the noise.
 double contrast_to_noise(const Context& context, const float* image, const std::uint8_t* valid, Extent n,
                          float tissue) {
   const std::size_t count = std::size_t(voxels(n));
-  const Buffer<std::uint8_t> inside = body(context, image, valid, n, tissue);
+  const Buffer<std::uint8_t> inside = body_mask(context, image, valid, n, tissue);
   Buffer<float> noise(context, count), contrast(context, count);
   context.texture(image, n, noise.data(), contrast.data());
   const double half = 0.5, quarter = 0.25;
@@ -33,8 +33,8 @@ double contrast_to_noise(const Context& context, const float* image, const std::
   return sigma * kQuiet > least ? least * median / sigma : kQuiet;
 }
 
-// Noise has a grain: one voxel in MR, some in CT, and the speckle of ultrasound spans many. Where it is that coarse it
-// passes for contrast in the image as it is, but not in the pooled one.
+// Noise has a grain: one voxel in MR, some in CT, and the speckle of ultrasound spans many. Coarse
+// noise looks like contrast in the original image, but not in a pooled one.
 double contrast_to_grain(const Context& context, const DeformInput& input, const float* image,
                          const std::uint8_t* valid, float tissue) {
   double least = contrast_to_noise(context, image, valid, input.n, tissue);
@@ -58,7 +58,7 @@ ImageStatistics image_statistics(const Context& context, const DeformInput& inpu
   if (f.flat) return f;
   const std::size_t count = std::size_t(voxels(n));
   Buffer<std::uint8_t> inside(context, count);
-  context.above(image, valid, std::int64_t(count), f.foreground.background, inside.data());
+  context.threshold(image, valid, std::int64_t(count), f.foreground.background, inside.data());
   const double fractions[4] = {kTail, kClip, 1 - kClip, 1 - kTail};
   const float lowest = float(whole.smallest), highest = float(whole.largest);
   float tails[4] = {lowest, lowest, highest, highest};
@@ -88,15 +88,15 @@ ImageStatistics image_statistics(const Context& context, const DeformInput& inpu
 
 Binning bins(const Foreground& f) { return {f.background, f.high, kBins}; }
 
-// On half the resolution, where noise counts less.
+// Correlation of the intensities where both images show tissue, on half the resolution, where noise counts less.
 double correlation_of_tissue(const Context& context, const DeformInput& input, const ImageStatistics& fixed,
                              const ImageStatistics& moving) {
   if (fixed.flat || moving.flat) return 0;
   const Downsampled half = downsample(context, input, 2);
   const Extent n = half.input.n;
   const DeformInput& seen = half.input;
-  const auto both = body(context, seen.moving, seen.moving_valid, n, moving.tissue);
-  const auto inside = body(context, seen.fixed, both.data(), n, fixed.tissue);
+  const auto both = body_mask(context, seen.moving, seen.moving_valid, n, moving.tissue);
+  const auto inside = body_mask(context, seen.fixed, both.data(), n, fixed.tissue);
   std::vector<double> histogram(kBins * kBins);
   context.joint_histogram(seen.fixed, seen.moving, inside.data(), voxels(n), bins(fixed.foreground),
                           bins(moving.foreground), Parzen::none, histogram.data());

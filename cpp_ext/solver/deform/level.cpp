@@ -8,35 +8,35 @@
 namespace mmreg {
 namespace {
 
-constexpr int kMargin = 3;          // voxels around the foreground that still see it in their features
+constexpr int kMargin = 3;          // voxels around the foreground whose features depend on it
 constexpr int kPatchRadius = 1;     // of MIND-SSC on every level
-constexpr float kElsewhere = 0.3f;  // presence outside of the body: enough to be a map there, too
+constexpr float kElsewhere = 0.3f;  // presence outside the body: enough to keep the map regular there, too
 
 bool whole(const Factor& f) { return f.f[0] == 1 && f.f[1] == 1 && f.f[2] == 1; }
 
-struct Image {  // on the level: in memory of its own, unless the level is the whole grid
+struct LevelImage {  // has its own memory, unless the level is the whole grid
   Buffer<float> memory;
   Buffer<std::uint8_t> valid_memory;
   const float* data;
   const std::uint8_t* valid;
 
-  Image(const Context& context, const float* given, const std::uint8_t* given_valid, Extent n, const Factor& factor)
-      : data(given), valid(given_valid) {
+  LevelImage(const Context& context, const float* full, const std::uint8_t* full_valid, Extent n, const Factor& factor)
+      : data(full), valid(full_valid) {
     if (whole(factor)) return;
-    memory = pooled(context, given, n, factor);
+    memory = pooled(context, full, n, factor);
     data = memory.data();
-    valid_memory = pooled_validity(context, given_valid, n, factor);
+    valid_memory = pooled_validity(context, full_valid, n, factor);
     valid = valid_memory.data();
   }
 };
 
 }  // namespace
 
-Factor factor_of(int wanted, const DeformInput& input) {
+Factor factor_of(int along_finest, const DeformInput& input) {
   const int length[3] = {input.n.d, input.n.h, input.n.w};
   Factor factor;
   for (int a = 0; a < 3; ++a)
-    factor.f[a] = std::clamp(int(std::lround(wanted * finest(input.spacing_mm) / input.spacing_mm[a])), 1,
+    factor.f[a] = std::clamp(int(std::lround(along_finest * finest(input.spacing_mm) / input.spacing_mm[a])), 1,
                              std::max(1, length[a] / 4));
   return factor;
 }
@@ -61,13 +61,13 @@ Buffer<float> pooled(const Context& context, const float* image, Extent n, const
   return out;
 }
 
-Buffer<std::uint8_t> body(const Context& context, const float* image, const std::uint8_t* valid, Extent n,
-                          float tissue) {
+Buffer<std::uint8_t> body_mask(const Context& context, const float* image, const std::uint8_t* valid, Extent n,
+                               float tissue) {
   const float smoothing[3] = {1, 1, 1};
   Buffer<float> smooth(context, std::size_t(voxels(n)));
   Buffer<std::uint8_t> inside(context, smooth.size());
   context.gaussian(image, 1, n, smoothing, smooth.data());
-  context.above(smooth.data(), valid, voxels(n), tissue, inside.data());
+  context.threshold(smooth.data(), valid, voxels(n), tissue, inside.data());
   return inside;
 }
 
@@ -83,7 +83,7 @@ Buffer<std::uint8_t> pooled_validity(const Context& context, const std::uint8_t*
   const Buffer<float> from = mask_to_float(context, valid, voxels(n)), to(context, std::size_t(voxels(m)));
   Buffer<std::uint8_t> flags(context, to.size());
   context.resample_affine(from.data(), 1, n, middle.m, m, Interpolation::nearest, Border::extend, to.data(), nullptr);
-  context.above(to.data(), nullptr, voxels(m), 0.0f, flags.data());
+  context.threshold(to.data(), nullptr, voxels(m), 0.0f, flags.data());
   return flags;
 }
 
@@ -93,24 +93,24 @@ Level::Level(const Context& context, const DeformInput& input, const PairStatist
   double spacing_mm[3];
   for (int a = 0; a < 3; ++a) spacing_mm[a] = input.spacing_mm[a] * f.f[a];
   for (int a = 0; a < 3; ++a) relative[a] = float(finest(spacing_mm) / spacing_mm[a]);
-  const Image images[2] = {{context, input.fixed, input.fixed_valid, input.n, f},
-                           {context, input.moving, input.moving_valid, input.n, f}};
-  const Half* given[2] = {input.fixed_features, input.moving_features};
+  const LevelImage images[2] = {{context, input.fixed, input.fixed_valid, input.n, f},
+                                {context, input.moving, input.moving_valid, input.n, f}};
+  const Half* network_features[2] = {input.fixed_features, input.moving_features};
   const ImageStatistics* own[2] = {&statistics.fixed, &statistics.moving};
   Buffer<Half>* features[2] = {&fixed, &moving};
   const std::int64_t count = voxels(n);
   presence = constant(context, count, kElsewhere);
   const Buffer<float> one = constant(context, count, 1);
   for (int i = 0; i < 2; ++i) {
-    const Image& image = images[i];
+    const LevelImage& image = images[i];
     Half* into = (*features[i] = Buffer<Half>(context, std::size_t(count) * channels)).data();
-    if (given[i])
-      context.pool_features(given[i], channels, input.n, f.f, into);
+    if (network_features[i])
+      context.pool_features(network_features[i], channels, input.n, f.f, into);
     else
       context.mind_half(image.data, n, kPatchRadius, dilation, into);
-    context.attach(image.data, image.valid, n, own[i]->scale, own[i]->offset, channels, into);
-    const Buffer<std::uint8_t> inside = body(context, image.data, image.valid, n, own[i]->tissue);
-    context.select(inside.data(), count, one.data(), presence.data(), presence.data());
+    context.append_intensity_channels(image.data, image.valid, n, own[i]->scale, own[i]->offset, channels, into);
+    const Buffer<std::uint8_t> inside = body_mask(context, image.data, image.valid, n, own[i]->tissue);
+    context.where(inside.data(), count, one.data(), presence.data(), presence.data());
   }
   rows = Buffer<std::int32_t>(context, 2 * std::size_t(n.d) * n.h);
   context.active_rows(images[0].data, statistics.fixed.foreground.background, images[1].data,
@@ -124,7 +124,7 @@ Buffer<float> change_level(const Context& context, const float* u, Extent n, con
   context.resample_affine(u, 3, n, map.m, out, Interpolation::linear, Border::extend, changed.data(), nullptr);
   for (int a = 0; a < 3; ++a) {
     float* component = changed.data() + a * voxels(out);
-    context.combine(voxels(out), float(from.f[a]) / float(to.f[a]), component, 0, component, component);
+    context.axpby(voxels(out), float(from.f[a]) / float(to.f[a]), component, 0, component, component);
   }
   return changed;
 }

@@ -1,4 +1,4 @@
-// The two images on one level of the pyramid, as features with their intensities attached.
+// The two images on one level of the pyramid: features, with the intensities as extra channels.
 #pragma once
 #include "ops/buffer.h"
 #include "solver/deform/settings.h"
@@ -10,18 +10,18 @@ struct Factor {  // voxels of the whole grid in one of the level, along each axi
   int f[3];
 };
 
-// About `wanted` along the finest axis, as many millimetres along the others, never more than the axis has.
-Factor factor_of(int wanted, const DeformInput&);
+// `along_finest` along the finest axis and about as many mm along the others, at most a quarter of the axis.
+Factor factor_of(int along_finest, const DeformInput&);
 Extent extent_of(Extent whole, const Factor&);
 AffineMap to_whole(const Factor&);  // indices of the level to those of the whole grid
 
 Buffer<float> pooled(const Context&, const float* image, Extent whole, const Factor&);
 
-// A voxel of the coarser grid is valid if the middle one of those it stands for is. Of null: empty.
+// A voxel of the coarser grid is valid if the middle voxel of its block is. Empty if `valid` is null.
 Buffer<std::uint8_t> pooled_validity(const Context&, const std::uint8_t* valid, Extent whole, const Factor&);
 
-// Where the image, smoothed over its noise, shows tissue.
-Buffer<std::uint8_t> body(const Context&, const float* image, const std::uint8_t* valid, Extent, float tissue);
+// Mask of the tissue: where the image, smoothed over its noise, is above `tissue`.
+Buffer<std::uint8_t> body_mask(const Context&, const float* image, const std::uint8_t* valid, Extent, float tissue);
 
 class Level {
  public:
@@ -33,10 +33,10 @@ class Level {
   int channels;
   Buffer<Half> fixed, moving;
   Buffer<std::int32_t> rows;
-  Buffer<float> presence;  // 1 in the body, less where there is nothing that could hold the displacement
+  Buffer<float> presence;  // weight of the displacement in its smoothing: 1 in the body, less elsewhere
 };
 
-// A displacement on the grid of one factor on that of another, in voxels of the new one.
+// Resamples a displacement from the grid of one factor to the grid of another, in voxels of the new grid.
 Buffer<float> change_level(const Context&, const float* u, Extent n, const Factor& from, Extent out, const Factor& to);
 
 }  // namespace mmreg

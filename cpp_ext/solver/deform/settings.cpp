@@ -8,12 +8,11 @@ namespace {
 
 constexpr int kLevels = 3;
 
-// The settings follow from the images: a mixture of what suits three kinds of pairs. What is not in the blurrier of the
-// two images cannot be matched, so the displacement is smoothed more on the finer levels if their detail is large. In
-// noise a force is only to be believed where its neighbours agree: it is smoothed far more, and its steps no longer
-// shrink where the mean force is small. Less so if both images show one contrast: then it comes from differences of
-// intensity, which noise misleads less than the patterns that two contrasts have in common.
-
+// The settings are a mixture of those that suit three kinds of pairs. What the blurrier of the two images does not show
+// cannot be matched, so the displacement is smoothed more on the finer levels if its details are large. In noise, a
+// gradient can be trusted only where its neighbours agree: it is smoothed far more, and steps no longer shrink where
+// the mean gradient is small. This matters less if both images show one contrast: then the gradient comes from
+// differences of intensity, which noise misleads less than the patterns that two contrasts have in common.
 struct Corner {  // settings of the levels, coarse to fine
   float iterations[kLevels], rate_vox[kLevels], fluid_vox[kLevels], elastic_vox[kLevels], intensity_weight[kLevels],
       floor;
@@ -26,8 +25,8 @@ constexpr Corner kNoisy{{30, 50, 15}, {0.4f, 0.4f, 0.4f}, {3, 8, 10}, {1, 2, 2},
 constexpr double kDetailOfSharp_vox = 2.9, kDetailOfBlurred_vox = 3.4;
 constexpr double kContrastOfQuiet = 2.6, kContrastOfNoisy = 2;      // over the noise
 constexpr double kCorrelationOfTwo = 0.4, kCorrelationOfOne = 0.7;  // contrasts
-constexpr float kNoiseOfOne = 0.25f;                                // of what the noise of two contrasts asks for
-constexpr std::int64_t kMostVoxels = 12'000'000;  // of the finest level: beyond, it is half the resolution of the grid
+constexpr float kNoiseOfOne = 0.25f;              // share of the change for noise that is made for one contrast
+constexpr std::int64_t kMostVoxels = 12'000'000;  // of the finest level: beyond, it has half the resolution of the grid
 
 struct Mixture {
   float blur, noise;

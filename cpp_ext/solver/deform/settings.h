@@ -16,10 +16,10 @@ struct LevelSettings {
   int factor = 2;  // voxels of the whole grid in one of this level, along the finest axis
   int iterations = 40;
   float rate_vox = 0.4f, last_rate = 0.2f;     // longest step at the start, and the share of it left at the end
-  float fluid_vox = 1.0f, elastic_vox = 0.5f;  // smoothing of each force and of the displacement
+  float fluid_vox = 1.0f, elastic_vox = 0.5f;  // smoothing of each gradient and of the displacement
   int dilation = 2;                            // of MIND-SSC, in voxels of the level
   float feature_weight = 1, intensity_weight = 1;
-  float floor = 0.18f;  // of the force, in units of its root mean square before smoothing
+  float floor = 0.18f;  // of the gradient, in units of its root mean square before smoothing
 };
 
 struct DeformSettings {

@@ -5,7 +5,7 @@ namespace mmreg {
 Buffer<float> mask_to_float(const Context& context, const std::uint8_t* mask, std::int64_t count) {
   const Buffer<float> ones = constant(context, count, 1);
   Buffer<float> out = constant(context, count, 0);
-  context.select(mask, count, ones.data(), out.data(), out.data());
+  context.where(mask, count, ones.data(), out.data(), out.data());
   return out;
 }
 
@@ -14,7 +14,7 @@ void restrict_to_mask(const Context& context, const std::uint8_t* mask, Extent m
   const Buffer<float> from = mask_to_float(context, mask, voxels(m));
   Buffer<float> to(context, std::size_t(voxels(n)));
   context.resample_affine(from.data(), 1, m, to_moving.m, n, Interpolation::nearest, Border::zero, to.data(), nullptr);
-  context.above(to.data(), valid, voxels(n), 0.0f, valid);
+  context.threshold(to.data(), valid, voxels(n), 0.0f, valid);
 }
 
 WarpedMoving warp_moving(const Context& context, const DeformInput& input, const AffineMap& to_moving) {
@@ -35,7 +35,7 @@ WarpedMoving warp_moving(const Context& context, const DeformInput& input, const
   const Buffer<float> from = mask_to_float(context, input.moving_valid, count);
   Buffer<float> to(context, std::size_t(count));
   context.warp(from.data(), 1, input.n, u, input.n, Interpolation::nearest, Border::zero, to.data(), nullptr);
-  context.above(to.data(), p.valid.data(), count, 0.0f, p.valid.data());
+  context.threshold(to.data(), p.valid.data(), count, 0.0f, p.valid.data());
   return p;
 }
 

@@ -6,13 +6,13 @@ namespace mmreg {
 namespace {
 
 constexpr int kRounds = 12;
-constexpr double kScale = 1.5;         // of the weights, in median distances
-constexpr double kLeast_vox = 0.5;     // of the same
-constexpr double kSpread_vox2 = 0.25;  // an axis along which the points spread less says nothing about its scale
+constexpr double kScale = 1.5;         // of the weights, in median residuals
+constexpr double kLeast_vox = 0.5;     // the smallest scale of the weights
+constexpr double kSpread_vox2 = 0.25;  // added to the variance of the points: an axis of less variance keeps its scale
 
 struct Match {
   Point from, shift;
-  double weight = 1, missed = 0;
+  double weight = 1, residual = 0;
 };
 
 std::vector<Match> matches(const std::vector<float>& u, const std::vector<std::uint8_t>& mask, Extent n) {
@@ -26,7 +26,7 @@ std::vector<Match> matches(const std::vector<float>& u, const std::vector<std::u
   return out;
 }
 
-// The shift as a linear function of the place, about the weighted centres of both: L = C(shift, from) C(from)^-1.
+// The shift as a linear function of the place, about the weighted means of both: L = C(shift, from) C(from)^-1.
 AffineMap least_squares(const std::vector<Match>& all) {
   double total = 0;
   Point from{}, shift{};
@@ -56,11 +56,11 @@ AffineMap least_squares(const std::vector<Match>& all) {
   return out;
 }
 
-double median_missed(std::vector<Match>& all, const AffineMap& map) {
-  std::vector<double> missed;
-  for (Match& m : all) missed.push_back(m.missed = length(apply(map, m.from) - m.from - m.shift));
-  std::nth_element(missed.begin(), missed.begin() + std::ptrdiff_t(missed.size() / 2), missed.end());
-  return missed[missed.size() / 2];
+double median_residual(std::vector<Match>& all, const AffineMap& map) {
+  std::vector<double> residual;
+  for (Match& m : all) residual.push_back(m.residual = length(apply(map, m.from) - m.from - m.shift));
+  std::nth_element(residual.begin(), residual.begin() + std::ptrdiff_t(residual.size() / 2), residual.end());
+  return residual[residual.size() / 2];
 }
 
 }  // namespace
@@ -71,9 +71,9 @@ AffineFit fit_affine(const std::vector<float>& u, const std::vector<std::uint8_t
   if (all.empty()) return fit;
   for (int round = 0; round < kRounds; ++round) {
     fit.map = least_squares(all);
-    fit.missed_vox = median_missed(all, fit.map);
-    const double scale = std::max(kLeast_vox, kScale * fit.missed_vox);
-    for (Match& m : all) m.weight = std::pow(1 + m.missed * m.missed / (scale * scale), -2);
+    fit.residual_vox = median_residual(all, fit.map);
+    const double scale = std::max(kLeast_vox, kScale * fit.residual_vox);
+    for (Match& m : all) m.weight = std::pow(1 + m.residual * m.residual / (scale * scale), -2);
   }
   for (const Match& m : all) fit.moved_vox += length(apply(fit.map, m.from) - m.from) / double(all.size());
   return fit;

@@ -58,7 +58,7 @@ AffineMap rotation_between(const Point& from, const Point& to) {
   const Point axis = cross(from, to);
   const double sine = length(axis), angle = std::atan2(sine, dot(from, to));
   if (sine > 1e-12) return rotation((angle / sine) * axis);
-  return AffineMap();  // the same plane, seen from either side
+  return AffineMap();  // parallel vectors
 }
 
 void singular_values(const AffineMap& a, double values[3]) {  // eigenvalues of A'A in closed form (Smith, 1961)

@@ -1,4 +1,4 @@
-// Affine maps of 3-D space in double precision, 3x4 row major, and the little algebra that the alignment needs.
+// Affine maps of 3-D space in double precision, 3x4 row major, and the algebra that the alignment needs.
 #pragma once
 #include <cmath>
 
@@ -47,7 +47,7 @@ AffineMap invert(const AffineMap&);
 double determinant(const AffineMap&);                            // of the linear part
 AffineMap nearest_rotation(const AffineMap&);                    // of the linear part; its determinant is positive
 AffineMap rotation(const Point& vector);                         // about the vector, by its length in radians
-AffineMap rotation_between(const Point& from, const Point& to);  // the least one, of unit vectors
+AffineMap rotation_between(const Point& from, const Point& to);  // the smallest rotation between unit vectors
 void singular_values(const AffineMap&, double values[3]);        // singular values of the linear part, ascending
 // Root mean square distance of two maps over a ball of points around the origin with this root mean square radius.
 double distance(const AffineMap& a, const AffineMap& b, double radius);

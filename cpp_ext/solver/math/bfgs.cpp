@@ -15,7 +15,7 @@ double inner(const double* a, const double* b, int n) {
   return sum;
 }
 
-struct InverseCurvature {  // of the function turned upside down; positive definite
+struct InverseCurvature {  // of minus the function; positive definite
   double h[most][most] = {};
   bool fresh = true;
 
@@ -29,7 +29,7 @@ struct InverseCurvature {  // of the function turned upside down; positive defin
     for (int i = 0; i < n; ++i) out[i] = inner(h[i], g, n);
   }
 
-  // s: step; y: fall of the gradient over it (Nocedal and Wright, Numerical Optimization, equation 6.17).
+  // s: step; y: decrease of the gradient over it (Nocedal and Wright, Numerical Optimization, equation 6.17).
   void update(const double* s, const double* y, int n) {
     const double sy = inner(s, y, n);
     if (sy <= 1e-6 * std::sqrt(inner(s, s, n) * inner(y, y, n))) return;
@@ -45,41 +45,42 @@ struct InverseCurvature {  // of the function turned upside down; positive defin
   }
 };
 
-// Backtracks along `direction` until the rise is worth the step (Armijo); 0 if it never is.
-double search_line(const Objective& height, const BfgsOptions& climb, int n, const double* x, const double* direction,
-                   double slope, double here, double* reached, double* value) {
+// Backtracks along `direction` until the rise satisfies Armijo's condition. Returns the length of the step, 0 if none
+// does.
+double search_line(const Objective& objective, const BfgsOptions& options, int n, const double* x,
+                   const double* direction, double slope, double here, double* reached, double* value) {
   const double norm = std::sqrt(inner(direction, direction, n));
-  for (double scale = 1; scale * norm >= 0.5 * climb.last_step; scale *= 0.4) {
+  for (double scale = 1; scale * norm >= 0.5 * options.last_step; scale *= 0.4) {
     for (int i = 0; i < n; ++i) reached[i] = x[i] + scale * direction[i];
-    *value = height(reached, nullptr);
+    *value = objective(reached, nullptr);
     if (*value > here + 1e-4 * scale * slope) return scale * norm;
-    if (climb.stop()) break;
+    if (options.stop()) break;
   }
   return 0;
 }
 
 }  // namespace
 
-double bfgs(const Objective& height, const BfgsOptions& climb, int n, double* x) {
+double bfgs(const Objective& objective, const BfgsOptions& options, int n, double* x) {
   Vector gradient, direction, reached, next, step, fall;
-  double here = height(x, gradient);
+  double here = objective(x, gradient);
   InverseCurvature curvature;
-  curvature.restart(n, climb.first_step / std::max(1e-300, std::sqrt(inner(gradient, gradient, n))));
-  for (int k = 0; k < climb.steps && !climb.stop(); ++k) {
+  curvature.restart(n, options.first_step / std::max(1e-300, std::sqrt(inner(gradient, gradient, n))));
+  for (int k = 0; k < options.steps && !options.stop(); ++k) {
     curvature.apply(gradient, n, direction);
-    const double norm = std::sqrt(inner(direction, direction, n)), limit = 2 * climb.first_step;
+    const double norm = std::sqrt(inner(direction, direction, n)), limit = 2 * options.first_step;
     if (!(norm > 0)) break;
     if (norm > limit)
       for (int i = 0; i < n; ++i) direction[i] *= limit / norm;
     double value;
     const double length =
-        search_line(height, climb, n, x, direction, inner(direction, gradient, n), here, reached, &value);
+        search_line(objective, options, n, x, direction, inner(direction, gradient, n), here, reached, &value);
     if (length == 0) {
       if (curvature.fresh) break;
-      curvature.restart(n, climb.last_step * 4 / std::max(1e-300, std::sqrt(inner(gradient, gradient, n))));
+      curvature.restart(n, options.last_step * 4 / std::max(1e-300, std::sqrt(inner(gradient, gradient, n))));
       continue;
     }
-    here = height(reached, next);
+    here = objective(reached, next);
     for (int i = 0; i < n; ++i) {
       step[i] = reached[i] - x[i];
       fall[i] = gradient[i] - next[i];
@@ -89,7 +90,7 @@ double bfgs(const Objective& height, const BfgsOptions& climb, int n, double* x)
       gradient[i] = next[i];
     }
     curvature.update(step, fall, n);
-    if (length < climb.last_step) break;
+    if (length < options.last_step) break;
   }
   return here;
 }

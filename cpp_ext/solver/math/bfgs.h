@@ -1,20 +1,20 @@
-// Climbs a smooth function of a few numbers: quasi-Newton steps (BFGS) with a bounded length and backtracking.
+// Maximises a smooth function of a few numbers: quasi-Newton steps (BFGS) of bounded length, with backtracking.
 #pragma once
 #include <functional>
 
 namespace mmreg {
 
 struct BfgsOptions {
-  double first_step;  // length of the first step, and the most that any later one may be twice
-  double last_step;   // a step shorter than this ends the climb
+  double first_step;  // length of the first step; later steps are at most twice as long
+  double last_step;   // the search ends with a step shorter than this
   int steps;          // at most
   std::function<bool()> stop;
 };
 
-// Value at x; the gradient too unless null.
+// Returns the value at x, and sets the gradient unless it is null.
 using Objective = std::function<double(const double* x, double* gradient)>;
 
-// Moves `x` (at most 12 numbers) uphill and returns the value there; never below where it began.
+// Moves `x` (at most 12 numbers) uphill and returns the value there, which is never below the value at the start.
 double bfgs(const Objective&, const BfgsOptions&, int count, double* x);
 
 }  // namespace mmreg

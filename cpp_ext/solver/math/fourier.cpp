@@ -11,7 +11,7 @@ void transpose(std::vector<float>& a, int n) {
     for (int x = 0; x < y; ++x) std::swap(a[std::size_t(y) * n + x], a[std::size_t(x) * n + y]);
 }
 
-void reorder_rows(Spectrum& s) {  // to the order of reversed bits
+void reorder_rows(Spectrum& s) {  // into bit-reversed order
   const int n = s.side;
   for (int y = 1, j = 0; y < n; ++y) {
     int bit = n >> 1;
@@ -34,7 +34,7 @@ void butterfly(float* ar, float* ai, float* br, float* bi, int n, float c, float
   }
 }
 
-// Every column, all of them at once (Cooley and Tukey, 1965).
+// Transforms all columns at the same time (Cooley and Tukey, 1965).
 void transform_columns(Spectrum& s, double sign) {
   const int n = s.side;
   reorder_rows(s);

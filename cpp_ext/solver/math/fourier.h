@@ -1,18 +1,18 @@
-// Fast Fourier transform of small square pictures, in host memory, for searches over all shifts at once. One
-// arithmetic whatever the processor: it is a few milliseconds beside the operations.
+// Fast Fourier transform of small square images in host memory, for searches over all shifts at once. It is the same
+// code for every processor: it takes a few milliseconds beside the operations.
 #pragma once
 #include <vector>
 
 namespace mmreg {
 
-struct Spectrum {  // or a complex picture, row by row
+struct Spectrum {  // or a complex image, row by row
   int side;        // a power of two
   std::vector<float> real, imaginary;
 
   explicit Spectrum(int n) : side(n), real(std::size_t(n) * n), imaginary(std::size_t(n) * n) {}
 };
 
-// In place, without a factor.
+// Transforms in place, without a normalising factor.
 void transform(Spectrum&, bool backwards);
 
 }  // namespace mmreg

@@ -1,4 +1,4 @@
-// What a joint histogram tells: mutual information, in nats, and correlation. Rows are bins of the fixed image, columns
+// Mutual information, in nats, and correlation from a joint histogram. Rows are bins of the fixed image, columns
 // of the moving one.
 #pragma once
 
@@ -14,7 +14,7 @@ struct Information {
 
 Information information(const double* histogram, int fixed_bins, int moving_bins);
 
-// Pearson's, of the numbers of the bins; 0 where one of the images has one bin only.
+// Pearson's correlation of the bin numbers; 0 if one image occupies a single bin.
 double correlation(const double* histogram, int fixed_bins, int moving_bins);
 
 }  // namespace mmreg

@@ -45,7 +45,7 @@ def add_affine(u: Float32, linear: Float64, matrix: Float64) -> Float32:
 
 def longest(u: Float32) -> tuple[float, int]:
     """Return the length of the longest finite vector of a displacement, and the number not finite."""
-    extremes = _native.reach(u)
+    extremes = _native.max_displacement(u)
     return float(extremes["longest"]), int(extremes["not_finite"])
 
 

@@ -38,21 +38,21 @@ def warp(image: Tensor, displacement: Tensor, border: str) -> Tensor:
     return out
 
 
-@torch.library.custom_op("mmreg::warp_slope", mutates_args=())
-def warp_slope(image: Tensor, displacement: Tensor, upstream: Tensor, border: str) -> Tensor:
+@torch.library.custom_op("mmreg::warp_grad_displacement", mutates_args=())
+def warp_grad_displacement(image: Tensor, displacement: Tensor, upstream: Tensor, border: str) -> Tensor:
     """Return the gradient of the sum of ``upstream`` times the warp by the displacement; all float32."""
     out = torch.empty_like(displacement, memory_format=torch.contiguous_format)
     vectors = _vectors(displacement)
-    slope = out if displacement.dim() == 5 else torch.empty_like(vectors)
-    _run("warp_slope", (_volumes(image), vectors, _volumes(upstream)), slope, border=border)
-    return out if displacement.dim() == 5 else out.copy_(slope[:, 1:, 0])
+    found = out if displacement.dim() == 5 else torch.empty_like(vectors)
+    _run("warp_grad_displacement", (_volumes(image), vectors, _volumes(upstream)), found, border=border)
+    return out if displacement.dim() == 5 else out.copy_(found[:, 1:, 0])
 
 
-@torch.library.custom_op("mmreg::warp_adjoint", mutates_args=())
-def warp_adjoint(upstream: Tensor, displacement: Tensor, size: list[int], border: str) -> Tensor:
-    """Return the gradient of the sum of ``upstream`` times the warp by the image of size ``size``."""
+@torch.library.custom_op("mmreg::warp_grad_image", mutates_args=())
+def warp_grad_image(upstream: Tensor, displacement: Tensor, size: list[int], border: str) -> Tensor:
+    """Return the gradient of that sum by the image, whose size along its axes is given."""
     out = upstream.new_empty(*upstream.shape[:2], *size)
-    _run("warp_adjoint", (_volumes(upstream), _vectors(displacement)), _volumes(out), border=border)
+    _run("warp_grad_image", (_volumes(upstream), _vectors(displacement)), _volumes(out), border=border)
     return out
 
 
@@ -61,12 +61,12 @@ def _(image: Tensor, displacement: Tensor, border: str) -> Tensor:  # noqa: ARG0
     return image.new_empty(*image.shape[:2], *displacement.shape[2:])
 
 
-@warp_slope.register_fake
+@warp_grad_displacement.register_fake
 def _(image: Tensor, displacement: Tensor, upstream: Tensor, border: str) -> Tensor:  # noqa: ARG001
     return torch.empty_like(displacement, memory_format=torch.contiguous_format)
 
 
-@warp_adjoint.register_fake
+@warp_grad_image.register_fake
 def _(upstream: Tensor, displacement: Tensor, size: list[int], border: str) -> Tensor:  # noqa: ARG001
     return upstream.new_empty(*upstream.shape[:2], *size)
 
@@ -81,9 +81,9 @@ def _derivatives(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, Tensor | No
     by_image = by_displacement = None
     upstream = upstream.float()
     if ctx.needs_input_grad[0]:
-        by_image = warp_adjoint(upstream, displacement, list(image.shape[2:]), ctx.border).to(image.dtype)
+        by_image = warp_grad_image(upstream, displacement, list(image.shape[2:]), ctx.border).to(image.dtype)
     if ctx.needs_input_grad[1]:
-        by_displacement = warp_slope(image.float(), displacement, upstream, ctx.border)
+        by_displacement = warp_grad_displacement(image.float(), displacement, upstream, ctx.border)
     return by_image, by_displacement, None
 
 
@@ -95,7 +95,7 @@ def _run(operation: str, tensors: tuple[Tensor, ...], into: Tensor, border: str)
 
     On a device it is queued on torch's current stream, without synchronisation.
     """
-    shape = [tuple(into.shape[2:])] if operation == "warp_adjoint" else []
+    shape = [tuple(into.shape[2:])] if operation == "warp_grad_image" else []
     target: Any = ""
     if into.is_cuda:
         target = _queue(into.device.index, torch.cuda.current_stream(into.device).cuda_stream)

@@ -1,16 +1,16 @@
-// The step of the descent, voxel by voxel.
-#include "core/descent.h"
+// The step of the gradient descent, voxel by voxel.
+#include "core/adam_step.h"
 
 #include "cpu/target/operations.h"
 
 namespace mmreg::MMREG_TARGET {
 
-void descent(Queue& queue, const DescentArguments& a) {
+void adam_step(Queue& queue, const AdamStepArguments& a) {
   const std::int64_t count = voxels(a.n);
   const Pace p = pace(a);
   parallel(queue, count, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
     const Pace own = p;  // the compiler sees that it is not written
-    const float *f0 = a.force, *f1 = f0 + count, *f2 = f1 + count;
+    const float *f0 = a.gradient, *f1 = f0 + count, *f2 = f1 + count;
     float *m0 = a.mean, *m1 = m0 + count, *m2 = m1 + count, *v = a.square;
     float *s0 = a.step, *s1 = s0 + count, *s2 = s1 + count;
 #pragma GCC ivdep

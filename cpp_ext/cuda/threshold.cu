@@ -3,8 +3,8 @@
 
 namespace mmreg::MMREG_TARGET {
 
-void above(Queue& queue, const float* values, const std::uint8_t* mask, std::int64_t count, float threshold,
-           std::uint8_t* flags) {
+void threshold(Queue& queue, const float* values, const std::uint8_t* mask, std::int64_t count, float threshold,
+               std::uint8_t* flags) {
   for_each(queue, count,
            [=] MMREG_DEVICE(std::int64_t i) { flags[i] = values[i] > threshold && (!mask || mask[i]) ? 1 : 0; });
 }

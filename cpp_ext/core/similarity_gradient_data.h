@@ -1,5 +1,5 @@
-// Arguments of the operation `force`: one pass over the fixed grid that compares the features of the fixed
-// image with those of the moving image at p + u(p), and their intensities through a joint histogram.
+// Arguments of the operation `similarity_gradient`: one pass over the fixed grid that compares the features of the
+// fixed image with those of the moving image at p + u(p), and their intensities through a joint histogram.
 #pragma once
 #include "core/types.h"
 
@@ -13,14 +13,14 @@ enum Extra : int { kExtraChannels = 4, intensity_channel = -4, validity_channel 
 // window never leaves the histogram (Mattes et al., IEEE TMI 22(1), 2003).
 enum Histogram : int { kHistogramBins = 32, kHistogramPadding = 2, kHistogramCells = kHistogramBins * kHistogramBins };
 
-struct ForceSums {
+struct SimilaritySums {
   double features;           // sum of squared feature differences, divided by twice the channels
-  double features_squared;   // sum of |force of the features|^2
-  double intensity_squared;  // sum of |force of the intensities|^2
+  double features_squared;   // sum of |gradient of the features|^2
+  double intensity_squared;  // sum of |gradient of the intensities|^2
   double count;              // voxels compared
 };
 
-struct ForceArguments {
+struct SimilarityGradientArguments {
   const Half* fixed;   // (d, h, w, channels)
   const Half* moving;  // (d, h, w, channels)
   int channels;        // a multiple of 16, the last four as above
@@ -29,9 +29,9 @@ struct ForceArguments {
   const float* u;            // (3, d, h, w)
   const float* gain;         // (bins, bins): log p(f, m) / p(m), or nullptr: features alone
   float feature_weight, intensity_weight;
-  float* force;       // (3, d, h, w): downhill direction times -1; 0 outside the rows
+  float* gradient;    // (3, d, h, w): downhill direction times -1; 0 outside the rows
   double* histogram;  // (bins, bins) fixed by moving, Parzen counts; or nullptr
-  ForceSums* sums;
+  SimilaritySums* sums;
 };
 
 }  // namespace mmreg

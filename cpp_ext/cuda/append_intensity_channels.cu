@@ -1,5 +1,5 @@
 // The image and its validity as the last channels of its features, so that one load brings all.
-#include "core/attach.h"
+#include "core/intensity_channel.h"
 #include "cuda/lane.h"
 #include "cuda/launch.h"
 #include "ops/target_operations.h"
@@ -15,8 +15,8 @@ static_assert(intensity_channel == -4 && validity_channel == -3, "the order of t
 
 }  // namespace
 
-void attach(Queue& queue, const float* image, const std::uint8_t* valid, Extent n, float scale, float offset,
-            int channels, Half* features) {
+void append_intensity_channels(Queue& queue, const float* image, const std::uint8_t* valid, Extent n, float scale,
+                               float offset, int channels, Half* features) {
   for_each(queue, voxels(n), [=] MMREG_DEVICE(std::int64_t i) {
     const Half validity = to_half(valid && !valid[i] ? 0.0f : 1.0f);
     Extras* const last = reinterpret_cast<Extras*>(features + (i + 1) * channels) - 1;

@@ -1,5 +1,5 @@
-// One pass of the comparison force. Lanes are channels, so a voxel costs eight plain loads per 16 channels.
-#include "core/force.h"
+// One pass of the similarity gradient. Lanes are channels, so a voxel costs eight plain loads per 16 channels.
+#include "core/similarity_gradient.h"
 
 #include "core/parzen.h"
 #include "cpu/target/lanes16.h"
@@ -8,12 +8,12 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int kAhead = 20;  // voxels: those further along a row are asked for this early
+constexpr int kAhead = 20;  // voxels along a row: how far ahead memory is prefetched
 constexpr int kRows = 16;   // rows of one piece of work
 
 struct Piece_ {  // partial sums of one piece of work
   float histogram[kHistogramCells];
-  ForceSums sums;
+  SimilaritySums sums;
 };
 
 struct Voxel {
@@ -22,7 +22,7 @@ struct Voxel {
 };
 
 struct Pass {
-  const ForceArguments& a;
+  const SimilarityGradientArguments& a;
   const float (*window)[4];
   const float (*slope)[4];
   std::int64_t plane, count;
@@ -48,17 +48,17 @@ struct Pass {
     const Half* f = a.fixed + i * a.channels;
     __builtin_prefetch(f + kAhead * a.channels);
     const int last = a.channels / 16 - 1;
-    Pull<Lanes16> pull = {};
+    FeatureGradient<Lanes16> features = {};
     for (int block = 0; block < last; ++block) {
       const Slope<Lanes16> s = sample(p, block);
-      add(s.value - load_half(f + 16 * block), s, pull);
+      add(s.value - load_half(f + 16 * block), s, features);
     }
     const Slope<Lanes16> s = sample(p, last);
     const Lanes16 own = load_half(f + 16 * last);
-    add((s.value - own) * feature_mask, s, pull);
-    const float valid = s.value[lane_validity] * own[lane_validity], energy = sum(pull.energy);
+    add((s.value - own) * feature_mask, s, features);
+    const float valid = s.value[lane_validity] * own[lane_validity], energy = sum(features.energy);
     if (!is_compared(energy, own[lane_intensity], s.value[lane_intensity], valid, p.moved)) {
-      for (int k = 0; k < 3; ++k) a.force[i + k * count] = 0;
+      for (int k = 0; k < 3; ++k) a.gradient[i + k * count] = 0;
       return;
     }
     float intensity = 0;
@@ -72,10 +72,11 @@ struct Pass {
     const float inside[3] = {p.z.inside * valid, p.y.inside * valid, p.x.inside * valid};
     float squared = 0, squared_intensity = 0;
     for (int k = 0; k < 3; ++k) {
-      const Force pulled = force_along(a, inside[k], sum(pull.along[k]), intensity * s.along[k][lane_intensity]);
-      squared += pulled.feature * pulled.feature;
-      squared_intensity += pulled.intensity * pulled.intensity;
-      a.force[i + k * count] = pulled.both;
+      const Gradient gradient =
+          gradient_along(a, inside[k], sum(features.along[k]), intensity * s.along[k][lane_intensity]);
+      squared += gradient.feature * gradient.feature;
+      squared_intensity += gradient.intensity * gradient.intensity;
+      a.gradient[i + k * count] = gradient.both;
     }
     piece.sums.features += 0.5 * valid * energy;
     piece.sums.features_squared += squared;
@@ -88,7 +89,7 @@ struct Pass {
     const int begin = a.rows[2 * r], end = a.rows[2 * r + 1];
     const float z = float(r / n.h), y = float(r % n.h);
     for (int k = 0; k < 3; ++k) {
-      float* out = a.force + k * count + r * n.w;
+      float* out = a.gradient + k * count + r * n.w;
       for (int x = 0; x < begin; ++x) out[x] = 0;
       for (int x = end > begin ? end : begin; x < n.w; ++x) out[x] = 0;
     }
@@ -102,12 +103,12 @@ struct Pass {
   }
 };
 
-void add(const Piece_* pieces, std::int64_t count, const ForceArguments& a) {
+void add(const Piece_* pieces, std::int64_t count, const SimilarityGradientArguments& a) {
   *a.sums = {};
   if (a.histogram)
     for (int k = 0; k < kHistogramCells; ++k) a.histogram[k] = 0;
   for (std::int64_t i = 0; i < count; ++i) {
-    const ForceSums& s = pieces[i].sums;
+    const SimilaritySums& s = pieces[i].sums;
     a.sums->features += s.features;
     a.sums->count += s.count;
     a.sums->features_squared += s.features_squared;
@@ -120,7 +121,7 @@ void add(const Piece_* pieces, std::int64_t count, const ForceArguments& a) {
 
 }  // namespace
 
-void force(Queue& queue, const ForceArguments& a) {
+void similarity_gradient(Queue& queue, const SimilarityGradientArguments& a) {
   const std::int64_t rows = std::int64_t(a.n.d) * a.n.h, pieces = (rows + kRows - 1) / kRows;
   Scratch<Piece_> partial(queue, pieces);
   Scratch<float> tables(queue, 2 * 4 * parzen_steps);

@@ -1,5 +1,5 @@
-// Where a displacement is too steep or folds, judged for one voxel, and the local mean that takes its place: means
-// flatten the difference quotients that cause a fold. Include what defines core/differences.h first.
+// Finds where a displacement is too steep or folds, one voxel at a time, and computes the local mean that replaces it:
+// means flatten the difference quotients that cause a fold. Include what defines core/differences.h first.
 #pragma once
 #include "core/jacobian.h"
 
@@ -30,7 +30,8 @@ MMREG_INLINE float steepness(const float* c, const Axes& axes) {
 // Where the steepness is below this, every determinant is above `floor`.
 inline float gentle(float floor) { return 1 - __builtin_cbrtf(floor > 0 ? floor : 0) - 1e-3f; }
 
-// Of the nine determinants at voxel *p of u, or NaN if one is; at a border both sides are the one that there is.
+// Returns the smallest of the nine determinants at voxel *p of u, or NaN if one is NaN; at a border both one-sided
+// differences are the one that exists.
 MMREG_INLINE float smallest_determinant(const float* p, std::int64_t size, const Axes& axes) {
   float side[2][3][3], middle[3][3];
   for (int a = 0; a < 3; ++a) {
@@ -75,6 +76,6 @@ MMREG_INLINE void mean_around(const float* u, Extent n, int z, int y, int x, flo
   for (int c = 0; c < 3; ++c) out[c] = sum[c] * share;
 }
 
-constexpr int unfold_reach(int round) { return 1 + round / 4; }  // how far around a fold the means are taken
+constexpr int smoothing_radius(int round) { return 1 + round / 4; }  // how far around a fold the means are taken
 
 }  // namespace mmreg::MMREG_TARGET

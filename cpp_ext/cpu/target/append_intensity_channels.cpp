@@ -1,13 +1,12 @@
 // The image and its validity as the last channels of its features, so that one load brings all.
-#include "core/attach.h"
-
 #include "core/half.h"
+#include "core/intensity_channel.h"
 #include "cpu/target/operations.h"
 
 namespace mmreg::MMREG_TARGET {
 
-void attach(Queue& queue, const float* image, const std::uint8_t* valid, Extent n, float scale, float offset,
-            int channels, Half* features) {
+void append_intensity_channels(Queue& queue, const float* image, const std::uint8_t* valid, Extent n, float scale,
+                               float offset, int channels, Half* features) {
   parallel(queue, voxels(n), 1 << 14, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       Half* last = features + (i + 1) * channels;

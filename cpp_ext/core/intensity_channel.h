@@ -1,6 +1,6 @@
 // An intensity as a place in the joint histogram.
 #pragma once
-#include "core/force_data.h"
+#include "core/similarity_gradient_data.h"
 
 namespace mmreg::MMREG_TARGET {
 

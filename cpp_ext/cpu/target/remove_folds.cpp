@@ -2,7 +2,7 @@
 // neighbourhood is replaced by its local mean, wider with every round, until none is left; elsewhere no bit changes.
 // clang-format off: the second is written in terms of the first
 #include "cpu/target/differences.h"
-#include "core/unfold.h"
+#include "core/remove_folds.h"
 // clang-format on
 #include "cpu/target/operations.h"
 
@@ -134,7 +134,7 @@ void count_folds(Queue& queue, const float* u, Extent n, float floor, std::int64
   *count = flag(queue, u, n, floor, 0, flags, found);
 }
 
-std::int64_t unfold(Queue& queue, float* u, Extent n, float floor, int rounds) {
+std::int64_t remove_folds(Queue& queue, float* u, Extent n, float floor, int rounds) {
   const std::int64_t rows = std::int64_t(n.d) * n.h, count = voxels(n);
   Scratch<std::uint8_t> voxel(queue, count);
   Scratch<Span> spans(queue, 3 * rows);
@@ -144,7 +144,7 @@ std::int64_t unfold(Queue& queue, float* u, Extent n, float floor, int rounds) {
   float* const smooth = mean;
   look_everywhere(flags, n);
   for (int round = 0; round < rounds; ++round) {
-    if (!flag(queue, u, n, floor, unfold_reach(round), flags, found)) return 0;
+    if (!flag(queue, u, n, floor, smoothing_radius(round), flags, found)) return 0;
     const auto flagged = [&](auto&& act) {
       parallel(queue, rows, 32, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t r = begin; r < end; ++r)

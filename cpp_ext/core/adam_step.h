@@ -1,9 +1,9 @@
-// One voxel's step against the force, Adam-like (Kingma and Ba, ICLR 2015) with one second moment for the three
-// components, so that the direction of the force is kept.
+// One voxel's step against the gradient, Adam-like (Kingma and Ba, ICLR 2015) with one second moment for the three
+// components, so that the direction of the gradient is kept.
 #pragma once
 #include <cmath>
 
-#include "core/descent_data.h"
+#include "core/adam_step_data.h"
 
 namespace mmreg::MMREG_TARGET {
 
@@ -11,7 +11,7 @@ struct Pace {  // what the voxels of one iteration have in common
   float mean_gain, square_gain, mean_scale, square_scale, floor;
 };
 
-inline Pace pace(const DescentArguments& a) {
+inline Pace pace(const AdamStepArguments& a) {
   float mean_left = 1, square_left = 1;
   for (int i = 0; i < a.iteration; ++i) {
     mean_left *= a.mean_decay;
@@ -25,7 +25,9 @@ MMREG_INLINE float next_square(const Pace& p, float square, float g0, float g1, 
   return square + p.square_gain * (g0 * g0 + g1 * g1 + g2 * g2 - square);
 }
 
-MMREG_INLINE float next_mean(const Pace& p, float mean, float force) { return mean + p.mean_gain * (force - mean); }
+MMREG_INLINE float next_mean(const Pace& p, float mean, float gradient) {
+  return mean + p.mean_gain * (gradient - mean);
+}
 
 // The step is this much of the running mean.
 MMREG_INLINE float step_scale(const Pace& p, float square) {

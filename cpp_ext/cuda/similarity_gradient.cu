@@ -1,7 +1,7 @@
-// One pass of the comparison force. A thread takes whole voxels, eight channels at a time, which is what one load
+// One pass of the similarity gradient. A thread takes whole voxels, eight channels at a time, which is what one load
 // brings; the threads of a warp take neighbours along a row, which share most corners of their cells in the cache.
 // Windows are counted per block in shared memory, in fixed point, so that their order does not matter.
-#include "core/force.h"
+#include "core/similarity_gradient.h"
 #include "cuda/lane.h"
 #include "cuda/reduce.h"
 
@@ -17,17 +17,17 @@ struct Entry {  // of the Parzen tables
 
 struct Memory {  // of a block
   Entry window[parzen_steps], slope[parzen_steps];
-  ForceSums sums[kBlockThreads];
+  SimilaritySums sums[kBlockThreads];
   float gain[kHistogramCells];
   std::uint32_t histogram[kHistogramCells];
 };
 
 struct Totals {
-  ForceSums sums;
+  SimilaritySums sums;
   unsigned long long histogram[kHistogramCells];
 };
 
-MMREG_DEVICE ForceSums joined(const ForceSums& a, const ForceSums& b) {
+MMREG_DEVICE SimilaritySums joined(const SimilaritySums& a, const SimilaritySums& b) {
   return {a.features + b.features, a.features_squared + b.features_squared, a.intensity_squared + b.intensity_squared,
           a.count + b.count};
 }
@@ -49,16 +49,17 @@ MMREG_DEVICE Slope<float> slope_of(const Eight (&corner)[8], const float (&t)[3]
 }
 
 template <int channel, int end>
-MMREG_DEVICE void add_channels(const Eight (&corner)[8], const float (&t)[3], const Eight& own, Pull<float>& pull) {
+MMREG_DEVICE void add_channels(const Eight (&corner)[8], const float (&t)[3], const Eight& own,
+                               FeatureGradient<float>& features) {
   if constexpr (channel < end) {
     const Slope<float> s = slope_of<channel>(corner, t);
-    add(s.value - own[channel], s, pull);
-    add_channels<channel + 1, end>(corner, t, own, pull);
+    add(s.value - own[channel], s, features);
+    add_channels<channel + 1, end>(corner, t, own, features);
   }
 }
 
 struct Pass {
-  ForceArguments a;
+  SimilarityGradientArguments a;
   std::int64_t plane, count;
   float scale;  // of the counts in fixed point
 
@@ -68,7 +69,7 @@ struct Pass {
     for (int i = 0; i < 8; ++i) corner[i] = load_eight(at + (i & 4 ? dz : 0) + (i & 2 ? dy : 0) + (i & 1 ? dx : 0));
   }
 
-  // The gain of the intensities falls this fast with that of the moving image. Counts the voxel, too.
+  // Returns minus the derivative of the gain with respect to the moving intensity, and counts the voxel.
   MMREG_DEVICE float compare(float fixed, float moving, float valid, Memory& memory) const {
     const Bin bin = parzen_bin(moving);
     const int row = joint_bin(fixed, bin);
@@ -82,30 +83,30 @@ struct Pass {
     const Half* const fixed = a.fixed + i * a.channels;
     const float t[3] = {p.z.t, p.y.t, p.x.t};
     const int last = a.channels - kGroup;  // four features and the extra channels
-    Pull<float> pull = {};
+    FeatureGradient<float> features = {};
     Eight corner[8];
     for (int c = 0; c < last; c += kGroup) {
       corners(p, c, corner);
-      add_channels<0, kGroup>(corner, t, load_eight(fixed + c), pull);
+      add_channels<0, kGroup>(corner, t, load_eight(fixed + c), features);
     }
     corners(p, last, corner);
     const Eight own = load_eight(fixed + last);
-    add_channels<0, kGroup - kExtraChannels>(corner, t, own, pull);
+    add_channels<0, kGroup - kExtraChannels>(corner, t, own, features);
     const Slope<float> s = slope_of<kGroup + intensity_channel>(corner, t);
     const float valid = slope_of<kGroup + validity_channel>(corner, t).value * own[kGroup + validity_channel];
-    if (!is_compared(pull.energy, own[kGroup + intensity_channel], s.value, valid, p.moved)) {
-      for (int k = 0; k < 3; ++k) a.force[i + k * count] = 0;
+    if (!is_compared(features.energy, own[kGroup + intensity_channel], s.value, valid, p.moved)) {
+      for (int k = 0; k < 3; ++k) a.gradient[i + k * count] = 0;
       return;
     }
     const float intensity = compare(own[kGroup + intensity_channel], s.value, valid, memory);
     const float inside[3] = {p.z.inside * valid, p.y.inside * valid, p.x.inside * valid};
     for (int k = 0; k < 3; ++k) {
-      const Force pulled = force_along(a, inside[k], pull.along[k], intensity * s.along[k]);
-      sums.features_squared += pulled.feature * pulled.feature;
-      sums.intensity_squared += pulled.intensity * pulled.intensity;
-      a.force[i + k * count] = pulled.both;
+      const Gradient gradient = gradient_along(a, inside[k], features.along[k], intensity * s.along[k]);
+      sums.features_squared += gradient.feature * gradient.feature;
+      sums.intensity_squared += gradient.intensity * gradient.intensity;
+      a.gradient[i + k * count] = gradient.both;
     }
-    sums.features += 0.5f * valid * pull.energy;
+    sums.features += 0.5f * valid * features.energy;
     sums.count += valid;
   }
 
@@ -118,7 +119,7 @@ struct Pass {
                       cell(float(x) + a.u[i + 2 * count], a.n.w, 1), a.u[i] + a.u[i + count] + a.u[i + 2 * count]};
         voxel(i, p, memory, sums);
       } else {
-        for (int k = 0; k < 3; ++k) a.force[i + k * count] = 0;
+        for (int k = 0; k < 3; ++k) a.gradient[i + k * count] = 0;
       }
     }
   }
@@ -140,7 +141,7 @@ struct Pass {
     memory.sums[t] = {sums.features, sums.features_squared, sums.intensity_squared, sums.count};
   }
 
-  MMREG_DEVICE void finish(int block, int t, const Memory& memory, ForceSums* partial, Totals* totals) const {
+  MMREG_DEVICE void finish(int block, int t, const Memory& memory, SimilaritySums* partial, Totals* totals) const {
     if (t == 0) partial[block] = memory.sums[0];
     for (int k = t; k < kHistogramCells; k += kBlockThreads)
       if (memory.histogram[k]) atomic_add(totals->histogram + k, memory.histogram[k]);
@@ -150,29 +151,31 @@ struct Pass {
 // A voxel adds at most 2/3 to a bin: a block cannot fill 32 bits.
 float scale_of(Extent n) { return float((1u << 31) / (unsigned(kPieceRows) * unsigned(n.w))); }
 
-void compare(Queue& queue, const Pass& pass, ForceSums* partial, std::int64_t pieces, Totals* totals) {
+void compare(Queue& queue, const Pass& pass, SimilaritySums* partial, std::int64_t pieces, Totals* totals) {
   if (pass.a.histogram)
     for_each(queue, kHistogramCells, [=] MMREG_DEVICE(std::int64_t k) { totals->histogram[k] = 0; });
   for_blocks(queue, pieces, sizeof(Memory), [=] MMREG_DEVICE(const Block& block) {
     Memory* const memory = reinterpret_cast<Memory*>(block.memory);
     block.threads([=] MMREG_DEVICE(int t) { pass.prepare(t, *memory); });
     block.threads([=] MMREG_DEVICE(int t) { pass.rows(block.index, t, *memory); });
-    fold_block(block, memory->sums, [=] MMREG_DEVICE(const ForceSums& a, const ForceSums& b) { return joined(a, b); });
+    fold_block(block, memory->sums,
+               [=] MMREG_DEVICE(const SimilaritySums& a, const SimilaritySums& b) { return joined(a, b); });
     block.threads([=] MMREG_DEVICE(int t) { pass.finish(block.index, t, *memory, partial, totals); });
   });
 }
 
 }  // namespace
 
-void force(Queue& queue, const ForceArguments& a) {
+void similarity_gradient(Queue& queue, const SimilarityGradientArguments& a) {
   const std::int64_t rows = std::int64_t(a.n.d) * a.n.h, pieces = (rows + kPieceRows - 1) / kPieceRows;
   const Pass pass{a, std::int64_t(a.n.h) * a.n.w, voxels(a.n), scale_of(a.n)};
-  const Scratch<ForceSums> partial(queue, pieces);
+  const Scratch<SimilaritySums> partial(queue, pieces);
   const Scratch<Totals> totals(queue, 1);
   compare(queue, pass, partial.data(), pieces, totals.data());
   fold_on_device(
-      queue, pieces, ForceSums{}, Stored<ForceSums>{partial.data()},
-      [=] MMREG_DEVICE(const ForceSums& x, const ForceSums& y) { return joined(x, y); }, &totals.data()->sums);
+      queue, pieces, SimilaritySums{}, Stored<SimilaritySums>{partial.data()},
+      [=] MMREG_DEVICE(const SimilaritySums& x, const SimilaritySums& y) { return joined(x, y); },
+      &totals.data()->sums);
   Totals found;
   download(queue, &found, totals.data(), a.histogram ? sizeof found : sizeof found.sums);
   *a.sums = found.sums;

@@ -1,9 +1,9 @@
 // Makes a displacement free of folds: wherever one of the nine determinants of `folding` is below a floor, the
 // neighbourhood is replaced by its local mean, wider with every round, until none is left. The grid is cut into tiles,
-// and a round works on those tiles alone where there is something to do: blocks of other tiles end at once.
+// and a round works only on tiles with voxels to smooth: blocks of other tiles end immediately.
 // clang-format off: the second is written in terms of the first
 #include "cuda/differences.h"
-#include "core/unfold.h"
+#include "core/remove_folds.h"
 // clang-format on
 #include <utility>
 
@@ -156,7 +156,7 @@ void count_folds(Queue& queue, const float* u, Extent n, float floor, std::int64
   });
 }
 
-std::int64_t unfold(Queue& queue, float* u, Extent n, float floor, int rounds) {
+std::int64_t remove_folds(Queue& queue, float* u, Extent n, float floor, int rounds) {
   const Tiles tiles = tiles_of(n);
   const std::int64_t count = voxels(tiles.tiles);
   const Scratch<std::uint8_t> flag(queue, voxels(n)), marks(queue, 3 * count);
@@ -172,7 +172,7 @@ std::int64_t unfold(Queue& queue, float* u, Extent n, float floor, int rounds) {
   if (!below || rounds <= 0) return below;
   const Scratch<float> mean(queue, 3 * voxels(n));
   for (int round = 0; below && round < rounds; ++round) {
-    for (int axis = 0; axis < 3; ++axis) grow(queue, tiles, state, axis, unfold_reach(round));
+    for (int axis = 0; axis < 3; ++axis) grow(queue, tiles, state, axis, smoothing_radius(round));
     smooth(queue, tiles, state, u, mean.data());
     std::swap(state.look, state.next);
     below = count_below(queue, u, tiles, limits, state, before);
