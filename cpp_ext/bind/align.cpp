@@ -13,15 +13,26 @@ namespace {
 
 nb::dict described(const Alignment& a) {
   nb::dict out;
-  out["rigid"] = matrix(a.rigid), out["affine"] = matrix(a.affine);
-  out["nmi_before"] = a.nmi_before, out["nmi_after"] = a.nmi_after;
-  out["information_rigid"] = a.information_rigid, out["information_affine"] = a.information_affine;
-  out["overlap"] = a.overlap, out["informative"] = a.informative, out["complete"] = a.complete;
+  out["rigid"] = matrix(a.rigid);
+  out["affine"] = matrix(a.affine);
+  out["nmi_before"] = a.nmi_before;
+  out["nmi_after"] = a.nmi_after;
+  out["information_rigid"] = a.information_rigid;
+  out["information_affine"] = a.information_affine;
+  out["overlap"] = a.overlap;
+  out["informative"] = a.informative;
+  out["complete"] = a.complete;
   out["rigid_complete"] = a.rigid_complete;
-  out["rigid_seconds"] = a.rigid_seconds, out["affine_seconds"] = a.affine_seconds;
-  out["affine_accepted"] = a.affine_accepted, out["finest_mm"] = a.finest_mm, out["levels"] = a.levels;
-  out["agreement"] = a.agreement, out["agreement_elsewhere"] = a.agreement_elsewhere, out["rival"] = a.rival;
-  out["samples"] = a.samples, out["evaluations"] = a.evaluations;
+  out["rigid_seconds"] = a.rigid_seconds;
+  out["affine_seconds"] = a.affine_seconds;
+  out["affine_accepted"] = a.affine_accepted;
+  out["finest_mm"] = a.finest_mm;
+  out["levels"] = a.levels;
+  out["agreement"] = a.agreement;
+  out["agreement_elsewhere"] = a.agreement_elsewhere;
+  out["rival"] = a.rival;
+  out["samples"] = a.samples;
+  out["evaluations"] = a.evaluations;
   return out;
 }
 

@@ -69,11 +69,13 @@ nb::tuple deform_images(HostIn<float, 3> fixed, HostIn<float, 3> moving, std::tu
   }
   const Scan scan{nullptr, given.n, AffineMap(), nullptr};
   Engine engine;  // on the grid of the images
-  engine.extent = given.n, engine.planes = planes;
+  engine.extent = given.n;
+  engine.planes = planes;
   if (planes > 0) engine.describe = describer(describe, given.n, planes, false);
   if (context.on_device()) engine = on_device(context, engine);
   nb::dict said;
-  said["detail_fixed_vox"] = facts.fixed.detail_vox, said["detail_moving_vox"] = facts.moving.detail_vox;
+  said["detail_fixed_vox"] = facts.fixed.detail_vox;
+  said["detail_moving_vox"] = facts.moving.detail_vox;
   said["contrast_to_noise_fixed"] = facts.fixed.contrast_to_noise;
   said["contrast_to_noise_moving"] = facts.moving.contrast_to_noise;
   said["correlation"] = facts.correlation;
@@ -84,7 +86,8 @@ nb::tuple deform_images(HostIn<float, 3> fixed, HostIn<float, 3> moving, std::tu
     const Deformation d = deform(context, input, facts, s, [](double) { return false; }, prior);
     d.u.download(u.data());
     Locked locked;
-    said["search_inconsistency_vox"] = d.search_inconsistency_vox, said["affine"] = matrix(d.affine);
+    said["search_inconsistency_vox"] = d.search_inconsistency_vox;
+    said["affine"] = matrix(d.affine);
   }
   return nb::make_tuple(u, said);
 }

@@ -11,8 +11,12 @@ namespace {
 nb::dict facts(const std::string& target) {
   const DeviceFacts f = device_library(target)->facts(device_number(target));
   nb::dict out;
-  out["name"] = f.name, out["capability"] = f.capability, out["driver"] = f.driver, out["runtime"] = f.runtime;
-  out["free_bytes"] = f.free_bytes, out["all_bytes"] = f.all_bytes;
+  out["name"] = f.name;
+  out["capability"] = f.capability;
+  out["driver"] = f.driver;
+  out["runtime"] = f.runtime;
+  out["free_bytes"] = f.free_bytes;
+  out["all_bytes"] = f.all_bytes;
   return out;
 }
 

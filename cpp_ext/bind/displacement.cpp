@@ -44,7 +44,8 @@ static std::pair<Out<float>, nb::dict> invert(Field u, int iterations, float tol
     residual = call->invert(call.in(u), n, iterations, tolerance, call.out(out));
   }
   nb::dict result;
-  result["largest"] = residual.largest, result["mean"] = residual.mean;
+  result["largest"] = residual.largest;
+  result["mean"] = residual.mean;
   return {out, result};
 }
 
@@ -66,7 +67,8 @@ static nb::dict folding(Field u, int threads, const Target& target) {
   nb::list smallest, count;
   for (int i = 0; i < 9; ++i) smallest.append(double(found.smallest[i])), count.append(found.count[i]);
   nb::dict result;
-  result["smallest"] = nb::tuple(smallest), result["count"] = nb::tuple(count);
+  result["smallest"] = nb::tuple(smallest);
+  result["count"] = nb::tuple(count);
   return result;
 }
 
@@ -78,7 +80,8 @@ static nb::dict max_displacement(Field u, int threads, const Target& target) {
     found = call->max_displacement(call.in(u), n);
   }
   nb::dict result;
-  result["longest"] = found.longest, result["not_finite"] = found.not_finite;
+  result["longest"] = found.longest;
+  result["not_finite"] = found.not_finite;
   return result;
 }
 
@@ -89,8 +92,11 @@ static nb::dict summary(nb::ndarray<const float, nb::c_contig> values, int threa
     found = call->summary(call.in(values), std::int64_t(values.size()));
   }
   nb::dict result;
-  result["sum"] = found.sum, result["mean"] = found.mean, result["smallest"] = found.smallest;
-  result["largest"] = found.largest, result["not_finite"] = found.not_finite;
+  result["sum"] = found.sum;
+  result["mean"] = found.mean;
+  result["smallest"] = found.smallest;
+  result["largest"] = found.largest;
+  result["not_finite"] = found.not_finite;
   return result;
 }
 

@@ -49,7 +49,9 @@ static nb::dict detail(In<float, 3> image, float background, float low, float hi
     d = call->detail(call.in(image), extent(image, 0), Foreground{background, low, high});
   }
   nb::dict out;
-  out["count"] = d.count, out["sum"] = d.sum, out["square"] = d.square;
+  out["count"] = d.count;
+  out["sum"] = d.sum;
+  out["square"] = d.square;
   out["slope"] = nb::make_tuple(d.slope[0], d.slope[1], d.slope[2]);
   return out;
 }

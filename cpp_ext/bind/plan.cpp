@@ -48,7 +48,9 @@ class PreparedPlan {
     }
     nb::dict out;
     const auto described = [](const Extremes& e) { return nb::make_tuple(e.smallest, e.largest, e.not_finite); };
-    out["fixed"] = described(found.fixed), out["moving"] = described(found.moving), out["folds"] = found.folds;
+    out["fixed"] = described(found.fixed);
+    out["moving"] = described(found.moving);
+    out["folds"] = found.folds;
     return out;
   }
 

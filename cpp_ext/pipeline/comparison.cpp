@@ -32,13 +32,13 @@ Comparison::Comparison(const Context& context, const Scan& fixed, const Scan& mo
     : context_(context),
       fixed_(fixed),
       moving_(moving),
-      fixed_survey_(measure_scan_statistics(context, fixed)),
-      moving_survey_(measure_scan_statistics(context, moving)),
+      fixed_statistics_(measure_scan_statistics(context, fixed)),
+      moving_statistics_(measure_scan_statistics(context, moving)),
       fixed_image_(above_lowest(context, fixed, AffineMap())),
       moving_image_(above_lowest(context, moving, to_moving)),
       fixed_lowest_(context.summary(fixed.data, voxels(fixed.extent)).smallest),
       moving_lowest_(context.summary(moving.data, voxels(moving.extent)).smallest),
-      body_(near_body(context, fixed, fixed_survey_)) {}
+      body_(near_body(context, fixed, fixed_statistics_)) {}
 
 Seen Comparison::empty() const {
   const std::size_t count = std::size_t(voxels(fixed_.extent));
@@ -87,8 +87,9 @@ Binning Comparison::bins(const IntensityMap& tone, double lowest, int count) con
 double Comparison::similarity(const Seen& seen, const Region& region) const {
   std::vector<double> histogram(kBins * kBins);
   context_.joint_histogram(fixed_image_.data(), seen.moving.data(), region.inside.data(), voxels(fixed_.extent),
-                           bins(fixed_survey_.intensity_map, fixed_lowest_, kBins),
-                           bins(moving_survey_.intensity_map, moving_lowest_, kBins), Parzen::none, histogram.data());
+                           bins(fixed_statistics_.intensity_map, fixed_lowest_, kBins),
+                           bins(moving_statistics_.intensity_map, moving_lowest_, kBins), Parzen::none,
+                           histogram.data());
   return mmreg::information(histogram.data(), kBins, kBins).normalised();
 }
 
@@ -100,8 +101,8 @@ double Comparison::information(const Seen& seen, const Region& region) const {
   const Buffer<std::uint8_t> inside = pooled_validity(context_, region.inside.data(), fixed_.extent, half);
   std::vector<double> histogram(kFewBins * kFewBins);
   context_.joint_histogram(
-      f.data(), m.data(), inside.data(), voxels(n), bins(fixed_survey_.intensity_map, fixed_lowest_, kFewBins),
-      bins(moving_survey_.intensity_map, moving_lowest_, kFewBins), Parzen::cubic, histogram.data());
+      f.data(), m.data(), inside.data(), voxels(n), bins(fixed_statistics_.intensity_map, fixed_lowest_, kFewBins),
+      bins(moving_statistics_.intensity_map, moving_lowest_, kFewBins), Parzen::cubic, histogram.data());
   return mmreg::information(histogram.data(), kFewBins, kFewBins).mutual();
 }
 

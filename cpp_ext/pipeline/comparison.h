@@ -33,9 +33,9 @@ class Comparison {
   double information(const Seen&, const Region&) const;  // mutual information in nats, at half resolution
   double difference(const Seen&, const Region&) const;   // mean squared, of MIND-SSC at half resolution
   ExtrapolatedPair filled(const Seen&) const;            // with the fixed scan; refers to both
-  const ScanStatistics& fixed_survey() const { return fixed_survey_; }
-  const ScanStatistics& moving_survey() const { return moving_survey_; }
-  bool informative() const { return !fixed_survey_.flat && !moving_survey_.flat; }
+  const ScanStatistics& fixed_statistics() const { return fixed_statistics_; }
+  const ScanStatistics& moving_statistics() const { return moving_statistics_; }
+  bool informative() const { return !fixed_statistics_.flat && !moving_statistics_.flat; }
 
  private:
   Seen empty() const;
@@ -43,7 +43,7 @@ class Comparison {
 
   Context context_;
   const Scan &fixed_, &moving_;
-  const ScanStatistics fixed_survey_, moving_survey_;
+  const ScanStatistics fixed_statistics_, moving_statistics_;
   const Buffer<float> fixed_image_, moving_image_;  // above their lowest values
   double fixed_lowest_, moving_lowest_;
   Buffer<std::uint8_t> body_;  // and its margin, inside of the fixed mask

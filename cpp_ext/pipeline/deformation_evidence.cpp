@@ -20,8 +20,10 @@ Buffer<float> of_surroundings(const Context& context, const float* u, const Regi
   double near_count = 1, wide_count = 1;
   for (int a = 0; a < 3; ++a) {
     const double share = length[a] > 1 ? finest(grid.spacing_mm) / grid.spacing_mm[a] : 0;
-    near[a] = int(std::lround(kNear_vox * share)), wide[a] = int(std::lround(kWide_vox * share));
-    near_count *= 2 * near[a] + 1, wide_count *= 2 * wide[a] + 1;
+    near[a] = int(std::lround(kNear_vox * share));
+    wide[a] = int(std::lround(kWide_vox * share));
+    near_count *= 2 * near[a] + 1;
+    wide_count *= 2 * wide[a] + 1;
   }
   const Buffer<float> weight = mask_to_float(context, region.inside.data(), count);
   Buffer<float> mean(context, 3 * std::size_t(count)), inner(context, mean.size()), all(context, weight.size()),

@@ -35,12 +35,16 @@ ResidualEvidence residual_evidence(const Context& context, const Scan& fixed, co
   if (!comparison.informative() || !(region.share > 0)) return out;
   const bool flat = in_plane(fixed);
   const ExtrapolatedPair filled = comparison.filled(seen);
-  const double diameter_mm = comparison.fixed_survey().diameter_mm,
+  const double diameter_mm = comparison.fixed_statistics().diameter_mm,
                across = diameter_mm / finest(filled.input.spacing_mm);
   const Downsampled small = downsample(
       context, filled.input, std::max(1, int(std::lround(across / (flat ? kAcrossOfSearchFlat : kAcrossOfSearch)))));
   SearchSettings s;
-  s.patch_radius = 1, s.dilation = 2, s.factor = 2, s.radius = 3, s.smoothing = 2;
+  s.patch_radius = 1;
+  s.dilation = 2;
+  s.factor = 2;
+  s.radius = 3;
+  s.smoothing = 2;
   const DenseSearchResult found = dense_search(context, small.input, s);
   std::vector<float> u(found.u.size());
   found.u.download(u.data());
@@ -63,8 +67,11 @@ ResidualEvidence residual_evidence(const Context& context, const Scan& fixed, co
   if (moved_mm.empty()) return out;
   const AffineFit fit = fit_affine(u, inside, found.n);
   const double finest_mm = finest(cell_mm);
-  out.known = true, out.affine_mm = fit.moved_vox * finest_mm, out.spread_mm = fit.residual_vox * finest_mm;
-  out.far = far / double(moved_mm.size()), out.median_mm = median(std::move(moved_mm));
+  out.known = true;
+  out.affine_mm = fit.moved_vox * finest_mm;
+  out.spread_mm = fit.residual_vox * finest_mm;
+  out.far = far / double(moved_mm.size());
+  out.median_mm = median(std::move(moved_mm));
   return out;
 }
 
@@ -73,7 +80,7 @@ namespace {
 // Thin structures are too few voxels for patterns to tell, but their edges lie on each other in one place only.
 bool edges_prefer(const Context& context, const Scan& fixed, const Scan& moving, const Comparison& comparison,
                   const AffineMap& start, const AffineMap& found) {
-  const Poses poses(context, fixed, moving, comparison.fixed_survey(), comparison.moving_survey());
+  const Poses poses(context, fixed, moving, comparison.fixed_statistics(), comparison.moving_statistics());
   const Contest contest = poses.edges(found);
   return contest.agreement(found) > kSurely * std::max(contest.agreement(start), contest.elsewhere());
 }
@@ -88,7 +95,7 @@ bool beats_start(const Context& context, const Scan& fixed, const Scan& moving, 
   const Region own = comparison.region({&to}), both = comparison.region({&from, &to});
   if (!comparison.informative() || both.share < kComparable * own.share) return true;
   const double from_mind = comparison.difference(from, both), to_mind = comparison.difference(to, both);
-  const ScanStatistics& s = comparison.fixed_survey();
+  const ScanStatistics& s = comparison.fixed_statistics();
   const AffineMap centred = translation(s.centre_mm);
   const double apart_mm = distance(compose(start, centred), compose(found, centred), s.radius_mm);
   const bool close = apart_mm < finest(input_of(fixed, nullptr, nullptr).spacing_mm);

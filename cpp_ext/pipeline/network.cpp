@@ -77,7 +77,8 @@ Prior describing(const Context& context, const Engine& engine, const Scan& scan,
                                                                                Half* features) {
     const Timed timed(seconds);
     Scan seen = scan;
-    seen.data = image, seen.mask = nullptr;
+    seen.data = image;
+    seen.mask = nullptr;
     Buffer<float> own(context, std::size_t(voxels(engine.extent)) * std::size_t(engine.planes));
     engine.describe(side, prepare(context, grid_of(engine), seen, to_scan).moving.data(), own.data(), stop);
     const std::int64_t count = voxels(scan.extent);

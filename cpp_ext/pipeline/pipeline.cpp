@@ -41,7 +41,8 @@ struct Run {  // what every stage sees
     } catch (const Abandoned&) {
       result.alignment.complete = false;
     }
-    result.rigid = result.alignment.rigid, result.affine = result.alignment.affine;
+    result.rigid = result.alignment.rigid;
+    result.affine = result.alignment.affine;
     try {
       const Interruption alarm(context, clock.alarm(clock.least()));
       keep_start_if_as_good();
@@ -120,7 +121,8 @@ struct Run {  // what every stage sees
 
   Buffer<float> solved_on_fixed(const float* fixed_data, const float* moving_data, const Prior& prior) const {
     Scan seen_fixed = fixed, seen_moving = moving;
-    seen_fixed.data = fixed_data, seen_moving.data = moving_data;
+    seen_fixed.data = fixed_data;
+    seen_moving.data = moving_data;
     const Prepared prepared =
         prepare(context, seen_fixed, seen_moving, Frames(fixed, moving, result.affine).to_moving());
     return solved(input_of(seen_fixed, prepared.moving.data(), prepared.valid.data()), prior);
@@ -144,7 +146,8 @@ struct Run {  // what every stage sees
   Buffer<float> predicted() const {
     const Timed timed(result.seconds[int(Stage::network)]);
     Buffer<float> u = predict(context, *options.engine, fixed, moving, result.affine, stop_network());
-    result.finished = stage_name(Stage::network), result.network.end = NetworkEnd::complete;
+    result.finished = stage_name(Stage::network);
+    result.network.end = NetworkEnd::complete;
     return u;
   }
 

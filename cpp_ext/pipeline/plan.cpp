@@ -39,7 +39,8 @@ Plan::Plan(const Context& context, const Engine& engine, const Scan& fixed_scan,
       outside_(outside
                    ? Outside(*outside)
                    : Outside(part<const float>(facts_, offsetof(PlanFacts, moving) + offsetof(Extremes, smallest)))) {
-  fixed_scan_.data = fixed.data(), moving_scan_.data = moving.data();
+  fixed_scan_.data = fixed.data();
+  moving_scan_.data = moving.data();
 }
 
 void Plan::preprocess() {

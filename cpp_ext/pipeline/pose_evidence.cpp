@@ -49,8 +49,10 @@ double mean(const std::vector<double>& values) {
 void edges_around(const Poses& poses, const Contest& contest, const AffineMap& pose, PoseEvidence& out) {
   std::vector<double> moved;
   for (const AffineMap& map : poses.around(pose)) moved.push_back(contest.agreement(map));
-  out.agreement = contest.agreement(pose), out.agreement_elsewhere = contest.elsewhere();
-  out.agreement_moved = mean(moved), out.agreement_moved_most = *std::max_element(moved.begin(), moved.end());
+  out.agreement = contest.agreement(pose);
+  out.agreement_elsewhere = contest.elsewhere();
+  out.agreement_moved = mean(moved);
+  out.agreement_moved_most = *std::max_element(moved.begin(), moved.end());
 }
 
 // The most that is reached from other poses, as shares of what is reached here.
@@ -85,14 +87,16 @@ Rivals rivals(const Poses& poses, const Contest& contest, const Poses::Reached& 
 PoseEvidence pose_evidence(const Context& context, const Scan& fixed, const Scan& moving, const Comparison& comparison,
                            const AffineMap& pose) {
   PoseEvidence out;
-  const ScanStatistics &f = comparison.fixed_survey(), &m = comparison.moving_survey();
+  const ScanStatistics &f = comparison.fixed_statistics(), &m = comparison.moving_statistics();
   if (!comparison.informative()) return out;
   const Poses poses(context, fixed, moving, f, m);
   if (poses.empty()) return out;
   const AffineMap found = compose(pose, translation(f.centre_mm));
   const Poses::Reached here = poses.climb(found);
   if (!(here.information > 0)) return out;
-  out.known = true, out.information = here.information, out.drift_mm = poses.moved_mm(found, here.map);
+  out.known = true;
+  out.information = here.information;
+  out.drift_mm = poses.moved_mm(found, here.map);
   out.body_mm = f.diameter_mm;
   const Contest contest = poses.edges(found);
   edges_around(poses, contest, found, out);
@@ -101,8 +105,10 @@ PoseEvidence pose_evidence(const Context& context, const Scan& fixed, const Scan
                   kElsewhere * f.diameter_mm);
   };
   const Rivals turned = reached(false), mirrored = reached(true);
-  out.turned = turned.evidence, out.turned_information = turned.information;
-  out.mirrored = mirrored.evidence, out.mirrored_information = mirrored.information;
+  out.turned = turned.evidence;
+  out.turned_information = turned.information;
+  out.mirrored = mirrored.evidence;
+  out.mirrored_information = mirrored.information;
   return out;
 }
 

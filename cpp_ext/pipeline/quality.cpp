@@ -75,10 +75,12 @@ void compare(const Context& context, const Scan& fixed, const Scan& moving, cons
   q.overlap = region.share;
   const bool comparable = both.share > kComparable * region.share;
   const Region& used = comparable ? both : region;
-  q.nmi_after = comparison.similarity(after, used), q.mind_after = comparison.difference(after, used);
+  q.nmi_after = comparison.similarity(after, used);
+  q.mind_after = comparison.difference(after, used);
   judge_pose(context, fixed, moving, fields, comparison, region, q);
   if (!comparable) return;
-  q.nmi_before = comparison.similarity(before, used), q.mind_before = comparison.difference(before, used);
+  q.nmi_before = comparison.similarity(before, used);
+  q.mind_before = comparison.difference(before, used);
 }
 
 }  // namespace
@@ -89,12 +91,15 @@ void measure(const Context& context, const Scan& fixed, const Scan& moving, cons
   q.folding = context.folding(fields.u, fixed.extent);
   const bool deformed = r.deformation_mm.data();
   const Spread moved = deformed ? spread(context, r.deformation_mm.data(), fixed.extent, nullptr) : Spread{};
-  q.displacement_p50_mm = moved.p50, q.displacement_p95_mm = moved.p95, q.displacement_max_mm = moved.largest;
+  q.displacement_p50_mm = moved.p50;
+  q.displacement_p95_mm = moved.p95;
+  q.displacement_max_mm = moved.largest;
   if (!fields.back) return;
   q.inverse_folding = context.folding(fields.back, moving.extent);
   const Buffer<float> error = there_and_back(context, fixed, moving, fields);
   const Spread consistency = spread(context, error.data(), fixed.extent, r.valid.data());
-  q.inverse_consistency_mean_mm = consistency.mean, q.inverse_consistency_p95_mm = consistency.p95;
+  q.inverse_consistency_mean_mm = consistency.mean;
+  q.inverse_consistency_p95_mm = consistency.p95;
   q.inverse_consistency_max_mm = consistency.largest;
 }
 

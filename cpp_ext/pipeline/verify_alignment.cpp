@@ -66,10 +66,14 @@ class AlignmentScorer {
   }
 
   // From the centres, by a dense search.
-  AffineMap settled(const Interrupt& interrupt) const {
+  AffineMap corrected(const Interrupt& interrupt) const {
     const View view = through(first_.centres);
     SearchSettings s;
-    s.patch_radius = 1, s.dilation = 1, s.factor = 3, s.radius = 5, s.smoothing = 1;
+    s.patch_radius = 1;
+    s.dilation = 1;
+    s.factor = 3;
+    s.radius = 5;
+    s.smoothing = 1;
     const AffineMap found = search_affine(context_, view.filled.input, s, view.facts.fixed.tissue, interrupt);
     const AffineMap to_mm = coarse_.scan.affine;
     return compose(first_.centres, compose(to_mm, compose(found, invert(to_mm))));
@@ -104,16 +108,16 @@ Alignment verify_alignment(const Context& context, const Scan& fixed, const Scan
                            AlignKind kind, const std::function<bool()>& time_is_up) {
   if (!first.complete || !first.informative || fixed.extent.d == 1 || moving.extent.d == 1) return first;
   if (sure(first) || !apart(first.rigid, first.centres, first)) return first;
-  const AlignmentScorer look(context, fixed, moving, first);
+  const AlignmentScorer scorer(context, fixed, moving, first);
   Alignment second = first;
   second.rival = 1;  // two views of the same scans lead to different places
-  second.affine = look.settled([&](double) { return time_is_up(); });
-  second.rigid = look.rigid_part(second.affine);
+  second.affine = scorer.corrected([&](double) { return time_is_up(); });
+  second.rigid = scorer.rigid_part(second.affine);
   if (kind == AlignKind::rigid) second.affine = second.rigid;
   second.affine_accepted = kind == AlignKind::affine;
   if (!apart(first.affine, second.affine, first)) return first;  // the same place, and by a finer climb
-  const View old_view = look.through(first.affine), new_view = look.through(second.affine);
-  const bool better = look.difference(new_view) < kClearly * look.difference(old_view);
+  const View old_view = scorer.through(first.affine), new_view = scorer.through(second.affine);
+  const bool better = scorer.difference(new_view) < kClearly * scorer.difference(old_view);
   const auto seen = [&](const View& view) { return covered(context, view.prepared.valid); };
   return better && seen(new_view) > kCovered * seen(old_view) && !time_is_up() ? second : first;
 }

@@ -112,12 +112,12 @@ def test_its_work_agrees_with_the_twin(make, shapes, padding):
 
 def test_the_library_without_python_is_for_the_same_engines():
     source = (ROOT / "cpp_ext" / "plugins" / "tensorrt" / "warp_plugin.cpp").read_text()
-    found = dict(re.findall(r'\*(name|version|name_space) = "([^"]+)"', source))
-    assert found == {"name": "Warp", "version": python_plugin.VERSION, "name_space": "mmreg"}
-    paddings = re.search(r"paddings\[\] = \{([^}]+)\}", source)[1]  # by number, as the kernel takes them
+    found = dict(re.findall(r'\*(kName|kVersion|kNamespace) = "([^"]+)"', source))
+    assert found == {"kName": "Warp", "kVersion": python_plugin.VERSION, "kNamespace": "mmreg"}
+    paddings = re.search(r"kPaddings\[\] = \{([^}]+)\}", source)[1]  # by number, as the kernel takes them
     assert tuple(re.findall(r'"(\w+)"', paddings)) == aot_plugin.PADDINGS
     header = (ROOT / "cpp_ext" / "plugins" / "tensorrt" / "warp_entries.h").read_text()
-    blocks = re.search(r"block_columns = (\d+), block_rows = (\d+)", header)
+    blocks = re.search(r"kBlockColumns = (\d+), kBlockRows = (\d+)", header)
     assert (int(blocks[1]), int(blocks[2]), 1) == aot_plugin.BLOCK
 
 

@@ -329,7 +329,7 @@ LTA = "type      = 1\nnxforms   = 1\nmean      = 0.0 0.0 0.0\nsigma     = 1.0\n1
     ("name", "text", "words"),
     [
         ("fixed2moving.mat", FLIRT, ("FLIRT", "reg_aladin", "-fsl2ras")),
-        ("flirt.txt", FLIRT, ("FLIRT", "nothing in the file says")),
+        ("flirt.txt", FLIRT, ("FLIRT", "different meanings")),
         ("outputAffine.txt", ALADIN, ("reg_aladin", "FLIRT", "-oitk")),
         ("aladin.tfm", ALADIN.replace("\n", "\r\n"), ("reg_aladin",)),
         ("TransformParameters.0.txt", ELASTIX, ("elastix", "EulerTransform", "transformix")),

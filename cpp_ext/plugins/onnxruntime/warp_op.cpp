@@ -20,7 +20,7 @@ struct Kernel {
 };
 
 template <class Body>
-Status* told(const Api* api, const Body& body) noexcept {  // no exception passes ONNX Runtime
+Status* status_of(const Api* api, const Body& body) noexcept {  // no exception passes ONNX Runtime
   try {
     body();
     return nullptr;
@@ -48,7 +48,7 @@ Border border(const Api* api, const KernelInfo* info) {
 }
 
 Status* create(const CustomOp*, const Api* api, const KernelInfo* info, void** kernel) {
-  return told(api, [&] {
+  return status_of(api, [&] {
     const int threads = number(api, info, "threads");
     *kernel = new Kernel{api, border(api, info), threads < 1 ? 1 : threads, number(api, info, "device")};
   });
@@ -87,7 +87,7 @@ void run(const Kernel& kernel, KernelContext* call, const Context& context) {
 
 Status* compute(void* made, KernelContext* context) {
   const Kernel& kernel = *static_cast<const Kernel*>(made);
-  return told(kernel.api, [&] {
+  return status_of(kernel.api, [&] {
     SessionQueue queue(kernel.api, context, kernel.threads);
     run(kernel, context, Context(*cpu_operations(), queue));
   });
@@ -97,7 +97,7 @@ Status* compute(void* made, KernelContext* context) {
 // later at the same address is as good.
 Status* compute_on_device(void* made, KernelContext* context) {
   const Kernel& kernel = *static_cast<const Kernel*>(made);
-  return told(kernel.api, [&] {
+  return status_of(kernel.api, [&] {
     void* stream = nullptr;
     check(gpu_stream(kernel.api, context, &stream));
     if (!stream) stream = reinterpret_cast<void*>(1);  // cudaStreamLegacy, the one that has no handle
@@ -160,5 +160,5 @@ extern "C" __attribute__((visibility("default"))) mmreg::onnxruntime::Status* Re
   using namespace mmreg::onnxruntime;
   const Api* const api = base->get(kApiVersion);
   if (!api) return create_status(base->get(1), kFail, "the operations of mmreg need ONNX Runtime 1.17 or later");
-  return told(api, [&] { check(add_domain(api, options, domain_of(api))); });
+  return status_of(api, [&] { check(add_domain(api, options, domain_of(api))); });
 }

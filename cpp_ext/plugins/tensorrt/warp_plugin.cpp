@@ -20,8 +20,8 @@ namespace {
 
 using namespace nvinfer1;
 
-constexpr const char* paddings[] = {"zeros", "border"};
-constexpr const char *name = "Warp", *version = "1", *name_space = "mmreg";
+constexpr const char* kPaddings[] = {"zeros", "border"};
+constexpr const char *kName = "Warp", *kVersion = "1", *kNamespace = "mmreg";
 
 Shape shape_of(const PluginTensorDesc& tensor) { return Shape(tensor.dims.d, tensor.dims.d + tensor.dims.nbDims); }
 
@@ -51,7 +51,7 @@ class Warp final : public IPluginV3, public IPluginV3OneCore, public IPluginV3On
  public:
   explicit Warp(int padding)
       : padding_(padding),
-        field_("padding", paddings[padding], PluginFieldType::kCHAR, int(std::strlen(paddings[padding]))),
+        field_("padding", kPaddings[padding], PluginFieldType::kCHAR, int(std::strlen(kPaddings[padding]))),
         fields_{1, &field_} {}
 
   IPluginCapability* getCapabilityInterface(PluginCapabilityType type) noexcept override {
@@ -62,9 +62,9 @@ class Warp final : public IPluginV3, public IPluginV3OneCore, public IPluginV3On
   IPluginV3* clone() noexcept override { return new (std::nothrow) Warp(padding_); }
   IPluginV3* attachToContext(IPluginResourceContext*) noexcept override { return clone(); }
 
-  const char* getPluginName() const noexcept override { return name; }
-  const char* getPluginVersion() const noexcept override { return version; }
-  const char* getPluginNamespace() const noexcept override { return name_space; }
+  const char* getPluginName() const noexcept override { return kName; }
+  const char* getPluginVersion() const noexcept override { return kVersion; }
+  const char* getPluginNamespace() const noexcept override { return kNamespace; }
 
   std::int32_t getNbOutputs() const noexcept override { return 1; }
   std::int32_t configurePlugin(const DynamicPluginTensorDesc*, std::int32_t inputs, const DynamicPluginTensorDesc*,
@@ -110,16 +110,16 @@ class Warp final : public IPluginV3, public IPluginV3OneCore, public IPluginV3On
   const PluginFieldCollection* getFieldsToSerialize() noexcept override { return &fields_; }
 
  private:
-  int padding_;  // of `paddings`
+  int padding_;  // of `kPaddings`
   PluginField field_;
   PluginFieldCollection fields_;
 };
 
 class Creator final : public IPluginCreatorV3One {
  public:
-  const char* getPluginName() const noexcept override { return name; }
-  const char* getPluginVersion() const noexcept override { return version; }
-  const char* getPluginNamespace() const noexcept override { return name_space; }
+  const char* getPluginName() const noexcept override { return kName; }
+  const char* getPluginVersion() const noexcept override { return kVersion; }
+  const char* getPluginNamespace() const noexcept override { return kNamespace; }
   const PluginFieldCollection* getFieldNames() noexcept override { return &fields_; }
 
   // nullptr: refused.
@@ -130,7 +130,7 @@ class Creator final : public IPluginCreatorV3One {
       std::string_view text(static_cast<const char*>(field.data), std::size_t(field.length));
       while (!text.empty() && text.back() == '\0') text.remove_suffix(1);  // texts of files end with one
       for (int padding = 0; padding < 2; ++padding)
-        if (text == paddings[padding]) return new (std::nothrow) Warp(padding);
+        if (text == kPaddings[padding]) return new (std::nothrow) Warp(padding);
     }
     return nullptr;
   }

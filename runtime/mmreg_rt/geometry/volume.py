@@ -143,8 +143,8 @@ def checked_outside(outside: object) -> float | None:
     if not number or abs(outside) > float(np.finfo(np.float32).max):  # type: ignore[arg-type]
         raise InputError(
             "MMREG_E_OUTSIDE",
-            f"The value outside a scan must be a number that fits float32, or NaN; found {outside!r}. Give "
-            "None for the lowest value of the scan.",
+            f"The value outside a scan must be a number that fits float32, or NaN; found {outside!r}. By "
+            "default it is the lowest value of the scan.",
         )
     return float(outside)  # type: ignore[arg-type]
 
