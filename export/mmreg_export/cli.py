@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from mmreg_rt.cli.extras import refuse_missing
+from mmreg_rt.cli.options import read_key
 from mmreg_rt.errors import InputError
 
 NEEDED = ("torch", "onnx", "onnxscript", "onnxruntime", "safetensors")
@@ -38,6 +39,8 @@ PRECISIONS = ("fp32", "fp16", "int8")
 @click.option("--refine/--no-refine", default=None,
               help="Default for registration with this bundle: whether the solver refines the field of the "
               "network. If neither is given, it does.")  # fmt: skip
+@click.option("--sign", "key_file", type=click.Path(path_type=Path),
+              help="Sign with the Ed25519 private key in this file, PEM or 32 raw bytes.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1))
 def export(
     checkpoints: tuple[Path, ...],
@@ -79,6 +82,7 @@ def _export(
 
     trained, *later = read_stages(checkpoints)
     threads, name, half_weights = (options.pop(key) for key in ("threads", "name", "half_weights"))
+    private_key = read_key(options.pop("key_file"))
     request = Request(
         trained.method,
         trained.spec,
@@ -92,5 +96,6 @@ def _export(
         ],
         threads or 0,
         [stage.method for stage in later],
+        private_key,
     )
     pack(request, output, lambda line: click.echo(line, err=True))

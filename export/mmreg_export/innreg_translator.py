@@ -94,7 +94,7 @@ def translate(method: Method, model: bytes, back: bool, image: Float32) -> Float
     difference = float(np.abs(result - expected).max())
     if not difference <= LIMIT:
         raise ParityError(
-            "MMREG_E_PARITY",
+            "MMREG_E_EXPORT_PARITY",
             f"{FILES[back]} must be within {LIMIT:g} of torch; found {difference:.2g}. Its couplings "
             "amplify rounding errors: train it longer, or with fewer blocks.",
         )

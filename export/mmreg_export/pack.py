@@ -71,6 +71,7 @@ class Request:
         pairs: For calibration and comparison; generated if empty.
         threads: For the comparison; 0 uses all available to the process.
         later: Later stages of a rigid method, which get the pair as aligned by the previous one.
+        private_key: Ed25519 key to sign the bundle with, 32 raw bytes or PEM.
     """
 
     method: Method
@@ -82,6 +83,7 @@ class Request:
     pairs: Sequence[Pair] = field(default_factory=list)
     threads: int = 0
     later: Sequence[Method] = ()
+    private_key: bytes | None = None
 
     @property
     def stages(self) -> list[Method]:
@@ -134,7 +136,7 @@ def pack(request: Request, path: Path, log: Log = print) -> Bundle:
             golden.fixed, golden.moving, np.concatenate(answers) if first.window else answers[0]
         ),
     }
-    bundle = write_bundle(path, _manifest(request, models[0], parity, "bf16" in offered), files)
+    bundle = write_bundle(path, _manifest(request, models[0], parity, "bf16" in offered), files, request.private_key)
     log(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
     return bundle
 

@@ -31,6 +31,7 @@ class OptionKeywords(TypedDict, total=False):
     stream: object
     progress: Progress | None
     public_key: bytes | None
+    modalities: tuple[str, str] | None
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class RegistrarOptions:
         progress: Called with the stage and the fraction of it that is done; returning True cancels.
         public_key: Ed25519 key, 32 raw bytes or PEM: the model must be signed with its private key. A model
             that is neither built in nor signed so is first loaded and tested in a separate process.
+        modalities: Modalities of the fixed and of the moving scan, such as ``("MR-T1", "CT")``, which a model
+            is then checked for; None does not check them.
 
     Raises:
         InputError: An option is none of the values above.
@@ -81,6 +84,7 @@ class RegistrarOptions:
     stream: object = None
     progress: Progress | None = None
     public_key: bytes | None = None
+    modalities: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         arguments.one_of("none", "rigid", "affine", code="MMREG_E_ALIGN")(self.align, "align")
@@ -91,6 +95,8 @@ class RegistrarOptions:
         if self.threads is not None:
             threads = arguments.whole(self.threads, "threads", 1, MAX_THREADS, "MMREG_E_THREADS")
             object.__setattr__(self, "threads", threads)
+        if self.modalities is not None:
+            object.__setattr__(self, "modalities", _pair_of_names(self.modalities))
         if self.progress is not None and not callable(self.progress):
             raise arguments.refused("progress", "a function of a stage and its share", self.progress)
 
@@ -109,3 +115,10 @@ class RegistrarOptions:
     def as_dict(self) -> dict[str, Any]:
         """Return the options as keyword arguments."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+def _pair_of_names(modalities: Any) -> tuple[str, str]:
+    names = list(modalities) if isinstance(modalities, tuple | list) else []
+    if len(names) != 2 or not all(isinstance(name, str) and name for name in names):
+        raise arguments.refused("modalities", "two names, of the fixed and of the moving scan", modalities)
+    return names[0], names[1]

@@ -233,7 +233,7 @@ class Registrar:
         if self._network is not None:
             from .bundle.intended_use import intended_use_warnings
 
-            warnings += intended_use_warnings(self._network.manifest, *grids)
+            warnings += intended_use_warnings(self._network.manifest, *grids, self.options.modalities)
             engine, start = self._engine_for(pair)
         fixed, moving = (
             _native.Scan(scan.as_float32(), np.ascontiguousarray(scan.grid.affine), _bytes(mask))
@@ -324,7 +324,7 @@ class Registrar:
         if self._network is not None:
             from .bundle.intended_use import intended_use_warnings
 
-            warnings += intended_use_warnings(self._network.manifest, *grids)
+            warnings += intended_use_warnings(self._network.manifest, *grids, self.options.modalities)
             engine = self._network.engine_spec(grids[0])
         on_device = [_native.Scan(scan.image, np.ascontiguousarray(scan.grid.affine)) for scan in pair]
         options = self._pipeline_options(deadline, engine, outside, keep_on_device=True)
@@ -415,7 +415,7 @@ class Registrar:
                 "such as Registrar('synth').",
             )
         check_grids(fixed, moving)
-        return network, intended_use_warnings(network.manifest, fixed, moving)
+        return network, intended_use_warnings(network.manifest, fixed, moving, self.options.modalities)
 
     def _pipeline_options(
         self,

@@ -69,13 +69,13 @@ def test_register_hands_every_option_on(folder, registrar):
     run(
         "register fixed.nii.gz moving.nii.gz -o out --align rigid --no-deform --model masr "
         "--no-refine --backend onnxruntime --precision fp16 --threads 3 --deadline-ms 500 "
-        "--fixed-mask fixed_labels.nii.gz --device cuda:1 --no-same-space"
+        "--fixed-mask fixed_labels.nii.gz --device cuda:1 --no-same-space --modalities MR-T1 CT"
     )
     got = asked.asked
     assert (got.align, got.deform, got.threads, got.moving_mask) == ("rigid", False, 3, None)
     assert 0 < got.deadline_ms < 500  # what reading took is taken off
     assert (got.model, got.refine, got.backend, got.precision) == ("masr", False, "onnxruntime", "fp16")
-    assert (got.device, got.same_space) == ("cuda:1", False)
+    assert (got.device, got.same_space, got.modalities) == ("cuda:1", False, ("MR-T1", "CT"))
     np.testing.assert_array_equal(got.fixed_mask.data, io.read_image(mask).data)
 
 

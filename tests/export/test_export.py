@@ -12,7 +12,7 @@ from mmreg_export.calibration import generated_pairs, read_pair  # noqa: E402
 from mmreg_export.onnx import export_network  # noqa: E402
 from mmreg_rt import Grid, Volume, write_image  # noqa: E402
 from mmreg_rt.backends import ON_CPU, by_name  # noqa: E402
-from mmreg_rt.bundle import self_test  # noqa: E402
+from mmreg_rt.bundle import open_bundle, self_test  # noqa: E402
 from mmreg_rt.errors import BundleError, InputError  # noqa: E402
 from mmreg_rt.onnx_model.validation import check_model  # noqa: E402
 from mmreg_rt.preprocess import PreprocessSpec  # noqa: E402
@@ -221,3 +221,17 @@ def test_a_bundle_says_whether_its_field_is_to_be_refined(method, tmp_path):
     identity = pack.Identity("x", refine=False)
     request = pack.Request(method, PreprocessSpec(multiple=method.multiple), identity, "# card")
     assert pack.pack(request, tmp_path / "x.mmreg", lambda _: None).manifest.output.refine is False
+
+
+def test_a_bundle_is_signed_by_the_key_that_export_is_given(method, tmp_path):
+    ed25519 = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ed25519")
+    key = bytes(range(32))
+    public = ed25519.Ed25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()
+    request = pack.Request(
+        method, PreprocessSpec(multiple=method.multiple), pack.Identity("x"), "# card", private_key=key
+    )
+    path = tmp_path / "x.mmreg"
+    pack.pack(request, path, lambda _: None)
+    assert open_bundle(path, public_key=public).signed
+    with pytest.raises(BundleError, match="MMREG_E_SIGNATURE_WRONG"):
+        open_bundle(path, public_key=bytes(32))

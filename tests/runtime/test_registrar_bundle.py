@@ -125,3 +125,16 @@ def test_without_a_backend_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(backends, "by_name", lambda _: Missing())
     with pytest.raises(BackendUnavailableError, match=r"mmreg-rt\[cpu\]"):
         Registrar(bundle(tmp_path))
+
+
+def test_modalities_that_the_network_is_not_made_for_are_refused_where_they_are_given(tmp_path, scans):
+    use = WIDE | {"modalities": [["MR-T1"], ["CT"]]}
+    options = {"backend": "onnxruntime", "align": "none", "refine": False}
+    path = bundle(tmp_path, intended_use=use)
+    with pytest.raises(InputError, match="MMREG_E_INTENDED_USE"):
+        Registrar(path, modalities=("MR-T2", "US"), **options).register(*scans)
+    swapped = Registrar(path, modalities=("CT", "MR-T1"), **options).register(*scans)
+    assert any("Exchange the two scans" in warning for warning in swapped.warnings)
+    assert not Registrar(path, modalities=("MR-T1", "CT"), **options).register(*scans).warnings
+    with pytest.raises(InputError, match="two names"):
+        Registrar(path, modalities=("CT",))

@@ -99,13 +99,15 @@ def _modalities(intended: tuple[tuple[str, ...], tuple[str, ...]] | None, actual
     return Finding("refuse", f"The network is made for {text}. Choose another bundle.")
 
 
-def intended_use_warnings(manifest: Manifest, fixed: Grid, moving: Grid) -> tuple[str, ...]:
+def intended_use_warnings(
+    manifest: Manifest, fixed: Grid, moving: Grid, modalities: tuple[str, str] | None = None
+) -> tuple[str, ...]:
     """Return warnings about scans at the edge of the network's intended use.
 
     Raises:
         InputError: They lie beyond it.
     """
-    checks = check_intended_use(manifest, fixed, moving)
+    checks = check_intended_use(manifest, fixed, moving, modalities)
     refused = [message for level, message in checks if level == "refuse"]
     if refused:
         raise InputError("MMREG_E_INTENDED_USE", " ".join(refused))

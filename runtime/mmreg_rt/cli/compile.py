@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import DEFAULT_SIZES, Sizes, json_option, public_key, public_key_option
+from .options import DEFAULT_SIZES, Sizes, json_option, public_key_option, read_key
 from .terminal import is_terminal, print_json, print_message, print_result
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def compile_(
     from ..backends.tensorrt.builder import Profile
     from ..network.trust import Runner, open_model
 
-    opened = open_model(model, public_key(key_file))
+    opened = open_model(model, read_key(key_file))
     manifest = opened.bundle.manifest
     name = backend or _first_installed()
     if not dry_run:

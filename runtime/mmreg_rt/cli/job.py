@@ -12,7 +12,7 @@ from .. import io, report
 from ..errors import InputError, TransformError
 from ..process.memory import translate_error
 from .exit_codes import describe, message
-from .options import public_key
+from .options import read_key
 from .output_folder import ALWAYS, RESULT, Output, output
 from .outside_warnings import collected
 from .privacy import PathRedactor
@@ -43,6 +43,7 @@ class Job:
     backend: str | None = None
     precision: str = "fp32"
     key_file: Path | None = None  # public key that the signature of the model must match
+    modalities: tuple[str, str] | None = None  # of the fixed and of the moving scan
     labels: Path | None = None  # of the moving scan
     points: Path | None = None  # of the moving scan
     fixed_mask: Path | None = None
@@ -197,7 +198,8 @@ def _register(job: Job, data: report.ReportInput, extras: _Extras, progress: Pro
         precision=job.precision,
         threads=job.threads,
         progress=progress,
-        public_key=public_key(job.key_file),
+        public_key=read_key(job.key_file),
+        modalities=job.modalities,
     )
     reading_s = progress.elapsed("read")
     result = registrar.register(

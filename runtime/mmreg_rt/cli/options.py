@@ -74,7 +74,7 @@ def json_option(command: Command) -> Command:
 
 
 def public_key_option(command: Command) -> Command:
-    """Add ``--public-key``; ``public_key`` reads the file."""
+    """Add ``--public-key``; ``read_key`` reads the file."""
     return click.option(
         "--public-key",
         "key_file",
@@ -84,7 +84,7 @@ def public_key_option(command: Command) -> Command:
     )(command)
 
 
-def public_key(key_file: Path | None) -> bytes | None:
+def read_key(key_file: Path | None) -> bytes | None:
     """Read a key file, unchecked: the signature check validates the key."""
     if key_file is None:
         return None

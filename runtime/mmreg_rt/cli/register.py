@@ -48,6 +48,8 @@ from .options import (
 @click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True,
               help="Inference precision.")  # fmt: skip
 @public_key_option
+@click.option("--modalities", type=(str, str), metavar="FIXED MOVING",
+              help="Modalities, such as MR-T1 CT: the model must be made for them.")  # fmt: skip
 @click.option(
     "--labels", type=FILE, help="Label map of the moving scan; writes labels.nii.gz on the fixed grid."
 )

@@ -75,7 +75,7 @@ class Network:
         self.manifest = bundle.manifest
         if self.manifest.output.kind not in (*FIELDS, RIGID, "descriptor"):
             raise BackendUnavailableError(
-                "MMREG_E_MODEL",
+                "MMREG_E_MODEL_KIND",
                 "This version serves fields, descriptors and rigid motions; the bundle "
                 f"{self.manifest.name!r} gives {self.manifest.output.kind!r}.",
             )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...backends import NAMES, PRECISIONS, choose
-from ..options import FILE, FOLDER, Sizes, json_option, public_key, public_key_option, threads_option
+from ..options import FILE, FOLDER, Sizes, json_option, public_key_option, read_key, threads_option
 from ..progress import Progress
 from ..terminal import print_json, print_result
 
@@ -89,7 +89,7 @@ def benchmark(
 
     options = {
         "model": model, "device": device, "backend": backend, "precision": precision, "threads": threads,
-        "public_key": public_key(key_file),
+        "public_key": read_key(key_file),
     }  # fmt: skip
     effort = Effort(runs, limit_s, idle_s, contention)
     pipeline = {"align": align, "refine": refine}
