@@ -136,7 +136,8 @@ def pack(request: Request, path: Path, log: Log = print) -> Bundle:
             golden.fixed, golden.moving, np.concatenate(answers) if first.window else answers[0]
         ),
     }
-    bundle = write_bundle(path, _manifest(request, models[0], parity, "bf16" in offered), files, request.private_key)
+    manifest = _manifest(request, models[0], parity, "bf16" in offered)
+    bundle = write_bundle(path, manifest, files, private_key=request.private_key)
     log(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
     return bundle
 
