@@ -1,5 +1,5 @@
-"""What the nodes of an ONNX file ask for, known before any library loads it.
+"""Validation of ONNX files before any library loads them.
 
-``schema`` says what the standard allows of each operator, ``tensors`` what constants hold, ``rules_*`` which
-shapes come out, and ``footprint`` walks a graph at one size and adds up memory and work.
+``validation`` reads a file and checks it, ``schema`` says what the standard allows for each operator,
+``rules_*`` compute output shapes, and ``footprint`` walks a graph at one size and adds up memory and work.
 """

@@ -1,7 +1,7 @@
-"""What a network takes at one size, worked out node by node before any library sees it.
+"""Memory and work of a network at one size, computed node by node before any library sees it.
 
-Shapes and, where they are few and known, numbers go through the graph: sizes of an ``Expand``, places of a
-``Gather``, axes of a ``Slice``. So what a graph asks for while it runs is known too, and every operand that a
+Shapes and, where few and known, numbers are propagated through the graph: sizes of an ``Expand``, indices of
+a ``Gather``, axes of a ``Slice``. So dynamic requests of a graph are known too, and every operand that a
 library might not check is checked here.
 """
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-KNOWN_BYTES = 64 << 20  # of all numbers that are worked out here
+KNOWN_BYTES = 64 << 20  # of all numbers that are computed here
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Limits of a network: memory of all arrays that are alive at once, and multiply-adds."""
+    """Limits of a network: memory that is alive at once, and multiply-adds."""
 
     bytes: int
     work: int
@@ -38,7 +38,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Graph:
-    """The nodes of a file in their order, its constants, and the names of inputs and outputs."""
+    """The nodes of a file in order, its constants, and the names of inputs and outputs."""
 
     opset: int
     inputs: tuple[str, ...]
@@ -51,8 +51,10 @@ class Graph:
 class Footprint:
     """Memory and work of a network at one size.
 
-    ``peak_bytes``: of all that is alive at once, at the worst node, without what libraries add. ``work``: in
-    multiply-adds, about. ``outputs``: their shapes, by name.
+    Attributes:
+        peak_bytes: Most memory alive at once, without what libraries add.
+        work: Approximate number of multiply-adds.
+        outputs: Shapes of the outputs, by name.
     """
 
     peak_bytes: int
@@ -122,39 +124,44 @@ _GROUPS: dict[str, str] = {
 
 @lru_cache(maxsize=1)
 def rules() -> Mapping[str, Callable[[Call], tuple[list[Value], int]]]:
-    """For each operator the function that finds what comes out of it."""
-    homes = arithmetic, layers, layout
-    made: dict[str, Callable[[Call], tuple[list[Value], int]]] = {}
+    """Return the rule of each operator: a function from a call to its outputs and its work."""
+    modules = arithmetic, layers, layout
+    by_operator: dict[str, Callable[[Call], tuple[list[Value], int]]] = {}
     for name, operators in _GROUPS.items():
-        rule = next(getattr(home, name) for home in homes if hasattr(home, name))
-        made |= dict.fromkeys(operators.split(), rule)
-    return made
+        rule = next(getattr(module, name) for module in modules if hasattr(module, name))
+        by_operator |= dict.fromkeys(operators.split(), rule)
+    return by_operator
 
 
 def footprint(graph: Graph, inputs: Mapping[str, Shape], bounds: Bounds) -> Footprint:
-    """Return the memory and work of the graph for float32 inputs of these shapes.
+    """Compute memory and work of a graph.
+
+    Args:
+        graph: The graph.
+        inputs: Shapes of its float32 inputs, by name.
+        bounds: Limits.
 
     Raises:
-        BundleError: A node does not fit what goes into it, or more is needed than ``bounds``.
+        BundleError: A node does not fit its inputs, or the graph exceeds ``bounds``.
     """
     values = {name: Value("float32", shape) for name, shape in inputs.items()}
     values |= {name: Value(c.dtype, c.shape, c.read) for name, c in graph.constants.items()}
     uses = Counter(name for node in graph.nodes for name in node.inputs)
     uses.update(graph.outputs)
     alive = sum(value.bytes for value in values.values())
-    stored = sum(values[name].bytes for name in graph.constants)  # the size of the file bounds these already
+    stored = sum(values[name].bytes for name in graph.constants)  # bounded by the size of the file
     peak, work, known = alive, 0, 0
     _check_bytes(peak - stored, bounds)
     for node in graph.nodes:
-        made, multiplied = _called(graph.opset, node, values)
-        known = _forget(made, known)
-        work += multiplied
-        new = sum(value.bytes for value in made)
+        results, added_work = _called(graph.opset, node, values)
+        known = _forget(results, known)
+        work += added_work
+        new = sum(value.bytes for value in results)
         peak = max(peak, alive + new)
         _check_bytes(peak - stored, bounds)
         _check_work(work, node, bounds)
-        values |= dict(zip(node.outputs, made, strict=False))
-        alive += sum(value.bytes for value in made[: len(node.outputs)])
+        values |= dict(zip(node.outputs, results, strict=False))
+        alive += sum(value.bytes for value in results[: len(node.outputs)])
         uses.subtract(node.inputs)
         alive -= _drop(values, uses, node)
     outputs = {name: values[name] for name in graph.outputs}
@@ -162,17 +169,17 @@ def footprint(graph: Graph, inputs: Mapping[str, Shape], bounds: Bounds) -> Foot
     return Footprint(peak, work, {name: value.shape for name, value in outputs.items()})
 
 
-def _forget(made: list[Value], known: int) -> int:
-    """How many bytes of numbers are worked out here, now with those of ``made``: no more than a bound."""
-    for value in made:
-        known += value.held.nbytes if isinstance(value.held, np.ndarray) else 0
+def _forget(results: list[Value], known: int) -> int:
+    """Return the bytes of all known numbers with those of ``results``, which are dropped above a limit."""
+    for value in results:
+        known += value.content.nbytes if isinstance(value.content, np.ndarray) else 0
         if known > KNOWN_BYTES:
-            value.held = None
+            value.content = None
     return known
 
 
 def _drop(values: dict[str, Value], uses: Counter[str], node: Node) -> int:
-    """Let go of what no later node takes; its bytes."""
+    """Drop the values that no later node uses, and return their bytes."""
     gone = {name for name in (*node.inputs, *node.outputs) if name in values and uses[name] <= 0}
     return sum(values.pop(name).bytes for name in gone)
 
@@ -182,16 +189,16 @@ def _called(opset: int, node: Node, values: Mapping[str, Value]) -> tuple[list[V
     while call.inputs and call.inputs[-1] is None:
         call.inputs.pop()
     _check_operands(call)
-    made, work = rules()[node.op](call)
-    for value in made:
-        # an empty list of axes or extents is one; arithmetic on nothing divides by nothing
+    results, work = rules()[node.op](call)
+    for value in results:
+        # an empty list of axes or extents is allowed; other empty values would divide by zero
         call.need(len(value.shape) <= layout.RANK, f"gives {len(value.shape)} axes")
         call.need(value.elements > 0 or len(value.shape) == 1, f"gives {value.shape}, which has no elements")
-    return made, work
+    return results, work
 
 
 def _check_operands(call: Call) -> None:
-    """Types that the operator takes, alike where they must be, and known where they must be."""
+    """Raise unless the operands have allowed types, equal where required, and are known where required."""
     row, alike = OPERATORS[call.node.op], dict[str, str]()
     for place, value in enumerate(call.inputs):
         if value is None:
@@ -202,7 +209,7 @@ def _check_operands(call: Call) -> None:
             same = alike.setdefault(letter, value.dtype) == value.dtype
             call.need(same, f"takes {alike[letter]} and {value.dtype}, which must be one type")
         if row.must_be_known(place):
-            call.need(value.held is not None, f"takes as input {place} what must be known beforehand")
+            call.need(value.content is not None, f"has an input {place} that must be known beforehand")
 
 
 def _check_outputs(outputs: Mapping[str, Value]) -> None:
@@ -210,26 +217,26 @@ def _check_outputs(outputs: Mapping[str, Value]) -> None:
         if value.dtype != "float32":
             raise BundleError(
                 "MMREG_E_ONNX_GRAPH",
-                f"The ONNX file is no graph that can be run: its output {name[:80]!r} becomes {value.dtype}, "
-                "not float32. Export it again.",
+                f"The ONNX file is not a valid graph: its output {name[:80]!r} becomes {value.dtype}, not "
+                "float32. Export it again.",
             )
 
 
-def _check_bytes(found: int, bounds: Bounds) -> None:
-    if found > bounds.bytes:
+def _check_bytes(needed: int, bounds: Bounds) -> None:
+    if needed > bounds.bytes:
         raise BundleError(
             "MMREG_E_ONNX_MEMORY",
-            f"The network needs {_gib(found)} at once here beside its weights; allowed are "
-            f"{_gib(bounds.bytes)}. Take a smaller grid, or export a smaller network.",
+            f"The network needs {_gib(needed)} at once here in addition to its weights; the limit is "
+            f"{_gib(bounds.bytes)}. Use a smaller grid, or export a smaller network.",
         )
 
 
-def _check_work(found: int, node: Node, bounds: Bounds) -> None:
-    if found > bounds.work:
+def _check_work(needed: int, node: Node, bounds: Bounds) -> None:
+    if needed > bounds.work:
         raise BundleError(
             "MMREG_E_ONNX_WORK",
-            f"The network needs more than {bounds.work:.1e} multiply-adds here, passed at node {node.op} "
-            f"({node.name[:80]!r}). Take a smaller grid, or export a smaller network.",
+            f"The network needs more than {bounds.work:.1e} multiply-adds here, exceeded at node {node.op} "
+            f"({node.name[:80]!r}). Use a smaller grid, or export a smaller network.",
         )
 
 

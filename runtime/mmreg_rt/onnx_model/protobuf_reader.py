@@ -1,9 +1,9 @@
-"""Reads protocol buffers as an ONNX file has them, within bounds, and only fields that are named here.
+"""Reader of the protocol buffers of ONNX files: within bounds, and only for the fields listed here.
 
-A message is decoded against its table below. A field that is not in the table, comes twice where one is
-meant, has another wire type, runs past the end of its message or is none of protobuf's encodings is
-refused: then this reader and the library that loads the file later cannot see two different things. The
-tables contain no message within itself, so there is nothing to nest.
+A message is decoded against its table below. A field that is not in the table, is repeated where it must not
+be, has another wire type, runs past the end of its message or is not validly encoded is refused: so this
+reader and the library that loads the file later cannot read two different things. No message of the tables
+contains itself, so there is no unbounded nesting.
 
 The ``onnx`` package is not used: the runtime has no other need of it, and protobuf skips unknown fields and
 keeps the last of repeated ones, which are the differences that this reader refuses.
@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from ..errors import BundleError
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-MAX_FIELDS = 500_000  # a second of work; a network of 1000 nodes has about 20 000
-TEXT_BYTES = 1 << 20  # of a name or remark: exporters keep stack traces in remarks
-KEPT_NUMBERS = 4096  # of one field: lists of axes, and small constants; larger ones are raw data
+MAX_FIELDS = 500_000  # about a second of work; a network of 1000 nodes has about 20 000
+TEXT_BYTES = 1 << 20  # of a name or remark; exporters keep stack traces in remarks
+KEPT_NUMBERS = 4096  # of one field: lists of axes and small constants; larger ones are raw data
 
-# kinds: "int" a number; "ints", "floats", "doubles" many of them, packed or not; "text" a string; "bytes" and
-# names of tables: where it lies. A trailing * allows many. In capitals: the code to refuse the field with.
+# Kinds: "int" is a number; "ints", "floats", "doubles" are many, packed or not; "text" is a string; "bytes"
+# and names of tables are spans. A trailing * allows many. Capitals are the error code of a refused field.
 MESSAGES: dict[str, dict[int, tuple[str, str]]] = {
     "model": {
         1: ("ir_version", "int"),
@@ -108,14 +108,14 @@ _WIRES = {
 }
 _ADVICE = {
     "MMREG_E_ONNX_FUNCTION": "Inline them when the model is exported (onnx.inliner).",
-    "MMREG_E_ONNX_SUBGRAPH": "Control flow is not run; export the branch that is meant.",
-    "MMREG_E_ONNX_EXTERNAL_DATA": "Save the model with its weights in the one file.",
+    "MMREG_E_ONNX_SUBGRAPH": "Control flow is not supported; export one branch.",
+    "MMREG_E_ONNX_EXTERNAL_DATA": "Save the model with its weights in one file.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a value lies in the file: from ``start`` up to ``end``."""
+    """Position of a value in the file, from ``start`` up to ``end``."""
 
     start: int
     end: int
@@ -126,35 +126,39 @@ class Span:
 
 @dataclass(slots=True)
 class Message:
-    """A decoded message: numbers, texts, and where its parts lie."""
+    """A decoded message: numbers, texts, and the spans of its parts."""
 
     numbers: dict[str, int] = field(default_factory=dict)
     texts: dict[str, list[str]] = field(default_factory=dict)
     parts: dict[str, list[Span]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)  # of "ints", "floats", "doubles"
-    # their values, the first KEPT_NUMBERS of them
+    # their first KEPT_NUMBERS values
     ints: dict[str, list[int]] = field(default_factory=dict)
     reals: dict[str, list[float]] = field(default_factory=dict)  # and of "float"
 
     def text(self, name: str) -> str:
-        """The text of a field, empty if it is not there."""
+        """Return the text of a field, or "" if it is absent."""
         return self.texts.get(name, [""])[0]
 
 
 class Wire:
-    """Decodes the messages of one file, until ``MAX_FIELDS`` fields have been seen."""
+    """Decoder for the messages of one file, of up to ``MAX_FIELDS`` fields."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self._fields_left = MAX_FIELDS
 
     def message(self, kind: str, span: Span) -> Message:
-        """The message of this kind that lies there.
+        """Decode a message of the given kind.
+
+        Args:
+            kind: A key of ``MESSAGES``.
+            span: Position of the message.
 
         Raises:
             BundleError: It is damaged, or has fields that are not accepted.
         """
-        table, made, at = MESSAGES[kind], Message(), span.start
+        table, message, at = MESSAGES[kind], Message(), span.start
         while at < span.end:
             self._count_field()
             tag, at = self._varint(at, span.end)
@@ -170,57 +174,59 @@ class Wire:
                 raise BundleError(
                     meaning, f"The ONNX file has {name.replace('_', ' ')} at byte {at}. {_ADVICE[meaning]}"
                 )
-            at = self._field(made, kind, name, meaning, wire, at, span.end)
-        return made
+            at = self._field(message, kind, name, meaning, wire, at, span.end)
+        return message
 
-    def _field(self, made: Message, kind: str, name: str, meaning: str, wire: int, at: int, end: int) -> int:
-        """Read one value at ``at`` into ``made``; where the next field begins."""
+    def _field(
+        self, message: Message, kind: str, name: str, meaning: str, wire: int, at: int, end: int
+    ) -> int:
+        """Read one value at ``at`` into ``message``, and return where the next field begins."""
         many, meaning = meaning.endswith("*"), meaning.removesuffix("*")
         if wire not in _WIRES.get(meaning, (BYTES,)):
             raise _malformed(f"field '{name}' of a {kind} with wire type {wire}", at)
         if meaning in ("ints", "floats", "doubles"):
-            return self._numbers(made, name, meaning, wire, at, end)
-        seen = made.numbers, made.texts, made.parts
+            return self._numbers(message, name, meaning, wire, at, end)
+        seen = message.numbers, message.texts, message.parts
         if not many and any(name in values for values in seen):
             raise _malformed(f"field '{name}' of a {kind} twice", at)
         if meaning == "int":
-            made.numbers[name], at = self._signed(at, end)
+            message.numbers[name], at = self._signed(at, end)
             return at
         if meaning == "float":
-            if name in made.reals:
+            if name in message.reals:
                 raise _malformed(f"field '{name}' of a {kind} twice", at)
             after = self._inside(at, 4, end)
-            made.reals[name] = [_REAL[4].unpack_from(self.data, at)[0]]
+            message.reals[name] = [_REAL[4].unpack_from(self.data, at)[0]]
             return after
         value, at = self._sized(at, end)
         if meaning == "text":
-            made.texts.setdefault(name, []).append(self._text(value))
+            message.texts.setdefault(name, []).append(self._text(value))
         else:
-            made.parts.setdefault(name, []).append(value)
+            message.parts.setdefault(name, []).append(value)
         return at
 
-    def _numbers(self, made: Message, name: str, meaning: str, wire: int, at: int, end: int) -> int:
-        """Numbers of a repeated field, packed or one: counted, and the first ones kept."""
+    def _numbers(self, message: Message, name: str, meaning: str, wire: int, at: int, end: int) -> int:
+        """Read numbers of a repeated field, packed or single: count them and keep the first ones."""
         packed, after = self._sized(at, end) if wire == BYTES else (Span(at, end), at)
         size = _PACKED_BYTES.get(meaning)
         if size:
             if wire == BYTES and len(packed) % size:
                 raise _malformed(f"{len(packed)} bytes of packed {meaning}", at)
             count, after = (len(packed) // size, after) if wire == BYTES else (1, self._inside(at, size, end))
-            kept = made.reals.setdefault(name, [])
+            kept = message.reals.setdefault(name, [])
             kept += self._reals(packed.start, size, min(count, KEPT_NUMBERS - len(kept)))
         elif len(packed) <= KEPT_NUMBERS or wire == VARINT:
-            count, after = self._whole_numbers(made, name, packed, wire)
+            count, after = self._whole_numbers(message, name, packed, wire)
         else:
             count = self._count_varints(packed)
-        made.counts[name] = made.counts.get(name, 0) + count
+        message.counts[name] = message.counts.get(name, 0) + count
         return after
 
     def _reals(self, at: int, size: int, count: int) -> list[float]:
         return [_REAL[size].unpack_from(self.data, at + size * place)[0] for place in range(count)]
 
-    def _whole_numbers(self, made: Message, name: str, span: Span, wire: int) -> tuple[int, int]:
-        at, kept, count = span.start, made.ints.setdefault(name, []), 0
+    def _whole_numbers(self, message: Message, name: str, span: Span, wire: int) -> tuple[int, int]:
+        at, kept, count = span.start, message.ints.setdefault(name, []), 0
         while at < span.end:
             self._count_field()
             value, at = self._signed(at, span.end)
@@ -232,7 +238,7 @@ class Wire:
         return count, at
 
     def _count_varints(self, span: Span) -> int:
-        """How many numbers are packed there: as many as bytes without the bit that says more follow."""
+        """Count packed varints: the bytes without the continuation bit."""
         packed = self.data[span.start : span.end]
         if packed and packed[-1] >= 0x80:
             raise _malformed("packed numbers that end within one", span.start)
@@ -252,11 +258,11 @@ class Wire:
         return Span(at, stop), stop
 
     def _inside(self, at: int, length: int, end: int) -> int:
-        """``at + length``, if that is still part of the message."""
+        """Return ``at + length``, or raise if that is past the end of the message."""
         if length > end - at:
             raise BundleError(
                 "MMREG_E_ONNX_TRUNCATED",
-                f"The ONNX file is cut off or damaged: {length} bytes are announced at byte {at}, where "
+                f"The ONNX file is cut off or damaged: {length} bytes are announced at byte {at}, but "
                 f"{end - at} are left. Copy or export it again.",
             )
         return at + length
@@ -285,7 +291,7 @@ class Wire:
         if self._fields_left < 0:
             raise BundleError(
                 "MMREG_E_ONNX_TOO_LARGE",
-                f"The ONNX file has more than {MAX_FIELDS} fields. Export a smaller graph; weights belong in "
+                f"The ONNX file has more than {MAX_FIELDS} fields. Export a smaller graph, with weights as "
                 "raw data.",
             )
 
@@ -293,8 +299,8 @@ class Wire:
 _LAST_BYTES = bytes(range(0x80))
 
 
-def _malformed(found: str, at: int) -> BundleError:
+def _malformed(fault: str, at: int) -> BundleError:
     return BundleError(
         "MMREG_E_ONNX_MALFORMED",
-        f"The ONNX file is damaged, or is none: {found} at byte {at}. Copy or export it again.",
+        f"This is not a valid ONNX file: {fault} at byte {at}. Copy or export it again.",
     )

@@ -1,4 +1,4 @@
-"""Writes protocol buffers as an ONNX file has them: the other half of ``protobuf_reader``.
+"""Writer of the protocol buffers of ONNX files, the counterpart of ``protobuf_reader``.
 
 Written here because the runtime has no ``onnx`` package, and unchanged parts are copied byte for byte.
 """
@@ -18,14 +18,18 @@ _STRING, _INT = 3, 2  # AttributeProto.type
 
 
 def rewritten(data: bytes, kind: str, message: Message, contents: Mapping[str, Sequence[bytes]]) -> bytes:
-    """A message of the file ``data`` again, with other contents of the fields that are named.
+    """Encode a message of the file ``data`` again, with some fields replaced.
 
-    It must be of texts, numbers and parts only, as ``model`` and ``graph`` are.
+    Args:
+        data: The file.
+        kind: A key of ``MESSAGES``; the message must have texts, numbers and parts only, like ``model``.
+        message: The decoded message.
+        contents: New contents of fields, by name.
     """
     parts = []
     for field, (name, _) in MESSAGES[kind].items():
-        found = [data[at.start : at.end] for at in message.parts.get(name, [])]
-        parts += [part(field, one) for one in contents.get(name, found)]
+        original = [data[at.start : at.end] for at in message.parts.get(name, [])]
+        parts += [part(field, one) for one in contents.get(name, original)]
         parts += [text(field, one) for one in message.texts.get(name, [])]
         if name in message.numbers:
             parts.append(number(field, message.numbers[name]))
@@ -33,24 +37,24 @@ def rewritten(data: bytes, kind: str, message: Message, contents: Mapping[str, S
 
 
 def attribute(name: str, value: int | str) -> bytes:
-    """Return the bytes of an attribute of a node."""
+    """Encode an attribute of a node."""
     if isinstance(value, str):
         return text(1, name) + text(4, value) + number(20, _STRING)
     return text(1, name) + number(3, value) + number(20, _INT)
 
 
 def text(field: int, value: str) -> bytes:
-    """A field that is a text."""
+    """Encode a text field."""
     return part(field, value.encode())
 
 
 def part(field: int, content: bytes) -> bytes:
-    """A field that is a message or bytes."""
+    """Encode a field with a message or bytes."""
     return _varint(field << 3 | BYTES) + _varint(len(content)) + content
 
 
 def number(field: int, value: int) -> bytes:
-    """A field that is a whole number of 64 bits."""
+    """Encode a field with a 64-bit whole number."""
     return _varint(field << 3 | VARINT) + _varint(value & 0xFFFF_FFFF_FFFF_FFFF)
 
 

@@ -1,4 +1,4 @@
-"""Shapes that come out of arithmetic: element by element, reductions, products of matrices."""
+"""Output shapes of arithmetic: elementwise operators, reductions, matrix products."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from ..geometry import Array
 
-Result = tuple[list[Value], int]  # what comes out, and how much work it is in multiply-adds
-TRANSCENDENTAL = 16  # multiply-adds of an exponential or a root, about
+Result = tuple[list[Value], int]  # outputs, and work in multiply-adds
+TRANSCENDENTAL = 16  # approximate multiply-adds of an exponential or a root
 
-# operators whose elements are worked out here where the operands are known
+# Operators whose results are computed here if the operands are known.
 _EVALUATED: dict[str, Callable[..., Array]] = {
     "Abs": np.abs,
     "Add": np.add,
@@ -55,18 +55,18 @@ _REDUCED: dict[str, Callable[..., Array]] = {
 
 
 def elementwise(call: Call) -> Result:
-    """One element of the output from one of each input, stretched."""
+    """Elementwise operators, with broadcasting."""
     inputs = [value for value in call.inputs if value is not None]
     shape = broadcast(call, *(value.shape for value in inputs))
     dtype = "bool" if call.node.op in _COMPARED else inputs[-1 if call.node.op == "Where" else 0].dtype
-    made = Value(dtype, shape, _evaluated(call, _EVALUATED.get(call.node.op), dtype, shape))
+    result = Value(dtype, shape, _evaluated(call, _EVALUATED.get(call.node.op), dtype, shape))
     if call.node.op == "Identity":
-        made.held, made.within = inputs[0].held, inputs[0].within
-    return [made], TRANSCENDENTAL * made.elements
+        result.content, result.within = inputs[0].content, inputs[0].within
+    return [result], TRANSCENDENTAL * result.elements
 
 
 def one_for_one(call: Call) -> Result:
-    """As many elements as the first input has; an axis, where one is named, must be there."""
+    """Keep the shape of the first input; an axis, if named, must exist."""
     value = call[0]
     if "axis" in call.node.attributes:
         call.axis(call.attribute("axis"), len(value.shape))
@@ -74,7 +74,7 @@ def one_for_one(call: Call) -> Result:
 
 
 def along_axis(call: Call) -> Result:
-    """A softmax or norm along an axis that must be there."""
+    """Keep the shape: a softmax or norm along an existing axis."""
     call.axis(call.attribute("axis", -1), len(call[0].shape))
     if call.node.op == "LpNormalization":
         call.need(call.attribute("p", 2) in (1, 2), "has a norm other than 1 and 2")
@@ -82,27 +82,27 @@ def along_axis(call: Call) -> Result:
 
 
 def quotient(call: Call) -> Result:
-    """Div and Mod: of whole numbers only by what is known not to be 0, and not to overflow."""
-    made, work = elementwise(call)
-    whole = made[0].dtype not in ("float16", "bfloat16", "float32", "float64")
+    """Div and Mod: whole numbers only by divisors known not to be 0 and not to overflow."""
+    result, work = elementwise(call)
+    whole = result[0].dtype not in ("float16", "bfloat16", "float32", "float64")
     if call.node.op == "Mod":
         call.need(whole or call.attribute("fmod", 0) == 1, "has Mod of floats without fmod")
     if whole:
         divisors = call[1].range()
         safe = divisors is not None and (divisors[0] > 0 or divisors[1] < -1)
-        call.need(safe, "divides whole numbers by what may be 0 or -1")
+        call.need(safe, "divides whole numbers by values that may be 0 or -1")
     kind = call.node.op, whole, bool(call.attribute("fmod", 0))
-    made[0].held = _evaluated(call, _QUOTIENTS[kind], made[0].dtype, made[0].shape)
-    return made, work
+    result[0].content = _evaluated(call, _QUOTIENTS[kind], result[0].dtype, result[0].shape)
+    return result, work
 
 
 def _truncated(dividend: Array, divisor: Array) -> Array:
-    """The quotient rounded towards 0, as C does."""
-    made: Array = np.sign(dividend) * np.sign(divisor) * (np.abs(dividend) // np.abs(divisor))
-    return made
+    """Divide and round towards 0, as C does."""
+    result: Array = np.sign(dividend) * np.sign(divisor) * (np.abs(dividend) // np.abs(divisor))
+    return result
 
 
-# by operator, whether of whole numbers, and whether the remainder has the sign of the dividend
+# by operator, whole numbers or not, and whether the remainder has the sign of the dividend
 _QUOTIENTS: dict[tuple[str, bool, bool], Callable[..., Array]] = {
     ("Div", True, False): _truncated,
     ("Div", False, False): np.divide,
@@ -114,44 +114,44 @@ _QUOTIENTS: dict[tuple[str, bool, bool], Callable[..., Array]] = {
 
 def extremes(call: Call) -> Result:
     """Max, Min, Mean, Sum of several arrays."""
-    made, work = elementwise(call)
+    result, work = elementwise(call)
     function: Callable[..., Array] | None = None
     if call.node.op in ("Max", "Min"):
         pair = np.maximum if call.node.op == "Max" else np.minimum
         function = lambda *arrays: _folded(pair, arrays)  # noqa: E731 (two words of the line above)
-    made[0].held = _evaluated(call, function, made[0].dtype, made[0].shape)
-    return made, work * len(call.inputs)
+    result[0].content = _evaluated(call, function, result[0].dtype, result[0].shape)
+    return result, work * len(call.inputs)
 
 
 def _folded(pair: Any, arrays: tuple[Array, ...]) -> Array:
-    made = arrays[0]
+    result = arrays[0]
     for array in arrays[1:]:
-        made = pair(made, array)
-    return made
+        result = pair(result, array)
+    return result
 
 
 def clipped(call: Call) -> Result:
     """Clip: its limits are single numbers."""
-    value, limits = call[0], [call.given(1), call.given(2)]
+    value, limits = call[0], [call.optional(1), call.optional(2)]
     call.need(all(limit is None or limit.elements == 1 for limit in limits), "has limits of several numbers")
-    made = Value(value.dtype, value.shape)
+    result = Value(value.dtype, value.shape)
     low, high = (None if limit is None else limit.range() for limit in limits)
     if value.dtype in ("int32", "int64") and low is not None and high is not None:
-        made.within = (min(low[0], high[0]), high[1])
-    return [made], value.elements
+        result.within = (min(low[0], high[0]), high[1])
+    return [result], value.elements
 
 
 def shifted(call: Call) -> Result:
     """BitShift: by fewer bits than the type has."""
-    made, work = elementwise(call)
+    result, work = elementwise(call)
     bits = call[1].range()
-    call.need(call[0].dtype == "uint8", "shifts what is not uint8")
-    call.need(bits is not None and bits[0] >= 0 and bits[1] < 8, "shifts by what is not 0 to 7 bits")
-    return made, work
+    call.need(call[0].dtype == "uint8", "shifts elements other than uint8")
+    call.need(bits is not None and bits[0] >= 0 and bits[1] < 8, "shifts by other than 0 to 7 bits")
+    return result, work
 
 
 def scaled_by_slope(call: Call) -> Result:
-    """PRelu: the slope is stretched to the input, not the other way."""
+    """PRelu: the slope is broadcast to the input, not the other way."""
     call.need(broadcast(call, call[0].shape, call[1].shape) == call[0].shape, "has a slope larger than x")
     return [Value(call[0].dtype, call[0].shape)], call[0].elements
 
@@ -161,51 +161,51 @@ def cast(call: Call) -> Result:
     value = call[0]
     like = call.node.op == "CastLike"
     dtype = call[1].dtype if like else ELEMENTS[call.attribute("to")][0]
-    made = Value(dtype, value.shape, _converted(value.small, dtype))
-    if made.held is None and dtype in ("int32", "int64") and value.dtype in ("int32", "int64"):
-        made.within = value.within
-    return [made], value.elements
+    result = Value(dtype, value.shape, _converted(value.small, dtype))
+    if result.content is None and dtype in ("int32", "int64") and value.dtype in ("int32", "int64"):
+        result.within = value.within
+    return [result], value.elements
 
 
-def _converted(held: Array | None, dtype: str) -> Array | None:
+def _converted(content: Array | None, dtype: str) -> Array | None:
     to = dtype_of(dtype)
-    if held is None or to is None:
+    if content is None or to is None:
         return None
     with np.errstate(all="ignore"):
-        return held.astype(to)
+        return content.astype(to)
 
 
 def reduced(call: Call) -> Result:
     """Reductions over axes, by an attribute before operator set 18."""
     value, rank = call[0], len(call[0].shape)
     axes = [*call.attribute("axes", ())]
-    if call.given(1) is not None:
+    if call.optional(1) is not None:
         axes = call.numbers(1)
     if not axes and call.attribute("noop_with_empty_axes", 0):
         return [Value(value.dtype, value.shape)], value.elements
     axes = call.axes(axes, rank) or list(range(rank))
-    call.need(value.elements > 0, "reduces what has no elements")
+    call.need(value.elements > 0, "reduces an empty input")
     keep = bool(call.attribute("keepdims", 1))
     shape = tuple(1 if axis in axes else n for axis, n in enumerate(value.shape) if keep or axis not in axes)
-    made = Value(value.dtype, shape)
+    result = Value(value.dtype, shape)
     function = _REDUCED.get(call.node.op)
     if function is not None and value.small is not None:
-        made.held = _as(function(value.small, axis=tuple(axes), keepdims=keep), value.dtype, shape)
-    return [made], TRANSCENDENTAL * value.elements
+        result.content = _as(function(value.small, axis=tuple(axes), keepdims=keep), value.dtype, shape)
+    return [result], TRANSCENDENTAL * value.elements
 
 
 def extreme_places(call: Call) -> Result:
-    """ArgMax and ArgMin: places along an axis."""
+    """ArgMax and ArgMin: indices along an axis."""
     value = call[0]
     axis = call.axis(call.attribute("axis", 0), len(value.shape))
-    call.need(value.elements > 0, "looks for an extreme of nothing")
+    call.need(value.elements > 0, "has an empty input")
     keep = call.attribute("keepdims", 1)
     shape = (*value.shape[:axis], *((1,) if keep else ()), *value.shape[axis + 1 :])
     return [Value("int64", shape, within=(0, value.shape[axis] - 1))], value.elements
 
 
 def largest(call: Call) -> Result:
-    """TopK: no more than there are."""
+    """TopK: no more elements than the axis has."""
     value = call[0]
     axis, count = call.axis(call.attribute("axis", -1), len(value.shape)), call.number(1)
     call.need(1 <= count <= value.shape[axis], f"takes the first {count} of {value.shape[axis]}")
@@ -215,7 +215,7 @@ def largest(call: Call) -> Result:
 
 
 def running_sum(call: Call) -> Result:
-    """CumSum along an axis that is known."""
+    """CumSum along a known axis."""
     call.axis(call.number(1), len(call[0].shape))
     return [Value(call[0].dtype, call[0].shape)], call[0].elements
 
@@ -227,21 +227,21 @@ def product(call: Call) -> Result:
     rows, columns = left if len(left) > 1 else (1, *left), right if len(right) > 1 else (*right, 1)
     call.need(rows[-1] == columns[-2] and rows[-1] > 0, "multiplies matrices that do not fit")
     stack = broadcast(call, rows[:-2], columns[:-2]) if rows[:-2] or columns[:-2] else ()
-    made = (*stack, *((rows[-2],) if len(left) > 1 else ()), *((columns[-1],) if len(right) > 1 else ()))
+    result = (*stack, *((rows[-2],) if len(left) > 1 else ()), *((columns[-1],) if len(right) > 1 else ()))
     work = math.prod(stack) * rows[-2] * rows[-1] * columns[-1]
-    return [Value(call[0].dtype, made)], work
+    return [Value(call[0].dtype, result)], work
 
 
 def gemm(call: Call) -> Result:
-    """Gemm: two matrices, and what is stretched to their product and added."""
-    left, right, added = call[0].shape, call[1].shape, call.given(2)
-    call.need(len(left) == 2 and len(right) == 2, "multiplies what are no matrices")
+    """Gemm: the product of two matrices, plus a third input broadcast to it."""
+    left, right, added = call[0].shape, call[1].shape, call.optional(2)
+    call.need(len(left) == 2 and len(right) == 2, "multiplies inputs other than matrices")
     rows, inner = left[::-1] if call.attribute("transA", 0) else left
     other, columns = right[::-1] if call.attribute("transB", 0) else right
     call.need(inner == other and inner > 0, "multiplies matrices that do not fit")
     shape = rows, columns
     if added is not None:
-        call.need(broadcast(call, shape, added.shape) == shape, "adds what is larger than the product")
+        call.need(broadcast(call, shape, added.shape) == shape, "adds an input larger than the product")
     return [Value(call[0].dtype, shape)], rows * columns * inner
 
 
@@ -263,12 +263,12 @@ def einsum(call: Call) -> Result:
     if not arrow:
         out = "".join(sorted(letter for letter in extents if terms.count(letter) == 1))
     call.need(len(set(out)) == len(out) and set(out) <= extents.keys(), "has an equation with an odd end")
-    made = Value(call[0].dtype, tuple(extents[letter] for letter in out))
-    return [made], math.prod(extents.values())
+    result = Value(call[0].dtype, tuple(extents[letter] for letter in out))
+    return [result], math.prod(extents.values())
 
 
 def _evaluated(call: Call, function: Callable[..., Array] | None, dtype: str, shape: Shape) -> Array | None:
-    """What comes out, where the operands are known and few."""
+    """Return the elements of the result, if the operands are known and few."""
     if function is None or math.prod(shape) > KNOWN_ELEMENTS:
         return None
     operands = [value.small for value in call.inputs if value is not None]
@@ -278,9 +278,9 @@ def _evaluated(call: Call, function: Callable[..., Array] | None, dtype: str, sh
         return _as(function(*operands), dtype, shape)
 
 
-def _as(found: Any, dtype: str, shape: Shape) -> Array | None:
+def _as(values: Any, dtype: str, shape: Shape) -> Array | None:
     to = dtype_of(dtype)
     if to is None:
         return None
     with np.errstate(all="ignore"):
-        return np.asarray(found).astype(to).reshape(shape)
+        return np.asarray(values).astype(to).reshape(shape)

@@ -1,4 +1,4 @@
-"""Shapes that come out of layers: convolutions, pools, norms, resampling, attention, quantisation."""
+"""Output shapes of layers: convolutions, pools, norms, resampling, attention, quantisation."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ LARGEST = (1 << 31) - 1
 
 
 def _image(call: Call) -> tuple[int, int, Shape]:
-    """Batch, channels and extents of the first input."""
+    """Return batch, channels and extents of the first input."""
     shape = call[0].shape
-    call.need(3 <= len(shape) <= 5 and all(shape), "takes what is no image of one to three axes")
+    call.need(3 <= len(shape) <= 5 and all(shape), "needs an image of one to three axes")
     return shape[0], shape[1], shape[2:]
 
 
 def _per_axis(call: Call, name: str, axes: int, default: int) -> tuple[int, ...]:
-    found = call.attribute(name, (default,) * axes)
-    call.need(len(found) == axes, f"has {len(found)} {name} for {axes} axes")
-    return tuple(found)
+    numbers = call.attribute(name, (default,) * axes)
+    call.need(len(numbers) == axes, f"has {len(numbers)} {name} for {axes} axes")
+    return tuple(numbers)
 
 
 def _pads(call: Call, extents: Shape, window: Sequence[int], strides: Sequence[int]) -> list[int]:
-    """Of each axis, what is added at both ends together."""
+    """Return the padding along each axis, of both ends together."""
     axes, auto = len(extents), call.attribute("auto_pad", "NOTSET")
     pads = call.attribute("pads", (0,) * 2 * axes)
     call.need(len(pads) == 2 * axes, f"has {len(pads)} pads for {axes} axes")
     if auto == "NOTSET":
         return [pads[axis] + pads[axis + axes] for axis in range(axes)]
-    call.need(not any(pads), "says twice how to pad")
+    call.need(not any(pads), "has both pads and auto_pad")
     if auto == "VALID":
         return [0] * axes
     return [
@@ -48,7 +48,7 @@ def _pads(call: Call, extents: Shape, window: Sequence[int], strides: Sequence[i
 
 
 def _window(call: Call, kernel: Sequence[int], dilations: Sequence[int]) -> list[int]:
-    """How far a kernel reaches along each axis."""
+    """Return the extent of a dilated kernel along each axis."""
     reach = [step * (k - 1) + 1 for k, step in zip(kernel, dilations, strict=True)]
     call.need(all(n <= LARGEST for n in reach), f"reaches {reach} voxels")
     return reach
@@ -64,7 +64,7 @@ def _kernel(call: Call, weights: Shape, axes: int) -> Shape:
 
 
 def _check_bias(call: Call, channels: int) -> None:
-    bias = call.given(2)
+    bias = call.optional(2)
     call.need(bias is None or bias.shape == (channels,), f"has a bias for other than {channels} channels")
 
 
@@ -80,8 +80,8 @@ def convolved(call: Call) -> Result:
     strides, dilations = _per_axis(call, "strides", axes, 1), _per_axis(call, "dilations", axes, 1)
     window = _window(call, kernel, dilations)
     pads = _pads(call, extents, window, strides)
-    made = (batch, weights[0], *_stepped(call, extents, window, strides, pads))
-    return [Value(call[0].dtype, made)], math.prod(made) * weights[1] * math.prod(kernel)
+    result = (batch, weights[0], *_stepped(call, extents, window, strides, pads))
+    return [Value(call[0].dtype, result)], math.prod(result) * weights[1] * math.prod(kernel)
 
 
 def _stepped(
@@ -92,7 +92,7 @@ def _stepped(
     pads: Sequence[int],
     ceil: bool = False,
 ) -> list[int]:
-    """How many places a window has along each axis."""
+    """Return the number of positions of a window along each axis."""
     room = [n + pad - k for n, pad, k in zip(extents, pads, window, strict=True)]
     call.need(all(n >= 0 for n in room), f"has a window of {tuple(window)}, larger than the image")
     call.need(all(n <= LARGEST for n in room), f"pads by {tuple(pads)}")
@@ -116,16 +116,16 @@ def deconvolved(call: Call) -> Result:
         f"adds {more} at its end",
     )
     auto = call.attribute("auto_pad", "NOTSET")
-    wanted = call.attribute("output_shape")
-    if wanted is None and auto.startswith("SAME"):
-        wanted = tuple(n * s for n, s in zip(extents, strides, strict=True))
-    if wanted is None:
+    image = call.attribute("output_shape")
+    if image is None and auto.startswith("SAME"):
+        image = tuple(n * s for n, s in zip(extents, strides, strict=True))
+    if image is None:
         pads = _pads(call, extents, window, strides)
-        wanted = tuple(n - pad for n, pad in zip(whole, pads, strict=True))
-    fits = len(wanted) == axes and all(1 <= n <= most for n, most in zip(wanted, whole, strict=True))
-    call.need(fits, f"gives an image of {wanted}")
+        image = tuple(n - pad for n, pad in zip(whole, pads, strict=True))
+    fits = len(image) == axes and all(1 <= n <= most for n, most in zip(image, whole, strict=True))
+    call.need(fits, f"gives an image of {image}")
     work = batch * channels * math.prod(extents) * weights[1] * math.prod(kernel)
-    return [Value(call[0].dtype, (batch, out, *wanted))], work
+    return [Value(call[0].dtype, (batch, out, *image))], work
 
 
 def pooled(call: Call) -> Result:
@@ -139,8 +139,8 @@ def pooled(call: Call) -> Result:
     pads = _pads(call, extents, window, strides)
     call.need(all(pad < k for pad, k in zip(sides, (*kernel, *kernel), strict=True)), f"pads by {sides}")
     ceil = bool(call.attribute("ceil_mode", 0))
-    made = (batch, channels, *_stepped(call, extents, window, strides, pads, ceil))
-    return [Value(call[0].dtype, made)], math.prod(made) * math.prod(kernel)
+    result = (batch, channels, *_stepped(call, extents, window, strides, pads, ceil))
+    return [Value(call[0].dtype, result)], math.prod(result) * math.prod(kernel)
 
 
 def pooled_whole(call: Call) -> Result:
@@ -167,8 +167,8 @@ def normalised_groups(call: Call) -> Result:
     shape, groups = call[0].shape, call.attribute("num_groups")
     call.need(len(shape) >= 3 and all(shape), "has no channels with extents")
     call.need(shape[1] % groups == 0, f"makes {groups} groups of {shape[1]} channels")
-    wanted = (shape[1],) if call.opset >= 21 else (groups,)
-    call.need(call[1].shape == call[2].shape == wanted, f"has scales of another shape than {wanted}")
+    expected = (shape[1],) if call.opset >= 21 else (groups,)
+    call.need(call[1].shape == call[2].shape == expected, f"has scales of another shape than {expected}")
     return _alike(call)
 
 
@@ -183,7 +183,7 @@ def normalised_layer(call: Call) -> Result:
 
 
 def normalised_axes(call: Call) -> Result:
-    """MeanVarianceNormalization over axes that are there."""
+    """MeanVarianceNormalization over existing axes."""
     call.axes(list(call.attribute("axes", (0, 2, 3))), len(call[0].shape))
     return _alike(call)
 
@@ -191,30 +191,31 @@ def normalised_axes(call: Call) -> Result:
 def resized(call: Call) -> Result:
     """Resize by scales or to sizes that are known."""
     value, rank = call[0], len(call[0].shape)
-    call.need(call.given(1) is None or not call[1].elements, "takes a region of interest")
+    call.need(call.optional(1) is None or not call[1].elements, "takes a region of interest")
     scales, sizes = (
-        given if given is not None and given.elements else None for given in (call.given(2), call.given(3))
+        operand if operand is not None and operand.elements else None
+        for operand in (call.optional(2), call.optional(3))
     )
     call.need((scales is None) != (sizes is None), "has both scales and sizes, or neither")
     axes = call.axes(list(call.attribute("axes", range(rank))), rank)
     factors, extents = [1.0] * rank, list(value.shape)
     place = 2 if scales is not None else 3
-    held = call[place].known
-    call.need(held is not None and held.shape == (len(axes),), "has no scale or size for every axis")
-    assert held is not None
-    for axis, number in zip(axes, held.tolist(), strict=True):
+    content = call[place].known
+    call.need(content is not None and content.shape == (len(axes),), "lacks a scale or size for an axis")
+    assert content is not None
+    for axis, number in zip(axes, content.tolist(), strict=True):
         call.need(math.isfinite(number) and 0 < number <= LARGEST, f"resizes by or to {number}")
         # in float32, as libraries do
         scaled = float(np.float32(value.shape[axis]) * np.float32(number))
         extents[axis] = number if scales is None else math.floor(scaled)
         call.need(1 <= extents[axis] <= LARGEST, f"resizes {value.shape[axis]} to {extents[axis]}")
         factors[axis] = extents[axis] / value.shape[axis]
-    made = Value(value.dtype, tuple(extents))
-    return [made], made.elements * _taps(call, factors)
+    result = Value(value.dtype, tuple(extents))
+    return [result], result.elements * _taps(call, factors)
 
 
 def _taps(call: Call, factors: Sequence[float]) -> int:
-    """How many elements one of the output is made of."""
+    """Return how many input elements contribute to one of the output."""
     near = {"nearest": 1, "linear": 2, "cubic": 4}[call.attribute("mode", "nearest")]
     wide = call.attribute("antialias", 0)
     return math.prod(math.ceil(near / f) if wide and f < 1 else near for f in factors if f != 1)
@@ -228,8 +229,8 @@ def sampled(call: Call) -> Result:
     call.need(fits, "samples an image at points that do not fit")
     cubic = call.attribute("mode", "linear") in ("cubic", "bicubic")
     call.need(not cubic or axes == 2, "samples a volume with cubic interpolation")
-    made = Value(call[0].dtype, (batch, channels, *grid[1:-1]))
-    return [made], made.elements * (4 if cubic else 2) ** axes
+    result = Value(call[0].dtype, (batch, channels, *grid[1:-1]))
+    return [result], result.elements * (4 if cubic else 2) ** axes
 
 
 def attended(call: Call) -> Result:
@@ -241,30 +242,30 @@ def attended(call: Call) -> Result:
     )
     heads = [call.attribute(name) for name in ("q_num_heads", "kv_num_heads", "kv_num_heads")]
     if rank == 3:
-        call.need(None not in heads, "does not say how many heads there are")
+        call.need(None not in heads, "has no number of heads")
         fits = all(shape[2] % count == 0 for shape, count in zip(shapes, heads, strict=True))
         call.need(fits, f"has {heads[0]} and {heads[1]} heads that do not fit")
         shapes = [(b, count, n, c // count) for (b, n, c), count in zip(shapes, heads, strict=True)]
     (batch, count, rows, depth), (b_k, c_k, keys, d_k), (b_v, c_v, n_v, width) = shapes
     fits = batch == b_k == b_v and c_k == c_v and keys == n_v and depth == d_k and count % c_k == 0
     call.need(fits, "has queries, keys and values that do not fit")
-    mask, scores = call.given(3), (batch, count, rows, keys)
+    mask, scores = call.optional(3), (batch, count, rows, keys)
     if mask is not None:
         call.need(
             2 <= len(mask.shape) <= 4 and broadcast(call, mask.shape, scores) == scores, "has an odd mask"
         )
         call.need(mask.dtype in ("bool", call[0].dtype), "has a mask of another type")
-    made = (batch, rows, count * width) if rank == 3 else (batch, count, rows, width)
+    result = (batch, rows, count * width) if rank == 3 else (batch, count, rows, width)
     work = math.prod(scores) * (depth + width + TRANSCENDENTAL)
-    # the scores of every pair are held meanwhile: they count as something that comes out
-    return [Value(call[0].dtype, made), Value(call[0].dtype, scores)], work
+    # the scores of all pairs are kept meanwhile, so they count as an output
+    return [Value(call[0].dtype, result), Value(call[0].dtype, scores)], work
 
 
 def turned(call: Call) -> Result:
     """RotaryEmbedding: tables of cosines and sines of half the depth, places that are known in them."""
     shape, cosines, sines = call[0].shape, call[1].shape, call[2].shape
     heads = call.attribute("num_heads")
-    call.need(len(shape) in (3, 4) and all(shape), "turns what has no heads")
+    call.need(len(shape) in (3, 4) and all(shape), "needs an input with heads")
     if len(shape) == 3:
         call.need(heads is not None and shape[2] % heads == 0, "has heads that do not fit")
         batch, rows, depth = shape[0], shape[1], shape[2] // heads
@@ -273,35 +274,35 @@ def turned(call: Call) -> Result:
         batch, rows, depth = shape[0], shape[2], shape[3]
     part = call.attribute("rotary_embedding_dim", 0) or depth
     call.need(part % 2 == 0 and part <= depth and cosines == sines, f"turns {part} of {depth} numbers")
-    places = call.given(3)
+    places = call.optional(3)
     if places is None:
         call.need(cosines == (batch, rows, part // 2), "has tables of another shape")
     else:
-        found = places.range()
+        limits = places.range()
         call.need(places.shape == (batch, rows) and len(cosines) == 2, "has places of another shape")
         call.need(cosines[1] == part // 2, "has tables of another shape")
         call.need(
-            found is not None and found[0] >= 0 and found[1] < cosines[0], "takes places beyond its tables"
+            limits is not None and limits[0] >= 0 and limits[1] < cosines[0], "takes places beyond its tables"
         )
     return _alike(call, 4)
 
 
 def _check_scales(call: Call) -> None:
     """Scales and zero points: one for all, or one for each place along an axis."""
-    shape, scale, zero = call[0].shape, call[1], call.given(2)
+    shape, scale, zero = call[0].shape, call[1], call.optional(2)
     axis = call.attribute("axis", 1)
     if scale.elements != 1 or len(scale.shape) > 1:
         call.need(scale.shape == (shape[call.axis(axis, len(shape))],), "has scales that do not fit")
     call.need(zero is None or zero.shape == scale.shape, "has zero points of another shape than its scales")
-    held = scale.known
-    finite = held is None or bool(np.isfinite(held).all() and (held >= 0).all())
+    content = scale.known
+    finite = content is None or bool(np.isfinite(content).all() and (content >= 0).all())
     call.need(finite, "has scales that are negative or not finite")
 
 
 def quantised(call: Call) -> Result:
     """QuantizeLinear: to the type of the zero point."""
     _check_scales(call)
-    zero, code = call.given(2), call.attribute("output_dtype", 0)
+    zero, code = call.optional(2), call.attribute("output_dtype", 0)
     dtype = zero.dtype if zero is not None else ELEMENTS[code][0] if code else "uint8"
     call.need(
         dtype in ("int8", "uint8") and (not code or ELEMENTS[code][0] == dtype), f"quantises to {dtype}"

@@ -1,14 +1,14 @@
-"""The operators that are run, and what each may be given: one row for each, after the ONNX standard.
+"""The supported operators with their inputs, outputs and attributes, after the ONNX standard.
 
 A row is name, types, numbers of inputs and of outputs, then the attributes. Where the standard allows more
 than networks need, such as training, strings or optional outputs, the row is narrower.
 
 Types, one letter for each input, the last for all that follow: ``a`` anything, ``n`` numbers, ``f`` floats,
 ``b`` bool, ``i`` int32 or int64, ``s`` float32, ``q`` int8, uint8 or int32, ``x`` anything, ``m`` numbers.
-Inputs with the same letter of ``anfq`` have the same type. An ``=`` before a letter: what this input holds
-must be known before the network runs.
+Inputs with the same letter of ``anfq`` have the same type. An ``=`` before a letter: the elements of this
+input must be known before the network runs.
 
-Attributes are ``name:kind``. ``!``: must be there. ``@18``: from that operator set on; ``<18``: before it.
+Attributes are ``name:kind``. ``!``: required. ``@18``: from that operator set on; ``<18``: before it.
 Kinds: ``bit`` 0 or 1; ``zero``; ``count`` from 1; ``axis``; ``real`` a finite number; ``rate`` the same, not
 negative; ``counts``, ``extents`` (from 0) and ``axes`` lists; ``type`` of elements; ``tensor``; ``reals``;
 ``ints``; ``int``; anything else, one of these words.
@@ -190,7 +190,7 @@ nearest_mode:round_prefer_floor|round_prefer_ceil|floor|ceil
 
 @dataclass(frozen=True)
 class Attribute:
-    """Rule for an attribute, in operator sets from ``since`` up to, not including, ``until``."""
+    """Allowed values of an attribute, in operator sets from ``since`` up to, not including, ``until``."""
 
     kind: str
     needed: bool
@@ -211,15 +211,15 @@ class Operator:
     attributes: Mapping[str, tuple[Attribute, ...]]
 
     def type_of(self, place: int) -> str:
-        """The letter of an input."""
+        """Return the type letter of an input."""
         return self.types[min(place, len(self.types) - 1)]
 
     def must_be_known(self, place: int) -> bool:
-        """Return whether the content of an input must be known before anything runs."""
+        """Return whether the elements of an input must be known before anything runs."""
         return self.known[min(place, len(self.known) - 1)]
 
     def arity(self, opset: int) -> tuple[int, int]:
-        """Fewest and most inputs."""
+        """Return the fewest and most inputs."""
         return next((low, high) for since, low, high in reversed(self.inputs) if since <= opset)
 
 
@@ -229,22 +229,22 @@ def _range(text: str) -> tuple[int, int]:
 
 
 def _arities(text: str) -> tuple[tuple[int, int, int], ...]:
-    """``1-2@18`` is one before operator set 18; ``2-3,18:2-4`` names both."""
+    """Parse numbers of inputs: ``1-2@18`` is one before operator set 18; ``2-3,18:2-4`` names both."""
     if "@" in text:
         whole, _, since = text.partition("@")
         low, high = _range(whole)
         return (0, low, low), (int(since), low, high)
-    made = []
+    arities = []
     for part in text.split(","):
         since, _, numbers = part.rpartition(":")
-        made.append((int(since or 0), *_range(numbers)))
-    return tuple(made)
+        arities.append((int(since or 0), *_range(numbers)))
+    return tuple(arities)
 
 
 def _attribute(text: str) -> tuple[str, Attribute]:
-    found = re.fullmatch(r"(\w+)(!?):([^@<]+)(@\d+)?(<\d+)?", text)
-    assert found, text
-    name, needed, kind, since, until = found.groups()
+    match = re.fullmatch(r"(\w+)(!?):([^@<]+)(@\d+)?(<\d+)?", text)
+    assert match, text
+    name, needed, kind, since, until = match.groups()
     return name, Attribute(kind, bool(needed), int((since or "@0")[1:]), int((until or "<99")[1:]))
 
 
@@ -252,10 +252,10 @@ def _row(line: str) -> Operator:
     named, types, inputs, outputs, *attributes = line.split()
     name, _, since = named.partition("@")
     letters = re.findall(r"(=?)(\w)", types)
-    found: dict[str, tuple[Attribute, ...]] = {}
+    rows: dict[str, tuple[Attribute, ...]] = {}
     for text in attributes:
         attribute, kind = _attribute(text)
-        found[attribute] = (*found.get(attribute, ()), kind)
+        rows[attribute] = (*rows.get(attribute, ()), kind)
     return Operator(
         name,
         int(since or 0),
@@ -263,7 +263,7 @@ def _row(line: str) -> Operator:
         tuple(bool(mark) for mark, _ in letters),
         _arities(inputs),
         _range(outputs),
-        found,
+        rows,
     )
 
 
@@ -271,41 +271,41 @@ OPERATORS: Mapping[str, Operator] = {
     row.name: row for row in map(_row, filter(None, map(str.strip, _TABLE.splitlines())))
 }
 
-# What an attribute holds: a number, a text, a list of numbers, or the place of a tensor.
-Held = int | float | str | tuple[int, ...] | tuple[float, ...] | object
+# The value of an attribute: a number, a text, a list of numbers, or the span of a tensor.
+Content = int | float | str | tuple[int, ...] | tuple[float, ...] | object
 
 
 def _whole(low: int, high: int) -> Callable[[object], bool]:
-    return lambda held: isinstance(held, int) and low <= held <= high
+    return lambda value: isinstance(value, int) and low <= value <= high
 
 
 def _list(low: int, high: int) -> Callable[[object], bool]:
-    return lambda held: (
-        isinstance(held, tuple)
-        and len(held) <= 2 * MAX_AXES
-        and all(isinstance(n, int) and low <= n <= high for n in held)
+    return lambda value: (
+        isinstance(value, tuple)
+        and len(value) <= 2 * MAX_AXES
+        and all(isinstance(n, int) and low <= n <= high for n in value)
     )
 
 
-# kind -> AttributeProto.type, which values it may have, and these in words
+# kind -> AttributeProto.type, check of its value, and allowed values in words
 _KINDS: dict[str, tuple[int, Callable[[object], bool], str]] = {
     "bit": (2, _whole(0, 1), "0 or 1"),
     "zero": (2, _whole(0, 0), "0"),
     "count": (2, _whole(1, LARGEST), "a whole number from 1"),
     "extent": (2, _whole(0, LARGEST), "a whole number from 0"),
     "axis": (2, _whole(-MAX_AXES, MAX_AXES), f"an axis of at most {MAX_AXES}"),
-    "int": (2, lambda held: isinstance(held, int), "a whole number"),
-    "type": (2, lambda held: held in ELEMENTS, "a type of elements that is accepted"),
-    "real": (1, lambda held: isinstance(held, float) and math.isfinite(held), "a finite number"),
+    "int": (2, lambda value: isinstance(value, int), "a whole number"),
+    "type": (2, lambda value: value in ELEMENTS, "a type of elements that is accepted"),
+    "real": (1, lambda value: isinstance(value, float) and math.isfinite(value), "a finite number"),
     "rate": (
         1,
-        lambda held: isinstance(held, float) and math.isfinite(held) and held >= 0,
+        lambda value: isinstance(value, float) and math.isfinite(value) and value >= 0,
         "a number not below 0",
     ),
-    "equation": (3, lambda held: isinstance(held, str), "a text"),
+    "equation": (3, lambda value: isinstance(value, str), "a text"),
     "tensor": (4, lambda _: True, "a tensor"),
-    "reals": (6, lambda held: isinstance(held, tuple), "numbers"),
-    "ints": (7, lambda held: isinstance(held, tuple), "whole numbers"),
+    "reals": (6, lambda value: isinstance(value, tuple), "numbers"),
+    "ints": (7, lambda value: isinstance(value, tuple), "whole numbers"),
     "counts": (7, _list(1, LARGEST), f"at most {2 * MAX_AXES} whole numbers from 1"),
     "extents": (7, _list(0, LARGEST), f"at most {2 * MAX_AXES} whole numbers from 0"),
     "axes": (7, _list(-MAX_AXES, MAX_AXES), f"at most {2 * MAX_AXES} axes"),
@@ -314,10 +314,10 @@ _TEXT = 3
 
 
 def check_node(op: str, opset: int, inputs: Sequence[str], outputs: Sequence[str]) -> Operator:
-    """The row of an operator, once the numbers of inputs and outputs are those of the standard.
+    """Check the numbers of inputs and outputs of a node, and return the row of its operator.
 
     Raises:
-        BundleError: They are not, or the operator set does not have it.
+        BundleError: They do not match the standard, or the operator set does not have the operator.
     """
     row = OPERATORS[op]
     if opset < row.since:
@@ -330,13 +330,13 @@ def check_node(op: str, opset: int, inputs: Sequence[str], outputs: Sequence[str
     return row
 
 
-def check_attributes(op: str, opset: int, found: Mapping[str, tuple[int, Held]]) -> None:
-    """Refuse attributes that the operator does not have, or that hold what they may not.
+def check_attributes(op: str, opset: int, attributes: Mapping[str, tuple[int, Content]]) -> None:
+    """Raise for attributes that the operator does not have, or with values that are not allowed.
 
     Args:
-        op: Its name.
-        opset: Of the file.
-        found: By name, ``AttributeProto.type`` and what it holds.
+        op: Name of the operator.
+        opset: Operator set of the file.
+        attributes: By name, ``AttributeProto.type`` and value.
 
     Raises:
         BundleError: There is such an attribute, or one is missing.
@@ -345,38 +345,38 @@ def check_attributes(op: str, opset: int, found: Mapping[str, tuple[int, Held]])
         name: next((one for one in kinds if one.since <= opset < one.until), None)
         for name, kinds in OPERATORS[op].attributes.items()
     }
-    for name, (kind, held) in found.items():
+    for name, (kind, value) in attributes.items():
         row = rows.get(name)
         if row is None:
             refuse(op, f"with the attribute {name[:80]!r}, which it does not have in operator set {opset}")
-        wanted, allowed, words = _kind(row.kind)
-        if kind != wanted or not allowed(held):
-            refuse(op, f"with {name} = {str(held)[:80]}; it must be {words}")
+        expected, allowed, words = _kind(row.kind)
+        if kind != expected or not allowed(value):
+            refuse(op, f"with {name} = {str(value)[:80]}; it must be {words}")
     for name, row in rows.items():
-        if row is not None and row.needed and name not in found:
+        if row is not None and row.needed and name not in attributes:
             refuse(op, f"without the attribute {name}")
-    if op == "Constant" and len(found) != 1:
-        refuse(op, f"with {len(found)} values; it has one")
+    if op == "Constant" and len(attributes) != 1:
+        refuse(op, f"with {len(attributes)} values; it has one")
 
 
 def _kind(kind: str) -> tuple[int, Callable[[object], bool], str]:
     if kind in _KINDS:
         return _KINDS[kind]
     words = kind.split("|")
-    return _TEXT, lambda held: held in words, f"one of {', '.join(words)}"
+    return _TEXT, lambda value: value in words, f"one of {', '.join(words)}"
 
 
 def _numbers(low: int, high: int) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def refuse(op: str, found: str) -> NoReturn:
-    """Refuse a node that is none of the standard, or asks for what cannot be.
+def refuse(op: str, fault: str) -> NoReturn:
+    """Raise for a node that does not follow the standard, or is not supported.
 
     Raises:
         BundleError: Always.
     """
     raise BundleError(
         "MMREG_E_ONNX_NODE",
-        f"The ONNX file has a node {op} {found}. Check the network with onnx.checker, and export it again.",
+        f"The ONNX file has a node {op} {fault}. Check the network with onnx.checker, and export it again.",
     )

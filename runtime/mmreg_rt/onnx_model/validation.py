@@ -1,11 +1,10 @@
-"""What is in an ONNX file, and whether it may be run: known before any library loads it.
+"""Validation of an ONNX file, before any library loads it.
 
-A network for this package is one file of plain operators of the standard domain: no weights elsewhere, no
-functions, no control flow, no operator that is not in the table of ``schema``, which also says how many
-inputs, outputs and which attributes each may have. The file is read by ``protobuf_reader``. The checker of
-the ``onnx`` package would not do: it accepts all that the standard allows, and bounds no memory or work.
-What a graph asks for while it runs, such as the size of an ``Expand``, is worked out for one size by
-``ModelFacts.footprint``.
+A network for this package is one file of plain operators of the standard domain: no external weights, no
+functions, no control flow, no operator outside the table of ``onnx_model.schema``, which also lists the
+inputs, outputs and attributes that each may have. The file is read by ``protobuf_reader``; the checker of
+the ``onnx`` package would not do: it accepts all that the standard allows, and bounds no memory or work. Dynamic requests of a graph, such as the size of an ``Expand``, are computed for one
+size by ``ModelFacts.footprint``.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}
-# AttributeProto.type, and the field that holds what it says
+# AttributeProto.type, and the field that holds its value
 _REAL, _WHOLE, _TEXT, _TENSOR, _REALS = 1, 2, 3, 4, 6
 _HOLDERS = {_REAL: "float", _WHOLE: "int", _TEXT: "string", _TENSOR: "tensor", _REALS: "floats", 7: "ints"}
 _DATA_FIELDS = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data")
@@ -40,7 +39,7 @@ _DATA_FIELDS = ("raw_data", "float_data", "int32_data", "int64_data", "double_da
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of a network file; ``opsets`` is the first and the last one."""
+    """Limits of an ONNX file; ``opsets`` and ``ir_versions`` are ranges."""
 
     bytes: int = 1 << 30
     nodes: int = 20_000
@@ -53,7 +52,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class TensorFacts:
-    """An input or output: its name, its type, and of each dimension the size, or the symbol, or None."""
+    """An input or output: name, type, and the size, symbol or None of each dimension."""
 
     name: str
     dims: tuple[int | str | None, ...]
@@ -62,9 +61,19 @@ class TensorFacts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Facts of a network file.
+    """Facts about a network.
 
-    ``ops``: how often each operator occurs. ``parameters``: elements of all weights. ``sha256``: of the file.
+    Attributes:
+        opset: Version of the standard operators.
+        producer: Program that wrote the file.
+        ops: Number of nodes, by operator.
+        nodes: Number of nodes.
+        inputs: Inputs of the graph.
+        outputs: Outputs of the graph.
+        parameters: Number of elements of all weights.
+        bytes: Size of the file.
+        sha256: Checksum of the file.
+        graph: The graph.
     """
 
     opset: int
@@ -79,14 +88,14 @@ class ModelFacts:
     graph: Graph = field(repr=False, compare=False)
 
     def footprint(self, shape: tuple[int, ...], bounds: Bounds) -> Footprint:
-        """Return the memory and work for inputs of one shape; raise if it does not fit them.
+        """Return memory and work of the network for inputs of one shape.
 
         Args:
-            shape: Of each input, with batch and channels.
-            bounds: What it may take at most.
+            shape: Shape of each input, with batch and channels.
+            bounds: Limits.
 
         Raises:
-            BundleError: A node does not fit what goes into it, or more is needed than ``bounds``.
+            BundleError: A node does not fit its inputs, or the network exceeds ``bounds``.
         """
         return footprint(self.graph, {value.name: shape for value in self.inputs}, bounds)
 
@@ -95,7 +104,14 @@ LIMITS = Limits()
 
 
 def check_model(data: bytes, limits: Limits = LIMITS) -> ModelFacts:
-    """The facts about the ONNX file in ``data``.
+    """Check an ONNX file.
+
+    Args:
+        data: Bytes of the file.
+        limits: Limits of size.
+
+    Returns:
+        Facts about the network.
 
     Raises:
         BundleError: The file is damaged, or has something that is not accepted; the message says what.
@@ -115,19 +131,25 @@ def check_model(data: bytes, limits: Limits = LIMITS) -> ModelFacts:
 def text_attributes(data: bytes, op: str, attribute: str, default: str) -> list[str]:
     """Return a text attribute of every node of an operator, in the order of the file.
 
+    Args:
+        data: Bytes of the file.
+        op: Operator.
+        attribute: Name of the attribute.
+        default: Value for nodes without it.
+
     Raises:
         BundleError: The file is damaged.
     """
     wire = Wire(data)
     graph = wire.message("graph", wire.message("model", Span(0, len(data))).parts["graph"][0])
-    found = []
+    values = []
     for span in graph.parts.get("nodes", ()):
         node = wire.message("node", span)
         if node.text("op") == op:
-            given = [wire.message("attribute", part) for part in node.parts.get("attributes", ())]
-            texts = [one.text("string") for one in given if one.text("name") == attribute]
-            found.append(texts[0] if texts else default)
-    return found
+            attributes = [wire.message("attribute", part) for part in node.parts.get("attributes", ())]
+            texts = [one.text("string") for one in attributes if one.text("name") == attribute]
+            values.append(texts[0] if texts else default)
+    return values
 
 
 def _graph_facts(wire: Wire, graph: Message, limits: Limits, opset: int, producer: str) -> ModelFacts:
@@ -138,7 +160,7 @@ def _graph_facts(wire: Wire, graph: Message, limits: Limits, opset: int, produce
     outputs = [_value(wire, span, limits) for span in parts.get("outputs", ())]
     for span in parts.get("values", ()):
         _value(wire, span, limits, declared=False)
-    known = {""}  # an input that is left out
+    known = {""}  # the name of an omitted input
     for value in inputs:
         _define(known, value.name)
     constants = {}
@@ -149,7 +171,7 @@ def _graph_facts(wire: Wire, graph: Message, limits: Limits, opset: int, produce
     nodes = tuple(_node(wire, span, known, limits, opset) for span in parts.get("nodes", ()))
     for value in outputs:
         if value.name not in known or not value.name:
-            raise _graph_error(f"an output {value.name[:80]!r} that nothing computes")
+            raise _graph_error(f"no node computes the output {value.name[:80]!r}")
     return ModelFacts(
         opset=opset,
         producer=producer[:80],
@@ -165,7 +187,7 @@ def _graph_facts(wire: Wire, graph: Message, limits: Limits, opset: int, produce
 
 
 def _opset(wire: Wire, model: Message, limits: Limits) -> int:
-    """The version of the standard operators, the only ones that may be imported."""
+    """Return the version of the standard operators, the only ones that may be imported."""
     ir_version = model.numbers.get("ir_version", 0)
     if not limits.ir_versions[0] <= ir_version <= limits.ir_versions[1]:
         raise BundleError(
@@ -189,20 +211,20 @@ def _opset(wire: Wire, model: Message, limits: Limits) -> int:
 
 
 def _node(wire: Wire, span: Span, known: set[str], limits: Limits, opset: int) -> Node:
-    """A node that may be run, once its attributes and its place in the graph are checked."""
+    """Read a node, and check its attributes and its place in the graph."""
     node = wire.message("node", span)
     op = node.text("op")
     if op in CONTROL_FLOW:
         raise BundleError(
             "MMREG_E_ONNX_SUBGRAPH",
-            f"The ONNX file has the control flow operator {op}. Export the branch that is meant.",
+            f"The ONNX file has the control flow operator {op}, which is not supported. Export one branch.",
         )
-    _check_domain(node.text("domain"), f"operator {op[:80]!r} is of")
+    _check_domain(node.text("domain"), f"has the operator {op[:80]!r} of")
     if op not in OPERATORS or node.text("overload"):
         raise BundleError(
             "MMREG_E_ONNX_OPERATOR",
-            f"The ONNX file has the operator {op[:80]!r}, which is not on the list of those that are run "
-            "(mmreg_rt.onnx_model.validation.OPERATORS). Export the network without it.",
+            f"The ONNX file has the operator {op[:80]!r}, which is not supported "
+            "(mmreg_rt.onnx_model.schema.OPERATORS lists those that are). Export the network without it.",
         )
     _read_remarks(wire, node)
     attributes = _attributes(wire, node, op, opset, limits)
@@ -210,27 +232,27 @@ def _node(wire: Wire, span: Span, known: set[str], limits: Limits, opset: int) -
     check_node(op, opset, inputs, outputs)
     for name in inputs:
         if name not in known:
-            raise _graph_error(f"a node {op} that uses {name[:80]!r} before it is computed")
+            raise _graph_error(f"a node {op} uses {name[:80]!r} before it is computed")
     for name in outputs:
         _define(known, name)
     return Node(op, node.text("name"), tuple(inputs), tuple(outputs), attributes)
 
 
 def _attributes(wire: Wire, node: Message, op: str, opset: int, limits: Limits) -> dict[str, Any]:
-    """What the attributes of a node hold, by name."""
-    found: dict[str, tuple[int, Any]] = {}
+    """Return the values of a node's attributes, by name."""
+    values: dict[str, tuple[int, Any]] = {}
     for span in node.parts.get("attributes", ()):
         message = wire.message("attribute", span)
         name = message.text("name")
-        if name in found:
+        if name in values:
             refuse(op, f"with the attribute {name[:80]!r} twice")
-        found[name] = message.numbers.get("type", 0), _held(wire, message, op, name, limits)
-    check_attributes(op, opset, found)
-    return {name: held for name, (_, held) in found.items()}
+        values[name] = message.numbers.get("type", 0), _attribute_value(wire, message, op, name, limits)
+    check_attributes(op, opset, values)
+    return {name: value for name, (_, value) in values.items()}
 
 
-def _held(wire: Wire, message: Message, op: str, name: str, limits: Limits) -> Any:
-    """What an attribute holds: that of the one field which its type names."""
+def _attribute_value(wire: Wire, message: Message, op: str, name: str, limits: Limits) -> Any:
+    """Return the value of an attribute, from the one field that its type names."""
     kind = message.numbers.get("type", 0)
     holders: list[dict[str, Any]] = [
         message.numbers,
@@ -239,12 +261,12 @@ def _held(wire: Wire, message: Message, op: str, name: str, limits: Limits) -> A
         message.reals,
         message.ints,
     ]
-    there = {each for held in holders for each in held} - {"name", "remark", "type"}
-    wanted = _HOLDERS.get(kind, "")
-    if not there <= {wanted} or any(n > KEPT_NUMBERS for n in message.counts.values()):
-        refuse(op, f"with the attribute {name[:80]!r} of type {kind} that holds {_listed(there)}")
+    present = {each for holder in holders for each in holder} - {"name", "remark", "type"}
+    field_name = _HOLDERS.get(kind, "")
+    if not present <= {field_name} or any(n > KEPT_NUMBERS for n in message.counts.values()):
+        refuse(op, f"with the attribute {name[:80]!r} of type {kind} that holds {_listed(present)}")
     if kind == _TENSOR:
-        if wanted not in there:
+        if field_name not in present:
             refuse(op, f"with the attribute {name[:80]!r} without its tensor")
         return _tensor(wire, message.parts["tensor"][0], limits)
     if kind == _TEXT:
@@ -253,29 +275,29 @@ def _held(wire: Wire, message: Message, op: str, name: str, limits: Limits) -> A
         return message.reals.get("float", [0.0])[0]
     if kind == _WHOLE:
         return message.numbers.get("int", 0)
-    return tuple((message.reals if kind == _REALS else message.ints).get(wanted, ()))
+    return tuple((message.reals if kind == _REALS else message.ints).get(field_name, ()))
 
 
 def _tensor(wire: Wire, span: Span, limits: Limits) -> Stored:
-    """A constant whose data are all there."""
+    """Read a constant, whose data must be complete and in the file."""
     tensor = wire.message("tensor", span)
     name = tensor.text("name")
     if tensor.numbers.get("location", 0):
         raise BundleError(
             "MMREG_E_ONNX_EXTERNAL_DATA",
-            f"The data of tensor {name[:80]!r} lie outside of the ONNX file. Save the model with its weights "
-            "in the one file.",
+            f"The data of tensor {name[:80]!r} are outside the ONNX file. Save the model with its weights in "
+            "one file.",
         )
     dtype, size, where = _element(tensor.numbers.get("type", 0), name)
     dims = tuple(tensor.ints.get("dims", []))
     elements = _elements(dims, name, limits, tensor.counts.get("dims", 0))
     raw = tensor.parts.get("raw_data")
     present = {f for f in _DATA_FIELDS if f in tensor.parts or tensor.counts.get(f)}
-    found = len(raw[0]) / size if raw else float(tensor.counts.get(where, 0))
-    if found != elements or not present <= {"raw_data" if raw else where}:
+    count = len(raw[0]) / size if raw else float(tensor.counts.get(where, 0))
+    if count != elements or not present <= {"raw_data" if raw else where}:
         raise BundleError(
             "MMREG_E_ONNX_TENSOR",
-            f"Tensor {name[:80]!r} has data for {found:g} elements of {dtype} in {_listed(present)}; its "
+            f"Tensor {name[:80]!r} has data for {count:g} elements of {dtype} in {_listed(present)}; its "
             f"dimensions need {elements}. Export it again.",
         )
     if raw:
@@ -285,7 +307,7 @@ def _tensor(wire: Wire, span: Span, limits: Limits) -> Stored:
 
 
 def _from_raw(data: bytes, span: Span, dtype: str, dims: tuple[int, ...]) -> Array | None:
-    """The elements of raw data, where they lie; None of bfloat16, which numpy lacks."""
+    """Return raw data as an array, or None for bfloat16, which NumPy lacks."""
     if dtype == "bfloat16":
         return None
     flat: Array = np.frombuffer(data[span.start : span.end], np.dtype(dtype).newbyteorder("<"))
@@ -293,7 +315,7 @@ def _from_raw(data: bytes, span: Span, dtype: str, dims: tuple[int, ...]) -> Arr
 
 
 def _from_numbers(numbers: list[Any], dtype: str, dims: tuple[int, ...]) -> Array | None:
-    """The elements of data that are not raw; None of half floats, which are kept as bits, and of many."""
+    """Return data that are not raw as an array, or None for half floats, kept as bits, and for many."""
     if dtype in ("bfloat16", "float16") or len(numbers) != math.prod(dims):
         return None
     wide = np.asarray(numbers, np.float64 if dtype.startswith("float") else np.int64)
@@ -301,14 +323,14 @@ def _from_numbers(numbers: list[Any], dtype: str, dims: tuple[int, ...]) -> Arra
 
 
 def _value(wire: Wire, span: Span, limits: Limits, declared: bool = True) -> TensorFacts:
-    """An input, an output or a remark on a value in between; ``declared`` ones must have type and shape."""
+    """Read an input, an output or an intermediate value; ``declared`` ones must have type and shape."""
     value = wire.message("value", span)
     name = value.text("name")
     kinds = [wire.message("type", s) for s in value.parts.get("type", ())]
     types = [wire.message("tensor_type", s) for kind in kinds for s in kind.parts.get("tensor", ())]
     shapes = [wire.message("shape", s) for kind in types for s in kind.parts.get("shape", ())]
     if declared and not shapes:
-        raise _graph_error(f"an input or output {name[:80]!r} without type and shape")
+        raise _graph_error(f"input or output {name[:80]!r} has no type and shape")
     dims = tuple(_dim(wire, s) for shape in shapes for s in shape.parts.get("dims", ()))
     _elements([d if isinstance(d, int) else 1 for d in dims], name, limits, len(dims))
     dtype = _element(types[0].numbers.get("element", 0), name)[0] if types else ""
@@ -331,7 +353,7 @@ def _element(code: int, name: str) -> tuple[str, int, str]:
 
 
 def _elements(dims: Sequence[int], name: str, limits: Limits, rank: int) -> int:
-    """The product of the dimensions, within the limit."""
+    """Return the product of the dimensions, within the limit."""
     _within("dimensions of a tensor", rank, limits.rank)
     elements = 1
     for size in dims:
@@ -346,39 +368,37 @@ def _elements(dims: Sequence[int], name: str, limits: Limits, rank: int) -> int:
 
 
 def _read_remarks(wire: Wire, message: Message) -> None:
-    """Remarks are not used, but must be what they should be."""
+    """Check remarks, which are not used but must be valid."""
     for span in message.parts.get("remarks", ()):
         wire.message("remark", span)
 
 
 def _define(known: set[str], name: str) -> None:
     if name in known:
-        raise _graph_error(f"two values named {name[:80]!r}" if name else "a value without a name")
+        raise _graph_error(f"two values are named {name[:80]!r}" if name else "a value has no name")
     known.add(name)
 
 
-def _check_domain(domain: str, what: str) -> None:
+def _check_domain(domain: str, subject: str) -> None:
     if domain not in STANDARD_DOMAINS:
         raise BundleError(
             "MMREG_E_ONNX_DOMAIN",
-            f"The ONNX file {what} the domain {domain[:80]!r}; only standard operators are run. Export the "
-            "network without it.",
+            f"The ONNX file {subject} the domain {domain[:80]!r}; only standard operators are supported. "
+            "Export the network without it.",
         )
 
 
-def _within(what: str, found: int, limit: int) -> None:
-    if found > limit:
+def _within(name: str, count: int, limit: int) -> None:
+    if count > limit:
         raise BundleError(
             "MMREG_E_ONNX_TOO_LARGE",
-            f"An ONNX file may have {limit} {what}; found {found if found < 1 << 64 else 'more than 2**64'}. "
+            f"An ONNX file may have {limit} {name}; found {count if count < 1 << 64 else 'more than 2**64'}. "
             "Export a smaller network.",
         )
 
 
-def _graph_error(found: str) -> BundleError:
-    return BundleError(
-        "MMREG_E_ONNX_GRAPH", f"The ONNX file is no graph that can be run: {found}. Export it again."
-    )
+def _graph_error(fault: str) -> BundleError:
+    return BundleError("MMREG_E_ONNX_GRAPH", f"The ONNX file is not a valid graph: {fault}. Export it again.")
 
 
 def _listed(fields: set[str]) -> str:

@@ -1,4 +1,4 @@
-"""What is known of a value of a graph before it runs: type, shape, and sometimes what it holds."""
+"""Values of a graph before it runs: type, shape, and sometimes their elements."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ SIZES = {
     "float64": 8,
     "bfloat16": 2,
 }
-KNOWN_ELEMENTS = 1 << 16  # of a value that is worked out here; shapes and axes are a handful
+KNOWN_ELEMENTS = 1 << 16  # of a value that is computed here; shapes and axes have a handful
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A constant of the file; ``read`` gives its elements, without a copy where that can be."""
+    """A constant of the file; ``read`` returns its elements, without a copy if possible."""
 
     name: str
     dtype: str
@@ -42,42 +42,45 @@ class Stored:
 
 @dataclass(slots=True)
 class Value:
-    """An input, a constant, or what a node gives.
+    """An input, a constant, or an output of a node.
 
-    ``held``: its elements, where they are known; ``within``: the lowest and highest that whole numbers can
-    be, where that is known.
+    Attributes:
+        dtype: Type of the elements.
+        shape: Shape.
+        content: The elements or a function that returns them, if known.
+        within: Lowest and highest possible value of whole numbers, if known.
     """
 
     dtype: str
     shape: Shape
-    held: Array | Callable[[], Array | None] | None = None
+    content: Array | Callable[[], Array | None] | None = None
     within: tuple[int, int] | None = None
 
     @property
     def elements(self) -> int:
-        """How many there are."""
+        """Number of elements."""
         return math.prod(self.shape)
 
     @property
     def bytes(self) -> int:
-        """Size in bytes."""
+        """Size of the elements in bytes."""
         return self.elements * SIZES[self.dtype]
 
     @property
     def known(self) -> Array | None:
-        """Its elements, or None."""
-        if self.held is None or isinstance(self.held, np.ndarray):
-            return self.held
-        self.held = self.held()
-        return self.held
+        """The elements, or None."""
+        if self.content is None or isinstance(self.content, np.ndarray):
+            return self.content
+        self.content = self.content()
+        return self.content
 
     @property
     def small(self) -> Array | None:
-        """Its elements if they are known and few: then what is made of them is worked out here."""
-        return self.known if self.held is not None and self.elements <= KNOWN_ELEMENTS else None
+        """The elements if known and few: then results computed from them are known too."""
+        return self.known if self.content is not None and self.elements <= KNOWN_ELEMENTS else None
 
     def range(self) -> tuple[int, int] | None:
-        """The lowest and highest that its elements, whole numbers, can be."""
+        """Return the lowest and highest possible value of whole numbers, or None."""
         whole = self.dtype in ("int8", "uint8", "int32", "int64")
         if self.within is None and whole and self.elements and self.known is not None:
             self.within = int(self.known.min()), int(self.known.max())
@@ -86,7 +89,7 @@ class Value:
 
 @dataclass(slots=True)
 class Node:
-    """A node: its operator, the names of what goes in and comes out, and its attributes."""
+    """A node: operator, names of inputs and outputs, attributes."""
 
     op: str
     name: str
@@ -97,86 +100,86 @@ class Node:
 
 @dataclass(slots=True)
 class Call:
-    """A node at one size: what goes in, to find what comes out."""
+    """A node with its inputs at one size."""
 
     node: Node
     opset: int
     inputs: list[Value | None]
 
     def __getitem__(self, place: int) -> Value:
-        """An input that must be there."""
-        found = self.inputs[place]
-        if found is None:
+        """Return a required input."""
+        value = self.inputs[place]
+        if value is None:
             raise self.refusal(f"lacks input {place}")
-        return found
+        return value
 
-    def given(self, place: int) -> Value | None:
-        """An input that may be left out."""
+    def optional(self, place: int) -> Value | None:
+        """Return an optional input, or None."""
         return self.inputs[place] if place < len(self.inputs) else None
 
     def attribute(self, name: str, default: Any = None) -> Any:
-        """An attribute, or what the standard takes without it."""
+        """Return an attribute, or its default."""
         return self.node.attributes.get(name, default)
 
     def numbers(self, place: int) -> list[int]:
-        """The whole numbers that an input holds, one axis of them or one number alone."""
+        """Return the known whole numbers of an input, which has one axis or none."""
         value = self[place]
-        held = value.known
-        if held is None or len(value.shape) > 1 or value.elements > KNOWN_ELEMENTS:
-            raise self.refusal(f"takes as input {place} a list of numbers known beforehand")
-        return [int(number) for number in held.reshape(-1)]
+        content = value.known
+        if content is None or len(value.shape) > 1 or value.elements > KNOWN_ELEMENTS:
+            raise self.refusal(f"needs as input {place} a list of numbers known beforehand")
+        return [int(number) for number in content.reshape(-1)]
 
     def number(self, place: int) -> int:
-        """The one whole number that an input holds."""
-        found = self.numbers(place)
-        if len(found) != 1:
-            raise self.refusal(f"takes one number as input {place}; there are {len(found)}")
-        return found[0]
+        """Return the one known whole number of an input."""
+        numbers = self.numbers(place)
+        if len(numbers) != 1:
+            raise self.refusal(f"needs one number as input {place}; there are {len(numbers)}")
+        return numbers[0]
 
     def axis(self, axis: int, rank: int) -> int:
-        """An axis counted from the front.
+        """Return an axis counted from the front.
 
         Raises:
-            BundleError: There is none of that number.
+            BundleError: There is no such axis.
         """
         if not -rank <= axis < rank:
             raise self.refusal(f"names axis {axis} of {rank} axes")
         return axis % rank
 
     def axes(self, axes: list[int], rank: int) -> list[int]:
-        """Axes counted from the front, none twice."""
-        made = [self.axis(axis, rank) for axis in axes]
-        if len(set(made)) != len(made):
+        """Return axes counted from the front; none may occur twice."""
+        positive = [self.axis(axis, rank) for axis in axes]
+        if len(set(positive)) != len(positive):
             raise self.refusal(f"names an axis twice: {axes}")
-        return made
+        return positive
 
-    def need(self, holds: bool, found: str) -> None:
-        """Refuse the node unless something holds."""
-        if not holds:
-            raise self.refusal(found)
+    def need(self, condition: bool, fault: str) -> None:
+        """Raise ``BundleError`` unless a condition holds."""
+        if not condition:
+            raise self.refusal(fault)
 
-    def refusal(self, found: str) -> BundleError:
-        """The error of a node whose operands do not fit."""
+    def refusal(self, fault: str) -> BundleError:
+        """Return the error for a node whose operands do not fit."""
         shapes = ", ".join("none" if value is None else str(value.shape) for value in self.inputs)
         return BundleError(
             "MMREG_E_ONNX_NODE",
-            f"The ONNX file has a node {self.node.op} ({self.node.name[:80]!r}) that {found}; its inputs "
+            f"The ONNX file has a node {self.node.op} ({self.node.name[:80]!r}) that {fault}; its inputs "
             f"have the shapes {shapes[:200] or 'none'}. Check the network with onnx.checker and shape "
             "inference, and export it again.",
         )
 
 
 def broadcast(call: Call, *shapes: Shape) -> Shape:
-    """The one shape that arrays of these shapes are stretched to."""
+    """Return the shape that arrays of these shapes are broadcast to."""
     rank = max(map(len, shapes))
-    made = []
+    result = []
     for extents in zip(*((1,) * (rank - len(shape)) + shape for shape in shapes), strict=True):
         largest = max(extents) if 0 not in extents else 0
         call.need(all(n in (1, largest) for n in extents), "joins shapes that do not fit")
-        made.append(largest)
-    return tuple(made)
+        result.append(largest)
+    return tuple(result)
 
 
 def dtype_of(name: str) -> Any:
-    """The numpy type of this name; None for bfloat16, which numpy lacks."""
+    """Return the NumPy type of this name, or None for bfloat16, which NumPy lacks."""
     return None if name == "bfloat16" else np.dtype(name)
