@@ -2,9 +2,9 @@
 
 A network for this package is one file of plain operators of the standard domain: no external weights, no
 functions, no control flow, no operator outside the table of ``onnx_model.schema``, which also lists the
-inputs, outputs and attributes that each may have. The file is read by ``protobuf_reader``; the checker of
-the ``onnx`` package would not do: it accepts all that the standard allows, and bounds no memory or work. Dynamic requests of a graph, such as the size of an ``Expand``, are computed for one
-size by ``ModelFacts.footprint``.
+inputs, outputs and attributes that each may have. The file is read by ``protobuf_reader``; the checker of the
+``onnx`` package would not do: it accepts all that the standard allows, and bounds no memory or work. Dynamic
+requests of a graph, such as the size of an ``Expand``, are computed for one size by ``ModelFacts.footprint``.
 """
 
 from __future__ import annotations
