@@ -177,7 +177,7 @@ class Plan:
             return clock.seconds
 
     def _stage_work(self) -> tuple[Work, Work, Work]:
-        """What a run does, one stage each; of a device as graphs, made when they are first wanted."""
+        """Return the work of each stage; on a device as graphs, captured on first use."""
         if self._around is None:
             self._around = self._graphs_around()
         if not self._whole:
@@ -224,7 +224,7 @@ class Plan:
         self._queue.upload(address, self._pinned[name])
 
     def _warm_up(self) -> None:
-        """Runs once, on empty scans, so that every library has taken its memory; then makes the graphs."""
+        """Run once on empty scans, so that every library has allocated its memory, then capture graphs."""
         queue, steps = self._queue, self._steps
         if queue is not None:
             self._pinned = {name: _pinned(queue, getattr(steps, name)[1]) for name in ("fixed", "moving")}
@@ -306,7 +306,7 @@ class Plan:
 
 
 def _pinned(queue: DeviceQueue, shape: tuple[int, ...]) -> Any:
-    """An empty scan in host memory that a device copies from by itself."""
+    """Return an empty scan in page-locked host memory, from which a device copies asynchronously."""
     made = queue.pinned(4 * int(np.prod(shape))).view(np.float32).reshape(shape)
     made.fill(0)
     return made

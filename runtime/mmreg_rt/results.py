@@ -40,16 +40,23 @@ _POSE_FIGURES = (
 
 @dataclass(frozen=True)
 class Evidence:
-    """Evidence on the linear part of a transform, by other means than those that found it.
+    """Measures of the linear part of a transform that it was not optimised for.
 
-    A climb of mutual information from the pose moves the body by ``drift_mm``. A dense search of patterns
-    (MIND-SSC) still finds an affine motion of ``residual_mm`` and a median motion of ``scatter_mm``, and
-    moves the share ``far_fraction`` of the body by more than a twentieth of its diameter ``body_mm``.
-    ``agreement`` says whether edges of both scans lie on each other, 1 where every edge has its like;
-    ``agreement_elsewhere`` is that of other places, ``agreement_moved`` and ``agreement_moved_most`` the mean
-    and the most of poses that are off by three voxels. ``turned`` and ``mirrored`` are what is reached from
-    half turns and from reflections of the pose, as a share of what it reaches itself: mutual information
-    times agreement of edges; ``*_information`` is mutual information alone.
+    Attributes:
+        drift_mm: How far maximising mutual information from this pose moves the body.
+        residual_mm: Affine motion that a dense search of MIND-SSC patterns still finds.
+        scatter_mm: Median motion of that search.
+        far_fraction: Share of the body that it moves by more than a twentieth of ``body_mm``.
+        body_mm: Diameter of the body in the fixed scan.
+        agreement: Agreement of the edges of both scans: 1 if every edge has its counterpart.
+        agreement_elsewhere: The same at other places of the scans.
+        agreement_moved: Mean of it over poses that are off by three voxels.
+        agreement_moved_most: Maximum of it over these poses.
+        turned: Mutual information times agreement of edges reached from half turns of the pose, as a share of
+            what the pose itself reaches.
+        mirrored: The same for reflections of the pose.
+        turned_information: ``turned``, of mutual information alone.
+        mirrored_information: ``mirrored``, of mutual information alone.
     """
 
     drift_mm: float
@@ -71,18 +78,28 @@ class Evidence:
 class Quality:
     """Figures of quality of a registration, measured without a ground truth.
 
-    ``nmi_*`` is the normalised mutual information of both scans (1: independent, 2: each determines
-    the other), ``mind_*`` the mean squared difference of their MIND-SSC features at half resolution. Both
-    are taken near the body of the fixed scan, over voxels that both scans show before and after, and do not
-    depend on offset or gain of the intensities. *Before* is with the two headers as they are; it is None
-    where they put too little of the moving scan on that body to compare. ``evidence`` holds what the verdict
-    is based on, see ``docs/verdict.md``. ``folded_voxels`` counts
-    the voxels of the transform whose Jacobian determinant is not positive, for the worst of central and
-    all eight one-sided differences; ``min_jacobian`` is the least of them. ``inverse_consistency_*_mm``
-    is how far a fixed point lands from itself after the transform and then its inverse.
-    ``displacement_*_mm`` is the length of the deformation, without the affine part. ``overlap_fraction`` is
-    the share of the body of the fixed scan that the moving scan covers. None: the deadline left no time to
-    measure it; for the figures before, also that the headers put too little of the moving scan there.
+    Similarity is measured near the body of the fixed scan, over voxels that both scans show before and after,
+    and does not depend on offset or gain of the intensities. *Before* is with the headers as they are. A
+    figure is None if the deadline left no time for it; those before, also if the headers put too little of
+    the moving scan on that body.
+
+    Attributes:
+        nmi_before: Normalised mutual information: 1 for independent scans, 2 if each determines the other.
+        nmi_after: The same after registration.
+        mind_before: Mean squared difference of MIND-SSC features at half resolution.
+        mind_after: The same after registration.
+        folded_voxels: Voxels whose Jacobian determinant is not positive, for the worst of central and all
+            eight one-sided differences.
+        inverse_folded_voxels: The same of the inverse.
+        min_jacobian: Smallest Jacobian determinant.
+        inverse_consistency_mean_mm: Mean distance of a fixed point from itself after transform and inverse.
+        inverse_consistency_p95_mm: 95th percentile of it.
+        inverse_consistency_max_mm: Maximum of it.
+        displacement_p50_mm: Median length of the deformation, without the affine part.
+        displacement_p95_mm: 95th percentile of it.
+        displacement_max_mm: Maximum of it.
+        overlap_fraction: Share of the body of the fixed scan that the moving scan covers.
+        evidence: What the verdict rests on; see ``docs/verdict.md``.
     """
 
     nmi_before: float | None
@@ -175,13 +192,21 @@ def _warnings_of(result: Result, quality: Quality) -> Iterator[str]:
 class Registration(RegistrationSummary):
     """The result of ``Registrar.register``.
 
-    ``warped``: the moving scan on the grid of the fixed one, ``(D, H, W)`` float32; outside of the moving
-    scan its lowest value, or what was asked for. ``transform``: the whole pull-back on the fixed grid, fixed
-    points to moving points, mm. ``inverse``: on the moving grid, moving points to fixed points, mm.
-    ``rigid``, ``affine``, ``deformation``: its parts, None where not wanted or not reached;
-    ``affine(p + deformation(p))`` is ``transform(p)``. ``seconds``: wall time of each stage. ``degraded``:
-    the deadline cut a stage short; ``finished`` is the last that was completed. Where the deadline left no
-    time for the inverse, it is computed when it is first used.
+    Attributes:
+        warped: The moving scan on the fixed grid, ``(D, H, W)`` float32.
+        valid: ``(D, H, W)`` uint8: 1 where ``warped`` was sampled inside the moving scan.
+        transform: The whole pull-back on the fixed grid, fixed points to moving points.
+        inverse: The same on the moving grid, moving points to fixed points. If the deadline left no time for
+            it, it is computed on first use.
+        rigid: Rigid part; None if it was not wanted.
+        affine: Affine part; None if it was not wanted.
+        deformation: ``affine(p + deformation(p))`` is ``transform(p)``; None without one.
+        seconds: Wall time of each stage, s.
+        quality: Figures of quality.
+        degraded: The deadline cut a stage short.
+        finished: The last stage that was completed.
+        settings: What ran, and with which settings.
+        warnings: Oddities of the scans, and what was left out.
     """
 
     warped: Volume
@@ -207,11 +232,11 @@ class Registration(RegistrationSummary):
 
 
 class LateField(DisplacementField):
-    """A field that is computed when its displacement is first asked for.
+    """A field that is computed when its displacement is first used.
 
     Args:
         grid: Where its voxels lie.
-        make: The field, on that grid.
+        make: Computes the field on that grid.
     """
 
     def __init__(self, grid: Grid, make: Callable[[], DisplacementField]) -> None:

@@ -249,7 +249,7 @@ class Network:
 
     @contextlib.contextmanager
     def _exclusive(self, stop: Stop | None) -> Iterator[None]:
-        """Waits for other threads that run the network, unless ``stop`` says not to."""
+        """Wait for other threads that run the network, unless ``stop`` says not to."""
         while not self._lock.acquire(timeout=-1 if stop is None else POLL_S):
             if stop is not None:
                 ask_first(stop)
@@ -259,7 +259,7 @@ class Network:
             self._lock.release()
 
     def _infer(self, stage: int, inputs: Mapping[str, Float32], stop: Stop | None = None) -> Float32:
-        """What the session gives; how long it took is kept."""
+        """Run the session, and record how long it took."""
         session, start = self._sessions[stage], time.perf_counter()
         found = session.infer(inputs, stop)
         self._note(stage, next(iter(inputs.values())).shape, start)
