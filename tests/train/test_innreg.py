@@ -350,7 +350,7 @@ def test_the_translator_runs_alike_in_both_directions_outside_of_torch(back):
     method = methods.create("innreg", blocks=2, **TINY).eval()
     model = translating.export_translator(method, back)
     image = np.random.default_rng(0).random((1, 20, 12), np.float32)
-    found = translating.translated(method, model, back, image)  # refuses what differs from torch
+    found = translating.translate(method, model, back, image)  # refuses what differs from torch
     core = openvino.Core()
     compiled = core.compile_model(core.read_model(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     np.testing.assert_allclose(compiled({"image": image[None]})[0][0], found, atol=1e-5)

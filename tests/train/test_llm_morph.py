@@ -358,4 +358,4 @@ def test_texts_are_held_out_by_their_content():
     assert len(held_out) / 2000 == pytest.approx(12 / 256, abs=0.015)  # three sd
     assert set(bytes_model._parts(texts[500:])[1]) <= set(held_out)
     with pytest.raises(ValueError, match="shorter context"):
-        bytes_model._joined(texts[:3], 512)
+        bytes_model._concatenate(texts[:3], 512)
