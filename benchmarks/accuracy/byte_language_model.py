@@ -42,7 +42,7 @@ class Settings:
     """Shape and training of the model.
 
     Attributes:
-        width: Of a token; heads have 64 channels, or half the width if that is less.
+        width: Channels of a token; heads have 64 channels, or half the width if that is less.
         layers: Decoder layers.
         context: Bytes of a sequence.
         batch: Sequences per step.

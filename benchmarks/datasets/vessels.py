@@ -74,9 +74,9 @@ def retina(seed: int, size: int, shift: tuple[float, float], degrees: float) -> 
     """Create a pair whose overlap lacks the strip moved out of the image by ``shift``.
 
     Args:
-        seed: Of tree, light and noise.
-        size: Of the square images, in pixels.
-        shift: Of the middle of the fixed image, along y and x, in pixels.
+        seed: Seed of tree, light and noise.
+        size: Side of the square images, in pixels.
+        shift: Shift of the middle of the fixed image along y and x, in pixels.
         degrees: Rotation about the middle.
     """
     rng = np.random.default_rng(seed)

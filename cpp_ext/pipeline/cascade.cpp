@@ -9,8 +9,6 @@
 namespace mmreg {
 namespace {
 
-constexpr double kRadiansPerDegree = 3.14159265358979323846 / 180;
-
 AffineMap motion_of(const double numbers[6]) {
   AffineMap about[3];
   for (int k = 0; k < 3; ++k) {
@@ -21,17 +19,6 @@ AffineMap motion_of(const double numbers[6]) {
   AffineMap motion = compose(about[2], compose(about[1], about[0]));
   set_column(motion, 3, {{numbers[0], numbers[1], numbers[2]}});
   return motion;
-}
-
-// The nearest orthogonal matrix, which mirrors where the frame does.
-AffineMap nearest_orthogonal(AffineMap frame) {
-  const bool mirrors = determinant(frame) < 0;
-  const auto negate = [](AffineMap map) {
-    for (int k = 0; k < 3; ++k) set_column(map, k, -1.0 * column(map, k));
-    return map;
-  };
-  const AffineMap rotated = nearest_rotation(mirrors ? negate(frame) : frame);
-  return mirrors ? negate(rotated) : rotated;
 }
 
 Point centre_of(const Engine& window) {
@@ -45,16 +32,16 @@ AffineMap frame_of(const Engine& window) {  // from the frame to mm
     const Point axis = column(window.affine, 2 - k);
     set_column(frame, k, (1 / length(axis)) * axis);
   }
-  frame = nearest_orthogonal(frame);
+  frame = nearest_rotation(frame);
   set_column(frame, 3, centre_of(window));
   return frame;
 }
 
 AffineMap updated(const AffineMap& map, const double numbers[6], const AffineMap& frame) {
-  AffineMap next = compose(map, compose(frame, compose(invert(motion_of(numbers)), invert(frame))));
-  const AffineMap rotation = nearest_orthogonal(next);  // so that rounding does not add up
-  for (int k = 0; k < 3; ++k) set_column(next, k, column(rotation, k));
-  return next;
+  const AffineMap next = compose(map, compose(frame, compose(invert(motion_of(numbers)), invert(frame))));
+  AffineMap rounded = nearest_rotation(next);  // so that rounding does not add up
+  set_column(rounded, 3, column(next, 3));
+  return rounded;
 }
 
 std::vector<float> window_of(const Context& context, const Engine& window, const float* image, const Scan& scan,

@@ -40,7 +40,7 @@ class Identity:
     """Entries of the manifest that do not depend on the network.
 
     Attributes:
-        name, version, licence, anatomy: Of the bundle.
+        name, version, licence, anatomy: Entries of the bundle's manifest.
         modalities: Names of the fixed and of the moving modality.
         spacing_mm, field_of_view_mm: Ranges of suitable scans.
         refine: For a field, whether the solver refines it by default; None leaves it to the runtime.

@@ -39,7 +39,7 @@ class Parity:
     """Differences between a backend and torch over all pairs, in mm.
 
     Attributes:
-        backend, precision: Of the session.
+        backend, precision: Backend and precision of the session.
         mean, p999, max: Mean, 99.9th percentile and maximum of the difference.
         displacement_mean: Mean displacement length of torch.
         pairs: Number of pairs.

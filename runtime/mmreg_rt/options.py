@@ -112,10 +112,6 @@ class RegistrarOptions:
             raise TypeError(f"There is no option {unknown[0]!r}. Use one of {', '.join(names)}.")
         return dataclasses.replace(self, **changes)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the options as keyword arguments."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-
 
 def _pair_of_names(modalities: Any) -> tuple[str, str]:
     names = list(modalities) if isinstance(modalities, tuple | list) else []

@@ -24,20 +24,6 @@ if TYPE_CHECKING:
     Bytes = npt.NDArray[np.uint8]
 
 
-_POSE_FIGURES = (
-    "drift_mm",
-    "body_mm",
-    "agreement",
-    "agreement_elsewhere",
-    "agreement_moved",
-    "agreement_moved_most",
-    "turned",
-    "mirrored",
-    "turned_information",
-    "mirrored_information",
-)
-
-
 @dataclass(frozen=True)
 class Evidence:
     """Measures of the linear part of a transform that it was not optimised for.
@@ -138,13 +124,13 @@ def quality_of(result: Result) -> Quality:
     figures = result.quality
     pose, residual, evidence = figures.pose, figures.residual, None
     if pose.known and residual.known:
-        named = {name: getattr(pose, name) for name in _POSE_FIGURES}
-        evidence = Evidence(
-            **named,
-            residual_mm=residual.affine_mm,
-            scatter_mm=residual.median_mm,
-            far_fraction=residual.far,
-        )
+        motion = {
+            "residual_mm": residual.affine_mm,
+            "scatter_mm": residual.median_mm,
+            "far_fraction": residual.far,
+        }
+        of_pose = {f.name: getattr(pose, f.name) for f in fields(Evidence) if f.name not in motion}
+        evidence = Evidence(**of_pose, **motion)
     names = (f.name for f in fields(Quality) if f.name != "evidence")
     return Quality(**{name: getattr(figures, name) for name in names}, evidence=evidence)
 
@@ -155,7 +141,7 @@ def summary_fields(
     """Collect the fields of a ``RegistrationSummary`` from a pipeline result.
 
     Args:
-        result: Of the native pipeline.
+        result: Result of the native pipeline.
         seconds: Wall time of the stages before it, s.
         warnings: Warnings so far.
         align: The linear part: ``"none"``, ``"rigid"`` or ``"affine"``.
@@ -258,7 +244,7 @@ def inverse_of(result: Result, deformation: DisplacementField | None, moving: Gr
     """Return the inverse that the pipeline computed, else one that is computed on first use.
 
     Args:
-        result: Of the native pipeline: ``affine(p + deformation(p))`` is the moving point.
+        result: Result of the native pipeline: ``affine(p + deformation(p))`` is the moving point.
         deformation: The same deformation as a field.
         moving: The grid of the moving scan.
     """
@@ -279,9 +265,9 @@ def to_registration(result: Result, pair: CheckedPair, summary: dict[str, Any]) 
     """Return a pipeline result as a ``Registration``.
 
     Args:
-        result: Of the native pipeline.
+        result: Result of the native pipeline.
         pair: The scans that were registered.
-        summary: Of ``summary_fields``.
+        summary: Output of ``summary_fields``.
     """
     grid, u = pair.fixed.grid, result.deformation_mm
     deformation = None if u is None else DisplacementField(u, grid)

@@ -45,7 +45,7 @@ inline AffineMap translation(const Point& t) {
 AffineMap compose(const AffineMap& outer, const AffineMap& inner);  // p -> outer(inner(p))
 AffineMap invert(const AffineMap&);
 double determinant(const AffineMap&);                            // of the linear part
-AffineMap nearest_rotation(const AffineMap&);                    // of the linear part; its determinant is positive
+AffineMap nearest_rotation(const AffineMap&);                    // of the linear part; it mirrors where that does
 AffineMap rotation(const Point& vector);                         // about the vector, by its length in radians
 AffineMap rotation_between(const Point& from, const Point& to);  // the smallest rotation between unit vectors
 void singular_values(const AffineMap&, double values[3]);        // singular values of the linear part, ascending

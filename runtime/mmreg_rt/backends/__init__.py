@@ -48,7 +48,7 @@ class Session(Protocol):
     """Name and shape of each input."""
 
     runtime_info: Mapping[str, str]
-    """What actually runs: backend, version, device, provider, precision, arithmetic, threads."""
+    """Description of what runs: backend, version, device, provider, precision, arithmetic, threads."""
 
     seconds: Mapping[str, float]
     """Wall time of the last ``infer``: set input, infer, read output."""

@@ -113,10 +113,10 @@ def device_registration(
     """Return the result of the native pipeline as device arrays.
 
     Args:
-        result: Of the pipeline, with arrays kept on the device.
-        grids: Of the fixed and of the moving scan.
-        queue: Of the device.
-        summary: Of ``results.summary_fields``.
+        result: Pipeline result with arrays kept on the device.
+        grids: Grids of the fixed and of the moving scan.
+        queue: Queue of the device.
+        summary: Output of ``results.summary_fields``.
     """
 
     def array(kept: Any, dtype: type = np.float32) -> Any:

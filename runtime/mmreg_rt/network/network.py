@@ -299,8 +299,7 @@ class Network:
             raise RegistrationError(
                 "MMREG_E_MODEL_OUTPUT",
                 f"The network {self.manifest.name!r} is at fault: it {wrong}. Register without a model, or "
-                "export "
-                "it again.",
+                "export it again.",
             )
 
     def close(self) -> None:
