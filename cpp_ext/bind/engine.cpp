@@ -181,6 +181,10 @@ void bind_engine(nb::module_& m) {
            "0 is not known. run(fixed, moving, field), run(side, image, planes) or run(stage, fixed, moving, numbers) "
            "fills its last array, and gets stop() -> bool after it where it may be stopped. on_device: arrays are "
            "(address, shape) of device memory.")
+      .def_prop_ro("shape",
+                   [](const EngineSpec& self) {
+                     return std::array<int, 3>{self.engine.extent.d, self.engine.extent.h, self.engine.extent.w};
+                   })
       .def(
           "with_run",
           [](const EngineSpec& self, nb::object run, bool on_device) {

@@ -80,13 +80,7 @@ AffineMap run_cascade(const Context& context, const Engine& engine, const Scan& 
   for (int stage = 0; stage < stages; ++stage) {
     const double share = double(stage) / stages;
     longest_s = std::max(longest_s, engine.expected_s[std::size_t(stage)]);
-    network.end = NetworkEnd::not_begun;
-    if (clock.limited()) {
-      network.expected_s = longest_s;
-      network.left_s = clock.left() - clock.least();
-    }
-    if (clock.too_late(Stage::network, share) || network.left_s < network.expected_s) return map;
-    network.end = NetworkEnd::stopped;  // unless it ends
+    if (!begins(clock, longest_s, share, network)) return map;
     const double began = clock.seconds();
     std::vector<float> seen_fixed = whole, seen_moving = window_of(context, engine, moving_image.data(), moving, map);
     scale_jointly(seen_fixed, seen_moving);

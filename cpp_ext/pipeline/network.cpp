@@ -51,6 +51,17 @@ void field_to_fixed(const Context& context, const Engine& engine, float* field, 
   onto(context, seen.data(), grid_of(engine), fixed, u);
 }
 
+bool begins(Clock& clock, double expected_s, double share, NetworkRun& run) {
+  bool late = clock.too_late(Stage::network, share);
+  if (clock.limited()) {
+    run.expected_s = expected_s;
+    run.left_s = clock.left() - clock.least();
+    late |= run.left_s < run.expected_s;
+  }
+  run.end = late ? NetworkEnd::not_begun : NetworkEnd::stopped;  // unless it ends
+  return !late;
+}
+
 Buffer<float> predict(const Context& context, const Engine& engine, const Scan& fixed, const Scan& moving,
                       const AffineMap& to_moving_mm, const Stop& stop) {
   const std::size_t count = std::size_t(voxels(engine.extent));

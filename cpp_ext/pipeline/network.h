@@ -1,5 +1,6 @@
 // The stage of a network: both scans on its grid, and what it makes of them on the grid of the fixed scan.
 #pragma once
+#include "pipeline/clock.h"
 #include "pipeline/engine.h"
 #include "pipeline/resampling.h"
 
@@ -15,6 +16,10 @@ void preprocess_scan(const Context&, const Engine&, const Scan&, const AffineMap
 // The displacement `u` (3, fixed), in voxels of the fixed scan, that follows from what the network gives: `field` (3,
 // its grid), which is used up. It may fold. Waits for nothing.
 void field_to_fixed(const Context&, const Engine&, float* field, const Scan& fixed, float* u);
+
+// Whether there is time for a run that takes `expected_s`, noted in `run`. One that would end too late is not begun:
+// what it has found until then is worth nothing, and not every network can be stopped.
+bool begins(Clock&, double expected_s, double share, NetworkRun& run);
 
 // The displacement that the network finds, without folds.
 Buffer<float> predict(const Context&, const Engine&, const Scan& fixed, const Scan& moving,

@@ -183,17 +183,8 @@ struct Run {  // what every stage sees
     };
   }
 
-  // It is not begun if it would end too late: what it has found until then is worth nothing, and not every network can
-  // be stopped.
   bool too_late_for_network() const {
-    NetworkRun& network = result.network;
-    bool late = clock.too_late(Stage::network, 0);
-    if (clock.limited()) {
-      network.expected_s = options.engine->expected_s[0];
-      network.left_s = clock.left() - clock.least();
-      late |= network.left_s < network.expected_s;
-    }
-    network.end = late ? NetworkEnd::not_begun : NetworkEnd::stopped;  // unless it ends
+    const bool late = !begins(clock, options.engine->expected_s[0], 0, result.network);
     result.degraded |= late;
     return late;
   }

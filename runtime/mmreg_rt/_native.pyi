@@ -215,6 +215,9 @@ class EngineSpec:
         output: displacement, velocity, descriptor or rigid. shape, affine: the grid that it sees both scans on. intensities: (percentile, window or minmax, low, high). factor: voxels of that grid in one of the field. planes: of a descriptor. expected_s: how long its runs take, one number for each stage of a rigid cascade; 0 is not known. run(fixed, moving, field), run(side, image, planes) or run(stage, fixed, moving, numbers) fills its last array, and gets stop() -> bool after it where it may be stopped. on_device: arrays are (address, shape) of device memory.
         """
 
+    @property
+    def shape(self) -> list[int]: ...
+
     def with_run(self, run: object, on_device: bool) -> EngineSpec:
         """Return the same engine, run by another function."""
 

@@ -395,7 +395,7 @@ class Registrar:
         while len(self._plans) >= KEPT_PLANS:
             self._plans.popitem(last=False)
         if self._device is not None:
-            self._device.check_room(grids[0].shape, grids[1].shape, network.network_shape(grids[0]))
+            self._device.check_room(grids[0].shape, grids[1].shape, network.engine_spec(grids[0]).shape)
         return Plan(network, *grids, self._device, alignment, self.options.threads or 0, outside)
 
     def _field_network(self, fixed: Grid, moving: Grid) -> tuple[Network, tuple[str, ...]]:
@@ -450,8 +450,8 @@ class Registrar:
 
         device = self._device
         if device is not None:
-            network = None if self._network is None else self._network.network_shape(grids[0])
-            device.check_room(grids[0].shape, grids[1].shape, network)
+            engine = options["engine"]
+            device.check_room(grids[0].shape, grids[1].shape, None if engine is None else engine.shape)
         with contextlib.nullcontext() if device is None else device.lock, self._name_memory_shortage(grids):
             result = _native.register(*scans, _native.Options(**options))
         if result.cancelled:

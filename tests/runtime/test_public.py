@@ -1,9 +1,11 @@
 """The names that the package offers, and what they load."""
 
+import dataclasses
 import subprocess
 import sys
 
 import mmreg_rt
+from mmreg_rt.options import OptionKeywords, RegistrarOptions
 
 PUBLIC = [
     "Affine",
@@ -59,3 +61,8 @@ def test_geometry_transforms_and_files_load_nothing_heavy_until_a_file_is_writte
     code = f"import sys, {names}; print(*{{m.partition('.')[0] for m in sys.modules}})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not HEAVY & set(loaded.split())
+
+
+def test_the_keywords_of_a_registrar_are_the_fields_of_its_options():
+    fields = [field.name for field in dataclasses.fields(RegistrarOptions)]
+    assert list(OptionKeywords.__annotations__) == fields

@@ -144,10 +144,6 @@ class Network:
             on_device=self._session.on_device,
         )
 
-    def network_shape(self, fixed: Grid) -> Extents:
-        """Return the shape of the grid on which the network runs for scans on this fixed grid."""
-        return self._grid_for(fixed, None).shape
-
     def _grid_for(self, fixed: Grid, centre_mm: Float64 | None) -> Grid:
         rigid, spec = self.manifest.rigid, self.manifest.preprocess
         if rigid is None:
