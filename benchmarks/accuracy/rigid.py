@@ -31,6 +31,7 @@ from scipy import ndimage
 from benchmarks.datasets.prepare_heldout import shared_structures
 from benchmarks.harness.machine import description
 from mmreg_rt import Volume, _native, io
+from mmreg_rt.geometry.native_scan import native_scan
 
 Array = NDArray[Any]
 Result = dict[str, Any]
@@ -130,12 +131,11 @@ def run(
     """Return the maps of `Registrar(align=kind, deform=False)`, and the seconds of that stage."""
     maps: dict[str, list[Array]] = {kind: [] for kind in kinds}
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
-    scans = [(scan.as_float32(), np.array(scan.grid.affine)) for scan in (fixed, moving)]
     for motion in motions:
         for kind, into in maps.items():
-            moved = _native.Scan(scans[1][0], np.ascontiguousarray(motion @ scans[1][1]))
+            moved = native_scan(moving, affine=motion @ moving.grid.affine)
             options = _native.Options(align=kind, deform=False, threads=threads)
-            result = _native.register(_native.Scan(*scans[0]), moved, options)
+            result = _native.register(native_scan(fixed), moved, options)
             seconds[kind].append(result.seconds["align"])
             into.append(np.linalg.inv(motion) @ getattr(result, kind))
     times = {f"{kind}_wall_s_median": float(np.median(each)) for kind, each in seconds.items()}

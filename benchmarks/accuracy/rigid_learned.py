@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from benchmarks.harness.machine import description as machine_description
 from mmreg_rt import Grid, Volume, _native
 from mmreg_rt.geometry import rigid_motion
+from mmreg_rt.geometry.native_scan import native_scan
 from mmreg_rt.input_validation import check_pair
 from mmreg_rt.io import series
 from mmreg_rt.network import Network
@@ -106,21 +107,15 @@ class Pair:
 
 def by_solver(pair: Pair, start: Array, threads: int) -> Array:
     """Run the solver's rigid stage, with the header of the moving scan changed by the start."""
-    fixed = _native.Scan(
-        pair.fixed.as_float32(), np.ascontiguousarray(pair.fixed.grid.affine), pair.mask.data
-    )
-    placed = np.ascontiguousarray(np.linalg.inv(start) @ pair.moving.grid.affine)
-    moving = _native.Scan(pair.moving.as_float32(), placed)
+    fixed = native_scan(pair.fixed, pair.mask.data)
+    moving = native_scan(pair.moving, affine=np.linalg.inv(start) @ pair.moving.grid.affine)
     options = _native.Options(align="rigid", deform=False, threads=threads)
     return np.asarray(start @ _native.register(fixed, moving, options).rigid)
 
 
 def by_networks(network: Network, pair: Pair, start: Array) -> Array:
     checked = check_pair(pair.fixed, pair.moving, pair.mask, same_space=False)
-    fixed, moving = (
-        _native.Scan(scan.as_float32(), np.ascontiguousarray(scan.grid.affine))
-        for scan in (checked.fixed, checked.moving)
-    )
+    fixed, moving = native_scan(checked.fixed), native_scan(checked.moving)
     window = network.engine_spec(checked.fixed.grid, centre_mm(checked.fixed.grid, checked.fixed_mask))
     return np.asarray(
         _native.register(fixed, moving, _native.Options(engine=window, start=start, refine=False)).rigid
@@ -169,8 +164,7 @@ def samples(folder: Path, networks: dict[str, Network], threads: int) -> list[Re
         for name, network in networks.items():
             seen = (in_window(Volume(image, grid), network) for image in (fixed, moving))
             row[name] = degrees(rigid_motion.matrix_of(network.predict_motion(0, *scale_jointly(*seen))))
-        where = np.ascontiguousarray(grid.affine)
-        scans = (_native.Scan(image, where) for image in (fixed, moving))
+        scans = (native_scan(Volume(image, grid)) for image in (fixed, moving))
         options = _native.Options(align="rigid", deform=False, threads=threads)
         rows.append(row | {"solver": degrees(_native.register(*scans, options).rigid)})
     return rows

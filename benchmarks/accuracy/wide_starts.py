@@ -33,6 +33,7 @@ from benchmarks.accuracy.rigid import error_mm
 from benchmarks.datasets.vessels import retina
 from benchmarks.harness.machine import description
 from mmreg_rt import Grid, Volume, _native, io
+from mmreg_rt.geometry.native_scan import native_scan
 from mmreg_rt.report import figures, verdict
 from mmreg_rt.results import quality_of
 
@@ -164,10 +165,8 @@ def of_two_people(data: Path) -> Case:
 
 
 def align(case: Case, threads: int) -> Any:
-    fixed, moving = (
-        _native.Scan(scan.as_float32(), np.array(scan.grid.affine)) for scan in (case.fixed, case.moving)
-    )
-    return _native.register(fixed, moving, _native.Options(align="rigid", deform=False, threads=threads))
+    options = _native.Options(align="rigid", deform=False, threads=threads)
+    return _native.register(native_scan(case.fixed), native_scan(case.moving), options)
 
 
 def verdict_of(result: Any, grid: Grid) -> str:

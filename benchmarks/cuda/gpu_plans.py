@@ -82,7 +82,7 @@ def _bound(here: Any, bundle: str, images: list[Any], runs: int, captured: bool)
     options = {"use_tf32": "0", "user_compute_stream": str(here.queue.stream)}
     options["enable_cuda_graph"] = str(int(captured))
     session = onnxruntime.InferenceSession(
-        open_bundle(find_bundle(bundle)).model_bytes("fp32"),
+        open_bundle(find_bundle(bundle)).model("fp32").onnx,
         providers=[("CUDAExecutionProvider", options)],
         enable_fallback=0,
     )

@@ -1,10 +1,11 @@
-"""Deadlines of calls."""
+"""Time of calls: deadlines, and the seconds of each stage."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from .arguments import real
 
@@ -45,3 +46,13 @@ class Deadline:
 
     def _now(self) -> float:
         return (self.clock or time.perf_counter)()
+
+
+@contextlib.contextmanager
+def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Add the wall time of the block, s, to ``seconds`` under the name of its stage."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] = time.perf_counter() - start

@@ -63,6 +63,7 @@ class Plan:
             headers.
         threads: CPU threads; 0 uses all usable processors.
         outside: The value of ``warped`` outside of the moving scan; None is the lowest value of each scan.
+        warnings: Warnings about grids at the edge of what the network was made for.
 
     Example:
         >>> from mmreg_rt import Registrar
@@ -73,9 +74,6 @@ class Plan:
         True
     """
 
-    warnings: tuple[str, ...] = ()
-    """Warnings about grids at the edge of what the network was made for."""
-
     def __init__(
         self,
         network: Network,
@@ -85,10 +83,11 @@ class Plan:
         alignment: Float64 | None = None,
         threads: int = 0,
         outside: float | None = None,
+        warnings: tuple[str, ...] = (),
     ) -> None:
         import mmreg_rt._native as _native
 
-        self.fixed_grid, self.moving_grid = fixed, moving
+        self.fixed_grid, self.moving_grid, self.warnings = fixed, moving, warnings
         self._network, self._queue = network, None if device is None else device.queue
         self._whole: Work | None = None  # all in one graph
         self._around: tuple[Work, Work] | None = None  # what comes before the network, and after it

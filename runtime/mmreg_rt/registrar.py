@@ -10,18 +10,16 @@ import contextlib
 import os
 import pickle
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from . import arguments
-from .deadline import Deadline
+from .deadline import Deadline, timed
 from .device.device import Device
 from .errors import BackendUnavailableError, CancelledError, InputError
 from .geometry import checked_outside
+from .geometry.native_scan import native_scan
 from .input_validation import CheckedPair, check_pair
 from .options import RegistrarOptions
 from .process import forks, libraries, memory, threads
@@ -30,7 +28,7 @@ from .results import Registration, cascade_settings, summary_fields, to_registra
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from ._native import EngineSpec, Result, Scan
+    from ._native import EngineSpec, Options, Result, Scan
     from .device.result import DeviceRegistration
     from .geometry import Array, Float64, Grid
     from .network import Network
@@ -212,7 +210,7 @@ class Registrar:
         """Read both scans and masks, and check them."""
         from .io import as_volume
 
-        with _Lap(seconds, "read"):
+        with timed(seconds, "read"):
             fixed, moving = (as_volume(s, n) for s, n in zip(scans, ("fixed", "moving"), strict=True))
             fixed_mask, moving_mask = (
                 None if mask is None else as_volume(mask, name)
@@ -220,29 +218,30 @@ class Registrar:
             )
             if self._device is None:
                 memory.check_room(fixed.grid.shape, moving.grid.shape, self.options.deform)
-        with _Lap(seconds, "check"):
+        with timed(seconds, "check"):
             return check_pair(fixed, moving, fixed_mask, moving_mask, same_space=self.options.same_space)
 
     def _register(
         self, pair: CheckedPair, deadline: Deadline, outside: float | None, seconds: dict[str, float]
     ) -> Registration:
-        import mmreg_rt._native as _native
-
-        grids = pair.fixed.grid, pair.moving.grid
-        warnings, engine, start = pair.warnings, None, None
+        grids, engine, start = (pair.fixed.grid, pair.moving.grid), None, None
+        warnings = pair.warnings + self._use_warnings(grids)
         if self._network is not None:
-            from .bundle.intended_use import intended_use_warnings
+            from .network.pair_engine import pair_engine
 
-            warnings += intended_use_warnings(self._network.manifest, *grids, self.options.modalities)
-            engine, start = self._engine_for(pair)
-        fixed, moving = (
-            _native.Scan(scan.as_float32(), np.ascontiguousarray(scan.grid.affine), _bytes(mask))
-            for scan, mask in ((pair.fixed, pair.fixed_mask), (pair.moving, pair.moving_mask))
-        )
-        options = self._pipeline_options(deadline, engine, outside, start=start)
-        result = self._run_pipeline((fixed, moving), grids, options)
-        warnings += self._missing_threads(result)
+            engine, start = pair_engine(self._network, pair, self.options.same_space)
+        scans = native_scan(pair.fixed, pair.fixed_mask), native_scan(pair.moving, pair.moving_mask)
+        result = self._run_pipeline(scans, grids, engine, self._options(deadline, engine, outside, start))
+        warnings += threads.shortage(result.threads, self.options.threads)
         return to_registration(result, pair, summary_fields(result, seconds, warnings, self._linear))
+
+    def _use_warnings(self, grids: tuple[Grid, Grid]) -> tuple[str, ...]:
+        """Return warnings about scans at the edge of the intended use of the network."""
+        if self._network is None:
+            return ()
+        from .bundle.intended_use import intended_use_warnings
+
+        return intended_use_warnings(self._network.manifest, *grids, self.options.modalities)
 
     @property
     def _linear(self) -> str:
@@ -258,23 +257,6 @@ class Registrar:
         if self.options.refine is not None:
             return self.options.refine
         return self._network is None or self._network.manifest.output.refined
-
-    def _engine_for(self, pair: CheckedPair) -> tuple[EngineSpec, Float64 | None]:
-        """Return the network for this pair, and where a rigid one starts: fixed to moving points."""
-        from .preprocess.window import centre_mm
-
-        assert self._network is not None
-        if not self._is_rigid:
-            return self._network.engine_spec(pair.fixed.grid), None
-        fixed, moving = (
-            centre_mm(pair.fixed.grid, pair.fixed_mask),
-            centre_mm(pair.moving.grid, pair.moving_mask),
-        )
-        start = np.eye(4)
-        masked = pair.fixed_mask is not None and pair.moving_mask is not None
-        if masked or not self.options.same_space:
-            start[:3, 3] = moving - fixed
-        return self._network.engine_spec(pair.fixed.grid, fixed), start
 
     def register_on_device(
         self,
@@ -305,8 +287,6 @@ class Registrar:
             DeviceError: An array lies on another device, or there is not enough memory.
             CancelledError: ``progress`` returned True.
         """
-        import mmreg_rt._native as _native
-
         from .device.result import DeviceScan, check_device_pair, device_registration
 
         device = self._own_device()
@@ -314,21 +294,17 @@ class Registrar:
         outside = checked_outside(outside)
         self._make_ready()
         seconds: dict[str, float] = {}
-        with device.lock, _Lap(seconds, "check"):
+        with device.lock, timed(seconds, "check"):
             pair = (
                 DeviceScan.of(fixed, fixed_affine, device.queue, "fixed"),
                 DeviceScan.of(moving, moving_affine, device.queue, "moving"),
             )
             warnings = check_device_pair(*pair, same_space=self.options.same_space)
-        grids, engine = (pair[0].grid, pair[1].grid), None
-        if self._network is not None:
-            from .bundle.intended_use import intended_use_warnings
-
-            warnings += intended_use_warnings(self._network.manifest, *grids, self.options.modalities)
-            engine = self._network.engine_spec(grids[0])
-        on_device = [_native.Scan(scan.image, np.ascontiguousarray(scan.grid.affine)) for scan in pair]
-        options = self._pipeline_options(deadline, engine, outside, keep_on_device=True)
-        result = self._run_pipeline((on_device[0], on_device[1]), grids, options)
+        grids = pair[0].grid, pair[1].grid
+        warnings += self._use_warnings(grids)
+        engine = None if self._network is None else self._network.engine_spec(grids[0])
+        options = self._options(deadline, engine, outside, keep_on_device=True)
+        result = self._run_pipeline((pair[0].native(), pair[1].native()), grids, engine, options)
         summary = summary_fields(result, seconds, warnings, self._linear)
         return device_registration(result, grids, device.queue, summary)
 
@@ -376,14 +352,12 @@ class Registrar:
         arguments.a("Grid")(moving, "moving")
         outside = checked_outside(outside)
         self._make_ready()
-        network, warnings = self._field_network(fixed, moving)
+        network = self._field_network(fixed, moving)
         matrix = None if alignment is None else Affine(alignment).matrix
         key = fixed, moving, None if matrix is None else matrix.tobytes(), repr(outside)  # NaN is not NaN
         with self._planning:
             if key not in self._plans:
-                plan = self._new_plan(network, (fixed, moving), matrix, outside)
-                plan.warnings = warnings
-                self._plans[key] = plan
+                self._plans[key] = self._new_plan(network, (fixed, moving), matrix, outside)
             self._plans.move_to_end(key)
             return self._plans[key]
 
@@ -396,11 +370,11 @@ class Registrar:
             self._plans.popitem(last=False)
         if self._device is not None:
             self._device.check_room(grids[0].shape, grids[1].shape, network.engine_spec(grids[0]).shape)
-        return Plan(network, *grids, self._device, alignment, self.options.threads or 0, outside)
+        threads = self.options.threads or 0
+        return Plan(network, *grids, self._device, alignment, threads, outside, self._use_warnings(grids))
 
-    def _field_network(self, fixed: Grid, moving: Grid) -> tuple[Network, tuple[str, ...]]:
-        """Return the network, which must output a field, and warnings about its intended use."""
-        from .bundle.intended_use import intended_use_warnings
+    def _field_network(self, fixed: Grid, moving: Grid) -> Network:
+        """Return the network, which must output a field, for grids that can be registered."""
         from .bundle.manifest import FIELDS
         from .input_validation import check_grids
 
@@ -415,45 +389,50 @@ class Registrar:
                 "such as Registrar('synth').",
             )
         check_grids(fixed, moving)
-        return network, intended_use_warnings(network.manifest, fixed, moving, self.options.modalities)
+        return network
 
-    def _pipeline_options(
+    def _options(
         self,
         deadline: Deadline,
         engine: EngineSpec | None,
         outside: float | None,
         start: Float64 | None = None,
         keep_on_device: bool = False,
-    ) -> dict[str, Any]:
-        """Return the arguments of ``_native.Options``."""
+    ) -> Options:
+        """Return the options of one run of the native pipeline."""
+        import mmreg_rt._native as _native
+
         progress = self.options.progress
-        return {
-            "align": self.options.align,
-            "deform": bool(self.options.deform),
-            "refine": self._refines,
-            "engine": engine,
-            "start": start,
-            "deadline_s": deadline.native_s(),
-            "now": deadline.clock,
-            "cancelled": None if progress is None else lambda stage, share: bool(progress(stage, share)),
-            "outside": outside,
-            "threads": self.options.threads or 0,
-            "device": None if self._device is None else self._device.queue,
-            "keep_on_device": keep_on_device,
-        }
+        return _native.Options(
+            align=self.options.align,
+            deform=bool(self.options.deform),
+            refine=self._refines,
+            engine=engine,
+            start=start,
+            deadline_s=deadline.native_s(),
+            now=deadline.clock,
+            cancelled=None if progress is None else lambda stage, share: bool(progress(stage, share)),
+            outside=outside,
+            threads=self.options.threads or 0,
+            device=None if self._device is None else self._device.queue,
+            keep_on_device=keep_on_device,
+        )
 
     def _run_pipeline(
-        self, scans: tuple[Scan, Scan], grids: tuple[Grid, Grid], options: dict[str, Any]
+        self,
+        scans: tuple[Scan, Scan],
+        grids: tuple[Grid, Grid],
+        engine: EngineSpec | None,
+        options: Options,
     ) -> Result:
         """Run the native pipeline on two scans."""
         import mmreg_rt._native as _native
 
         device = self._device
         if device is not None:
-            engine = options["engine"]
             device.check_room(grids[0].shape, grids[1].shape, None if engine is None else engine.shape)
         with contextlib.nullcontext() if device is None else device.lock, self._name_memory_shortage(grids):
-            result = _native.register(*scans, _native.Options(**options))
+            result = _native.register(*scans, options)
         if result.cancelled:
             raise CancelledError("MMREG_E_CANCELLED", "The progress callback cancelled the registration.")
         if self._network is not None:
@@ -469,28 +448,6 @@ class Registrar:
         except MemoryError as error:
             raise memory.shortage(grids[0].shape, grids[1].shape, self.options.deform) from error
 
-    def _missing_threads(self, result: Result) -> tuple[str, ...]:
-        wanted = self.options.threads or threads.usable()
-        if result.threads is None or result.threads >= wanted:
-            return ()
-        return (
-            f"{result.threads} of {wanted} threads were used: the system gives no more (limits of "
-            "processes, of address space or of the container)",
-        )
-
-
-class _Lap:
-    """Measures the wall time of a stage, s."""
-
-    def __init__(self, seconds: dict[str, float], stage: str) -> None:
-        self._seconds, self._stage = seconds, stage
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._seconds[self._stage] = time.perf_counter() - self._start
-
 
 def _not_picklable(what: str) -> InputError:
     return InputError(
@@ -498,7 +455,3 @@ def _not_picklable(what: str) -> InputError:
         f"A Registrar can be pickled by its arguments; this one has {what}. Create one without it in the "
         "other process.",
     )
-
-
-def _bytes(mask: Array | None) -> Array | None:
-    return None if mask is None else np.ascontiguousarray(mask, np.uint8)

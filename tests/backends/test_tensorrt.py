@@ -84,7 +84,7 @@ def test_an_engine_of_every_built_in_network_is_built_in_every_precision(name):
     bundle = open_bundle(find_bundle(name), verify=False)
     multiple = bundle.manifest.preprocess.multiple
     for precision in bundle.manifest.precisions:
-        made = build(RTX, bundle.model_bytes(precision), precision, Profile.fixed((2 * multiple,) * 3))
+        made = build(RTX, bundle.model(precision).onnx, precision, Profile.fixed((2 * multiple,) * 3))
         assert sum(made.multiplying.values()) >= 10
         assert made.engine_layers
 

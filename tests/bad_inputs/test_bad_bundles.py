@@ -427,7 +427,7 @@ def test_84_a_lower_precision_beyond_its_limit(tmp_path):
     with refused("MMREG_E_BUNDLE_PRECISION", "fp16"):
         self_test(made, ox.run_net, "fp16")
     with refused("MMREG_E_BUNDLE_PRECISION", "fp16"):
-        made.model_bytes("fp16")
+        made.model("fp16")
 
 
 FIXED, MOVING, OUTPUT = parts.golden_pair()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from fixtures import bundle_parts as parts
 
+from mmreg_rt.bundle import format as bundle_format
 from mmreg_rt.bundle import open_bundle, write_bundle
 from mmreg_rt.bundle.container import MAX_FILES
 from mmreg_rt.errors import BundleError, InputError, MmregError
@@ -50,9 +51,20 @@ def test_what_is_written_is_read_back(written):
     assert again.manifest == written.manifest
     content = parts.files()
     assert {name: again.file(name) for name in again.manifest.files} == content
-    assert again.model_bytes() == again.model_bytes("bf16") == content["net.onnx"]
+    assert again.model().onnx == again.model("bf16").onnx == content["net.onnx"]
     for name, expected in zip(("fixed", "moving", "output"), parts.golden_pair()):
         np.testing.assert_array_equal(getattr(again.golden(), name), expected)
+
+
+def test_a_network_is_read_and_parsed_once(written, monkeypatch):
+    calls = []
+    for name in ("check_model", "read_golden"):
+        function = getattr(bundle_format, name)
+        monkeypatch.setattr(bundle_format, name, lambda *a, f=function: calls.append(f.__name__) or f(*a))
+    bundle = open_bundle(written.path)
+    assert bundle.model() is bundle.model("bf16")
+    assert bundle.golden() is bundle.golden()
+    assert sorted(calls) == ["check_model", "read_golden"]
 
 
 def test_folder_and_zip_hold_the_same_files(tmp_path):

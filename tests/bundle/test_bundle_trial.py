@@ -52,7 +52,7 @@ def trial(bundle, backend="onnxruntime", **changes):
         "name": bundle.manifest.name,
         "manifest": bundle.manifest_bytes,
         "golden": bundle.file("golden.npz"),
-        "model": bundle.model_bytes(),
+        "model": bundle.model().onnx,
         "stage": 0,
         "backend": backend,
         "version": "1",

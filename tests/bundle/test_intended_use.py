@@ -63,7 +63,7 @@ def test_a_descriptor_is_tested_on_the_fixed_image_alone(tmp_path):
 
 def test_the_network_runs_and_passes_where_onnxruntime_is(bundle):
     onnxruntime = pytest.importorskip("onnxruntime")
-    session = onnxruntime.InferenceSession(bundle.model_bytes(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(bundle.model().onnx, providers=["CPUExecutionProvider"])
     assert self_test(bundle, lambda inputs: session.run(None, dict(inputs))[0]) < 1e-5  # float32 rounding
 
 

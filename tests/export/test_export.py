@@ -199,7 +199,7 @@ def test_a_bundle_is_held_to_what_its_export_measured(method, tmp_path):
         for backend in ON_CPU:
             if by_name(backend).unavailable_reason("cpu", name):
                 continue
-            session = by_name(backend).load(bundle.model_bytes(name), precision=name, threads=1, device="cpu")
+            session = by_name(backend).load(bundle.model(name).onnx, precision=name, threads=1, device="cpu")
             off.append(self_test(bundle, session.infer, name))
 
             def shifted(images, infer=session.infer, by=2 * limit_mm):

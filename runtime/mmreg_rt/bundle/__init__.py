@@ -55,13 +55,14 @@ Lower precisions keep float32 inputs and outputs.
 Engines, code and pickles are never part of a bundle.
 """
 
-from .format import MANIFEST, Bundle, open_bundle, write_bundle
+from .format import MANIFEST, Bundle, BundleModel, open_bundle, write_bundle
 from .golden import golden_bytes, self_test
 from .intended_use import check_intended_use
 
 __all__ = [
     "MANIFEST",
     "Bundle",
+    "BundleModel",
     "check_intended_use",
     "golden_bytes",
     "open_bundle",

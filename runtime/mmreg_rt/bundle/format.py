@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import zipfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bundle",
+    "BundleModel",
     "Finding",
     "GoldenPair",
     "Manifest",
@@ -44,15 +46,34 @@ __all__ = [
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 
 
+@dataclass(frozen=True)
+class BundleModel:
+    """A network of a bundle, checked against the manifest.
+
+    Attributes:
+        onnx: Bytes of the ONNX file.
+        facts: Facts about the file.
+        golden: Memory and work of a run on the golden pair.
+    """
+
+    onnx: bytes = field(repr=False)
+    facts: ModelFacts
+    golden: Footprint
+
+
 class Bundle:
-    """An opened bundle. Each file is compared with the manifest whenever it is read."""
+    """An opened bundle. Each file is compared with the manifest when it is read.
+
+    Networks and the golden pair are read once and kept; other files are read each time.
+    """
 
     def __init__(self, files: BundleFiles, manifest: Manifest, signed: bool, raw: bytes) -> None:
         self._files = files
         self.manifest = manifest
         self.manifest_bytes = raw
         self.signed = signed  # a signature was requested and is valid
-        self._facts: dict[str, tuple[ModelFacts, Footprint]] = {}  # by file name
+        self._models: dict[str, BundleModel] = {}  # by file name
+        self._golden: GoldenPair | None = None
 
     @property
     def path(self) -> Path:
@@ -81,8 +102,8 @@ class Bundle:
             )
         return data
 
-    def model(self, precision: str = "fp32", stage: int = 0) -> tuple[bytes, ModelFacts]:
-        """Return an ONNX file, checked, and facts about it.
+    def model(self, precision: str = "fp32", stage: int = 0) -> BundleModel:
+        """Return a network, checked.
 
         Args:
             precision: A precision of the manifest, or ``"bf16"``, which runs the file of ``"fp32"``.
@@ -92,19 +113,13 @@ class Bundle:
             BundleError: There is no such file, it has changed, or it does not match the manifest.
         """
         name = self._model_file(precision, stage)
-        data = self.file(name)
-        if name not in self._facts:
+        if name not in self._models:
+            data = self.file(name)
             facts = check_model(data)
             _check_interface(self.manifest, facts, name)
-            self._facts[name] = facts, check_sizes(self.manifest, facts, self.golden().fixed.shape)
-        return data, self._facts[name][0]
-
-    def golden_footprint(self, precision: str = "fp32", stage: int = 0) -> Footprint:
-        """Return memory and work of the network of ``model`` on the golden pair."""
-        name = self._model_file(precision, stage)
-        if name not in self._facts:
-            self.model(precision, stage)
-        return self._facts[name][1]
+            golden = check_sizes(self.manifest, facts, self.golden().fixed.shape)
+            self._models[name] = BundleModel(data, facts, golden)
+        return self._models[name]
 
     def _model_file(self, precision: str, stage: int) -> str:
         name = self.manifest.stages[stage].get("fp32" if precision == "bf16" else precision)
@@ -116,13 +131,11 @@ class Bundle:
             )
         return name
 
-    def model_bytes(self, precision: str = "fp32", stage: int = 0) -> bytes:
-        """Return the ONNX file of a precision, as ``model`` does."""
-        return self.model(precision, stage)[0]
-
     def golden(self) -> GoldenPair:
         """Return the golden pair: network inputs with a known output."""
-        return read_golden(self.file(self.manifest.golden.file), self.manifest)
+        if self._golden is None:
+            self._golden = read_golden(self.file(self.manifest.golden.file), self.manifest)
+        return self._golden
 
 
 def open_bundle(path: AnyPath, verify: bool = True, public_key: bytes | None = None) -> Bundle:

@@ -104,7 +104,9 @@ def _check_size(bundle: Bundle, precision: str, stage: int, extents: tuple[int, 
 
     flat = 3 - bundle.manifest.dims
     if len(extents) == bundle.manifest.dims:
-        check_grid(bundle.manifest, bundle.model(precision, stage)[1], (1,) * flat + extents, on_host=False)
+        check_grid(
+            bundle.manifest, bundle.model(precision, stage).facts, (1,) * flat + extents, on_host=False
+        )
 
 
 def _title(manifest: Manifest, stage: int) -> str:

@@ -16,7 +16,7 @@ from ..results import RegistrationSummary
 from .array import DeviceArray, is_on_device, located
 
 if TYPE_CHECKING:
-    from .._native import DeviceQueue, Result
+    from .._native import DeviceQueue, Result, Scan
     from ..geometry import Array
 
 
@@ -75,6 +75,12 @@ class DeviceScan:
             )
         grid = Grid((shape[0], shape[1], shape[2]), affine)
         return cls(queue.array(address, list(shape), array), grid, queue, name)
+
+    def native(self) -> Scan:
+        """Return the scan for ``_native.register``."""
+        import mmreg_rt._native as _native
+
+        return _native.Scan(self.image, np.ascontiguousarray(self.grid.affine))
 
     def check_intensities(self) -> tuple[str, ...]:
         """Check the voxel values and return warnings.

@@ -84,7 +84,7 @@ class Network:
         if self.manifest.output.kind == RIGID:
             queue = None  # its windows are made on the host
         self._sessions: list[Session] = []
-        self._facts = [bundle.model(precision, n)[1] for n in range(len(self.manifest.stages))]
+        self._facts = [bundle.model(precision, n).facts for n in range(len(self.manifest.stages))]
         self._times = [NetworkTime() for _ in self._facts]
         self._work: dict[tuple[int, Extents], int] = {}
         self._queue = queue

@@ -19,7 +19,7 @@ from ..onnx_model.validation import check_model
 from .trial import Limits, Trial, prove
 
 if TYPE_CHECKING:
-    from ..bundle import Bundle
+    from ..bundle import Bundle, BundleModel
     from ..onnx_model.validation import ModelFacts
 
 BUNDLES = Path(__file__).parents[1] / "bundles"  # built-in bundles, NAME.mmreg each
@@ -54,18 +54,17 @@ class Model:
         Raises:
             BundleError: It does not match the manifest, or fails its trial.
         """
-        data = self.bundle.model_bytes(runner.precision, stage)
+        model = self.bundle.model(runner.precision, stage)
         if not self.trusted:
-            self._try(data, runner, stage, builds)
-        return data
+            self._try(model, runner, stage, builds)
+        return model.onnx
 
-    def _try(self, data: bytes, runner: Runner, stage: int, builds: bool) -> None:
+    def _try(self, model: BundleModel, runner: Runner, stage: int, builds: bool) -> None:
         manifest = self.bundle.manifest
-        footprint = self.bundle.golden_footprint(runner.precision, stage)
         golden = self.bundle.file(manifest.golden.file)
         trial = Trial(
             name=manifest.name,
-            model=data,
+            model=model.onnx,
             task="build" if builds else "golden",
             manifest=self.bundle.manifest_bytes,
             golden=golden,
@@ -73,7 +72,7 @@ class Model:
             extents=self.bundle.golden().fixed.shape[3 - manifest.dims :],
             **_runner_facts(runner),
         )
-        prove(trial, Limits.of(footprint, len(data), runner.device, trial.threads))
+        prove(trial, Limits.of(model.golden, len(model.onnx), runner.device, trial.threads))
 
 
 def open_model(model: str | os.PathLike[str], public_key: bytes | None = None) -> Model:

@@ -40,3 +40,19 @@ def startable(count: int) -> int:
     for thread in started:
         thread.join()
     return len(started)
+
+
+def shortage(used: int | None, requested: int | None) -> tuple[str, ...]:
+    """Return a warning if the system gave fewer threads than requested, else nothing.
+
+    Args:
+        used: Threads that ran; None on a device.
+        requested: Threads that were requested; None is ``usable()``.
+    """
+    expected = requested or usable()
+    if used is None or used >= expected:
+        return ()
+    return (
+        f"{used} of {expected} threads were used: the system gives no more (limits of processes, of address "
+        "space or of the container)",
+    )

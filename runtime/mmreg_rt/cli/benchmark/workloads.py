@@ -73,7 +73,7 @@ def open_workload(
         load = partial(Registrar, model, **where, **pipeline)
         return Workload(path.name, "registration", load, lambda _: [partial(registered, load, pair)])
     if manifest.output.kind not in FIELDS:
-        chosen = _grids(sizes, _extents(opened.bundle.model(where["precision"])[1]))
+        chosen = _grids(sizes, _extents(opened.bundle.model(where["precision"]).facts))
         return _network_alone(path.name, opened.proven, where, chosen)
     load = partial(Registrar, model, **where, align="none", refine=False)
     chosen = _grids(sizes, (None,) * manifest.dims)
