@@ -105,6 +105,9 @@ class Quality:
     evidence: Evidence | None = None
 
 
+_FIGURES = tuple(f.name for f in fields(Quality) if f.name != "evidence")
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RegistrationSummary:
     """Fields shared by host and device results; see ``Registration``."""
@@ -131,8 +134,7 @@ def quality_of(result: Result) -> Quality:
         }
         of_pose = {f.name: getattr(pose, f.name) for f in fields(Evidence) if f.name not in motion}
         evidence = Evidence(**of_pose, **motion)
-    names = (f.name for f in fields(Quality) if f.name != "evidence")
-    return Quality(**{name: getattr(figures, name) for name in names}, evidence=evidence)
+    return Quality(**{name: getattr(figures, name) for name in _FIGURES}, evidence=evidence)
 
 
 def summary_fields(
@@ -167,7 +169,7 @@ def _warnings_of(result: Result, quality: Quality) -> Iterator[str]:
     network = result.network
     if warning := late(network.end, network.expected_s, network.left_s):
         yield warning
-    missing = [f.name for f in fields(Quality) if f.name != "evidence" and getattr(quality, f.name) is None]
+    missing = [name for name in _FIGURES if getattr(quality, name) is None]
     if quality.nmi_after is not None:  # then those before are missing for want of overlap
         missing = [name for name in missing if not name.endswith("_before")]
     if missing:

@@ -97,13 +97,21 @@ def python_files():
     return sorted(RUNTIME.rglob("*.py"))
 
 
+def for_types(tree):
+    """Ids of all nodes that only type checkers see."""
+    return {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+
+
 def imports(path):
     """(top-level package, whether it runs on import) of every import; type-checking blocks do not run."""
     tree = ast.parse(path.read_text())
-    skipped = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            skipped.update(id(inner) for statement in node.body for inner in ast.walk(statement))
+    skipped = for_types(tree)
     inside = {
         id(inner)
         for node in ast.walk(tree)
@@ -136,14 +144,9 @@ def imported_modules(path, base):
     """Dotted names of the modules below `base` that a file imports when it runs, not only for types."""
     parts = path.relative_to(base).parts
     tree = ast.parse(path.read_text())
-    for_types = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-        for inner in ast.walk(node)
-    }
+    skipped = for_types(tree)
     for node in ast.walk(tree):
-        if not isinstance(node, ast.ImportFrom) or id(node) in for_types:
+        if not isinstance(node, ast.ImportFrom) or id(node) in skipped:
             continue
         source = (node.module or "").split(".") if node.module else []
         if node.level:
