@@ -214,17 +214,20 @@ ptx:
 	@echo 'SKIPPED ptx: MMREG_PTX_TOOL=$(MMREG_PTX_TOOL) has no run.sh'
 else
 NVCC = $(shell nvcc --dryrun -x cu /dev/null 2>&1 | sed -n 's/^\#\$$ TOP=//p')/bin/nvcc
-# The tool expects its own folder layout: links to ours.
+# The tool expects an earlier folder layout, to which links are made, and earlier names, which a copy of it is freed of.
 PTX_VIEW := build/ptx/view
+PTX_TOOL := build/ptx/tool
 ptx: $(DONE)/dev
-	@rm -rf $(PTX_VIEW) && mkdir -p $(PTX_VIEW)/cpp_ext/solver $(PTX_VIEW)/tests
+	@rm -rf $(PTX_VIEW) $(PTX_TOOL) && mkdir -p $(PTX_VIEW)/cpp_ext/solver $(PTX_VIEW)/tests
+	@cp -pr "$(MMREG_PTX_TOOL)" $(PTX_TOOL) && chmod -R u+w $(PTX_TOOL)
+	@sed -i -f .ci/ptx_names.sed $(PTX_TOOL)/compare.py $(PTX_TOOL)/large.py $(PTX_TOOL)/accepted.txt
 	@ln -s $(CURDIR)/runtime $(CURDIR)/pyproject.toml $(CURDIR)/benchmarks $(PTX_VIEW)
 	@ln -s $(CURDIR)/tests/* $(CURDIR)/tests/runtime/test_plan.py $(PTX_VIEW)/tests
 	@ln -s $(addprefix $(CURDIR)/cpp_ext/,core cuda ops plugins plugins/tensorrt) $(PTX_VIEW)/cpp_ext
 	@ln -s $(CURDIR)/cpp_ext/ops/memory_pool.cpp $(PTX_VIEW)/cpp_ext/solver/blocks.cpp
 	@for capability in $(PTX_CAPABILITIES); do \
 	  echo "PTX $$capability, in build/ptx/$$capability"; \
-	  env -u PYTHONPATH sh "$(MMREG_PTX_TOOL)/run.sh" $(PTX_VIEW) build/ptx/$$capability $(abspath $(BIN)/python) "$(NVCC)" $$capability \
+	  env -u PYTHONPATH sh $(PTX_TOOL)/run.sh $(PTX_VIEW) build/ptx/$$capability $(abspath $(BIN)/python) "$(NVCC)" $$capability \
 	    || { echo "PTX $$capability failed"; exit 1; }; done
 endif
 
