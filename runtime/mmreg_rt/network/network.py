@@ -88,7 +88,7 @@ class Network:
         self._times = [NetworkTime() for _ in self._facts]
         self._work: dict[tuple[int, Extents], int] = {}
         self._queue = queue
-        self._grids: set[tuple[int, ...]] = set()  # for which the network is known to be small enough
+        self._grids: set[tuple[int, ...]] = set()  # shapes on which the network is known to fit
         for stage in range(len(self.manifest.stages)):
             data = opened.proven(runner, stage)
             self._sessions.append(
@@ -96,15 +96,15 @@ class Network:
             )
             self_test(bundle, functools.partial(self._infer, stage), precision, stage)
         self._session = self._sessions[0]
-        self._lock = threading.Lock()  # a session is for one call at a time
+        self._lock = threading.Lock()  # a session takes one call at a time
 
     @property
     def runtime_info(self) -> Mapping[str, str]:
-        """Backend, version, device and precision that really run."""
+        """Backend, version, device and precision that the network runs with."""
         return self._session.runtime_info
 
     def about(self) -> dict[str, Any]:
-        """Name, version and method of the bundle, and what really runs its network."""
+        """Return name, version and method of the bundle, and what its network runs with."""
         m = self.manifest
         return {"bundle": f"{m.name} {m.version}", "method": m.method, **self.runtime_info}
 
@@ -114,7 +114,7 @@ class Network:
         return self._session.graph_capturable
 
     def engine_spec(self, fixed: Grid, centre_mm: Float64 | None = None) -> EngineSpec:
-        """Return this network as the native pipeline runs it, for scans on this fixed grid.
+        """Return the network as the native pipeline runs it, for scans on one fixed grid.
 
         Args:
             fixed: Grid of the fixed scan.
@@ -163,7 +163,7 @@ class Network:
         return images * self._times[stage].expected_s(shape, self._work_on(stage, shape), prepared)
 
     def _work_on(self, stage: int, shape: Extents) -> int:
-        """Multiply-adds for images of this shape."""
+        """Return the multiply-adds for images of this shape."""
         key = stage, shape
         if key not in self._work:
             any_size = Bounds(1 << 60, 1 << 60)
@@ -171,23 +171,26 @@ class Network:
         return self._work[key]
 
     def predict(self, fixed: Any, moving: Any, field: Any, stop: Stop | None = None) -> bool:
-        """From images ``(D, H, W)`` to a field ``(C, d, h, w)``, float32: arrays, or addresses and shapes.
+        """Run the network on two images and fill a field.
+
+        Each is an array or, on a device, an address with a shape.
 
         Args:
-            fixed: Image.
-            moving: Image.
-            field: Is filled.
-            stop: Asked while it runs: True ends it, where the library can, and the field holds nothing.
+            fixed: ``(D, H, W)`` float32.
+            moving: ``(D, H, W)`` float32.
+            field: ``(C, d, h, w)`` float32, filled.
+            stop: Called during the run. If it returns True, the run ends as soon as the library can, and the
+                content of ``field`` is undefined.
 
         Returns:
-            Whether it was ended so.
+            True if ``stop`` ended the run.
         """
         return self._run({"fixed": fixed, "moving": moving}, field, stop)
 
     def predict_motion(
         self, stage: int, fixed: Float32, moving: Float32, stop: Stop | None = None
     ) -> Float64 | None:
-        """Return the six numbers that a rigid stage outputs for the images of its window.
+        """Return the six numbers that a rigid stage outputs for two images of its window.
 
         Args:
             stage: Index of the network.
@@ -200,7 +203,7 @@ class Network:
             ended the run.
 
         Raises:
-            RegistrationError: They are not finite.
+            RegistrationError: The numbers are not finite.
         """
         inputs = {"fixed": fixed[None, None], "moving": moving[None, None]}
         try:
@@ -216,7 +219,7 @@ class Network:
     def _predict_motion(
         self, stage: int, fixed: Float32, moving: Float32, numbers: Float64, stop: Stop | None = None
     ) -> bool:
-        """Fill ``numbers`` with the output of ``predict_motion``; return whether it was stopped."""
+        """Fill ``numbers`` with the output of ``predict_motion``; return True if the run was stopped."""
         motion = self.predict_motion(stage, fixed, moving, stop)
         if motion is None:
             return True
@@ -231,7 +234,7 @@ class Network:
         return self._run({"image": image}, planes, stop)
 
     def _run(self, images: Mapping[str, Any], into: Any, stop: Stop | None) -> bool:
-        """Whether ``stop`` ended it."""
+        """Run the network on images and fill ``into``; return True if ``stop`` ended the run."""
         try:
             with self._exclusive(stop):
                 if self._session.on_device:
@@ -245,7 +248,7 @@ class Network:
 
     @contextlib.contextmanager
     def _exclusive(self, stop: Stop | None) -> Iterator[None]:
-        """Wait for other threads that run the network, unless ``stop`` says not to."""
+        """Wait until no other thread runs the network, or until ``stop`` returns True."""
         while not self._lock.acquire(timeout=-1 if stop is None else POLL_S):
             if stop is not None:
                 ask_first(stop)
@@ -255,27 +258,27 @@ class Network:
             self._lock.release()
 
     def _infer(self, stage: int, inputs: Mapping[str, Float32], stop: Stop | None = None) -> Float32:
-        """Run the session, and record how long it took."""
-        session, start = self._sessions[stage], time.perf_counter()
-        found = session.infer(inputs, stop)
+        """Run the session and record its run time."""
+        start = time.perf_counter()
+        output = self._sessions[stage].infer(inputs, stop)
         self._note(stage, next(iter(inputs.values())).shape, start)
-        return found
+        return output
 
     def _note(self, stage: int, axes: tuple[int, ...], start: float) -> None:
-        """Keep how long the session ran for inputs of this shape, which began at ``start``."""
-        took_s = time.perf_counter() - start
+        """Record the run time for inputs of this shape, since ``start``."""
+        run_s = time.perf_counter() - start
         prepare_s = self._sessions[stage].prepare_s
         shape = (1,) * (3 - self.manifest.dims) + tuple(axes[2:])
-        self._times[stage].note(shape, self._work_on(stage, shape), took_s - prepare_s, prepare_s)
+        self._times[stage].note(shape, self._work_on(stage, shape), run_s - prepare_s, prepare_s)
 
-    def _run_on_device(self, images: Mapping[str, Any], into: Any, waited_for: bool) -> None:
-        """On a device, which cannot be stopped; not measured in a graph, which nobody waits for."""
+    def _run_on_device(self, images: Mapping[str, Any], into: Any, timed: bool) -> None:
+        """Run the network on a device, where it cannot be stopped. A run in a CUDA graph is not timed."""
         axes = self._axes(tuple(next(iter(images.values()))[1]))
         start = time.perf_counter()
         self._session.infer_on_device(
             {name: at[0] for name, at in images.items()}, axes, into[0], int(np.prod(into[1]))
         )
-        if waited_for and self._queue is not None:
+        if timed and self._queue is not None:
             self._queue.download(np.empty(4, np.uint8), into[0])
             self._note(0, axes, start)
 
@@ -283,14 +286,14 @@ class Network:
         return (1, 1, *shape[3 - self.manifest.dims :])
 
     def _run_on_host(self, images: Mapping[str, Float32], into: Float32, stop: Stop | None) -> None:
-        """Images (D, H, W) through the session; ``into`` (C, d, h, w) is filled."""
+        """Run the network on images ``(D, H, W)`` and fill ``into``, ``(C, d, h, w)``."""
         axes = self._axes(next(iter(images.values())).shape)
-        found = self._infer(0, {name: image.reshape(axes) for name, image in images.items()}, stop)
-        self._refuse_unusable(found, into.size)
-        into[...] = found.reshape(into.shape)
+        output = self._infer(0, {name: image.reshape(axes) for name, image in images.items()}, stop)
+        self._refuse_unusable(output, into.size)
+        into[...] = output.reshape(into.shape)
 
-    def _refuse_unusable(self, found: Array, wanted: int) -> None:
-        wrong = what_is_wrong(found, wanted, self.manifest.output.kind)
+    def _refuse_unusable(self, output: Array, size: int) -> None:
+        wrong = what_is_wrong(output, size, self.manifest.output.kind)
         if wrong is not None:
             raise RegistrationError(
                 "MMREG_E_MODEL_OUTPUT",
@@ -299,12 +302,12 @@ class Network:
             )
 
     def close(self) -> None:
-        """Give the memory of the sessions back."""
+        """Release the memory of the sessions."""
         for session in self._sessions:
             session.close()
 
 
 def _raise_what_stopped(stopped: Stopped) -> None:
-    """Raise what the caller's own question raised, if it was that."""
+    """Raise the error of the caller's own ``stop``, if that is what ended the run."""
     if stopped.by is not None:
         raise stopped.by
