@@ -36,7 +36,7 @@ nb::dict described(const Alignment& a) {
   return out;
 }
 
-nb::dict align_scans(Image fixed, Matrix fixed_affine, Image moving, Matrix moving_affine, HostMask fixed_mask,
+nb::dict align_scans(HostImage fixed, Matrix fixed_affine, HostImage moving, Matrix moving_affine, HostMask fixed_mask,
                      HostMask moving_mask, const std::string& kind_name, double limit_ms, int threads,
                      const Target& target) {
   const Scan f = scan(fixed, fixed_affine, fixed_mask), m = scan(moving, moving_affine, moving_mask);

@@ -33,7 +33,7 @@ Out<float> pool_mapped(In<float, 3> image, std::array<int, 3> factor, float low,
   const std::uint8_t* inside = checked(mask, image);
   Out<float> out = make<float>({n.d / f.d, n.h / f.h, n.w / f.w});
   Call call(target, threads);
-  call->pool_mapped(call.in(image), call.in(inside, image.size()), n, f, t, call.out(out));
+  call->pool_mapped(call.image(image), call.in(inside, image.size()), f, t, call.out(out));
   return out;
 }
 
@@ -42,8 +42,8 @@ Out<float> sample_points(In<float, 3> image, In<float, 2> points, Mask mask, int
   const std::uint8_t* inside = checked(mask, image);
   Out<float> out = make<float>({std::int64_t(points.shape(1))});
   Call call(target, threads);
-  call->sample_points(call.in(image), call.in(inside, image.size()), extent(image, 0), call.in(points),
-                      std::int64_t(points.shape(1)), call.out(out));
+  call->sample_points(call.image(image), call.in(inside, image.size()), call.in(points), std::int64_t(points.shape(1)),
+                      call.out(out));
   return out;
 }
 
@@ -64,8 +64,8 @@ Out<float> sample_histogram(In<float, 2> points, In<float, 1> values, In<float, 
   for (std::size_t i = 0; i < maps.size(); ++i) list_of_maps[i / 12].affine[i % 12] = maps.data()[i];
   Out<float> out = make<float>({std::int64_t(maps.shape(0)), bins, bins});
   Call call(target, threads);
-  call->sample_histogram(samples(call, points, values), call.in(moving), extent(moving, 0), list_of_maps.data(),
-                         int(maps.shape(0)), bins, call.out(out));
+  call->sample_histogram(samples(call, points, values), call.image(moving), list_of_maps.data(), int(maps.shape(0)),
+                         bins, call.out(out));
   return out;
 }
 
@@ -79,8 +79,8 @@ Out<double> sample_gradient(In<float, 2> points, In<float, 1> values, In<float, 
   for (int k = 0; k < 12; ++k) index_map.affine[k] = map.data()[k];
   Out<double> out = make<double>({3, 4});
   Call call(target, threads);
-  call->sample_gradient(samples(call, points, values), call.in(moving), extent(moving, 0), index_map,
-                        int(gain.shape(0)), call.in(gain), call.out(out));
+  call->sample_gradient(samples(call, points, values), call.image(moving), index_map, int(gain.shape(0)), call.in(gain),
+                        call.out(out));
   return out;
 }
 

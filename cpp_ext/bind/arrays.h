@@ -71,9 +71,20 @@ Out<T> make(const Dimensions& shape, const Into<T>& out) {
   return Out<T>(*out);
 }
 
+// An array of the shape of another.
+template <class T, class Array>
+Out<T> make_like(const Array& a, const Into<T>& out = {}) {
+  Dimensions shape(a.ndim());
+  for (std::size_t k = 0; k < shape.size(); ++k) shape[k] = std::int64_t(a.shape(k));
+  return make<T>(shape, out);
+}
+
 // Where a call runs: a target by name, on a queue of its own and waited for; or a queue that Python holds, whose work
 // follows what is already on its stream and is not waited for unless something comes back to the host.
 using Target = std::variant<std::string, DeviceQueue*>;
+
+inline const Half* half(const std::uint16_t* bits) { return reinterpret_cast<const Half*>(bits); }
+inline Half* half(std::uint16_t* bits) { return reinterpret_cast<Half*>(bits); }
 
 // The table and a queue for one call; the GIL is released while it lives. Arrays go to the table's memory, where that
 // is not the host's, and come back when the call ends.
@@ -105,6 +116,14 @@ class Call {
     if (is_there(array)) return array.data();
     return static_cast<decltype(array.data())>(there(array.data(), array.size() * sizeof(*array.data()), true, true));
   }
+  template <class Array>  // (channels, d, h, w), or (d, h, w)
+  Image image(const Array& array) {
+    const int first = int(array.ndim()) - 3;
+    return {in(array), extent(array, first), first ? int(array.shape(0)) : 1};
+  }
+  FeatureImage features(const In<std::uint16_t, 4>& array) {
+    return {half(in(array)), extent(array, 0), int(array.shape(3))};
+  }
   const std::uint8_t* in(const Mask& mask) { return mask ? in(*mask) : nullptr; }
   std::uint8_t* out(const Into<std::uint8_t>& flags) { return flags ? out(*flags) : nullptr; }
 
@@ -129,8 +148,5 @@ class Call {
   std::vector<Staged> staged_;
   Unlocked unlocked_;
 };
-
-inline const Half* half(const std::uint16_t* bits) { return reinterpret_cast<const Half*>(bits); }
-inline Half* half(std::uint16_t* bits) { return reinterpret_cast<Half*>(bits); }
 
 }  // namespace mmreg::bind

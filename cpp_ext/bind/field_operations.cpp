@@ -46,7 +46,7 @@ static nb::dict detail(In<float, 3> image, float background, float low, float hi
   Detail d{};
   {
     Call call(target, threads);
-    d = call->detail(call.in(image), extent(image, 0), Foreground{background, low, high});
+    d = call->detail(call.image(image), Foreground{background, low, high});
   }
   nb::dict out;
   out["count"] = d.count;
@@ -68,50 +68,44 @@ static Out<std::int32_t> active_rows(In<float, 3> fixed, float fixed_background,
 }
 
 static Out<std::uint8_t> threshold(In<float, 3> values, Mask mask, float threshold, int threads, const Target& target) {
-  const Extent n = extent(values, 0);
   require(!mask || mask->size() == values.size(), "mask must have the shape of the values");
-  Out<std::uint8_t> flags = make<std::uint8_t>({n.d, n.h, n.w});
+  Out<std::uint8_t> flags = make_like<std::uint8_t>(values);
   Call call(target, threads);
-  call->threshold(call.in(values), call.in(mask), voxels(n), threshold, call.out(flags));
+  call->threshold(call.in(values), call.in(mask), std::int64_t(values.size()), threshold, call.out(flags));
   return flags;
 }
 
 static Out<float> axpby(float a, In<float, 3> x, float b, In<float, 3> y, int threads, const Target& target) {
-  const Extent n = extent(x, 0);
   require(x.size() == y.size(), "x and y must have the same shape");
-  Out<float> out = make<float>({n.d, n.h, n.w});
+  Out<float> out = make_like<float>(x);
   Call call(target, threads);
-  call->axpby(voxels(n), a, call.in(x), b, call.in(y), call.out(out));
+  call->axpby(std::int64_t(x.size()), a, call.in(x), b, call.in(y), call.out(out));
   return out;
 }
 
 template <auto operation>
 static Out<float> weighted(In<float, 4> field, In<float, 3> weight, int threads, const Target& target) {
-  const Extent n = extent(field, 1);
   for (int a = 0; a < 3; ++a) require(field.shape(a + 1) == weight.shape(a), "weight must have the shape of a channel");
-  Out<float> out = make<float>({std::int64_t(field.shape(0)), n.d, n.h, n.w});
+  Out<float> out = make_like<float>(field);
   Call call(target, threads);
-  (call->operations().*operation)(call->queue(), call.in(field), int(field.shape(0)), voxels(n), call.in(weight),
-                                  call.out(out));
+  (call->operations().*operation)(call->queue(), call.image(field), call.in(weight), call.out(out));
   return out;
 }
 
 static Out<float> where(In<std::uint8_t, 3> mask, In<float, 3> inside, In<float, 3> outside, int threads,
                         const Target& target) {
-  const Extent n = extent(mask, 0);
   require(mask.size() == inside.size() && mask.size() == outside.size(), "all three must have the same shape");
-  Out<float> out = make<float>({n.d, n.h, n.w});
+  Out<float> out = make_like<float>(mask);
   Call call(target, threads);
-  call->where(call.in(mask), voxels(n), call.in(inside), call.in(outside), call.out(out));
+  call->where(call.in(mask), std::int64_t(mask.size()), call.in(inside), call.in(outside), call.out(out));
   return out;
 }
 
 static nb::tuple texture(In<float, 3> image, int threads, const Target& target) {
-  const Extent n = extent(image, 0);
-  Out<float> noise = make<float>({n.d, n.h, n.w}), contrast = make<float>({n.d, n.h, n.w});
+  Out<float> noise = make_like<float>(image), contrast = make_like<float>(image);
   {
     Call call(target, threads);
-    call->texture(call.in(image), n, call.out(noise), call.out(contrast));
+    call->texture(call.image(image), call.out(noise), call.out(contrast));
   }
   return nb::make_tuple(noise, contrast);
 }

@@ -5,28 +5,26 @@ namespace mmreg::bind {
 static Out<float> gaussian(In<float, 4> image, Sigma sigma_vox, const Into<float>& into, int threads,
                            const Target& target) {
   for (float s : sigma_vox) require(s >= 0 && s <= 32, "sigma_vox must be between 0 and 32 voxels");
-  const Extent n = extent(image, 1);
-  Out<float> out = make<float>({std::int64_t(image.shape(0)), n.d, n.h, n.w}, into);
+  Out<float> out = make_like(image, into);
   Call call(target, threads);
-  call->gaussian(call.in(image), int(image.shape(0)), n, sigma_vox.data(), call.out(out));
+  call->gaussian(call.image(image), sigma_vox.data(), call.out(out));
   return out;
 }
 
 static Out<float> box(In<float, 4> image, Triple radius, const Into<float>& into, int threads, const Target& target) {
   for (int r : radius) require(r >= 0 && r <= 128, "radius must be between 0 and 128 voxels");
-  const Extent n = extent(image, 1);
-  Out<float> out = make<float>({std::int64_t(image.shape(0)), n.d, n.h, n.w}, into);
+  Out<float> out = make_like(image, into);
   Call call(target, threads);
-  call->box(call.in(image), int(image.shape(0)), n, radius.data(), call.out(out));
+  call->box(call.image(image), radius.data(), call.out(out));
   return out;
 }
 
 static Out<float> pool(In<float, 4> image, Triple factor, const Into<float>& into, int threads, const Target& target) {
   for (int f : factor) require(f >= 1, "factor must be at least 1");
-  const Extent n = extent(image, 1), m = pooled(n, factor);
+  const Extent m = pooled(extent(image, 1), factor);
   Out<float> out = make<float>({std::int64_t(image.shape(0)), m.d, m.h, m.w}, into);
   Call call(target, threads);
-  call->pool(call.in(image), int(image.shape(0)), n, factor.data(), call.out(out));
+  call->pool(call.image(image), factor.data(), call.out(out));
   return out;
 }
 
@@ -36,7 +34,7 @@ static Out<float> mind(In<float, 3> image, int radius, int dilation, const Into<
   const Extent n = extent(image, 0);
   Out<float> out = make<float>({12, n.d, n.h, n.w}, into);
   Call call(target, threads);
-  call->mind(call.in(image), n, radius, dilation, call.out(out));
+  call->mind(call.image(image), radius, dilation, call.out(out));
   return out;
 }
 
@@ -46,7 +44,7 @@ static Out<std::uint16_t> mind_half(In<float, 3> image, int radius, int dilation
   const Extent n = extent(image, 0);
   Out<std::uint16_t> out = make<std::uint16_t>({n.d, n.h, n.w, 16}, into);
   Call call(target, threads);
-  call->mind_half(call.in(image), n, radius, dilation, half(call.out(out)));
+  call->mind_half(call.image(image), radius, dilation, half(call.out(out)));
   return out;
 }
 
@@ -55,10 +53,10 @@ static Out<std::uint16_t> pool_features(In<std::uint16_t, 4> features, Triple fa
   for (int f : factor) require(f >= 1, "factor must be at least 1");
   const int channels = int(features.shape(3));
   require(channels % 16 == 0, "features must have shape (D, H, W, C), C a multiple of 16");
-  const Extent n = extent(features, 0), m = pooled(n, factor);
+  const Extent m = pooled(extent(features, 0), factor);
   Out<std::uint16_t> out = make<std::uint16_t>({m.d, m.h, m.w, channels}, into);
   Call call(target, threads);
-  call->pool_features(half(call.in(features)), channels, n, factor.data(), half(call.out(out)));
+  call->pool_features(call.features(features), factor.data(), half(call.out(out)));
   return out;
 }
 
@@ -75,12 +73,11 @@ Normalisation stretch_of(const std::string& kind, double low, double high) {
 static nb::tuple normalise(In<float, 3> image, const std::string& kind, double low, double high,
                            const Into<float>& into, int threads, const Target& target) {
   const Normalisation stretch = stretch_of(kind, low, high);
-  const Extent n = extent(image, 0);
-  Out<float> out = make<float>({n.d, n.h, n.w}, into);
+  Out<float> out = make_like(image, into);
   Extremes all{};
   {
     Call call(target, threads);
-    call->normalise(call.in(image), voxels(n), stretch, call.out(out), call.out(&all, 1));
+    call->normalise(call.in(image), std::int64_t(image.size()), stretch, call.out(out), call.out(&all, 1));
   }
   return nb::make_tuple(out, nb::make_tuple(all.smallest, all.largest, all.not_finite));
 }

@@ -11,20 +11,19 @@ static nb::ndarray<nb::numpy, std::uint16_t> interleave(In<float, 4> planes, int
   require(channels >= int(planes.shape(0)), "channels must hold all planes");
   Out<std::uint16_t> features = make<std::uint16_t>({n.d, n.h, n.w, channels});
   Call call(target, threads);
-  call->interleave(call.in(planes), int(planes.shape(0)), voxels(n), channels, half(call.out(features)));
+  call->interleave(call.image(planes), channels, half(call.out(features)));
   return features;
 }
 
 static void append_intensity_channels(nb::ndarray<std::uint16_t, nb::ndim<4>, nb::c_contig> features,
                                       In<float, 3> image, std::optional<In<std::uint8_t, 3>> valid, float scale,
                                       float offset, int threads, const Target& target) {
-  const Extent n = extent(image, 0);
   const int channels = int(features.shape(3));
   require(channels % 16 == 0 && channels >= 16, "features must have a multiple of 16 channels");
   require(features.size() == image.size() * channels, "features and image must have the same extent");
   require(!valid || valid->size() == image.size(), "valid and image must have the same extent");
   Call call(target, threads);
-  call->append_intensity_channels(call.in(image), call.in(valid), n, scale, offset, channels,
+  call->append_intensity_channels(call.image(image), call.in(valid), scale, offset, channels,
                                   half(call.in_out(features)));
 }
 

@@ -41,6 +41,11 @@ struct Layout {  // of volumes, each (channels, d, h, w), or (d, h, w) for label
   Extent n;
 
   std::int64_t size() const { return channels * voxels(n); }  // of one volume
+  template <class T>
+  ImageView<T> at(T* first, std::int64_t b) const {
+    return {first + b * size(), n, channels};
+  }
+  Displacement field(const float* first, std::int64_t b) const { return {first + b * size(), n}; }
   Dimensions grid() const { return batched ? Dimensions{batch, n.d, n.h, n.w} : Dimensions{n.d, n.h, n.w}; }
   Dimensions with(int planes) const {
     return batched ? Dimensions{batch, planes, n.d, n.h, n.w} : Dimensions{planes, n.d, n.h, n.w};
@@ -100,9 +105,8 @@ static Out<T> warp(const Volumes<T>& moving, const Volumes<float>& u, const std:
   std::uint8_t* const flags = call.out(valid);
   const std::int64_t size = voxels(to.n);
   for (std::int64_t b = 0; b < to.batch; ++b)
-    warp_of(call->operations(), image)(call->queue(), image + b * from.size(), from.channels, from.n,
-                                       field + b * to.size(), to.n, kind, edge, warped + b * from.channels * size,
-                                       flags ? flags + b * size : nullptr);
+    warp_of(call->operations(), image)(call->queue(), from.at(image, b), to.field(field, b), kind, edge,
+                                       warped + b * from.channels * size, flags ? flags + b * size : nullptr);
   return out;
 }
 
@@ -116,7 +120,7 @@ static Out<std::int32_t> warp_labels(const Volumes<std::int32_t>& moving, const 
   const float* const field = call.in(u);
   std::int32_t* const warped = call.out(out);
   for (std::int64_t b = 0; b < to.batch; ++b)
-    call->warp_labels(labels + b * from.size(), from.n, field + b * to.size(), to.n, warped + b * voxels(to.n));
+    call->warp_labels(from.at(labels, b), to.field(field, b), warped + b * voxels(to.n));
   return out;
 }
 
@@ -133,8 +137,8 @@ static Out<float> warp_grad_displacement(const Volumes<float>& moving, const Vol
   const float *const image = call.in(moving), *const field = call.in(u), *const weight = call.in(upstream);
   float* const gradient = call.out(out);
   for (std::int64_t b = 0; b < to.batch; ++b)
-    call->warp_grad_displacement(image + b * from.size(), from.channels, from.n, field + b * to.size(), to.n, edge,
-                                 weight + b * given.size(), gradient + b * to.size());
+    call->warp_grad_displacement(from.at(image, b), to.field(field, b), edge, weight + b * given.size(),
+                                 gradient + b * to.size());
   return out;
 }
 
@@ -153,8 +157,7 @@ static Out<float> warp_grad_image(const Volumes<float>& upstream, const Volumes<
   const float *const weight = call.in(upstream), *const field = call.in(u);
   float* const gradient = call.out(out);
   for (std::int64_t b = 0; b < to.batch; ++b)
-    call->warp_grad_image(weight + b * given.size(), given.channels, field + b * to.size(), to.n, edge, m,
-                          gradient + b * back.size());
+    call->warp_grad_image(weight + b * given.size(), to.field(field, b), edge, back.at(gradient, b));
   return out;
 }
 
@@ -167,22 +170,19 @@ static Out<float> resample_affine(In<float, 4> moving, HostIn<double, 2> map, st
   require_indexable(moving.shape(1) * moving.shape(2) * moving.shape(3), "moving must have 1 to 2**31 - 1 voxels");
   const Extent n = {std::get<0>(shape), std::get<1>(shape), std::get<2>(shape)};
   require(n.d > 0 && n.h > 0 && n.w > 0, "shape must be three positive numbers");
-  const int channels = int(moving.shape(0));
   const Interpolation kind = interpolation_of(interpolation);
   const Outside edge = outside_of(border, outside);
   require_mask(valid, {n.d, n.h, n.w});
-  Out<float> out = make<float>({channels, n.d, n.h, n.w}, into);
+  Out<float> out = make<float>({std::int64_t(moving.shape(0)), n.d, n.h, n.w}, into);
   Call call(target, threads);
-  call->resample_affine(call.in(moving), channels, extent(moving, 1), map.data(), n, kind, edge, call.out(out),
-                        call.out(valid));
+  call->resample_affine(call.image(moving), map.data(), n, kind, edge, call.out(out), call.out(valid));
   return out;
 }
 
 static Out<float> prefilter(In<float, 4> image, int threads, const Target& target) {
-  const Extent n = extent(image, 1);
-  Out<float> out = make<float>({std::int64_t(image.shape(0)), n.d, n.h, n.w});
+  Out<float> out = make_like<float>(image);
   Call call(target, threads);
-  call->prefilter(call.in(image), int(image.shape(0)), n, call.out(out));
+  call->prefilter(call.image(image), call.out(out));
   return out;
 }
 

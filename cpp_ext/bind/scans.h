@@ -8,7 +8,7 @@
 
 namespace mmreg::bind {
 
-using Image = HostIn<float, 3>;
+using HostImage = HostIn<float, 3>;
 using Matrix = HostIn<double, 2>;
 
 inline AffineMap affine_map(const Matrix& matrix) {
@@ -32,13 +32,12 @@ class Placed {
  public:
   Placed(const Context& context, const Scan& given, bool is_there = false) : scan_(given) {
     if (!context.on_device()) return;
-    const std::size_t count = std::size_t(voxels(given.extent));
     if (!is_there) {
-      image_ = Buffer<float>(context, count), image_.upload(given.data);
+      image_ = Buffer<float>(context, given.extent), image_.upload(given.data);
       scan_.data = image_.data();
     }
     if (!given.mask) return;
-    mask_ = Buffer<std::uint8_t>(context, count), mask_.upload(given.mask);
+    mask_ = Buffer<std::uint8_t>(context, given.extent), mask_.upload(given.mask);
     scan_.mask = mask_.data();
   }
   const Scan& operator*() const { return scan_; }

@@ -22,8 +22,7 @@ static Out<float> cost_volume(Features fixed, Features moving, int used, Triple 
   const Extent n = check(fixed, moving, used);
   Out<float> out = make<float>({n.d, n.h, n.w, displacements(radius)});
   Call call(target, threads);
-  call->cost_volume(half(call.in(fixed)), half(call.in(moving)), int(fixed.shape(3)), used, n, radius.data(),
-                    call.out(out));
+  call->cost_volume(call.features(fixed), half(call.in(moving)), used, radius.data(), call.out(out));
   return out;
 }
 
@@ -32,8 +31,7 @@ static Out<std::uint16_t> cost_volume_half(Features fixed, Features moving, int 
   const Extent n = check(fixed, moving, used);
   Out<std::uint16_t> out = make<std::uint16_t>({n.d, n.h, n.w, displacements(radius)});
   Call call(target, threads);
-  call->cost_volume_half(half(call.in(fixed)), half(call.in(moving)), int(fixed.shape(3)), used, n, radius.data(),
-                         half(call.out(out)));
+  call->cost_volume_half(call.features(fixed), half(call.in(moving)), used, radius.data(), half(call.out(out)));
   return out;
 }
 

@@ -10,26 +10,27 @@ namespace mmreg::MMREG_TARGET {
 
 // By threes, as displacements come, and ones: what several channels share is computed once for them.
 template <Interpolation kind, class Queue, class T, class PointsOf>
-void sample_channels(Queue& queue, const T* volume, int channels, Extent m, const Outside& outside, Extent n,
-                     const PointsOf& points, T* out) {
+void sample_channels(Queue& queue, ImageView<const T> image, const Outside& outside, Extent n, const PointsOf& points,
+                     T* out) {
+  const Extent m = image.n;
   int k = 0;
-  for (; k + 3 <= channels; k += 3)
-    sample_grid<kind, 3>(queue, volume + k * voxels(m), m, outside, n, points, out + k * voxels(n));
-  for (; k < channels; ++k)
-    sample_grid<kind, 1>(queue, volume + k * voxels(m), m, outside, n, points, out + k * voxels(n));
+  for (; k + 3 <= image.channels; k += 3)
+    sample_grid<kind, 3>(queue, image.data + k * voxels(m), m, outside, n, points, out + k * voxels(n));
+  for (; k < image.channels; ++k)
+    sample_grid<kind, 1>(queue, image.data + k * voxels(m), m, outside, n, points, out + k * voxels(n));
 }
 
 // `valid` may be nullptr.
 template <class Queue, class T, class PointsOf>
-void sample_image(Queue& queue, const T* volume, int channels, Extent m, Interpolation kind, const Outside& outside,
-                  Extent n, const PointsOf& points, T* out, std::uint8_t* valid) {
+void sample_image(Queue& queue, ImageView<const T> image, Interpolation kind, const Outside& outside, Extent n,
+                  const PointsOf& points, T* out, std::uint8_t* valid) {
   if (kind == Interpolation::nearest)
-    sample_channels<Interpolation::nearest>(queue, volume, channels, m, outside, n, points, out);
+    sample_channels<Interpolation::nearest>(queue, image, outside, n, points, out);
   else if (kind == Interpolation::linear)
-    sample_channels<Interpolation::linear>(queue, volume, channels, m, outside, n, points, out);
+    sample_channels<Interpolation::linear>(queue, image, outside, n, points, out);
   else
-    sample_channels<Interpolation::cubic>(queue, volume, channels, m, outside, n, points, out);
-  if (valid) mark_inside(queue, m, n, points, valid);
+    sample_channels<Interpolation::cubic>(queue, image, outside, n, points, out);
+  if (valid) mark_inside(queue, image.n, n, points, valid);
 }
 
 }  // namespace mmreg::MMREG_TARGET

@@ -179,6 +179,8 @@ struct Displaced {
   }
 };
 
+MMREG_INLINE Displaced displaced(Displacement u) { return {u.data, voxels(u.n)}; }
+
 // `Displaced` in a plane: u has no component for the axis normal to it.
 struct DisplacedInPlane {
   static constexpr int components = 2;

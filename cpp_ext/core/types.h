@@ -34,4 +34,27 @@ struct Half {  // IEEE binary16, storage only
   std::uint16_t bits;
 };
 
+// Voxels with the grid that they lie on: none are read with the grid or the channels of another image.
+template <class T>
+struct ImageView {  // (channels, d, h, w); the memory belongs to someone else
+  T* data;
+  Extent n;
+  int channels = 1;
+};
+using Image = ImageView<const float>;
+using Mask = ImageView<const std::uint8_t>;  // data may be null: every voxel counts
+
+struct FeatureImage {  // (d, h, w, channels), channels a multiple of 16
+  const Half* data;
+  Extent n;
+  int channels;
+};
+
+struct Displacement {  // (3, d, h, w), in voxels of its grid
+  const float* data;
+  Extent n;
+
+  MMREG_INLINE operator Image() const { return {data, n, 3}; }
+};
+
 }  // namespace mmreg

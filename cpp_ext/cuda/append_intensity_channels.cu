@@ -15,12 +15,12 @@ static_assert(intensity_channel == -4 && validity_channel == -3, "the order of t
 
 }  // namespace
 
-void append_intensity_channels(Queue& queue, const float* image, const std::uint8_t* valid, Extent n, float scale,
-                               float offset, int channels, Half* features) {
-  for_each(queue, voxels(n), [=] MMREG_DEVICE(std::int64_t i) {
+void append_intensity_channels(Queue& queue, Image image, const std::uint8_t* valid, float scale, float offset,
+                               int channels, Half* features) {
+  for_each(queue, voxels(image.n), [=] MMREG_DEVICE(std::int64_t i) {
     const Half validity = to_half(valid && !valid[i] ? 0.0f : 1.0f);
     Extras* const last = reinterpret_cast<Extras*>(features + (i + 1) * channels) - 1;
-    *last = {to_half(in_bins(image[i], scale, offset)), validity, {{0}, {0}}};
+    *last = {to_half(in_bins(image.data[i], scale, offset)), validity, {{0}, {0}}};
   });
 }
 

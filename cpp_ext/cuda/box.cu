@@ -5,9 +5,9 @@
 
 namespace mmreg::MMREG_TARGET {
 
-void box(Queue& queue, const float* image, int channels, Extent n, const int radius[3], float* out) {
-  const Taps taps[3] = {box_taps(radius[0], n.d), box_taps(radius[1], n.h), box_taps(radius[2], n.w)};
-  smooth(queue, image, channels, n, taps, out);
+void box(Queue& queue, Image image, const int radius[3], float* out) {
+  const Taps taps[3] = {box_taps(radius[0], image.n.d), box_taps(radius[1], image.n.h), box_taps(radius[2], image.n.w)};
+  smooth(queue, image, taps, out);
 }
 
 }  // namespace mmreg::MMREG_TARGET

@@ -98,10 +98,9 @@ void search_all(Queue& queue, const Search<Cost>& s) {
 }
 
 template <class Cost>
-void costs(Queue& queue, const Half* fixed, const Half* moving, int channels, int used, Extent n, const int radius[3],
-           Cost* cost) {
+void costs(Queue& queue, FeatureImage fixed, const Half* moving, int used, const int radius[3], Cost* cost) {
   const Window window{{radius[0], radius[1], radius[2]}};
-  const Search<Cost> s{fixed, moving, channels, used, n, window, 1.0f / float(used), cost};
+  const Search<Cost> s{fixed.data, moving, fixed.channels, used, fixed.n, window, 1.0f / float(used), cost};
   if (used == kUsual)
     search_all<kUsual>(queue, s);
   else
@@ -110,13 +109,11 @@ void costs(Queue& queue, const Half* fixed, const Half* moving, int channels, in
 
 }  // namespace
 
-void cost_volume(Queue& queue, const Half* fixed, const Half* moving, int channels, int used, Extent n,
-                 const int radius[3], float* cost) {
-  costs(queue, fixed, moving, channels, used, n, radius, cost);
+void cost_volume(Queue& queue, FeatureImage fixed, const Half* moving, int used, const int radius[3], float* cost) {
+  costs(queue, fixed, moving, used, radius, cost);
 }
-void cost_volume_half(Queue& queue, const Half* fixed, const Half* moving, int channels, int used, Extent n,
-                      const int radius[3], Half* cost) {
-  costs(queue, fixed, moving, channels, used, n, radius, cost);
+void cost_volume_half(Queue& queue, FeatureImage fixed, const Half* moving, int used, const int radius[3], Half* cost) {
+  costs(queue, fixed, moving, used, radius, cost);
 }
 
 }  // namespace mmreg::MMREG_TARGET

@@ -4,8 +4,9 @@
 
 namespace mmreg::MMREG_TARGET {
 
-Detail detail(Queue& queue, const float* image, Extent n, const Foreground& given) {
+Detail detail(Queue& queue, Image image, const Foreground& given) {
   const Foreground f = given;
+  const Extent n = image.n;
   const std::int64_t plane = std::int64_t(n.h) * n.w;
   const auto at = [=] MMREG_DEVICE(std::int64_t i) {
     const std::int64_t row = i / n.w;
@@ -14,7 +15,7 @@ Detail detail(Queue& queue, const float* image, Extent n, const Foreground& give
     const Neighbour far[3] = {neighbour(z, n.d, plane, kDetailRim), neighbour(y, n.h, n.w, kDetailRim),
                               neighbour(x, n.w, 1, kDetailRim)};
     Detail d{};
-    add_detail(image + i, around, far, f, d);
+    add_detail(image.data + i, around, far, f, d);
     return d;
   };
   return fold(queue, voxels(n), Detail{}, at,

@@ -4,10 +4,10 @@
 
 namespace mmreg::MMREG_TARGET {
 
-void gaussian(Queue& queue, const float* image, int channels, Extent n, const float sigma_vox[3], float* out) {
-  const Taps taps[3] = {gaussian_taps(sigma_vox[0], n.d), gaussian_taps(sigma_vox[1], n.h),
-                        gaussian_taps(sigma_vox[2], n.w)};
-  smooth(queue, image, channels, n, taps, out);
+void gaussian(Queue& queue, Image image, const float sigma_vox[3], float* out) {
+  const Taps taps[3] = {gaussian_taps(sigma_vox[0], image.n.d), gaussian_taps(sigma_vox[1], image.n.h),
+                        gaussian_taps(sigma_vox[2], image.n.w)};
+  smooth(queue, image, taps, out);
 }
 
 }  // namespace mmreg::MMREG_TARGET

@@ -14,13 +14,14 @@ struct alignas(16) Sector {
 
 }  // namespace
 
-void interleave(Queue& queue, const float* planes, int wanted, std::int64_t count, int channels, Half* features) {
+void interleave(Queue& queue, Image planes, int channels, Half* features) {
+  const std::int64_t count = voxels(planes.n);
   for_each(queue, channels / kTogether * count, [=] MMREG_DEVICE(std::int64_t i) {
     const int first = int(i / count) * kTogether;
     const std::int64_t voxel = i - first / kTogether * count;  // threads that follow each other read along a plane
     Sector part;
     for (int c = 0; c < kTogether; ++c)
-      part.value[c] = first + c < wanted ? to_half(planes[(first + c) * count + voxel]) : Half{0};
+      part.value[c] = first + c < planes.channels ? to_half(planes.data[(first + c) * count + voxel]) : Half{0};
     *reinterpret_cast<Sector*>(features + voxel * channels + first) = part;
   });
 }

@@ -103,7 +103,7 @@ double local_ncc(Queue& queue, const float* fixed, const float* moving, Extent n
   for (int first = 0; first < n.d; first += most) {
     const Extent slab{n.d - first < most ? n.d - first : most, n.h, n.w};
     sum_depth(queue, {fixed, moving, statistics.data()}, n, first, slab, z, sums.data());
-    filter_along(queue, 2, sums.data(), kCorrelatedProducts, slab, box_taps(radius, n.w), means.data());
+    filter_along(queue, 2, Image{sums.data(), slab, kCorrelatedProducts}, box_taps(radius, n.w), means.data());
     correlate(queue, means.data(), statistics.data(), slab, y, out + first * plane);
   }
   return fold(

@@ -34,14 +34,14 @@ MMREG_INLINE void turn_to_similarities(float (&distance)[kMindChannels], float m
 }
 
 template <int R>
-void features_of(Queue& queue, const float* image, Extent n, Patch patch, const double* total, double lattice_size,
-                 const Features& to) {
+void features_of(Queue& queue, Image image, Patch patch, const double* total, double lattice_size, const Features& to) {
+  const Extent n = image.n;
   const Features out = to;
   const int across = (n.w + kTileColumns - 1) / kTileColumns, down = (n.h + kTileRows - 1) / kTileRows;
   const std::int64_t deep = (n.d + kTilePlanes - 1) / kTilePlanes;
   for_blocks<2>(queue, deep * down * across, tile_bytes(patch, Steps{}), [=] MMREG_DEVICE(const Block& block) {
     const int line = block.index / across, plane = line / down;
-    const Tile<R> tile{image,
+    const Tile<R> tile{image.data,
                        n,
                        patch,
                        plane * kTilePlanes,
@@ -63,26 +63,26 @@ void features_of(Queue& queue, const float* image, Extent n, Patch patch, const 
   });
 }
 
-void features(Queue& queue, const float* image, Extent n, Patch patch, const Features& out) {
+void features(Queue& queue, Image image, Patch patch, const Features& out) {
   const Scratch<double> total(queue, 1);
-  const Lattice lattice(n);
-  lattice_variance(queue, image, n, patch, lattice, total.data());
-  const double size = double(lattice.planes) * lattice.rows * n.w;
-  if (patch.radius == 0) return features_of<0>(queue, image, n, patch, total.data(), size, out);
-  if (patch.radius == 1) return features_of<1>(queue, image, n, patch, total.data(), size, out);
-  if (patch.radius == 2) return features_of<2>(queue, image, n, patch, total.data(), size, out);
-  if (patch.radius == 3) return features_of<3>(queue, image, n, patch, total.data(), size, out);
-  features_of<-1>(queue, image, n, patch, total.data(), size, out);
+  const Lattice lattice(image.n);
+  lattice_variance(queue, image, patch, lattice, total.data());
+  const double size = double(lattice.planes) * lattice.rows * image.n.w;
+  if (patch.radius == 0) return features_of<0>(queue, image, patch, total.data(), size, out);
+  if (patch.radius == 1) return features_of<1>(queue, image, patch, total.data(), size, out);
+  if (patch.radius == 2) return features_of<2>(queue, image, patch, total.data(), size, out);
+  if (patch.radius == 3) return features_of<3>(queue, image, patch, total.data(), size, out);
+  features_of<-1>(queue, image, patch, total.data(), size, out);
 }
 
 }  // namespace
 
-void mind(Queue& queue, const float* image, Extent n, int radius, int dilation, float* out) {
-  features(queue, image, n, {radius, dilation}, {out, nullptr, voxels(n)});
+void mind(Queue& queue, Image image, int radius, int dilation, float* out) {
+  features(queue, image, {radius, dilation}, {out, nullptr, voxels(image.n)});
 }
 
-void mind_half(Queue& queue, const float* image, Extent n, int radius, int dilation, Half* out) {
-  features(queue, image, n, {radius, dilation}, {nullptr, out, voxels(n)});
+void mind_half(Queue& queue, Image image, int radius, int dilation, Half* out) {
+  features(queue, image, {radius, dilation}, {nullptr, out, voxels(image.n)});
 }
 
 }  // namespace mmreg::MMREG_TARGET

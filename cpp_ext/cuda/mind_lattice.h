@@ -68,8 +68,7 @@ struct PartOfRow {  // voxels x .. x + kBlockThreads of row (z, y), and what the
 };
 
 // *total = the sum of the variance over the lattice.
-inline void lattice_variance(Queue& queue, const float* image, Extent n, Patch patch, const Lattice& given,
-                             double* total) {
+inline void lattice_variance(Queue& queue, Image image, Patch patch, const Lattice& given, double* total) {
   const Lattice lattice = given;
   const Scratch<double> memory(queue, lattice.blocks());
   double* const partial = memory.data();
@@ -78,15 +77,15 @@ inline void lattice_variance(Queue& queue, const float* image, Extent n, Patch p
   for_blocks(queue, lattice.blocks(), bytes, [=] MMREG_DEVICE(const Block& block) {
     const int line = block.index / lattice.across, plane = line / lattice.rows;
     double* const values = reinterpret_cast<double*>(block.memory);
-    const PartOfRow part{image,
-                         n,
+    const PartOfRow part{image.data,
+                         image.n,
                          patch,
                          lattice.z0 + 8 * plane,
                          lattice.y0 + 8 * (line - plane * lattice.rows),
                          (block.index - line * lattice.across) * kBlockThreads,
                          reinterpret_cast<float*>(values + kBlockThreads)};
     block.threads([&](int t) { part.sum_all_columns(t, std::make_integer_sequence<int, kMindChannels>{}); });
-    block.threads([&](int t) { values[t] = part.x + t < n.w ? double(part.variance(t)) : 0; });
+    block.threads([&](int t) { values[t] = part.x + t < part.n.w ? double(part.variance(t)) : 0; });
     fold_block(block, values, [](double a, double b) { return a + b; });
     block.threads([&](int t) {
       if (t == 0) partial[block.index] = values[0];

@@ -49,13 +49,13 @@ MMREG_INLINE EightSums sum_features(const Half* features, int channels, Extent n
 
 }  // namespace
 
-void pool(Queue& queue, const float* image, int channels, Extent n, const int factor[3], float* out) {
-  const Extent m = pooled(n, factor);
+void pool(Queue& queue, Image image, const int factor[3], float* out) {
+  const Extent n = image.n, m = pooled(n, factor);
   const Factor f{n, factor[0], factor[1], factor[2]};
-  for_voxels(queue, {channels * m.d, m.h, m.w}, [=] MMREG_DEVICE(const Voxel& v) {
+  for_voxels(queue, {image.channels * m.d, m.h, m.w}, [=] MMREG_DEVICE(const Voxel& v) {
     const int channel = v.z / m.d;
     const Pieces p = f.pieces(v.z - channel * m.d, v.y, v.x);
-    const float* const volume = image + channel * voxels(n);
+    const float* const volume = image.data + channel * voxels(n);
     float total = 0;
     for (int k = p.z.begin; k < p.z.end; ++k) {
       float plane = 0;
@@ -72,14 +72,14 @@ void pool(Queue& queue, const float* image, int channels, Extent n, const int fa
 }
 
 // A thread takes eight channels, so that neighbouring threads read what lies together.
-void pool_features(Queue& queue, const Half* features, int channels, Extent n, const int factor[3], Half* out) {
-  const Extent m = pooled(n, factor);
+void pool_features(Queue& queue, FeatureImage features, const int factor[3], Half* out) {
+  const Extent n = features.n, m = pooled(n, factor);
   const Factor f{n, factor[0], factor[1], factor[2]};
-  const int parts = channels / 8;
+  const int channels = features.channels, parts = channels / 8;
   for_voxels(queue, {m.d, m.h, m.w * parts}, [=] MMREG_DEVICE(const Voxel& v) {
     const int i = v.x / parts;
     const Pieces p = f.pieces(v.z, v.y, i);
-    const EightSums sums = sum_features(features + 8 * (v.x - i * parts), channels, n, p);
+    const EightSums sums = sum_features(features.data + 8 * (v.x - i * parts), channels, n, p);
     const float share = p.share();
     float mean[8];
     for (int c = 0; c < 8; ++c) mean[c] = sums.v[c] * share;

@@ -41,10 +41,10 @@ struct Scan {
 
 }  // namespace
 
-void pool_mapped(Queue& queue, const float* image, const std::uint8_t* mask, Extent n, Extent factor,
-                 const IntensityMap& map, float* out) {
-  const Scan scan{image, mask, n, factor, map.low, map.high};
-  const Blocks blocks = blocks_of(n, factor);
+void pool_mapped(Queue& queue, Image image, const std::uint8_t* mask, Extent factor, const IntensityMap& map,
+                 float* out) {
+  const Scan scan{image.data, mask, image.n, factor, map.low, map.high};
+  const Blocks blocks = blocks_of(image.n, factor);
   const IntensityMap own = map;
   for_voxels(queue, blocks.n, [=] MMREG_DEVICE(const Voxel& v) {
     const Known found = scan.block(blocks.z + v.z * factor.d, blocks.y + v.y * factor.h, blocks.x + v.x * factor.w);

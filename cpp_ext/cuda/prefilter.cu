@@ -17,9 +17,10 @@ void filter_lines(Queue& queue, float* image, std::int64_t lines, int n, std::in
 
 }  // namespace
 
-void prefilter(Queue& queue, const float* image, int channels, Extent n, float* out) {
-  const std::int64_t plane = std::int64_t(n.h) * n.w, total = channels * voxels(n);
-  if (out != image) for_each(queue, total, [=] MMREG_DEVICE(std::int64_t i) { out[i] = image[i]; });
+void prefilter(Queue& queue, Image image, float* out) {
+  const Extent n = image.n;
+  const std::int64_t plane = std::int64_t(n.h) * n.w, total = image.channels * voxels(n);
+  if (out != image.data) for_each(queue, total, [=] MMREG_DEVICE(std::int64_t i) { out[i] = image.data[i]; });
   filter_lines(queue, out, total / n.w, n.w, 1, total / n.w, 0, n.w);
   filter_lines(queue, out, total / n.h, n.h, n.w, n.w, plane, 1);
   filter_lines(queue, out, total / n.d, n.d, plane, plane, plane * n.d, 1);

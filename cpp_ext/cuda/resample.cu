@@ -7,9 +7,9 @@
 
 namespace mmreg::MMREG_TARGET {
 
-void resample_affine(Queue& queue, const float* moving, int channels, Extent m, const double* map, Extent n,
-                     Interpolation kind, const Outside& outside, float* out, std::uint8_t* valid) {
-  sample_image(queue, moving, channels, m, kind, outside, n, mapped(map), out, valid);
+void resample_affine(Queue& queue, Image moving, const double* map, Extent n, Interpolation kind,
+                     const Outside& outside, float* out, std::uint8_t* valid) {
+  sample_image(queue, moving, kind, outside, n, mapped(map), out, valid);
 }
 
 }  // namespace mmreg::MMREG_TARGET

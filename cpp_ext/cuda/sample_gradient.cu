@@ -22,8 +22,7 @@ struct AddDerivatives {
 
 struct Differentiation {
   SampleList fixed;
-  const float* moving;
-  Extent n;
+  Image moving;
   IndexMap map;
   int bins;
   const float* gain;
@@ -31,7 +30,7 @@ struct Differentiation {
 
 MMREG_DEVICE void add_sample(const Differentiation& d, std::int64_t i, float (&by)[12]) {
   const float z = d.fixed.points[i], y = d.fixed.points[i + d.fixed.count], x = d.fixed.points[i + 2 * d.fixed.count];
-  const CoveredSample m = covered_sample(d.moving, d.n, d.map.affine, z, y, x);
+  const CoveredSample m = covered_sample(d.moving.data, d.moving.n, d.map.affine, z, y, x);
   const WindowPlace at = window_place(m.value, d.bins);
   float w[4], r[4];
   window_weights(at.t, w);
@@ -60,9 +59,9 @@ MMREG_DEVICE Derivative add_samples(const Differentiation& d, int piece, int thr
 
 }  // namespace
 
-void sample_gradient(Queue& queue, const SampleList& fixed, const float* moving, Extent n, const IndexMap& map,
-                     int bins, const float* gain, double* gradient) {
-  const Differentiation d{fixed, moving, n, map, bins, gain};
+void sample_gradient(Queue& queue, const SampleList& fixed, Image moving, const IndexMap& map, int bins,
+                     const float* gain, double* gradient) {
+  const Differentiation d{fixed, moving, map, bins, gain};
   const std::int64_t pieces = (fixed.count + kPieceSamples - 1) / kPieceSamples;
   const Scratch<Derivative> memory(queue, pieces);
   Derivative* const partial = memory.data();

@@ -18,24 +18,23 @@ struct Maps {
 
 struct Counting {
   SampleList fixed;
-  const float* moving;
-  Extent n;
+  Image moving;
   int bins, piece, pieces;  // bins along an axis, samples of a piece
   float scale;              // of fixed point
 
   int cells() const { return bins * bins; }
 };
 
-Counting counting_of(const SampleList& fixed, const float* moving, Extent n, int bins) {
+Counting counting_of(const SampleList& fixed, Image moving, int bins) {
   const std::int64_t fair = (fixed.count + kMostPieces - 1) / kMostPieces;
   const int piece = fair < kLeastPiece ? kLeastPiece : int(fair);
   // a sample adds less than 1 to a bin: a piece cannot fill 32 bits
-  return {fixed, moving, n, bins, piece, int((fixed.count + piece - 1) / piece), float((1u << 31) / unsigned(piece))};
+  return {fixed, moving, bins, piece, int((fixed.count + piece - 1) / piece), float((1u << 31) / unsigned(piece))};
 }
 
 MMREG_DEVICE void count_sample(const Counting& c, const float* map, std::int64_t i, std::uint32_t* histogram) {
   const float* const z = c.fixed.points + i;
-  const CoveredSample m = covered_sample(c.moving, c.n, map, z[0], z[c.fixed.count], z[2 * c.fixed.count]);
+  const CoveredSample m = covered_sample(c.moving.data, c.moving.n, map, z[0], z[c.fixed.count], z[2 * c.fixed.count]);
   const float fixed = c.fixed.values[i], cover = m.cover * share(fixed);
   if (!(cover > 0)) return;
   const WindowPlace at = window_place(m.value, c.bins);
@@ -82,9 +81,9 @@ void add_pieces(Queue& queue, const Counting& c, const std::uint32_t* partial, i
 
 }  // namespace
 
-void sample_histogram(Queue& queue, const SampleList& fixed, const float* moving, Extent n, const IndexMap* maps,
-                      int count, int bins, float* histograms) {
-  const Counting c = counting_of(fixed, moving, n, bins);
+void sample_histogram(Queue& queue, const SampleList& fixed, Image moving, const IndexMap* maps, int count, int bins,
+                      float* histograms) {
+  const Counting c = counting_of(fixed, moving, bins);
   const int most = count < kMostMaps ? count : kMostMaps;
   const Scratch<std::uint32_t> partial(queue, std::int64_t(most) * c.pieces * c.cells());
   for (int first = 0; first < count; first += kMostMaps) {

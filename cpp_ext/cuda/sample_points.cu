@@ -5,12 +5,12 @@
 
 namespace mmreg::MMREG_TARGET {
 
-void sample_points(Queue& queue, const float* image, const std::uint8_t* mask, Extent n, const float* points,
-                   std::int64_t count, float* values) {
+void sample_points(Queue& queue, Image image, const std::uint8_t* mask, const float* points, std::int64_t count,
+                   float* values) {
   for_each(queue, count, [=] MMREG_DEVICE(std::int64_t i) {
     const float z = points[i], y = points[i + count], x = points[i + 2 * count];
-    const bool masked = mask && mask[nearest_voxel(n, z, y, x)] == 0;
-    values[i] = masked ? __builtin_nanf("") : covered_value(covered_sample(image, n, z, y, x));
+    const bool masked = mask && mask[nearest_voxel(image.n, z, y, x)] == 0;
+    values[i] = masked ? __builtin_nanf("") : covered_value(covered_sample(image.data, image.n, z, y, x));
   });
 }
 

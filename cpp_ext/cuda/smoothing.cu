@@ -66,34 +66,35 @@ void copy(Queue& queue, const float* from, std::int64_t count, float* to) {
 
 }  // namespace
 
-void filter_along(Queue& queue, int axis, const float* in, int channels, Extent n, const Taps& taps, float* out) {
+void filter_along(Queue& queue, int axis, Image in, const Taps& taps, float* out) {
   const Weights w = weights_of(taps);
-  if (axis == 0) filter_along_z(queue, in, channels, n, w, out);
-  if (axis == 1) filter_along_y(queue, in, channels * n.d, n, w, out);
-  if (axis == 2) filter_along_x(queue, in, std::int64_t(channels) * n.d * n.h, n.w, w, out);
+  const int planes = in.channels * in.n.d;
+  if (axis == 0) filter_along_z(queue, in.data, in.channels, in.n, w, out);
+  if (axis == 1) filter_along_y(queue, in.data, planes, in.n, w, out);
+  if (axis == 2) filter_along_x(queue, in.data, std::int64_t(planes) * in.n.h, in.n.w, w, out);
 }
 
 namespace {
 
 // No pass can be in place: two of them go by way of `first`, three by way of `first` and of `out`, or `second` if `out`
 // is still to be read.
-void smooth_some(Queue& queue, const float* image, int channels, Extent n, const Taps taps[3], float* out) {
-  const std::int64_t size = channels * voxels(n);
+void smooth_some(Queue& queue, Image image, const Taps taps[3], float* out) {
+  const std::int64_t size = image.channels * voxels(image.n);
   int left = 0;
   for (int a = 0; a < 3; ++a) left += taps[a].radius > 0;
-  const bool in_place = image == out;
-  if (!left && !in_place) copy(queue, image, size, out);
+  const bool in_place = image.data == out;
+  if (!left && !in_place) copy(queue, image.data, size, out);
   const Scratch<float> first(queue, left > 1 || in_place ? size : 0), second(queue, left > 2 && in_place ? size : 0);
   if (left == 1 && in_place) {
-    copy(queue, image, size, first.data());
-    image = first.data();
+    copy(queue, image.data, size, first.data());
+    image.data = first.data();
   }
   float* const ways[3] = {in_place ? second.data() : out, first.data(), out};
   for (int a = 0; a < 3; ++a) {
     if (!taps[a].radius) continue;
     float* const to = ways[3 - left--];
-    filter_along(queue, a, image, channels, n, taps[a], to);
-    image = to;
+    filter_along(queue, a, image, taps[a], to);
+    image.data = to;
   }
 }
 
@@ -101,11 +102,13 @@ constexpr std::int64_t kCachedVoxels = 1 << 22;  // what lies between two passes
 
 }  // namespace
 
-void smooth(Queue& queue, const float* image, int channels, Extent n, const Taps taps[3], float* out) {
-  const std::int64_t size = voxels(n), fitting = size > 0 ? kCachedVoxels / size : channels;
+void smooth(Queue& queue, Image image, const Taps taps[3], float* out) {
+  const int channels = image.channels;
+  const std::int64_t size = voxels(image.n), fitting = size > 0 ? kCachedVoxels / size : channels;
   const int most = fitting < 1 ? 1 : fitting < channels ? int(fitting) : channels;
   for (int c = 0; c < channels; c += most)
-    smooth_some(queue, image + c * size, channels - c < most ? channels - c : most, n, taps, out + c * size);
+    smooth_some(queue, {image.data + c * size, image.n, channels - c < most ? channels - c : most}, taps,
+                out + c * size);
 }
 
 }  // namespace mmreg::MMREG_TARGET

@@ -6,9 +6,9 @@
 namespace mmreg::MMREG_TARGET {
 
 // Along one axis, not in place.
-void filter_along(Queue&, int axis, const float* in, int channels, Extent n, const Taps&, float* out);
+void filter_along(Queue&, int axis, Image, const Taps&, float* out);
 
 // Along all three, also in place.
-void smooth(Queue&, const float* image, int channels, Extent n, const Taps taps[3], float* out);
+void smooth(Queue&, Image, const Taps taps[3], float* out);
 
 }  // namespace mmreg::MMREG_TARGET

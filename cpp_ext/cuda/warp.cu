@@ -7,22 +7,22 @@
 
 namespace mmreg::MMREG_TARGET {
 
-void warp(Queue& queue, const float* moving, int channels, Extent m, const float* u, Extent n, Interpolation kind,
-          const Outside& outside, float* warped, std::uint8_t* valid) {
-  sample_image(queue, moving, channels, m, kind, outside, n, Displaced{u, voxels(n)}, warped, valid);
+void warp(Queue& queue, Image moving, Displacement u, Interpolation kind, const Outside& outside, float* warped,
+          std::uint8_t* valid) {
+  sample_image(queue, moving, kind, outside, u.n, displaced(u), warped, valid);
 }
 
-void warp_half(Queue& queue, const Half* moving, int channels, Extent m, const float* u, Extent n, Interpolation kind,
-               const Outside& outside, Half* warped, std::uint8_t* valid) {
-  sample_image(queue, moving, channels, m, kind, outside, n, Displaced{u, voxels(n)}, warped, valid);
+void warp_half(Queue& queue, ImageView<const Half> moving, Displacement u, Interpolation kind, const Outside& outside,
+               Half* warped, std::uint8_t* valid) {
+  sample_image(queue, moving, kind, outside, u.n, displaced(u), warped, valid);
 }
 
-void warp_labels(Queue& queue, const std::int32_t* moving, Extent m, const float* u, Extent n, std::int32_t* warped) {
-  const Displaced points{u, voxels(n)};
-  const Source<std::int32_t> s = source(moving, m);
-  for_voxels(queue, n, [=] MMREG_DEVICE(const Voxel& v) {
+void warp_labels(Queue& queue, ImageView<const std::int32_t> moving, Displacement u, std::int32_t* warped) {
+  const Displaced points = displaced(u);
+  const Source<std::int32_t> s = source(moving.data, moving.n);
+  for_voxels(queue, u.n, [=] MMREG_DEVICE(const Voxel& v) {
     const Points p = points(v, One{});
-    warped[v.index] = inside(p, m) ? s.data[nearest_index(p, s)] : 0;
+    warped[v.index] = inside(p, s.n) ? s.data[nearest_index(p, s)] : 0;
   });
 }
 

@@ -82,27 +82,28 @@ struct Adjoint {
 
 }  // namespace
 
-void warp_grad_displacement(Queue& queue, const float* moving, int channels, Extent m, const float* u, Extent n,
-                            Border border, const float* upstream, float* gradient) {
-  const std::int64_t size = voxels(n), volume = voxels(m);
-  for_voxels(queue, n, [=] MMREG_DEVICE(const Voxel& v) {
+void warp_grad_displacement(Queue& queue, Image moving, Displacement u, Border border, const float* upstream,
+                            float* gradient) {
+  const Extent m = moving.n;
+  const std::int64_t size = voxels(u.n), volume = voxels(m);
+  for_voxels(queue, u.n, [=] MMREG_DEVICE(const Voxel& v) {
     float along[3] = {};
-    for_corners(corners_at(u, size, v, m, border), m, [&](std::int64_t at, float, const float (&slope)[3]) {
+    for_corners(corners_at(u.data, size, v, m, border), m, [&](std::int64_t at, float, const float (&slope)[3]) {
       float value = 0;
-      for (int k = 0; k < channels; ++k) value += upstream[k * size + v.index] * moving[k * volume + at];
+      for (int k = 0; k < moving.channels; ++k) value += upstream[k * size + v.index] * moving.data[k * volume + at];
       for (int a = 0; a < 3; ++a) along[a] += weighed(slope[a], value);
     });
     for (int a = 0; a < 3; ++a) gradient[a * size + v.index] = along[a];
   });
 }
 
-void warp_grad_image(Queue& queue, const float* upstream, int channels, const float* u, Extent n, Border border,
-                     Extent m, float* gradient) {
+void warp_grad_image(Queue& queue, const float* upstream, Displacement u, Border border, ImageView<float> gradient) {
+  const Extent n = u.n, m = gradient.n;
   const std::int64_t size = voxels(n), volume = voxels(m);
   const Scratch<Word> sums(queue, volume);
   const Scratch<Range> range(queue, 1);
-  for (int k = 0; k < channels; ++k) {
-    const Adjoint a{upstream + k * size, u, n, m, border, range.data(), sums.data(), gradient + k * volume};
+  for (int k = 0; k < gradient.channels; ++k) {
+    const Adjoint a{upstream + k * size, u.data, n, m, border, range.data(), sums.data(), gradient.data + k * volume};
     fold_on_device(
         queue, size, Range{0, 0}, [=] MMREG_DEVICE(std::int64_t i) { return range_of(a.upstream[i]); },
         [] MMREG_DEVICE(const Range& x, const Range& y) { return joined(x, y); }, a.range);

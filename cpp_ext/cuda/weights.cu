@@ -5,17 +5,19 @@
 
 namespace mmreg::MMREG_TARGET {
 
-void multiply(Queue& queue, const float* field, int channels, std::int64_t count, const float* weight, float* out) {
+void multiply(Queue& queue, Image field, const float* weight, float* out) {
+  const std::int64_t count = voxels(field.n);
   for_each(queue, count, [=] MMREG_DEVICE(std::int64_t i) {
     const float w = weight[i];
-    for (int c = 0; c < channels; ++c) out[c * count + i] = field[c * count + i] * w;
+    for (int c = 0; c < field.channels; ++c) out[c * count + i] = field.data[c * count + i] * w;
   });
 }
 
-void divide(Queue& queue, const float* field, int channels, std::int64_t count, const float* weight, float* out) {
+void divide(Queue& queue, Image field, const float* weight, float* out) {
+  const std::int64_t count = voxels(field.n);
   for_each(queue, count, [=] MMREG_DEVICE(std::int64_t i) {
     const float w = weight[i];
-    for (int c = 0; c < channels; ++c) out[c * count + i] = field[c * count + i] / w;
+    for (int c = 0; c < field.channels; ++c) out[c * count + i] = field.data[c * count + i] / w;
   });
 }
 

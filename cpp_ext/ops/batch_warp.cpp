@@ -74,8 +74,8 @@ void batch_warp(const Context& context, const float* image, const Shape& image_s
   for (std::int64_t sample = 0; sample < made[0]; ++sample) {
     const float* field = u + sample * product(u_shape, 1);
     if (lifted) lift(context, field, plane, lifted);
-    context.warp(image + sample * product(image_shape, 1), int(image_shape[1]), extent(image_shape),
-                 lifted ? lifted : field, extent(u_shape), Interpolation::linear, border,
+    context.warp(Image{image + sample * product(image_shape, 1), extent(image_shape), int(image_shape[1])},
+                 Displacement{lifted ? lifted : field, extent(u_shape)}, Interpolation::linear, border,
                  warped + sample * product(made, 1), nullptr);
   }
 }

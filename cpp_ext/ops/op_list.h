@@ -6,7 +6,8 @@
 // Rules for every operation
 // - Images are float32, planar channels, (channels, d, h, w) C-order. Displacements are (3, d, h, w), in
 //   voxels of their own grid, components ordered like the axes. Features are Half, channel-last,
-//   (d, h, w, channels), channels a multiple of 16, unused ones zero.
+//   (d, h, w, channels), channels a multiple of 16, unused ones zero. A view (core/types.h) brings its grid along;
+//   what lies on the same grid, and outputs, are pointers.
 // - A displacement u maps a point of its grid to p + u(p): warping is a pull-back.
 // - Pointers to images, fields, features, masks, samples and gains belong to the table's memory; outputs never overlap
 //   inputs unless the comment says so. A few numbers at a time are host memory, both ways: maps, radii, fractions, and
@@ -32,31 +33,28 @@ MMREG_OPERATION(void, download, (Queue&, void* to, const void* from, std::size_t
 // For cubic, `moving` holds coefficients made by `prefilter`, of finite voxels. `valid`, if not null, gets 1 where p
 // + u(p) lies within half a voxel of the moving box, else 0.
 MMREG_OPERATION(void, warp,
-                (Queue&, const float* moving, int channels, Extent m, const float* u, Extent n, Interpolation,
-                 const Outside&, float* warped, std::uint8_t* valid))
+                (Queue&, Image moving, Displacement u, Interpolation, const Outside&, float* warped,
+                 std::uint8_t* valid))
 // `warp` for an image in half precision: points and sums in float32, the result rounded to the nearest half, ties to
 // even. Means of halves stay within their range, so nothing finite overflows.
 MMREG_OPERATION(void, warp_half,
-                (Queue&, const Half* moving, int channels, Extent m, const float* u, Extent n, Interpolation,
-                 const Outside&, Half* warped, std::uint8_t* valid))
-MMREG_OPERATION(void, warp_labels,
-                (Queue&, const std::int32_t* moving, Extent m, const float* u, Extent n, std::int32_t* warped))
+                (Queue&, ImageView<const Half> moving, Displacement u, Interpolation, const Outside&, Half* warped,
+                 std::uint8_t* valid))
+MMREG_OPERATION(void, warp_labels, (Queue&, ImageView<const std::int32_t> moving, Displacement u, std::int32_t* warped))
 // Derivatives of the linear warp, for training: of the sum over channels of upstream (channels, n) times warped, with
-// respect to u (3, n) and to moving (channels, m). In the latter a value that is not finite comes out at each voxel
-// that it weighs in, NaN where infinities of both signs meet. Points that are not finite, or outside, pass nothing
-// back.
+// respect to u (3, n) and to moving (channels, m), on the grid of `gradient`. In the latter a value that is not finite
+// comes out at each voxel that it weighs in, NaN where infinities of both signs meet. Points that are not finite, or
+// outside, pass nothing back.
 MMREG_OPERATION(void, warp_grad_displacement,
-                (Queue&, const float* moving, int channels, Extent m, const float* u, Extent n, Border,
-                 const float* upstream, float* gradient))
+                (Queue&, Image moving, Displacement u, Border, const float* upstream, float* gradient))
 MMREG_OPERATION(void, warp_grad_image,
-                (Queue&, const float* upstream, int channels, const float* u, Extent n, Border, Extent m,
-                 float* gradient))
+                (Queue&, const float* upstream, Displacement u, Border, ImageView<float> gradient))
 // out(i) = moving(A i + b) on grid n; map is [A b], 3 x 4, row by row, from output to moving indices (axes 0, 1, 2).
 MMREG_OPERATION(void, resample_affine,
-                (Queue&, const float* moving, int channels, Extent m, const double* map, Extent n, Interpolation,
-                 const Outside&, float* out, std::uint8_t* valid))
+                (Queue&, Image moving, const double* map, Extent n, Interpolation, const Outside&, float* out,
+                 std::uint8_t* valid))
 // May be in place. Its recursions would carry a voxel that is not finite along whole lines.
-MMREG_OPERATION(void, prefilter, (Queue&, const float* image, int channels, Extent n, float* coefficients))
+MMREG_OPERATION(void, prefilter, (Queue&, Image, float* coefficients))
 
 // Displacements. Sampled linearly, Border::extend.
 // out(p) = first(p) + second(p + first(p)): the map of `first`, then that of `second`, all on grid n; so a cascade
@@ -81,10 +79,8 @@ MMREG_OPERATION(void, fill, (Queue&, std::int64_t count, float value, float* out
 // out = a x + b y, also in place.
 MMREG_OPERATION(void, axpby, (Queue&, std::int64_t count, float a, const float* x, float b, const float* y, float* out))
 // multiply: field(c, i) * weight(i); divide: field(c, i) / weight(i); where: mask ? inside : outside. Also in place.
-MMREG_OPERATION(void, multiply,
-                (Queue&, const float* field, int channels, std::int64_t count, const float* weight, float* out))
-MMREG_OPERATION(void, divide,
-                (Queue&, const float* field, int channels, std::int64_t count, const float* weight, float* out))
+MMREG_OPERATION(void, multiply, (Queue&, Image field, const float* weight, float* out))
+MMREG_OPERATION(void, divide, (Queue&, Image field, const float* weight, float* out))
 MMREG_OPERATION(void, where,
                 (Queue&, const std::uint8_t* mask, std::int64_t count, const float* inside, const float* outside,
                  float* out))
@@ -96,25 +92,22 @@ MMREG_OPERATION(void, normalise,
 
 // Filters and features. Outside of the image is its border value; voxels must be finite, see above. radius, factor
 // and sigma_vox are per axis. gaussian: weights cut at ceil(4 sigma); box: mean of 2 radius + 1; both also in place.
-MMREG_OPERATION(void, gaussian,
-                (Queue&, const float* image, int channels, Extent n, const float sigma_vox[3], float* out))
-MMREG_OPERATION(void, box, (Queue&, const float* image, int channels, Extent n, const int radius[3], float* out))
+MMREG_OPERATION(void, gaussian, (Queue&, Image, const float sigma_vox[3], float* out))
+MMREG_OPERATION(void, box, (Queue&, Image, const int radius[3], float* out))
 // Mean of blocks of factor voxels, n / factor rounded up of them; a block at the border takes what exists.
-MMREG_OPERATION(void, pool, (Queue&, const float* image, int channels, Extent n, const int factor[3], float* out))
-MMREG_OPERATION(void, pool_features,
-                (Queue&, const Half* features, int channels, Extent n, const int factor[3], Half* out))
+MMREG_OPERATION(void, pool, (Queue&, Image, const int factor[3], float* out))
+MMREG_OPERATION(void, pool_features, (Queue&, FeatureImage, const int factor[3], Half* out))
 // MIND-SSC with patches of 2 radius + 1; (12, d, h, w), or Half channel-last with 16 channels, the last 4 zero.
-MMREG_OPERATION(void, mind, (Queue&, const float* image, Extent n, int radius, int dilation, float* features))
-MMREG_OPERATION(void, mind_half, (Queue&, const float* image, Extent n, int radius, int dilation, Half* features))
+MMREG_OPERATION(void, mind, (Queue&, Image, int radius, int dilation, float* features))
+MMREG_OPERATION(void, mind_half, (Queue&, Image, int radius, int dilation, Half* features))
 
 // Dense search on a coarse grid. cost[cell][k]: K = product of (2 radius + 1) displacements, z slowest; mean over
-// the first `used` channels of the squared difference between fixed(cell) and moving(cell + displacement).
+// the first `used` channels of the squared difference between fixed(cell) and moving(cell + displacement), which has
+// the channels of `fixed`.
 MMREG_OPERATION(void, cost_volume,
-                (Queue&, const Half* fixed, const Half* moving, int channels, int used, Extent n, const int radius[3],
-                 float* cost))
+                (Queue&, FeatureImage fixed, const Half* moving, int used, const int radius[3], float* cost))
 MMREG_OPERATION(void, cost_volume_half,
-                (Queue&, const Half* fixed, const Half* moving, int channels, int used, Extent n, const int radius[3],
-                 Half* cost))
+                (Queue&, FeatureImage fixed, const Half* moving, int used, const int radius[3], Half* cost))
 // Mean over the (2 radius + 1)^3 neighbouring cells, for each of the `count` displacements; also in place.
 MMREG_OPERATION(void, smooth_cost, (Queue&, const float* cost, Extent n, int count, int radius, float* out))
 MMREG_OPERATION(void, smooth_cost_half, (Queue&, const Half* cost, Extent n, int count, int radius, Half* out))
@@ -144,34 +137,30 @@ MMREG_OPERATION(std::int64_t, percentiles,
 // applied to each mean. Voxels that are not finite or where `mask` (may be null) is 0 do not count; NaN where they are
 // the majority. `out` has n / factor voxels along each axis, rounded down; factors from 1 to min(n, 256).
 MMREG_OPERATION(void, pool_mapped,
-                (Queue&, const float* image, const std::uint8_t* mask, Extent n, Extent factor, const IntensityMap& map,
-                 float* out))
+                (Queue&, Image, const std::uint8_t* mask, Extent factor, const IntensityMap& map, float* out))
 // Trilinear values at `points` (3, count), in voxels; NaN from half a voxel beyond the outermost centres on, where a
 // voxel that is not finite has a weight, and where the nearest voxel of `mask` (may be null) is 0.
 MMREG_OPERATION(void, sample_points,
-                (Queue&, const float* image, const std::uint8_t* mask, Extent n, const float* points,
-                 std::int64_t count, float* values))
+                (Queue&, Image, const std::uint8_t* mask, const float* points, std::int64_t count, float* values))
 // histograms[k][f][m]: fixed samples by nearest bin of their value, the moving image, in [0, 1] or NaN, by a cubic
 // B-spline window at maps[k]; a sample weighs as much as it is covered (core/covered_sample.h). Left out are samples
 // whose value or place is not finite, and those that a voxel which is not finite has a weight for. 8 <= bins <= 64.
 // `maps` is host memory.
 MMREG_OPERATION(void, sample_histogram,
-                (Queue&, const SampleList& fixed, const float* moving, Extent n, const IndexMap* maps, int count,
-                 int bins, float* histograms))
+                (Queue&, const SampleList& fixed, Image moving, const IndexMap* maps, int count, int bins,
+                 float* histograms))
 // Derivative of a function of one such histogram with respect to the twelve numbers of the map; `gain` is the
 // derivative with respect to each bin. Leaves out the same samples.
 MMREG_OPERATION(void, sample_gradient,
-                (Queue&, const SampleList& fixed, const float* moving, Extent n, const IndexMap& map, int bins,
-                 const float* gain, double* gradient))
+                (Queue&, const SampleList& fixed, Image moving, const IndexMap& map, int bins, const float* gain,
+                 double* gradient))
 
-// features(i, c) = planes(c, i) for c < wanted, else 0; channels >= wanted of them.
-MMREG_OPERATION(void, interleave,
-                (Queue&, const float* planes, int wanted, std::int64_t count, int channels, Half* features))
+// features(i, c) = planes(c, i), 0 where there is no such plane; at least as many `channels` as planes.
+MMREG_OPERATION(void, interleave, (Queue&, Image planes, int channels, Half* features))
 // Writes the last four channels of a feature image: `image` in histogram bins (image * scale + offset, clamped to the
 // padding, but for NaN), `valid` (0 or 1; nullptr: 1 everywhere), 0, 0.
 MMREG_OPERATION(void, append_intensity_channels,
-                (Queue&, const float* image, const std::uint8_t* valid, Extent n, float scale, float offset,
-                 int channels, Half* features))
+                (Queue&, Image, const std::uint8_t* valid, float scale, float offset, int channels, Half* features))
 // Voxels with a feature, intensity, validity or displacement that is not finite are left out: no gradient, no count.
 MMREG_OPERATION(void, similarity_gradient, (Queue&, const SimilarityGradientArguments&))
 MMREG_OPERATION(void, adam_step, (Queue&, const AdamStepArguments&))
@@ -181,12 +170,11 @@ MMREG_OPERATION(void, adam_step, (Queue&, const AdamStepArguments&))
 MMREG_OPERATION(void, threshold,
                 (Queue&, const float* values, const std::uint8_t* mask, std::int64_t count, float threshold,
                  std::uint8_t* flags))
-MMREG_OPERATION(Detail, detail,
-                (Queue&, const float* image, Extent n, const Foreground&))  // leaves out NaN and its neighbours
+MMREG_OPERATION(Detail, detail, (Queue&, Image, const Foreground&))  // leaves out NaN and its neighbours
 // Over the 3 x 3 x 3 neighbours of a voxel, the border value outside of the image and axes of 1 and 2 left out:
 // |second difference along all axes|, which in white noise has its standard deviation, and the standard deviation.
 // 0 in an image of extent below 3 along every axis.
-MMREG_OPERATION(void, texture, (Queue&, const float* image, Extent n, float* noise, float* contrast))
+MMREG_OPERATION(void, texture, (Queue&, Image, float* noise, float* contrast))
 // rows (d * h, 2): the first and one past the last voxel of each row that lies in the foreground of either image, or
 // within `margin` voxels of it. NaN is background.
 MMREG_OPERATION(void, active_rows,

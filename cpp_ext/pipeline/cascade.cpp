@@ -44,12 +44,11 @@ AffineMap updated(const AffineMap& map, const double numbers[6], const AffineMap
   return rounded;
 }
 
-std::vector<float> window_of(const Context& context, const Engine& window, const float* image, const Scan& scan,
+std::vector<float> window_of(const Context& context, const Engine& window, Image image, const AffineMap& scan_affine,
                              const AffineMap& to_scan_mm) {
-  const AffineMap to_scan = compose(invert(scan.affine), compose(to_scan_mm, window.affine));
-  const Buffer<float> seen(context, std::size_t(voxels(window.extent)));
-  context.resample_affine(image, 1, scan.extent, to_scan.m, window.extent, Interpolation::linear, Border::zero,
-                          seen.data(), nullptr);
+  const AffineMap to_scan = compose(invert(scan_affine), compose(to_scan_mm, window.affine));
+  const Buffer<float> seen(context, window.extent);
+  context.resample_affine(image, to_scan.m, window.extent, Interpolation::linear, Border::zero, seen.data(), nullptr);
   std::vector<float> host(seen.size());
   seen.download(host.data());
   return host;
@@ -72,7 +71,7 @@ AffineMap run_cascade(const Context& context, const Engine& engine, const Scan& 
   const Buffer<Extremes> found(context, 2);
   const Buffer<float> moving_image = normalised(context, engine, moving, found.data() + 1);
   const std::vector<float> whole =
-      window_of(context, engine, normalised(context, engine, fixed, found.data()).data(), fixed, AffineMap());
+      window_of(context, engine, normalised(context, engine, fixed, found.data()), fixed.affine, AffineMap());
   const AffineMap frame = frame_of(engine);
   cascade.window_centre_mm = centre_of(engine);
   AffineMap map = start;
@@ -82,7 +81,7 @@ AffineMap run_cascade(const Context& context, const Engine& engine, const Scan& 
     longest_s = std::max(longest_s, engine.expected_s[std::size_t(stage)]);
     if (!begins(clock, longest_s, share, network)) return map;
     const double began = clock.seconds();
-    std::vector<float> seen_fixed = whole, seen_moving = window_of(context, engine, moving_image.data(), moving, map);
+    std::vector<float> seen_fixed = whole, seen_moving = window_of(context, engine, moving_image, moving.affine, map);
     scale_jointly(seen_fixed, seen_moving);
     double numbers[6];
     try {

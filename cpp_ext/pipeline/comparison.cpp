@@ -14,15 +14,15 @@ constexpr double kMargin = 0.05;  // diameters of the body around it: its outlin
 // Voxels of the scan within the margin of its body and inside of its mask.
 Buffer<std::uint8_t> near_body(const Context& context, const Scan& scan, const ScanStatistics& s) {
   const std::vector<std::uint8_t> flags = widened(s, kMargin * s.diameter_mm);
-  const Buffer<float> lattice = uploaded(context, std::vector<float>(flags.begin(), flags.end()));
+  Buffer<float> lattice(context, s.lattice);
+  lattice.upload(std::vector<float>(flags.begin(), flags.end()).data());
   AffineMap to_lattice;
   for (int a = 0; a < 3; ++a) to_lattice(a, a) = 1.0 / s.stride[a], to_lattice(a, 3) = 0.5 / s.stride[a] - 0.5;
-  const std::int64_t count = voxels(scan.extent);
-  Buffer<float> near(context, std::size_t(count));
-  context.resample_affine(lattice.data(), 1, s.lattice, to_lattice.m, scan.extent, Interpolation::nearest,
-                          Border::extend, near.data(), nullptr);
-  Buffer<std::uint8_t> inside(context, std::size_t(count));
-  context.threshold(near.data(), scan.mask, count, 0.5f, inside.data());
+  Buffer<float> near(context, scan.extent);
+  context.resample_affine(lattice, to_lattice.m, scan.extent, Interpolation::nearest, Border::extend, near.data(),
+                          nullptr);
+  Buffer<std::uint8_t> inside(context, scan.extent);
+  context.threshold(near.data(), scan.mask, voxels(scan.extent), 0.5f, inside.data());
   return inside;
 }
 
@@ -40,42 +40,36 @@ Comparison::Comparison(const Context& context, const Scan& fixed, const Scan& mo
       moving_lowest_(context.summary(moving.data, voxels(moving.extent)).smallest),
       body_(near_body(context, fixed, fixed_statistics_)) {}
 
-Seen Comparison::empty() const {
-  const std::size_t count = std::size_t(voxels(fixed_.extent));
-  return {{context_, count}, {context_, count}};
-}
+Seen Comparison::empty() const { return {{context_, fixed_.extent}, {context_, fixed_.extent}}; }
 
 Seen Comparison::through(const AffineMap& to_moving) const {
   Seen seen = empty();
-  context_.resample_affine(moving_image_.data(), 1, moving_.extent, to_moving.m, fixed_.extent, Interpolation::linear,
-                           Border::extend, seen.moving.data(), seen.valid.data());
+  context_.resample_affine(moving_image_, to_moving.m, fixed_.extent, Interpolation::linear, Border::extend,
+                           seen.moving.data(), seen.valid.data());
   if (moving_.mask)
-    restrict_to_mask(context_, moving_.mask, moving_.extent, to_moving, fixed_.extent, seen.valid.data());
+    restrict_to_mask(context_, {moving_.mask, moving_.extent}, to_moving, fixed_.extent, seen.valid.data());
   return seen;
 }
 
-Seen Comparison::through(const float* sample) const {
+Seen Comparison::through(Displacement sample) const {
   Seen seen = empty();
-  context_.warp(moving_image_.data(), 1, moving_.extent, sample, fixed_.extent, Interpolation::linear, Border::extend,
-                seen.moving.data(), seen.valid.data());
+  context_.warp(moving_image_, sample, Interpolation::linear, Border::extend, seen.moving.data(), seen.valid.data());
   if (!moving_.mask) return seen;
-  const Buffer<float> mask = mask_to_float(context_, moving_.mask, voxels(moving_.extent));
-  Buffer<float> there(context_, seen.moving.size());
-  context_.warp(mask.data(), 1, moving_.extent, sample, fixed_.extent, Interpolation::nearest, Border::zero,
-                there.data(), nullptr);
+  const Buffer<float> mask = mask_to_float(context_, {moving_.mask, moving_.extent}), there(context_, fixed_.extent);
+  context_.warp(mask, sample, Interpolation::nearest, Border::zero, there.data(), nullptr);
   context_.threshold(there.data(), seen.valid.data(), voxels(fixed_.extent), 0.0f, seen.valid.data());
   return seen;
 }
 
 Region Comparison::region(const std::vector<const Seen*>& candidates) const {
   const std::int64_t count = voxels(fixed_.extent);
-  Buffer<float> flags = mask_to_float(context_, body_.data(), count);
+  Buffer<float> flags = mask_to_float(context_, body_);
   const double all = context_.summary(flags.data(), count).sum;
-  Buffer<std::uint8_t> inside(context_, flags.size());
+  Buffer<std::uint8_t> inside(context_, fixed_.extent);
   context_.threshold(flags.data(), nullptr, count, 0.0f, inside.data());
   for (const Seen* seen : candidates)
     context_.threshold(flags.data(), seen->valid.data(), count, 0.0f, inside.data()),
-        flags = mask_to_float(context_, inside.data(), count);
+        flags = mask_to_float(context_, inside);
   const double left = context_.summary(flags.data(), count).sum;
   return {std::move(inside), all > 0 ? left / all : 0};
 }
@@ -95,14 +89,13 @@ double Comparison::similarity(const Seen& seen, const Region& region) const {
 
 double Comparison::information(const Seen& seen, const Region& region) const {
   const Factor half = factor_of(2, input_of(fixed_, nullptr, nullptr));
-  const Extent n = extent_of(fixed_.extent, half);
-  const Buffer<float> f = pooled(context_, fixed_image_.data(), fixed_.extent, half),
-                      m = pooled(context_, seen.moving.data(), fixed_.extent, half);
-  const Buffer<std::uint8_t> inside = pooled_validity(context_, region.inside.data(), fixed_.extent, half);
+  const Buffer<float> f = pooled(context_, fixed_image_, half), m = pooled(context_, seen.moving, half);
+  const Buffer<std::uint8_t> inside = pooled_validity(context_, region.inside, half);
   std::vector<double> histogram(kFewBins * kFewBins);
-  context_.joint_histogram(
-      f.data(), m.data(), inside.data(), voxels(n), bins(fixed_statistics_.intensity_map, fixed_lowest_, kFewBins),
-      bins(moving_statistics_.intensity_map, moving_lowest_, kFewBins), Parzen::cubic, histogram.data());
+  context_.joint_histogram(f.data(), m.data(), inside.data(), std::int64_t(f.size()),
+                           bins(fixed_statistics_.intensity_map, fixed_lowest_, kFewBins),
+                           bins(moving_statistics_.intensity_map, moving_lowest_, kFewBins), Parzen::cubic,
+                           histogram.data());
   return mmreg::information(histogram.data(), kFewBins, kFewBins).mutual();
 }
 

@@ -26,7 +26,7 @@ class Comparison {
   Comparison(const Context&, const Scan& fixed, const Scan& moving, const AffineMap& to_moving);
 
   Seen through(const AffineMap& to_moving) const;
-  Seen through(const float* sample) const;  // (3, fixed): index of the moving point minus the fixed index
+  Seen through(Displacement sample) const;  // on the fixed grid: index of the moving point minus the fixed index
 
   Region region(const std::vector<const Seen*>&) const;
   double similarity(const Seen&, const Region&) const;   // normalised mutual information

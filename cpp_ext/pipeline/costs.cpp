@@ -25,10 +25,9 @@ Costs costs_of_finish(const Context& context, const Scan& fixed, const Scan& mov
   const Extent part = part_of(fixed.extent);
   const std::size_t count = std::size_t(voxels(part));
   const double start = clock.seconds();
-  const Buffer<float> u = constant(context, 3 * std::int64_t(count), 0), warped(context, count);
-  const Buffer<std::uint8_t> valid(context, count);
-  context.warp(moving.data, 1, moving.extent, u.data(), part, Interpolation::linear, Border::zero, warped.data(),
-               valid.data());
+  const Buffer<float> u = constant(context, part, 0, 3), warped(context, part);
+  const Buffer<std::uint8_t> valid(context, part);
+  context.warp(moving, u, Interpolation::linear, Border::zero, warped.data(), valid.data());
   std::vector<float> first(1), copy;
   context.download(first.data(), warped.data(), sizeof first[0]);  // waits
   const double sampled = clock.seconds();

@@ -25,20 +25,19 @@ Buffer<float> of_surroundings(const Context& context, const float* u, const Regi
     near_count *= 2 * near[a] + 1;
     wide_count *= 2 * wide[a] + 1;
   }
-  const Buffer<float> weight = mask_to_float(context, region.inside.data(), count);
-  Buffer<float> mean(context, 3 * std::size_t(count)), inner(context, mean.size()), all(context, weight.size()),
-      close(context, weight.size());
+  const Buffer<float> weight = mask_to_float(context, region.inside);
+  Buffer<float> mean(context, n, 3), inner(context, n, 3), all(context, n), close(context, n);
   context.axpby(3 * count, 1, u, 0, u, mean.data());
-  context.multiply(mean.data(), 3, count, weight.data(), mean.data());
-  context.box(mean.data(), 3, n, near, inner.data());
-  context.box(mean.data(), 3, n, wide, mean.data());
+  context.multiply(mean, weight.data(), mean.data());
+  context.box(mean, near, inner.data());
+  context.box(mean, wide, mean.data());
   context.axpby(3 * count, float(wide_count), mean.data(), float(-near_count), inner.data(), mean.data());
-  context.box(weight.data(), 1, n, near, close.data());
-  context.box(weight.data(), 1, n, wide, all.data());
+  context.box(weight, near, close.data());
+  context.box(weight, wide, all.data());
   context.axpby(count, float(wide_count), all.data(), float(-near_count), close.data(), all.data());
-  const Buffer<float> few = constant(context, count, float(kFewest * (wide_count - near_count)));
+  const Buffer<float> few = constant(context, n, float(kFewest * (wide_count - near_count)));
   context.axpby(count, 1, all.data(), 1, few.data(), all.data());
-  context.divide(mean.data(), 3, count, all.data(), mean.data());
+  context.divide(mean, all.data(), mean.data());
   return mean;
 }
 
@@ -52,9 +51,9 @@ DeformationEvidence deformation_evidence(const Context& context, const Scan& fix
   const Seen without = comparison.through(to_moving);
   const Change c = change(to_moving, to_moving, AffineMap());
   const auto through = [&](const float* displacement) {
-    Buffer<float> sample(context, 3 * std::size_t(voxels(n)));
+    Buffer<float> sample(context, n, 3);
     context.add_affine(displacement, n, c.linear, c.map, sample.data());
-    return comparison.through(sample.data());
+    return comparison.through(sample);
   };
   const Seen own = through(u);
   const Region region = comparison.region({&without, &own});

@@ -48,11 +48,11 @@ ResidualEvidence residual_evidence(const Context& context, const Scan& fixed, co
   const DenseSearchResult found = dense_search(context, small.input, s);
   std::vector<float> u(found.u.size());
   found.u.download(u.data());
-  const Buffer<std::uint8_t> coarse = pooled_validity(context, region.inside.data(), fixed.extent, small.factor),
-                             cells = pooled_validity(context, coarse.data(), small.input.n, found.factor);
+  const Buffer<std::uint8_t> coarse = pooled_validity(context, region.inside, small.factor),
+                             cells = pooled_validity(context, coarse, found.factor);
   std::vector<std::uint8_t> inside(cells.size());
   cells.download(inside.data());
-  const std::int64_t count = voxels(found.n);
+  const std::int64_t count = voxels(found.u.extent());
   double cell_mm[3];
   for (int a = 0; a < 3; ++a) cell_mm[a] = small.input.spacing_mm[a] * found.factor.f[a];
   std::vector<double> moved_mm;
@@ -65,7 +65,7 @@ ResidualEvidence residual_evidence(const Context& context, const Scan& fixed, co
     far += moved_mm.back() > kFar * diameter_mm;
   }
   if (moved_mm.empty()) return out;
-  const AffineFit fit = fit_affine(u, inside, found.n);
+  const AffineFit fit = fit_affine(u, inside, found.u.extent());
   const double finest_mm = finest(cell_mm);
   out.known = true;
   out.affine_mm = fit.moved_vox * finest_mm;

@@ -10,10 +10,9 @@ namespace {
 Scan grid_of(const Engine& engine) { return {nullptr, engine.extent, engine.affine, nullptr}; }
 
 // A displacement on the network's grid on that of the fixed scan, each in voxels of its own grid.
-void onto(const Context& context, const float* u, const Scan& grid, const Scan& fixed, float* there) {
-  const AffineMap to_grid = compose(invert(grid.affine), fixed.affine), from_grid = invert(to_grid);
-  context.resample_affine(u, 3, grid.extent, to_grid.m, fixed.extent, Interpolation::linear, Border::extend, there,
-                          nullptr);
+void onto(const Context& context, Image u, const AffineMap& affine, const Scan& fixed, float* there) {
+  const AffineMap to_grid = compose(invert(affine), fixed.affine), from_grid = invert(to_grid);
+  context.resample_affine(u, to_grid.m, fixed.extent, Interpolation::linear, Border::extend, there, nullptr);
   const Change turned = change(from_grid, nothing(), nothing());
   context.add_affine(there, fixed.extent, turned.linear, turned.map, there);
 }
@@ -21,7 +20,7 @@ void onto(const Context& context, const float* u, const Scan& grid, const Scan& 
 }  // namespace
 
 Buffer<float> normalised(const Context& context, const Engine& engine, const Scan& scan, Extremes* found) {
-  Buffer<float> image(context, std::size_t(voxels(scan.extent)));
+  Buffer<float> image(context, scan.extent);
   context.normalise(scan.data, voxels(scan.extent), engine.intensities, image.data(), found);
   return image;
 }
@@ -29,9 +28,9 @@ Buffer<float> normalised(const Context& context, const Engine& engine, const Sca
 void preprocess_scan(const Context& context, const Engine& engine, const Scan& scan, const AffineMap& to_scan_mm,
                      float* seen, Extremes* found) {
   const Buffer<float> image = normalised(context, engine, scan, found);
-  const Buffer<std::uint8_t> valid(context, std::size_t(voxels(engine.extent)));
-  resample_to_grid(context, engine.extent, image.data(), scan.extent, nullptr,
-                   Frames(grid_of(engine), scan, to_scan_mm).to_moving(), seen, valid.data());
+  const Buffer<std::uint8_t> valid(context, engine.extent);
+  resample_to_grid(context, {image.data(), scan.extent}, Frames(grid_of(engine), scan, to_scan_mm).to_moving(),
+                   engine.extent, seen, valid.data());
 }
 
 void field_to_fixed(const Context& context, const Engine& engine, float* field, const Scan& fixed, float* u) {
@@ -43,12 +42,12 @@ void field_to_fixed(const Context& context, const Engine& engine, float* field, 
   }
   Buffer<float> flow;
   if (engine.output == EngineOutput::velocity) {
-    flow = Buffer<float>(context, 3 * std::size_t(voxels(n)));
+    flow = Buffer<float>(context, n, 3);
     context.integrate(field, n, engine.integration_steps, flow.data());
     field = flow.data();
   }
-  const Buffer<float> seen = change_level(context, field, n, factor, engine.extent, whole);
-  onto(context, seen.data(), grid_of(engine), fixed, u);
+  const Buffer<float> seen = change_level(context, {field, n}, factor, engine.extent, whole);
+  onto(context, seen, engine.affine, fixed, u);
 }
 
 bool begins(Clock& clock, double expected_s, double share, NetworkRun& run) {
@@ -64,15 +63,14 @@ bool begins(Clock& clock, double expected_s, double share, NetworkRun& run) {
 
 Buffer<float> predict(const Context& context, const Engine& engine, const Scan& fixed, const Scan& moving,
                       const AffineMap& to_moving_mm, const Stop& stop) {
-  const std::size_t count = std::size_t(voxels(engine.extent));
   const Buffer<Extremes> found(context, 2);
-  const Buffer<float> f(context, count), m(context, count);
+  const Buffer<float> f(context, engine.extent), m(context, engine.extent);
   preprocess_scan(context, engine, fixed, AffineMap(), f.data(), found.data());
   preprocess_scan(context, engine, moving, to_moving_mm, m.data(), found.data() + 1);
-  const std::int64_t coarse = voxels(extent_of(engine.extent, engine.field_factor()));
-  const Buffer<float> field = constant(context, 3 * coarse, 0);  // nothing moves across slices
-  engine.field(f.data(), m.data(), field.data() + (3 - engine.dims) * coarse, stop);
-  Buffer<float> u(context, 3 * std::size_t(voxels(fixed.extent)));
+  const Extent coarse = extent_of(engine.extent, engine.field_factor());
+  const Buffer<float> field = constant(context, coarse, 0, 3);  // nothing moves across slices
+  engine.field(f.data(), m.data(), field.data() + (3 - engine.dims) * voxels(coarse), stop);
+  Buffer<float> u(context, fixed.extent, 3);
   field_to_fixed(context, engine, field.data(), fixed, u.data());
   if (context.max_displacement(u.data(), fixed.extent).not_finite)
     throw DeviceError("MMREG_E_MODEL_OUTPUT", "the field of the network is not finite everywhere");
@@ -90,13 +88,11 @@ Prior describing(const Context& context, const Engine& engine, const Scan& scan,
     Scan seen = scan;
     seen.data = image;
     seen.mask = nullptr;
-    Buffer<float> own(context, std::size_t(voxels(engine.extent)) * std::size_t(engine.planes));
+    Buffer<float> own(context, engine.extent, engine.planes), planes(context, scan.extent, engine.planes);
     engine.describe(side, prepare(context, grid_of(engine), seen, to_scan).moving.data(), own.data(), stop);
-    const std::int64_t count = voxels(scan.extent);
-    Buffer<float> planes(context, std::size_t(count) * std::size_t(engine.planes));
-    context.resample_affine(own.data(), engine.planes, engine.extent, invert(to_scan).m, scan.extent,
-                            Interpolation::linear, Border::extend, planes.data(), nullptr);
-    context.interleave(planes.data(), engine.planes, count, channels, features);
+    context.resample_affine(own, invert(to_scan).m, scan.extent, Interpolation::linear, Border::extend, planes.data(),
+                            nullptr);
+    context.interleave(planes, channels, features);
   };
   return prior;
 }

@@ -10,18 +10,15 @@ namespace {
 constexpr int kInverseIterations = 60;
 constexpr float kInverseTolerance_vox = 1e-3f;
 
-Buffer<float> field(const Context& context, Extent n) { return {context, 3 * std::size_t(voxels(n))}; }
-
 void add(const Context& context, const float* u, Extent n, const Change& c, float* out) {
   context.add_affine(u, n, c.linear, c.map, out);
 }
 
 // The inverse of the deformation where the moving voxels come to lie, in voxels of the fixed grid.
-Buffer<float> inverted(const Context& context, const float* u, Extent n, Extent m, const AffineMap& to_fixed) {
-  Buffer<float> back = field(context, n), there = field(context, m);
-  context.invert(u, n, kInverseIterations, kInverseTolerance_vox, back.data());
-  context.resample_affine(back.data(), 3, n, to_fixed.m, m, Interpolation::linear, Border::extend, there.data(),
-                          nullptr);
+Buffer<float> inverted(const Context& context, Displacement u, const AffineMap& to_fixed, Extent m) {
+  Buffer<float> back(context, u.n, 3), there(context, m, 3);
+  context.invert(u.data, u.n, kInverseIterations, kInverseTolerance_vox, back.data());
+  context.resample_affine(back, to_fixed.m, m, Interpolation::linear, Border::extend, there.data(), nullptr);
   return there;
 }
 
@@ -34,7 +31,7 @@ void resample_outputs(const Context& context, const Frames& frames, const Scan& 
   const AffineMap to_moving = frames.to_moving(), to_moving_mm = compose(frames.affine, frames.fixed_mm);
   add(context, u, n, change(to_moving_mm, to_moving_mm, frames.fixed_mm), displacement_mm);
   add(context, u, n, change(to_moving, to_moving, AffineMap()), sample);
-  context.warp(moving.data, 1, moving.extent, sample, n, Interpolation::linear, outside, warped, valid);
+  context.warp(moving, Displacement{sample, n}, Interpolation::linear, outside, warped, valid);
 }
 
 namespace {
@@ -48,29 +45,29 @@ struct Finish {  // what each part of it sees
   PipelineResult& result;
 
   Buffer<float> rendered() const {
-    const std::size_t count = std::size_t(voxels(fixed.extent));
-    result.displacement_mm = field(context, fixed.extent);
-    result.warped = Buffer<float>(context, count);
-    result.valid = Buffer<std::uint8_t>(context, count);
-    Buffer<float> sample = field(context, fixed.extent);
+    const Extent n = fixed.extent;
+    result.displacement_mm = Buffer<float>(context, n, 3);
+    result.warped = Buffer<float>(context, n);
+    result.valid = Buffer<std::uint8_t>(context, n);
+    Buffer<float> sample(context, n, 3);
     const Outside lowest(float(context.summary(moving.data, voxels(moving.extent)).smallest));
     resample_outputs(context, frames, fixed, moving, u, lowest, result.displacement_mm.data(), sample.data(),
                      result.warped.data(), result.valid.data());
     if (result.deformation_mm.data())
-      add(context, u, fixed.extent, change(frames.fixed_mm, nothing(), nothing()), result.deformation_mm.data());
+      add(context, u, n, change(frames.fixed_mm, nothing(), nothing()), result.deformation_mm.data());
     return sample;
   }
 
   // In moving voxels, which is where its folds are looked for.
   Buffer<float> inverse() const {
-    const Extent n = fixed.extent, m = moving.extent;
+    const Extent m = moving.extent;
     const AffineMap to_fixed = invert(frames.to_moving());
     const bool deformed = result.deformation_mm.data();
-    Buffer<float> back = deformed ? inverted(context, u, n, m, to_fixed) : constant(context, 3 * voxels(m), 0);
+    Buffer<float> back = deformed ? inverted(context, {u, fixed.extent}, to_fixed, m) : constant(context, m, 0, 3);
     const AffineMap grids = compose(invert(frames.moving_mm), frames.fixed_mm);
     add(context, back.data(), m, change(grids, compose(grids, to_fixed), AffineMap()), back.data());
     if (deformed) context.remove_folds(back.data(), m, kLeastInverseDeterminant, kMostFoldRounds);
-    result.inverse_mm = field(context, m);
+    result.inverse_mm = Buffer<float>(context, m, 3);
     add(context, back.data(), m, change(frames.moving_mm, nothing(), nothing()), result.inverse_mm.data());
     return back;
   }
@@ -104,10 +101,8 @@ void finish(const Context& context, const Scan& fixed, const Scan& moving, const
   const double inverse_s = costs.handing_out + (r.deformation_mm.data() ? costs.inverse : 0);
   if (!part.in_time(inverse_s, r.taken.inverse, [&] { back = part.inverse(); })) r.inverse_mm = {};
   part.in_time(costs.handing_out, r.taken.figures,
-               [&] { measure(context, fixed, moving, {part.frames, u, sample.data(), back.data()}, r); });
-  if (outside)
-    context.warp(moving.data, 1, moving.extent, sample.data(), fixed.extent, Interpolation::linear, Outside(*outside),
-                 r.warped.data(), nullptr);
+               [&] { measure(context, fixed, moving, {part.frames, {u, fixed.extent}, sample, back}, r); });
+  if (outside) context.warp(moving, sample, Interpolation::linear, Outside(*outside), r.warped.data(), nullptr);
 }
 
 }  // namespace mmreg

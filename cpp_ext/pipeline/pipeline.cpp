@@ -103,7 +103,7 @@ struct Run {  // what every stage sees
     return up;
   }
 
-  Buffer<float> no_deformation() const { return constant(context, 3 * voxels(fixed.extent), 0.0f); }
+  Buffer<float> no_deformation() const { return constant(context, fixed.extent, 0, 3); }
 
   // Of images on one grid, the moving one as the alignment and `prior` leave it; empty where there is nothing to match.
   Buffer<float> solved(const DeformInput& given, const Prior& prior) const {
@@ -207,7 +207,7 @@ struct Run {  // what every stage sees
       return no_deformation();
     Buffer<float> u = deformation();
     if (!u.data() || !improves(u)) return no_deformation();
-    result.deformation_mm = Buffer<float>(context, u.size());
+    result.deformation_mm = Buffer<float>(context, fixed.extent, 3);
     return u;
   }
 };

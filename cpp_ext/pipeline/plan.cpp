@@ -8,8 +8,6 @@
 namespace mmreg {
 namespace {
 
-std::size_t count_of(Extent n) { return std::size_t(voxels(n)); }
-
 template <class T>
 T* part(const Buffer<PlanFacts>& facts, std::size_t offset) {
   return reinterpret_cast<T*>(reinterpret_cast<unsigned char*>(facts.data()) + offset);
@@ -19,22 +17,22 @@ T* part(const Buffer<PlanFacts>& facts, std::size_t offset) {
 
 Plan::Plan(const Context& context, const Engine& engine, const Scan& fixed_scan, const Scan& moving_scan,
            const AffineMap& alignment, std::optional<float> outside)
-    : fixed(context, count_of(fixed_scan.extent)),
-      moving(context, count_of(moving_scan.extent)),
-      seen_fixed(context, count_of(engine.extent)),
-      seen_moving(context, count_of(engine.extent)),
-      displacement_mm(context, 3 * count_of(fixed_scan.extent)),
-      warped(context, count_of(fixed_scan.extent)),
-      valid(context, count_of(fixed_scan.extent)),
+    : fixed(context, fixed_scan.extent),
+      moving(context, moving_scan.extent),
+      seen_fixed(context, engine.extent),
+      seen_moving(context, engine.extent),
+      displacement_mm(context, fixed_scan.extent, 3),
+      warped(context, fixed_scan.extent),
+      valid(context, fixed_scan.extent),
       context_(context),
       engine_(engine),
       fixed_scan_(fixed_scan),
       moving_scan_(moving_scan),
       frames_(fixed_scan, moving_scan, alignment),
-      field_(constant(context, 3 * voxels(field_extent()), 0)),  // nothing moves across slices
-      used_field_(context, field_.size()),
-      sample_(context, displacement_mm.size()),
-      u_(context, displacement_mm.size()),
+      field_(constant(context, field_extent(), 0, 3)),  // nothing moves across slices
+      used_field_(context, field_extent(), 3),
+      sample_(context, fixed_scan.extent, 3),
+      u_(context, fixed_scan.extent, 3),
       facts_(context, 1),
       outside_(outside
                    ? Outside(*outside)

@@ -13,14 +13,15 @@ struct Spread {
   double mean, p50, p95, largest;
 };
 
-Spread spread(const Context& context, const float* u, Extent n, const std::uint8_t* valid) {
-  Buffer<float> length(context, std::size_t(voxels(n)));
-  context.lengths(u, n, length.data());
+Spread spread(const Context& context, Displacement u, const std::uint8_t* valid) {
+  const Extent n = u.n;
+  Buffer<float> length(context, n);
+  context.lengths(u.data, n, length.data());
   const double fractions[3] = {0.5, 0.95, 1};
   float values[3] = {};
   const std::int64_t count = context.percentiles(length.data(), valid, voxels(n), fractions, 3, values);
   if (valid) {
-    const Buffer<float> none = constant(context, voxels(n), 0);
+    const Buffer<float> none = constant(context, n, 0);
     context.where(valid, voxels(n), length.data(), none.data(), length.data());
   }
   const double sum = context.summary(length.data(), voxels(n)).sum;
@@ -28,12 +29,11 @@ Spread spread(const Context& context, const float* u, Extent n, const std::uint8
 }
 
 // How far each fixed point lands from itself after the transform and then its inverse, (3, fixed), in mm.
-Buffer<float> there_and_back(const Context& context, const Scan& fixed, const Scan& moving, const Fields& fields) {
-  const Extent n = fixed.extent;
-  Buffer<float> error(context, 3 * std::size_t(voxels(n)));
-  context.warp(fields.back, 3, moving.extent, fields.sample, n, Interpolation::linear, Border::extend, error.data(),
-               nullptr);
-  context.axpby(3 * voxels(n), 1, error.data(), 1, fields.sample, error.data());
+Buffer<float> there_and_back(const Context& context, const Fields& fields) {
+  const Extent n = fields.sample.n;
+  Buffer<float> error(context, n, 3);
+  context.warp(fields.back, fields.sample, Interpolation::linear, Border::extend, error.data(), nullptr);
+  context.axpby(3 * voxels(n), 1, error.data(), 1, fields.sample.data, error.data());
   const AffineMap& to_mm = fields.frames.moving_mm;
   const Change c = change(to_mm, to_mm, fields.frames.fixed_mm);
   context.add_affine(error.data(), n, c.linear, c.map, error.data());
@@ -46,8 +46,8 @@ AffineMap linear_part(const Context& context, const Scan& fixed, const Fields& f
   const Factor whole{{1, 1, 1}};
   Factor coarse = factor_of(kCoarse, grid);
   const Extent n = extent_of(fixed.extent, coarse);
-  const Buffer<float> u = change_level(context, fields.u, fixed.extent, whole, n, coarse);
-  const Buffer<std::uint8_t> inside = pooled_validity(context, region.inside.data(), fixed.extent, coarse);
+  const Buffer<float> u = change_level(context, fields.u, whole, n, coarse);
+  const Buffer<std::uint8_t> inside = pooled_validity(context, region.inside, coarse);
   std::vector<float> host(u.size());
   std::vector<std::uint8_t> flags(inside.size());
   u.download(host.data()), inside.download(flags.data());
@@ -88,16 +88,16 @@ void compare(const Context& context, const Scan& fixed, const Scan& moving, cons
 void measure(const Context& context, const Scan& fixed, const Scan& moving, const Fields& fields, PipelineResult& r) {
   Quality& q = r.quality;
   compare(context, fixed, moving, fields, q);
-  q.folding = context.folding(fields.u, fixed.extent);
+  q.folding = context.folding(fields.u.data, fields.u.n);
   const bool deformed = r.deformation_mm.data();
-  const Spread moved = deformed ? spread(context, r.deformation_mm.data(), fixed.extent, nullptr) : Spread{};
+  const Spread moved = deformed ? spread(context, r.deformation_mm, nullptr) : Spread{};
   q.displacement_p50_mm = moved.p50;
   q.displacement_p95_mm = moved.p95;
   q.displacement_max_mm = moved.largest;
-  if (!fields.back) return;
-  q.inverse_folding = context.folding(fields.back, moving.extent);
-  const Buffer<float> error = there_and_back(context, fixed, moving, fields);
-  const Spread consistency = spread(context, error.data(), fixed.extent, r.valid.data());
+  if (!fields.back.data) return;
+  q.inverse_folding = context.folding(fields.back.data, fields.back.n);
+  const Buffer<float> error = there_and_back(context, fields);
+  const Spread consistency = spread(context, error, r.valid.data());
   q.inverse_consistency_mean_mm = consistency.mean;
   q.inverse_consistency_p95_mm = consistency.p95;
   q.inverse_consistency_max_mm = consistency.largest;

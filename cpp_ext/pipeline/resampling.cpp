@@ -27,8 +27,7 @@ bool blur(const AffineMap& to_moving, Extent n, float sigma_vox[3]) {
 }  // namespace
 
 double covered(const Context& context, const Buffer<std::uint8_t>& valid) {
-  const std::int64_t count = std::int64_t(valid.size());
-  return context.summary(mask_to_float(context, valid.data(), count).data(), count).mean;
+  return context.summary(mask_to_float(context, valid).data(), std::int64_t(valid.size())).mean;
 }
 
 DeformInput input_of(const Scan& fixed, const float* moving, const std::uint8_t* moving_valid) {
@@ -37,31 +36,30 @@ DeformInput input_of(const Scan& fixed, const float* moving, const std::uint8_t*
   return input;
 }
 
-void resample_to_grid(const Context& context, Extent n, float* image, Extent m, const std::uint8_t* mask,
-                      const AffineMap& to_moving, float* out, std::uint8_t* valid) {
+void resample_to_grid(const Context& context, ImageView<float> image, const AffineMap& to_moving, Extent n, float* out,
+                      std::uint8_t* valid) {
+  const Image seen{image.data, image.n};
   float sigma_vox[3];
-  if (blur(to_moving, m, sigma_vox)) context.gaussian(image, 1, m, sigma_vox, image);
-  context.resample_affine(image, 1, m, to_moving.m, n, Interpolation::linear, Border::zero, out, valid);
-  if (mask) restrict_to_mask(context, mask, m, to_moving, n, valid);
+  if (blur(to_moving, image.n, sigma_vox)) context.gaussian(seen, sigma_vox, image.data);
+  context.resample_affine(seen, to_moving.m, n, Interpolation::linear, Border::zero, out, valid);
 }
 
 Buffer<float> above_lowest(const Context& context, const Scan& moving, const AffineMap& to_moving) {
   const std::int64_t count = voxels(moving.extent);
   const float lowest = float(context.summary(moving.data, count).smallest);
-  Buffer<float> out = constant(context, count, 1.0f);
+  Buffer<float> out = constant(context, moving.extent, 1);
   context.axpby(count, 1, moving.data, -lowest, out.data(), out.data());
   float sigma_vox[3];
-  if (blur(to_moving, moving.extent, sigma_vox)) context.gaussian(out.data(), 1, moving.extent, sigma_vox, out.data());
+  if (blur(to_moving, moving.extent, sigma_vox)) context.gaussian(out, sigma_vox, out.data());
   return out;
 }
 
 Prepared prepare(const Context& context, const Scan& fixed, const Scan& moving, const AffineMap& to_moving) {
   const Buffer<float> image = above_lowest(context, moving, to_moving);
-  const std::size_t fixed_count = std::size_t(voxels(fixed.extent));
-  Prepared p{{context, fixed_count}, {context, fixed_count}};
-  context.resample_affine(image.data(), 1, moving.extent, to_moving.m, fixed.extent, Interpolation::linear,
-                          Border::zero, p.moving.data(), p.valid.data());
-  if (moving.mask) restrict_to_mask(context, moving.mask, moving.extent, to_moving, fixed.extent, p.valid.data());
+  Prepared p{{context, fixed.extent}, {context, fixed.extent}};
+  context.resample_affine(image, to_moving.m, fixed.extent, Interpolation::linear, Border::zero, p.moving.data(),
+                          p.valid.data());
+  if (moving.mask) restrict_to_mask(context, {moving.mask, moving.extent}, to_moving, fixed.extent, p.valid.data());
   return p;
 }
 

@@ -17,8 +17,8 @@ Buffer<float> above_lowest(const Context&, const Scan& moving, const AffineMap& 
 
 // An image whose outside is 0, blurred in place where it is finer than grid n; `out` and `valid` are on that grid.
 // Waits for nothing.
-void resample_to_grid(const Context&, Extent n, float* image, Extent m, const std::uint8_t* mask,
-                      const AffineMap& to_moving, float* out, std::uint8_t* valid);
+void resample_to_grid(const Context&, ImageView<float>, const AffineMap& to_moving, Extent n, float* out,
+                      std::uint8_t* valid);
 
 Prepared prepare(const Context&, const Scan& fixed, const Scan& moving, const AffineMap& to_moving);
 

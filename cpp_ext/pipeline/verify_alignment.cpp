@@ -33,10 +33,8 @@ Coarse coarse(const Context& context, const Scan& fixed, double spacing_mm) {
     const double step = spacing_mm / mmreg::length(column(fixed.affine, a));
     factor.f[a] = std::clamp(int(std::lround(step)), 1, std::max(1, length[a] / 4));
   }
-  Coarse c{pooled(context, fixed.data, fixed.extent, factor),
-           pooled_validity(context, fixed.mask, fixed.extent, factor),
-           {}};
-  c.scan = {c.image.data(), extent_of(fixed.extent, factor), compose(fixed.affine, to_whole(factor)), c.mask.data()};
+  Coarse c{pooled(context, fixed, factor), pooled_validity(context, {fixed.mask, fixed.extent}, factor), {}};
+  c.scan = {c.image.data(), c.image.extent(), compose(fixed.affine, to_whole(factor)), c.mask.data()};
   return c;
 }
 

@@ -16,6 +16,10 @@ using Values = std::vector<float>;
 using Halves = std::vector<Half>;
 using Run = std::function<Values(const Context&, Extent)>;
 
+inline Image view(const Values& voxels, Extent n, int channels = 1) { return {voxels.data(), n, channels}; }
+inline FeatureImage view(const Halves& features, Extent n, int channels) { return {features.data(), n, channels}; }
+inline Displacement field_of(const Values& u, Extent n) { return {u.data(), n}; }
+
 inline std::size_t size(std::int64_t count) { return static_cast<std::size_t>(count); }
 
 inline Values widened(const Halves& halves) {

@@ -1,6 +1,7 @@
 // Sampling, and operations on displacement fields.
 #include <limits>
 
+#include "ops/buffer.h"
 #include "tests/each.h"
 
 namespace mmreg::test {
@@ -32,12 +33,31 @@ TEST(fields, warp_by_nothing_is_the_image_itself) {
             const Values image = uniform(2 * voxels(n), -1, 1), still(size(3 * voxels(n)), 0.f);
             Values out(image.size());
             std::vector<std::uint8_t> valid(size(voxels(n)));
-            context.warp(image.data(), 2, n, still.data(), n, how, border, out.data(), valid.data());
+            context.warp(view(image, n, 2), field_of(still, n), how, border, out.data(), valid.data());
             CHECK(same_bits(out, image));
             for (std::uint8_t v : valid) CHECK(v == 1);
             return out;
           },
           0);
+}
+
+TEST(fields, a_buffer_is_an_image_and_a_displacement_on_its_own_grid) {
+  hold(
+      [](const Context& context, Extent n) {
+        const Values image = uniform(2 * voxels(kMovingExtent), -1, 1), to = wild(n);
+        Buffer<float> moving(context, kMovingExtent, 2), u(context, n, 3), warped(context, n, 2);
+        moving.upload(image.data()), u.upload(to.data());
+        context.warp(moving, u, Interpolation::linear, Border::extend, warped.data(), nullptr);
+        Values found(warped.size()), out(size(2 * voxels(n)));
+        warped.download(found.data());
+        context.warp(view(image, kMovingExtent, 2), field_of(to, n), Interpolation::linear, Border::extend, out.data(),
+                     nullptr);
+        CHECK(same_bits(finite_only(found), finite_only(out)));
+        const Extent row = uploaded(context, Values(7)).extent();
+        CHECK(row.d == 1 && row.h == 1 && row.w == 7);
+        return finite_only(out);
+      },
+      3e-5);
 }
 
 TEST(fields, warp_by_any_numbers_stays_inside_the_image) {
@@ -48,8 +68,8 @@ TEST(fields, warp_by_any_numbers_stays_inside_the_image) {
             const Values image = uniform(2 * voxels(kMovingExtent), 1, 2), u = wild(n);
             Values out(size(2 * voxels(n)));
             std::vector<std::uint8_t> valid(size(voxels(n)));
-            context.warp(image.data(), 2, kMovingExtent, u.data(), n, how, border, out.data(), nullptr);
-            context.warp(image.data(), 2, kMovingExtent, u.data(), n, how, border, out.data(), valid.data());
+            context.warp(view(image, kMovingExtent, 2), field_of(u, n), how, border, out.data(), nullptr);
+            context.warp(view(image, kMovingExtent, 2), field_of(u, n), how, border, out.data(), valid.data());
             for (std::int64_t i = 0; i < voxels(n); ++i) {
               bool finite = true;
               for (int axis = 0; axis < 3; ++axis) finite = finite && std::isfinite(u[size(i + axis * voxels(n))]);
@@ -70,8 +90,9 @@ TEST(fields, warping_halves_is_widening_warping_and_narrowing) {
             const Values wide = widened(image), u = wild(n);
             Halves out(size(4 * voxels(n)));
             Values floats(out.size());
-            context.warp_half(image.data(), 4, kMovingExtent, u.data(), n, how, border, out.data(), nullptr);
-            context.warp(wide.data(), 4, kMovingExtent, u.data(), n, how, border, floats.data(), nullptr);
+            context.warp_half(ImageView<const Half>{image.data(), kMovingExtent, 4}, field_of(u, n), how, border,
+                              out.data(), nullptr);
+            context.warp(view(wide, kMovingExtent, 4), field_of(u, n), how, border, floats.data(), nullptr);
             const Values found = finite_only(widened(out));
             CHECK(same_bits(found, finite_only(widened(narrowed(floats)))));
             return found;
@@ -84,7 +105,7 @@ TEST(fields, warped_labels_are_labels_of_the_image_or_zero) {
       [](const Context& context, Extent n) {
         std::vector<std::int32_t> labels(size(voxels(kMovingExtent)), 2147483647), out(size(voxels(n)));
         const Values u = wild(n);
-        context.warp_labels(labels.data(), kMovingExtent, u.data(), n, out.data());
+        context.warp_labels(ImageView<const std::int32_t>{labels.data(), kMovingExtent}, field_of(u, n), out.data());
         for (std::int32_t label : out) CHECK(label == 0 || label == 2147483647);
         return Values(out.begin(), out.end());
       },
@@ -100,14 +121,13 @@ TEST(fields, resampling_by_the_identity_is_the_image_itself) {
         const Values image = uniform(voxels(n), -1, 1);
         Values out(image.size());
         for (Interpolation how : {Interpolation::cubic, Interpolation::nearest, Interpolation::linear}) {
-          context.resample_affine(image.data(), 1, n, far, n, how, Border::extend, out.data(), nullptr);
+          context.resample_affine(view(image, n), far, n, how, Border::extend, out.data(), nullptr);
           for (float value : out) CHECK(std::isfinite(value));
           if (how == Interpolation::cubic) continue;  // its input is coefficients, not the image
-          context.resample_affine(image.data(), 1, n, same, n, how, Border::zero, out.data(), nullptr);
+          context.resample_affine(view(image, n), same, n, how, Border::zero, out.data(), nullptr);
           CHECK(same_bits(out, image));
         }
-        context.resample_affine(image.data(), 1, n, turned, n, Interpolation::linear, Border::zero, out.data(),
-                                nullptr);
+        context.resample_affine(view(image, n), turned, n, Interpolation::linear, Border::zero, out.data(), nullptr);
         return out;
       },
       2e-5);
@@ -118,8 +138,8 @@ TEST(fields, a_prefiltered_image_goes_through_its_own_voxels) {
       [](const Context& context, Extent n) {
         const Values image = uniform(2 * voxels(n), -1, 1), still(size(3 * voxels(n)), 0.f);
         Values coefficients = image, out(image.size());
-        context.prefilter(coefficients.data(), 2, n, coefficients.data());
-        context.warp(coefficients.data(), 2, n, still.data(), n, Interpolation::cubic, Border::extend, out.data(),
+        context.prefilter(view(coefficients, n, 2), coefficients.data());
+        context.warp(view(coefficients, n, 2), field_of(still, n), Interpolation::cubic, Border::extend, out.data(),
                      nullptr);
         for (std::size_t i = 0; i < out.size(); ++i) CHECK_NEAR(out[i], image[i], 1e-5);
         return coefficients;

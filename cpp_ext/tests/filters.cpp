@@ -21,10 +21,10 @@ TEST(filters, gaussian_keeps_a_constant_and_works_in_place) {
         const float sigma_vox[3] = {0.7f, 0.f, 2.5f};  // wider than most of the extents; none along axis 1
         const Values image = uniform(2 * voxels(n), 0, 1), constant(image.size(), 7.f);
         Values out(image.size()), in_place = image;
-        context.gaussian(constant.data(), 2, n, sigma_vox, out.data());
+        context.gaussian(view(constant, n, 2), sigma_vox, out.data());
         keeps_a_constant(out);
-        context.gaussian(image.data(), 2, n, sigma_vox, out.data());
-        context.gaussian(in_place.data(), 2, n, sigma_vox, in_place.data());
+        context.gaussian(view(image, n, 2), sigma_vox, out.data());
+        context.gaussian(view(in_place, n, 2), sigma_vox, in_place.data());
         CHECK(same_bits(in_place, out));
         return out;
       },
@@ -37,10 +37,10 @@ TEST(filters, box_keeps_a_constant_and_works_in_place) {
         const int radius[3] = {1, 0, 4};
         const Values image = uniform(2 * voxels(n), 0, 1), constant(image.size(), 7.f);
         Values out(image.size()), in_place = image;
-        context.box(constant.data(), 2, n, radius, out.data());
+        context.box(view(constant, n, 2), radius, out.data());
         keeps_a_constant(out);
-        context.box(image.data(), 2, n, radius, out.data());
-        context.box(in_place.data(), 2, n, radius, in_place.data());
+        context.box(view(image, n, 2), radius, out.data());
+        context.box(view(in_place, n, 2), radius, in_place.data());
         CHECK(same_bits(in_place, out));
         return out;
       },
@@ -53,9 +53,9 @@ TEST(filters, pooling_keeps_a_constant_and_takes_part_blocks_at_the_border) {
         const int factor[3] = {2, 1, 3};
         const Values image = uniform(2 * voxels(n), 0, 1), constant(image.size(), 7.f);
         Values out(size(2 * voxels(pooled(n, factor))));
-        context.pool(constant.data(), 2, n, factor, out.data());
+        context.pool(view(constant, n, 2), factor, out.data());
         keeps_a_constant(out);
-        context.pool(image.data(), 2, n, factor, out.data());
+        context.pool(view(image, n, 2), factor, out.data());
         return out;
       },
       1e-6);
@@ -67,7 +67,7 @@ TEST(filters, pooling_of_features_keeps_unused_channels_zero) {
         const int factor[3] = {3, 2, 2};
         Halves features = narrowed(uniform(16 * voxels(n), 0, 1)), out(size(16 * voxels(pooled(n, factor))));
         for (std::size_t i = 12; i < features.size(); i += i % 16 == 15 ? 13 : 1) features[i] = Half{0};
-        context.pool_features(features.data(), 16, n, factor, out.data());
+        context.pool_features(view(features, n, 16), factor, out.data());
         for (std::size_t i = 12; i < out.size(); i += i % 16 == 15 ? 13 : 1) CHECK(out[i].bits == 0);
         return widened(out);
       },
@@ -79,9 +79,9 @@ TEST(filters, mind_is_one_where_nothing_changes) {
       [](const Context& context, Extent n) {
         const Values image = uniform(voxels(n), 0, 100), constant(image.size(), 7.f);
         Values features(size(12 * voxels(n)));
-        context.mind(constant.data(), n, 1, 2, features.data());
+        context.mind(view(constant, n), 1, 2, features.data());
         for (float value : features) CHECK(value == 1.f);
-        context.mind(image.data(), n, 1, 2, features.data());
+        context.mind(view(image, n), 1, 2, features.data());
         for (float value : features) CHECK(value > 0 && value <= 1);
         return features;
       },
@@ -110,8 +110,8 @@ TEST(filters, mind_in_half_precision_has_four_zero_channels) {
         const Values image = uniform(voxels(n), 0, 100);
         Values planar(size(12 * voxels(n)));
         Halves features(size(16 * voxels(n)));
-        context.mind(image.data(), n, 2, 1, planar.data());
-        context.mind_half(image.data(), n, 2, 1, features.data());
+        context.mind(view(image, n), 2, 1, planar.data());
+        context.mind_half(view(image, n), 2, 1, features.data());
         for (std::int64_t i = 0; i < voxels(n); ++i)
           for (int c = 0; c < 16; ++c) {
             const float found = scalar::widen(features[size(16 * i + c)]);

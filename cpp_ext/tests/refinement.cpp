@@ -18,7 +18,7 @@ std::vector<std::int32_t> whole_rows(Extent n) {
 Halves features_of(const Context& context, Extent n, std::uint64_t seed) {
   Halves features = narrowed(uniform(16 * voxels(n), 0, 1, seed));
   const Values image = uniform(voxels(n), -1, 2, seed);  // also beyond the bins
-  context.append_intensity_channels(image.data(), nullptr, n, 25.f, 3.f, 16, features.data());
+  context.append_intensity_channels(view(image, n), nullptr, 25.f, 3.f, 16, features.data());
   return features;
 }
 
@@ -31,7 +31,7 @@ TEST(refinement, an_attached_image_is_inside_of_the_bins) {
         std::vector<std::uint8_t> valid(image.size(), 1);
         valid[0] = 0;
         Halves features = narrowed(before);
-        context.append_intensity_channels(image.data(), valid.data(), n, 25.f, 3.f, 16, features.data());
+        context.append_intensity_channels(view(image, n), valid.data(), 25.f, 3.f, 16, features.data());
         const Values found = widened(features), kept = widened(narrowed(before));
         for (std::size_t i = 0; i < valid.size(); ++i) {
           for (std::size_t c = 0; c < 12; ++c) CHECK(found[16 * i + c] == kept[16 * i + c]);
@@ -122,7 +122,7 @@ TEST(refinement, interleaved_planes_lie_beside_each_other) {
       [](const Context& context, Extent n) {
         const Values planes = uniform(5 * voxels(n), -1, 1);
         Halves features(size(16 * voxels(n)));
-        context.interleave(planes.data(), 5, voxels(n), 16, features.data());
+        context.interleave(view(planes, n, 5), 16, features.data());
         const Values values = widened(features);
         for (std::size_t i = 0; i < size(voxels(n)); ++i)
           for (std::size_t c = 0; c < 16; ++c)
@@ -154,9 +154,9 @@ TEST(refinement, detail_of_a_flat_image_is_none) {
   hold(
       [](const Context& context, Extent n) {
         const Values image = uniform(voxels(n), 0, 1), flat(image.size(), 0.5f);
-        const Detail none = context.detail(flat.data(), n, Foreground{0, 0, 1});
+        const Detail none = context.detail(view(flat, n), Foreground{0, 0, 1});
         for (double slope : none.slope) CHECK(slope == 0);
-        const Detail found = context.detail(image.data(), n, Foreground{0.3f, 0.1f, 0.9f});
+        const Detail found = context.detail(view(image, n), Foreground{0.3f, 0.1f, 0.9f});
         CHECK(found.count <= double(voxels(n)) && found.sum >= 0 && found.sum <= found.count);
         return Values{float(found.count), float(found.sum), float(found.slope[2])};
       },
@@ -169,8 +169,8 @@ TEST(refinement, weights_undo_each_other_and_masks_choose) {
         const std::int64_t count = voxels(n);
         const Values field = uniform(3 * count, -5, 5), weight = uniform(count, 0.5, 2);
         Values out(field.size()), chosen(size(count));
-        context.multiply(field.data(), 3, count, weight.data(), out.data());
-        context.divide(out.data(), 3, count, weight.data(), out.data());
+        context.multiply(view(field, n, 3), weight.data(), out.data());
+        context.divide(view(out, n, 3), weight.data(), out.data());
         for (std::size_t i = 0; i < out.size(); ++i) CHECK_NEAR(out[i], field[i], 2e-6);  // two roundings of up to 10
         std::vector<std::uint8_t> mask(size(count));
         for (std::size_t i = 0; i < mask.size(); ++i) mask[i] = std::uint8_t(i % 3);
@@ -186,9 +186,9 @@ TEST(refinement, texture_of_a_ramp_has_no_noise_inside) {
       [](const Context& context, Extent n) {
         const Values image = uniform(voxels(n), 0, 1);
         Values noise(image.size()), contrast(image.size()), flat(image.size(), 3.f), none(image.size());
-        context.texture(flat.data(), n, noise.data(), none.data());
+        context.texture(view(flat, n), noise.data(), none.data());
         for (std::size_t i = 0; i < none.size(); ++i) CHECK(noise[i] < 1e-6f && none[i] == 0);
-        context.texture(image.data(), n, noise.data(), contrast.data());
+        context.texture(view(image, n), noise.data(), contrast.data());
         for (float value : contrast) CHECK(value >= 0 && value <= 0.5001f);  // of values in [0, 1]
         noise.insert(noise.end(), contrast.begin(), contrast.end());
         return noise;

@@ -15,9 +15,9 @@ TEST(search, features_cost_nothing_against_themselves) {
         const Halves fixed = narrowed(uniform(16 * voxels(n), 0, 1)),
                      moving = narrowed(uniform(16 * voxels(n), 0, 1, 2));
         Values cost(size(kDisplacements * voxels(n)));
-        context.cost_volume(fixed.data(), fixed.data(), 16, 12, n, kRadius, cost.data());
+        context.cost_volume(view(fixed, n, 16), fixed.data(), 12, kRadius, cost.data());
         for (std::size_t i = kCentre; i < cost.size(); i += kDisplacements) CHECK(cost[i] == 0.f);
-        context.cost_volume(fixed.data(), moving.data(), 16, 12, n, kRadius, cost.data());
+        context.cost_volume(view(fixed, n, 16), moving.data(), 12, kRadius, cost.data());
         for (float value : cost) CHECK(value >= 0 && value <= 1);
         return cost;
       },
@@ -31,8 +31,8 @@ TEST(search, half_costs_are_the_rounded_costs) {
                      moving = narrowed(uniform(32 * voxels(n), 0, 1, 2));
         Values cost(size(kDisplacements * voxels(n)));
         Halves half(cost.size());
-        context.cost_volume(fixed.data(), moving.data(), 32, 20, n, kRadius, cost.data());
-        context.cost_volume_half(fixed.data(), moving.data(), 32, 20, n, kRadius, half.data());
+        context.cost_volume(view(fixed, n, 32), moving.data(), 20, kRadius, cost.data());
+        context.cost_volume_half(view(fixed, n, 32), moving.data(), 20, kRadius, half.data());
         const Values found = widened(half);
         for (std::size_t i = 0; i < cost.size(); ++i) CHECK_NEAR(found[i], cost[i], 1e-3);
         return found;

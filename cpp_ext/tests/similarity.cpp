@@ -78,12 +78,12 @@ TEST(similarity, condensing_by_one_keeps_the_image_and_masks_it) {
         std::vector<std::uint8_t> mask(image.size(), 1);
         mask[0] = 0;
         Values out(image.size());
-        context.pool_mapped(image.data(), mask.data(), n, Extent{1, 1, 1}, straight(), out.data());
+        context.pool_mapped(view(image, n), mask.data(), Extent{1, 1, 1}, straight(), out.data());
         CHECK(std::isnan(out[0]));
         for (std::size_t i = 1; i < out.size(); ++i) CHECK_NEAR(out[i], image[i], 1e-5);
         const Extent factor = {std::min(n.d, 2), std::min(n.h, 2), std::min(n.w, 3)};
         Values small(size(voxels({n.d / factor.d, n.h / factor.h, n.w / factor.w})));
-        context.pool_mapped(image.data(), nullptr, n, factor, straight(), small.data());
+        context.pool_mapped(view(image, n), nullptr, factor, straight(), small.data());
         return small;
       },
       1e-5);
@@ -99,7 +99,7 @@ TEST(similarity, samples_lie_inside_or_are_no_number) {
         points[1] = -3e38f;
         points[2] = std::numeric_limits<float>::quiet_NaN();
         points[3] = points[size(3 + count)] = points[size(3 + 2 * count)] = 0;  // the first voxel itself
-        context.sample_points(image.data(), nullptr, n, points.data(), count, found.data());
+        context.sample_points(view(image, n), nullptr, points.data(), count, found.data());
         CHECK(std::isnan(found[0]) && std::isnan(found[1]) && std::isnan(found[2]));
         CHECK_NEAR(found[3], image[0], 1e-6);
         for (float& value : found) {
@@ -121,16 +121,16 @@ TEST(similarity, a_sample_histogram_weighs_what_is_covered) {
                                  {{1, 0, 0, 1e9f, 0, 1, 0, 0, 0, 0, 1, 0}},  // all outside
                                  {{0.5f, 0, 0, -1, 0, 1, 0.2f, 0, 0, 0, 2, -3}}};
         Values histograms(3 * 16 * 16), gain(16 * 16, 1.f);
-        context.sample_histogram(fixed, image.data(), n, maps, 3, 16, histograms.data());
+        context.sample_histogram(fixed, view(image, n), maps, 3, 16, histograms.data());
         const auto sum = [&](int k) {
           return std::accumulate(&histograms[size(256 * k)], &histograms[size(256 * k)] + 256, 0.0);
         };
         CHECK_NEAR(sum(0), double(count), 1e-3);
         CHECK(sum(1) == 0);
         double gradient[12];
-        context.sample_gradient(fixed, image.data(), n, maps[1], 16, gain.data(), gradient);
+        context.sample_gradient(fixed, view(image, n), maps[1], 16, gain.data(), gradient);
         for (double slope : gradient) CHECK(slope == 0);
-        context.sample_gradient(fixed, image.data(), n, maps[2], 16, gain.data(), gradient);
+        context.sample_gradient(fixed, view(image, n), maps[2], 16, gain.data(), gradient);
         for (double slope : gradient) CHECK(std::isfinite(slope));
         return histograms;
       },

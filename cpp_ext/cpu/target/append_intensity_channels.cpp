@@ -5,12 +5,12 @@
 
 namespace mmreg::MMREG_TARGET {
 
-void append_intensity_channels(Queue& queue, const float* image, const std::uint8_t* valid, Extent n, float scale,
-                               float offset, int channels, Half* features) {
-  parallel(queue, voxels(n), 1 << 14, [&](std::int64_t begin, std::int64_t end) {
+void append_intensity_channels(Queue& queue, Image image, const std::uint8_t* valid, float scale, float offset,
+                               int channels, Half* features) {
+  parallel(queue, voxels(image.n), 1 << 14, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       Half* last = features + (i + 1) * channels;
-      last[intensity_channel] = narrow(in_bins(image[i], scale, offset));
+      last[intensity_channel] = narrow(in_bins(image.data[i], scale, offset));
       last[validity_channel] = narrow(valid && !valid[i] ? 0.0f : 1.0f);
       last[-2] = last[-1] = Half{0};
     }

@@ -65,8 +65,8 @@ struct Box {
 
 }  // namespace
 
-void box(Queue& queue, const float* image, int channels, Extent n, const int radius[3], float* out) {
-  smooth(queue, Box(n, radius), image, channels, n, out);
+void box(Queue& queue, Image image, const int radius[3], float* out) {
+  smooth(queue, Box(image.n, radius), image, out);
 }
 
 }  // namespace mmreg::MMREG_TARGET

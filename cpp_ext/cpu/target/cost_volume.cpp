@@ -74,8 +74,8 @@ void search(const Pairing& p, int z, int y, int x, float* costs) {
 }
 
 template <class Cost>
-void costs(Queue& queue, const Half* fixed, const Half* moving, int stored, int used, Extent n, const int radius[3],
-           Cost* cost) {
+void costs(Queue& queue, FeatureImage fixed, const Half* moving, int used, const int radius[3], Cost* cost) {
+  const Extent n = fixed.n;
   const Window window{{radius[0], radius[1], radius[2]}};
   Pairing p{{nullptr, n, used, 0}, {nullptr, n, used, radius[2]}, window, 1.0f / float(used)};
   const int count = window.count();
@@ -84,8 +84,8 @@ void costs(Queue& queue, const Half* fixed, const Half* moving, int stored, int 
   p.fixed.data = f;
   p.moving.data = m;
   parallel(queue, std::int64_t(n.d) * n.h, 1, [&](std::int64_t row, std::int64_t) {
-    p.fixed.fill_row(fixed, stored, int(row / n.h), int(row % n.h));
-    p.moving.fill_row(moving, stored, int(row / n.h), int(row % n.h));
+    p.fixed.fill_row(fixed.data, fixed.channels, int(row / n.h), int(row % n.h));
+    p.moving.fill_row(moving, fixed.channels, int(row / n.h), int(row % n.h));
   });
   parallel_pieces(queue, std::int64_t(n.d) * n.h, [&](std::int64_t row, int worker) {
     float* const found = memory + worker * size;
@@ -101,13 +101,11 @@ void costs(Queue& queue, const Half* fixed, const Half* moving, int stored, int 
 
 }  // namespace
 
-void cost_volume(Queue& queue, const Half* fixed, const Half* moving, int channels, int used, Extent n,
-                 const int radius[3], float* cost) {
-  costs(queue, fixed, moving, channels, used, n, radius, cost);
+void cost_volume(Queue& queue, FeatureImage fixed, const Half* moving, int used, const int radius[3], float* cost) {
+  costs(queue, fixed, moving, used, radius, cost);
 }
-void cost_volume_half(Queue& queue, const Half* fixed, const Half* moving, int channels, int used, Extent n,
-                      const int radius[3], Half* cost) {
-  costs(queue, fixed, moving, channels, used, n, radius, cost);
+void cost_volume_half(Queue& queue, FeatureImage fixed, const Half* moving, int used, const int radius[3], Half* cost) {
+  costs(queue, fixed, moving, used, radius, cost);
 }
 
 }  // namespace mmreg::MMREG_TARGET

@@ -7,7 +7,8 @@ namespace mmreg::MMREG_TARGET {
 namespace {
 
 // d and what row r adds to it. By value: sums that another function could see would be written after every voxel.
-Detail with_row(Detail d, const float* image, Extent n, std::int64_t r, const Foreground f) {
+Detail with_row(Detail d, Image image, std::int64_t r, const Foreground f) {
+  const Extent n = image.n;
   const int z = int(r / n.h), y = int(r % n.h);
   const std::int64_t plane = std::int64_t(n.h) * n.w;
   Neighbour around[3] = {neighbour(z, n.d, plane, 1), neighbour(y, n.h, n.w, 1), {}};
@@ -15,20 +16,20 @@ Detail with_row(Detail d, const float* image, Extent n, std::int64_t r, const Fo
   for (int x = 0; x < n.w; ++x) {
     around[2] = neighbour(x, n.w, 1, 1);
     far[2] = neighbour(x, n.w, 1, kDetailRim);
-    add_detail(image + r * n.w + x, around, far, f, d);
+    add_detail(image.data + r * n.w + x, around, far, f, d);
   }
   return d;
 }
 
 }  // namespace
 
-Detail detail(Queue& queue, const float* image, Extent n, const Foreground& f) {
-  const std::int64_t rows = std::int64_t(n.d) * n.h, grain = 64, pieces = (rows + grain - 1) / grain;
+Detail detail(Queue& queue, Image image, const Foreground& f) {
+  const std::int64_t rows = std::int64_t(image.n.d) * image.n.h, grain = 64, pieces = (rows + grain - 1) / grain;
   Scratch<Detail> partial(queue, pieces);
   Detail* const parts = partial;
   parallel(queue, rows, grain, [&](std::int64_t begin, std::int64_t end) {
     Detail d{};
-    for (std::int64_t r = begin; r < end; ++r) d = with_row(d, image, n, r, f);
+    for (std::int64_t r = begin; r < end; ++r) d = with_row(d, image, r, f);
     parts[begin / grain] = d;
   });
   Detail all{};

@@ -95,8 +95,8 @@ struct Gaussian {
 
 }  // namespace
 
-void gaussian(Queue& queue, const float* image, int channels, Extent n, const float sigma_vox[3], float* out) {
-  smooth(queue, Gaussian(n, sigma_vox), image, channels, n, out);
+void gaussian(Queue& queue, Image image, const float sigma_vox[3], float* out) {
+  smooth(queue, Gaussian(image.n, sigma_vox), image, out);
 }
 
 }  // namespace mmreg::MMREG_TARGET

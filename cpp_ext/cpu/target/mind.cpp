@@ -174,11 +174,12 @@ void tile(const Shape& s, const float* image, float mean, float* memory, Write&&
 }
 
 template <class Write>
-void features(Queue& queue, const float* image, Extent n, Patch patch, Write&& write) {
+void features(Queue& queue, Image image, Patch patch, Write&& write) {
+  const Extent n = image.n;
   const Shape row{n, patch, 0, 1};
   const Tiles tiles = tiles_of(n.h, (row.image_planes() + row.sum_planes() + 1) * row.stride() * int(sizeof(float)));
   const std::int64_t size = Shape{n, patch, 0, tiles.rows}.size();
-  const float mean = lattice_variance(queue, image, n, patch);
+  const float mean = lattice_variance(queue, image, patch);
   Scratch<float> memory(queue, workers(queue) * size);
   parallel_pieces(queue, tiles.count, [&](std::int64_t i, int worker) {
     const int first = int(i) * tiles.rows;
@@ -186,23 +187,23 @@ void features(Queue& queue, const float* image, Extent n, Patch patch, Write&& w
     float* const m = memory + worker * size;
     switch (patch.radius) {
       case 0:
-        return tile<0>(s, image, mean, m, write);
+        return tile<0>(s, image.data, mean, m, write);
       case 1:
-        return tile<1>(s, image, mean, m, write);
+        return tile<1>(s, image.data, mean, m, write);
       case 2:
-        return tile<2>(s, image, mean, m, write);
+        return tile<2>(s, image.data, mean, m, write);
       default:
-        return tile<-1>(s, image, mean, m, write);
+        return tile<-1>(s, image.data, mean, m, write);
     }
   });
 }
 
 }  // namespace
 
-void mind(Queue& queue, const float* image, Extent n, int radius, int dilation, float* out) {
-  features(queue, image, n, {radius, dilation}, [&](std::int64_t at, int count, const Floats* value) {
+void mind(Queue& queue, Image image, int radius, int dilation, float* out) {
+  features(queue, image, {radius, dilation}, [&](std::int64_t at, int count, const Floats* value) {
     for (int c = 0; c < kMindChannels; ++c) {
-      float* const p = out + c * voxels(n) + at;
+      float* const p = out + c * voxels(image.n) + at;
       if (count == kLanes)
         store(p, value[c]);
       else
@@ -211,8 +212,8 @@ void mind(Queue& queue, const float* image, Extent n, int radius, int dilation, 
   });
 }
 
-void mind_half(Queue& queue, const float* image, Extent n, int radius, int dilation, Half* out) {
-  features(queue, image, n, {radius, dilation},
+void mind_half(Queue& queue, Image image, int radius, int dilation, Half* out) {
+  features(queue, image, {radius, dilation},
            [&](std::int64_t at, int count, const Floats* value) { store_channels(out + 16 * at, value, count); });
 }
 

@@ -57,7 +57,8 @@ inline float row_variance(const Neighbourhood& near, Patch patch, int w, float* 
   return sum(total);
 }
 
-inline float lattice_variance(Queue& queue, const float* image, Extent n, Patch patch) {
+inline float lattice_variance(Queue& queue, Image image, Patch patch) {
+  const Extent n = image.n;
   const int z0 = (n.d - 1) / 2 % 8, y0 = (n.h - 1) / 2 % 8;
   const int planes = (n.d - z0 + 7) / 8, rows = (n.h - y0 + 7) / 8, count = planes * rows;
   const int reach = patch.reach(), stride = n.w + 2 * reach + 2 * kLanes;
@@ -66,7 +67,7 @@ inline float lattice_variance(Queue& queue, const float* image, Extent n, Patch 
   Scratch<float> memory(queue, workers(queue) * size), sums(queue, count);
   parallel_pieces(queue, count, [&](std::int64_t i, int worker) {
     const Neighbourhood near{memory + worker * size, reach, stride};
-    near.fill(image, n, z0 + 8 * int(i / rows), y0 + 8 * int(i % rows));
+    near.fill(image.data, n, z0 + 8 * int(i / rows), y0 + 8 * int(i % rows));
     sums[i] = row_variance(near, patch, n.w, near.data + near_size, stride);
   });
   double total = 0;

@@ -16,28 +16,29 @@ void sum_rows(const float* image, Extent n, BlockSpan z, BlockSpan y, float* __r
     }
 }
 
-void sum_features(const Half* features, int channels, Extent n, BlockSpan z, BlockSpan y, BlockSpan x, float* line,
-                  float* sum) {
+void sum_features(FeatureImage features, BlockSpan z, BlockSpan y, BlockSpan x, float* line, float* sum) {
+  const Extent n = features.n;
+  const int channels = features.channels;
   for (int c = 0; c < channels; ++c) sum[c] = 0;
   for (int k = z.begin; k < z.end; ++k)
     for (int j = y.begin; j < y.end; ++j)
       for (int i = x.begin; i < x.end; ++i) {
-        widen_row(features + ((std::int64_t(k) * n.h + j) * n.w + i) * channels, channels, line);
+        widen_row(features.data + ((std::int64_t(k) * n.h + j) * n.w + i) * channels, channels, line);
         for (int c = 0; c < channels; ++c) sum[c] += line[c];
       }
 }
 
 }  // namespace
 
-void pool(Queue& queue, const float* image, int channels, Extent n, const int factor[3], float* out) {
-  const Extent m = pooled(n, factor);
-  const std::int64_t rows = std::int64_t(m.d) * m.h, tasks = rows * channels;
+void pool(Queue& queue, Image image, const int factor[3], float* out) {
+  const Extent n = image.n, m = pooled(n, factor);
+  const std::int64_t rows = std::int64_t(m.d) * m.h, tasks = rows * image.channels;
   Scratch<float> lines(queue, tasks * n.w);
   parallel(queue, tasks, 16, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
       const BlockSpan z = block_span(int(r % rows / m.h), factor[0], n.d), y = block_span(int(r % m.h), factor[1], n.h);
       float* line = lines + r * n.w;
-      sum_rows(image + r / rows * voxels(n), n, z, y, line);
+      sum_rows(image.data + r / rows * voxels(n), n, z, y, line);
       for (int i = 0; i < m.w; ++i) {
         const BlockSpan x = block_span(i, factor[2], n.w);
         float sum = 0;
@@ -48,8 +49,9 @@ void pool(Queue& queue, const float* image, int channels, Extent n, const int fa
   });
 }
 
-void pool_features(Queue& queue, const Half* features, int channels, Extent n, const int factor[3], Half* out) {
-  const Extent m = pooled(n, factor);
+void pool_features(Queue& queue, FeatureImage features, const int factor[3], Half* out) {
+  const Extent n = features.n, m = pooled(n, factor);
+  const int channels = features.channels;
   const std::int64_t rows = std::int64_t(m.d) * m.h;
   Scratch<float> scratch(queue, rows * 2 * channels);
   parallel(queue, rows, 4, [&](std::int64_t begin, std::int64_t end) {
@@ -58,7 +60,7 @@ void pool_features(Queue& queue, const Half* features, int channels, Extent n, c
       for (int i = 0; i < m.w; ++i) {
         const BlockSpan z = block_span(int(r / m.h), factor[0], n.d), y = block_span(int(r % m.h), factor[1], n.h),
                         x = block_span(i, factor[2], n.w);
-        sum_features(features, channels, n, z, y, x, line, sum);
+        sum_features(features, z, y, x, line, sum);
         const float scale = 1.0f / float(z.length() * y.length() * x.length());
         for (int c = 0; c < channels; ++c) sum[c] *= scale;
         narrow_row(sum, channels, out + (r * m.w + i) * channels);

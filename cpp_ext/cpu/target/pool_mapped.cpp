@@ -30,10 +30,10 @@ void add_row(const float* image, const std::uint8_t* mask, int count, float low,
 
 }  // namespace
 
-void pool_mapped(Queue& queue, const float* image, const std::uint8_t* mask, Extent n, Extent factor,
-                 const IntensityMap& map, float* out) {
-  const Blocks blocks = blocks_of(n, factor);
-  const Extent m = blocks.n;
+void pool_mapped(Queue& queue, Image image, const std::uint8_t* mask, Extent factor, const IntensityMap& map,
+                 float* out) {
+  const Blocks blocks = blocks_of(image.n, factor);
+  const Extent n = image.n, m = blocks.n;
   const int columns = chunk / factor.w;  // outputs of one chunk
   parallel(queue, std::int64_t(m.d) * m.h, 16, [&](std::int64_t begin, std::int64_t end) {
     Sums sums;
@@ -46,7 +46,7 @@ void pool_mapped(Queue& queue, const float* image, const std::uint8_t* mask, Ext
         for (int k = 0; k < factor.d; ++k)
           for (int j = 0; j < factor.h; ++j) {
             const std::int64_t at = (std::int64_t(z + k) * n.h + y + j) * n.w + blocks.x + std::int64_t(x) * factor.w;
-            add_row(image + at, mask ? mask + at : nullptr, inputs, map.low, map.high, sums);
+            add_row(image.data + at, mask ? mask + at : nullptr, inputs, map.low, map.high, sums);
           }
         float* __restrict to = out + row * m.w + x;
         for (int i = 0; i < outputs; ++i) {

@@ -77,18 +77,19 @@ MMREG_INLINE void filter_row(float* row, int n, const Carry& power) {
 
 }  // namespace
 
-void prefilter(Queue& queue, const float* image, int channels, Extent n, float* out) {
+void prefilter(Queue& queue, Image image, float* out) {
+  const Extent n = image.n;
   const std::int64_t plane = std::int64_t(n.h) * n.w;
-  parallel(queue, std::int64_t(channels) * n.d, 1, [=](std::int64_t begin, std::int64_t end) {
+  parallel(queue, std::int64_t(image.channels) * n.d, 1, [=](std::int64_t begin, std::int64_t end) {
     const Carry power = carry();
     for (std::int64_t z = begin; z < end; ++z) {
       float* p = out + z * plane;
-      if (out != image) std::memcpy(p, image + z * plane, std::size_t(plane) * sizeof(float));
+      if (out != image.data) std::memcpy(p, image.data + z * plane, std::size_t(plane) * sizeof(float));
       for (int y = 0; y < n.h; ++y) filter_row(p + std::int64_t(y) * n.w, n.w, power);
       filter_lines(p, n.w, n.h, n.w);
     }
   });
-  parallel(queue, std::int64_t(channels) * n.h, 1, [=](std::int64_t begin, std::int64_t end) {
+  parallel(queue, std::int64_t(image.channels) * n.h, 1, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t y = begin; y < end; ++y)
       filter_lines(out + (y / n.h) * voxels(n) + (y % n.h) * n.w, n.w, n.d, plane);
   });

@@ -16,11 +16,10 @@ struct Block {
   alignas(64) int bin[block];
 };
 
-void place(const SampleList& s, std::int64_t begin, int count, const float* moving, Extent n, const float* a, int bins,
-           Block& out) {
+void place(const SampleList& s, std::int64_t begin, int count, Image moving, const float* a, int bins, Block& out) {
   const float *z = s.points + begin, *y = z + s.count, *x = y + s.count, *value = s.values + begin;
   for (int i = 0; i < count; ++i) {
-    const CoveredSample m = covered_sample(moving, n, a, z[i], y[i], x[i]);
+    const CoveredSample m = covered_sample(moving.data, moving.n, a, z[i], y[i], x[i]);
     const WindowPlace at = window_place(m.value, bins);
     float w[4], d[4];
     window_weights(at.t, w);
@@ -57,8 +56,8 @@ void add(const SampleList& s, std::int64_t begin, int count, const Block& b, dou
 
 }  // namespace
 
-void sample_gradient(Queue& queue, const SampleList& s, const float* moving, Extent n, const IndexMap& map, int bins,
-                     const float* gain, double* gradient) {
+void sample_gradient(Queue& queue, const SampleList& s, Image moving, const IndexMap& map, int bins, const float* gain,
+                     double* gradient) {
   const std::int64_t pieces = (s.count + piece_samples - 1) / piece_samples;
   Scratch<double> partial(queue, 12 * pieces);
   double* const partials = partial;
@@ -68,7 +67,7 @@ void sample_gradient(Queue& queue, const SampleList& s, const float* moving, Ext
     Block b = {};  // what a short block leaves of slopes must be finite
     for (; begin < end; begin += block) {
       const int count = end - begin < block ? int(end - begin) : int(block);
-      place(s, begin, count, moving, n, map.affine, bins, b);
+      place(s, begin, count, moving, map.affine, bins, b);
       for (int i = 0; i < count; ++i) {
         const float* g = gain + b.bin[i];
         const float known = share(s.values[begin + i]);

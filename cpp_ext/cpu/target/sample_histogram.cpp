@@ -16,11 +16,10 @@ struct Block {
   alignas(64) int bin[block];  // first of four neighbouring bins of the joint histogram
 };
 
-void place(const SampleList& s, std::int64_t begin, int count, const float* moving, Extent n, const float* a, int bins,
-           Block& out) {
+void place(const SampleList& s, std::int64_t begin, int count, Image moving, const float* a, int bins, Block& out) {
   const float *z = s.points + begin, *y = z + s.count, *x = y + s.count, *value = s.values + begin;
   for (int i = 0; i < count; ++i) {
-    const CoveredSample m = covered_sample(moving, n, a, z[i], y[i], x[i]);
+    const CoveredSample m = covered_sample(moving.data, moving.n, a, z[i], y[i], x[i]);
     const WindowPlace at = window_place(m.value, bins);
     float w[4];
     window_weights(at.t, w);
@@ -37,12 +36,12 @@ MMREG_INLINE void add(const Block& b, int i, float* histogram) {
   __builtin_memcpy(histogram + b.bin[i], &bins, sizeof bins);
 }
 
-void accumulate(const SampleList& s, std::int64_t begin, std::int64_t end, const float* moving, Extent n,
-                const float* a, int bins, float* first, float* second) {
+void accumulate(const SampleList& s, std::int64_t begin, std::int64_t end, Image moving, const float* a, int bins,
+                float* first, float* second) {
   Block b;
   for (; begin < end; begin += block) {
     const int count = end - begin < block ? int(end - begin) : int(block);
-    place(s, begin, count, moving, n, a, bins, b);
+    place(s, begin, count, moving, a, bins, b);
     for (int i = 0; i + 1 < count; i += 2) {
       add(b, i, first);
       add(b, i + 1, second);
@@ -53,8 +52,8 @@ void accumulate(const SampleList& s, std::int64_t begin, std::int64_t end, const
 
 }  // namespace
 
-void sample_histogram(Queue& queue, const SampleList& s, const float* moving, Extent n, const IndexMap* maps, int count,
-                      int bins, float* histograms) {
+void sample_histogram(Queue& queue, const SampleList& s, Image moving, const IndexMap* maps, int count, int bins,
+                      float* histograms) {
   const std::int64_t size = std::int64_t(bins) * bins, pieces = (s.count + piece_samples - 1) / piece_samples;
   Scratch<float> partial(queue, count * pieces * copies * size);
   float* const partials = partial;
@@ -62,7 +61,7 @@ void sample_histogram(Queue& queue, const SampleList& s, const float* moving, Ex
     float* h = partials + item * copies * size;
     for (std::int64_t i = 0; i < copies * size; ++i) h[i] = 0;
     const std::int64_t begin = item % pieces * piece_samples, end = begin + piece_samples;
-    accumulate(s, begin, end < s.count ? end : s.count, moving, n, maps[item / pieces].affine, bins, h, h + size);
+    accumulate(s, begin, end < s.count ? end : s.count, moving, maps[item / pieces].affine, bins, h, h + size);
   });
   parallel(queue, count, 16, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t map = begin; map < end; ++map) {

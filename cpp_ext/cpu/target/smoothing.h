@@ -42,13 +42,13 @@ struct Rows {
   }
 };
 
-inline void keep_borders(Queue& queue, const float* image, int channels, Extent n, Tiles tiles, int radius,
-                         float* kept) {
+inline void keep_borders(Queue& queue, Image image, Tiles tiles, int radius, float* kept) {
+  const Extent n = image.n;
   const std::int64_t rows = std::int64_t(tiles.count - 1) * 2 * radius;
-  parallel(queue, std::int64_t(channels) * n.d, 1, [&](std::int64_t plane, std::int64_t) {
+  parallel(queue, std::int64_t(image.channels) * n.d, 1, [&](std::int64_t plane, std::int64_t) {
     for (std::int64_t i = 0; i < rows; ++i) {
       const int border = (int(i / (2 * radius)) + 1) * tiles.rows;
-      const float* row = image + (plane * n.h + inside(border - radius + int(i % (2 * radius)), n.h)) * n.w;
+      const float* row = image.data + (plane * n.h + inside(border - radius + int(i % (2 * radius)), n.h)) * n.w;
       std::memcpy(kept + (plane * rows + i) * n.w, row, std::size_t(n.w) * sizeof(float));
     }
   });
@@ -86,16 +86,18 @@ void smooth_tile(const Filter& filter, const Rows& rows, int tile, float* memory
 }
 
 template <class Filter>
-void smooth(Queue& queue, const Filter& filter, const float* image, int channels, Extent n, float* out) {
+void smooth(Queue& queue, const Filter& filter, Image image, float* out) {
+  const Extent n = image.n;
+  const bool in_place = image.data == out;
   const std::int64_t stride = whole_vectors(n.w), depth = 2 * filter.radius[0] + Filter::step;
   const Tiles tiles = tiles_of(n.h, depth * stride * std::int64_t(sizeof(float)));
   const std::int64_t size = depth * tiles.rows * stride + stride + 2 * whole_vectors(filter.radius[2]) + 8 * kLanes;
   const std::int64_t borders = std::int64_t(n.d) * (tiles.count - 1) * 2 * filter.radius[1] * n.w;
-  Scratch<float> memory(queue, workers(queue) * size), kept(queue, image == out ? channels * borders : 0);
-  if (image == out && borders) keep_borders(queue, image, channels, n, tiles, filter.radius[1], kept);
-  parallel_pieces(queue, std::int64_t(channels) * tiles.count, [&](std::int64_t i, int worker) {
+  Scratch<float> memory(queue, workers(queue) * size), kept(queue, in_place ? image.channels * borders : 0);
+  if (in_place && borders) keep_borders(queue, image, tiles, filter.radius[1], kept);
+  parallel_pieces(queue, std::int64_t(image.channels) * tiles.count, [&](std::int64_t i, int worker) {
     const std::int64_t c = i / tiles.count;
-    const Rows rows{image + c * voxels(n), image == out ? kept + c * borders : nullptr, n, tiles, filter.radius[1]};
+    const Rows rows{image.data + c * voxels(n), in_place ? kept + c * borders : nullptr, n, tiles, filter.radius[1]};
     smooth_tile(filter, rows, int(i % tiles.count), memory + worker * size, out + c * voxels(n));
   });
 }

@@ -5,11 +5,12 @@
 
 namespace mmreg::MMREG_TARGET {
 
-void texture(Queue& queue, const float* image, Extent n, float* noise, float* contrast) {
+void texture(Queue& queue, Image image, float* noise, float* contrast) {
+  const Extent n = image.n;
   const Stencil along_x = stencil(n.w);
   parallel(queue, std::int64_t(n.d) * n.h, 16, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; ++r) {
-      const NineRows rows = rows_around(image, n, int(r / n.h), int(r % n.h));
+      const NineRows rows = rows_around(image.data, n, int(r / n.h), int(r % n.h));
       float *const noise_row = noise + r * n.w, *const contrast_row = contrast + r * n.w;
       const auto at = [&](int back, int x, int ahead) {
         const int columns[3] = {back, x, ahead};

@@ -7,23 +7,23 @@
 
 namespace mmreg::MMREG_TARGET {
 
-void warp(Queue& queue, const float* moving, int channels, Extent m, const float* u, Extent n, Interpolation kind,
-          const Outside& outside, float* warped, std::uint8_t* valid) {
-  sample_image(queue, moving, channels, m, kind, outside, n, Displaced{u, voxels(n)}, warped, valid);
+void warp(Queue& queue, Image moving, Displacement u, Interpolation kind, const Outside& outside, float* warped,
+          std::uint8_t* valid) {
+  sample_image(queue, moving, kind, outside, u.n, displaced(u), warped, valid);
 }
 
-void warp_half(Queue& queue, const Half* moving, int channels, Extent m, const float* u, Extent n, Interpolation kind,
-               const Outside& outside, Half* warped, std::uint8_t* valid) {
-  sample_image(queue, moving, channels, m, kind, outside, n, Displaced{u, voxels(n)}, warped, valid);
+void warp_half(Queue& queue, ImageView<const Half> moving, Displacement u, Interpolation kind, const Outside& outside,
+               Half* warped, std::uint8_t* valid) {
+  sample_image(queue, moving, kind, outside, u.n, displaced(u), warped, valid);
 }
 
-void warp_labels(Queue& queue, const std::int32_t* moving, Extent m, const float* u, Extent n, std::int32_t* warped) {
-  const Displaced points{u, voxels(n)};
-  const Source<float> s = source(reinterpret_cast<const float*>(moving), m);  // moved, never computed with
-  for_vectors(queue, n, [&](Voxel v, auto count) {
+void warp_labels(Queue& queue, ImageView<const std::int32_t> moving, Displacement u, std::int32_t* warped) {
+  const Displaced points = displaced(u);
+  const Source<float> s = source(reinterpret_cast<const float*>(moving.data), moving.n);  // not computed with
+  for_vectors(queue, u.n, [&](Voxel v, auto count) {
     const Points p = points(v, count);
     const Ints label = bits(gather(s.data, nearest_index(p, s)));
-    store(warped + v.index, label & inside(p, m), count);
+    store(warped + v.index, label & inside(p, s.n), count);
   });
 }
 

@@ -21,15 +21,16 @@ void for_points(const float* u, Extent n, Extent m, Border border, std::int64_t 
 
 }  // namespace
 
-void warp_grad_displacement(Queue& queue, const float* moving, int channels, Extent m, const float* u, Extent n,
-                            Border border, const float* upstream, float* gradient) {
-  const std::int64_t size = voxels(n), volume = voxels(m);
-  parallel(queue, std::int64_t(n.d) * n.h, 32, [=](std::int64_t begin, std::int64_t end) {
-    for_points(u, n, m, border, begin, end, [=](std::int64_t i, const Corners& c) {
+void warp_grad_displacement(Queue& queue, Image moving, Displacement u, Border border, const float* upstream,
+                            float* gradient) {
+  const Extent m = moving.n;
+  const std::int64_t size = voxels(u.n), volume = voxels(m);
+  parallel(queue, std::int64_t(u.n.d) * u.n.h, 32, [=](std::int64_t begin, std::int64_t end) {
+    for_points(u.data, u.n, m, border, begin, end, [=](std::int64_t i, const Corners& c) {
       float along[3] = {};
       for_corners(c, m, [&](std::int64_t at, float, const float (&slope)[3]) {
         float value = 0;
-        for (int k = 0; k < channels; ++k) value += upstream[k * size + i] * moving[k * volume + at];
+        for (int k = 0; k < moving.channels; ++k) value += upstream[k * size + i] * moving.data[k * volume + at];
         for (int a = 0; a < 3; ++a) along[a] += weighed(slope[a], value);
       });
       for (int a = 0; a < 3; ++a) gradient[a * size + i] = along[a];
@@ -38,14 +39,14 @@ void warp_grad_displacement(Queue& queue, const float* moving, int channels, Ext
 }
 
 // A channel a thread: two threads that add to one voxel would do so in an order that changes.
-void warp_grad_image(Queue& queue, const float* upstream, int channels, const float* u, Extent n, Border border,
-                     Extent m, float* gradient) {
+void warp_grad_image(Queue& queue, const float* upstream, Displacement u, Border border, ImageView<float> gradient) {
+  const Extent n = u.n, m = gradient.n;
   const std::int64_t size = voxels(n), volume = voxels(m);
-  parallel(queue, channels, 1, [=](std::int64_t channel, std::int64_t) {
-    float* const to = gradient + channel * volume;
+  parallel(queue, gradient.channels, 1, [=](std::int64_t channel, std::int64_t) {
+    float* const to = gradient.data + channel * volume;
     const float* const from = upstream + channel * size;
     for (std::int64_t i = 0; i < volume; ++i) to[i] = 0;
-    for_points(u, n, m, border, 0, std::int64_t(n.d) * n.h, [=](std::int64_t i, const Corners& c) {
+    for_points(u.data, n, m, border, 0, std::int64_t(n.d) * n.h, [=](std::int64_t i, const Corners& c) {
       for_corners(c, m, [=](std::int64_t at, float weight, const float (&)[3]) { to[at] += weighed(weight, from[i]); });
     });
   });

@@ -19,7 +19,7 @@ struct Field {  // of view
 };
 
 Field field(const PyramidLevel& level) {
-  const int n[3] = {level.extent.d, level.extent.h, level.extent.w};
+  const int n[3] = {level.image.extent().d, level.image.extent().h, level.image.extent().w};
   const Point middle = {{0.5 * (n[0] - 1), 0.5 * (n[1] - 1), 0.5 * (n[2] - 1)}};
   Field f{apply(level.affine, middle), 0, 0};
   for (int k = 0; k < 3; ++k) {

@@ -14,7 +14,7 @@ std::vector<float> values(const Context& context, const PyramidLevel& level, con
     for (int k = 0; k < 3; ++k) points[k * count + i] = float(p.x[k]);
   }
   const Buffer<float> at = uploaded(context, points), seen(context, count);
-  context.sample_points(level.image.data(), nullptr, level.extent, at.data(), std::int64_t(count), seen.data());
+  context.sample_points(level.image, nullptr, at.data(), std::int64_t(count), seen.data());
   seen.download(out.data());
   return out;
 }

@@ -24,7 +24,7 @@ struct Cells {  // a lattice of cells over the field of view of the level, in in
 
 Cells sampling_cells(const PyramidLevel& level, double spacing_mm) {
   Cells cells;
-  const int n[3] = {level.extent.d, level.extent.h, level.extent.w};
+  const int n[3] = {level.image.extent().d, level.image.extent().h, level.image.extent().w};
   for (int k = 0; k < 3; ++k) {
     const double extent_mm = n[k] * length(column(level.affine, k));
     cells.count[k] = n[k] == 1 ? 1 : std::max(1, int(extent_mm / spacing_mm + 0.5));
@@ -47,7 +47,7 @@ bool in_body(const ScanStatistics& s, const Flags& body, const Point& mm, const 
 // Returns the side of cells that divide the flagged part of the scan into about `most` cells.
 double cell_side(const ScanStatistics& s, const Flags& flags, const PyramidLevel& level, std::int64_t most) {
   double volume = double(std::count(flags.begin(), flags.end(), 1));
-  const int n[3] = {level.extent.d, level.extent.h, level.extent.w};
+  const int n[3] = {level.image.extent().d, level.image.extent().h, level.image.extent().w};
   int dims = 0;
   for (int k = 0; k < 3; ++k)
     if (n[k] > 1) {
@@ -62,7 +62,7 @@ std::vector<Point> draw_points(const PyramidLevel& level, const ScanStatistics& 
   const Flags body = widened(s, 0.15 * s.diameter_mm);
   const AffineMap to_index = invert(s.affine);
   const Cells cells = sampling_cells(level, std::max(spacing_mm, cell_side(s, body, level, most)));
-  const int n[3] = {level.extent.d, level.extent.h, level.extent.w};
+  const int n[3] = {level.image.extent().d, level.image.extent().h, level.image.extent().w};
   std::vector<Point> points;
   std::uint64_t seed = 0;
   for (int z = 0; z < cells.count[0]; ++z)
@@ -110,7 +110,7 @@ FixedSamples draw_samples(const Context& context, const PyramidLevel& level, con
   for (std::size_t i = 0; i < count; ++i)
     for (int k = 0; k < 3; ++k) indices[k * count + i] = float(drawn[i].x[k]);
   const Buffer<float> at = uploaded(context, indices), seen(context, count);
-  context.sample_points(level.image.data(), nullptr, level.extent, at.data(), std::int64_t(count), seen.data());
+  context.sample_points(level.image, nullptr, at.data(), std::int64_t(count), seen.data());
   seen.download(values.data());
 
   std::vector<float> known;

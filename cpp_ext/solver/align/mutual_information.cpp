@@ -64,7 +64,7 @@ void AlignmentMetric::histograms(const std::vector<AffineMap>& maps) const {
   for (const AffineMap& map : maps) index_maps.push_back(index_map(map, to_index_));
   const std::size_t size = maps.size() * bins_ * bins_;
   if (device_histograms_.size() != size) device_histograms_ = Buffer<float>(context_, size);
-  context_.sample_histogram(list(), moving_.image.data(), moving_.extent, index_maps.data(), int(maps.size()), bins_,
+  context_.sample_histogram(list(), moving_.image, index_maps.data(), int(maps.size()), bins_,
                             device_histograms_.data());
   histograms_.resize(size);
   device_histograms_.download(histograms_.data());
@@ -92,8 +92,8 @@ MapScore AlignmentMetric::at(const AffineMap& map, double gradient[12]) const {
       gain[f * bins_ + k] = float(scale * (std::log(h / expected) - mean));
     }
   device_gain_.upload(gain.data());
-  context_.sample_gradient(list(), moving_.image.data(), moving_.extent, index_map(map, to_index_), bins_,
-                           device_gain_.data(), device_gradient_.data());
+  context_.sample_gradient(list(), moving_.image, index_map(map, to_index_), bins_, device_gain_.data(),
+                           device_gradient_.data());
   double by_index[12];
   device_gradient_.download(by_index);
   for (int row = 0; row < 3; ++row)  // index = to_index * mm

@@ -13,8 +13,9 @@ int block(int n, double step_mm,
   return std::min(most, std::max(1, rounded));
 }
 
-PyramidLevel pooled_level(const Context& context, const float* image, const std::uint8_t* mask, Extent n,
-                          const AffineMap& affine, double spacing_mm, const IntensityMap& intensity_map) {
+PyramidLevel pooled_level(const Context& context, Image image, const std::uint8_t* mask, const AffineMap& affine,
+                          double spacing_mm, const IntensityMap& intensity_map) {
+  const Extent n = image.n;
   const Extent f = {block(n.d, length(column(affine, 0)), spacing_mm),
                     block(n.h, length(column(affine, 1)), spacing_mm),
                     block(n.w, length(column(affine, 2)), spacing_mm)};
@@ -25,8 +26,8 @@ PyramidLevel pooled_level(const Context& context, const float* image, const std:
     step(k, k) = factor[k];
     step(k, 3) = (in[k] - out[k] * factor[k]) / 2 + 0.5 * (factor[k] - 1);
   }
-  PyramidLevel level{Buffer<float>(context, std::size_t(voxels(m))), m, compose(affine, step)};
-  context.pool_mapped(image, mask, n, f, intensity_map, level.image.data());
+  PyramidLevel level{{context, m}, compose(affine, step)};
+  context.pool_mapped(image, mask, f, intensity_map, level.image.data());
   return level;
 }
 
@@ -37,12 +38,10 @@ std::vector<PyramidLevel> build_pyramid(const Context& context, const Scan& scan
   std::vector<PyramidLevel> levels;
   for (double spacing_mm : spacings_mm) {
     if (levels.empty()) {
-      levels.push_back(pooled_level(context, scan.data, scan.mask, scan.extent, statistics.affine, spacing_mm,
-                                    statistics.intensity_map));
+      levels.push_back(pooled_level(context, scan, scan.mask, statistics.affine, spacing_mm, statistics.intensity_map));
     } else {
       const PyramidLevel& finer = levels.back();
-      levels.push_back(pooled_level(context, finer.image.data(), nullptr, finer.extent, finer.affine, spacing_mm,
-                                    identity_intensity_map()));
+      levels.push_back(pooled_level(context, finer.image, nullptr, finer.affine, spacing_mm, identity_intensity_map()));
     }
   }
   return levels;

@@ -9,8 +9,7 @@ namespace mmreg {
 
 struct PyramidLevel {
   Buffer<float> image;  // in [0, 1]; NaN where the scan is masked or unknown
-  Extent extent;
-  AffineMap affine;  // indices of this level to mm
+  AffineMap affine;     // indices of this level to mm
 };
 
 // Builds one level for each spacing, ascending. Axes that are already as coarse are not pooled.

@@ -49,7 +49,7 @@ std::vector<float> sample_scan(const Context& context, const Scan& scan, const S
     for (int k = 0; k < 3; ++k) points[k * count + i] = float(p.x[k]);
   }
   const Buffer<float> at = uploaded(context, points), seen(context, count);
-  context.sample_points(scan.data, scan.mask, scan.extent, at.data(), count, seen.data());
+  context.sample_points(scan, scan.mask, at.data(), count, seen.data());
   seen.download(values.data());
   return values;
 }
@@ -71,8 +71,7 @@ std::vector<float> mapped_values(const Context& context, const IntensityMap& int
                                  const std::vector<float>& values) {
   std::vector<float> mapped(values.size());
   const Buffer<float> before = uploaded(context, values), after(context, values.size());
-  context.pool_mapped(before.data(), nullptr, Extent{1, 1, int(values.size())}, Extent{1, 1, 1}, intensity_map,
-                      after.data());
+  context.pool_mapped(before, nullptr, Extent{1, 1, 1}, intensity_map, after.data());
   after.download(mapped.data());
   return mapped;
 }

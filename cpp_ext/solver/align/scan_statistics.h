@@ -12,6 +12,8 @@ struct Scan {         // pointers belong to the table's memory
   Extent extent;
   AffineMap affine;          // array indices (0, 1, 2) to RAS+ mm, 3x4 row major
   const std::uint8_t* mask;  // (d, h, w), 0 where the scan is to be left out; null: none
+
+  operator Image() const { return {data, extent}; }
 };
 
 struct ScanStatistics {

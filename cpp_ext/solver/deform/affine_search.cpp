@@ -11,9 +11,9 @@ constexpr double kFar_vox = 0.75;  // a fit that moves the body by more than thi
 
 std::vector<std::uint8_t> cells_of_body(const Context& context, const DeformInput& input, float tissue,
                                         const DenseSearchResult& result) {
-  const Buffer<float> cells = pooled(context, input.fixed, input.n, result.factor);
-  Buffer<std::uint8_t> inside(context, cells.size());
-  context.threshold(cells.data(), nullptr, voxels(result.n), tissue, inside.data());
+  const Buffer<float> cells = pooled(context, {input.fixed, input.n}, result.factor);
+  Buffer<std::uint8_t> inside(context, cells.extent());
+  context.threshold(cells.data(), nullptr, std::int64_t(cells.size()), tissue, inside.data());
   std::vector<std::uint8_t> host(inside.size());
   inside.download(host.data());
   return host;
@@ -40,11 +40,11 @@ Downsampled downsample(const Context& context, const DeformInput& input, int alo
   const Factor factor = factor_of(along_finest, input);
   Downsampled s{input,
                 factor,
-                pooled(context, input.fixed, input.n, factor),
-                pooled(context, input.moving, input.n, factor),
-                pooled_validity(context, input.fixed_valid, input.n, factor),
-                pooled_validity(context, input.moving_valid, input.n, factor)};
-  s.input.n = extent_of(input.n, factor);
+                pooled(context, {input.fixed, input.n}, factor),
+                pooled(context, {input.moving, input.n}, factor),
+                pooled_validity(context, {input.fixed_valid, input.n}, factor),
+                pooled_validity(context, {input.moving_valid, input.n}, factor)};
+  s.input.n = s.fixed.extent();
   s.input.fixed = s.fixed.data();
   s.input.moving = s.moving.data();
   s.input.fixed_valid = s.fixed_valid.data();
@@ -60,7 +60,7 @@ AffineMap search_affine(const Context& context, const DeformInput& input, const 
     const DenseSearchResult result = dense_search(context, pair.input, s);
     std::vector<float> u(result.u.size());
     result.u.download(u.data());
-    const AffineFit fit = fit_affine(u, cells_of_body(context, input, tissue, result), result.n);
+    const AffineFit fit = fit_affine(u, cells_of_body(context, input, tissue, result), result.u.extent());
     const AffineMap more = on_whole_grid(fit.map, result.factor);
     if (fit.moved_vox * result.factor.f[2] < kFar_vox || !plausible(compose(pair.affine, more))) break;
     pair.absorb(more);

@@ -14,9 +14,9 @@ constexpr Factor kWholeGrid{{1, 1, 1}};
 
 // In place of a search: the displacement of the prior, or none.
 DenseSearchResult without_search(const Context& context, const float* u, Extent n) {
-  Buffer<float> start = constant(context, 3 * voxels(n), 0);
+  Buffer<float> start = constant(context, n, 0, 3);
   if (u) context.axpby(3 * voxels(n), 1, u, 0, u, start.data());
-  return {std::move(start), n, kWholeGrid, 0};
+  return {std::move(start), kWholeGrid, 0};
 }
 
 // Searches for the motion that remains after `u` and composes the two: a wrong network is corrected as far as the
@@ -28,10 +28,10 @@ DenseSearchResult search_after(const Context& context, const DeformInput& input,
   rest.moving = warped.moving.data();
   rest.moving_valid = warped.valid.data();
   const DenseSearchResult result = dense_search(context, rest, settings);
-  const Buffer<float> remaining = change_level(context, result.u.data(), result.n, result.factor, input.n, kWholeGrid);
-  Buffer<float> composed(context, 3 * std::size_t(voxels(input.n)));
+  const Buffer<float> remaining = change_level(context, result.u, result.factor, input.n, kWholeGrid);
+  Buffer<float> composed(context, input.n, 3);
   context.compose(remaining.data(), u, input.n, composed.data());
-  return {std::move(composed), input.n, kWholeGrid, result.inconsistency_vox};
+  return {std::move(composed), kWholeGrid, result.inconsistency_vox};
 }
 
 struct NetworkFeatures {  // empty where the prior describes none
@@ -39,9 +39,8 @@ struct NetworkFeatures {  // empty where the prior describes none
 
   NetworkFeatures(const Context& context, const Prior& prior, DeformInput& input) {
     if (!prior.describe) return;
-    const std::size_t size = std::size_t(voxels(input.n)) * std::size_t(prior.channels);
-    fixed = Buffer<Half>(context, size);
-    moving = Buffer<Half>(context, size);
+    fixed = Buffer<Half>(context, input.n, prior.channels);
+    moving = Buffer<Half>(context, input.n, prior.channels);
     prior.describe(Side::fixed, input.fixed, fixed.data());
     prior.describe(Side::moving, input.moving, moving.data());
     input.fixed_features = fixed.data();
@@ -85,7 +84,6 @@ Deformation deform(const Context& context, const DeformInput& original, const Pa
   result.search_inconsistency_vox = start.inconsistency_vox;
   result.affine = pair.affine;
   Buffer<float> u = std::move(start.u);
-  Extent n = start.n;
   Factor factor = start.factor;
   double total = 1e-9, done = 0;
   for (int l = 0; l < settings.levels; ++l) total += work(settings.level[l]);
@@ -93,14 +91,13 @@ Deformation deform(const Context& context, const DeformInput& original, const Pa
     const LevelSettings& s = settings.level[l];
     const Factor next = factor_of(s.factor, input);
     const Level level(context, input, statistics, next, s.dilation);
-    u = change_level(context, u.data(), n, factor, level.n, next);
-    n = level.n;
+    u = change_level(context, u, factor, level.n, next);
     factor = next;
     const auto interrupt_level = [&](int i) { return interrupt((done + work(s) * i / s.iterations) / total); };
     result.complete = gradient_descent(context, level, s, u.data(), interrupt_level).complete;
     done += work(s);
   }
-  result.u = change_level(context, u.data(), n, factor, input.n, kWholeGrid);
+  result.u = change_level(context, u, factor, input.n, kWholeGrid);
   const Change back = change(pair.affine, pair.affine, AffineMap());
   context.add_affine(result.u.data(), original.n, back.linear, back.map, result.u.data());
   context.remove_folds(result.u.data(), input.n, kLeastDeterminant, kMostFoldRounds);

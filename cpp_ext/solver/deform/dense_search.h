@@ -7,7 +7,6 @@ namespace mmreg {
 
 struct DenseSearchResult {
   Buffer<float> u;  // (3, d, h, w) of the coarse grid, in its voxels
-  Extent n;
   Factor factor;
   double inconsistency_vox;
 };

@@ -113,15 +113,14 @@ class Smoothing {
  public:
   Smoothing(const Context& context, const Level& level, const Sigma& sigma)
       : context_(context), level_(level), sigma_(sigma) {
-    total_ = Buffer<float>(context, std::size_t(voxels(level.n)));
-    context.gaussian(level.presence.data(), 1, level.n, sigma.vox, total_.data());
+    total_ = Buffer<float>(context, level.n);
+    context.gaussian(level.presence, sigma.vox, total_.data());
   }
 
   void operator()(float* u, float* smooth) const {  // u is overwritten
-    const std::int64_t count = voxels(level_.n);
-    context_.multiply(u, 3, count, level_.presence.data(), u);
-    context_.gaussian(u, 3, level_.n, sigma_.vox, smooth);
-    context_.divide(smooth, 3, count, total_.data(), smooth);
+    context_.multiply(Image{u, level_.n, 3}, level_.presence.data(), u);
+    context_.gaussian(Image{u, level_.n, 3}, sigma_.vox, smooth);
+    context_.divide(Image{smooth, level_.n, 3}, total_.data(), smooth);
   }
 
  private:
@@ -135,11 +134,11 @@ class Smoothing {
 
 DescentResult gradient_descent(const Context& context, const Level& level, const LevelSettings& s, float* u,
                                const std::function<bool(int)>& interrupt) {
-  const std::size_t count = std::size_t(voxels(level.n));
-  Buffer<float> gradient(context, 3 * count), step(context, 3 * count), next(context, 3 * count);
-  Buffer<float> mean(context, 3 * count), square(context, count);
-  context.axpby(3 * std::int64_t(count), 0, u, 0, u, mean.data());
-  context.axpby(std::int64_t(count), 0, u, 0, u, square.data());
+  const Extent n = level.n;
+  Buffer<float> gradient(context, n, 3), step(context, n, 3), next(context, n, 3), mean(context, n, 3),
+      square(context, n);
+  context.axpby(3 * voxels(n), 0, u, 0, u, mean.data());
+  context.axpby(voxels(n), 0, u, 0, u, square.data());
   Similarity similarity(context, level);
   const SimilarityResult start = similarity.at_full_weight(u, gradient.data());
   const float feature_weight = s.feature_weight * per_unit(start.sums.features_squared, start.sums.count);
@@ -152,13 +151,12 @@ DescentResult gradient_descent(const Context& context, const Level& level, const
     const SimilarityResult c = similarity(u, feature_weight, intensity_weight, gradient.data());
     r.features = c.sums.features / c.sums.count;
     r.information = c.information;
-    context.gaussian(gradient.data(), 3, level.n, fluid.vox, gradient.data());
+    context.gaussian(gradient, fluid.vox, gradient.data());
     const float done = float(i) / float(s.iterations);
     to_equal_lengths(context, level, gradient.data());
-    context.adam_step(AdamStepArguments{gradient.data(), level.n, mean.data(), square.data(), i + 1, kMeanDecay,
-                                        kSquareDecay, s.floor, s.rate_vox * (1 - done + s.last_rate * done),
-                                        step.data()});
-    context.compose(step.data(), u, level.n, next.data());
+    context.adam_step(AdamStepArguments{gradient.data(), n, mean.data(), square.data(), i + 1, kMeanDecay, kSquareDecay,
+                                        s.floor, s.rate_vox * (1 - done + s.last_rate * done), step.data()});
+    context.compose(step.data(), u, n, next.data());
     elastic(next.data(), u);
   }
   return r;

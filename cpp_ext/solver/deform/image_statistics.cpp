@@ -19,50 +19,49 @@ constexpr double kQuiet = 1e6;     // contrast to noise of an image without nois
 constexpr int kBins = 64;          // of each image, for the correlation: their width adds only 1/12 bin^2 to a variance
 
 // Lower quartile over the body of: standard deviation of the neighbourhood of a voxel over that of the noise.
-double contrast_to_noise(const Context& context, const float* image, const std::uint8_t* valid, Extent n,
-                         float tissue) {
-  const std::size_t count = std::size_t(voxels(n));
-  const Buffer<std::uint8_t> inside = body_mask(context, image, valid, n, tissue);
-  Buffer<float> noise(context, count), contrast(context, count);
-  context.texture(image, n, noise.data(), contrast.data());
+double contrast_to_noise(const Context& context, Image image, const std::uint8_t* valid, float tissue) {
+  const std::int64_t count = voxels(image.n);
+  const Buffer<std::uint8_t> inside = body_mask(context, image, valid, tissue);
+  Buffer<float> noise(context, image.n), contrast(context, image.n);
+  context.texture(image, noise.data(), contrast.data());
   const double half = 0.5, quarter = 0.25;
   float sigma = 0, least = 0;
-  context.percentiles(noise.data(), inside.data(), std::int64_t(count), &half, 1, &sigma);
-  context.percentiles(contrast.data(), inside.data(), std::int64_t(count), &quarter, 1, &least);
+  context.percentiles(noise.data(), inside.data(), count, &half, 1, &sigma);
+  context.percentiles(contrast.data(), inside.data(), count, &quarter, 1, &least);
   constexpr double median = 0.6745;  // of |x| of a normal distribution, in standard deviations
   return sigma * kQuiet > least ? least * median / sigma : kQuiet;
 }
 
 // Noise has a grain: one voxel in MR, some in CT, and the speckle of ultrasound spans many. Coarse
 // noise looks like contrast in the original image, but not in a pooled one.
-double contrast_to_grain(const Context& context, const DeformInput& input, const float* image,
-                         const std::uint8_t* valid, float tissue) {
-  double least = contrast_to_noise(context, image, valid, input.n, tissue);
+double contrast_to_grain(const Context& context, const DeformInput& input, Image image, const std::uint8_t* valid,
+                         float tissue) {
+  double least = contrast_to_noise(context, image, valid, tissue);
   for (int grain = 2; grain <= kCoarsestGrain; ++grain) {
     const Factor factor = factor_of(grain, input);
-    const Extent n = extent_of(input.n, factor);
-    const Buffer<float> small = pooled(context, image, input.n, factor);
-    const Buffer<std::uint8_t> inside = pooled_validity(context, valid, input.n, factor);
-    least = std::fmin(least, contrast_to_noise(context, small.data(), inside.data(), n, tissue));
+    const Buffer<float> small = pooled(context, image, factor);
+    const Buffer<std::uint8_t> inside = pooled_validity(context, {valid, input.n}, factor);
+    least = std::fmin(least, contrast_to_noise(context, small, inside.data(), tissue));
   }
   return least;
 }
 
-ImageStatistics image_statistics(const Context& context, const DeformInput& input, const float* image,
+ImageStatistics image_statistics(const Context& context, const DeformInput& input, const float* data,
                                  const std::uint8_t* valid) {
   const Extent n = input.n;
-  const Summary whole = context.summary(image, voxels(n));
+  const Image image{data, n};
+  const std::int64_t count = voxels(n);
+  const Summary whole = context.summary(data, count);
   ImageStatistics f{};
   f.flat = !(whole.largest > whole.smallest);
   f.foreground = {float(whole.smallest), float(whole.smallest), float(whole.largest)};
   if (f.flat) return f;
-  const std::size_t count = std::size_t(voxels(n));
-  Buffer<std::uint8_t> inside(context, count);
-  context.threshold(image, valid, std::int64_t(count), f.foreground.background, inside.data());
+  Buffer<std::uint8_t> inside(context, n);
+  context.threshold(data, valid, count, f.foreground.background, inside.data());
   const double fractions[4] = {kTail, kClip, 1 - kClip, 1 - kTail};
   const float lowest = float(whole.smallest), highest = float(whole.largest);
   float tails[4] = {lowest, lowest, highest, highest};
-  context.percentiles(image, inside.data(), std::int64_t(count), fractions, 4, tails);
+  context.percentiles(data, inside.data(), count, fractions, 4, tails);
   const float range = tails[3] > lowest ? tails[3] - lowest : highest - lowest;
   f.scale = float(kHistogramBins - 1 - 2 * kHistogramPadding) / range;
   f.offset = float(kHistogramPadding) - lowest * f.scale;
@@ -70,7 +69,7 @@ ImageStatistics image_statistics(const Context& context, const DeformInput& inpu
   f.foreground.high = tails[2] > tails[1] ? tails[2] : highest;
   f.tissue = f.foreground.background + kTissue * (f.foreground.high - f.foreground.background);
   f.contrast_to_noise = contrast_to_grain(context, input, image, valid, f.tissue);
-  const Detail d = context.detail(image, n, Foreground{f.tissue, f.foreground.low, f.foreground.high});
+  const Detail d = context.detail(image, Foreground{f.tissue, f.foreground.low, f.foreground.high});
   const int length[3] = {n.d, n.h, n.w};
   double finest = 1e300, slope = 0;
   for (int a = 0; a < 3; ++a)
@@ -93,12 +92,11 @@ double correlation_of_tissue(const Context& context, const DeformInput& input, c
                              const ImageStatistics& moving) {
   if (fixed.flat || moving.flat) return 0;
   const Downsampled half = downsample(context, input, 2);
-  const Extent n = half.input.n;
   const DeformInput& seen = half.input;
-  const auto both = body_mask(context, seen.moving, seen.moving_valid, n, moving.tissue);
-  const auto inside = body_mask(context, seen.fixed, both.data(), n, fixed.tissue);
+  const auto both = body_mask(context, {seen.moving, seen.n}, seen.moving_valid, moving.tissue);
+  const auto inside = body_mask(context, {seen.fixed, seen.n}, both.data(), fixed.tissue);
   std::vector<double> histogram(kBins * kBins);
-  context.joint_histogram(seen.fixed, seen.moving, inside.data(), voxels(n), bins(fixed.foreground),
+  context.joint_histogram(seen.fixed, seen.moving, inside.data(), voxels(seen.n), bins(fixed.foreground),
                           bins(moving.foreground), Parzen::none, histogram.data());
   return correlation(histogram.data(), kBins, kBins);
 }

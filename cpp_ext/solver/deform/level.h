@@ -15,13 +15,13 @@ Factor factor_of(int along_finest, const DeformInput&);
 Extent extent_of(Extent whole, const Factor&);
 AffineMap to_whole(const Factor&);  // indices of the level to those of the whole grid
 
-Buffer<float> pooled(const Context&, const float* image, Extent whole, const Factor&);
+Buffer<float> pooled(const Context&, Image whole, const Factor&);
 
-// A voxel of the coarser grid is valid if the middle voxel of its block is. Empty if `valid` is null.
-Buffer<std::uint8_t> pooled_validity(const Context&, const std::uint8_t* valid, Extent whole, const Factor&);
+// A voxel of the coarser grid is valid if the middle voxel of its block is. Empty if `whole` is.
+Buffer<std::uint8_t> pooled_validity(const Context&, Mask whole, const Factor&);
 
 // Mask of the tissue: where the image, smoothed over its noise, is above `tissue`.
-Buffer<std::uint8_t> body_mask(const Context&, const float* image, const std::uint8_t* valid, Extent, float tissue);
+Buffer<std::uint8_t> body_mask(const Context&, Image, const std::uint8_t* valid, float tissue);
 
 class Level {
  public:
@@ -37,6 +37,6 @@ class Level {
 };
 
 // Resamples a displacement from the grid of one factor to the grid of another, in voxels of the new grid.
-Buffer<float> change_level(const Context&, const float* u, Extent n, const Factor& from, Extent out, const Factor& to);
+Buffer<float> change_level(const Context&, Displacement u, const Factor& from, Extent out, const Factor& to);
 
 }  // namespace mmreg

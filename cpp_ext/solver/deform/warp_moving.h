@@ -14,10 +14,9 @@ struct WarpedMoving {
 WarpedMoving warp_moving(const Context&, const DeformInput&, const AffineMap& to_moving);
 WarpedMoving warp_moving(const Context&, const DeformInput&, const float* u);
 
-Buffer<float> mask_to_float(const Context&, const std::uint8_t* mask, std::int64_t count);  // 1 and 0
+Buffer<float> mask_to_float(const Context&, Mask);  // 1 and 0
 
-// Clears `valid`, on grid n, where the nearest voxel of `mask`, on grid m, is 0.
-void restrict_to_mask(const Context&, const std::uint8_t* mask, Extent m, const AffineMap& to_moving, Extent n,
-                      std::uint8_t* valid);
+// Clears `valid`, on grid n, where the nearest voxel of `mask` is 0.
+void restrict_to_mask(const Context&, Mask mask, const AffineMap& to_moving, Extent n, std::uint8_t* valid);
 
 }  // namespace mmreg
