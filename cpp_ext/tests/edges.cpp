@@ -22,7 +22,9 @@ PyramidLevel level_of(const Context& context, const Image& image) {
   for (int z = 0; z < kExtent.d; ++z)
     for (int y = 0; y < kExtent.h; ++y)
       for (int x = 0; x < kExtent.w; ++x) values.push_back(float(image({{double(z), double(y), double(x)}})));
-  return {uploaded(context, values), kExtent, AffineMap()};
+  Buffer<float> memory(context, kExtent);
+  memory.upload(values.data());
+  return {std::move(memory), AffineMap()};
 }
 
 std::vector<Point> places(std::uint64_t seed) {
