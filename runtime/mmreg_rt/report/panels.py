@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..results import Registration
     from .input import ReportInput, TruthScore
 
-Array = NDArray[Any]
+Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +239,7 @@ def _jacobian_column(slices: SliceRenderer, result: Registration) -> Column:
         place = 0.5 + sample(change, grid, plane.points) / (2 * span)
         if folded:
             bad = sample((determinant <= 0).astype(np.float32), grid, plane.points) > 0
-            return coloured(place, bad, DIVERGING, FOLD_COLOUR, strength=1)
+            return coloured(place, 1.0 * bad, DIVERGING, FOLD_COLOUR, strength=1)
         return coloured(place, slices.faint_outlines(plane), DIVERGING)
 
     ticks = [2.0**power for power in (-span, -span / 2, 0, span / 2, span)]

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Grid, Volume
 
-Array = NDArray[Any]
+Array = NDArray[np.floating]
 
 LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))  # towards lower and higher x, y, z
 # name, axis and sense to the right of the picture, axis and sense upwards; the patient's right is on the left
@@ -31,7 +30,7 @@ class Plane:
     """The points of one picture."""
 
     name: str
-    points: Array  # (h, w, 3), RAS+ mm
+    points: NDArray[np.float64]  # (h, w, 3), RAS+ mm
     pixel_mm: float
     left: str  # the side of the patient at each border of the picture
     right: str

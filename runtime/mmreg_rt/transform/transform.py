@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -398,7 +398,7 @@ def inverse_of(field: DisplacementField, grid: Grid | None = None) -> InverseFie
     return InverseField(chain.to_field(grid).displacement_mm, grid, field, back, chain)
 
 
-def _each(parts: Any) -> Iterable[Transform]:
+def _each(parts: Iterable[Transform]) -> Iterable[Transform]:
     try:
         parts = list(parts)
     except TypeError:
