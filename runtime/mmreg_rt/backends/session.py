@@ -37,6 +37,9 @@ class TensorSpec:
     float32: bool = True
 
 
+Ports = tuple[TensorSpec, ...]
+
+
 class BoundBuffers(ABC):
     """Buffers of one input shape, bound to the library."""
 
@@ -67,7 +70,7 @@ class BoundBuffers(ABC):
 class CheckedSession(ABC):
     """Base class of sessions: a subclass binds buffers (``_bind``) and lets the library go (``_release``)."""
 
-    def __init__(self, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> None:
+    def __init__(self, inputs: Ports, outputs: Ports) -> None:
         _check_specs(inputs, outputs)
         self.inputs, self.output_spec = inputs, outputs[0]
         self.runtime_info: Mapping[str, str] = {}
@@ -275,7 +278,7 @@ def aligned(shape: Shape) -> Float32:
     return raw[start : start + values * 4].view(np.float32).reshape(shape)
 
 
-def _check_specs(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> None:
+def _check_specs(inputs: Ports, outputs: Ports) -> None:
     odd = [spec.name for spec in (*inputs, *outputs) if not spec.float32]
     if odd or not inputs or len(outputs) != 1:
         raise InputError(

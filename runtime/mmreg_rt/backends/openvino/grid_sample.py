@@ -8,14 +8,18 @@ threads, it takes 1.2 times what ONNX Runtime's own GridSample takes.
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from openvino import Node, Output
+    from openvino.frontend import NodeContext
 
 LINEAR, NEAREST = ("linear", "bilinear"), ("nearest",)
 
 
-def convert_grid_sample(node: Any) -> Any:
+def convert_grid_sample(node: NodeContext) -> list[Output]:
     """Convert an ONNX GridSample node to OpenVINO operations.
 
     Args:
@@ -39,13 +43,16 @@ def convert_grid_sample(node: Any) -> Any:
             "padding_mode": padding,
             "align_corners": corners,
         }
-        return operations.grid_sample(image, grid, attributes).outputs()
-    if mode not in LINEAR + NEAREST or padding not in ("zeros", "border"):
+        sampled = operations.grid_sample(image, grid, attributes)
+    elif mode not in LINEAR + NEAREST or padding not in ("zeros", "border"):
         raise NotImplementedError(f"GridSample in 3-D with mode {mode} and padding {padding}")
-    return _sampled(image, grid, mode in LINEAR, padding == "zeros", corners).outputs()
+    else:
+        sampled = _sampled(image, grid, mode in LINEAR, padding == "zeros", corners)
+    outputs: list[Output] = sampled.outputs()
+    return outputs
 
 
-def _sampled(image: Any, grid: Any, linear: bool, zeros: bool, corners: bool) -> Any:
+def _sampled(image: Output, grid: Output, linear: bool, zeros: bool, corners: bool) -> Node:
     """Sample image ``(N, C, D, H, W)`` at the positions of grid ``(N, D', H', W', 3)``."""
     import openvino.opset13 as operations
 
@@ -61,7 +68,7 @@ def _sampled(image: Any, grid: Any, linear: bool, zeros: bool, corners: bool) ->
     return operations.reshape(total, operations.concat([batch, channels, sizes], 0), False)
 
 
-def _place(grid: Any, axis: int, extent: Any, zeros: bool, corners: bool) -> Any:
+def _place(grid: Output, axis: int, extent: Node, zeros: bool, corners: bool) -> Node:
     """Return array indices along an image axis, ``(N, positions)``; the grid has the last axis first."""
     import openvino.opset13 as operations
 
@@ -75,7 +82,7 @@ def _place(grid: Any, axis: int, extent: Any, zeros: bool, corners: bool) -> Any
     return place if zeros else _within(place, extent)
 
 
-def _neighbours(place: Any, linear: bool) -> list[tuple[Any, Any]]:
+def _neighbours(place: Node, linear: bool) -> list[tuple[Node, Node | None]]:
     """Return the voxels beside a position and their weights; the nearest one alone has no weight."""
     import openvino.opset13 as operations
 
@@ -85,7 +92,9 @@ def _neighbours(place: Any, linear: bool) -> list[tuple[Any, Any]]:
     return [(low, _real(1) - (place - low)), (low + _real(1), place - low)]
 
 
-def _corner(values: Any, corner: Any, extents: list[Any], zeros: bool) -> Any:
+def _corner(
+    values: Node, corner: tuple[tuple[Node, Node | None], ...], extents: list[Node], zeros: bool
+) -> Node:
     """Return the contribution of one neighbour, ``(N, C, positions)``."""
     import openvino.opset13 as operations
 
@@ -103,7 +112,7 @@ def _corner(values: Any, corner: Any, extents: list[Any], zeros: bool) -> Any:
     return sampled if weight is None else sampled * operations.unsqueeze(weight, _whole(1))
 
 
-def _within(place: Any, extent: Any) -> Any:
+def _within(place: Node, extent: Node) -> Node:
     """Clamp positions to the voxels of the image."""
     import openvino.opset13 as operations
 
@@ -111,19 +120,19 @@ def _within(place: Any, extent: Any) -> Any:
     return operations.minimum(operations.maximum(place, _real(0)), last)
 
 
-def _extent(array: Any, axis: int) -> Any:
+def _extent(array: Output, axis: int) -> Node:
     import openvino.opset13 as operations
 
     return operations.gather(operations.shape_of(array, "i32"), _whole(axis), _whole(0))
 
 
-def _whole(value: int | list[int]) -> Any:
+def _whole(value: int | list[int]) -> Node:
     import openvino.opset13 as operations
 
     return operations.constant(np.array(value, np.int32))
 
 
-def _real(value: float) -> Any:
+def _real(value: float) -> Node:
     import openvino.opset13 as operations
 
     return operations.constant(np.array(value, np.float32))
