@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import MmregError
 
 if TYPE_CHECKING:
+    from nibabel.nifti1 import Nifti1Header
     from numpy.typing import NDArray
+
+    Facts = dict[str, str | float | list[int] | list[float] | NDArray[np.float64] | None]  # for JSON
 
 FIELDS = {
     1006: "a displacement field, RAS (intent 1006)",
@@ -19,7 +22,7 @@ FIELDS = {
 }
 
 
-def described(path: Path, refusal: MmregError) -> tuple[dict[str, Any], list[str], MmregError, bool]:
+def described(path: Path, refusal: MmregError) -> tuple[Facts, list[str], MmregError, bool]:
     """Describe a file that was refused.
 
     Args:
@@ -41,7 +44,7 @@ def described(path: Path, refusal: MmregError) -> tuple[dict[str, Any], list[str
     return {**facts, **values}, [*words, *lines], refusal, bool(values)
 
 
-def _header(path: Path) -> Any:
+def _header(path: Path) -> Nifti1Header:
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
 
@@ -54,13 +57,13 @@ def _header(path: Path) -> Any:
     return kind(raw[:size].ljust(size, b"\0"), endianness=order, check=False)
 
 
-def _geometry(header: Any) -> tuple[dict[str, Any], list[str]]:
+def _geometry(header: Nifti1Header) -> tuple[Facts, list[str]]:
     count = min(max(int(header["dim"][0]), 0), 7)
     shape = [int(n) for n in header["dim"][1 : 1 + count]]
     spacing = [float(s) for s in header["pixdim"][1 : 1 + min(count, 3)]]
     intent, kind = int(header["intent_code"]), _datatype(header)
     what = FIELDS.get(intent, "an image") if count == 5 else "an image"
-    facts: dict[str, Any] = {
+    facts: Facts = {
         "kind": "field" if what != "an image" else "image",
         "dim": shape,
         "pixdim": spacing,
@@ -79,7 +82,7 @@ def _geometry(header: Any) -> tuple[dict[str, Any], list[str]]:
     return facts, words
 
 
-def _datatype(header: Any) -> str:
+def _datatype(header: Nifti1Header) -> str:
     from nibabel.nifti1 import data_type_codes
 
     code = int(header["datatype"])
@@ -89,7 +92,7 @@ def _datatype(header: Any) -> str:
         return f"unknown datatype {code}"
 
 
-def _affine(header: Any, form: str) -> NDArray[np.float64] | None:
+def _affine(header: Nifti1Header, form: str) -> NDArray[np.float64] | None:
     with contextlib.suppress(Exception), np.errstate(all="ignore"):  # the header may hold anything
         affine: NDArray[np.float64] = header.get_sform() if form == "sform" else header.get_qform()
         return affine
@@ -110,7 +113,7 @@ def _form_in_words(code: int, affine: NDArray[np.float64] | None) -> str:
     return f"code {code}: voxel (0, 0, 0) at ({origin}) mm"
 
 
-def _values(path: Path) -> tuple[dict[str, Any], list[str]]:
+def _values(path: Path) -> tuple[Facts, list[str]]:
     """Return the range of the stored values; nothing if the file cannot be read to its end."""
     from . import nifti
 

@@ -86,7 +86,7 @@ class NiftiHeader:
     version: int
     byte_order: str  # "<" or ">"
     dim: tuple[int, ...]  # as many as dim[0] says
-    dtype: np.dtype[Any]  # in the byte order of the file
+    dtype: np.dtype[np.generic]  # in the byte order of the file
     vox_offset: int
     slope: float  # slope and inter are 1 and 0 where the header has no scaling
     inter: float
@@ -241,7 +241,7 @@ def _dims(field: dict[str, Any], path: Path) -> tuple[int, ...]:
     return dim
 
 
-def _dtype(field: dict[str, Any], order: str, path: Path) -> np.dtype[Any]:
+def _dtype(field: dict[str, Any], order: str, path: Path) -> np.dtype[np.generic]:
     code, bits = field["datatype"], field["bitpix"]
     if code in _NOT_SCALAR:
         raise InputError(
@@ -254,7 +254,7 @@ def _dtype(field: dict[str, Any], order: str, path: Path) -> np.dtype[Any]:
             "MMREG_E_NIFTI_DATATYPE",
             f"The header of {path} has the unknown datatype {code}. Write the file again.",
         )
-    dtype: np.dtype[Any] = np.dtype(order + _DTYPES[code])
+    dtype: np.dtype[np.generic] = np.dtype(order + _DTYPES[code])
     if bits != 8 * dtype.itemsize:
         raise InputError(
             "MMREG_E_NIFTI_BITPIX",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from .header import header_bytes, parse
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from nibabel.nifti1 import Nifti1Header
 
     from ..geometry import Array, Grid
     from .header import NiftiHeader
@@ -81,7 +83,7 @@ def write(frames: Array, grid: Grid, like: NiftiHeader, path: Path) -> None:
     nifti.save(header, b"", data, path)
 
 
-def _raw(header: NiftiHeader) -> Any:
+def _raw(header: NiftiHeader) -> Nifti1Header:
     """Return the header as nibabel reads it, with all its fields."""
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
