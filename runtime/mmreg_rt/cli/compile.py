@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +13,7 @@ from .options import DEFAULT_SIZES, Sizes, json_option, public_key_option, read_
 from .terminal import is_terminal, print_json, print_message, print_result
 
 if TYPE_CHECKING:
-    from ..backends.tensorrt.builder import Built
+    from ..backends.tensorrt.builder import Built, Profile
     from ..bundle import Bundle
     from ..bundle.manifest import Manifest
 
@@ -113,8 +113,8 @@ def _title(manifest: Manifest, stage: int) -> str:
 
 
 def _dry_run(
-    model: bytes, name: str, precision: str, profile: Any, progress: _ProgressLine
-) -> dict[str, Any]:
+    model: bytes, name: str, precision: str, profile: Profile, progress: _ProgressLine
+) -> dict[str, object]:
     from ..backends.tensorrt.builder import build
 
     built = build(name, model, precision, profile, progress)
@@ -140,8 +140,8 @@ def _words(built: Built) -> str:
 
 
 def _build(
-    model: bytes, name: str, precision: str, profile: Any, device: str, progress: _ProgressLine
-) -> dict[str, Any]:
+    model: bytes, name: str, precision: str, profile: Profile, device: str, progress: _ProgressLine
+) -> dict[str, object]:
     from ..backends.tensorrt.backend import Engines
     from ..backends.tensorrt.engine_cache import EngineCache, default_folder
 

@@ -12,6 +12,7 @@ from .terminal import print_json, print_result
 
 if TYPE_CHECKING:
     from ..geometry import Volume
+    from ..io.nifti import Form
     from ..transform import Transform
 
 FORMAT = "mmreg-evaluate/1"
@@ -27,7 +28,7 @@ FORMAT = "mmreg-evaluate/1"
 @prefer_option
 @json_option
 def evaluate(
-    transform: Path | None, frame: int | None, prefer: Any, as_json: bool, **files: Path | None
+    transform: Path | None, frame: int | None, prefer: Form | None, as_json: bool, **files: Path | None
 ) -> None:
     """Score a transform: Dice and HD95 of labels, landmark error (TRE), folding.
 
@@ -51,7 +52,7 @@ def evaluate(
 class _Reader:
     """Reads files with the options of the command."""
 
-    def __init__(self, frame: int | None, prefer: Any) -> None:
+    def __init__(self, frame: int | None, prefer: Form | None) -> None:
         self._frame, self._prefer = frame, prefer
 
     def scan(self, path: Path) -> Volume:

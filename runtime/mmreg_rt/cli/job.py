@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import io, report
 from ..errors import InputError, TransformError
@@ -23,7 +23,9 @@ from .words import for_shell
 if TYPE_CHECKING:
     from ..geometry import Float64, Volume
     from ..io.nifti import Form
+    from ..report.summary import Summary
     from ..results import Registration
+    from ..text.json_values import Json
 
 Score = Callable[["Registration"], report.TruthScore]
 
@@ -67,7 +69,7 @@ class Job:
         return (*ALWAYS, *["labels.nii.gz"] * bool(self.labels), *["points.csv"] * bool(self.points))
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Json]:
         """The options without folders, which may name a patient."""
         options = asdict(self) | {"model": self.model and Path(self.model).name}
         if self.outside is not None and isnan(self.outside):
@@ -82,12 +84,12 @@ class Job:
 class JobFailedError(Exception):
     """A failed registration, with the summary that ``--json`` prints."""
 
-    def __init__(self, error: Exception, summary: dict[str, Any]) -> None:
+    def __init__(self, error: Exception, summary: Summary) -> None:
         super().__init__(describe(error))
         self.error, self.summary = error, summary
 
 
-def run_job(job: Job, folder: Path, progress: Progress) -> dict[str, Any]:
+def run_job(job: Job, folder: Path, progress: Progress) -> Summary:
     """Register, write everything into ``folder``, and return the content of ``result.json``.
 
     Raises:
@@ -105,7 +107,7 @@ def run_job(job: Job, folder: Path, progress: Progress) -> dict[str, Any]:
         ) from error
 
 
-def register_into(place: Output, job: Job, progress: Progress, score: Score | None = None) -> dict[str, Any]:
+def register_into(place: Output, job: Job, progress: Progress, score: Score | None = None) -> Summary:
     """Do the same as ``run_job`` in a folder that this run has already claimed."""
     redactor, runner = PathRedactor([*job.inputs, place.folder]), _Runner(_report_input(job))
     try:
@@ -221,14 +223,16 @@ def _remaining_ms(job: Job, reading_s: float) -> float | None:
 
 def _write(
     data: report.ReportInput, extras: _Extras, result: Registration, place: Output, progress: Progress
-) -> dict[str, Any]:
+) -> Summary:
+    import numpy as np
+
     from ..transform import Rigid
 
     folder = place.partial
     progress("write", 0.0)
     io.write_image(result.warped, folder / "warped.nii.gz")
     result = _write_fields(data, result, folder)
-    io.write_transform(result.affine or result.rigid or Rigid(_identity()), folder / "affine.tfm")
+    io.write_transform(result.affine or result.rigid or Rigid(np.eye(4)), folder / "affine.tfm")
     progress("write", 0.8)
     with collected() as outside:
         if extras.labels is not None:
@@ -262,10 +266,11 @@ def _write_fields(data: report.ReportInput, result: Registration, folder: Path) 
 def _redacted(result: Registration, redactor: PathRedactor) -> Registration:
     """Translate warnings to the terms of the shell, and remove folders."""
     warnings = tuple(redactor.text(for_shell(warning)) for warning in result.warnings)
-    return replace(result, warnings=warnings, settings=redactor.nested(result.settings))
+    settings = {name: redactor.nested(value) for name, value in result.settings.items()}
+    return replace(result, warnings=warnings, settings=settings)
 
 
-def _failure_summary(data: report.ReportInput, error: Exception, redactor: PathRedactor) -> dict[str, Any]:
+def _failure_summary(data: report.ReportInput, error: Exception, redactor: PathRedactor) -> Summary:
     return report.failure_summary(data, error, redactor.text(message(error)))
 
 
@@ -275,7 +280,7 @@ def _write_reason(
     place: Output,
     redactor: PathRedactor,
     seconds: dict[str, float],
-) -> dict[str, Any]:
+) -> Summary:
     """Write only the reason into the folder; never replace the error by another one."""
     summary, (page, record) = _failure_summary(data, error, redactor), place.failure_files
     try:
@@ -287,9 +292,3 @@ def _write_reason(
     except (OSError, InputError) as unwritable:
         return {**summary, "report": redactor.text(f"could not be written: {describe(unwritable)}")}
     return written
-
-
-def _identity() -> Any:
-    import numpy as np
-
-    return np.eye(4)

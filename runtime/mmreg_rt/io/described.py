@@ -45,16 +45,14 @@ def described(path: Path, refusal: MmregError) -> tuple[Facts, list[str], MmregE
 
 
 def _header(path: Path) -> Nifti1Header:
-    from nibabel.nifti1 import Nifti1Header
-    from nibabel.nifti2 import Nifti2Header
-
     from .header import header_bytes
+    from .nifti import raw_header
     from .series import first_bytes
 
     raw = first_bytes(path)
     version, order = header_bytes(raw[:4], path)
-    kind, size = (Nifti1Header, 348) if version == 1 else (Nifti2Header, 540)
-    return kind(raw[:size].ljust(size, b"\0"), endianness=order, check=False)
+    size = 348 if version == 1 else 540
+    return raw_header(raw[:size].ljust(size, b"\0"), version, order)
 
 
 def _geometry(header: Nifti1Header) -> tuple[Facts, list[str]]:

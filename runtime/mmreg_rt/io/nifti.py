@@ -190,6 +190,15 @@ def new_header(shape: tuple[int, ...]) -> Nifti1Header:
     return header
 
 
+def raw_header(raw: bytes, version: int, order: str) -> Nifti1Header:
+    """Return a header as nibabel reads it, with all its fields."""
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.nifti2 import Nifti2Header
+
+    kind = Nifti1Header if version == 1 else Nifti2Header
+    return kind(raw, endianness=order, check=False)
+
+
 def writable(grid: Grid) -> Grid:
     """Return the grid, or the nearest orthogonal one if ITK would refuse its axes.
 
@@ -373,11 +382,7 @@ def _with_normal(affine: Float64, header: NiftiHeader) -> Float64:
 
 def _source_header(grid: Grid, source: NiftiSource) -> Nifti1Header:
     """Return the header of the source for an image on ``grid``."""
-    from nibabel.nifti1 import Nifti1Header
-    from nibabel.nifti2 import Nifti2Header
-
-    kind = Nifti1Header if source.header.version == 1 else Nifti2Header
-    header = kind(source.header.raw, endianness=source.header.byte_order, check=False)
+    header = raw_header(source.header.raw, source.header.version, source.header.byte_order)
     x, y, z = grid.shape[::-1]
     header.set_data_shape((x, y) if len(source.header.dim) == 2 and z == 1 else (x, y, z))
     return header

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -93,7 +93,7 @@ def failure_page(
     )
 
 
-def _render(data: ReportInput, state: str, lead: str, **content: Any) -> str:
+def _render(data: ReportInput, state: str, lead: str, **content: object) -> str:
     import jinja2
 
     folder = files(__package__)
