@@ -42,6 +42,7 @@ def demo(
 
     The solver sees the two files and nothing else. With --fixed and --moving it registers those instead.
     """
+    from .job import Job, run_job
     from .outcome import finish_command
     from .progress import Progress
 
@@ -52,15 +53,9 @@ def demo(
     def register() -> Summary:
         if fixed is None or moving is None:
             return _phantom(seed, output, progress, threads)
-        return _scans(fixed, moving, output, progress, threads)
+        return run_job(Job(fixed, moving, threads=threads), output, progress)
 
     finish_command(ctx, as_json, output, register)
-
-
-def _scans(fixed: Path, moving: Path, folder: Path, progress: Progress, threads: int | None) -> Summary:
-    from .job import Job, run_job
-
-    return run_job(Job(fixed, moving, threads=threads), folder, progress)
 
 
 def _phantom(seed: int, folder: Path, progress: Progress, threads: int | None) -> Summary:

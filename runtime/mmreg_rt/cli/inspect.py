@@ -36,7 +36,6 @@ def inspect(ctx: click.Context, path: Path, frame: int | None, prefer: Form | No
     The description of a transform says which space it maps to which, with one point as an example. A file
     that other commands refuse is described too, with the reason; the exit code is 3 if it is damaged.
     """
-    from ..text.json_values import plain
     from .exit_codes import INPUT, describe
     from .terminal import is_terminal, print_json, print_message, print_result
 
@@ -47,7 +46,7 @@ def inspect(ctx: click.Context, path: Path, frame: int | None, prefer: Form | No
         if not (is_terminal(sys.stdout) and is_terminal(sys.stderr)):  # on a terminal it would appear twice
             words = [*words, f"  Refused  {describe(refusal)}"]
     if as_json:
-        print_json(plain(facts))
+        print_json(facts)
     else:
         print_result("\n".join([printable(path.name), *words]))
     if refusal is not None:
@@ -119,17 +118,12 @@ def _grid(grid: Grid) -> tuple[dict[str, object], list[str]]:
 
 
 def _image(volume: Volume) -> tuple[dict[str, object], list[str]]:
-    import numpy as np
+    from ..io.described import value_range
 
     facts, words = _grid(volume.grid)
-    finite = np.isfinite(volume.data)
-    low, high = (
-        (float(volume.data[finite].min()), float(volume.data[finite].max())) if finite.any() else (None, None)
-    )
-    wrong = int(volume.data.size - finite.sum())
-    facts |= {"kind": "image", "dtype": str(volume.data.dtype), "min": low, "max": high, "not_finite": wrong}
-    values = "none finite" if low is None else f"{low:g} to {high:g}"
-    words.append(f"  Values   {volume.data.dtype}, {values}" + (f"; {wrong} not finite" if wrong else ""))
+    values, line = value_range(volume.data)
+    facts |= {"kind": "image", "dtype": str(volume.data.dtype), **values}
+    words.append(f"  Values   {volume.data.dtype}, {line}")
     return facts, ["An image.", *words]
 
 
@@ -183,13 +177,12 @@ def _field(transform: Transform, grid: Grid) -> tuple[dict[str, object], list[st
 
 
 def _linear(transform: Transform) -> tuple[dict[str, object], list[str]]:
-    import numpy as np
+    from ..report.tables import rotation_and_stretch
 
     matrix = getattr(transform, "matrix", None)
     if matrix is None:
         return {}, []
-    left, stretch, right = np.linalg.svd(matrix[:3, :3])
-    angle = float(np.degrees(np.arccos(np.clip((np.trace(left @ right) - 1) / 2, -1, 1))))
+    angle, stretch = rotation_and_stretch(matrix)
     facts: dict[str, object] = {"matrix": matrix, "rotation_degrees": angle, "stretch": stretch}
     words = [
         f"  Turns by {angle:.2f} degrees, stretches by {' x '.join(f'{s:.4f}' for s in stretch)}",

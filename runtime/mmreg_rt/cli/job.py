@@ -8,6 +8,8 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .. import io, report
 from ..errors import InputError, TransformError
 from ..process.memory import translate_error
@@ -97,14 +99,11 @@ def run_job(job: Job, folder: Path, progress: Progress) -> Summary:
             folder, unless the folder itself cannot be used.
     """
     try:
-        with output(
-            folder, job.results, job.inputs
-        ) as place:  # before the work, so that an unusable folder costs nothing
+        with output(folder, job.results, job.inputs) as place:  # first: an unusable folder costs no work
             return register_into(place, job, progress)
     except InputError as error:
-        raise JobFailedError(
-            error, _failure_summary(_report_input(job), error, PathRedactor([*job.inputs, folder]))
-        ) from error
+        reason = PathRedactor([*job.inputs, folder]).text(message(error))
+        raise JobFailedError(error, report.failure_summary(_report_input(job), error, reason)) from error
 
 
 def register_into(place: Output, job: Job, progress: Progress, score: Score | None = None) -> Summary:
@@ -117,7 +116,7 @@ def register_into(place: Output, job: Job, progress: Progress, score: Score | No
     except Exception as error:
         progress.close()
         reason = place.with_user_paths(translate_error(_with_place(error, place)))
-        summary = _write_reason(runner.report_input, reason, place, redactor, progress.seconds)
+        summary = _write_reason(runner.report_input, reason, place, redactor, progress)
         raise JobFailedError(reason, summary) from error
     progress.close()
     return summary
@@ -143,12 +142,9 @@ class _Runner:
     def register(self, job: Job, progress: Progress, score: Score | None) -> tuple[Registration, _Extras]:
         progress("read", 0.0)
         fixed = read_scan(job.fixed, job.fixed_frame, job.prefer)
-        self.report_input = replace(
-            self.report_input, fixed=fixed
-        )  # one by one, so that a failure shows what was read
-        self.report_input = replace(
-            self.report_input, moving=read_scan(job.moving, job.moving_frame, job.prefer)
-        )
+        self.report_input = replace(self.report_input, fixed=fixed)  # a failure shows what was read
+        moving = read_scan(job.moving, job.moving_frame, job.prefer)
+        self.report_input = replace(self.report_input, moving=moving)
         extras = _read_extras(job)
         result = _register(job, self.report_input, extras, progress)
         if score is not None:
@@ -224,8 +220,6 @@ def _remaining_ms(job: Job, reading_s: float) -> float | None:
 def _write(
     data: report.ReportInput, extras: _Extras, result: Registration, place: Output, progress: Progress
 ) -> Summary:
-    import numpy as np
-
     from ..transform import Rigid
 
     folder = place.partial
@@ -270,22 +264,15 @@ def _redacted(result: Registration, redactor: PathRedactor) -> Registration:
     return replace(result, warnings=warnings, settings=settings)
 
 
-def _failure_summary(data: report.ReportInput, error: Exception, redactor: PathRedactor) -> Summary:
-    return report.failure_summary(data, error, redactor.text(message(error)))
-
-
 def _write_reason(
-    data: report.ReportInput,
-    error: Exception,
-    place: Output,
-    redactor: PathRedactor,
-    seconds: dict[str, float],
+    data: report.ReportInput, error: Exception, place: Output, redactor: PathRedactor, progress: Progress
 ) -> Summary:
     """Write only the reason into the folder; never replace the error by another one."""
-    summary, (page, record) = _failure_summary(data, error, redactor), place.failure_files
+    reason, (page, record) = redactor.text(message(error)), place.failure_files
+    summary = report.failure_summary(data, error, reason)
     try:
         place.clear()
-        html = report.failure_page(data, error, seconds, redactor.text(message(error)))
+        html = report.failure_page(data, error, progress.seconds, reason)
         (place.partial / page).write_text(html, "utf-8")
         written = place.write_record(summary, record)
         place.commit(record)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Header
     from numpy.typing import NDArray
 
+    from ..geometry import Array
+
     Facts = dict[str, str | float | list[int] | list[float] | NDArray[np.float64] | None]  # for JSON
 
 FIELDS = {
@@ -119,9 +121,15 @@ def _values(path: Path) -> tuple[Facts, list[str]]:
         data = nifti.load(path).array()
     except (MmregError, MemoryError):
         return {}, []
+    values, line = value_range(data, " as stored")
+    return values, [f"  Values   {line}"]
+
+
+def value_range(data: Array, note: str = "") -> tuple[Facts, str]:
+    """Return the range of the finite values and the number of the others, for JSON and in words."""
     finite = np.isfinite(data)
     wrong = int(data.size - finite.sum())
     low, high = (float(data[finite].min()), float(data[finite].max())) if finite.any() else (None, None)
-    values = "none finite" if low is None else f"{low:g} to {high:g} as stored"
-    line = f"  Values   {values}" + (f"; {wrong} not finite" if wrong else "")
-    return {"min": low, "max": high, "not_finite": wrong}, [line]
+    words = "none finite" if low is None else f"{low:g} to {high:g}{note}"
+    words += f"; {wrong} not finite" if wrong else ""
+    return {"min": low, "max": high, "not_finite": wrong}, words

@@ -255,14 +255,8 @@ def _attributes(wire: Wire, node: Message, op: str, opset: int, limits: Limits) 
 def _attribute_value(wire: Wire, message: Message, op: str, name: str, limits: Limits) -> Content:
     """Return the value of an attribute, from the one field that its type names."""
     kind = message.numbers.get("type", 0)
-    holders: list[Mapping[str, object]] = [
-        message.numbers,
-        message.texts,
-        message.parts,
-        message.reals,
-        message.ints,
-    ]
-    present = {each for holder in holders for each in holder} - {"name", "remark", "type"}
+    present = {*message.numbers, *message.texts, *message.parts, *message.reals, *message.ints}
+    present -= {"name", "remark", "type"}
     field_name = _HOLDERS.get(kind, "")
     if not present <= {field_name} or any(n > KEPT_NUMBERS for n in message.counts.values()):
         refuse(op, f"with the attribute {name[:80]!r} of type {kind} that holds {_listed(present)}")
@@ -360,8 +354,7 @@ def _elements(dims: Sequence[int], name: str, limits: Limits, rank: int) -> int:
     for size in dims:
         if size < 0:
             raise BundleError(
-                "MMREG_E_ONNX_TENSOR",
-                f"Tensor {name[:80]!r} has a dimension of {size}. Export it again.",
+                "MMREG_E_ONNX_TENSOR", f"Tensor {name[:80]!r} has a dimension of {size}. Export it again."
             )
         elements *= size
         _within(f"elements of tensor {name[:80]!r}", max(elements, size), limits.elements)

@@ -141,8 +141,7 @@ def scans(data: ReportInput, slices: SliceRenderer | None) -> list[Column]:
     rows = slices.own_planes if slices is not None else planes(*(volume for _, volume in volumes))
     columns = [
         Column(
-            title,
-            [Frame(plane, grey(tone(sample(volume.data, volume.grid, plane.points)))) for plane in own],
+            title, [Frame(plane, grey(tone(sample(volume.data, volume.grid, plane.points)))) for plane in own]
         )
         for (title, volume), tone, own in zip(volumes, tones, rows, strict=True)
     ]

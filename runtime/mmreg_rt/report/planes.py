@@ -18,11 +18,7 @@ Array = NDArray[np.floating]
 
 LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))  # towards lower and higher x, y, z
 # name, axis and sense to the right of the picture, axis and sense upwards; the patient's right is on the left
-VIEWS = (
-    ("axial", (0, -1), (1, 1)),
-    ("coronal", (0, -1), (2, 1)),
-    ("sagittal", (1, -1), (2, 1)),
-)
+VIEWS = (("axial", (0, -1), (1, 1)), ("coronal", (0, -1), (2, 1)), ("sagittal", (1, -1), (2, 1)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -71,9 +71,14 @@ def flat(values: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, 
             yield f"{prefix}{key}", value
 
 
-def _linear(matrix: Float64, centre_mm: Float64) -> Iterable[tuple[str, str]]:
+def rotation_and_stretch(matrix: Float64) -> tuple[float, Float64]:
+    """Return the angle by which a matrix rotates, degrees, and its factors along its own axes."""
     left, stretch, right = np.linalg.svd(matrix[:3, :3])
-    angle = np.degrees(np.arccos(np.clip((np.trace(left @ right) - 1) / 2, -1, 1)))
+    return float(np.degrees(np.arccos(np.clip((np.trace(left @ right) - 1) / 2, -1, 1)))), stretch
+
+
+def _linear(matrix: Float64, centre_mm: Float64) -> Iterable[tuple[str, str]]:
+    angle, stretch = rotation_and_stretch(matrix)
     shift = matrix[:3, :3] @ centre_mm + matrix[:3, 3] - centre_mm
     yield "Rotation", f"{angle:.2f}°"
     yield "Shift of the middle", f"{_point(shift)} mm, {np.linalg.norm(shift):.1f} mm in all"
