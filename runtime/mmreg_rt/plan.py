@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from .geometry import Array, Float32, Float64, Grid
     from .network import Network
 
-
 Work = Callable[[], object]
 Returned = TypeVar("Returned")
 Scalar = TypeVar("Scalar", bound=np.generic)

@@ -27,6 +27,7 @@ from .session import (
     Shape,
     TensorSpec,
     aligned,
+    check_available,
     frozen,
     in_one_line,
     unreadable,
@@ -82,11 +83,7 @@ class OnnxRuntime:
         self, model: bytes, *, precision: str, threads: int, device: str, queue: DeviceQueue | None = None
     ) -> CheckedSession:
         """Load an ONNX file; see ``Backend.load``."""
-        reason = self.unavailable_reason(device, precision)
-        if reason is not None:
-            raise BackendUnavailableError(
-                "MMREG_E_BACKEND", f"onnxruntime cannot run {precision} on {device}: {reason}."
-            )
+        check_available(self, device, precision)
         return OnnxRuntimeSession(model, precision, usable_threads(threads), device, queue)
 
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InputError, MmregError, RegistrationError
+from ..errors import BackendUnavailableError, InputError, MmregError, RegistrationError
 from ..process.threads import MAX_THREADS, startable, usable
 from .watched import Stop, Stopped, ask_first
 
 if TYPE_CHECKING:
     from ..geometry import Float32
+    from . import Backend
 
 # Messages of the libraries, and of the C library below them, when memory or threads run out.
 NO_MEMORY = ("bad_alloc", "can't alloc", "Cannot allocate memory", "out of memory", "failed to map segment")
@@ -263,6 +264,14 @@ def usable_threads(threads: int) -> int:
         )
     count = threads or usable()
     return 1 + startable(count - 1)  # the calling thread is one of them
+
+
+def check_available(backend: Backend, device: str, precision: str) -> None:
+    """Raise ``BackendUnavailableError`` unless a backend can run this precision on the device."""
+    if (reason := backend.unavailable_reason(device, precision)) is not None:
+        raise BackendUnavailableError(
+            "MMREG_E_BACKEND", f"{backend.name} cannot run {precision} on {device}: {reason}."
+        )
 
 
 def frozen(**facts: object) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import DEFAULT_SIZES, Sizes, json_option, public_key_option, read_key
+from .options import DEFAULT_SIZES, Extents, Sizes, json_option, public_key_option, read_key
 from .terminal import is_terminal, print_json, print_message, print_result
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def compile_(
     model: str,
     backend: str | None,
     precision: str,
-    sizes: tuple[tuple[int, ...], ...] | None,
+    sizes: Extents | None,
     device: str,
     dry_run: bool,
     key_file: Path | None,
@@ -77,9 +77,7 @@ def compile_(
         print_json({"format": FORMAT, "status": "ok", "model": manifest.name, "engines": engines})
 
 
-def _engines(
-    manifest: Manifest, sizes: tuple[tuple[int, ...], ...] | None
-) -> list[tuple[int, tuple[int, ...]]]:
+def _engines(manifest: Manifest, sizes: Extents | None) -> list[tuple[int, tuple[int, ...]]]:
     """Return the stage and the grid of each engine.
 
     Networks of rigid motions have one size, their window. Others work on any grid, rounded up as

@@ -157,23 +157,20 @@ class _Runner:
 class _Extras:
     """Optional files, read before the work, so that a bad file is reported at once."""
 
-    masks: dict[str, Volume]
+    fixed_mask: Volume | None
+    moving_mask: Volume | None
     labels: Volume | None
     points: Float64 | None
 
 
 def _read_extras(job: Job) -> _Extras:
-    masks = {
-        "fixed_mask": (job.fixed_mask, job.fixed_frame),
-        "moving_mask": (job.moving_mask, job.moving_frame),
-    }
+    def read(path: Path | None, frame: int | None) -> Volume | None:
+        return None if path is None else read_scan(path, frame, job.prefer)
+
     return _Extras(
-        {
-            name: read_scan(path, frame, job.prefer)
-            for name, (path, frame) in masks.items()
-            if path is not None
-        },
-        None if job.labels is None else read_scan(job.labels, job.moving_frame, job.prefer),
+        read(job.fixed_mask, job.fixed_frame),
+        read(job.moving_mask, job.moving_frame),
+        read(job.labels, job.moving_frame),
         None if job.points is None else io.read_points(job.points),
     )
 
@@ -203,7 +200,8 @@ def _register(job: Job, data: report.ReportInput, extras: _Extras, progress: Pro
     result = registrar.register(
         data.fixed,
         data.moving,
-        **extras.masks,
+        fixed_mask=extras.fixed_mask,
+        moving_mask=extras.moving_mask,
         deadline_ms=_remaining_ms(job, reading_s),
         outside=job.outside,
     )

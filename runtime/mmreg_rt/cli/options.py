@@ -16,6 +16,7 @@ Command = TypeVar("Command", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 MAX_KEY_BYTES = 1 << 14
+Extents = tuple[tuple[int, ...], ...]  # the extents of one or more grids
 DEFAULT_SIZES = {2: ((256, 256),), 3: ((96, 96, 96),)}  # by dimensions
 
 
@@ -24,9 +25,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]  # generic in new versio
 
     name = "sizes"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[tuple[int, ...], ...]:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Extents:
         """Return tuples of two or three extents."""
         try:
             sizes = tuple(tuple(int(extent) for extent in size.split("x")) for size in str(value).split(","))

@@ -12,11 +12,10 @@ from ..errors import MmregError
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Header
-    from numpy.typing import NDArray
 
-    from ..geometry import Array
+    from ..geometry import Array, Float64
 
-    Facts = dict[str, str | float | list[int] | list[float] | NDArray[np.float64] | None]  # for JSON
+    Facts = dict[str, str | float | list[int] | list[float] | Float64 | None]  # for JSON
 
 FIELDS = {
     1006: "a displacement field, RAS (intent 1006)",
@@ -92,14 +91,14 @@ def _datatype(header: Nifti1Header) -> str:
         return f"unknown datatype {code}"
 
 
-def _affine(header: Nifti1Header, form: str) -> NDArray[np.float64] | None:
+def _affine(header: Nifti1Header, form: str) -> Float64 | None:
     with contextlib.suppress(Exception), np.errstate(all="ignore"):  # the header may hold anything
-        affine: NDArray[np.float64] = header.get_sform() if form == "sform" else header.get_qform()
+        affine: Float64 = header.get_sform() if form == "sform" else header.get_qform()
         return affine
     return None
 
 
-def _form_in_words(code: int, affine: NDArray[np.float64] | None) -> str:
+def _form_in_words(code: int, affine: Float64 | None) -> str:
     if code <= 0:
         return f"code {code}: not set"
     if affine is None:

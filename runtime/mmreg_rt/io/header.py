@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
 
@@ -27,26 +27,6 @@ MAX_AFFINE_MM = 1e12  # anything beyond is garbage, and its square may overflow
 
 _MAGIC = {1: b"n+1\0", 2: b"n+2\0\r\n\x1a\n"}
 _HEADER_BYTES = {1: 348, 2: 540}
-# field -> offset and struct format in NIfTI-1, and in NIfTI-2
-_LAYOUT = {
-    "dim": ((40, "8h"), (16, "8q")),
-    "intent_p1": ((56, "f"), (80, "d")),
-    "intent_code": ((68, "h"), (504, "i")),
-    "datatype": ((70, "h"), (12, "h")),
-    "bitpix": ((72, "h"), (14, "h")),
-    "pixdim": ((76, "8f"), (104, "8d")),
-    "vox_offset": ((108, "f"), (168, "q")),
-    "scl_slope": ((112, "f"), (176, "d")),
-    "scl_inter": ((116, "f"), (184, "d")),
-    "xyzt_units": ((123, "B"), (500, "i")),
-    "qform_code": ((252, "h"), (344, "i")),
-    "sform_code": ((254, "h"), (348, "i")),
-    "quatern": ((256, "3f"), (352, "3d")),
-    "qoffset": ((268, "3f"), (376, "3d")),
-    "srow": ((280, "12f"), (400, "12d")),
-    "intent_name": ((328, "16s"), (508, "16s")),
-    "magic": ((344, "4s"), (4, "8s")),
-}
 _DTYPES = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8",
     256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
@@ -179,23 +159,28 @@ def check_extensions(header: NiftiHeader, flag: bytes, block: bytes, path: Path)
 
 
 class _Fields(NamedTuple):
-    dim: tuple[int, ...]
-    intent_p1: float
-    intent_code: int
-    datatype: int
-    bitpix: int
-    pixdim: tuple[float, ...]
-    vox_offset: float
-    scl_slope: float
-    scl_inter: float
-    xyzt_units: int
-    qform_code: int
-    sform_code: int
-    quatern: tuple[float, float, float]
-    qoffset: tuple[float, float, float]
-    srow: tuple[float, ...]
-    intent_name: bytes
-    magic: bytes
+    """The fields that are read, each with its offset and ``struct`` format in NIfTI-1 and in NIfTI-2."""
+
+    dim: Annotated[tuple[int, ...], (40, "8h"), (16, "8q")]
+    intent_p1: Annotated[float, (56, "f"), (80, "d")]
+    intent_code: Annotated[int, (68, "h"), (504, "i")]
+    datatype: Annotated[int, (70, "h"), (12, "h")]
+    bitpix: Annotated[int, (72, "h"), (14, "h")]
+    pixdim: Annotated[tuple[float, ...], (76, "8f"), (104, "8d")]
+    vox_offset: Annotated[float, (108, "f"), (168, "q")]
+    scl_slope: Annotated[float, (112, "f"), (176, "d")]
+    scl_inter: Annotated[float, (116, "f"), (184, "d")]
+    xyzt_units: Annotated[int, (123, "B"), (500, "i")]
+    qform_code: Annotated[int, (252, "h"), (344, "i")]
+    sform_code: Annotated[int, (254, "h"), (348, "i")]
+    quatern: Annotated[tuple[float, float, float], (256, "3f"), (352, "3d")]
+    qoffset: Annotated[tuple[float, float, float], (268, "3f"), (376, "3d")]
+    srow: Annotated[tuple[float, ...], (280, "12f"), (400, "12d")]
+    intent_name: Annotated[bytes, (328, "16s"), (508, "16s")]
+    magic: Annotated[bytes, (344, "4s"), (4, "8s")]
+
+
+_LAYOUT = {name: kind.__metadata__ for name, kind in get_type_hints(_Fields, include_extras=True).items()}
 
 
 def _fields(raw: bytes, version: int, order: str) -> _Fields:

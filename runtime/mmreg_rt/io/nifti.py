@@ -13,7 +13,7 @@ import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
 
@@ -32,12 +32,6 @@ if TYPE_CHECKING:
     from ..geometry import Array, Float64
 
     Form = Literal["sform", "qform"]
-
-    class Writer(Protocol):
-        """A stream that can be written."""
-
-        def write(self, data: memoryview, /) -> object: ...
-
 
 VECTOR, DISPVECT = 1007, 1006  # NIFTI_INTENT_VECTOR, NIFTI_INTENT_DISPVECT
 FORMS_AGREE_VOX = 0.1  # sform and qform may differ by rounding, up to this fraction of a voxel
@@ -240,7 +234,7 @@ def save(header: Nifti1Header, extensions: bytes, data: Array, path: Path) -> No
             _write_all(stream, head, voxels)
 
 
-def _write_all(stream: Writer, head: bytes, voxels: memoryview) -> None:
+def _write_all(stream: BinaryIO | gzip.GzipFile, head: bytes, voxels: memoryview) -> None:
     stream.write(memoryview(head))
     for at in range(0, len(voxels), files.CHUNK):
         stream.write(voxels[at : at + files.CHUNK])

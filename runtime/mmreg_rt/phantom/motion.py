@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+from .shapes import Floats as Array
 
 if TYPE_CHECKING:
     from ..geometry import Grid
     from ..transform import DisplacementField
-
-Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,13 +18,12 @@ from ..geometry import Grid, Volume
 from ..process import memory, threads
 from .anatomy import Head
 from .motion import Truth, random_truth, rotation
+from .shapes import Floats as Array
 from .shapes import Points, Ripples
 from .tissues import CT_HOUNSFIELD, MR_SIGNAL, Canvas, Tissue
 
 if TYPE_CHECKING:
     from ..transform import Transform
-
-Array = NDArray[np.floating]
 
 MR_SNR = 18.0  # white matter over the standard deviation of the noise in each channel
 CT_NOISE_HU = 12.0  # brain is 28 to 41 HU: a signal-to-noise ratio of about 3

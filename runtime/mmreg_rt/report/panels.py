@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..geometry import Volume
 from .pictures import (
@@ -25,13 +24,11 @@ from .pictures import (
     grid_lines,
     outlined,
 )
-from .planes import Plane, planes, sample, sample_vectors
+from .planes import Array, Plane, planes, sample, sample_vectors
 
 if TYPE_CHECKING:
     from ..results import Registration
     from .input import ReportInput, TruthScore
-
-Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)

@@ -143,16 +143,10 @@ class Affine(Transform):
         return DisplacementField(u, field.grid)
 
     def _pull(
-        self,
-        image: Float32,
-        lies: Grid,
-        target: Grid,
-        interpolation: Interpolation,
-        outside: float,
-        valid: Flags,
+        self, image: Float32, lies: Grid, target: Grid, how: Interpolation, outside: float, valid: Flags
     ) -> Float32:
         index_map: Float64 = np.linalg.inv(lies.affine) @ self.matrix @ target.affine
-        return fields.resample(image, index_map[:3], target.shape, interpolation, outside, valid)
+        return fields.resample(image, index_map[:3], target.shape, how, outside, valid)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from ..session import (
     Ports,
     Shape,
     TensorSpec,
+    check_available,
     frozen,
     in_one_line,
     unreadable,
@@ -86,11 +87,7 @@ class OpenVino:
         queue: DeviceQueue | None = None,  # noqa: ARG002  # it runs on no device
     ) -> CheckedSession:
         """Load an ONNX file; see ``Backend.load``."""
-        reason = self.unavailable_reason(device, precision)
-        if reason is not None:
-            raise BackendUnavailableError(
-                "MMREG_E_BACKEND", f"openvino cannot run {precision} on {device}: {reason}."
-            )
+        check_available(self, device, precision)
         settings: dict[str, str | int] = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,

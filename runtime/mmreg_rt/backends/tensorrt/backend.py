@@ -17,7 +17,7 @@ import numpy as np
 
 from ...errors import BackendUnavailableError, DeviceError
 from ...onnx_model.validation import check_model
-from ..session import BoundBuffers, CheckedSession, Ports, Shape, TensorSpec, frozen
+from ..session import BoundBuffers, CheckedSession, Ports, Shape, TensorSpec, check_available, frozen
 from ..warp_nodes import with_warps
 from . import python_plugin, warp_support
 from .builder import TYPES, Profile, build, library
@@ -71,11 +71,7 @@ class TensorRt:
         queue: DeviceQueue | None = None,
     ) -> CheckedSession:
         """Load an ONNX file; see ``Backend.load``."""
-        reason = self.unavailable_reason(device, precision)
-        if reason is not None:
-            raise BackendUnavailableError(
-                "MMREG_E_BACKEND", f"{self.name} cannot run {precision} on {device}: {reason}."
-            )
+        check_available(self, device, precision)
         cache = EngineCache(self._cache_folder or default_folder())
         return TensorRtSession(Engines(self.name, model, precision, device, cache, self._warps), queue)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...backends import NAMES, PRECISIONS, choose
-from ..options import FILE, FOLDER, Sizes, json_option, public_key_option, read_key, threads_option
+from ..options import FILE, FOLDER, Extents, Sizes, json_option, public_key_option, read_key, threads_option
 from ..progress import Progress
 from ..terminal import print_json, print_result
 
@@ -61,7 +61,7 @@ def benchmark(
     device: str,
     backend: str | None,
     precision: str,
-    sizes: tuple[tuple[int, ...], ...] | None,
+    sizes: Extents | None,
     runs: int,
     limit_s: float,
     idle_s: float,
@@ -111,7 +111,7 @@ def benchmark(
 def _benchmark(
     model: str,
     options: RegistrarOptions,
-    sizes: tuple[tuple[int, ...], ...] | None,
+    sizes: Extents | None,
     pair: tuple[Path, Path] | None,
     effort: Effort,
     progress: Progress,

@@ -47,10 +47,7 @@ class Workload(Generic[Loaded]):
 
 
 def open_workload(
-    model: str,
-    options: RegistrarOptions,
-    sizes: tuple[Size, ...] | None,
-    pair: tuple[Path, Path] | None,
+    model: str, options: RegistrarOptions, sizes: tuple[Size, ...] | None, pair: tuple[Path, Path] | None
 ) -> Workload[Registrar] | Workload[Session]:
     """Return how to time a bundle, by path or built-in name, or a plain ONNX file.
 
