@@ -74,7 +74,7 @@ def _scores(path: Path | None, files: dict[str, Path | None], read: _Reader) -> 
     from ..report import plain
 
     transform = read.transform(path)
-    scores: dict[str, Any] = {}
+    scores: dict[str, object] = {}
     if files["fixed_labels"] is not None and files["moving_labels"] is not None:
         scores["labels"] = _labels(
             transform, read.scan(files["fixed_labels"]), read.scan(files["moving_labels"])
@@ -87,7 +87,7 @@ def _scores(path: Path | None, files: dict[str, Path | None], read: _Reader) -> 
     return plain(scores)  # type: ignore[no-any-return]
 
 
-def _labels(transform: Transform, reference: Volume, moving: Volume) -> dict[str, Any]:
+def _labels(transform: Transform, reference: Volume, moving: Volume) -> dict[str, object]:
     import numpy as np
 
     from .. import metrics
@@ -103,7 +103,7 @@ def _labels(transform: Transform, reference: Volume, moving: Volume) -> dict[str
     }
 
 
-def _landmarks(transform: Transform, fixed: Path, moving: Path) -> dict[str, Any]:
+def _landmarks(transform: Transform, fixed: Path, moving: Path) -> dict[str, object]:
     import numpy as np
 
     from .. import io, metrics

@@ -141,7 +141,7 @@ def _benchmark(
 
 def _measured(
     make: CaseFactory, effort: Effort, device: str, progress: Progress
-) -> tuple[dict[str, Any], Timings]:
+) -> tuple[dict[str, object], Timings]:
     """Measure one case; return its figures and its timings."""
     from .measure import measure
 
@@ -155,7 +155,7 @@ def _measured(
     return _figures(case, samples), samples
 
 
-def _figures(case: TimedCase, samples: Timings) -> dict[str, Any]:
+def _figures(case: TimedCase, samples: Timings) -> dict[str, object]:
     from .measure import figures
 
     contention = samples.contention
@@ -185,7 +185,7 @@ def _ms(seconds: Mapping[str, float]) -> dict[str, float]:
     return {name: value * 1e3 for name, value in seconds.items()}
 
 
-def _machine(device: str) -> dict[str, Any]:
+def _machine(device: str) -> dict[str, object]:
     import mmreg_rt._native as _native
 
     from ...report import versions
