@@ -67,59 +67,19 @@ __all__ = [
     "write_transform",
 ]
 
-# Public names by module: each module is imported on first use.
+# Public names by module, which is imported on first use; all others are errors.
 _MODULES = {
-    "bundle": (
-        "Bundle",
-        "open_bundle",
-    ),
-    "errors": (
-        "BackendUnavailableError",
-        "BundleError",
-        "CancelledError",
-        "DeviceError",
-        "GeometryError",
-        "InputError",
-        "IntensityError",
-        "MmregError",
-        "OutOfMemoryError",
-        "OutsideWarning",
-        "RegistrationError",
-        "TrainingError",
-        "TransformError",
-    ),
-    "geometry": (
-        "Grid",
-        "Volume",
-    ),
-    "io": (
-        "read_image",
-        "read_points",
-        "read_transform",
-        "write_image",
-        "write_points",
-        "write_transform",
-    ),
+    "bundle": ("Bundle", "open_bundle"),
+    "geometry": ("Grid", "Volume"),
+    "io": ("read_image", "read_points", "read_transform", "write_image", "write_points", "write_transform"),
     "options": ("RegistrarOptions",),
-    "plan": (
-        "Plan",
-        "PlanResult",
-    ),
+    "plan": ("Plan", "PlanResult"),
     "registrar": ("Registrar",),
-    "results": (
-        "Quality",
-        "Registration",
-    ),
-    "transform": (
-        "Affine",
-        "Composite",
-        "DisplacementField",
-        "Folding",
-        "Rigid",
-        "Transform",
-    ),
+    "results": ("Quality", "Registration"),
+    "transform": ("Affine", "Composite", "DisplacementField", "Folding", "Rigid", "Transform"),
 }
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+_MODULE_OF = dict.fromkeys(__all__, "errors")
+_MODULE_OF |= {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:

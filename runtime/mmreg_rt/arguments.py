@@ -13,7 +13,7 @@ import operator
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, SupportsIndex, TypeVar
 
 import numpy as np
 
@@ -25,41 +25,45 @@ if TYPE_CHECKING:
 CODE = "MMREG_E_ARGUMENT"
 NUMBERS = "biuf"  # dtype kinds of real numbers
 MAX_SHOWN = 60  # characters of a value in a message
-Function = TypeVar("Function", bound=Callable[..., Any])
+Given = ParamSpec("Given")
+Returned = TypeVar("Returned")
+Checked = TypeVar("Checked")
 
 
-def checked(**checks: Callable[[Any, str], Any]) -> Callable[[Function], Function]:
+def checked(
+    **checks: Callable[[object, str], object],
+) -> Callable[[Callable[Given, Returned]], Callable[Given, Returned]]:
     """Decorate a function so that its arguments pass through ``check(value, name)`` before it runs.
 
     Args:
         checks: A check for each argument to be checked, by name.
     """
 
-    def decorate(function: Function) -> Function:
+    def decorate(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
         signature = inspect.signature(function)
 
         @functools.wraps(function)
-        def run(*args: Any, **kwargs: Any) -> Any:
+        def run(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
             bound = signature.bind(*args, **kwargs)
             for name, check in checks.items():
                 if name in bound.arguments:
                     bound.arguments[name] = check(bound.arguments[name], name)
             return function(*bound.args, **bound.kwargs)
 
-        return run  # type: ignore[return-value]
+        return run
 
     return decorate
 
 
-def or_none(check: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+def or_none(check: Callable[[object, str], Checked]) -> Callable[[object, str], Checked | None]:
     """Return a check that also accepts None."""
     return lambda value, name: None if value is None else check(value, name)
 
 
-def one_of(*names: str, code: str = CODE) -> Callable[[Any, str], str]:
+def one_of(*names: str, code: str = CODE) -> Callable[[object, str], str]:
     """Return a check for one of these words."""
 
-    def check(value: Any, name: str) -> str:
+    def check(value: object, name: str) -> str:
         if not isinstance(value, str) or value not in names:
             raise refused(name, " or ".join(map(repr, names)), value, code)
         return value
@@ -67,10 +71,10 @@ def one_of(*names: str, code: str = CODE) -> Callable[[Any, str], str]:
     return check
 
 
-def a(*kinds: str) -> Callable[[Any, str], Any]:
+def a(*kinds: str) -> Callable[[Checked, str], Checked]:
     """Return a check for an instance of these classes of the package, by name, so none need be imported."""
 
-    def check(value: Any, name: str) -> Any:
+    def check(value: Checked, name: str) -> Checked:
         names = {base.__name__ for base in type(value).__mro__ if base.__module__.startswith("mmreg_rt")}
         if not names.intersection(kinds):
             raise refused(name, " or ".join(f"a {kind}" for kind in kinds), value)
@@ -79,21 +83,21 @@ def a(*kinds: str) -> Callable[[Any, str], Any]:
     return check
 
 
-def flag(value: Any, name: str) -> bool:
+def flag(value: object, name: str) -> bool:
     """Check for True or False."""
     if not isinstance(value, bool | np.bool_):
         raise refused(name, "True or False", value)
     return bool(value)
 
 
-def text(value: Any, name: str) -> str:
+def text(value: object, name: str) -> str:
     """Check for a string."""
     if not isinstance(value, str):
         raise refused(name, "a string", value)
     return value
 
 
-def real(value: Any, name: str, code: str = CODE) -> float:
+def real(value: object, name: str, code: str = CODE) -> float:
     """Check for a number above 0, which may be infinite."""
     expected = "a number above 0"
     if isinstance(value, np.ndarray) and value.ndim == 0:
@@ -109,11 +113,11 @@ def real(value: Any, name: str, code: str = CODE) -> float:
     return number
 
 
-def whole(value: Any, name: str, low: int, high: int, code: str = CODE) -> int:
+def whole(value: object, name: str, low: int, high: int, code: str = CODE) -> int:
     """Check for a whole number from ``low`` to ``high``."""
     at_least = f"a whole number of at least {low}"
     expected = f"a whole number from {low} to {high}" if high < 1 << 60 else at_least
-    if isinstance(value, bool | np.bool_):
+    if isinstance(value, bool | np.bool_) or not isinstance(value, SupportsIndex):
         raise refused(name, expected, value, code)
     try:
         number = operator.index(value)
@@ -124,8 +128,10 @@ def whole(value: Any, name: str, low: int, high: int, code: str = CODE) -> int:
     return number
 
 
-def path(value: Any, name: str, code: str = CODE) -> Path:
+def path(value: object, name: str, code: str = CODE) -> Path:
     """Check for a path: a string, bytes or a ``PathLike``."""
+    if not isinstance(value, str | bytes | os.PathLike):
+        raise refused(name, "a path", value, code)
     try:
         decoded = os.fsdecode(value)
     except (TypeError, ValueError):
@@ -135,7 +141,7 @@ def path(value: Any, name: str, code: str = CODE) -> Path:
     return Path(decoded)
 
 
-def array(value: Any, name: str, code: str = CODE) -> Array:
+def array(value: object, name: str, code: str = CODE) -> Array:
     """Convert an array-like of real numbers to a NumPy array, in its own dtype.
 
     Raises:
@@ -158,13 +164,13 @@ def array(value: Any, name: str, code: str = CODE) -> Array:
     return converted
 
 
-def float64(value: Any, name: str, code: str = CODE) -> Float64:
+def float64(value: object, name: str, code: str = CODE) -> Float64:
     """Convert an array-like of real numbers to float64; see ``array``."""
     converted: Float64 = array(value, name, code).astype(np.float64)
     return converted
 
 
-def refused(name: str, expected: str, value: Any, code: str = CODE, more: str = "") -> InputError:
+def refused(name: str, expected: str, value: object, code: str = CODE, more: str = "") -> InputError:
     """Return the error for an argument ``name`` that is not as expected."""
     kind = type(value).__name__
     try:
@@ -177,7 +183,7 @@ def refused(name: str, expected: str, value: Any, code: str = CODE, more: str = 
     return InputError(code, f"{name} must be {expected}; found {description}{more or '.'} Convert it first.")
 
 
-def _refuse_masked(value: Any, name: str) -> None:
+def _refuse_masked(value: object, name: str) -> None:
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise InputError(
             "MMREG_E_MASKED_ARRAY",
@@ -186,7 +192,7 @@ def _refuse_masked(value: Any, name: str) -> None:
         )
 
 
-def _refuse_tensor(value: Any, name: str, code: str) -> None:
+def _refuse_tensor(value: object, name: str, code: str) -> None:
     """Refuse a torch tensor that NumPy cannot read."""
     if getattr(value, "requires_grad", False) is True:
         raise InputError(

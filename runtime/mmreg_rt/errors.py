@@ -67,8 +67,7 @@ class OutOfMemoryError(MmregError, MemoryError):
 
     def __init__(self, code: str = "MMREG_E_MEMORY", message: str = "") -> None:
         super().__init__(
-            code,
-            message or "There is not enough memory. Crop the scans, or resample them to a coarser grid.",
+            code, message or "There is not enough memory. Crop the scans, or resample them to a coarser grid."
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from . import arguments
 from .process.threads import MAX_THREADS
@@ -113,7 +113,7 @@ class RegistrarOptions:
         return dataclasses.replace(self, **changes)
 
 
-def _pair_of_names(modalities: Any) -> tuple[str, str]:
+def _pair_of_names(modalities: object) -> tuple[str, str]:
     names = list(modalities) if isinstance(modalities, tuple | list) else []
     if len(names) != 2 or not all(isinstance(name, str) and name for name in names):
         raise arguments.refused("modalities", "two names, of the fixed and of the moving scan", modalities)

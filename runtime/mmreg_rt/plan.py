@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -22,13 +22,17 @@ from .input_validation import check_extremes
 from .process.gc_pause import without_collection
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ._native import DeviceQueue
+    from .device.array import ForeignArray
     from .device.device import Device
-    from .geometry import Float64, Grid
+    from .geometry import Array, Float32, Float64, Grid
     from .network import Network
 
-
-Work = Callable[[], Any]
+Work = Callable[[], object]
+Returned = TypeVar("Returned")
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +47,9 @@ class PlanResult:
     voxels of the network's field that would have folded, and were smoothed until none did.
     """
 
-    displacement_mm: Any
-    warped: Any
-    valid: Any
+    displacement_mm: Float32 | DeviceArray
+    warped: Float32 | DeviceArray
+    valid: NDArray[np.uint8] | DeviceArray
     folds_removed: int
 
 
@@ -121,11 +125,11 @@ class Plan:
         """How many CUDA graphs a run launches: 1 with the network in it, or 2 around it; 0 on a CPU."""
         return 0 if self._queue is None else (1 if self._whole else 2)
 
-    def about(self) -> dict[str, Any]:
+    def about(self) -> dict[str, str | int]:
         """Return what really runs: bundle, method, backend, device, precision and number of graphs."""
         return {**self._network.about(), "graphs": str(self.graphs)}
 
-    def __call__(self, fixed: Any, moving: Any) -> PlanResult:
+    def __call__(self, fixed: Array | ForeignArray, moving: Array | ForeignArray) -> PlanResult:
         """Register ``moving`` to ``fixed``.
 
         Args:
@@ -144,7 +148,7 @@ class Plan:
             self._run()
             return self._checked()
 
-    def stage_seconds(self, fixed: Any, moving: Any) -> dict[str, float]:
+    def stage_seconds(self, fixed: Array | ForeignArray, moving: Array | ForeignArray) -> dict[str, float]:
         """One run that is waited for after each stage: the wall seconds of each.
 
         Stages: ``copy in`` to the plan's own memory, ``preprocess``, ``network``, ``integrate and warp`` with
@@ -172,7 +176,7 @@ class Plan:
             result = clock("integrate and warp", finish)
             if self._queue is not None:
                 results = result.displacement_mm, result.warped, result.valid
-                clock("copy out", lambda: [result.to_numpy() for result in results])
+                clock("copy out", lambda: [r.to_numpy() for r in results if isinstance(r, DeviceArray)])
             return clock.seconds
 
     def _stage_work(self) -> tuple[Work, Work, Work]:
@@ -185,7 +189,7 @@ class Plan:
             self._network_graph = self._graph(self._infer)
         return self._around[0], self._network_graph, self._around[1]
 
-    def _take_both(self, fixed: Any, moving: Any) -> None:
+    def _take_both(self, fixed: Array | ForeignArray, moving: Array | ForeignArray) -> None:
         if self._queue is not None:
             for stream in self._readers:  # who may still read the results of before
                 self._queue.wait_for(stream)
@@ -193,7 +197,7 @@ class Plan:
         self._take("fixed", fixed, self.fixed_grid.shape)
         self._take("moving", moving, self.moving_grid.shape)
 
-    def _take(self, name: str, scan: Any, shape: tuple[int, ...]) -> None:
+    def _take(self, name: str, scan: Array | ForeignArray, shape: tuple[int, ...]) -> None:
         own = getattr(self._steps, name)
         if is_on_device(scan):
             if self._queue is None:
@@ -216,7 +220,7 @@ class Plan:
         else:
             self._stage(name, own[0], array)
 
-    def _stage(self, name: str, address: int, array: Any) -> None:
+    def _stage(self, name: str, address: int, array: Array) -> None:
         """Through pinned memory, which the device copies from by itself."""
         assert self._queue is not None
         np.copyto(self._pinned[name], array)
@@ -297,16 +301,17 @@ class Plan:
             facts["folds"],
         )
 
-    def _out(self, name: str, dtype: type) -> Any:
+    def _out(self, name: str, dtype: type[Scalar]) -> NDArray[Scalar] | DeviceArray:
         own = getattr(self._steps, name)
         if self._queue is None:
-            return own
+            host: NDArray[Scalar] = own
+            return host
         return DeviceArray(self._queue, own[0], tuple(own[1]), np.dtype(dtype), self._steps, self._readers)
 
 
-def _pinned(queue: DeviceQueue, shape: tuple[int, ...]) -> Any:
+def _pinned(queue: DeviceQueue, shape: tuple[int, ...]) -> Float32:
     """Return an empty scan in page-locked host memory, from which a device copies asynchronously."""
-    made = queue.pinned(4 * int(np.prod(shape))).view(np.float32).reshape(shape)
+    made: Float32 = queue.pinned(4 * int(np.prod(shape))).view(np.float32).reshape(shape)
     made.fill(0)
     return made
 
@@ -318,7 +323,7 @@ class _Clock:
         self.seconds: dict[str, float] = {}
         self._wait = wait
 
-    def __call__(self, stage: str, work: Work) -> Any:
+    def __call__(self, stage: str, work: Callable[[], Returned]) -> Returned:
         self._wait()
         start = time.perf_counter()
         found = work()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ._native import Result
-    from .geometry import Float32, Grid
+    from .geometry import Float32, Float64, Grid
     from .input_validation import CheckedPair
 
     Bytes = npt.NDArray[np.uint8]
@@ -139,8 +139,8 @@ def quality_of(result: Result) -> Quality:
 
 def summary_fields(
     result: Result, seconds: Mapping[str, float], warnings: tuple[str, ...], align: str
-) -> dict[str, Any]:
-    """Collect the fields of a ``RegistrationSummary`` from a pipeline result.
+) -> RegistrationSummary:
+    """Collect the fields that results on the host and on a device share.
 
     Args:
         result: Result of the native pipeline.
@@ -149,16 +149,16 @@ def summary_fields(
         align: The linear part: ``"none"``, ``"rigid"`` or ``"affine"``.
     """
     quality = quality_of(result)
-    return {
-        "rigid": None if align == "none" else Rigid(result.rigid),
-        "affine": Affine(result.affine) if align == "affine" else None,
-        "seconds": {**seconds, **result.seconds},
-        "quality": quality,
-        "degraded": result.degraded,
-        "finished": result.finished,
-        "settings": result.settings,
-        "warnings": warnings + tuple(_warnings_of(result, quality)),
-    }
+    return RegistrationSummary(
+        rigid=None if align == "none" else Rigid(result.rigid),
+        affine=Affine(result.affine) if align == "affine" else None,
+        seconds={**seconds, **result.seconds},
+        quality=quality,
+        degraded=result.degraded,
+        finished=result.finished,
+        settings=result.settings,
+        warnings=warnings + tuple(_warnings_of(result, quality)),
+    )
 
 
 def _warnings_of(result: Result, quality: Quality) -> Iterator[str]:
@@ -238,7 +238,7 @@ class LateField(DisplacementField):
         object.__setattr__(self, "displacement_mm", u)
         return u
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type[DisplacementField], tuple[Float32, Grid]]:
         return DisplacementField, (self.displacement_mm, self.grid)
 
 
@@ -263,7 +263,7 @@ def inverse_of(result: Result, deformation: DisplacementField | None, moving: Gr
     return LateField(moving, make)
 
 
-def to_registration(result: Result, pair: CheckedPair, summary: dict[str, Any]) -> Registration:
+def to_registration(result: Result, pair: CheckedPair, summary: RegistrationSummary) -> Registration:
     """Return a pipeline result as a ``Registration``.
 
     Args:
@@ -279,11 +279,11 @@ def to_registration(result: Result, pair: CheckedPair, summary: dict[str, Any]) 
         transform=DisplacementField(result.displacement_mm, grid),
         inverse=inverse_of(result, deformation, pair.moving.grid),
         deformation=deformation,
-        **summary,
+        **vars(summary),
     )
 
 
-def cascade_settings(result: Result) -> dict[str, Any]:
+def cascade_settings(result: Result) -> dict[str, int | str | Float64]:
     """Return what became of networks that output rigid transforms, for ``Registration.settings``."""
     cascade = result.cascade
     refinement = cascade.refinement

@@ -9,6 +9,7 @@ from fixtures import pretend
 from fixtures.shell import run
 
 from mmreg_rt import io
+from mmreg_rt.text.json_values import plain
 from mmreg_rt.transform import Rigid
 
 pytestmark = pytest.mark.usefixtures("registrar", "pair")
@@ -86,3 +87,16 @@ def test_compile_has_its_format_and_the_status_ok(monkeypatch):
     monkeypatch.setattr("mmreg_rt.network.trust.Model.proven", lambda *_, **__: b"")
     summary = json.loads(run(line).stdout)
     assert (summary["format"], summary["status"]) == ("mmreg-compile/1", "ok")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.array(2.5), 2.5),  # an array without axes is a number
+        (np.array([[1, 2]], np.int16), [[1, 2]]),
+        ({"a": np.float32(0.5), 1: (np.bool_(True), None)}, {"a": 0.5, "1": [True, None]}),
+        ([np.nan, float("inf"), np.array([np.nan])], [None, None, [None]]),
+    ],
+)
+def test_values_of_numpy_become_those_of_json(value, expected):
+    assert plain(value) == expected

@@ -21,6 +21,7 @@ THIRD_PARTY = {
     "cryptography": "bundle",
     "onnxruntime": "backends",
     "openvino": "backends",
+    "tensorrt": "backends",  # for types: it is loaded by its name
 }
 FOR_TYPES = {"typing_extensions"}  # never imported when the package runs
 AT_THE_TOP = {"click"}  # its decorators are needed to define a command; cli/ is loaded by commands only

@@ -15,7 +15,7 @@ import io
 import platform
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,9 +23,11 @@ from ..errors import BackendUnavailableError, InputError
 from .session import (
     BoundBuffers,
     CheckedSession,
+    Ports,
     Shape,
     TensorSpec,
     aligned,
+    check_available,
     frozen,
     in_one_line,
     unreadable,
@@ -36,6 +38,9 @@ from .warp_nodes import with_warps
 from .watched import InThread, watch
 
 if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, NodeArg, RunOptions, SessionOptions
+
+    from .._native import DeviceQueue
     from ..geometry import Float32
     from .watched import Stop
 
@@ -75,21 +80,19 @@ class OnnxRuntime:
         return None if kind == "cpu" else _why_no_cuda(providers)
 
     def load(
-        self, model: bytes, *, precision: str, threads: int, device: str, queue: Any = None
+        self, model: bytes, *, precision: str, threads: int, device: str, queue: DeviceQueue | None = None
     ) -> CheckedSession:
         """Load an ONNX file; see ``Backend.load``."""
-        reason = self.unavailable_reason(device, precision)
-        if reason is not None:
-            raise BackendUnavailableError(
-                "MMREG_E_BACKEND", f"onnxruntime cannot run {precision} on {device}: {reason}."
-            )
+        check_available(self, device, precision)
         return OnnxRuntimeSession(model, precision, usable_threads(threads), device, queue)
 
 
 class OnnxRuntimeSession(CheckedSession):
     """A network in ONNX Runtime, its inputs and output bound to fixed buffers for each shape."""
 
-    def __init__(self, model: bytes, precision: str, threads: int, device: str, queue: Any = None) -> None:
+    def __init__(
+        self, model: bytes, precision: str, threads: int, device: str, queue: DeviceQueue | None = None
+    ) -> None:
         import onnxruntime
 
         if precision == "int8" and not any(operation in model for operation in QUANTISED):
@@ -144,7 +147,7 @@ class OnnxRuntimeSession(CheckedSession):
 class _Binding(BoundBuffers):
     """Buffers of one shape. The first run determines the output shape, later ones write in place."""
 
-    def __init__(self, session: Any, inputs: tuple[TensorSpec, ...], output: str, shape: Shape) -> None:
+    def __init__(self, session: InferenceSession, inputs: Ports, output: str, shape: Shape) -> None:
         self._session, self._name = session, output
         self._binding = session.io_binding()
         self.inputs: Mapping[str, Float32] = {spec.name: aligned(shape) for spec in inputs}
@@ -173,7 +176,7 @@ class _Binding(BoundBuffers):
             return
         watch(running, stop)
 
-    def _run(self, options: Any) -> None:
+    def _run(self, options: RunOptions | None) -> None:
         self._session.run_with_iobinding(self._binding, options)
         if not self.output.size:
             output = self._binding.copy_outputs_to_cpu()[0]
@@ -188,7 +191,7 @@ class _DeviceBinding(_Binding):
     """Buffers of a session on our stream, which can also read and write device memory."""
 
     def __init__(
-        self, session: Any, inputs: tuple[TensorSpec, ...], output: str, shape: Shape, device_number: int
+        self, session: InferenceSession, inputs: Ports, output: str, shape: Shape, device_number: int
     ) -> None:
         import onnxruntime
 
@@ -215,7 +218,7 @@ class _DeviceBinding(_Binding):
         self._session.run_with_iobinding(self._device_binding, self._options)
 
 
-def _session_options(threads: int, provider: str) -> Any:
+def _session_options(threads: int, provider: str) -> SessionOptions:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -239,7 +242,7 @@ def _warp_library() -> str:
     return str(_native.__file__)
 
 
-def _provider(device: str, queue: Any = None) -> tuple[str, dict[str, str]]:
+def _provider(device: str, queue: DeviceQueue | None = None) -> tuple[str, dict[str, str]]:
     kind, _, index = device.partition(":")
     if kind == "cpu":
         return CPU, {}
@@ -267,7 +270,7 @@ def _check_provider(requested: str, active: list[str], printed: str = "") -> Non
         )
 
 
-def check_placement(session: Any, provider: str) -> None:
+def check_placement(session: InferenceSession, provider: str) -> None:
     """Raise if a session runs on the CPU nodes that belong on the device.
 
     Raises:
@@ -307,7 +310,7 @@ def _why_no_cuda(providers: list[str]) -> str | None:
     return None
 
 
-def _specs(values: Any) -> tuple[TensorSpec, ...]:
+def _specs(values: list[NodeArg]) -> Ports:
     return tuple(
         TensorSpec(
             value.name,

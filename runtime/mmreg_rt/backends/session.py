@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InputError, MmregError, RegistrationError
+from ..errors import BackendUnavailableError, InputError, MmregError, RegistrationError
 from ..process.threads import MAX_THREADS, startable, usable
 from .watched import Stop, Stopped, ask_first
 
 if TYPE_CHECKING:
     from ..geometry import Float32
+    from . import Backend
 
 # Messages of the libraries, and of the C library below them, when memory or threads run out.
 NO_MEMORY = ("bad_alloc", "can't alloc", "Cannot allocate memory", "out of memory", "failed to map segment")
@@ -35,6 +36,9 @@ class TensorSpec:
     name: str
     shape: tuple[int | None, ...]  # None: any extent
     float32: bool = True
+
+
+Ports = tuple[TensorSpec, ...]
 
 
 class BoundBuffers(ABC):
@@ -67,7 +71,7 @@ class BoundBuffers(ABC):
 class CheckedSession(ABC):
     """Base class of sessions: a subclass binds buffers (``_bind``) and lets the library go (``_release``)."""
 
-    def __init__(self, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> None:
+    def __init__(self, inputs: Ports, outputs: Ports) -> None:
         _check_specs(inputs, outputs)
         self.inputs, self.output_spec = inputs, outputs[0]
         self.runtime_info: Mapping[str, str] = {}
@@ -262,6 +266,14 @@ def usable_threads(threads: int) -> int:
     return 1 + startable(count - 1)  # the calling thread is one of them
 
 
+def check_available(backend: Backend, device: str, precision: str) -> None:
+    """Raise ``BackendUnavailableError`` unless a backend can run this precision on the device."""
+    if (reason := backend.unavailable_reason(device, precision)) is not None:
+        raise BackendUnavailableError(
+            "MMREG_E_BACKEND", f"{backend.name} cannot run {precision} on {device}: {reason}."
+        )
+
+
 def frozen(**facts: object) -> Mapping[str, str]:
     """Return ``facts`` as a read-only mapping of strings."""
     return MappingProxyType({name: str(fact) for name, fact in facts.items()})
@@ -275,7 +287,7 @@ def aligned(shape: Shape) -> Float32:
     return raw[start : start + values * 4].view(np.float32).reshape(shape)
 
 
-def _check_specs(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> None:
+def _check_specs(inputs: Ports, outputs: Ports) -> None:
     odd = [spec.name for spec in (*inputs, *outputs) if not spec.float32]
     if odd or not inputs or len(outputs) != 1:
         raise InputError(

@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from .options import DEFAULT_SIZES, Sizes, json_option, public_key_option, read_key
+from .options import DEFAULT_SIZES, Extents, Sizes, json_option, public_key_option, read_key
 from .terminal import is_terminal, print_json, print_message, print_result
 
 if TYPE_CHECKING:
-    from ..backends.tensorrt.builder import Built
+    from ..backends.tensorrt.builder import Built, Profile
     from ..bundle import Bundle
     from ..bundle.manifest import Manifest
 
@@ -41,7 +41,7 @@ def compile_(
     model: str,
     backend: str | None,
     precision: str,
-    sizes: tuple[tuple[int, ...], ...] | None,
+    sizes: Extents | None,
     device: str,
     dry_run: bool,
     key_file: Path | None,
@@ -77,9 +77,7 @@ def compile_(
         print_json({"format": FORMAT, "status": "ok", "model": manifest.name, "engines": engines})
 
 
-def _engines(
-    manifest: Manifest, sizes: tuple[tuple[int, ...], ...] | None
-) -> list[tuple[int, tuple[int, ...]]]:
+def _engines(manifest: Manifest, sizes: Extents | None) -> list[tuple[int, tuple[int, ...]]]:
     """Return the stage and the grid of each engine.
 
     Networks of rigid motions have one size, their window. Others work on any grid, rounded up as
@@ -115,8 +113,8 @@ def _title(manifest: Manifest, stage: int) -> str:
 
 
 def _dry_run(
-    model: bytes, name: str, precision: str, profile: Any, progress: _ProgressLine
-) -> dict[str, Any]:
+    model: bytes, name: str, precision: str, profile: Profile, progress: _ProgressLine
+) -> dict[str, object]:
     from ..backends.tensorrt.builder import build
 
     built = build(name, model, precision, profile, progress)
@@ -142,8 +140,8 @@ def _words(built: Built) -> str:
 
 
 def _build(
-    model: bytes, name: str, precision: str, profile: Any, device: str, progress: _ProgressLine
-) -> dict[str, Any]:
+    model: bytes, name: str, precision: str, profile: Profile, device: str, progress: _ProgressLine
+) -> dict[str, object]:
     from ..backends.tensorrt.backend import Engines
     from ..backends.tensorrt.engine_cache import EngineCache, default_folder
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +11,7 @@ from .options import FILE, FOLDER, json_option, threads_option
 
 if TYPE_CHECKING:
     from ..report import TruthScore
+    from ..report.summary import Summary
     from ..results import Registration
     from .job import Score
     from .progress import Progress
@@ -41,6 +42,7 @@ def demo(
 
     The solver sees the two files and nothing else. With --fixed and --moving it registers those instead.
     """
+    from .job import Job, run_job
     from .outcome import finish_command
     from .progress import Progress
 
@@ -48,23 +50,15 @@ def demo(
         raise click.UsageError("Give both --fixed and --moving, or neither for the phantom.")
     progress = Progress(quiet=as_json)
 
-    def register() -> dict[str, Any]:
+    def register() -> Summary:
         if fixed is None or moving is None:
             return _phantom(seed, output, progress, threads)
-        return _scans(fixed, moving, output, progress, threads)
+        return run_job(Job(fixed, moving, threads=threads), output, progress)
 
     finish_command(ctx, as_json, output, register)
 
 
-def _scans(
-    fixed: Path, moving: Path, folder: Path, progress: Progress, threads: int | None
-) -> dict[str, Any]:
-    from .job import Job, run_job
-
-    return run_job(Job(fixed, moving, threads=threads), folder, progress)
-
-
-def _phantom(seed: int, folder: Path, progress: Progress, threads: int | None) -> dict[str, Any]:
+def _phantom(seed: int, folder: Path, progress: Progress, threads: int | None) -> Summary:
     """Write the scans of the phantom into the folder, and register them from there."""
     from .job import Job, register_into
     from .output_folder import ALWAYS, output

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -115,7 +115,7 @@ def _threads() -> Iterator[Finding]:
 def _available_gib() -> float | None:
     try:
         lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-        fields: dict[str, Any] = dict(line.split(":", 1) for line in lines)
+        fields = {name: value for name, _, value in (line.partition(":") for line in lines)}
         return float(fields["MemAvailable"].split()[0]) / 2**20
     except (OSError, KeyError, ValueError):
         return None

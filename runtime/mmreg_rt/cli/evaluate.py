@@ -12,6 +12,7 @@ from .terminal import print_json, print_result
 
 if TYPE_CHECKING:
     from ..geometry import Volume
+    from ..io.nifti import Form
     from ..transform import Transform
 
 FORMAT = "mmreg-evaluate/1"
@@ -27,7 +28,7 @@ FORMAT = "mmreg-evaluate/1"
 @prefer_option
 @json_option
 def evaluate(
-    transform: Path | None, frame: int | None, prefer: Any, as_json: bool, **files: Path | None
+    transform: Path | None, frame: int | None, prefer: Form | None, as_json: bool, **files: Path | None
 ) -> None:
     """Score a transform: Dice and HD95 of labels, landmark error (TRE), folding.
 
@@ -51,7 +52,7 @@ def evaluate(
 class _Reader:
     """Reads files with the options of the command."""
 
-    def __init__(self, frame: int | None, prefer: Any) -> None:
+    def __init__(self, frame: int | None, prefer: Form | None) -> None:
         self._frame, self._prefer = frame, prefer
 
     def scan(self, path: Path) -> Volume:
@@ -73,7 +74,7 @@ def _scores(path: Path | None, files: dict[str, Path | None], read: _Reader) -> 
     from ..report import plain
 
     transform = read.transform(path)
-    scores: dict[str, Any] = {}
+    scores: dict[str, object] = {}
     if files["fixed_labels"] is not None and files["moving_labels"] is not None:
         scores["labels"] = _labels(
             transform, read.scan(files["fixed_labels"]), read.scan(files["moving_labels"])
@@ -86,7 +87,7 @@ def _scores(path: Path | None, files: dict[str, Path | None], read: _Reader) -> 
     return plain(scores)  # type: ignore[no-any-return]
 
 
-def _labels(transform: Transform, reference: Volume, moving: Volume) -> dict[str, Any]:
+def _labels(transform: Transform, reference: Volume, moving: Volume) -> dict[str, object]:
     import numpy as np
 
     from .. import metrics
@@ -102,7 +103,7 @@ def _labels(transform: Transform, reference: Volume, moving: Volume) -> dict[str
     }
 
 
-def _landmarks(transform: Transform, fixed: Path, moving: Path) -> dict[str, Any]:
+def _landmarks(transform: Transform, fixed: Path, moving: Path) -> dict[str, object]:
     import numpy as np
 
     from .. import io, metrics

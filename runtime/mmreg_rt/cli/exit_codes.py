@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import os
-from typing import IO, Any, NamedTuple
+from collections.abc import Mapping
+from typing import IO, NamedTuple
 
 import click
 
@@ -138,25 +139,25 @@ def _name(path: object) -> str:
 class CommandError(click.ClickException):
     """An error on its way to the terminal; with ``--json`` also to standard output."""
 
-    def __init__(self, error: Exception, as_json: bool, summary: dict[str, Any] | None = None) -> None:
+    def __init__(self, error: Exception, as_json: bool, summary: Mapping[str, object] | None = None) -> None:
         error = translate_error(error)
         super().__init__(describe(error))
         self.exit_code = exit_code_for(error)  # type: ignore[misc]
         self._json = (summary or _summary(error)) if as_json else None
 
-    def show(self, file: IO[Any] | None = None) -> None:  # noqa: ARG002
+    def show(self, file: IO[str] | None = None) -> None:  # noqa: ARG002
         """Print one line to standard error."""
         if self._json is not None:
             print_message(to_json(self._json))
         print_message(f"Error: {self.message}", err=True)
 
 
-def _summary(error: BaseException) -> dict[str, Any]:
+def _summary(error: BaseException) -> dict[str, object]:
     code = error.code if isinstance(error, MmregError) else "MMREG_E_INTERNAL"
     return failure(code, type(error).__name__, message(error))
 
 
-def failure(code: str, kind: str, text: str) -> dict[str, Any]:
+def failure(code: str, kind: str, text: str) -> dict[str, object]:
     """Return what ``--json`` prints of a command that failed."""
     return {
         "format": FAILURE_FORMAT,

@@ -64,7 +64,7 @@ class Group(click.Group):
                     raise SystemExit(128 + state.received) from None
                 raise
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         """Run the command; turn an error into one line, unless ``--debug`` is given."""
         try:
             return super().invoke(ctx)

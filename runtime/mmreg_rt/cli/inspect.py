@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +12,14 @@ from ..text.printable import printable
 from .options import FILE, frame_option, json_option, prefer_option
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from ..errors import MmregError
-    from ..geometry import Grid, Volume
+    from ..geometry import Float64, Grid, Volume
+    from ..io.nifti import Form
     from ..transform import Transform
+
+    Description = tuple[Mapping[str, object], list[str], MmregError | None, bool]
 
 FORMAT = "mmreg-inspect/1"
 
@@ -25,24 +30,23 @@ FORMAT = "mmreg-inspect/1"
 @prefer_option
 @json_option
 @click.pass_context
-def inspect(ctx: click.Context, path: Path, frame: int | None, prefer: Any, as_json: bool) -> None:
+def inspect(ctx: click.Context, path: Path, frame: int | None, prefer: Form | None, as_json: bool) -> None:
     """Describe PATH: an image, a transform or a list of points.
 
     The description of a transform says which space it maps to which, with one point as an example. A file
     that other commands refuse is described too, with the reason; the exit code is 3 if it is damaged.
     """
-    from ..text.json_values import plain
     from .exit_codes import INPUT, describe
     from .terminal import is_terminal, print_json, print_message, print_result
 
-    facts, words, refusal, whole = _explain(path, frame, prefer)
-    facts = {"format": FORMAT, "status": "ok" if whole else "failed", **facts}
+    found, words, refusal, whole = _explain(path, frame, prefer)
+    facts: dict[str, object] = {"format": FORMAT, "status": "ok" if whole else "failed", **found}
     if refusal is not None:
         facts["refused"] = {"code": refusal.code, "message": describe(refusal)}
         if not (is_terminal(sys.stdout) and is_terminal(sys.stderr)):  # on a terminal it would appear twice
             words = [*words, f"  Refused  {describe(refusal)}"]
     if as_json:
-        print_json(plain(facts))
+        print_json(facts)
     else:
         print_result("\n".join([printable(path.name), *words]))
     if refusal is not None:
@@ -50,7 +54,7 @@ def inspect(ctx: click.Context, path: Path, frame: int | None, prefer: Any, as_j
     ctx.exit(0 if whole else INPUT)
 
 
-def _explain(path: Path, frame: int | None, prefer: Any) -> tuple[Any, list[str], MmregError | None, bool]:
+def _explain(path: Path, frame: int | None, prefer: Form | None) -> Description:
     """Return facts, words, why other commands refuse the file, and whether it could be read completely."""
     from .. import io
     from .scans import read_transform
@@ -63,7 +67,7 @@ def _explain(path: Path, frame: int | None, prefer: Any) -> tuple[Any, list[str]
     return _nifti(path, frame, prefer)
 
 
-def _nifti(path: Path, frame: int | None, prefer: Any) -> tuple[Any, list[str], MmregError | None, bool]:
+def _nifti(path: Path, frame: int | None, prefer: Form | None) -> Description:
     from ..errors import InputError, MmregError
     from ..io.described import described
     from .scans import read_scan, read_transform
@@ -81,7 +85,7 @@ def _nifti(path: Path, frame: int | None, prefer: Any) -> tuple[Any, list[str], 
         return described(path, refusal)
 
 
-def _series(path: Path, prefer: Any, refusal: MmregError) -> tuple[Any, list[str], MmregError | None, bool]:
+def _series(path: Path, prefer: Form | None, refusal: MmregError) -> Description:
     from .scans import read_series
 
     series = read_series(path, prefer)
@@ -91,13 +95,13 @@ def _series(path: Path, prefer: Any, refusal: MmregError) -> tuple[Any, list[str
     return facts, words, refusal, True
 
 
-def _grid(grid: Grid) -> tuple[dict[str, Any], list[str]]:
+def _grid(grid: Grid) -> tuple[dict[str, object], list[str]]:
     """Return facts in array order, and words in the order of the file, x first."""
     from ..report import orientation
 
     middle = [(n - 1) // 2 for n in grid.shape]
     place = grid.map_indices([middle])[0]
-    facts = {
+    facts: dict[str, object] = {
         "shape": grid.shape,
         "spacing_mm": grid.spacing_mm,
         "orientation": orientation(grid),
@@ -113,31 +117,27 @@ def _grid(grid: Grid) -> tuple[dict[str, Any], list[str]]:
     return facts, words
 
 
-def _image(volume: Volume) -> tuple[dict[str, Any], list[str]]:
-    import numpy as np
+def _image(volume: Volume) -> tuple[dict[str, object], list[str]]:
+    from ..io.described import value_range
 
     facts, words = _grid(volume.grid)
-    finite = np.isfinite(volume.data)
-    low, high = (
-        (float(volume.data[finite].min()), float(volume.data[finite].max())) if finite.any() else (None, None)
-    )
-    wrong = int(volume.data.size - finite.sum())
-    facts |= {"kind": "image", "dtype": str(volume.data.dtype), "min": low, "max": high, "not_finite": wrong}
-    values = "none finite" if low is None else f"{low:g} to {high:g}"
-    words.append(f"  Values   {volume.data.dtype}, {values}" + (f"; {wrong} not finite" if wrong else ""))
+    values, line = value_range(volume.data)
+    facts |= {"kind": "image", "dtype": str(volume.data.dtype), **values}
+    words.append(f"  Values   {volume.data.dtype}, {line}")
     return facts, ["An image.", *words]
 
 
-def _points(points: Any) -> tuple[dict[str, Any], list[str]]:
-    low, high = (points.min(axis=0), points.max(axis=0)) if len(points) else (None, None)
-    facts = {"kind": "points", "count": len(points), "min_mm": low, "max_mm": high}
+def _points(points: Float64) -> tuple[dict[str, object], list[str]]:
+    facts: dict[str, object] = {"kind": "points", "count": len(points), "min_mm": None, "max_mm": None}
     words = [f"{len(points)} points in RAS+ mm (right, front, head)."]
     if len(points):
+        low, high = points.min(axis=0), points.max(axis=0)
+        facts |= {"min_mm": low, "max_mm": high}
         words.append(f"  They lie between {_point(low)} and {_point(high)}.")
     return facts, words
 
 
-def _transform(transform: Transform) -> tuple[dict[str, Any], list[str]]:
+def _transform(transform: Transform) -> tuple[dict[str, object], list[str]]:
     import numpy as np
 
     kind = type(transform).__name__
@@ -148,7 +148,7 @@ def _transform(transform: Transform) -> tuple[dict[str, Any], list[str]]:
         else grid.map_indices([[(n - 1) // 2 for n in grid.shape]])
     )
     moved = transform.moved(start)
-    facts: dict[str, Any] = {"kind": kind, "maps": "fixed to moving points", "example_fixed_mm": start[0],
+    facts: dict[str, object] = {"kind": kind, "maps": "fixed to moving points", "example_fixed_mm": start[0],
                              "example_moving_mm": moved[0]}  # fmt: skip
     words = [
         f"A transform ({kind}) that maps points of the FIXED scan to points of the MOVING scan, in RAS+ mm.",
@@ -160,7 +160,7 @@ def _transform(transform: Transform) -> tuple[dict[str, Any], list[str]]:
     return facts | more, words + details
 
 
-def _field(transform: Transform, grid: Grid) -> tuple[dict[str, Any], list[str]]:
+def _field(transform: Transform, grid: Grid) -> tuple[dict[str, object], list[str]]:
     import numpy as np
 
     facts, words = _grid(grid)
@@ -176,15 +176,14 @@ def _field(transform: Transform, grid: Grid) -> tuple[dict[str, Any], list[str]]
     return facts, words
 
 
-def _linear(transform: Transform) -> tuple[dict[str, Any], list[str]]:
-    import numpy as np
+def _linear(transform: Transform) -> tuple[dict[str, object], list[str]]:
+    from ..report.tables import rotation_and_stretch
 
     matrix = getattr(transform, "matrix", None)
     if matrix is None:
         return {}, []
-    left, stretch, right = np.linalg.svd(matrix[:3, :3])
-    angle = float(np.degrees(np.arccos(np.clip((np.trace(left @ right) - 1) / 2, -1, 1))))
-    facts = {"matrix": matrix, "rotation_degrees": angle, "stretch": stretch}
+    angle, stretch = rotation_and_stretch(matrix)
+    facts: dict[str, object] = {"matrix": matrix, "rotation_degrees": angle, "stretch": stretch}
     words = [
         f"  Turns by {angle:.2f} degrees, stretches by {' x '.join(f'{s:.4f}' for s in stretch)}",
         f"  Moves the origin to {_point(matrix[:3, 3])}",
@@ -192,9 +191,9 @@ def _linear(transform: Transform) -> tuple[dict[str, Any], list[str]]:
     return facts, words
 
 
-def _times(values: Any) -> str:
+def _times(values: Sequence[float]) -> str:
     return " x ".join(f"{v:.4g}" for v in reversed(values))
 
 
-def _point(values: Any, digits: int = 1) -> str:
+def _point(values: Iterable[float], digits: int = 1) -> str:
     return "(" + ", ".join(f"{v:.{digits}f}" for v in values) + ")"

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from .. import io, report
 from ..errors import InputError, TransformError
@@ -23,7 +25,9 @@ from .words import for_shell
 if TYPE_CHECKING:
     from ..geometry import Float64, Volume
     from ..io.nifti import Form
+    from ..report.summary import Summary
     from ..results import Registration
+    from ..text.json_values import Json
 
 Score = Callable[["Registration"], report.TruthScore]
 
@@ -67,7 +71,7 @@ class Job:
         return (*ALWAYS, *["labels.nii.gz"] * bool(self.labels), *["points.csv"] * bool(self.points))
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Json]:
         """The options without folders, which may name a patient."""
         options = asdict(self) | {"model": self.model and Path(self.model).name}
         if self.outside is not None and isnan(self.outside):
@@ -82,12 +86,12 @@ class Job:
 class JobFailedError(Exception):
     """A failed registration, with the summary that ``--json`` prints."""
 
-    def __init__(self, error: Exception, summary: dict[str, Any]) -> None:
+    def __init__(self, error: Exception, summary: Summary) -> None:
         super().__init__(describe(error))
         self.error, self.summary = error, summary
 
 
-def run_job(job: Job, folder: Path, progress: Progress) -> dict[str, Any]:
+def run_job(job: Job, folder: Path, progress: Progress) -> Summary:
     """Register, write everything into ``folder``, and return the content of ``result.json``.
 
     Raises:
@@ -95,17 +99,14 @@ def run_job(job: Job, folder: Path, progress: Progress) -> dict[str, Any]:
             folder, unless the folder itself cannot be used.
     """
     try:
-        with output(
-            folder, job.results, job.inputs
-        ) as place:  # before the work, so that an unusable folder costs nothing
+        with output(folder, job.results, job.inputs) as place:  # first: an unusable folder costs no work
             return register_into(place, job, progress)
     except InputError as error:
-        raise JobFailedError(
-            error, _failure_summary(_report_input(job), error, PathRedactor([*job.inputs, folder]))
-        ) from error
+        reason = PathRedactor([*job.inputs, folder]).text(message(error))
+        raise JobFailedError(error, report.failure_summary(_report_input(job), error, reason)) from error
 
 
-def register_into(place: Output, job: Job, progress: Progress, score: Score | None = None) -> dict[str, Any]:
+def register_into(place: Output, job: Job, progress: Progress, score: Score | None = None) -> Summary:
     """Do the same as ``run_job`` in a folder that this run has already claimed."""
     redactor, runner = PathRedactor([*job.inputs, place.folder]), _Runner(_report_input(job))
     try:
@@ -115,7 +116,7 @@ def register_into(place: Output, job: Job, progress: Progress, score: Score | No
     except Exception as error:
         progress.close()
         reason = place.with_user_paths(translate_error(_with_place(error, place)))
-        summary = _write_reason(runner.report_input, reason, place, redactor, progress.seconds)
+        summary = _write_reason(runner.report_input, reason, place, redactor, progress)
         raise JobFailedError(reason, summary) from error
     progress.close()
     return summary
@@ -141,12 +142,9 @@ class _Runner:
     def register(self, job: Job, progress: Progress, score: Score | None) -> tuple[Registration, _Extras]:
         progress("read", 0.0)
         fixed = read_scan(job.fixed, job.fixed_frame, job.prefer)
-        self.report_input = replace(
-            self.report_input, fixed=fixed
-        )  # one by one, so that a failure shows what was read
-        self.report_input = replace(
-            self.report_input, moving=read_scan(job.moving, job.moving_frame, job.prefer)
-        )
+        self.report_input = replace(self.report_input, fixed=fixed)  # a failure shows what was read
+        moving = read_scan(job.moving, job.moving_frame, job.prefer)
+        self.report_input = replace(self.report_input, moving=moving)
         extras = _read_extras(job)
         result = _register(job, self.report_input, extras, progress)
         if score is not None:
@@ -159,23 +157,20 @@ class _Runner:
 class _Extras:
     """Optional files, read before the work, so that a bad file is reported at once."""
 
-    masks: dict[str, Volume]
+    fixed_mask: Volume | None
+    moving_mask: Volume | None
     labels: Volume | None
     points: Float64 | None
 
 
 def _read_extras(job: Job) -> _Extras:
-    masks = {
-        "fixed_mask": (job.fixed_mask, job.fixed_frame),
-        "moving_mask": (job.moving_mask, job.moving_frame),
-    }
+    def read(path: Path | None, frame: int | None) -> Volume | None:
+        return None if path is None else read_scan(path, frame, job.prefer)
+
     return _Extras(
-        {
-            name: read_scan(path, frame, job.prefer)
-            for name, (path, frame) in masks.items()
-            if path is not None
-        },
-        None if job.labels is None else read_scan(job.labels, job.moving_frame, job.prefer),
+        read(job.fixed_mask, job.fixed_frame),
+        read(job.moving_mask, job.moving_frame),
+        read(job.labels, job.moving_frame),
         None if job.points is None else io.read_points(job.points),
     )
 
@@ -205,7 +200,8 @@ def _register(job: Job, data: report.ReportInput, extras: _Extras, progress: Pro
     result = registrar.register(
         data.fixed,
         data.moving,
-        **extras.masks,
+        fixed_mask=extras.fixed_mask,
+        moving_mask=extras.moving_mask,
         deadline_ms=_remaining_ms(job, reading_s),
         outside=job.outside,
     )
@@ -221,14 +217,14 @@ def _remaining_ms(job: Job, reading_s: float) -> float | None:
 
 def _write(
     data: report.ReportInput, extras: _Extras, result: Registration, place: Output, progress: Progress
-) -> dict[str, Any]:
+) -> Summary:
     from ..transform import Rigid
 
     folder = place.partial
     progress("write", 0.0)
     io.write_image(result.warped, folder / "warped.nii.gz")
     result = _write_fields(data, result, folder)
-    io.write_transform(result.affine or result.rigid or Rigid(_identity()), folder / "affine.tfm")
+    io.write_transform(result.affine or result.rigid or Rigid(np.eye(4)), folder / "affine.tfm")
     progress("write", 0.8)
     with collected() as outside:
         if extras.labels is not None:
@@ -262,34 +258,22 @@ def _write_fields(data: report.ReportInput, result: Registration, folder: Path) 
 def _redacted(result: Registration, redactor: PathRedactor) -> Registration:
     """Translate warnings to the terms of the shell, and remove folders."""
     warnings = tuple(redactor.text(for_shell(warning)) for warning in result.warnings)
-    return replace(result, warnings=warnings, settings=redactor.nested(result.settings))
-
-
-def _failure_summary(data: report.ReportInput, error: Exception, redactor: PathRedactor) -> dict[str, Any]:
-    return report.failure_summary(data, error, redactor.text(message(error)))
+    settings = {name: redactor.nested(value) for name, value in result.settings.items()}
+    return replace(result, warnings=warnings, settings=settings)
 
 
 def _write_reason(
-    data: report.ReportInput,
-    error: Exception,
-    place: Output,
-    redactor: PathRedactor,
-    seconds: dict[str, float],
-) -> dict[str, Any]:
+    data: report.ReportInput, error: Exception, place: Output, redactor: PathRedactor, progress: Progress
+) -> Summary:
     """Write only the reason into the folder; never replace the error by another one."""
-    summary, (page, record) = _failure_summary(data, error, redactor), place.failure_files
+    reason, (page, record) = redactor.text(message(error)), place.failure_files
+    summary = report.failure_summary(data, error, reason)
     try:
         place.clear()
-        html = report.failure_page(data, error, seconds, redactor.text(message(error)))
+        html = report.failure_page(data, error, progress.seconds, reason)
         (place.partial / page).write_text(html, "utf-8")
         written = place.write_record(summary, record)
         place.commit(record)
     except (OSError, InputError) as unwritable:
         return {**summary, "report": redactor.text(f"could not be written: {describe(unwritable)}")}
     return written
-
-
-def _identity() -> Any:
-    import numpy as np
-
-    return np.eye(4)

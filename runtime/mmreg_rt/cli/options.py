@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 
 from ..process.threads import MAX_THREADS
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Command = TypeVar("Command", bound=Callable[..., object])
 
 # whether a file exists and can be read is checked by its reader, which knows more about it than click
 FILE = click.Path(path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 MAX_KEY_BYTES = 1 << 14
+Extents = tuple[tuple[int, ...], ...]  # the extents of one or more grids
 DEFAULT_SIZES = {2: ((256, 256),), 3: ((96, 96, 96),)}  # by dimensions
 
 
@@ -24,7 +25,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg]  # generic in new versio
 
     name = "sizes"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Extents:
         """Return tuples of two or three extents."""
         try:
             sizes = tuple(tuple(int(extent) for extent in size.split("x")) for size in str(value).split(","))
@@ -40,7 +41,7 @@ class Outside(click.ParamType):  # type: ignore[type-arg]
 
     name = "value"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
         """Return the number."""
         from ..errors import InputError
         from ..geometry import checked_outside

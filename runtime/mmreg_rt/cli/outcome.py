@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -13,9 +13,12 @@ from .exit_codes import DEADLINE, LOW_CONFIDENCE, OK, CommandError
 from .job import JobFailedError
 from .terminal import print_json, print_message
 
+if TYPE_CHECKING:
+    from ..report.summary import Summary
+
 
 def finish_command(
-    ctx: click.Context, as_json: bool, folder: Path, register: Callable[[], dict[str, Any]]
+    ctx: click.Context, as_json: bool, folder: Path, register: Callable[[], Summary]
 ) -> NoReturn:
     """Register, print the outcome, and exit.
 
@@ -35,7 +38,7 @@ def finish_command(
     ctx.exit(_exit_code(summary))
 
 
-def _exit_code(summary: dict[str, Any]) -> int:
+def _exit_code(summary: Summary) -> int:
     """Return the exit code of a finished registration."""
     if summary["verdict"] == "fail":
         return LOW_CONFIDENCE
@@ -46,7 +49,7 @@ def _number(figure: float | None, form: str = ".3f", unit: str = "") -> str:
     return "not measured" if figure is None else f"{figure:{form}}{unit}"
 
 
-def _lines(summary: dict[str, Any], folder: Path) -> list[str]:
+def _lines(summary: Summary, folder: Path) -> list[str]:
     """Summarise the result in a few lines."""
     q = summary["quality"]
     folds = f"{_number(q['folded_voxels'], 'd')} forward, {_number(q['inverse_folded_voxels'], 'd')} inverse"

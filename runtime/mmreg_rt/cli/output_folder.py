@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ..errors import InputError, MmregError
 from . import record
 from .partial import EARLIER, MARKER, partial_folder, remove_leftovers
-from .record import Record
+from .record import Document, Record
 from .signals import uninterrupted
 
 ALWAYS = ("warped.nii.gz", "transform.nii.gz", "inverse.nii.gz", "affine.tfm", "report.html", "result.json")
@@ -83,7 +82,7 @@ class Output:
         """Replace the temporary folder by the output folder in the message of an error."""
         return with_places(error, self.partial, self.folder)
 
-    def write_record(self, summary: Mapping[str, Any], name: str) -> dict[str, Any]:
+    def write_record(self, summary: Document, name: str) -> Document:
         """Write ``summary`` as the record of the written files; return it with their list."""
         return record.write(summary, self.partial / name, [self.partial / file for file in self._written()])
 

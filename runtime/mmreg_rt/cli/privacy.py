@@ -6,8 +6,8 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
+from ..text.json_values import Json
 from ..text.printable import printable
 
 # other absolute paths without spaces, such as those of a cache; never part of an address (https://)
@@ -41,7 +41,7 @@ class PathRedactor:
             text = self._path.sub(lambda match: self._known[match[0]], text)
         return _ABSOLUTE.sub(r"\1", text)
 
-    def nested(self, value: Any) -> Any:
+    def nested(self, value: Json) -> Json:
         """Remove folders from every string in nested lists and dictionaries."""
         if isinstance(value, Mapping):
             return {key: self.nested(item) for key, item in value.items()}

@@ -14,12 +14,13 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 from .terminal import as_json
 
 MAX_RECORD_BYTES = 1 << 24
 CHUNK = 1 << 20
+Document = TypeVar("Document", bound=Mapping[str, object])
 _ZEROS = "0" * 64
 _DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -39,14 +40,15 @@ class Record:
     files: Mapping[str, Facts] = field(default_factory=dict)
 
 
-def write(summary: Mapping[str, Any], path: Path, others: Iterable[Path]) -> dict[str, Any]:
+def write(summary: Document, path: Path, others: Iterable[Path]) -> Document:
     """Write ``summary`` to ``path`` with the list of the other files; return the content."""
     files = {other.name: facts(other)._asdict() for other in others}
     text = as_json({**summary, "files": files, "sha256": _ZEROS}) + "\n"
     before, _, after = text.rpartition(_ZEROS)
     sealed = before + hashlib.sha256(text.encode()).hexdigest() + after
     path.write_text(sealed, "utf-8")
-    return json.loads(sealed)  # type: ignore[no-any-return]
+    written: Document = json.loads(sealed)
+    return written
 
 
 def read(path: Path) -> Record:

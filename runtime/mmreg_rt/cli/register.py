@@ -86,13 +86,7 @@ def register(ctx: click.Context, /, output: Path, frame: int | None, as_json: bo
     from .outcome import finish_command
     from .progress import Progress
 
-    job = _with_frames(Job(**options), frame)
+    for scan in ("fixed_frame", "moving_frame"):  # --frame is for both, unless one has its own
+        options[scan] = frame if options[scan] is None else options[scan]
+    job = Job(**options)
     finish_command(ctx, as_json, output, lambda: run_job(job, output, Progress(quiet=as_json)))
-
-
-def _with_frames(job: Any, frame: int | None) -> Any:
-    """Apply ``--frame`` to both scans, unless one has its own."""
-    from dataclasses import replace
-
-    frames = {"fixed_frame": job.fixed_frame, "moving_frame": job.moving_frame}
-    return replace(job, **{name: frame if chosen is None else chosen for name, chosen in frames.items()})

@@ -11,7 +11,7 @@ import errno
 import json
 import os
 import sys
-from typing import IO, Any
+from typing import IO
 
 import click
 
@@ -36,7 +36,7 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def is_terminal(stream: IO[Any] | None) -> bool:
+def is_terminal(stream: IO[str] | None) -> bool:
     """Return whether the stream is a terminal."""
     try:
         return stream is not None and stream.isatty()
@@ -68,12 +68,12 @@ def print_result(text: str) -> None:
             ) from reason
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """Print ``value`` as JSON to standard output; see ``print_result``."""
     print_result(as_json(value))
 
 
-def as_json(value: Any) -> str:
+def as_json(value: object) -> str:
     """Return strict JSON: numbers that JSON lacks are ``null``, text is valid Unicode."""
     return json.dumps(plain(value), indent=2, allow_nan=False)
 
@@ -89,7 +89,7 @@ def _write(text: str, err: bool, nl: bool) -> None:
         raise
 
 
-def _discard(stream: IO[Any]) -> None:
+def _discard(stream: IO[str]) -> None:
     """Redirect the stream to the null device, so that its buffer does not fail again when Python ends."""
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -17,7 +17,9 @@ from .terminal import print_json, print_message
 
 if TYPE_CHECKING:
     from ..geometry import Volume
+    from ..io.nifti import Form
     from ..transform import Transform
+    from ..transform.fields import Interpolation
 
 FORMAT = "mmreg-warp/1"
 
@@ -26,7 +28,7 @@ FORMAT = "mmreg-warp/1"
 class Sampling:
     """How images are sampled: an interpolation, or ``"labels"``; and the value outside of them."""
 
-    interpolation: Any
+    interpolation: Interpolation | Literal["labels"]
     outside: float | None
 
 
@@ -62,10 +64,10 @@ def warp(
     like: Path | None,
     inverse: bool,
     labels: bool,
-    interpolation: Any,
+    interpolation: Interpolation,
     outside: float | None,
     frame: int | None,
-    prefer: Any,
+    prefer: Form | None,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -126,7 +128,7 @@ def _write_images(
     reference: Volume | None,
     sampling: Sampling,
     frame: int | None,
-    prefer: Any,
+    prefer: Form | None,
 ) -> None:
     """Warp one image, or all images of a series."""
     import numpy as np
@@ -147,16 +149,16 @@ def _write_images(
         io.write_image(warped(read_scan(source, frame, prefer)), target)
         return
     whole = read_series(source, prefer)
-    out: Any = None
-    for n, volume in enumerate(whole.frames()):
-        image = warped(volume)
-        if out is None:
-            out, grid = np.empty((count, *image.data.shape), image.data.dtype), image.grid
+    images = map(warped, whole.frames())
+    first = next(images)
+    out = np.empty((count, *first.data.shape), first.data.dtype)
+    out[0] = first.data
+    for n, image in enumerate(images, 1):
         out[n] = image.data
-    series.write(out, grid, whole.file.header, target)
+    series.write(out, first.grid, whole.file.header, target)
 
 
-def _chain(paths: tuple[Path, ...], inverse: bool, reference: Volume | None, prefer: Any) -> Transform:
+def _chain(paths: tuple[Path, ...], inverse: bool, like: Volume | None, prefer: Form | None) -> Transform:
     import numpy as np
 
     from ..transform import Composite, DisplacementField, Rigid
@@ -166,6 +168,6 @@ def _chain(paths: tuple[Path, ...], inverse: bool, reference: Volume | None, pre
     transform = parts[0] if len(parts) == 1 else Composite(parts)
     if not inverse:
         return transform
-    if isinstance(transform, DisplacementField) and reference is not None:
-        return transform.inverse(reference.grid)
+    if isinstance(transform, DisplacementField) and like is not None:
+        return transform.inverse(like.grid)
     return transform.inverse()

@@ -7,17 +7,49 @@ ours offer both. Pending work on their stream is waited for on the device, not b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeGuard, runtime_checkable
 
 import numpy as np
 
 from ..errors import DeviceError, InputError
 
 if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
     from .._native import DeviceQueue
     from ..geometry import Array
 
 CUDA_IN_DLPACK = (2, 13)  # kDLCUDA, kDLCUDAManaged
+
+
+class CudaArrayInterface(TypedDict, total=False):
+    """The value of ``__cuda_array_interface__``, version 3."""
+
+    shape: tuple[int, ...]
+    typestr: str
+    data: tuple[int, bool]  # address, and whether it is read-only
+    strides: tuple[int, ...] | None
+    stream: int | None
+    version: int
+    mask: object
+
+
+@runtime_checkable
+class DlpackArray(Protocol):
+    """An array of a library with DLPack."""
+
+    def __dlpack__(self, *, stream: int | None) -> Any: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+
+
+class CudaArray(Protocol):
+    """An array of a library with the CUDA Array Interface."""
+
+    @property
+    def __cuda_array_interface__(self) -> CudaArrayInterface: ...
+
+
+ForeignArray = DlpackArray | CudaArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +71,7 @@ class DeviceArray:
     queue: DeviceQueue
     address: int
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     owner: object = None
     readers: set[int] | None = None
 
@@ -49,7 +81,7 @@ class DeviceArray:
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
     @property
-    def __cuda_array_interface__(self) -> dict[str, Any]:
+    def __cuda_array_interface__(self) -> CudaArrayInterface:
         return {
             "shape": self.shape,
             "typestr": self.dtype.str,
@@ -62,9 +94,10 @@ class DeviceArray:
     def __dlpack_device__(self) -> tuple[int, int]:
         return CUDA_IN_DLPACK[0], self.queue.number
 
-    def __dlpack__(self, **options: Any) -> object:
-        if self.readers is not None and isinstance(options.get("stream"), int):
-            self.readers.add(options["stream"])
+    def __dlpack__(self, **options: object) -> object:
+        stream = options.get("stream")
+        if self.readers is not None and isinstance(stream, int):
+            self.readers.add(stream)
         ours = self.queue.array(self.address, self.shape, self, self.dtype.name)
         capsule: object = ours.__dlpack__(**options)
         return capsule
@@ -81,13 +114,13 @@ class DeviceArray:
         self.queue.download(host.reshape(-1).view(np.uint8), self.address)
         return host
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
         if copy is False:
             raise ValueError("a device array cannot become a host array without a copy")
         return self.to_numpy().astype(dtype or self.dtype, copy=False)
 
 
-def is_on_device(array: object) -> bool:
+def is_on_device(array: object) -> TypeGuard[ForeignArray]:
     """Return whether an array lies in the memory of a CUDA device."""
     kind = getattr(array, "__dlpack_device__", None)
     if kind is not None:
@@ -95,7 +128,7 @@ def is_on_device(array: object) -> bool:
     return hasattr(array, "__cuda_array_interface__")
 
 
-def address_of(array: Any, shape: tuple[int, ...], queue: DeviceQueue, name: str) -> int:
+def address_of(array: ForeignArray, shape: tuple[int, ...], queue: DeviceQueue, name: str) -> int:
     """Return the address of a float32 array of this shape on the queue's device; see ``located``.
 
     Raises:
@@ -112,7 +145,7 @@ def address_of(array: Any, shape: tuple[int, ...], queue: DeviceQueue, name: str
     return address
 
 
-def located(array: Any, queue: DeviceQueue, name: str) -> tuple[int, tuple[int, ...]]:
+def located(array: ForeignArray, queue: DeviceQueue, name: str) -> tuple[int, tuple[int, ...]]:
     """Return address and shape of a float32 array on the queue's device, once its pending work is queued.
 
     The queue waits for the stream that another library's array names, or that DLPack is given; for a
@@ -127,8 +160,9 @@ def located(array: Any, queue: DeviceQueue, name: str) -> tuple[int, tuple[int, 
         InputError: It has another type, or is not C-contiguous.
         DeviceError: It lies on another device.
     """
-    read = _dlpack if hasattr(array, "__dlpack__") else _interface
-    address, shape, number, dtype = read(array, queue, name)
+    address, shape, number, dtype = (
+        _dlpack(array, queue, name) if isinstance(array, DlpackArray) else _interface(array, queue, name)
+    )
     if dtype != "float32":
         raise InputError(
             "MMREG_E_DEVICE_ARRAY",
@@ -148,7 +182,7 @@ def located(array: Any, queue: DeviceQueue, name: str) -> tuple[int, tuple[int, 
 Location = tuple[int, tuple[int, ...], int, str]  # address, shape, number of the device, dtype
 
 
-def _dlpack(array: Any, queue: DeviceQueue, name: str) -> Location:
+def _dlpack(array: DlpackArray, queue: DeviceQueue, name: str) -> Location:
     import mmreg_rt._native as _native
 
     try:
@@ -159,7 +193,7 @@ def _dlpack(array: Any, queue: DeviceQueue, name: str) -> Location:
     return address, tuple(shape), number, dtype
 
 
-def _interface(array: Any, queue: DeviceQueue, name: str) -> Location:
+def _interface(array: CudaArray, queue: DeviceQueue, name: str) -> Location:
     facts = array.__cuda_array_interface__
     if facts.get("mask") is not None or not _is_contiguous(facts):
         raise _not_usable(name, "its strides, or a mask")
@@ -169,7 +203,7 @@ def _interface(array: Any, queue: DeviceQueue, name: str) -> Location:
     return address, tuple(facts["shape"]), queue.device_of(address), str(np.dtype(facts["typestr"]))
 
 
-def _is_contiguous(facts: dict[str, Any]) -> bool:
+def _is_contiguous(facts: CudaArrayInterface) -> bool:
     strides, step = facts.get("strides"), np.dtype(facts["typestr"]).itemsize
     if strides is None:
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from .array import DeviceArray, is_on_device, located
 if TYPE_CHECKING:
     from .._native import DeviceQueue, Result, Scan
     from ..geometry import Array
+
+    Kept = tuple[int, Sequence[int], object]  # address, shape, and what keeps the memory alive
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,7 @@ class DeviceScan:
     name: str
 
     @classmethod
-    def of(cls, array: Any, affine: Array, queue: DeviceQueue, name: str) -> DeviceScan:
+    def of(cls, array: object, affine: Array, queue: DeviceQueue, name: str) -> DeviceScan:
         """Create a scan from another library's array.
 
         Args:
@@ -114,7 +116,7 @@ def check_device_pair(fixed: DeviceScan, moving: DeviceScan, *, same_space: bool
 
 
 def device_registration(
-    result: Result, grids: tuple[Grid, Grid], queue: DeviceQueue, summary: Mapping[str, Any]
+    result: Result, grids: tuple[Grid, Grid], queue: DeviceQueue, summary: RegistrationSummary
 ) -> DeviceRegistration:
     """Return the result of the native pipeline as device arrays.
 
@@ -125,9 +127,7 @@ def device_registration(
         summary: Output of ``results.summary_fields``.
     """
 
-    def array(kept: Any, dtype: type = np.float32) -> Any:
-        if kept is None:
-            return None
+    def array(kept: Kept, dtype: type[np.generic] = np.float32) -> DeviceArray:
         address, shape, owner = kept
         return DeviceArray(queue, address, tuple(shape), np.dtype(dtype), owner)
 
@@ -135,9 +135,9 @@ def device_registration(
         warped=array(result.warped),
         valid=array(result.valid, np.uint8),
         displacement_mm=array(result.displacement_mm),
-        inverse_mm=array(result.inverse_mm),
-        deformation_mm=array(result.deformation_mm),
+        inverse_mm=None if result.inverse_mm is None else array(result.inverse_mm),
+        deformation_mm=None if result.deformation_mm is None else array(result.deformation_mm),
         fixed_grid=grids[0],
         moving_grid=grids[1],
-        **summary,
+        **vars(summary),
     )

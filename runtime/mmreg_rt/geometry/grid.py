@@ -227,7 +227,7 @@ def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     return d, h, w
 
 
-def _count(voxels: Any) -> int:
+def _count(voxels: float) -> int:
     count = int(voxels)
     if count != voxels or count < 1 or isinstance(voxels, str | bytes | bool | np.bool_):
         raise ValueError

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import MmregError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from nibabel.nifti1 import Nifti1Header
+
+    from ..geometry import Array, Float64
+
+    Facts = dict[str, str | float | list[int] | list[float] | Float64 | None]  # for JSON
 
 FIELDS = {
     1006: "a displacement field, RAS (intent 1006)",
@@ -19,7 +23,7 @@ FIELDS = {
 }
 
 
-def described(path: Path, refusal: MmregError) -> tuple[dict[str, Any], list[str], MmregError, bool]:
+def described(path: Path, refusal: MmregError) -> tuple[Facts, list[str], MmregError, bool]:
     """Describe a file that was refused.
 
     Args:
@@ -41,26 +45,24 @@ def described(path: Path, refusal: MmregError) -> tuple[dict[str, Any], list[str
     return {**facts, **values}, [*words, *lines], refusal, bool(values)
 
 
-def _header(path: Path) -> Any:
-    from nibabel.nifti1 import Nifti1Header
-    from nibabel.nifti2 import Nifti2Header
-
+def _header(path: Path) -> Nifti1Header:
     from .header import header_bytes
+    from .nifti import raw_header
     from .series import first_bytes
 
     raw = first_bytes(path)
     version, order = header_bytes(raw[:4], path)
-    kind, size = (Nifti1Header, 348) if version == 1 else (Nifti2Header, 540)
-    return kind(raw[:size].ljust(size, b"\0"), endianness=order, check=False)
+    size = 348 if version == 1 else 540
+    return raw_header(raw[:size].ljust(size, b"\0"), version, order)
 
 
-def _geometry(header: Any) -> tuple[dict[str, Any], list[str]]:
+def _geometry(header: Nifti1Header) -> tuple[Facts, list[str]]:
     count = min(max(int(header["dim"][0]), 0), 7)
     shape = [int(n) for n in header["dim"][1 : 1 + count]]
     spacing = [float(s) for s in header["pixdim"][1 : 1 + min(count, 3)]]
     intent, kind = int(header["intent_code"]), _datatype(header)
     what = FIELDS.get(intent, "an image") if count == 5 else "an image"
-    facts: dict[str, Any] = {
+    facts: Facts = {
         "kind": "field" if what != "an image" else "image",
         "dim": shape,
         "pixdim": spacing,
@@ -79,7 +81,7 @@ def _geometry(header: Any) -> tuple[dict[str, Any], list[str]]:
     return facts, words
 
 
-def _datatype(header: Any) -> str:
+def _datatype(header: Nifti1Header) -> str:
     from nibabel.nifti1 import data_type_codes
 
     code = int(header["datatype"])
@@ -89,14 +91,14 @@ def _datatype(header: Any) -> str:
         return f"unknown datatype {code}"
 
 
-def _affine(header: Any, form: str) -> NDArray[np.float64] | None:
+def _affine(header: Nifti1Header, form: str) -> Float64 | None:
     with contextlib.suppress(Exception), np.errstate(all="ignore"):  # the header may hold anything
-        affine: NDArray[np.float64] = header.get_sform() if form == "sform" else header.get_qform()
+        affine: Float64 = header.get_sform() if form == "sform" else header.get_qform()
         return affine
     return None
 
 
-def _form_in_words(code: int, affine: NDArray[np.float64] | None) -> str:
+def _form_in_words(code: int, affine: Float64 | None) -> str:
     if code <= 0:
         return f"code {code}: not set"
     if affine is None:
@@ -110,7 +112,7 @@ def _form_in_words(code: int, affine: NDArray[np.float64] | None) -> str:
     return f"code {code}: voxel (0, 0, 0) at ({origin}) mm"
 
 
-def _values(path: Path) -> tuple[dict[str, Any], list[str]]:
+def _values(path: Path) -> tuple[Facts, list[str]]:
     """Return the range of the stored values; nothing if the file cannot be read to its end."""
     from . import nifti
 
@@ -118,9 +120,15 @@ def _values(path: Path) -> tuple[dict[str, Any], list[str]]:
         data = nifti.load(path).array()
     except (MmregError, MemoryError):
         return {}, []
+    values, line = value_range(data, " as stored")
+    return values, [f"  Values   {line}"]
+
+
+def value_range(data: Array, note: str = "") -> tuple[Facts, str]:
+    """Return the range of the finite values and the number of the others, for JSON and in words."""
     finite = np.isfinite(data)
     wrong = int(data.size - finite.sum())
     low, high = (float(data[finite].min()), float(data[finite].max())) if finite.any() else (None, None)
-    values = "none finite" if low is None else f"{low:g} to {high:g} as stored"
-    line = f"  Values   {values}" + (f"; {wrong} not finite" if wrong else "")
-    return {"min": low, "max": high, "not_finite": wrong}, [line]
+    words = "none finite" if low is None else f"{low:g} to {high:g}{note}"
+    words += f"; {wrong} not finite" if wrong else ""
+    return {"min": low, "max": high, "not_finite": wrong}, words

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
 
@@ -27,46 +27,6 @@ MAX_AFFINE_MM = 1e12  # anything beyond is garbage, and its square may overflow
 
 _MAGIC = {1: b"n+1\0", 2: b"n+2\0\r\n\x1a\n"}
 _HEADER_BYTES = {1: 348, 2: 540}
-_LAYOUT: dict[int, dict[str, tuple[int, str]]] = {
-    1: {
-        "dim": (40, "8h"),
-        "intent_p1": (56, "f"),
-        "intent_code": (68, "h"),
-        "datatype": (70, "h"),
-        "bitpix": (72, "h"),
-        "pixdim": (76, "8f"),
-        "vox_offset": (108, "f"),
-        "scl_slope": (112, "f"),
-        "scl_inter": (116, "f"),
-        "xyzt_units": (123, "B"),
-        "qform_code": (252, "h"),
-        "sform_code": (254, "h"),
-        "quatern": (256, "3f"),
-        "qoffset": (268, "3f"),
-        "srow": (280, "12f"),
-        "intent_name": (328, "16s"),
-        "magic": (344, "4s"),
-    },
-    2: {
-        "magic": (4, "8s"),
-        "datatype": (12, "h"),
-        "bitpix": (14, "h"),
-        "dim": (16, "8q"),
-        "intent_p1": (80, "d"),
-        "pixdim": (104, "8d"),
-        "vox_offset": (168, "q"),
-        "scl_slope": (176, "d"),
-        "scl_inter": (184, "d"),
-        "qform_code": (344, "i"),
-        "sform_code": (348, "i"),
-        "quatern": (352, "3d"),
-        "qoffset": (376, "3d"),
-        "srow": (400, "12d"),
-        "xyzt_units": (500, "i"),
-        "intent_code": (504, "i"),
-        "intent_name": (508, "16s"),
-    },
-}
 _DTYPES = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8",
     256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
@@ -86,7 +46,7 @@ class NiftiHeader:
     version: int
     byte_order: str  # "<" or ">"
     dim: tuple[int, ...]  # as many as dim[0] says
-    dtype: np.dtype[Any]  # in the byte order of the file
+    dtype: np.dtype[np.generic]  # in the byte order of the file
     vox_offset: int
     slope: float  # slope and inter are 1 and 0 where the header has no scaling
     inter: float
@@ -167,13 +127,13 @@ def parse(raw: bytes, path: Path) -> NiftiHeader:
         _vox_offset(field, size + 4, path),
         slope,
         inter,
-        field["intent_code"],
-        field["intent_name"].split(b"\0")[0].decode("latin-1").strip(),
-        field["intent_p1"],
+        field.intent_code,
+        field.intent_name.split(b"\0")[0].decode("latin-1").strip(),
+        field.intent_p1,
         unit,
         spacing,
-        field["sform_code"],
-        field["qform_code"],
+        field.sform_code,
+        field.qform_code,
         sform,
         qform,
     )
@@ -198,16 +158,42 @@ def check_extensions(header: NiftiHeader, flag: bytes, block: bytes, path: Path)
         )
 
 
-def _fields(raw: bytes, version: int, order: str) -> dict[str, Any]:
-    field: dict[str, Any] = {}
-    for name, (at, layout) in _LAYOUT[version].items():
-        values = struct.unpack_from(order + layout, raw, at)
-        field[name] = values[0] if len(values) == 1 else values
-    return field
+class _Fields(NamedTuple):
+    """The fields that are read, each with its offset and ``struct`` format in NIfTI-1 and in NIfTI-2."""
+
+    dim: Annotated[tuple[int, ...], (40, "8h"), (16, "8q")]
+    intent_p1: Annotated[float, (56, "f"), (80, "d")]
+    intent_code: Annotated[int, (68, "h"), (504, "i")]
+    datatype: Annotated[int, (70, "h"), (12, "h")]
+    bitpix: Annotated[int, (72, "h"), (14, "h")]
+    pixdim: Annotated[tuple[float, ...], (76, "8f"), (104, "8d")]
+    vox_offset: Annotated[float, (108, "f"), (168, "q")]
+    scl_slope: Annotated[float, (112, "f"), (176, "d")]
+    scl_inter: Annotated[float, (116, "f"), (184, "d")]
+    xyzt_units: Annotated[int, (123, "B"), (500, "i")]
+    qform_code: Annotated[int, (252, "h"), (344, "i")]
+    sform_code: Annotated[int, (254, "h"), (348, "i")]
+    quatern: Annotated[tuple[float, float, float], (256, "3f"), (352, "3d")]
+    qoffset: Annotated[tuple[float, float, float], (268, "3f"), (376, "3d")]
+    srow: Annotated[tuple[float, ...], (280, "12f"), (400, "12d")]
+    intent_name: Annotated[bytes, (328, "16s"), (508, "16s")]
+    magic: Annotated[bytes, (344, "4s"), (4, "8s")]
 
 
-def _check_magic(field: dict[str, Any], version: int, path: Path) -> None:
-    magic = field["magic"]
+_LAYOUT = {name: kind.__metadata__ for name, kind in get_type_hints(_Fields, include_extras=True).items()}
+
+
+def _fields(raw: bytes, version: int, order: str) -> _Fields:
+    values: dict[str, Any] = {}  # as ``struct`` gives them
+    for name, places in _LAYOUT.items():
+        at, layout = places[version - 1]
+        numbers = struct.unpack_from(order + layout, raw, at)
+        values[name] = numbers[0] if len(numbers) == 1 else numbers
+    return _Fields(**values)
+
+
+def _check_magic(field: _Fields, version: int, path: Path) -> None:
+    magic = field.magic
     if magic == _MAGIC[version]:
         return
     if magic[:3] in (b"ni1", b"ni2"):
@@ -223,8 +209,8 @@ def _check_magic(field: dict[str, Any], version: int, path: Path) -> None:
     )
 
 
-def _dims(field: dict[str, Any], path: Path) -> tuple[int, ...]:
-    count, *sizes = field["dim"]
+def _dims(field: _Fields, path: Path) -> tuple[int, ...]:
+    count, *sizes = field.dim
     if not 2 <= count <= 7:
         raise InputError(
             "MMREG_E_NIFTI_DIM_COUNT",
@@ -241,8 +227,8 @@ def _dims(field: dict[str, Any], path: Path) -> tuple[int, ...]:
     return dim
 
 
-def _dtype(field: dict[str, Any], order: str, path: Path) -> np.dtype[Any]:
-    code, bits = field["datatype"], field["bitpix"]
+def _dtype(field: _Fields, order: str, path: Path) -> np.dtype[np.generic]:
+    code, bits = field.datatype, field.bitpix
     if code in _NOT_SCALAR:
         raise InputError(
             "MMREG_E_NIFTI_DATATYPE_UNSUPPORTED",
@@ -254,7 +240,7 @@ def _dtype(field: dict[str, Any], order: str, path: Path) -> np.dtype[Any]:
             "MMREG_E_NIFTI_DATATYPE",
             f"The header of {path} has the unknown datatype {code}. Write the file again.",
         )
-    dtype: np.dtype[Any] = np.dtype(order + _DTYPES[code])
+    dtype: np.dtype[np.generic] = np.dtype(order + _DTYPES[code])
     if bits != 8 * dtype.itemsize:
         raise InputError(
             "MMREG_E_NIFTI_BITPIX",
@@ -264,8 +250,8 @@ def _dtype(field: dict[str, Any], order: str, path: Path) -> np.dtype[Any]:
     return dtype
 
 
-def _vox_offset(field: dict[str, Any], first: int, path: Path) -> int:
-    offset = field["vox_offset"]
+def _vox_offset(field: _Fields, first: int, path: Path) -> int:
+    offset = field.vox_offset
     if (
         not math.isfinite(offset)
         or offset != int(offset)
@@ -279,8 +265,8 @@ def _vox_offset(field: dict[str, Any], first: int, path: Path) -> int:
     return int(offset)
 
 
-def _scaling(field: dict[str, Any], path: Path) -> tuple[float, float]:
-    slope, inter = float(field["scl_slope"]), float(field["scl_inter"])
+def _scaling(field: _Fields, path: Path) -> tuple[float, float]:
+    slope, inter = float(field.scl_slope), float(field.scl_inter)
     if slope == 0 or math.isnan(slope):  # nifti1.h: no scaling; nibabel writes NaN for it
         return 1.0, 0.0
     if not (math.isfinite(slope) and math.isfinite(inter)):
@@ -292,19 +278,19 @@ def _scaling(field: dict[str, Any], path: Path) -> tuple[float, float]:
     return slope, inter
 
 
-def _unit(field: dict[str, Any], path: Path) -> float:
-    unit = field["xyzt_units"] & 7
+def _unit(field: _Fields, path: Path) -> float:
+    unit = field.xyzt_units & 7
     if unit not in _MM_PER_UNIT:
         raise GeometryError(
             "MMREG_E_NIFTI_UNITS",
             f"The unit of length of {path} must be metre, mm, micron or unknown (0 to 3); found xyzt_units = "
-            f"{field['xyzt_units']}. Repair the header.",
+            f"{field.xyzt_units}. Repair the header.",
         )
     return _MM_PER_UNIT[unit]
 
 
-def _spacing(field: dict[str, Any], dim: tuple[int, ...], unit: float, path: Path) -> tuple[float, ...]:
-    spacing = field["pixdim"][1 : 1 + min(3, len(dim))]
+def _spacing(field: _Fields, dim: tuple[int, ...], unit: float, path: Path) -> tuple[float, ...]:
+    spacing = field.pixdim[1 : 1 + min(3, len(dim))]
     if not all(math.isfinite(s) and s > 0 for s in spacing):
         raise GeometryError(
             "MMREG_E_NIFTI_SPACING",
@@ -314,15 +300,15 @@ def _spacing(field: dict[str, Any], dim: tuple[int, ...], unit: float, path: Pat
     return tuple(s * unit for s in spacing)
 
 
-def _affines(field: dict[str, Any], unit: float, path: Path) -> tuple[Float64 | None, Float64 | None]:
+def _affines(field: _Fields, unit: float, path: Path) -> tuple[Float64 | None, Float64 | None]:
     sform = qform = None
-    if field["sform_code"] > 0:
+    if field.sform_code > 0:
         sform = np.eye(4)
-        sform[:3] = unit * np.reshape(field["srow"], (3, 4))
-    if field["qform_code"] > 0:
+        sform[:3] = unit * np.reshape(field.srow, (3, 4))
+    if field.qform_code > 0:
         qform = np.eye(4)
-        qform[:3, :3] = unit * _rotation(field["quatern"], path) * _steps(field["pixdim"])
-        qform[:3, 3] = unit * np.array(field["qoffset"])
+        qform[:3, :3] = unit * _rotation(field.quatern, path) * _steps(field.pixdim)
+        qform[:3, 3] = unit * np.array(field.qoffset)
     for name, form in (("sform", sform), ("qform", qform)):
         if form is not None and not (np.abs(form) < MAX_AFFINE_MM).all():
             raise GeometryError(

@@ -13,7 +13,7 @@ import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
 
@@ -24,15 +24,14 @@ from .gunzip import DEFLATE_LIMIT, Gunzip
 from .header import NiftiHeader, check_extensions, header_bytes, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.spatialimages import SpatialImage
+
     from ..geometry import Array, Float64
 
     Form = Literal["sform", "qform"]
-
-    class Writer(Protocol):
-        """A stream that can be written."""
-
-        def write(self, data: memoryview, /) -> Any: ...
-
 
 VECTOR, DISPVECT = 1007, 1006  # NIFTI_INTENT_VECTOR, NIFTI_INTENT_DISPVECT
 FORMS_AGREE_VOX = 0.1  # sform and qform may differ by rounding, up to this fraction of a voxel
@@ -86,7 +85,7 @@ def refuse_field(header: NiftiHeader, path: Path) -> None:
         )
 
 
-def from_nibabel(image: Any) -> Volume:
+def from_nibabel(image: SpatialImage) -> Volume:
     """Convert a nibabel image, with its header if that is NIfTI."""
     data, affine = np.asanyarray(image.dataobj), image.affine
     if affine is None or data.ndim < 2 or data.size != int(np.prod(data.shape[:3])):
@@ -102,7 +101,7 @@ def from_nibabel(image: Any) -> Volume:
     return Volume(data.reshape(sizes).T, Grid((sizes[2], sizes[1], sizes[0]), affine[:, _ZYX]))
 
 
-def _source_of(image: Any, affine: Float64) -> NiftiSource:
+def _source_of(image: SpatialImage, affine: Float64) -> NiftiSource:
     """Return the header that nibabel would save, with the affine in memory, checked like that of a file."""
     from nibabel.nifti1 import Nifti1Image
     from nibabel.nifti2 import Nifti2Image
@@ -175,7 +174,7 @@ def grid_of(header: NiftiHeader, path: Path, prefer: Form | None) -> Grid:
     return grid
 
 
-def new_header(shape: tuple[int, ...]) -> Any:
+def new_header(shape: tuple[int, ...]) -> Nifti1Header:
     """Return a nibabel header for an array ``(Z, Y, X)``: NIfTI-1, or NIfTI-2 if an axis is too long."""
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
@@ -183,6 +182,15 @@ def new_header(shape: tuple[int, ...]) -> Any:
     header = Nifti1Header() if max(shape) < 2**15 else Nifti2Header()
     header.set_data_shape(shape[::-1])
     return header
+
+
+def raw_header(raw: bytes, version: int, order: str) -> Nifti1Header:
+    """Return a header as nibabel reads it, with all its fields."""
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.nifti2 import Nifti2Header
+
+    kind = Nifti1Header if version == 1 else Nifti2Header
+    return kind(raw, endianness=order, check=False)
 
 
 def writable(grid: Grid) -> Grid:
@@ -203,7 +211,7 @@ def writable(grid: Grid) -> Grid:
     return grid.orthogonal()
 
 
-def set_grid(header: Any, grid: Grid) -> None:
+def set_grid(header: Nifti1Header, grid: Grid) -> None:
     """Write the affine as sform and qform, in mm, with their previous codes or 1, "scanner"."""
     affine = grid.affine[:, _ZYX]
     header.set_sform(affine, int(header["sform_code"]) or 1)
@@ -211,7 +219,7 @@ def set_grid(header: Any, grid: Grid) -> None:
     header.set_xyzt_units(2, int(header["xyzt_units"]) & 0x38)
 
 
-def save(header: Any, extensions: bytes, data: Array, path: Path) -> None:
+def save(header: Nifti1Header, extensions: bytes, data: Array, path: Path) -> None:
     """Write the file, whole or not at all."""
     start = len(header.binaryblock) + 4
     header["vox_offset"] = start + len(extensions)
@@ -226,7 +234,7 @@ def save(header: Any, extensions: bytes, data: Array, path: Path) -> None:
             _write_all(stream, head, voxels)
 
 
-def _write_all(stream: Writer, head: bytes, voxels: memoryview) -> None:
+def _write_all(stream: BinaryIO | gzip.GzipFile, head: bytes, voxels: memoryview) -> None:
     stream.write(memoryview(head))
     for at in range(0, len(voxels), files.CHUNK):
         stream.write(voxels[at : at + files.CHUNK])
@@ -366,13 +374,9 @@ def _with_normal(affine: Float64, header: NiftiHeader) -> Float64:
     return full
 
 
-def _source_header(grid: Grid, source: NiftiSource) -> Any:
+def _source_header(grid: Grid, source: NiftiSource) -> Nifti1Header:
     """Return the header of the source for an image on ``grid``."""
-    from nibabel.nifti1 import Nifti1Header
-    from nibabel.nifti2 import Nifti2Header
-
-    kind = Nifti1Header if source.header.version == 1 else Nifti2Header
-    header = kind(source.header.raw, endianness=source.header.byte_order, check=False)
+    header = raw_header(source.header.raw, source.header.version, source.header.byte_order)
     x, y, z = grid.shape[::-1]
     header.set_data_shape((x, y) if len(source.header.dim) == 2 and z == 1 else (x, y, z))
     return header
@@ -384,5 +388,5 @@ def storable(data: Array, order: str) -> Array:
     return data.astype(order + kind, copy=False)
 
 
-def _numbers(values: Any) -> str:
+def _numbers(values: Iterable[float]) -> str:
     return " ".join(f"{v:g}" for v in values)

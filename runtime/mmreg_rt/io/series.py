@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -69,22 +69,13 @@ def write(frames: Array, grid: Grid, like: NiftiHeader, path: Path) -> None:
         like: Header of that series: further axes, their steps, the unit of time.
         path: Name of the file.
     """
-    header = nifti.new_header(grid.shape)
+    header, old = nifti.new_header(grid.shape), nifti.raw_header(like.raw, like.version, like.byte_order)
     nifti.set_grid(header, grid)
     header.set_data_shape((*grid.shape[::-1], *like.dim[3:]))
     steps = np.array(header["pixdim"])
-    steps[4 : 1 + len(like.dim)] = _raw(like)["pixdim"][4 : 1 + len(like.dim)]
+    steps[4 : 1 + len(like.dim)] = old["pixdim"][4 : 1 + len(like.dim)]
     header["pixdim"] = steps
-    header["xyzt_units"] = int(header["xyzt_units"]) & 7 | int(_raw(like)["xyzt_units"]) & 0x38
+    header["xyzt_units"] = int(header["xyzt_units"]) & 7 | int(old["xyzt_units"]) & 0x38
     data = nifti.storable(frames, "<")
     header.set_data_dtype(data.dtype)
     nifti.save(header, b"", data, path)
-
-
-def _raw(header: NiftiHeader) -> Any:
-    """Return the header as nibabel reads it, with all its fields."""
-    from nibabel.nifti1 import Nifti1Header
-    from nibabel.nifti2 import Nifti2Header
-
-    kind = Nifti1Header if header.version == 1 else Nifti2Header
-    return kind(header.raw, endianness=header.byte_order, check=False)

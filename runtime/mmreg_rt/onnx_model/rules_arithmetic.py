@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import string
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -123,7 +123,7 @@ def extremes(call: Call) -> Result:
     return result, work * len(call.inputs)
 
 
-def _folded(pair: Any, arrays: tuple[Array, ...]) -> Array:
+def _folded(pair: np.ufunc, arrays: tuple[Array, ...]) -> Array:
     result = arrays[0]
     for array in arrays[1:]:
         result = pair(result, array)
@@ -278,7 +278,7 @@ def _evaluated(call: Call, function: Callable[..., Array] | None, dtype: str, sh
         return _as(function(*operands), dtype, shape)
 
 
-def _as(values: Any, dtype: str, shape: Shape) -> Array | None:
+def _as(values: Array, dtype: str, shape: Shape) -> Array | None:
     to = dtype_of(dtype)
     if to is None:
         return None

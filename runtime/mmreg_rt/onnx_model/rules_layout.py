@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .values import KNOWN_ELEMENTS, Call, Shape, Value, broadcast, dtype_of
+from .values import KNOWN_ELEMENTS, Call, Shape, Stored, Value, broadcast, dtype_of
 
 if TYPE_CHECKING:
     from ..geometry import Array
@@ -20,7 +20,7 @@ LARGEST = (1 << 31) - 1
 def constant(call: Call) -> Result:
     """Constant: a tensor, numbers or one number."""
     ((name, content),) = call.node.attributes.items()
-    if name == "value":
+    if isinstance(content, Stored):
         return [Value(content.dtype, content.shape, content.read)], 0
     array = np.asarray(content, np.int64 if name.startswith("value_int") else np.float32)
     return [Value(str(array.dtype), array.shape, array)], 0

@@ -26,6 +26,10 @@ from ..errors import BundleError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from .values import Stored
+
+    Content = int | float | str | tuple[int, ...] | tuple[float, ...] | Stored  # of an attribute
+
 # TensorProto.DataType -> name, bytes of an element in raw data, field that holds the elements otherwise
 ELEMENTS = {
     1: ("float32", 4, "float_data"),
@@ -270,9 +274,6 @@ def _row(line: str) -> Operator:
 OPERATORS: Mapping[str, Operator] = {
     row.name: row for row in map(_row, filter(None, map(str.strip, _TABLE.splitlines())))
 }
-
-# The value of an attribute: a number, a text, a list of numbers, or the span of a tensor.
-Content = int | float | str | tuple[int, ...] | tuple[float, ...] | object
 
 
 def _whole(low: int, high: int) -> Callable[[object], bool]:

@@ -14,7 +14,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..geometry import Array
+    from .schema import Content
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}
@@ -238,9 +239,9 @@ def _node(wire: Wire, span: Span, known: set[str], limits: Limits, opset: int) -
     return Node(op, node.text("name"), tuple(inputs), tuple(outputs), attributes)
 
 
-def _attributes(wire: Wire, node: Message, op: str, opset: int, limits: Limits) -> dict[str, Any]:
+def _attributes(wire: Wire, node: Message, op: str, opset: int, limits: Limits) -> dict[str, Content]:
     """Return the values of a node's attributes, by name."""
-    values: dict[str, tuple[int, Any]] = {}
+    values: dict[str, tuple[int, Content]] = {}
     for span in node.parts.get("attributes", ()):
         message = wire.message("attribute", span)
         name = message.text("name")
@@ -251,17 +252,11 @@ def _attributes(wire: Wire, node: Message, op: str, opset: int, limits: Limits) 
     return {name: value for name, (_, value) in values.items()}
 
 
-def _attribute_value(wire: Wire, message: Message, op: str, name: str, limits: Limits) -> Any:
+def _attribute_value(wire: Wire, message: Message, op: str, name: str, limits: Limits) -> Content:
     """Return the value of an attribute, from the one field that its type names."""
     kind = message.numbers.get("type", 0)
-    holders: list[dict[str, Any]] = [
-        message.numbers,
-        message.texts,
-        message.parts,
-        message.reals,
-        message.ints,
-    ]
-    present = {each for holder in holders for each in holder} - {"name", "remark", "type"}
+    present = {*message.numbers, *message.texts, *message.parts, *message.reals, *message.ints}
+    present -= {"name", "remark", "type"}
     field_name = _HOLDERS.get(kind, "")
     if not present <= {field_name} or any(n > KEPT_NUMBERS for n in message.counts.values()):
         refuse(op, f"with the attribute {name[:80]!r} of type {kind} that holds {_listed(present)}")
@@ -314,7 +309,7 @@ def _from_raw(data: bytes, span: Span, dtype: str, dims: tuple[int, ...]) -> Arr
     return flat.reshape(dims)
 
 
-def _from_numbers(numbers: list[Any], dtype: str, dims: tuple[int, ...]) -> Array | None:
+def _from_numbers(numbers: Sequence[float], dtype: str, dims: tuple[int, ...]) -> Array | None:
     """Return data that are not raw as an array, or None for half floats, kept as bits, and for many."""
     if dtype in ("bfloat16", "float16") or len(numbers) != math.prod(dims):
         return None
@@ -359,8 +354,7 @@ def _elements(dims: Sequence[int], name: str, limits: Limits, rank: int) -> int:
     for size in dims:
         if size < 0:
             raise BundleError(
-                "MMREG_E_ONNX_TENSOR",
-                f"Tensor {name[:80]!r} has a dimension of {size}. Export it again.",
+                "MMREG_E_ONNX_TENSOR", f"Tensor {name[:80]!r} has a dimension of {size}. Export it again."
             )
         elements *= size
         _within(f"elements of tensor {name[:80]!r}", max(elements, size), limits.elements)

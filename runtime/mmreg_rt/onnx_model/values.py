@@ -11,9 +11,10 @@ import numpy as np
 from ..errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ..geometry import Array
+    from .schema import Content
 
 Shape = tuple[int, ...]
 SIZES = {
@@ -95,7 +96,7 @@ class Node:
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    attributes: dict[str, Any]
+    attributes: Mapping[str, Content]
 
 
 @dataclass(slots=True)
@@ -117,7 +118,7 @@ class Call:
         """Return an optional input, or None."""
         return self.inputs[place] if place < len(self.inputs) else None
 
-    def attribute(self, name: str, default: Any = None) -> Any:
+    def attribute(self, name: str, default: Content | range | None = None) -> Any:
         """Return an attribute, or its default."""
         return self.node.attributes.get(name, default)
 
@@ -180,6 +181,6 @@ def broadcast(call: Call, *shapes: Shape) -> Shape:
     return tuple(result)
 
 
-def dtype_of(name: str) -> Any:
+def dtype_of(name: str) -> np.dtype[np.generic] | None:
     """Return the NumPy type of this name, or None for bfloat16, which NumPy lacks."""
     return None if name == "bfloat16" else np.dtype(name)

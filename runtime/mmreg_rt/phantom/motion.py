@@ -10,16 +10,15 @@ the inverse); so are ``f`` and ``T``, without a fold anywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+from .shapes import Floats as Array
 
 if TYPE_CHECKING:
     from ..geometry import Grid
     from ..transform import DisplacementField
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +64,7 @@ class Flow:
 
     def inverse_points(self, points: Array) -> Array:
         """Solve f(p) = ``points`` (N, 3) by the contraction p <- q - v(p) / n, to 1e-9 mm."""
-        rows = np.array(points.T, np.float64)
+        rows: Array = np.array(points.T, np.float64)
         for _ in range(self.steps):
             rows = self._inverse_step(rows)
         return np.ascontiguousarray(rows.T)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,12 @@ from ..geometry import Grid, Volume
 from ..process import memory, threads
 from .anatomy import Head
 from .motion import Truth, random_truth, rotation
+from .shapes import Floats as Array
 from .shapes import Points, Ripples
 from .tissues import CT_HOUNSFIELD, MR_SIGNAL, Canvas, Tissue
 
 if TYPE_CHECKING:
     from ..transform import Transform
-
-Array = NDArray[Any]
 
 MR_SNR = 18.0  # white matter over the standard deviation of the noise in each channel
 CT_NOISE_HU = 12.0  # brain is 28 to 41 HU: a signal-to-noise ratio of about 3
@@ -130,7 +129,7 @@ def _in_head(back: Array, rows: Array) -> Array:
 
 def _render(
     head: Head, grid: Grid, contrast: dict[Tissue, float], to_head: Callable[[Array], Array]
-) -> tuple[Array, Array]:
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Render signal (float32) and labels (uint8) of ``head`` at ``to_head(p)`` for each voxel centre."""
     signal = np.full(grid.shape, contrast[Tissue.AIR], np.float32)
     labels = np.zeros(grid.shape, np.uint8)
@@ -158,7 +157,7 @@ def _each(slabs: Iterable[tuple[int, int]], paint: Callable[[tuple[int, int]], N
         list(pool.map(paint, slabs))
 
 
-def _as_mr(signal: Array, grid: Grid, seed: int) -> Array:
+def _as_mr(signal: NDArray[np.float32], grid: Grid, seed: int) -> NDArray[np.int16]:
     """Apply coil sensitivity (a smooth factor of about 0.7 to 1.4) and Rician noise; scale to integers."""
     rng = np.random.default_rng([seed, 4])
     coil = Ripples(rng, 210.0, count=3)
@@ -171,24 +170,25 @@ def _as_mr(signal: Array, grid: Grid, seed: int) -> Array:
     return np.asarray(np.rint(800 * np.sqrt(real * real + imaginary * imaginary)), np.int16)
 
 
-def _as_ct(signal: Array, seed: int) -> Array:
+def _as_ct(signal: NDArray[np.float32], seed: int) -> NDArray[np.int16]:
     """Add Gaussian noise, clip to the range of a scanner, and round to Hounsfield units."""
     rng = np.random.default_rng([seed, 5])
     noisy = signal + rng.standard_normal(signal.shape, np.float32) * np.float32(CT_NOISE_HU)
     return np.asarray(np.rint(np.clip(noisy, -1024, 3071)), np.int16)
 
 
-def score(pair: Phantom, transform: Transform) -> dict[str, Any]:
-    """Measure the distance of ``transform`` from the truth over the voxels of the head, in mm.
+class Score(TypedDict):
+    """The distance of a transform from the truth over the voxels of the head, in mm."""
 
-    Args:
-        pair: The phantom.
-        transform: Transform from fixed to moving points, mm.
+    start_error_mm: float  # of the identity
+    mean_error_mm: float
+    p95_error_mm: float
+    max_error_mm: float
+    error_mm: NDArray[np.float32]  # (D, H, W), NaN outside the head
 
-    Returns:
-        ``start_error_mm`` (of the identity), ``mean_error_mm``, ``p95_error_mm``, ``max_error_mm``, and
-        ``error_mm``, ``(D, H, W)`` float32, NaN outside the head.
-    """
+
+def score(pair: Phantom, transform: Transform) -> Score:
+    """Measure the distance of ``transform``, from fixed to moving points, from the truth."""
     grid, head = pair.fixed.grid, pair.head
     points = grid.map_indices(np.argwhere(head))
     true = np.concatenate([pair.truth.map_points(part) for part in np.array_split(points, 32)])

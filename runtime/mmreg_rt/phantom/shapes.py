@@ -6,12 +6,12 @@ lines of arithmetic that can be evaluated at any point of space, not only on a g
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[Any]  # float32; operations that numpy promotes may give float64
+Floats = NDArray[np.floating]  # float32; operations that numpy promotes may give float64
 
 
 class Points(NamedTuple):

@@ -5,7 +5,7 @@ Both are corrected before any work is done with a scan: a padded region looks li
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..geometry import Float32
 
     Mask = npt.NDArray[np.bool_]
+    Scalar = TypeVar("Scalar", np.bool_, np.float32)
 
 AIR_HU = -1024.0  # lowest measured value
 AIR_TO_HU = -700.0  # values from AIR_HU to this are air
@@ -120,10 +121,10 @@ def _repeated(values: Float32, voxels: int) -> list[float]:
     return [float(value) for value in distinct[counts >= max(2.0, LEAST_SHARE * voxels)]]
 
 
-def _faces(data: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+def _faces(data: npt.NDArray[Scalar]) -> list[npt.NDArray[Scalar]]:
     """Return the outermost planes, except along an axis of one voxel."""
     axes = [axis for axis in range(data.ndim) if data.shape[axis] > 1]
-    return [data.take(index, axis) for axis in axes for index in (0, -1)]
+    return [np.take(data, index, axis) for axis in axes for index in (0, -1)]
 
 
 def _touches_border(flags: Mask) -> bool:

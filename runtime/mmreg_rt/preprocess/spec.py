@@ -69,7 +69,7 @@ class PreprocessSpec:
         if len(letters) != 3 or {_TOWARDS.get(c, (3, 0))[0] for c in letters} != {0, 1, 2}:
             raise _refusal("an orientation such as RAS or LPS", "orientation", self.orientation)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, float | str | None]:
         """Return the settings as plain data for JSON; ``from_dict`` reads them back."""
         return asdict(self)
 

@@ -32,11 +32,7 @@ def centre_mm(grid: Grid, mask: npt.NDArray[np.bool_] | None) -> Float64:
 
 
 def window_grid(
-    fixed: Grid,
-    spec: PreprocessSpec,
-    centre_mm: Float64,
-    size: Sequence[int],
-    spacing_mm: Sequence[float],
+    fixed: Grid, spec: PreprocessSpec, centre_mm: Float64, size: Sequence[int], spacing_mm: Sequence[float]
 ) -> Grid:
     """Return the grid of a network of fixed size, around a point and along the axes of ``network_grid``.
 

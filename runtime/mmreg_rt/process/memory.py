@@ -43,10 +43,7 @@ def check_room(fixed: Sequence[int], moving: Sequence[int], deform: bool = True)
 
 
 def shortage(
-    fixed: Sequence[int],
-    moving: Sequence[int],
-    deform: bool = True,
-    available: str = "and there was less",
+    fixed: Sequence[int], moving: Sequence[int], deform: bool = True, available: str = "and there was less"
 ) -> OutOfMemoryError:
     """Return the error for a pair that does not fit into memory."""
     less = ", or leave the deformation out (deform=False)" if deform else ""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Volume
+from ..text.json_values import Json
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class ReportInput:
     moving: Volume | None
     fixed_name: str = "fixed"
     moving_name: str = "moving"
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Json] = field(default_factory=dict)
     truth: TruthScore | None = None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -93,7 +93,7 @@ def failure_page(
     )
 
 
-def _render(data: ReportInput, state: str, lead: str, **content: Any) -> str:
+def _render(data: ReportInput, state: str, lead: str, **content: object) -> str:
     import jinja2
 
     folder = files(__package__)
@@ -122,7 +122,7 @@ def _lead(result: Registration) -> str:
     parts = []
     linear = result.affine or result.rigid
     if linear is not None:
-        turn = _rotation_degrees(linear.matrix)
+        turn = tables.rotation_and_stretch(linear.matrix)[0]
         parts.append(
             f"aligned by {'an affine' if result.affine else 'a rigid'} map that rotates by {turn:.1f}°"
         )
@@ -134,11 +134,6 @@ def _lead(result: Registration) -> str:
     parts.append(f"in {sum(result.seconds.values()):.1f} s")
     sentence = ", ".join(parts)
     return "The moving scan was " + sentence + (", stopped at the deadline." if result.degraded else ".")
-
-
-def _rotation_degrees(matrix: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
-    left, _, right = np.linalg.svd(matrix[:3, :3])
-    return float(np.degrees(np.arccos(np.clip((np.trace(left @ right) - 1) / 2, -1, 1))))
 
 
 def _tiles(data: ReportInput, result: Registration) -> list[tuple[str, str]]:

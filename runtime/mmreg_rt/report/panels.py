@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..geometry import Volume
 from .pictures import (
@@ -25,13 +24,11 @@ from .pictures import (
     grid_lines,
     outlined,
 )
-from .planes import Plane, planes, sample, sample_vectors
+from .planes import Array, Plane, planes, sample, sample_vectors
 
 if TYPE_CHECKING:
     from ..results import Registration
     from .input import ReportInput, TruthScore
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,8 +138,7 @@ def scans(data: ReportInput, slices: SliceRenderer | None) -> list[Column]:
     rows = slices.own_planes if slices is not None else planes(*(volume for _, volume in volumes))
     columns = [
         Column(
-            title,
-            [Frame(plane, grey(tone(sample(volume.data, volume.grid, plane.points)))) for plane in own],
+            title, [Frame(plane, grey(tone(sample(volume.data, volume.grid, plane.points)))) for plane in own]
         )
         for (title, volume), tone, own in zip(volumes, tones, rows, strict=True)
     ]
@@ -239,7 +235,7 @@ def _jacobian_column(slices: SliceRenderer, result: Registration) -> Column:
         place = 0.5 + sample(change, grid, plane.points) / (2 * span)
         if folded:
             bad = sample((determinant <= 0).astype(np.float32), grid, plane.points) > 0
-            return coloured(place, bad, DIVERGING, FOLD_COLOUR, strength=1)
+            return coloured(place, 1.0 * bad, DIVERGING, FOLD_COLOUR, strength=1)
         return coloured(place, slices.faint_outlines(plane), DIVERGING)
 
     ticks = [2.0**power for power in (-span, -span / 2, 0, span / 2, span)]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .png import data_uri, ramp
 
-Array = NDArray[Any]
+Array = NDArray[np.floating]
 
 BLACK, WHITE = (8, 10, 13), (255, 255, 255)
 GREY = ramp((BLACK, WHITE))
@@ -95,7 +95,7 @@ def outlined(brightness: Array, line: Array, colour: tuple[int, int, int] = EDGE
 def coloured(
     place: Array,
     line: Array,
-    anchors: Any,
+    anchors: Sequence[tuple[int, int, int]],
     colour: tuple[int, int, int] = (30, 34, 40),
     strength: float = 0.67,
 ) -> Picture:
@@ -147,7 +147,9 @@ def _otsu(counts: Array) -> int:
     return int(np.argmax(between))
 
 
-def _drawn(place: Array, line: Array, anchors: Any, over: tuple[int, int, int]) -> Picture:
+def _drawn(
+    place: Array, line: Array, anchors: Sequence[tuple[int, int, int]], over: tuple[int, int, int]
+) -> Picture:
     """Draw with ``LEVELS`` palettes, covered more and more by ``over``, and one colour for no value."""
     colours = ramp(anchors, SHADES)
     cover = np.linspace(0, 1, LEVELS)[:, None, None]

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Grid, Volume
 
-Array = NDArray[Any]
+Array = NDArray[np.floating]
 
 LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))  # towards lower and higher x, y, z
 # name, axis and sense to the right of the picture, axis and sense upwards; the patient's right is on the left
-VIEWS = (
-    ("axial", (0, -1), (1, 1)),
-    ("coronal", (0, -1), (2, 1)),
-    ("sagittal", (1, -1), (2, 1)),
-)
+VIEWS = (("axial", (0, -1), (1, 1)), ("coronal", (0, -1), (2, 1)), ("sagittal", (1, -1), (2, 1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +26,7 @@ class Plane:
     """The points of one picture."""
 
     name: str
-    points: Array  # (h, w, 3), RAS+ mm
+    points: NDArray[np.float64]  # (h, w, 3), RAS+ mm
     pixel_mm: float
     left: str  # the side of the patient at each border of the picture
     right: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 import zlib
 from base64 import b64encode
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +37,10 @@ def data_uri(indices: NDArray[np.uint8], palette: NDArray[np.uint8]) -> str:
     return "data:image/png;base64," + b64encode(encode(indices, palette)).decode()
 
 
-def ramp(anchors: Any, count: int = 256) -> NDArray[np.uint8]:
+def ramp(anchors: Sequence[tuple[int, int, int]], count: int = 256) -> NDArray[np.uint8]:
     """Return a palette evenly spaced through the colours ``anchors`` (n, 3)."""
-    anchors = np.asarray(anchors, np.float64)
     place = np.linspace(0, len(anchors) - 1, count)
-    columns = [np.interp(place, np.arange(len(anchors)), anchors[:, i]) for i in range(3)]
+    columns = [np.interp(place, np.arange(len(anchors)), channel) for channel in zip(*anchors, strict=True)]
     return np.asarray(np.rint(np.stack(columns, 1)), np.uint8)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ..errors import MmregError
 from ..text.json_values import plain
@@ -14,14 +14,43 @@ from .quality import figures, verdict
 if TYPE_CHECKING:
     from ..geometry import Volume
     from ..results import Registration
+    from ..text.json_values import Json
 
 FORMAT = "mmreg-result/1"
 
 
-def result_summary(data: ReportInput, result: Registration) -> dict[str, Any]:
-    """Summarise a registration; ``quality`` holds the figures, ``judged`` the state of each."""
+class Summary(TypedDict, total=False):
+    """The content of ``result.json``, of a registration or of one that failed."""
+
+    format: str
+    status: str  # ok, failed
+    fixed: dict[str, Json]  # name, shape, spacing_mm, orientation
+    moving: dict[str, Json]
+    options: dict[str, Json]
+    versions: dict[str, str]
+    error: dict[str, str]  # code, kind, message
+    report: str  # why the report of a failure could not be written
+    verdict: str
+    judged: dict[str, str]  # the state of each figure
+    degraded: bool
+    seconds: dict[str, float]
+    quality: dict[str, Any]  # as ``Quality``
+    rigid: list[list[float]] | None
+    affine: list[list[float]] | None
+    settings: dict[str, Json]
+    warnings: list[str]
+    start_error_mm: float  # as ``TruthScore``
+    mean_error_mm: float
+    p95_error_mm: float
+    max_error_mm: float
+    files: dict[str, dict[str, int | str]]  # of the run, with ``bytes`` and ``sha256``
+    sha256: str  # of this record
+
+
+def result_summary(data: ReportInput, result: Registration) -> Summary:
+    """Summarise a registration."""
     judged = figures(result)
-    summary: dict[str, Any] = {
+    facts: dict[str, object] = {
         **_input("ok", data),
         "verdict": verdict(judged),
         "judged": {figure.key: figure.state for figure in judged},
@@ -34,17 +63,19 @@ def result_summary(data: ReportInput, result: Registration) -> dict[str, Any]:
         "warnings": list(result.warnings),
     }
     if data.truth is not None:
-        summary |= {
+        facts |= {
             f.name: getattr(data.truth, f.name)
             for f in dataclasses.fields(data.truth)
             if f.name != "error_mm"
         }
-    return plain(summary)  # type: ignore[no-any-return]
+    summary: Summary = plain(facts)
+    return summary
 
 
-def failure_summary(data: ReportInput, error: BaseException, message: str | None = None) -> dict[str, Any]:
+def failure_summary(data: ReportInput, error: BaseException, message: str | None = None) -> Summary:
     """Summarise a registration that failed; ``message`` replaces that of the error."""
-    return plain({**_input("failed", data), "error": error_summary(error, message)})  # type: ignore[no-any-return]
+    summary: Summary = plain({**_input("failed", data), "error": error_summary(error, message)})
+    return summary
 
 
 def error_summary(error: BaseException, message: str | None = None) -> dict[str, str]:
@@ -54,7 +85,7 @@ def error_summary(error: BaseException, message: str | None = None) -> dict[str,
     return {"code": code, "kind": type(error).__name__, "message": text if message is None else message}
 
 
-def _input(status: str, data: ReportInput) -> dict[str, Any]:
+def _input(status: str, data: ReportInput) -> dict[str, object]:
     return {
         "format": FORMAT,
         "status": status,
@@ -65,7 +96,7 @@ def _input(status: str, data: ReportInput) -> dict[str, Any]:
     }
 
 
-def _scan(name: str, volume: Volume | None) -> dict[str, Any]:
+def _scan(name: str, volume: Volume | None) -> dict[str, object]:
     """Return facts of a scan, axis 0 first."""
     if volume is None:
         return {"name": name}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from .input import ReportInput, versions
 from .planes import orientation
 
 if TYPE_CHECKING:
-    from ..geometry import Volume
+    from ..geometry import Float64, Volume
     from ..results import Registration
 
 
@@ -62,7 +62,7 @@ def alignment_facts(result: Registration) -> list[Table]:
     return [_table("Alignment", _linear(linear.matrix, result.transform.grid.centre_mm))]
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def flat(values: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, object]]:
     """Flatten nested settings to dotted names."""
     for key, value in values.items():
         if isinstance(value, Mapping):
@@ -71,9 +71,14 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-def _linear(matrix: Any, centre_mm: Any) -> Iterable[tuple[str, str]]:
+def rotation_and_stretch(matrix: Float64) -> tuple[float, Float64]:
+    """Return the angle by which a matrix rotates, degrees, and its factors along its own axes."""
     left, stretch, right = np.linalg.svd(matrix[:3, :3])
-    angle = np.degrees(np.arccos(np.clip((np.trace(left @ right) - 1) / 2, -1, 1)))
+    return float(np.degrees(np.arccos(np.clip((np.trace(left @ right) - 1) / 2, -1, 1)))), stretch
+
+
+def _linear(matrix: Float64, centre_mm: Float64) -> Iterable[tuple[str, str]]:
+    angle, stretch = rotation_and_stretch(matrix)
     shift = matrix[:3, :3] @ centre_mm + matrix[:3, 3] - centre_mm
     yield "Rotation", f"{angle:.2f}°"
     yield "Shift of the middle", f"{_point(shift)} mm, {np.linalg.norm(shift):.1f} mm in all"
@@ -94,21 +99,19 @@ def _scan(name: str, volume: Volume | None) -> Iterable[tuple[str, str]]:
     yield "Values", f"{finite.min():g} to {finite.max():g}" if finite.size else "none finite"
 
 
-def _table(title: str, rows: Iterable[tuple[str, Any]]) -> Table:
+def _table(title: str, rows: Iterable[tuple[str, object]]) -> Table:
     return Table(title, [(str(name).replace("_", " "), _value(value)) for name, value in rows])
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list | tuple):
         return ", ".join(_value(item) for item in value)
-    return {True: "yes", False: "no", None: "none"}.get(value, str(value)) if _is_flag(value) else str(value)
+    if value is None or isinstance(value, bool):
+        return {True: "yes", False: "no", None: "none"}[value]
+    return str(value)
 
 
-def _is_flag(value: Any) -> bool:
-    return value is None or isinstance(value, bool)
-
-
-def _point(point: Any) -> str:
+def _point(point: Iterable[float]) -> str:
     return "(" + ", ".join(f"{v:.1f}" for v in point) + ")"

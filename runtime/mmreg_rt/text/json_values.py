@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 from .printable import valid_unicode
 
+Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | float | bool | None"
 
-def plain(value: Any) -> Any:
+
+def plain(value: object) -> Any:
     """Convert ``value`` to JSON types; NaN and infinity become ``None``, text becomes valid Unicode."""
     if isinstance(value, Mapping):
         return {valid_unicode(str(key)): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple) or _is_numpy(value, "ndarray"):
+    if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    if _is_numpy(value, "generic"):
-        return plain(value.item())
+    numpy = sys.modules.get("numpy")  # without importing it
+    if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
+        return plain(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, bool | int) else valid_unicode(str(value))
-
-
-def _is_numpy(value: Any, kind: str) -> bool:
-    """Return whether ``value`` is of a NumPy type, without importing NumPy."""
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(value, getattr(numpy, kind))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,13 +13,13 @@ from . import fields
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ..geometry import Float32, Float64, Grid
+    from ..geometry import Array, Float32, Float64, Grid
 
 MAX_DISPLACEMENT_MM = 1e5  # far beyond any scanner: such a field is in another unit, or is not a field
 ORTHOGONAL = 1e-4  # largest entry of R^T R - I for a rotation read from text of 5 digits
 
 
-def as_array(values: npt.ArrayLike, name: str, code: str) -> npt.NDArray[Any]:
+def as_array(values: npt.ArrayLike, name: str, code: str) -> Array:
     """Return ``values`` as an array of real numbers, or raise ``TransformError``."""
     try:
         return arguments.array(values, name, code)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -143,16 +143,10 @@ class Affine(Transform):
         return DisplacementField(u, field.grid)
 
     def _pull(
-        self,
-        image: Float32,
-        lies: Grid,
-        target: Grid,
-        interpolation: Interpolation,
-        outside: float,
-        valid: Flags,
+        self, image: Float32, lies: Grid, target: Grid, how: Interpolation, outside: float, valid: Flags
     ) -> Float32:
         index_map: Float64 = np.linalg.inv(lies.affine) @ self.matrix @ target.affine
-        return fields.resample(image, index_map[:3], target.shape, interpolation, outside, valid)
+        return fields.resample(image, index_map[:3], target.shape, how, outside, valid)
 
 
 @dataclass(frozen=True, eq=False)
@@ -398,7 +392,7 @@ def inverse_of(field: DisplacementField, grid: Grid | None = None) -> InverseFie
     return InverseField(chain.to_field(grid).displacement_mm, grid, field, back, chain)
 
 
-def _each(parts: Any) -> Iterable[Transform]:
+def _each(parts: Iterable[Transform]) -> Iterable[Transform]:
     try:
         parts = list(parts)
     except TypeError:

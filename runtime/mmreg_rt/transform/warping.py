@@ -140,14 +140,8 @@ class Warping(ABC):
         return grid or self.default_grid() or volume.grid, None
 
     def _pull(
-        self,
-        image: Float32,
-        lies: Grid,
-        target: Grid,
-        interpolation: Interpolation,
-        outside: float,
-        valid: Flags,
+        self, image: Float32, lies: Grid, target: Grid, how: Interpolation, outside: float, valid: Flags
     ) -> Float32:
         """Sample the image on the target; ``valid`` receives where it was sampled."""
         u_vox = fields.to_voxels(self.to_field(target).displacement_mm, target, lies)
-        return fields.warp(image, u_vox, interpolation, outside, valid)
+        return fields.warp(image, u_vox, how, outside, valid)

@@ -10,14 +10,16 @@ from collections import Counter
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...errors import BackendUnavailableError, InputError
 from ..session import (
     BoundBuffers,
     CheckedSession,
+    Ports,
     Shape,
     TensorSpec,
+    check_available,
     frozen,
     in_one_line,
     unreadable,
@@ -29,6 +31,9 @@ from ..watched import watch
 from .grid_sample import convert_grid_sample
 
 if TYPE_CHECKING:
+    from openvino import CompiledModel, Core, Output
+
+    from ..._native import DeviceQueue
     from ...geometry import Float32
     from ..watched import Stop
 
@@ -79,15 +84,11 @@ class OpenVino:
         precision: str,
         threads: int,
         device: str,
-        queue: Any = None,  # noqa: ARG002  # it runs on no device
+        queue: DeviceQueue | None = None,  # noqa: ARG002  # it runs on no device
     ) -> CheckedSession:
         """Load an ONNX file; see ``Backend.load``."""
-        reason = self.unavailable_reason(device, precision)
-        if reason is not None:
-            raise BackendUnavailableError(
-                "MMREG_E_BACKEND", f"openvino cannot run {precision} on {device}: {reason}."
-            )
-        settings: dict[str, Any] = {
+        check_available(self, device, precision)
+        settings: dict[str, str | int] = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
             "INFERENCE_NUM_THREADS": usable_threads(threads),
@@ -102,7 +103,7 @@ class OpenVino:
 class OpenVinoSession(CheckedSession):
     """A network in OpenVINO, with one infer request and its tensors for each shape."""
 
-    def __init__(self, model: bytes, precision: str, settings: Mapping[str, Any]) -> None:
+    def __init__(self, model: bytes, precision: str, settings: Mapping[str, str | int]) -> None:
         import openvino
 
         self._core = _core(bytes(model))
@@ -144,7 +145,7 @@ class OpenVinoSession(CheckedSession):
     def _release(self) -> None:
         del self._model, self._core
 
-    def _check(self, compiled: Any) -> str:
+    def _check(self, compiled: CompiledModel) -> str:
         """Return the types that multiplying layers run in, such as ``bf16 x 11``.
 
         Raises:
@@ -167,7 +168,7 @@ class OpenVinoSession(CheckedSession):
 class _Request(BoundBuffers):
     """An infer request for one shape, with its tensors."""
 
-    def __init__(self, compiled: Any, inputs: tuple[TensorSpec, ...]) -> None:
+    def __init__(self, compiled: CompiledModel, inputs: Ports) -> None:
         self._compiled, self._request = compiled, compiled.create_infer_request()
         self._tensors = {spec.name: self._request.get_tensor(spec.name) for spec in inputs}
         self._result = self._request.get_output_tensor(0)
@@ -197,7 +198,7 @@ class _Request(BoundBuffers):
         self._request.wait()
 
 
-def _core(model: bytes) -> Any:
+def _core(model: bytes) -> Core:
     """Return an OpenVINO core, with GridSample in 3-D if the network needs it."""
     import openvino
 
@@ -217,7 +218,7 @@ def _capabilities() -> list[str]:
     return capabilities
 
 
-def _arithmetic(compiled: Any) -> Counter[str]:
+def _arithmetic(compiled: CompiledModel) -> Counter[str]:
     """Count the multiplying layers that run in each type, as compiled."""
     facts = [operation.get_rt_info() for operation in compiled.get_runtime_model().get_ops()]
     return Counter(
@@ -225,7 +226,7 @@ def _arithmetic(compiled: Any) -> Counter[str]:
     )
 
 
-def _specs(values: Any) -> tuple[TensorSpec, ...]:
+def _specs(values: list[Output]) -> Ports:
     return tuple(
         TensorSpec(
             value.get_any_name(),

@@ -8,14 +8,22 @@ threads, it takes 1.2 times what ONNX Runtime's own GridSample takes.
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from openvino import Node, Output
+    from openvino.frontend import NodeContext
+
+    Sides = tuple[tuple[Node, Node | None], ...]  # a voxel along each axis, and its weight
 
 LINEAR, NEAREST = ("linear", "bilinear"), ("nearest",)
 
 
-def convert_grid_sample(node: Any) -> Any:
+def convert_grid_sample(node: NodeContext) -> list[Output]:
     """Convert an ONNX GridSample node to OpenVINO operations.
 
     Args:
@@ -27,7 +35,7 @@ def convert_grid_sample(node: Any) -> Any:
     Raises:
         NotImplementedError: The node is 3-D and its mode or padding is not supported.
     """
-    import openvino.opset13 as operations
+    import openvino.opset13 as ops
 
     image, grid = node.get_input(0), node.get_input(1)
     mode = node.get_attribute("mode", "linear")
@@ -39,91 +47,78 @@ def convert_grid_sample(node: Any) -> Any:
             "padding_mode": padding,
             "align_corners": corners,
         }
-        return operations.grid_sample(image, grid, attributes).outputs()
-    if mode not in LINEAR + NEAREST or padding not in ("zeros", "border"):
+        sampled = ops.grid_sample(image, grid, attributes)
+    elif mode not in LINEAR + NEAREST or padding not in ("zeros", "border"):
         raise NotImplementedError(f"GridSample in 3-D with mode {mode} and padding {padding}")
-    return _sampled(image, grid, mode in LINEAR, padding == "zeros", corners).outputs()
-
-
-def _sampled(image: Any, grid: Any, linear: bool, zeros: bool, corners: bool) -> Any:
-    """Sample image ``(N, C, D, H, W)`` at the positions of grid ``(N, D', H', W', 3)``."""
-    import openvino.opset13 as operations
-
-    extents = [_extent(image, axis) for axis in range(5)]
-    places = [_place(grid, axis, extents[axis + 2], zeros, corners) for axis in range(3)]
-    values = operations.reshape(image, _whole([0, 0, -1]), True)
-    total = None
-    for corner in product(*(_neighbours(place, linear) for place in places)):
-        part = _corner(values, corner, extents[2:], zeros)
-        total = part if total is None else total + part
-    sizes = operations.gather(operations.shape_of(grid, "i32"), _whole([1, 2, 3]), _whole(0))
-    batch, channels = (operations.unsqueeze(extent, _whole(0)) for extent in extents[:2])
-    return operations.reshape(total, operations.concat([batch, channels, sizes], 0), False)
-
-
-def _place(grid: Any, axis: int, extent: Any, zeros: bool, corners: bool) -> Any:
-    """Return array indices along an image axis, ``(N, positions)``; the grid has the last axis first."""
-    import openvino.opset13 as operations
-
-    at = operations.gather(grid, _whole(2 - axis), _whole(4))
-    at = operations.reshape(at, _whole([0, -1]), True)
-    size = operations.convert(extent, "f32")
-    if corners:
-        place = (at + _real(1)) * ((size - _real(1)) * _real(0.5))
     else:
-        place = ((at + _real(1)) * size - _real(1)) * _real(0.5)
-    return place if zeros else _within(place, extent)
+        sampled = _sampled(ops, image, grid, mode in LINEAR, padding == "zeros", corners)
+    outputs: list[Output] = sampled.outputs()
+    return outputs
 
 
-def _neighbours(place: Any, linear: bool) -> list[tuple[Any, Any]]:
+def _sampled(ops: ModuleType, image: Output, grid: Output, linear: bool, zeros: bool, corners: bool) -> Node:
+    """Sample image ``(N, C, D, H, W)`` at the positions of grid ``(N, D', H', W', 3)``."""
+    extents = [_extent(ops, image, axis) for axis in range(5)]
+    places = [_place(ops, grid, axis, extents[axis + 2], zeros, corners) for axis in range(3)]
+    values = ops.reshape(image, _whole(ops, [0, 0, -1]), True)
+    total = None
+    for corner in product(*(_neighbours(ops, place, linear) for place in places)):
+        part = _corner(ops, values, corner, extents[2:], zeros)
+        total = part if total is None else total + part
+    sizes = ops.gather(ops.shape_of(grid, "i32"), _whole(ops, [1, 2, 3]), _whole(ops, 0))
+    batch, channels = (ops.unsqueeze(extent, _whole(ops, 0)) for extent in extents[:2])
+    return ops.reshape(total, ops.concat([batch, channels, sizes], 0), False)
+
+
+def _place(ops: ModuleType, grid: Output, axis: int, extent: Node, zeros: bool, corners: bool) -> Node:
+    """Return array indices along an image axis, ``(N, positions)``; the grid has the last axis first."""
+    at = ops.gather(grid, _whole(ops, 2 - axis), _whole(ops, 4))
+    at = ops.reshape(at, _whole(ops, [0, -1]), True)
+    size = ops.convert(extent, "f32")
+    if corners:
+        place = (at + _real(ops, 1)) * ((size - _real(ops, 1)) * _real(ops, 0.5))
+    else:
+        place = ((at + _real(ops, 1)) * size - _real(ops, 1)) * _real(ops, 0.5)
+    return place if zeros else _within(ops, place, extent)
+
+
+def _neighbours(ops: ModuleType, place: Node, linear: bool) -> list[tuple[Node, Node | None]]:
     """Return the voxels beside a position and their weights; the nearest one alone has no weight."""
-    import openvino.opset13 as operations
-
     if not linear:
-        return [(operations.round(place, "half_to_even"), None)]
-    low = operations.floor(place)
-    return [(low, _real(1) - (place - low)), (low + _real(1), place - low)]
+        return [(ops.round(place, "half_to_even"), None)]
+    low = ops.floor(place)
+    return [(low, _real(ops, 1) - (place - low)), (low + _real(ops, 1), place - low)]
 
 
-def _corner(values: Any, corner: Any, extents: list[Any], zeros: bool) -> Any:
+def _corner(ops: ModuleType, values: Node, corner: Sides, extents: list[Node], zeros: bool) -> Node:
     """Return the contribution of one neighbour, ``(N, C, positions)``."""
-    import openvino.opset13 as operations
-
     index = weight = None
     for (voxel, share), extent in zip(corner, extents, strict=True):
-        inside = _within(voxel, extent)
-        whole = operations.convert(inside, "i32")
+        inside = _within(ops, voxel, extent)
+        whole = ops.convert(inside, "i32")
         index = whole if index is None else index * extent + whole
         if zeros:
-            seen = operations.convert(operations.equal(inside, voxel), "f32")
+            seen = ops.convert(ops.equal(inside, voxel), "f32")
             share = seen if share is None else share * seen
         if share is not None:
             weight = share if weight is None else weight * share
-    sampled = operations.gather(values, index, _whole(2), 1)
-    return sampled if weight is None else sampled * operations.unsqueeze(weight, _whole(1))
+    sampled = ops.gather(values, index, _whole(ops, 2), 1)
+    return sampled if weight is None else sampled * ops.unsqueeze(weight, _whole(ops, 1))
 
 
-def _within(place: Any, extent: Any) -> Any:
+def _within(ops: ModuleType, place: Node, extent: Node) -> Node:
     """Clamp positions to the voxels of the image."""
-    import openvino.opset13 as operations
-
-    last = operations.convert(extent, "f32") - _real(1)
-    return operations.minimum(operations.maximum(place, _real(0)), last)
+    last = ops.convert(extent, "f32") - _real(ops, 1)
+    return ops.minimum(ops.maximum(place, _real(ops, 0)), last)
 
 
-def _extent(array: Any, axis: int) -> Any:
-    import openvino.opset13 as operations
-
-    return operations.gather(operations.shape_of(array, "i32"), _whole(axis), _whole(0))
+def _extent(ops: ModuleType, array: Output, axis: int) -> Node:
+    return ops.gather(ops.shape_of(array, "i32"), _whole(ops, axis), _whole(ops, 0))
 
 
-def _whole(value: int | list[int]) -> Any:
-    import openvino.opset13 as operations
-
-    return operations.constant(np.array(value, np.int32))
+def _whole(ops: ModuleType, value: int | list[int]) -> Node:
+    return ops.constant(np.array(value, np.int32))
 
 
-def _real(value: float) -> Any:
-    import openvino.opset13 as operations
-
-    return operations.constant(np.array(value, np.float32))
+def _real(ops: ModuleType, value: float) -> Node:
+    return ops.constant(np.array(value, np.float32))

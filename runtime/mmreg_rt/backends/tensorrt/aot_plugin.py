@@ -14,10 +14,18 @@ import re
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeAlias
 
 from ...errors import InputError
 from ..warp_nodes import OPERATOR
+
+if TYPE_CHECKING:
+    from tensorrt.plugin import KernelLaunchParams, ShapeExpr, SymIntExprs
+    from tensorrt.plugin import TensorDesc as Tensor
+
+    Extent: TypeAlias = int | ShapeExpr
+    Launch: TypeAlias = tuple[bytes, bytes, KernelLaunchParams, SymIntExprs]
 
 SINCE = (10, 9)
 PTX = Path(__file__).parents[2] / "warp_ahead.ptx"
@@ -51,7 +59,7 @@ def needed_driver(ptx: str) -> int:
     return 1000 * int(release[1]) + 10 * int(release[2]) if release else 0
 
 
-def scalars(image: Sequence[Any], displacement: Sequence[Any], padding: str) -> tuple[Any, ...]:
+def scalars(image: Sequence[Extent], displacement: Sequence[Extent], padding: str) -> tuple[Extent, ...]:
     """Return the kernel arguments between its inputs and its output.
 
     Args:
@@ -69,25 +77,25 @@ def scalars(image: Sequence[Any], displacement: Sequence[Any], padding: str) -> 
     return (image[1], *image[2:], *displacement[2:], PADDINGS.index(padding))
 
 
-def blocks(displacement: Sequence[Any]) -> tuple[Any, Any, Any]:
+def blocks(displacement: Sequence[Extent]) -> tuple[Extent, Extent, Extent]:
     """Return the number of thread blocks along x, y, z: groups of rows, groups of columns, samples."""
     *outer, width = displacement[2:]
     rows = outer[0] if len(outer) == 1 else outer[0] * outer[1]
     return (rows + (BLOCK[1] - 1)) // BLOCK[1], (width + (BLOCK[0] - 1)) // BLOCK[0], displacement[0]
 
 
-def register(trt: Any) -> None:
+def register(trt: ModuleType) -> None:
     """Register the plugin with TensorRT, once."""
     if trt.__name__ not in _registered:
         define(import_module(f"{trt.__name__}.plugin"), PTX.read_bytes())
         _registered.add(trt.__name__)
 
 
-def define(quick: Any, ptx: bytes) -> None:
+def define(quick: ModuleType, ptx: bytes) -> None:
     """Define the plugin for a ``tensorrt.plugin`` module, which reads the annotations of functions."""
     name = f"{NAMESPACE}::{OPERATOR}"
 
-    def describe(image: Any, displacement: Any, padding: Any) -> Any:  # noqa: ARG001
+    def describe(image: Tensor, displacement: Tensor, padding: str) -> Tensor:  # noqa: ARG001
         shape = [*displacement.shape_expr]
         shape[1] = image.shape_expr[1]
         return quick.from_shape_expr(tuple(shape), dtype=image.dtype)
@@ -101,7 +109,7 @@ def define(quick: Any, ptx: bytes) -> None:
 
     quick.autotune(name)(types)
 
-    def kernel(image: Any, displacement: Any, padding: Any, outputs: Any, tactic: Any) -> Any:  # noqa: ARG001
+    def kernel(image: Tensor, displacement: Tensor, padding: str, outputs: object, tactic: int) -> Launch:  # noqa: ARG001
         shapes = [*image.shape_expr], [*displacement.shape_expr]
         launch = quick.KernelLaunchParams()
         launch.grid_x, launch.grid_y, launch.grid_z = blocks(shapes[1])

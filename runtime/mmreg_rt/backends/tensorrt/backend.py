@@ -11,19 +11,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import BackendUnavailableError, DeviceError
 from ...onnx_model.validation import check_model
-from ..session import BoundBuffers, CheckedSession, Shape, TensorSpec, frozen
+from ..session import BoundBuffers, CheckedSession, Ports, Shape, TensorSpec, check_available, frozen
 from ..warp_nodes import with_warps
 from . import python_plugin, warp_support
 from .builder import TYPES, Profile, build, library
 from .engine_cache import EngineCache, EngineFacts, default_folder
 
 if TYPE_CHECKING:
+    from tensorrt import ICudaEngine
+
+    from ..._native import DeviceQueue
     from ...geometry import Float32
     from ...onnx_model.validation import TensorFacts
     from .builder import Say
@@ -65,14 +68,10 @@ class TensorRt:
         precision: str,
         threads: int,  # noqa: ARG002  # the GPU has its own
         device: str,
-        queue: Any = None,
+        queue: DeviceQueue | None = None,
     ) -> CheckedSession:
         """Load an ONNX file; see ``Backend.load``."""
-        reason = self.unavailable_reason(device, precision)
-        if reason is not None:
-            raise BackendUnavailableError(
-                "MMREG_E_BACKEND", f"{self.name} cannot run {precision} on {device}: {reason}."
-            )
+        check_available(self, device, precision)
         cache = EngineCache(self._cache_folder or default_folder())
         return TensorRtSession(Engines(self.name, model, precision, device, cache, self._warps), queue)
 
@@ -170,7 +169,7 @@ class Engines:
 class TensorRtSession(CheckedSession):
     """A network in TensorRT: an engine for each shape, on the stream of a queue."""
 
-    def __init__(self, engines: Engines, queue: Any = None) -> None:
+    def __init__(self, engines: Engines, queue: DeviceQueue | None = None) -> None:
         import mmreg_rt._native as _native
 
         self._engines = engines
@@ -218,7 +217,7 @@ class _Request(BoundBuffers):
     """An execution context for one shape, with device buffers and pinned memory for scans on the host."""
 
     def __init__(
-        self, engine: Any, queue: Any, inputs: tuple[TensorSpec, ...], output: str, shape: Shape
+        self, engine: ICudaEngine, queue: DeviceQueue, inputs: Ports, output: str, shape: Shape
     ) -> None:
         self._queue, self._engine = queue, engine  # the engine must outlive its context
         self._context = engine.create_execution_context()
@@ -283,7 +282,7 @@ class _Request(BoundBuffers):
             self._queue.release(memory)
 
 
-def _specs(values: tuple[TensorFacts, ...]) -> tuple[TensorSpec, ...]:
+def _specs(values: tuple[TensorFacts, ...]) -> Ports:
     return tuple(
         TensorSpec(
             value.name,

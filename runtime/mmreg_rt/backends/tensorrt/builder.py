@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import BackendUnavailableError, InputError
 from ..session import in_one_line
 from . import warp_support
+
+if TYPE_CHECKING:
+    import tensorrt as rt
 
 MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}  # backend -> module
 TYPES = {"fp32": ("FLOAT",), "fp16": ("HALF",), "int8": ("FLOAT", "HALF", "INT8")}  # of multiplying layers
@@ -133,7 +136,9 @@ def build(
     return Built(bytes(plan), kinds, network.num_layers, logger.layers(), seconds, kept)
 
 
-def _parsed(trt: Any, builder: Any, logger: Any, model: bytes) -> tuple[Any, Any]:
+def _parsed(
+    trt: ModuleType, builder: rt.Builder, logger: rt.ILogger, model: bytes
+) -> tuple[rt.INetworkDefinition, rt.OnnxParser]:
     """Return the network and the parser, which owns its weights."""
     typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if typed is None else 1 << int(typed))
@@ -148,7 +153,7 @@ def _parsed(trt: Any, builder: Any, logger: Any, model: bytes) -> tuple[Any, Any
     return network, parser
 
 
-def _check(trt: Any, network: Any, model: bytes, precision: str) -> dict[str, int]:
+def _check(trt: ModuleType, network: rt.INetworkDefinition, model: bytes, precision: str) -> dict[str, int]:
     """Count the multiplying layers by output type.
 
     Raises:
@@ -199,7 +204,7 @@ def _words(modes: Sequence[str]) -> str:
     return ", ".join(f"{count} x {mode.lower()}" for mode, count in Counter(modes).items()) or "none"
 
 
-def _shapes(builder: Any, network: Any, profile: Profile) -> Any:
+def _shapes(builder: rt.Builder, network: rt.INetworkDefinition, profile: Profile) -> rt.IOptimizationProfile:
     optimisation = builder.create_optimization_profile()
     for index in range(network.num_inputs):
         image = network.get_input(index)
@@ -221,7 +226,7 @@ def _logger(trt: Any) -> Any:
             super().__init__()
             self.lines: list[tuple[int, str]] = []
 
-        def log(self, severity: Any, message: str) -> None:
+        def log(self, severity: rt.ILogger.Severity, message: str) -> None:
             self.lines.append((int(severity), message))
 
         def worst(self) -> str:
@@ -244,7 +249,7 @@ def _logger(trt: Any) -> Any:
     return KeepingLogger()
 
 
-def _monitor(trt: Any, say: Say) -> Any:
+def _monitor(trt: Any, say: Say) -> rt.IProgressMonitor:
     """Return a progress monitor. Phases are nested: the inner phases subdivide a step of the outer one."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]

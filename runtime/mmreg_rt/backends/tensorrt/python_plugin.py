@@ -13,16 +13,28 @@ Python API (Advanced)".
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from ..warp_nodes import DOMAIN, OPERATOR
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import tensorrt as rt
+
+    from ..._native import DeviceQueue
+
+    Memory = Sequence[int]  # addresses
+    Ranges = Sequence[rt.DynamicPluginTensorDesc]
+    Tensors = Sequence[rt.PluginTensorDesc]
 
 SINCE = (10, 0)  # plugins of the third generation
 VERSION = "1"
 # The parser finds the creator by these.
 ATTRIBUTES: dict[str, int | str] = {"plugin_namespace": DOMAIN, "plugin_version": VERSION}
 _BORDERS = {"zeros": "zero", "border": "extend"}
-_creators: dict[str, Any] = {}  # the registry does not keep Python objects alive
+_creators: dict[str, rt.IPluginCreatorV3One] = {}  # the registry does not keep Python objects alive
 
 
 def unavailable_reason(version: tuple[int, ...]) -> str | None:
@@ -34,7 +46,7 @@ def unavailable_reason(version: tuple[int, ...]) -> str | None:
     return _native.why_no_device("cuda") or None
 
 
-def register(trt: Any, target: str | None = None) -> None:
+def register(trt: ModuleType, target: str | None = None) -> None:
     """Register the plugin with TensorRT, once; new plugins run on ``target``, or on the last one if None."""
     if trt.__name__ not in _creators:
         warp_creator = creator(trt)
@@ -44,7 +56,7 @@ def register(trt: Any, target: str | None = None) -> None:
         _creators[trt.__name__].target = target
 
 
-def creator(trt: Any) -> Any:
+def creator(trt: Any) -> rt.IPluginCreatorV3One:
     """Return the creator that makes the plugin from its fields, as a class of this library."""
     plugin = _plugin(trt)
 
@@ -57,7 +69,7 @@ def creator(trt: Any) -> Any:
             )
             self.target = "cuda"
 
-        def create_plugin(self, _name: str, fields: Any, _phase: Any) -> Any:
+        def create_plugin(self, _name: str, fields: list[rt.PluginField], _: object) -> rt.IPluginV3 | None:
             values = {field.name: bytes(field.data).rstrip(b"\0").decode() for field in fields}
             padding = values.get("padding")
             return plugin(padding, self.target) if padding in _BORDERS else None  # None: refused
@@ -65,7 +77,7 @@ def creator(trt: Any) -> Any:
     return WarpCreator()
 
 
-def _plugin(trt: Any) -> Any:
+def _plugin(trt: ModuleType) -> type[rt.IPluginV3]:
     bases = (trt.IPluginV3, trt.IPluginV3OneCore, trt.IPluginV3OneBuild, trt.IPluginV3OneRuntime)
 
     class Warp(*bases):  # type: ignore[misc]
@@ -80,45 +92,45 @@ def _plugin(trt: Any) -> Any:
             self._kept = padding.encode()  # the field only holds its address
             self._field = trt.PluginField("padding", self._kept, trt.PluginFieldType.CHAR)
 
-        def get_capability_interface(self, _kind: Any) -> Any:
+        def get_capability_interface(self, _kind: object) -> Warp:
             return self
 
-        def clone(self) -> Any:
+        def clone(self) -> Warp:
             return Warp(self.padding, self.target)
 
-        def attach_to_context(self, _context: Any) -> Any:
+        def attach_to_context(self, _context: object) -> Warp:
             return self.clone()
 
-        def get_output_data_types(self, types: Any) -> list[Any]:
+        def get_output_data_types(self, types: list[rt.DataType]) -> list[rt.DataType]:
             return [types[0]]
 
-        def get_output_shapes(self, inputs: Any, _shape_inputs: Any, _builder: Any) -> list[Any]:
+        def get_output_shapes(self, inputs: list[rt.DimsExprs], _1: object, _2: object) -> list[rt.DimsExprs]:
             image, displacement = inputs
             shape = trt.DimsExprs(displacement)
             shape[1] = image[1]
             return [shape]
 
-        def supports_format_combination(self, position: int, tensors: Any, _inputs: int) -> bool:
+        def supports_format_combination(self, position: int, tensors: Ranges, _inputs: int) -> bool:
             tensor = tensors[position].desc
             return bool(tensor.type == trt.DataType.FLOAT and tensor.format == trt.TensorFormat.LINEAR)
 
-        def get_fields_to_serialize(self) -> Any:
+        def get_fields_to_serialize(self) -> rt.PluginFieldCollection:
             return trt.PluginFieldCollection([self._field])
 
         def enqueue(
-            self, tensors: Any, _outputs: Any, inputs: Any, outputs: Any, workspace: int, stream: int
+            self, tensors: Tensors, _: Tensors, inputs: Memory, outputs: Memory, workspace: int, stream: int
         ) -> None:
             shapes = [tuple(one.dims) for one in tensors]
             arguments = (inputs[0], shapes[0], inputs[1], shapes[1], _BORDERS[self.padding], outputs[0])
             _queue(self.target, stream).warp(*arguments, workspace or 0)
 
-        def configure_plugin(self, _inputs: Any, _outputs: Any) -> None: ...
-        def on_shape_change(self, _inputs: Any, _outputs: Any) -> None: ...
+        def configure_plugin(self, _inputs: object, _outputs: object) -> None: ...
+        def on_shape_change(self, _inputs: object, _outputs: object) -> None: ...
         def set_tactic(self, _tactic: int) -> None: ...
         def get_valid_tactics(self) -> list[int]:
             return []
 
-        def get_workspace_size(self, inputs: Any, _outputs: Any) -> int:
+        def get_workspace_size(self, inputs: Ranges, _outputs: object) -> int:
             most = tuple(inputs[1].max)
             return 4 * 3 * most[2] * most[3] if len(most) == 4 else 0  # for a third component
 
@@ -126,7 +138,7 @@ def _plugin(trt: Any) -> Any:
 
 
 @lru_cache(maxsize=16)  # a queue waits for its stream when it is dropped
-def _queue(target: str, stream: int) -> Any:
+def _queue(target: str, stream: int) -> DeviceQueue:
     import mmreg_rt._native as _native
 
     return _native.DeviceQueue(target, stream)

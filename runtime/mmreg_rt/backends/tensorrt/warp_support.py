@@ -13,7 +13,7 @@ programs without Python: a library of plugins for engines that were built the ``
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...errors import BackendUnavailableError, InputError
 from ..warp_nodes import with_warps
@@ -21,6 +21,7 @@ from . import aot_plugin, python_plugin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import ModuleType
 
 WAYS = ("native", "ahead", "python")
 NATIVE_SINCE = (11, 2, 1)  # GridSample in five dimensions
@@ -66,7 +67,7 @@ def _reasons(name: str, version: str) -> Mapping[str, str | None]:
     }
 
 
-def prepared(trt: Any, name: str, model: bytes, requested: str | None = None) -> bytes:
+def prepared(trt: ModuleType, name: str, model: bytes, requested: str | None = None) -> bytes:
     """Return the file that TensorRT is to read, and register the plugin that it needs.
 
     Args:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -32,12 +32,12 @@ class TimedCase:
     """
 
     size: tuple[int, ...]
-    ran: Mapping[str, Any]
+    ran: Mapping[str, object]
     cold_s: Mapping[str, float]
     whole: Callable[[], object]
     stages: Callable[[], Mapping[str, float]]
     close: Callable[[], object] = lambda: None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
 
 
 class _Stopwatch:

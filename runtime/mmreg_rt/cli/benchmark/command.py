@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...backends import NAMES, PRECISIONS, choose
-from ..options import FILE, FOLDER, Sizes, json_option, public_key_option, read_key, threads_option
+from ..options import FILE, FOLDER, Extents, Sizes, json_option, public_key_option, read_key, threads_option
 from ..progress import Progress
 from ..terminal import print_json, print_result
 
 if TYPE_CHECKING:
+    from ...options import RegistrarOptions
     from ..output_folder import Output
     from .cases import TimedCase
     from .measure import Effort, Timings
@@ -60,7 +61,7 @@ def benchmark(
     device: str,
     backend: str | None,
     precision: str,
-    sizes: tuple[tuple[int, ...], ...] | None,
+    sizes: Extents | None,
     runs: int,
     limit_s: float,
     idle_s: float,
@@ -84,19 +85,19 @@ def benchmark(
     runs, which in a plan wait after each stage. The cold start is the first load and run; warm-up runs are
     not counted. Contention is one busy process per usable CPU, and on a device also filters.
     """
+    from ...options import RegistrarOptions
     from ..output_folder import output
     from .measure import Effort
 
-    options = {
-        "model": model, "device": device, "backend": backend, "precision": precision, "threads": threads,
-        "public_key": read_key(key_file),
-    }  # fmt: skip
+    options = RegistrarOptions(
+        device, align, threads=threads, refine=refine, backend=backend, precision=precision,
+        public_key=read_key(key_file),
+    )  # fmt: skip
     effort = Effort(runs, limit_s, idle_s, contention)
-    pipeline = {"align": align, "refine": refine}
     inputs = [Path(model), *(pair or ()), *([] if key_file is None else [key_file])]
     place = nullcontext() if folder is None else output(folder, (RECORD, PICTURE), inputs, (RECORD,))
     with place as out:
-        results, samples = _benchmark(options, sizes, pair, pipeline, effort, Progress(quiet=as_json))
+        results, samples = _benchmark(model, options, sizes, pair, effort, Progress(quiet=as_json))
         if out is not None:
             results = _write(results, samples, out)
     if as_json:
@@ -108,32 +109,26 @@ def benchmark(
 
 
 def _benchmark(
-    options: dict[str, Any],
-    sizes: tuple[tuple[int, ...], ...] | None,
+    model: str,
+    options: RegistrarOptions,
+    sizes: Extents | None,
     pair: tuple[Path, Path] | None,
-    pipeline: dict[str, Any],
     effort: Effort,
     progress: Progress,
 ) -> tuple[dict[str, Any], Samples]:
     """Measure every case; return the results and the timings of each case."""
     from .workloads import open_workload
 
-    model, device, backend, precision = (options[key] for key in ("model", "device", "backend", "precision"))
-    where = {key: value for key, value in options.items() if key != "model"}
-    workload = open_workload(model, where, sizes, pair, pipeline)
-    start = time.perf_counter()
-    first = workload.load()  # also imports the library: the load timed later is the network's
-    first_load_s = time.perf_counter() - start
-    makers = workload.cases(first)
-    del first
+    workload, device = open_workload(model, options, sizes, pair), options.device
+    first_load_s = workload.first_load_s()  # the load timed later is the network's
     machine = _machine(device)  # before any load
-    cases, samples = zip(*(_measured(make, effort, device, progress) for make in makers), strict=True)
+    cases, samples = zip(*(_measured(make, effort, device, progress) for make in workload.cases), strict=True)
     results = {
         "format": FORMAT,
         "status": "ok",
         "model": workload.name,
         "timed": workload.way,
-        "passed_over": choose(device, backend, precision)[1],
+        "passed_over": choose(device, options.backend, options.precision)[1],
         "import_and_first_load_ms": first_load_s * 1e3,
         "runs_at_most": effort.runs,
         "limit_s": effort.limit_s,
@@ -146,7 +141,7 @@ def _benchmark(
 
 def _measured(
     make: CaseFactory, effort: Effort, device: str, progress: Progress
-) -> tuple[dict[str, Any], Timings]:
+) -> tuple[dict[str, object], Timings]:
     """Measure one case; return its figures and its timings."""
     from .measure import measure
 
@@ -160,7 +155,7 @@ def _measured(
     return _figures(case, samples), samples
 
 
-def _figures(case: TimedCase, samples: Timings) -> dict[str, Any]:
+def _figures(case: TimedCase, samples: Timings) -> dict[str, object]:
     from .measure import figures
 
     contention = samples.contention
@@ -190,7 +185,7 @@ def _ms(seconds: Mapping[str, float]) -> dict[str, float]:
     return {name: value * 1e3 for name, value in seconds.items()}
 
 
-def _machine(device: str) -> dict[str, Any]:
+def _machine(device: str) -> dict[str, object]:
     import mmreg_rt._native as _native
 
     from ...report import versions

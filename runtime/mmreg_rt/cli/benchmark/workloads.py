@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import click
 
@@ -18,36 +19,43 @@ if TYPE_CHECKING:
     from ...backends import Session
     from ...network.trust import Runner
     from ...onnx_model.validation import ModelFacts
+    from ...options import RegistrarOptions
+    from ...registrar import Registrar
 
 Size = tuple[int, ...]
 CaseFactory = Callable[[], TimedCase]
+Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True)
-class Workload:
-    """A model to time. ``load`` loads it; ``cases`` takes the first loaded object and returns the cases."""
+class Workload(Generic[Loaded]):
+    """A model to time, and its cases. ``load`` loads it, and ``close`` releases what was loaded."""
 
     name: str
     way: str  # "plan", "network" or "registration"
-    load: Callable[[], Any]
-    cases: Callable[[Any], list[CaseFactory]]
+    load: Callable[[], Loaded]
+    cases: list[CaseFactory]
+    close: Callable[[Loaded], object] = lambda _: None
+
+    def first_load_s(self) -> float:
+        """Load once; return the time, of which the import of the library is a part."""
+        start = time.perf_counter()
+        loaded = self.load()
+        seconds = time.perf_counter() - start
+        self.close(loaded)
+        return seconds
 
 
 def open_workload(
-    model: str,
-    where: dict[str, Any],
-    sizes: tuple[Size, ...] | None,
-    pair: tuple[Path, Path] | None,
-    pipeline: dict[str, Any],
-) -> Workload:
+    model: str, options: RegistrarOptions, sizes: tuple[Size, ...] | None, pair: tuple[Path, Path] | None
+) -> Workload[Registrar] | Workload[Session]:
     """Return how to time a bundle, by path or built-in name, or a plain ONNX file.
 
     Args:
         model: Path, or name of a built-in bundle.
-        where: Device, backend, precision, threads and public key, as for ``Registrar``.
+        options: As for ``Registrar``.
         sizes: Grids to time, or None for the default.
         pair: Files of two scans, or None.
-        pipeline: Further options of ``Registrar`` for the pair.
 
     Raises:
         InputError: There is no such bundle.
@@ -62,27 +70,25 @@ def open_workload(
     if path.suffix.lower() == ".onnx":
         if pair:
             raise click.UsageError("--pair needs a bundle: an ONNX file does not describe its preprocessing.")
-        if where["public_key"] is not None:
+        if options.public_key is not None:
             raise click.UsageError(
                 "--public-key checks the signature of a bundle; an ONNX file is not signed."
             )
-        return _file_alone(path, where, sizes)
-    opened = open_model(model, where["public_key"])
+        return _file_alone(path, options, sizes)
+    opened = open_model(model, options.public_key)
     manifest = opened.bundle.manifest
     if pair:
-        load = partial(Registrar, model, **where, **pipeline)
-        return Workload(path.name, "registration", load, lambda _: [partial(registered, load, pair)])
+        load = partial(Registrar, model, options)
+        return Workload(path.name, "registration", load, [partial(registered, load, pair)])
     if manifest.output.kind not in FIELDS:
-        chosen = _grids(sizes, _extents(opened.bundle.model(where["precision"]).facts))
-        return _network_alone(path.name, opened.proven, where, chosen)
-    load = partial(Registrar, model, **where, align="none", refine=False)
+        chosen = _grids(sizes, _extents(opened.bundle.model(options.precision).facts))
+        return _network_alone(path.name, opened.proven, options, chosen)
+    load = partial(Registrar, model, options, align="none", refine=False)
     chosen = _grids(sizes, (None,) * manifest.dims)
-    return Workload(
-        path.name, "plan", load, lambda _: [partial(planned, load, manifest, size) for size in chosen]
-    )
+    return Workload(path.name, "plan", load, [partial(planned, load, manifest, size) for size in chosen])
 
 
-def _file_alone(path: Path, where: dict[str, Any], sizes: tuple[Size, ...] | None) -> Workload:
+def _file_alone(path: Path, options: RegistrarOptions, sizes: tuple[Size, ...] | None) -> Workload[Session]:
     """Time an ONNX file, which has no golden pair and is tested on images of the smallest size."""
     from ...io.files import check_length, open_regular
     from ...network.trust import prove_file
@@ -97,28 +103,25 @@ def _file_alone(path: Path, where: dict[str, Any], sizes: tuple[Size, ...] | Non
         prove_file(path.name, data, runner, min(chosen, key=math.prod))
         return data
 
-    return _network_alone(path.name, proven, where, chosen)
+    return _network_alone(path.name, proven, options, chosen)
 
 
 def _network_alone(
-    name: str, proven: Callable[[Runner], bytes], where: dict[str, Any], sizes: tuple[Size, ...]
-) -> Workload:
+    name: str, proven: Callable[[Runner], bytes], options: RegistrarOptions, sizes: tuple[Size, ...]
+) -> Workload[Session]:
     from ...backends import choose
     from ...network.trust import Runner
 
-    device, precision, threads = where["device"], where["precision"], where["threads"] or 0
+    device, precision, threads = options.device, options.precision, options.threads or 0
     once = cache(proven)  # so that only the loading of the library is timed
 
     def load() -> Session:
-        backend, _ = choose(device, where["backend"], precision)
+        backend, _ = choose(device, options.backend, precision)
         data = once(Runner(backend.name, device, precision, threads))
         return backend.load(data, precision=precision, threads=threads, device=device)
 
-    def cases(first: Session) -> list[CaseFactory]:
-        first.close()
-        return [partial(network_alone, load, size) for size in sizes]
-
-    return Workload(name, "network", load, cases)
+    cases: list[CaseFactory] = [partial(network_alone, load, size) for size in sizes]
+    return Workload(name, "network", load, cases, lambda session: session.close())
 
 
 def _extents(facts: ModelFacts) -> tuple[int | None, ...]:
