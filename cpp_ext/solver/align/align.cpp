@@ -2,20 +2,18 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <memory>
+#include <optional>
 
-#include "solver/align/contest.h"
 #include "solver/align/edge_search.h"
+#include "solver/align/levels.h"
 #include "solver/align/plane.h"
+#include "solver/align/pose_rank.h"
 #include "solver/align/wide_search.h"
 #include "solver/math/affine_fit.h"
 
 namespace mmreg {
 namespace {
-
-// The coarse levels must not let the scans slide apart; the fine ones must not stretch one to cover more of the other.
-double overlap_power(int level_from_coarsest) { return level_from_coarsest < 2 ? 0.5 : 0.2; }
 
 constexpr double kSure = 3;           // times the agreement elsewhere: the edges are certainly aligned
 constexpr double kKeptShare = 0.8;    // share of the agreement that an optimisation must keep, or it is rejected
@@ -24,28 +22,7 @@ constexpr double kEqualShare = 0.85;  // share of the evidence for the best pose
 constexpr double kApart = 0.1;        // diameters of the body: poses further apart are different places
 // A pose beyond the usual rotations must be better than a usual one by this: slices are rotated more often than bodies.
 constexpr double kUnusual = 0.2, kUnusualSlice = 0.03;
-constexpr double kChanceShare = 0.12;        // by this share its mutual information must exceed that of a usual one,
-constexpr double kMostNats = 0.06;           // but in nats by no more than this
 constexpr std::int64_t kWideSamples = 1500;  // for the search over all rotations
-constexpr std::int64_t kEdgeSamples = 4000;  // for the agreement of edges
-
-// Bins of each image. On the coarsest level, with at most 4000 samples, 16 bins leave up to 16 samples for each cell of
-// the joint histogram; 32 bins do so from the next level on, which has up to 16000.
-int bins_for(std::int64_t samples) { return samples < 4000 ? 16 : 32; }
-
-struct Resolution {  // of both scans
-  const PyramidLevel& fixed;
-  const PyramidLevel& moving;
-  FixedSamples samples;
-  AlignmentMetric metric;
-
-  Resolution(const Context& context, const PyramidLevel& fixed_level, const PyramidLevel& moving_level,
-             const ScanStatistics& statistics, double spacing_mm, std::int64_t most, double power)
-      : fixed(fixed_level),
-        moving(moving_level),
-        samples(draw_samples(context, fixed_level, statistics, spacing_mm, most)),
-        metric(context, samples, moving_level, bins_for(samples.count), power) {}
-};
 
 class Aligner {
  public:
@@ -56,10 +33,7 @@ class Aligner {
   Alignment run();
 
  private:
-  std::vector<double> spacings() const;
-  void prepare();
-  double spacing(std::size_t k) const { return spacings_mm_[spacings_mm_.size() - 1 - k]; }
-  Resolution& resolution(std::size_t k);
+  double body_mm() const { return std::min(fixed_statistics_.diameter_mm, moving_statistics_.diameter_mm); }
   std::vector<Candidate> next_poses(std::vector<Candidate>, std::size_t k, Alignment&);
   std::vector<Candidate> decide(std::vector<Candidate>, std::size_t k, Alignment&);
   Candidate most_informative(const std::vector<Contender>&, double apart_mm) const;
@@ -69,13 +43,9 @@ class Aligner {
   void set_start_poses();
   const Point* normal() const { return flat_ ? &normal_ : nullptr; }
 
-  const Contest& contest(std::size_t k);
   Candidate align_edges(const Resolution&, const Contest&, const Candidate&, double step_mm) const;
   Candidate optimise_with_edges(std::size_t k, const Candidate&);
   bool leads_away(std::size_t k);
-  double turned(const AffineMap&) const;
-  std::vector<Candidate> without_chance(std::vector<Candidate>) const;
-  double rank(const Candidate&, double beyond = 0.1) const;
   std::vector<Candidate> best(const std::vector<Candidate>&, std::size_t keep, double apart_mm) const;
   std::vector<Candidate> search(Resolution&);
   std::vector<Candidate> search_all_rotations(Resolution&);
@@ -91,36 +61,14 @@ class Aligner {
   const AlignOptions& options_;
   const std::function<bool()>& time_is_up_;
   ScanStatistics fixed_statistics_, moving_statistics_;
-  std::vector<double> spacings_mm_;
-  std::vector<PyramidLevel> fixed_levels_, moving_levels_;
   bool flat_ = false;
   Point normal_{};
-  std::vector<std::unique_ptr<Resolution>> resolutions_;  // coarsest first
-  std::vector<std::unique_ptr<Contest>> contests_;        // of the same levels, created when needed
-  Candidate rigid_, affine_;                              // best so far
+  AffineMap start_, header_;      // samples to moving mm: centre on centre, and by the headers
+  std::optional<Levels> levels_;  // set by run()
+  std::optional<PoseRank> rank_;  // set by run()
+  Candidate rigid_, affine_;      // best so far
   std::int64_t wide_evaluations_ = 0;
-  AffineMap start_, header_;  // samples to moving mm: centre on centre, and by the headers
 };
-
-// Spacings from 1/20 of the body (1/40 in 2-D), halved down to 1/160 or to the voxels of the finer scan.
-std::vector<double> Aligner::spacings() const {
-  const double body_mm = std::min(fixed_statistics_.diameter_mm, moving_statistics_.diameter_mm);
-  double voxel_mm = 1e300;
-  for (int k = 0; k < 3; ++k) {
-    const bool wide[2] = {(k == 0   ? fixed_.extent.d
-                           : k == 1 ? fixed_.extent.h
-                                    : fixed_.extent.w) > 1,
-                          (k == 0   ? moving_.extent.d
-                           : k == 1 ? moving_.extent.h
-                                    : moving_.extent.w) > 1};
-    if (wide[0]) voxel_mm = std::min(voxel_mm, fixed_statistics_.spacing_mm[k]);
-    if (wide[1]) voxel_mm = std::min(voxel_mm, moving_statistics_.spacing_mm[k]);
-  }
-  const double finest_mm = std::max(voxel_mm, body_mm / 160);
-  std::vector<double> out = {std::max(finest_mm, body_mm / (flat_ ? 40 : 20))};
-  while (out.front() > 1.5 * finest_mm) out.insert(out.begin(), std::max(finest_mm, 0.5 * out.front()));
-  return out;
-}
 
 // Sets the start poses. In 2-D the plane of the fixed scan is rotated and shifted onto the plane of the moving scan.
 void Aligner::set_start_poses() {
@@ -135,12 +83,6 @@ void Aligner::set_start_poses() {
   set_column(header_, 3, from_header + dot(centre - from_header, to) * to);
 }
 
-void Aligner::prepare() {
-  spacings_mm_ = spacings();
-  fixed_levels_ = build_pyramid(context_, fixed_, fixed_statistics_, spacings_mm_);
-  moving_levels_ = build_pyramid(context_, moving_, moving_statistics_, spacings_mm_);
-}
-
 Candidate Aligner::optimise(Resolution& stage, const Candidate& from, Freedom freedom, double step_mm, double last_mm,
                             int steps) {
   const MotionParameters pose(from.map, freedom, fixed_statistics_.radius_mm, normal());
@@ -152,45 +94,16 @@ Candidate Aligner::optimise(Resolution& stage, const Candidate& from, Freedom fr
   return {pose.at(x), score};
 }
 
-// Angle from the usual position, as a share of the range of the usual search.
-double Aligner::turned(const AffineMap& map) const {
-  const AffineMap turn = compose(invert(start_), map);
-  const double cosine = 0.5 * (turn(0, 0) + turn(1, 1) + turn(2, 2) - 1);
-  return std::acos(std::min(1.0, std::max(-1.0, cosine))) / (options_.reach_degrees * kRadiansPerDegree);
-}
-
-// Scans are mostly taken in a usual position: of two poses that explain the scans equally well, the one that rotates
-// less is the better guess. The score is reduced by a tenth at the end of the range, and by the share `beyond` further
-// out. The optimisation does not use this rank.
-double Aligner::rank(const Candidate& c, double beyond) const {
-  const double share = turned(c.map);
-  return share <= 1 ? c.score * (1 - 0.1 * share * share) : c.score - std::min(kMostNats, beyond * c.score);
-}
-
-// In 3-D there are so many rotations that one agrees well by chance: a pose beyond the range is kept only if its mutual
-// information clearly exceeds that of the usual ones.
-std::vector<Candidate> Aligner::without_chance(std::vector<Candidate> poses) const {
-  double usual = 0;
-  for (const Candidate& c : poses)
-    if (turned(c.map) <= 1) usual = std::max(usual, c.score);
-  const auto chance = [&](const Candidate& c) {
-    return turned(c.map) > 1 && c.score < usual + std::min(0.5 * kMostNats, kChanceShare * usual);
-  };
-  if (!flat_) poses.erase(std::remove_if(poses.begin(), poses.end(), chance), poses.end());
-  return poses;
-}
-
 std::vector<Candidate> Aligner::best(const std::vector<Candidate>& all, std::size_t keep, double apart_mm) const {
-  return distinct(all, [this](const Candidate& c) { return rank(c); }, keep, apart_mm, fixed_statistics_.radius_mm);
+  return distinct(
+      all, [this](const Candidate& c) { return rank_->rank(c); }, keep, apart_mm, fixed_statistics_.radius_mm);
 }
 
 // Searches a wide grid of poses around centre on centre, and a narrow one around the pose of the headers.
 std::vector<Candidate> Aligner::search(Resolution& stage) {
-  const double body_mm = std::min(fixed_statistics_.diameter_mm, moving_statistics_.diameter_mm),
-               step_mm = spacings_mm_.back();
-  const double turn = flat_ ? 5 : 15;
-  const PoseGrid wide = {options_.reach_degrees, turn, 0.1 * body_mm, normal()};
-  const PoseGrid narrow = {turn, turn, 0.1 * body_mm, normal()};
+  const double step_mm = levels_->spacing_mm(0), turn = flat_ ? 5 : 15;
+  const PoseGrid wide = {options_.reach_degrees, turn, 0.1 * body_mm(), normal()};
+  const PoseGrid narrow = {turn, turn, 0.1 * body_mm(), normal()};
   std::vector<Candidate> poses = search_poses(stage.metric, start_, wide, time_is_up_);
   std::vector<Candidate> near = search_poses(stage.metric, header_, narrow, time_is_up_);
   poses = best(poses, 10, 1.5 * step_mm);
@@ -202,11 +115,10 @@ std::vector<Candidate> Aligner::search(Resolution& stage) {
 
 // Searches all rotations with few samples: for a lost header, or a scan taken upside down.
 std::vector<Candidate> Aligner::search_all_rotations(Resolution& stage) {
-  const double step_mm = spacings_mm_.back(),
-               body_mm = std::min(fixed_statistics_.diameter_mm, moving_statistics_.diameter_mm);
+  const double step_mm = levels_->spacing_mm(0);
   const FixedSamples few = draw_samples(context_, stage.fixed, fixed_statistics_, step_mm, kWideSamples);
   const AlignmentMetric metric(context_, few, stage.moving, 16, overlap_power(0));
-  std::vector<Candidate> poses = search_rotations(metric, start_, 0.1 * body_mm, normal(), time_is_up_);
+  std::vector<Candidate> poses = search_rotations(metric, start_, 0.1 * body_mm(), normal(), time_is_up_);
   wide_evaluations_ += metric.evaluations();
   poses = best(poses, 10, 2 * step_mm);
   for (Candidate& c : poses) c = optimise(stage, c, Freedom::rigid, step_mm, 0.1 * step_mm, 20);
@@ -215,12 +127,12 @@ std::vector<Candidate> Aligner::search_all_rotations(Resolution& stage) {
 
 // Searches all rotations and shifts in a plane, by the edges of thin structures.
 std::vector<Candidate> Aligner::search_edges(std::size_t k) {
-  const double spacing_mm = spacing(k);
+  const double spacing_mm = levels_->spacing_mm(k);
   const std::vector<Point> along = spanning(normal());
   AffineMap turn = start_;
   set_column(turn, 3, Point{});
   std::vector<Candidate> poses =
-      mmreg::search_edges(context_, fixed_levels_, moving_levels_, {{along[0], along[1]}, turn}, time_is_up_);
+      mmreg::search_edges(context_, levels_->fixed(), levels_->moving(), {{along[0], along[1]}, turn}, time_is_up_);
   poses = distinct(poses, [](const Candidate& c) { return c.score; }, 6, 2 * spacing_mm, fixed_statistics_.radius_mm);
   for (Candidate& c : poses) {
     c.map = compose(c.map, translation(fixed_statistics_.centre_mm));
@@ -251,48 +163,26 @@ Candidate Aligner::align_edges(const Resolution& stage, const Contest& judge, co
 // In a plane, maximising mutual information may move away from where thin structures are aligned: then the edges
 // decide.
 Candidate Aligner::optimise_with_edges(std::size_t k, const Candidate& from) {
-  const double mm = spacing(k);
-  Resolution& at = resolution(k);
+  const double mm = levels_->spacing_mm(k);
+  Resolution& at = levels_->at(k);
   const Candidate higher = optimise(at, from, Freedom::rigid, mm, 0.05 * mm, 25);
   if (!flat_ || time_is_up_()) return higher;
-  const Contest& judge = contest(k);
+  const Contest& judge = levels_->contest(k);
   const double before = judge.agreement(from.map), after = judge.agreement(higher.map);
   if (before < kSure * judge.elsewhere() || after > kKeptShare * before) return higher;
   return align_edges(at, judge, from, 2 * mm);
 }
 
-const Contest& Aligner::contest(std::size_t k) {
-  contests_.resize(std::max(contests_.size(), k + 1));
-  if (contests_[k]) return *contests_[k];
-  const Resolution& at = resolution(k);
-  const FixedSamples few = draw_samples(context_, at.fixed, fixed_statistics_, spacing(k), kEdgeSamples);
-  EdgeMetric metric(context_, few, at.fixed, fixed_statistics_.centre_mm, at.moving, spacing(k), spanning(normal()));
-  contests_[k] = std::make_unique<Contest>(std::move(metric), start_, normal());
-  return *contests_[k];
-}
-
-// Creates the resolutions one by one, coarsest first, when they are first needed.
-Resolution& Aligner::resolution(std::size_t k) {
-  constexpr std::int64_t most[] = {4000, 16000, 50000, 100000, 150000};
-  while (resolutions_.size() <= k) {
-    const std::size_t next = resolutions_.size(), level = spacings_mm_.size() - 1 - next;
-    resolutions_.push_back(std::make_unique<Resolution>(
-        context_, fixed_levels_[level], moving_levels_[level], fixed_statistics_, spacings_mm_[level],
-        most[std::min<std::size_t>(next, 4)], overlap_power(int(next))));
-  }
-  return *resolutions_[k];
-}
-
 // Returns the poses for the next level, best first.
 std::vector<Candidate> Aligner::next_poses(std::vector<Candidate> poses, std::size_t k, Alignment& out) {
-  const double mm = spacing(k);
-  if (k == 0 && spacings_mm_.size() > 1) {
-    const std::vector<Candidate> far = search_all_rotations(resolution(0));
+  const double mm = levels_->spacing_mm(k);
+  if (k == 0 && levels_->count() > 1) {
+    const std::vector<Candidate> far = search_all_rotations(levels_->at(0));
     poses = best(poses, 4, mm);
     double most = 0;
-    for (const Candidate& c : poses) most = std::max(most, rank(c));
+    for (const Candidate& c : poses) most = std::max(most, rank_->rank(c));
     for (const Candidate& c : far)
-      if (rank(c) > 0.6 * most) poses.push_back(c);
+      if (rank_->rank(c) > 0.6 * most) poses.push_back(c);
     return best(poses, poses.size(), mm);
   }
   return k <= 1 || poses.size() > 1 ? decide(std::move(poses), k, out) : poses;
@@ -312,10 +202,10 @@ Candidate Aligner::most_informative(const std::vector<Contender>& judged, double
 // Ends the search: returns the pose with the most evidence, and the next best ones, which are optimised once more and
 // compared again.
 std::vector<Candidate> Aligner::decide(std::vector<Candidate> poses, std::size_t k, Alignment& out) {
-  const double mm = spacing(k), radius_mm = fixed_statistics_.radius_mm;
-  const auto ranked = [this](const Candidate& c) { return rank(c, flat_ ? kUnusualSlice : kUnusual); };
-  const Contest& judge = contest(k);
-  poses = without_chance(std::move(poses));
+  const double mm = levels_->spacing_mm(k), radius_mm = fixed_statistics_.radius_mm;
+  const auto ranked = [this](const Candidate& c) { return rank_->rank(c, flat_ ? kUnusualSlice : kUnusual); };
+  const Contest& judge = levels_->contest(k);
+  if (!flat_) poses = rank_->without_chance(std::move(poses));
   std::vector<Contender> judged = judge.judged(best(poses, 10, mm), ranked);
   if (flat_ && k <= 1 && (judged.empty() || judged[0].agreement < std::max(0.35, 3 * judge.elsewhere()))) {
     for (const Candidate& c : search_edges(k)) poses.push_back(c);
@@ -336,8 +226,8 @@ std::vector<Candidate> Aligner::decide(std::vector<Candidate> poses, std::size_t
 
 void Aligner::align_rigid(Alignment& out) {
   std::vector<Candidate> poses;
-  for (std::size_t k = 0; k < spacings_mm_.size() && !time_is_up_(); ++k) {
-    if (k == 0) poses = search(resolution(0));
+  for (std::size_t k = 0; k < levels_->count() && !time_is_up_(); ++k) {
+    if (k == 0) poses = search(levels_->at(0));
     for (Candidate& c : poses)
       if (k > 0) c = optimise_with_edges(k, c);
     poses = next_poses(std::move(poses), k, out);
@@ -350,18 +240,18 @@ void Aligner::align_rigid(Alignment& out) {
 // Returns whether, in a plane, edges agreed clearly better before the affine optimisation.
 bool Aligner::leads_away(std::size_t k) {
   if (!flat_) return false;
-  const Contest& judge = contest(k);
+  const Contest& judge = levels_->contest(k);
   const double before = judge.agreement(rigid_.map);
   return before > kSure * judge.elsewhere() && judge.agreement(affine_.map) < kKeptShare * before;
 }
 
 // Starts from the rigid pose and skips the coarsest level; the result is accepted on the finest level only.
 void Aligner::align_affine(Alignment& out) {
-  const std::size_t finest = spacings_mm_.size() - 1;
+  const std::size_t finest = levels_->count() - 1;
   affine_ = rigid_;
   for (std::size_t k = std::min<std::size_t>(1, finest); k <= finest && !time_is_up_(); ++k) {
-    const double mm = spacings_mm_[finest - k];
-    Resolution& at = resolution(k);
+    const double mm = levels_->spacing_mm(k);
+    Resolution& at = levels_->at(k);
     const bool better = plausible(affine_.map) && at.metric.at(affine_.map).climbed > at.metric.at(rigid_.map).climbed;
     affine_ = optimise(at, better ? affine_ : rigid_, Freedom::affine, mm, 0.05 * mm, 30);
   }
@@ -372,19 +262,19 @@ void Aligner::align_affine(Alignment& out) {
 }
 
 void Aligner::describe(Alignment& out) const {
-  if (resolutions_.empty()) return;
-  const Resolution& at = *resolutions_.back();
+  if (levels_->used().empty()) return;
+  const Resolution& at = *levels_->used().back();
   const MapScore before = at.metric.at(translation(fixed_statistics_.centre_mm));
   const MapScore after = at.metric.at(out.affine_accepted ? affine_.map : rigid_.map);
   out.information_rigid = rigid_.score;
   out.nmi_before = before.normalised;
   out.nmi_after = after.normalised;
   out.overlap = after.covered;
-  out.levels = int(spacings_mm_.size());
-  out.finest_mm = spacings_mm_.front();
+  out.levels = int(levels_->count());
+  out.finest_mm = levels_->spacing_mm(levels_->count() - 1);
   out.samples = at.samples.count;
   out.evaluations = wide_evaluations_;
-  for (const auto& r : resolutions_) out.evaluations += r->metric.evaluations();
+  for (const auto& r : levels_->used()) out.evaluations += r->metric.evaluations();
 }
 
 Alignment Aligner::run() {
@@ -403,9 +293,10 @@ Alignment Aligner::run() {
   set_start_poses();
   out.rigid = out.affine = out.centres = from_fixed_mm(start_);
   out.centre_mm = fixed_statistics_.centre_mm;
-  out.diameter_mm = std::min(fixed_statistics_.diameter_mm, moving_statistics_.diameter_mm);
+  out.diameter_mm = body_mm();
   if (time_is_up_()) return out;
-  prepare();
+  rank_.emplace(start_, options_.reach_degrees);
+  levels_.emplace(context_, fixed_, moving_, fixed_statistics_, moving_statistics_, start_, normal());
   align_rigid(out);
   out.rigid_seconds = seconds(start);
   const Clock::time_point between = Clock::now();
