@@ -1,6 +1,5 @@
 #include "pipeline/comparison.h"
 
-#include "solver/align/fixed_samples.h"
 #include "solver/deform/feature_distance.h"
 #include "solver/deform/warp_moving.h"
 #include "solver/math/information.h"
@@ -9,36 +8,20 @@ namespace mmreg {
 namespace {
 
 constexpr int kBins = 48, kFewBins = 24;  // few: of half the resolution
-constexpr double kMargin = 0.05;  // diameters of the body around it: its outline counts, the air beyond does not
-
-// Voxels of the scan within the margin of its body and inside of its mask.
-Buffer<std::uint8_t> near_body(const Context& context, const Scan& scan, const ScanStatistics& s) {
-  const std::vector<std::uint8_t> flags = widened(s, kMargin * s.diameter_mm);
-  Buffer<float> lattice(context, s.lattice);
-  lattice.upload(std::vector<float>(flags.begin(), flags.end()).data());
-  AffineMap to_lattice;
-  for (int a = 0; a < 3; ++a) to_lattice(a, a) = 1.0 / s.stride[a], to_lattice(a, 3) = 0.5 / s.stride[a] - 0.5;
-  Buffer<float> near(context, scan.extent);
-  context.resample_affine(lattice, to_lattice.m, scan.extent, Interpolation::nearest, Border::extend, near.data(),
-                          nullptr);
-  Buffer<std::uint8_t> inside(context, scan.extent);
-  context.threshold(near.data(), scan.mask, voxels(scan.extent), 0.5f, inside.data());
-  return inside;
-}
 
 }  // namespace
 
-Comparison::Comparison(const Context& context, const Scan& fixed, const Scan& moving, const AffineMap& to_moving)
+Comparison::Comparison(const Context& context, MeasuredScan& fixed, MeasuredScan& moving, const AffineMap& to_moving)
     : context_(context),
       fixed_(fixed),
       moving_(moving),
-      fixed_statistics_(measure_scan_statistics(context, fixed)),
-      moving_statistics_(measure_scan_statistics(context, moving)),
-      fixed_image_(above_lowest(context, fixed, AffineMap())),
+      fixed_statistics_(fixed.statistics()),
+      moving_statistics_(moving.statistics()),
+      fixed_image_(fixed.above_lowest()),
+      body_(fixed.near_body()),
       moving_image_(above_lowest(context, moving, to_moving)),
-      fixed_lowest_(context.summary(fixed.data, voxels(fixed.extent)).smallest),
-      moving_lowest_(context.summary(moving.data, voxels(moving.extent)).smallest),
-      body_(near_body(context, fixed, fixed_statistics_)) {}
+      fixed_lowest_(fixed.lowest()),
+      moving_lowest_(moving.lowest()) {}
 
 Seen Comparison::empty() const { return {{context_, fixed_.extent}, {context_, fixed_.extent}}; }
 

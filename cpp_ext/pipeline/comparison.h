@@ -4,6 +4,7 @@
 #pragma once
 #include <vector>
 
+#include "pipeline/measured_scan.h"
 #include "pipeline/resampling.h"
 #include "solver/deform/extrapolate.h"
 
@@ -23,7 +24,7 @@ class Comparison {
  public:
   // `to_moving`: indices to indices, of a transform near those that are compared: it sets the smoothing of a moving
   // scan that is finer than the fixed grid.
-  Comparison(const Context&, const Scan& fixed, const Scan& moving, const AffineMap& to_moving);
+  Comparison(const Context&, MeasuredScan& fixed, MeasuredScan& moving, const AffineMap& to_moving);
 
   Seen through(const AffineMap& to_moving) const;
   Seen through(Displacement sample) const;  // on the fixed grid: index of the moving point minus the fixed index
@@ -43,10 +44,11 @@ class Comparison {
 
   Context context_;
   const Scan &fixed_, &moving_;
-  const ScanStatistics fixed_statistics_, moving_statistics_;
-  const Buffer<float> fixed_image_, moving_image_;  // above their lowest values
-  double fixed_lowest_, moving_lowest_;
-  Buffer<std::uint8_t> body_;  // and its margin, inside of the fixed mask
+  const ScanStatistics &fixed_statistics_, &moving_statistics_;
+  const Buffer<float>& fixed_image_;  // above its lowest value
+  const Buffer<std::uint8_t>& body_;  // and a margin around it, inside the fixed mask
+  const Buffer<float> moving_image_;  // above its lowest value, smoothed
+  const double fixed_lowest_, moving_lowest_;
 };
 
 }  // namespace mmreg

@@ -21,7 +21,8 @@ Extent part_of(Extent n) {
 
 }  // namespace
 
-Costs costs_of_finish(const Context& context, const Scan& fixed, const Scan& moving, const Clock& clock) {
+Costs costs_of_finish(const Context& context, const Scan& fixed, const Scan& moving, const PipelineOptions& options,
+                      const Clock& clock) {
   const Extent part = part_of(fixed.extent);
   const std::size_t count = std::size_t(voxels(part));
   const double start = clock.seconds();
@@ -31,11 +32,13 @@ Costs costs_of_finish(const Context& context, const Scan& fixed, const Scan& mov
   std::vector<float> first(1), copy;
   context.download(first.data(), warped.data(), sizeof first[0]);  // waits
   const double sampled = clock.seconds();
-  copy.resize(count), context.download(copy.data(), warped.data(), sizeof copy[0] * count);
+  copy.resize(count);
+  context.download(copy.data(), warped.data(), sizeof copy[0] * count);
   const double pass = (sampled - start) / double(count), per_value = (clock.seconds() - sampled) / double(count);
   const double n = double(voxels(fixed.extent)), m = double(voxels(moving.extent));
-  return {kRender * pass * n, kHandingOut * per_value * (7 * n + 3 * m), kInverse * pass * 0.5 * (n + m),
-          kFigures * pass * n};
+  return {kRender * pass * n, kHandingOut * per_value * (7 * n + 3 * m),
+          options.inverse ? kInverse * pass * 0.5 * (n + m) : 0,
+          options.figures == Figures::none ? 0 : kFigures * pass * n};
 }
 
 }  // namespace mmreg

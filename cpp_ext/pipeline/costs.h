@@ -4,7 +4,7 @@
 
 namespace mmreg {
 
-// Of the last stage for this pair, estimated from a few planes that are sampled and timed.
-Costs costs_of_finish(const Context&, const Scan& fixed, const Scan& moving, const Clock&);
+// Estimates the costs of the last stage for a pair, from the time to sample a few planes.
+Costs costs_of_finish(const Context&, const Scan& fixed, const Scan& moving, const PipelineOptions&, const Clock&);
 
 }  // namespace mmreg

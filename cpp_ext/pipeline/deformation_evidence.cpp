@@ -11,7 +11,7 @@ constexpr double kNear_vox = 3, kWide_vox = 9;  // what counts as close by, and 
 constexpr double kFewest = 0.05;                // share of what is around that must lie in the region
 constexpr double kLeastGain = 0.15;             // of patterns and information together
 
-// u at the points around each, without those close by, weighed by the region; fades to 0 where there is none of it.
+// Returns the mean of u around each point, without the points close by, weighted by the region; it fades to 0 outside.
 Buffer<float> of_surroundings(const Context& context, const float* u, const Region& region, const DeformInput& grid) {
   const Extent n = grid.n;
   const std::int64_t count = voxels(n);
@@ -43,9 +43,9 @@ Buffer<float> of_surroundings(const Context& context, const float* u, const Regi
 
 }  // namespace
 
-DeformationEvidence deformation_evidence(const Context& context, const Scan& fixed, const Scan& moving,
+DeformationEvidence deformation_evidence(const Context& context, MeasuredScan& fixed, MeasuredScan& moving,
                                          const AffineMap& affine, const float* u) {
-  const Extent n = fixed.extent;
+  const Extent n = fixed.scan().extent;
   const AffineMap to_moving = Frames(fixed, moving, affine).to_moving();
   const Comparison comparison(context, fixed, moving, to_moving);
   const Seen without = comparison.through(to_moving);

@@ -87,9 +87,9 @@ bool edges_prefer(const Context& context, const Scan& fixed, const Scan& moving,
 
 }  // namespace
 
-bool beats_start(const Context& context, const Scan& fixed, const Scan& moving, const AffineMap& start,
-                 const AffineMap& found) {
-  const Frames before(fixed, moving, start), after(fixed, moving, found);
+bool beats_start(const Context& context, MeasuredScan& fixed, MeasuredScan& moving, const AffineMap& start,
+                 const AffineMap& alignment) {
+  const Frames before(fixed, moving, start), after(fixed, moving, alignment);
   const Comparison comparison(context, fixed, moving, after.to_moving());
   const Seen from = comparison.through(before.to_moving()), to = comparison.through(after.to_moving());
   const Region own = comparison.region({&to}), both = comparison.region({&from, &to});
@@ -97,10 +97,10 @@ bool beats_start(const Context& context, const Scan& fixed, const Scan& moving, 
   const double from_mind = comparison.difference(from, both), to_mind = comparison.difference(to, both);
   const ScanStatistics& s = comparison.fixed_statistics();
   const AffineMap centred = translation(s.centre_mm);
-  const double apart_mm = distance(compose(start, centred), compose(found, centred), s.radius_mm);
+  const double apart_mm = distance(compose(start, centred), compose(alignment, centred), s.radius_mm);
   const bool close = apart_mm < finest(input_of(fixed, nullptr, nullptr).spacing_mm);
   return to_mind < (close ? kClearly : kDoubtful) * from_mind ||
-         edges_prefer(context, fixed, moving, comparison, compose(start, centred), compose(found, centred));
+         edges_prefer(context, fixed, moving, comparison, compose(start, centred), compose(alignment, centred));
 }
 
 }  // namespace mmreg

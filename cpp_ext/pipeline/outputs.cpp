@@ -14,7 +14,7 @@ void add(const Context& context, const float* u, Extent n, const Change& c, floa
   context.add_affine(u, n, c.linear, c.map, out);
 }
 
-// The inverse of the deformation where the moving voxels come to lie, in voxels of the fixed grid.
+// The inverse of the deformation at the moving voxels, in voxels of the fixed grid.
 Buffer<float> inverted(const Context& context, Displacement u, const AffineMap& to_fixed, Extent m) {
   Buffer<float> back(context, u.n, 3), there(context, m, 3);
   context.invert(u.data, u.n, kInverseIterations, kInverseTolerance_vox, back.data());
@@ -36,8 +36,9 @@ void resample_outputs(const Context& context, const Frames& frames, const Scan& 
 
 namespace {
 
-struct Finish {  // what each part of it sees
+struct Finish {  // the data that its parts share
   const Context& context;
+  MeasuredScan& measured_moving;
   const Scan &fixed, &moving;
   const Frames frames;
   const float* u;
@@ -50,7 +51,7 @@ struct Finish {  // what each part of it sees
     result.warped = Buffer<float>(context, n);
     result.valid = Buffer<std::uint8_t>(context, n);
     Buffer<float> sample(context, n, 3);
-    const Outside lowest(float(context.summary(moving.data, voxels(moving.extent)).smallest));
+    const Outside lowest(float(measured_moving.lowest()));
     resample_outputs(context, frames, fixed, moving, u, lowest, result.displacement_mm.data(), sample.data(),
                      result.warped.data(), result.valid.data());
     if (result.deformation_mm.data())
@@ -58,7 +59,7 @@ struct Finish {  // what each part of it sees
     return sample;
   }
 
-  // In moving voxels, which is where its folds are looked for.
+  // In moving voxels, the unit in which folds are counted.
   Buffer<float> inverse() const {
     const Extent m = moving.extent;
     const AffineMap to_fixed = invert(frames.to_moving());
@@ -74,13 +75,17 @@ struct Finish {  // what each part of it sees
 
   bool affords(double seconds) const { return !clock.limited() || clock.left() > seconds; }
 
-  // True if there was time for all of `work`, which is left where it stands if not. `taken`: how much.
+  // Runs `work` and sets `taken` to its seconds; returns false if there was no time to complete it.
   template <class Work>
   bool in_time(double seconds, double& taken, const Work& work) const {
     const double start = clock.seconds();
     try {
       const Interruption alarm(context, clock.alarm(clock.costs().handing_out));
-      if (affords(seconds)) return work(), taken = clock.seconds() - start, true;
+      if (affords(seconds)) {
+        work();
+        taken = clock.seconds() - start;
+        return true;
+      }
     } catch (const Abandoned&) {
     }
     result.degraded = true;
@@ -90,19 +95,21 @@ struct Finish {  // what each part of it sees
 
 }  // namespace
 
-void finish(const Context& context, const Scan& fixed, const Scan& moving, const float* u, std::optional<float> outside,
-            const Clock& clock, PipelineResult& r) {
-  const Finish part{context, fixed, moving, Frames(fixed, moving, r.affine), u, clock, r};
+void finish(const Context& context, MeasuredScan& fixed, MeasuredScan& moving, const float* u,
+            const PipelineOptions& options, const Clock& clock, PipelineResult& r) {
+  const Finish part{context, moving, fixed, moving, Frames(fixed, moving, r.affine), u, clock, r};
   const double start = clock.seconds();
   const Buffer<float> sample = part.rendered();
   r.taken.render = clock.seconds() - start;
   const Costs& costs = clock.costs();
   Buffer<float> back;
   const double inverse_s = costs.handing_out + (r.deformation_mm.data() ? costs.inverse : 0);
-  if (!part.in_time(inverse_s, r.taken.inverse, [&] { back = part.inverse(); })) r.inverse_mm = {};
-  part.in_time(costs.handing_out, r.taken.figures,
-               [&] { measure(context, fixed, moving, {part.frames, {u, fixed.extent}, sample, back}, r); });
-  if (outside) context.warp(moving, sample, Interpolation::linear, Outside(*outside), r.warped.data(), nullptr);
+  if (options.inverse && !part.in_time(inverse_s, r.taken.inverse, [&] { back = part.inverse(); })) r.inverse_mm = {};
+  part.in_time(costs.handing_out, r.taken.figures, [&] {
+    measure(context, fixed, moving, {part.frames, {u, part.fixed.extent}, sample, back}, options.figures, r);
+  });
+  if (options.outside)
+    context.warp(part.moving, sample, Interpolation::linear, Outside(*options.outside), r.warped.data(), nullptr);
 }
 
 }  // namespace mmreg

@@ -15,42 +15,66 @@
 namespace mmreg {
 namespace {
 
-// The solver searches widely: where it ends further off than this from where networks led, by the corners of their
-// window, it has found another place. As far as the last networks are trained to reach.
+// The solver searches widely: if its pose differs by more than this from that of the networks, at the corners of their
+// window, it is in another place. The last networks are trained to reach this far.
 constexpr double kTrustedMm = 8;
+constexpr double kLost = 0.6;  // share of the mutual information before, below which tracking has lost the pose
 
-struct Run {  // what every stage sees
+double information_of(const Alignment& a) { return a.affine_accepted ? a.information_affine : a.information_rigid; }
+
+struct Run {  // the data that all stages share
   const Context& context;
-  const Scan &fixed, &moving;
+  MeasuredScan &fixed, &moving;
   const PipelineOptions& options;
   Clock& clock;
   PipelineResult& result;
+  const Track* last;  // null: start from the headers
 
-  void align_stage() const {
+  void align_stage() {
     if (options.align == AlignKind::none) {
       result.affine = options.start;
       return;
     }
-    AlignOptions wanted;
-    wanted.kind = options.align;
-    try {
-      const Interruption alarm(context, clock.alarm(clock.least()));
-      result.alignment = align(context, fixed, moving, wanted, [&] { return clock.stop(Stage::align, 0.5); });
-      result.alignment = verify_alignment(context, fixed, moving, result.alignment, options.align,
-                                          [&] { return clock.stop(Stage::align, 0.8); });
-    } catch (const Abandoned&) {
-      result.alignment.complete = false;
-    }
-    result.rigid = result.alignment.rigid;
-    result.affine = result.alignment.affine;
+    if (last) track_pose();
+    if (!result.tracked) search_pose();
+    if (result.alignment.complete) result.finished = stage_name(Stage::align);
+    result.degraded |= !result.alignment.complete;
+  }
+
+  void search_pose() const {
+    align_from({});
     try {
       const Interruption alarm(context, clock.alarm(clock.least()));
       keep_start_if_as_good();
     } catch (const Abandoned&) {
       result.alignment.complete = false;
     }
-    if (result.alignment.complete) result.finished = stage_name(Stage::align);
-    result.degraded |= !result.alignment.complete;
+  }
+
+  // Optimises the pose of the call before. If the scans share far less there than they did, the pose is lost.
+  void track_pose() {
+    align_from(last->pose);
+    const bool lost = result.alignment.complete && information_of(result.alignment) < kLost * last->information;
+    result.tracked = !lost;
+    if (lost) last = nullptr;
+  }
+
+  void align_from(const std::optional<Pose>& tracked) const {
+    AlignOptions how;
+    how.kind = options.align;
+    how.tracked = tracked;
+    try {
+      const Interruption alarm(context, clock.alarm(clock.least()));
+      result.alignment =
+          align(context, fixed, fixed.statistics(), moving, how, [&] { return clock.stop(Stage::align, 0.5); });
+      if (!tracked)
+        result.alignment = verify_alignment(context, fixed, moving, result.alignment, options.align,
+                                            [&] { return clock.stop(Stage::align, 0.8); });
+    } catch (const Abandoned&) {
+      result.alignment.complete = false;
+    }
+    result.rigid = result.alignment.rigid;
+    result.affine = result.alignment.affine;
   }
 
   void keep_start_if_as_good() const {
@@ -59,9 +83,10 @@ struct Run {  // what every stage sees
     result.rigid = result.affine = options.start;
   }
 
-  // Networks that give rigid motions take the place of the alignment, and the solver may go on from where they led.
-  void cascade_stage() const {
-    AffineMap map = options.start;
+  // Networks that output rigid motions replace the alignment; the solver may refine their result.
+  void cascade_stage() {
+    AffineMap map = last ? last->pose.rigid : options.start;
+    result.tracked = last;
     {
       const Timed timed(result.seconds[int(Stage::network)]);
       map = run_cascade(context, *options.engine, fixed, moving, map, clock, result.network, result.cascade);
@@ -79,15 +104,16 @@ struct Run {  // what every stage sees
     cascade.refinement = CascadeRefinement::no_time;
     if (time_is_up(Stage::align)) return map;
     Scan placed = moving;
-    placed.affine = compose(invert(map), moving.affine);
+    placed.affine = compose(invert(map), placed.affine);
+    MeasuredScan measured(context, placed);
     PipelineOptions rigid = options;
     rigid.align = AlignKind::rigid;
     rigid.start = AffineMap();
-    PipelineResult found;
-    Run{context, fixed, placed, rigid, clock, found}.align_stage();
-    result.degraded |= found.degraded;
-    if (found.degraded) return map;
-    const AffineMap better = compose(map, found.rigid);
+    PipelineResult aligned;
+    Run{context, fixed, measured, rigid, clock, aligned, nullptr}.align_stage();
+    result.degraded |= aligned.degraded;
+    if (aligned.degraded) return map;
+    const AffineMap better = compose(map, aligned.rigid);
     cascade.away_mm = corner_distance_mm(*options.engine, map, better);
     cascade.refinement = cascade.away_mm > kTrustedMm ? CascadeRefinement::rejected : CascadeRefinement::accepted;
     if (cascade.refinement == CascadeRefinement::rejected) return map;
@@ -103,14 +129,15 @@ struct Run {  // what every stage sees
     return up;
   }
 
-  Buffer<float> no_deformation() const { return constant(context, fixed.extent, 0, 3); }
+  Buffer<float> no_deformation() const { return constant(context, fixed.scan().extent, 0, 3); }
 
-  // Of images on one grid, the moving one as the alignment and `prior` leave it; empty where there is nothing to match.
-  Buffer<float> solved(const DeformInput& given, const Prior& prior) const {
-    const ExtrapolatedPair filled = extrapolate(context, given);
+  // Returns the deformation between two images on one grid, starting from `prior`; empty if there is nothing to match.
+  Buffer<float> solved(const DeformInput& input, const Prior& prior) const {
+    const ExtrapolatedPair filled = extrapolate(context, input);
     result.facts = measure_image_statistics(context, filled.input);
     if (result.facts.fixed.flat || result.facts.moving.flat) return {};
     result.settings = select_settings(result.facts, filled.input);
+    if (prior.u && prior.u == tracked_prior().u) result.settings = tracking_settings(result.settings);
     Deformation d = deform(
         context, filled.input, result.facts, result.settings,
         [&](double share) { return clock.stop(Stage::deform, share); }, prior);
@@ -128,7 +155,7 @@ struct Run {  // what every stage sees
     return solved(input_of(seen_fixed, prepared.moving.data(), prepared.valid.data()), prior);
   }
 
-  // The network describes both scans on its own grid, the solver matches on that of the fixed scan.
+  // Returns the deformation that the solver finds with the features of a network in place of MIND-SSC.
   Buffer<float> described() const {
     const Engine& engine = *options.engine;
     double& seconds = result.seconds[int(Stage::network)];
@@ -151,12 +178,12 @@ struct Run {  // what every stage sees
     return u;
   }
 
-  // What `find` finds; empty where there was not even time to end the step that it was in.
-  template <class Find>
-  Buffer<float> in_time(const Find& find) const {
+  // Returns the result of `solve`, or an empty buffer if the deadline interrupted it.
+  template <class Solve>
+  Buffer<float> in_time(const Solve& solve) const {
     try {
       const Interruption alarm(context, clock.alarm(clock.least()));
-      return find();
+      return solve();
     } catch (const Abandoned&) {
       result.degraded = true;
       return {};
@@ -164,8 +191,10 @@ struct Run {  // what every stage sees
   }
 
   Buffer<float> deformation() const {
-    const auto solve = [&](const Prior& prior) { return solved_on_fixed(fixed.data, moving.data, prior); };
-    if (!options.engine) return in_time([&] { return solve({}); });
+    const auto solve = [&](const Prior& prior) {
+      return solved_on_fixed(fixed.scan().data, moving.scan().data, prior);
+    };
+    if (!options.engine) return in_time([&] { return solve(tracked_prior()); });
     if (options.engine->output == EngineOutput::descriptor) return in_time([&] { return described(); });
     Buffer<float> u = in_time([&] { return predicted(); });
     if (!u.data() || !options.refine || time_is_up(Stage::deform)) return u;
@@ -175,7 +204,13 @@ struct Run {  // what every stage sees
     return refined.data() ? std::move(refined) : std::move(u);
   }
 
-  // What is asked while the network runs.
+  // The deformation of the call before.
+  Prior tracked_prior() const {
+    Prior prior;
+    if (last) prior.u = last->u.data();
+    return prior;
+  }
+
   Stop stop_network() const {
     return [this, began = clock.seconds()] {
       const double expected = options.engine->expected_s[0], gone = clock.seconds() - began;
@@ -189,10 +224,10 @@ struct Run {  // what every stage sees
     return late;
   }
 
-  // Whether the solver's own deformation is better than none; what a network finds is what was asked for. Where there
-  // is no time to tell, it stands.
+  // Returns whether the solver's deformation is better than none. Without the time to decide it is kept. The field of a
+  // network was requested, and a tracked deformation was judged when it began.
   bool improves(const Buffer<float>& u) const {
-    if (options.engine) return true;
+    if (options.engine || tracked_prior().u) return true;
     try {
       const Interruption alarm(context, clock.alarm(clock.least()));
       result.deformation = deformation_evidence(context, fixed, moving, result.affine, u.data());
@@ -207,7 +242,7 @@ struct Run {  // what every stage sees
       return no_deformation();
     Buffer<float> u = deformation();
     if (!u.data() || !improves(u)) return no_deformation();
-    result.deformation_mm = Buffer<float>(context, fixed.extent, 3);
+    result.deformation_mm = Buffer<float>(context, fixed.scan().extent, 3);
     return u;
   }
 };
@@ -220,15 +255,18 @@ const char* stage_name(Stage stage) {
 }
 
 PipelineResult run(const Context& context, const Scan& fixed, const Scan& moving, const PipelineOptions& options) {
+  MeasuredScan measured(context, fixed);
+  return run(context, measured, moving, options, nullptr, nullptr);
+}
+
+PipelineResult run(const Context& context, MeasuredScan& fixed, const Scan& moving, const PipelineOptions& options,
+                   const Track* last, std::optional<Track>* next) {
   PipelineResult result;
   Clock clock(options);
-  if (clock.limited()) clock.keep(result.expected = costs_of_finish(context, fixed, moving, clock));
-  const Run stages{context, fixed, moving, options, clock, result};
-  if (stages.is_cascade()) {
-    stages.cascade_stage();
-  } else {
-    stages.align_stage();
-  }
+  if (clock.limited()) clock.keep(result.expected = costs_of_finish(context, fixed, moving, options, clock));
+  MeasuredScan measured(context, moving);
+  Run stages{context, fixed, measured, options, clock, result, last};
+  stages.is_cascade() ? stages.cascade_stage() : stages.align_stage();
   result.seconds[int(Stage::align)] = clock.lap() - result.seconds[int(Stage::network)];
   const double network_before = result.seconds[int(Stage::network)];
   Buffer<float> u;
@@ -237,9 +275,13 @@ PipelineResult run(const Context& context, const Scan& fixed, const Scan& moving
   clock.stop(Stage::finish, 0);
   result.cancelled = clock.cancelled();
   if (result.cancelled) return result;
-  finish(context, fixed, moving, u.data(), options.outside, clock, result);
+  finish(context, fixed, measured, u.data(), options, clock, result);
+  if (next && (result.alignment.complete || options.align == AlignKind::none))
+    next->emplace(Track{{result.rigid, result.affine},
+                        information_of(result.alignment),
+                        result.deformation_mm.data() ? std::move(u) : Buffer<float>()});
   u = {};
-  context.trim();  // who takes the result needs room for it
+  context.trim();  // the memory of the results comes from the same pool
   result.seconds[int(Stage::finish)] = clock.lap();
   return result;
 }

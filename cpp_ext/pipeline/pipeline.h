@@ -1,5 +1,5 @@
-// From two scans to one transform: the stages, the clock and the cancel flag. The same line runs under Python and
-// under a C host; nothing here knows of either.
+// From two scans to one transform: the stages, the clock and the cancel flag. Python and C hosts run the same code;
+// nothing here depends on either.
 #pragma once
 #include <functional>
 #include <limits>
@@ -9,6 +9,7 @@
 
 #include "pipeline/engine.h"
 #include "pipeline/evidence.h"
+#include "pipeline/measured_scan.h"
 #include "solver/align/align.h"
 #include "solver/deform/deform.h"
 
@@ -17,49 +18,53 @@ namespace mmreg {
 enum class Stage : int { align, network, deform, finish, count };
 const char* stage_name(Stage);
 
+// The figures of quality to measure. `fast` leaves out those by patterns, the evidence for the verdict and the
+// consistency of the inverse, which take most of the time.
+enum class Figures { full, fast, none };
+
 struct PipelineOptions {
   AlignKind align = AlignKind::affine;
-  AffineMap start;  // fixed mm to moving mm: the transform that stands already where nothing is aligned, or before
-                    // networks that give rigid motions
+  AffineMap start;  // fixed mm to moving mm: the transform in place of an alignment, or the start of rigid networks
   bool deform = true;
   const Engine* engine = nullptr;  // a network, for the deformation
-  bool refine = true;              // what it finds, by the solver; a descriptor always feeds the solver
-  std::optional<float> outside;    // of the warped scan; none: the lowest value of the moving scan
-  double deadline_s = 0;           // from the start of run(), until it returns; 0: none
-  std::function<double()> now;     // seconds, of a clock that never goes back; empty: that of the machine
-  // Asked between and inside stages with the share of the stage that is done; true: stop, nothing is wanted any more.
+  bool refine = true;              // continue with the solver from the field of a network; descriptors always do
+  std::optional<float> outside;    // of the warped scan; empty: the lowest value of the moving scan
+  bool inverse = true;             // compute it
+  Figures figures = Figures::full;
+  double deadline_s = 0;        // from the start of run() until it returns; 0: none
+  std::function<double()> now;  // seconds of a monotonic clock; empty: that of the machine
+  // Called between and inside stages with the completed share of the stage. Returns true to cancel the registration.
   std::function<bool(Stage, double)> cancelled;
 };
 
-// What the last stage takes, in seconds.
+// Seconds of the parts of the last stage.
 struct Costs {
-  double render = 0;       // the transform and the warped scan: always done
-  double handing_out = 0;  // arrays to the caller, and what the caller does with them: always done
+  double render = 0;       // the transform and the warped scan: always computed
+  double handing_out = 0;  // arrays to the caller, and the caller's own work on them: always done
   double inverse = 0;      // of a deformation
   double figures = 0;      // of quality
 };
 
-// What became of a network.
 enum class NetworkEnd { none, complete, stopped, not_begun };
 struct NetworkRun {
-  NetworkEnd end = NetworkEnd::none;  // none: none was wanted
-  double expected_s = 0, left_s = 0;  // when that was decided; both 0 where there is no deadline
+  NetworkEnd end = NetworkEnd::none;  // none: there is no network
+  double expected_s = 0, left_s = 0;  // when the decision to run it was made; both 0 without a deadline
 };
 
-// What became of networks that give rigid motions, and of the solver's rigid stage after them.
+// Networks that output rigid motions, and the solver's rigid stage after them.
 enum class CascadeRefinement { not_wanted, no_time, rejected, accepted };
 struct CascadeRun {
   int stages_run = 0;
   CascadeRefinement refinement = CascadeRefinement::not_wanted;
-  double away_mm = 0;  // how far the refinement moved a corner of the window, at most
+  double away_mm = 0;  // largest motion of a corner of the window by the refinement
   Point window_centre_mm{};
 };
 
 constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
 
-struct Quality {                      // `kNotMeasured`, or empty: there was no time for it
+struct Quality {                      // `kNotMeasured`, or empty: not requested, or there was no time for it
   double nmi_before = kNotMeasured;   // normalised mutual information, near the body of the fixed scan; not measured
-  double nmi_after = kNotMeasured;    // before where the headers put too little of the moving scan on that body
+  double nmi_after = kNotMeasured;    // before if the headers put too little of the moving scan on that body
   double mind_before = kNotMeasured;  // mean squared difference of MIND-SSC features, half resolution; likewise
   double mind_after = kNotMeasured;
   PoseEvidence pose;
@@ -73,27 +78,40 @@ struct Quality {                      // `kNotMeasured`, or empty: there was no 
 };
 
 struct PipelineResult {
-  AffineMap rigid, affine;        // fixed mm to moving mm; the identity where not wanted
+  AffineMap rigid, affine;        // fixed mm to moving mm; the identity if not requested
   Buffer<float> deformation_mm;   // (3, fixed), RAS+: affine(p + deformation(p)) is the moving point; empty if none
   Buffer<float> displacement_mm;  // (3, fixed), RAS+: p + displacement(p) is the moving point
-  Buffer<float> inverse_mm;       // (3, moving), RAS+: q + inverse(q) is the fixed point; empty: no time for it
+  Buffer<float> inverse_mm;       // (3, moving), RAS+: q + inverse(q) is the fixed point; empty: not computed
   Buffer<float> warped;           // the moving scan on the fixed grid
   Buffer<std::uint8_t> valid;     // (fixed): 1 where the moving scan was sampled
   double seconds[int(Stage::count)] = {};
   Quality quality;
-  Costs expected, taken;   // of the last stage; expected only where there is a deadline, handing out not taken yet
+  Costs expected, taken;   // of the last stage; expected only with a deadline, handing out is not in taken
   bool degraded = false;   // the deadline cut a stage short or off
   bool cancelled = false;  // nothing else is filled in
   std::string finished;    // the last stage that was completed
   NetworkRun network;
   CascadeRun cascade;
   Alignment alignment;
-  bool start_kept = false;  // no alignment was found that beats the start
+  bool start_kept = false;  // no alignment is better than the start
+  bool tracked = false;     // the alignment started from the transform of the call before
   DeformationEvidence deformation;
   PairStatistics facts{};
   DeformSettings settings;
 };
 
+// What a session keeps of one call for the next.
+struct Track {
+  Pose pose;
+  double information = 0;  // mutual information of the pose, nats per sample
+  Buffer<float> u;         // (3, fixed), in voxels: the deformation; empty: none
+};
+
 PipelineResult run(const Context&, const Scan& fixed, const Scan& moving, const PipelineOptions&);
+
+// The same for a fixed scan that is kept, starting from `last`; null: from the headers. `next`, if not null, gets the
+// track of this call, unless it was cancelled or its alignment is incomplete.
+PipelineResult run(const Context&, MeasuredScan& fixed, const Scan& moving, const PipelineOptions&, const Track* last,
+                   std::optional<Track>* next);
 
 }  // namespace mmreg

@@ -65,8 +65,10 @@ void judge_pose(const Context& context, const Scan& fixed, const Scan& moving, c
   q.residual = residual_evidence(context, fixed, comparison, seen, comparison.region({&seen}));
 }
 
-// Before, by the headers, and after: over what is seen both times, or after alone where that is too little.
-void compare(const Context& context, const Scan& fixed, const Scan& moving, const Fields& fields, Quality& q) {
+// Compares the scans before, by the headers, and after: over what is seen both times, or after alone if that is too
+// little.
+void compare(const Context& context, MeasuredScan& fixed, MeasuredScan& moving, const Fields& fields, Figures figures,
+             Quality& q) {
   const Frames& frames = fields.frames;
   const Comparison comparison(context, fixed, moving, frames.to_moving());
   const Seen before = comparison.through(compose(invert(frames.moving_mm), frames.fixed_mm)),
@@ -76,25 +78,27 @@ void compare(const Context& context, const Scan& fixed, const Scan& moving, cons
   const bool comparable = both.share > kComparable * region.share;
   const Region& used = comparable ? both : region;
   q.nmi_after = comparison.similarity(after, used);
+  if (comparable) q.nmi_before = comparison.similarity(before, used);
+  if (figures == Figures::fast) return;
   q.mind_after = comparison.difference(after, used);
   judge_pose(context, fixed, moving, fields, comparison, region, q);
-  if (!comparable) return;
-  q.nmi_before = comparison.similarity(before, used);
-  q.mind_before = comparison.difference(before, used);
+  if (comparable) q.mind_before = comparison.difference(before, used);
 }
 
 }  // namespace
 
-void measure(const Context& context, const Scan& fixed, const Scan& moving, const Fields& fields, PipelineResult& r) {
+void measure(const Context& context, MeasuredScan& fixed, MeasuredScan& moving, const Fields& fields, Figures figures,
+             PipelineResult& r) {
+  if (figures == Figures::none) return;
   Quality& q = r.quality;
-  compare(context, fixed, moving, fields, q);
+  compare(context, fixed, moving, fields, figures, q);
   q.folding = context.folding(fields.u.data, fields.u.n);
   const bool deformed = r.deformation_mm.data();
   const Spread moved = deformed ? spread(context, r.deformation_mm, nullptr) : Spread{};
   q.displacement_p50_mm = moved.p50;
   q.displacement_p95_mm = moved.p95;
   q.displacement_max_mm = moved.largest;
-  if (!fields.back.data) return;
+  if (!fields.back.data || figures == Figures::fast) return;
   q.inverse_folding = context.folding(fields.back.data, fields.back.n);
   const Buffer<float> error = there_and_back(context, fields);
   const Spread consistency = spread(context, error, r.valid.data());

@@ -1,5 +1,6 @@
 // The figures of a finished registration.
 #pragma once
+#include "pipeline/measured_scan.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/resampling.h"
 
@@ -12,7 +13,7 @@ struct Fields {
   Displacement back;    // of the moving grid: the inverse of the whole transform; without data: there is none
 };
 
-// Fills in r.quality, one figure after the other; r.warped and r.valid must stand.
-void measure(const Context&, const Scan& fixed, const Scan& moving, const Fields&, PipelineResult& r);
+// Fills in r.quality, one figure after the other; r.valid must be complete.
+void measure(const Context&, MeasuredScan& fixed, MeasuredScan& moving, const Fields&, Figures, PipelineResult& r);
 
 }  // namespace mmreg

@@ -22,13 +22,19 @@ constexpr double kEqualShare = 0.85;  // share of the evidence for the best pose
 constexpr double kApart = 0.1;        // diameters of the body: poses further apart are different places
 // A pose beyond the usual rotations must be better than a usual one by this: slices are rotated more often than bodies.
 constexpr double kUnusual = 0.2, kUnusualSlice = 0.03;
+constexpr std::size_t kTrackedLevels = 2;    // the finest ones, for a tracked pose
 constexpr std::int64_t kWideSamples = 1500;  // for the search over all rotations
 
 class Aligner {
  public:
-  Aligner(const Context& context, const Scan& fixed, const Scan& moving, const AlignOptions& options,
-          const std::function<bool()>& time_is_up)
-      : context_(context), fixed_(fixed), moving_(moving), options_(options), time_is_up_(time_is_up) {}
+  Aligner(const Context& context, const Scan& fixed, const ScanStatistics& of_fixed, const Scan& moving,
+          const AlignOptions& options, const std::function<bool()>& time_is_up)
+      : context_(context),
+        fixed_(fixed),
+        moving_(moving),
+        options_(options),
+        time_is_up_(time_is_up),
+        fixed_statistics_(of_fixed) {}
 
   Alignment run();
 
@@ -38,6 +44,7 @@ class Aligner {
   std::vector<Candidate> decide(std::vector<Candidate>, std::size_t k, Alignment&);
   Candidate most_informative(const std::vector<Contender>&, double apart_mm) const;
   void align_rigid(Alignment&);
+  void track_rigid(Alignment&);
   void align_affine(Alignment&);
   void describe(Alignment&) const;
   void set_start_poses();
@@ -60,7 +67,8 @@ class Aligner {
   const Scan& moving_;
   const AlignOptions& options_;
   const std::function<bool()>& time_is_up_;
-  ScanStatistics fixed_statistics_, moving_statistics_;
+  const ScanStatistics& fixed_statistics_;
+  ScanStatistics moving_statistics_;
   bool flat_ = false;
   Point normal_{};
   AffineMap start_, header_;      // samples to moving mm: centre on centre, and by the headers
@@ -237,6 +245,20 @@ void Aligner::align_rigid(Alignment& out) {
   out.rigid = out.affine = from_fixed_mm(rigid_.map);
 }
 
+// Optimises the tracked pose on the finest levels.
+void Aligner::track_rigid(Alignment& out) {
+  const AffineMap from_centre = translation(fixed_statistics_.centre_mm);
+  rigid_ = {compose(options_.tracked->rigid, from_centre), 0};
+  affine_ = {compose(options_.tracked->affine, from_centre), 0};
+  const std::size_t levels = levels_->count();
+  for (std::size_t k = levels - std::min(levels, kTrackedLevels); k < levels && !time_is_up_(); ++k) {
+    const double mm = levels_->spacing_mm(k);
+    rigid_ = optimise(levels_->at(k), rigid_, Freedom::rigid, mm, 0.05 * mm, 25);
+  }
+  out.rigid_complete = !time_is_up_();
+  out.rigid = out.affine = from_fixed_mm(rigid_.map);
+}
+
 // Returns whether, in a plane, edges agreed clearly better before the affine optimisation.
 bool Aligner::leads_away(std::size_t k) {
   if (!flat_) return false;
@@ -245,11 +267,13 @@ bool Aligner::leads_away(std::size_t k) {
   return before > kSure * judge.elsewhere() && judge.agreement(affine_.map) < kKeptShare * before;
 }
 
-// Starts from the rigid pose and skips the coarsest level; the result is accepted on the finest level only.
+// Starts from the rigid pose and skips the coarsest level, or from the tracked pose on the finest level; the result is
+// accepted on the finest level only.
 void Aligner::align_affine(Alignment& out) {
   const std::size_t finest = levels_->count() - 1;
-  affine_ = rigid_;
-  for (std::size_t k = std::min<std::size_t>(1, finest); k <= finest && !time_is_up_(); ++k) {
+  if (!options_.tracked) affine_ = rigid_;
+  for (std::size_t k = options_.tracked ? finest : std::min<std::size_t>(1, finest); k <= finest && !time_is_up_();
+       ++k) {
     const double mm = levels_->spacing_mm(k);
     Resolution& at = levels_->at(k);
     const bool better = plausible(affine_.map) && at.metric.at(affine_.map).climbed > at.metric.at(rigid_.map).climbed;
@@ -274,7 +298,8 @@ void Aligner::describe(Alignment& out) const {
   out.finest_mm = levels_->spacing_mm(levels_->count() - 1);
   out.samples = at.samples.count;
   out.evaluations = wide_evaluations_;
-  for (const auto& r : levels_->used()) out.evaluations += r->metric.evaluations();
+  for (const auto& r : levels_->used())
+    if (r) out.evaluations += r->metric.evaluations();
 }
 
 Alignment Aligner::run() {
@@ -284,7 +309,6 @@ Alignment Aligner::run() {
     return std::chrono::duration<double>(Clock::now() - from).count();
   };
   const Clock::time_point start = Clock::now();
-  fixed_statistics_ = measure_scan_statistics(context_, fixed_);
   moving_statistics_ = measure_scan_statistics(context_, moving_);
   flat_ = in_plane(fixed_) && in_plane(moving_);
   out.informative = !fixed_statistics_.flat && !moving_statistics_.flat;
@@ -297,7 +321,7 @@ Alignment Aligner::run() {
   if (time_is_up_()) return out;
   rank_.emplace(start_, options_.reach_degrees);
   levels_.emplace(context_, fixed_, moving_, fixed_statistics_, moving_statistics_, start_, normal());
-  align_rigid(out);
+  options_.tracked ? track_rigid(out) : align_rigid(out);
   out.rigid_seconds = seconds(start);
   const Clock::time_point between = Clock::now();
   if (options_.kind == AlignKind::affine) align_affine(out);
@@ -311,7 +335,12 @@ Alignment Aligner::run() {
 
 Alignment align(const Context& context, const Scan& fixed, const Scan& moving, const AlignOptions& options,
                 const std::function<bool()>& time_is_up) {
-  return Aligner(context, fixed, moving, options, time_is_up).run();
+  return align(context, fixed, measure_scan_statistics(context, fixed), moving, options, time_is_up);
+}
+
+Alignment align(const Context& context, const Scan& fixed, const ScanStatistics& of_fixed, const Scan& moving,
+                const AlignOptions& options, const std::function<bool()>& time_is_up) {
+  return Aligner(context, fixed, of_fixed, moving, options, time_is_up).run();
 }
 
 }  // namespace mmreg

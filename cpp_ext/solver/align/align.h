@@ -2,6 +2,7 @@
 // level, and maximisation of the mutual information from coarse to fine, first rigid, then affine.
 #pragma once
 #include <functional>
+#include <optional>
 
 #include "solver/align/scan_statistics.h"
 
@@ -9,9 +10,15 @@ namespace mmreg {
 
 enum class AlignKind : int { none, rigid, affine };
 
+// Fixed mm to moving mm.
+struct Pose {
+  AffineMap rigid, affine;
+};
+
 struct AlignOptions {
   AlignKind kind = AlignKind::affine;
-  double reach_degrees = 45;  // of the search over rotations, each way from the one in the headers
+  double reach_degrees = 45;    // of the search over rotations, each way from the one in the headers
+  std::optional<Pose> tracked;  // a pose to optimise on the finest levels, in place of a search
 };
 
 struct Alignment {
@@ -39,5 +46,8 @@ struct Alignment {
 
 Alignment align(const Context&, const Scan& fixed, const Scan& moving, const AlignOptions&,
                 const std::function<bool()>& time_is_up);
+// The same with the statistics of the fixed scan, which are measured once for any number of moving scans.
+Alignment align(const Context&, const Scan& fixed, const ScanStatistics& of_fixed, const Scan& moving,
+                const AlignOptions&, const std::function<bool()>& time_is_up);
 
 }  // namespace mmreg

@@ -52,10 +52,11 @@ Levels::Levels(const Context& context, const Scan& fixed, const Scan& moving, co
       moving_(build_pyramid(context, moving, of_moving, spacings_mm_)) {}
 
 Resolution& Levels::at(std::size_t level) {
-  while (resolutions_.size() <= level) {
-    const std::size_t next = resolutions_.size(), k = count() - 1 - next;
-    resolutions_.push_back(std::make_unique<Resolution>(context_, fixed_[k], moving_[k], of_fixed_, spacings_mm_[k],
-                                                        kSamples[std::min<std::size_t>(next, 4)], overlap_power(next)));
+  resolutions_.resize(std::max(resolutions_.size(), level + 1));
+  if (!resolutions_[level]) {
+    const std::size_t k = count() - 1 - level;
+    resolutions_[level] = std::make_unique<Resolution>(context_, fixed_[k], moving_[k], of_fixed_, spacings_mm_[k],
+                                                       kSamples[std::min<std::size_t>(level, 4)], overlap_power(level));
   }
   return *resolutions_[level];
 }

@@ -67,4 +67,12 @@ DeformSettings select_settings(const PairStatistics& statistics, const DeformInp
   return s;
 }
 
+DeformSettings tracking_settings(const DeformSettings& settings) {
+  DeformSettings s = settings;
+  s.search.wanted = false;
+  s.levels = settings.levels - 1;
+  for (int l = 0; l < s.levels; ++l) s.level[l] = settings.level[l + 1];
+  return s;
+}
+
 }  // namespace mmreg

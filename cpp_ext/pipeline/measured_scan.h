@@ -1,0 +1,33 @@
+// A scan and what is measured of it: each figure once, when it is first needed. The fixed scan of a session keeps them
+// for all moving scans.
+#pragma once
+#include <optional>
+
+#include "ops/buffer.h"
+#include "solver/align/scan_statistics.h"
+
+namespace mmreg {
+
+class MeasuredScan {
+ public:
+  // The memory of the scan must outlive this object.
+  MeasuredScan(const Context& context, const Scan& scan) : context_(context), scan_(scan) {}
+
+  operator const Scan&() const { return scan_; }
+  const Scan& scan() const { return scan_; }
+
+  const ScanStatistics& statistics();
+  double lowest();                          // intensity
+  const Buffer<float>& above_lowest();      // the intensities minus the lowest
+  const Buffer<std::uint8_t>& near_body();  // the body and a margin around it, inside the mask
+
+ private:
+  Context context_;
+  Scan scan_;
+  std::optional<ScanStatistics> statistics_;
+  std::optional<double> lowest_;
+  Buffer<float> above_lowest_;
+  Buffer<std::uint8_t> near_body_;
+};
+
+}  // namespace mmreg
