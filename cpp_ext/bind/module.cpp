@@ -62,7 +62,7 @@ void bind_refine(nb::module_&);
 void bind_engine(nb::module_&);
 void bind_options(nb::module_&);
 void bind_result(nb::module_&);
-void bind_register(nb::module_&);
+void bind_session(nb::module_&);
 void bind_plan(nb::module_&);
 void bind_deform(nb::module_&);
 void bind_facts(nb::module_&);
@@ -105,7 +105,7 @@ NB_MODULE(_native, m) {
   bind_engine(m);
   bind_options(m);
   bind_result(m);
-  bind_register(m);
+  bind_session(m);
   bind_plan(m);
   bind_deform(m);
   bind_facts(m);

@@ -11,16 +11,26 @@ void make_scan(ScanArgument* self, In<float, 3> image, Matrix affine, HostMask m
   new (self) ScanArgument{std::move(image), std::move(mask), view};
 }
 
+Figures figures_of(const std::string& quality) {
+  if (quality == "fast") return Figures::fast;
+  if (quality == "none") return Figures::none;
+  require(quality == "full", "quality must be full, fast or none");
+  return Figures::full;
+}
+
 void make_options(OptionsArgument* self, const std::string& align, bool deform, bool refine,
                   std::optional<EngineSpec> engine, std::optional<Matrix> start, double deadline_s,
                   std::optional<nb::callable> now, std::optional<nb::callable> cancelled, std::optional<float> outside,
-                  int threads, const std::string& target, DeviceQueue* device, bool keep_on_device) {
+                  int threads, const std::string& target, DeviceQueue* device, bool keep_on_device, bool inverse,
+                  const std::string& quality) {
   OptionsArgument options;
   options.pipeline.align = align_kind(align);
   options.pipeline.deform = deform;
   options.pipeline.refine = refine;
   options.pipeline.deadline_s = deadline_s;
   options.pipeline.outside = outside;
+  options.pipeline.inverse = inverse;
+  options.pipeline.figures = figures_of(quality);
   const bool cascade = engine && engine->engine.output == EngineOutput::rigid;
   require(!start || cascade || options.pipeline.align == AlignKind::none, "a start is for align none");
   if (start) options.pipeline.start = affine_map(*start);
@@ -46,13 +56,14 @@ void bind_options(nb::module_& m) {
           "__init__", &make_options, nb::kw_only(), "align"_a = "affine", "deform"_a = true, "refine"_a = true,
           "engine"_a = nb::none(), "start"_a = nb::none(), "deadline_s"_a = 0.0, "now"_a = nb::none(),
           "cancelled"_a = nb::none(), "outside"_a = nb::none(), "threads"_a = 0, "target"_a = "",
-          "device"_a.none() = nb::none(), "keep_on_device"_a = false,
+          "device"_a.none() = nb::none(), "keep_on_device"_a = false, "inverse"_a = true, "quality"_a = "full",
           "align: none, rigid or affine. engine: a network, and refine whether the solver goes on from what it finds. "
           "start: (4, 4), fixed to moving mm, that stands already, where nothing is aligned; the figures before are "
           "without it. deadline_s: until the call returns, by now() if it is given; 0 is none. cancelled(stage, share) "
           "is called between steps and stops the registration by True. outside: the value of the warped scan outside "
           "of the moving scan; None is its lowest value. device: a queue to run on in place of target. "
-          "keep_on_device: results stay there, as (address, shape, owner).");
+          "keep_on_device: results stay there, as (address, shape, owner). inverse: compute it. quality: full, fast "
+          "(without patterns, evidence and the consistency of the inverse) or none.");
 }
 
 }  // namespace mmreg::bind

@@ -229,6 +229,7 @@ void bind_result(nb::module_& m) {
       .def_prop_ro("cancelled", [](const V& v) { return v.result.cancelled; })
       .def_prop_ro("degraded", [](const V& v) { return v.result.degraded; })
       .def_prop_ro("finished", [](const V& v) { return v.result.finished; })
+      .def_prop_ro("tracked", [](const V& v) { return v.result.tracked; })
       .def_prop_ro("start_kept", [](const V& v) { return v.result.start_kept; })
       .def_prop_ro(
           "rigid", [](const V& v) { return matrix(v.result.rigid); }, nb::rv_policy::move)

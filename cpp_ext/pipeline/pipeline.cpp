@@ -137,7 +137,7 @@ struct Run {  // the data that all stages share
     result.facts = measure_image_statistics(context, filled.input);
     if (result.facts.fixed.flat || result.facts.moving.flat) return {};
     result.settings = select_settings(result.facts, filled.input);
-    if (prior.u && prior.u == tracked_prior().u) result.settings = tracking_settings(result.settings);
+    if (last && !options.engine) result.settings = tracking_settings(result.settings);
     Deformation d = deform(
         context, filled.input, result.facts, result.settings,
         [&](double share) { return clock.stop(Stage::deform, share); }, prior);

@@ -232,9 +232,9 @@ class Scan:
 class Options:
     """How two scans are registered."""
 
-    def __init__(self, *, align: str = 'affine', deform: bool = True, refine: bool = True, engine: EngineSpec | None = None, start: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)] | None = None, deadline_s: float = 0.0, now: Callable | None = None, cancelled: Callable | None = None, outside: float | None = None, threads: int = 0, target: str = '', device: DeviceQueue | None = None, keep_on_device: bool = False) -> None:
+    def __init__(self, *, align: str = 'affine', deform: bool = True, refine: bool = True, engine: EngineSpec | None = None, start: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)] | None = None, deadline_s: float = 0.0, now: Callable | None = None, cancelled: Callable | None = None, outside: float | None = None, threads: int = 0, target: str = '', device: DeviceQueue | None = None, keep_on_device: bool = False, inverse: bool = True, quality: str = 'full') -> None:
         """
-        align: none, rigid or affine. engine: a network, and refine whether the solver goes on from what it finds. start: (4, 4), fixed to moving mm, that stands already, where nothing is aligned; the figures before are without it. deadline_s: until the call returns, by now() if it is given; 0 is none. cancelled(stage, share) is called between steps and stops the registration by True. outside: the value of the warped scan outside of the moving scan; None is its lowest value. device: a queue to run on in place of target. keep_on_device: results stay there, as (address, shape, owner).
+        align: none, rigid or affine. engine: a network, and refine whether the solver goes on from what it finds. start: (4, 4), fixed to moving mm, that stands already, where nothing is aligned; the figures before are without it. deadline_s: until the call returns, by now() if it is given; 0 is none. cancelled(stage, share) is called between steps and stops the registration by True. outside: the value of the warped scan outside of the moving scan; None is its lowest value. device: a queue to run on in place of target. keep_on_device: results stay there, as (address, shape, owner). inverse: compute it. quality: full, fast (without patterns, evidence and the consistency of the inverse) or none.
         """
 
 class PoseEvidence:
@@ -407,6 +407,9 @@ class Result:
     def finished(self) -> str: ...
 
     @property
+    def tracked(self) -> bool: ...
+
+    @property
     def start_kept(self) -> bool: ...
 
     @property
@@ -455,6 +458,16 @@ def register(fixed: Scan, moving: Scan, options: Options) -> Result:
     """
     Register a moving scan to a fixed one: alignment, network, deformation, inverse and figures.
     """
+
+class Session:
+    """A fixed scan that any number of moving scans are registered to."""
+
+    def __init__(self, fixed: Scan, target: str = '', threads: int = 0, device: DeviceQueue | None = None) -> None: ...
+
+    def register(self, moving: Scan, options: Options, track: bool = False) -> Result:
+        """
+        Register a moving scan as the function of this name does. The target, threads and device are those of the session. track: start from the transform of the call before.
+        """
 
 class Plan:
     """

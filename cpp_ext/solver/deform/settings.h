@@ -30,7 +30,7 @@ struct DeformSettings {
 
 DeformSettings select_settings(const PairStatistics&, const DeformInput&);
 
-// Settings to continue from the displacement of the frame before in a series: no search, and the fine levels only.
+// Settings to continue from the displacement of the frame before in a series: no search, fewer iterations.
 DeformSettings tracking_settings(const DeformSettings&);
 
 }  // namespace mmreg

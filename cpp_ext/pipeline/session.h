@@ -1,0 +1,22 @@
+// One fixed scan and a stream of moving scans: what is measured of the fixed scan is kept, and a registration may start
+// from the transform of the one before.
+#pragma once
+#include "pipeline/pipeline.h"
+
+namespace mmreg {
+
+class Session {
+ public:
+  // The memory of the scan must outlive the session.
+  Session(const Context& context, const Scan& fixed) : context_(context), fixed_(context, fixed) {}
+
+  // `track`: start from the transform of the last call that found one, if there is any.
+  PipelineResult run(const Scan& moving, const PipelineOptions&, bool track);
+
+ private:
+  Context context_;
+  MeasuredScan fixed_;
+  std::optional<Track> last_;
+};
+
+}  // namespace mmreg
