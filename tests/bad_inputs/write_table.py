@@ -32,7 +32,7 @@ def table() -> str:
 
 def _row(case: Case) -> str:
     codes = "<br>".join(f"`{code}`" for code in case.codes)
-    return f"| {case.number} | {case.title} | {codes} | {' '.join(case.handled)} |\n"
+    return f"| {case.number} | {'; '.join(case.titles)} | {codes} | {' '.join(case.handled)} |\n"
 
 
 if __name__ == "__main__":
