@@ -11,9 +11,7 @@ spec.loader.exec_module(write_errors)
 
 
 def test_the_page_of_error_codes_is_current():
-    assert write_errors.PAGE.read_text() == write_errors.page(), (
-        "run: PYTHONPATH=tests python tests/runtime/write_errors.py"
-    )
+    assert write_errors.PAGE.read_text() == write_errors.page(), "run: make pages"
 
 
 def test_every_code_has_a_class_and_a_sentence():
