@@ -8,6 +8,7 @@
 #   make test-long    tests of a minute or more each, which `make test` leaves out
 #   make lint    style and types
 #   make bench   measure, and rewrite the pages of docs/results
+#   make pages   rewrite the pages of error codes and bad inputs
 #   make fuzz    feed broken files to the readers for FUZZ_SECONDS=600
 #   make setup   all tools and libraries for development
 #   make cross   compile and run the C++ tests for AArch64, if its compiler and qemu-user are installed
@@ -47,7 +48,7 @@ $(DONE)/wheel: FORCE
 endif
 endif
 
-.PHONY: FORCE help setup demo cuda bench fuzz test test-long test-cpp lint format cross ptx clean
+.PHONY: FORCE help setup demo cuda bench pages fuzz test test-long test-cpp lint format cross ptx clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -120,6 +121,10 @@ ifneq ($(MMREG_DATA),)
 	  $(REGISTRATION) --tasks build/tasks/heldout --results $(RESULTS)_heldout.json; fi
 endif
 	$(BIN)/python -m benchmarks.results_pages
+
+pages: $(DONE)/dev
+	PYTHONPATH=tests $(BIN)/python tests/runtime/write_errors.py
+	PYTHONPATH=tests $(BIN)/python -m bad_inputs.write_table
 
 FUZZ_SECONDS ?= 600
 fuzz: $(DONE)/dev

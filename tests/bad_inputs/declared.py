@@ -19,7 +19,7 @@ class Case:
     """What one number ends in: error codes, or how it is handled, or why it cannot be seen."""
 
     number: int
-    title: str
+    titles: tuple[str, ...]
     codes: tuple[str, ...]
     handled: tuple[str, ...]
 
@@ -33,7 +33,8 @@ def case(number: int, title: str, *codes: str, handled: str = "") -> Callable[[C
     def declare(test: Callable) -> Callable:
         assert test.__name__.startswith(f"test_{number:02}_"), test.__name__
         assert codes or handled, "a number ends in an error or is handled"
-        known = CASES.setdefault(number, Case(number, title, (), ()))
+        known = CASES.setdefault(number, Case(number, (), (), ()))
+        known.titles = tuple(dict.fromkeys((*known.titles, title)))
         known.codes = tuple(dict.fromkeys(known.codes + codes))
         known.handled = tuple(dict.fromkeys(known.handled + (handled,) * bool(handled)))
         test.codes = codes

@@ -10,19 +10,11 @@ import numpy as np
 import pytest
 from bad_inputs.declared import case, refused
 from bad_inputs.files import header, nifti
+from fixtures.formats import READERS
 
 from mmreg_rt import Affine, Composite, Rigid, Volume, read_image, read_points, read_transform
 from mmreg_rt.bundle.container import bundle_files
 from mmreg_rt.io.numbers import number
-
-READERS = (
-    (read_image, "a.nii"),
-    (read_image, "a.nii.gz"),
-    (read_transform, "a.tfm"),
-    (read_transform, "a.mat"),
-    (read_points, "a.csv"),
-)
-
 
 NUMBERS = ("1" * 400_000 + "x", "." + "1" * 400_000 + "e", "1." * 200_000, " " * 900 + "1" * 400_000 + " x")
 

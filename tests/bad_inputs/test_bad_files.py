@@ -12,21 +12,18 @@ import numpy as np
 import pytest
 from bad_inputs.declared import case, refused
 from bad_inputs.files import header, nifti, put
+from fixtures.formats import READERS, WRITERS
 
 from mmreg_rt import (
-    Rigid,
     Volume,
     read_image,
     read_points,
     read_transform,
     write_image,
-    write_points,
-    write_transform,
 )
 from mmreg_rt.io import files
 
 IMAGE = Volume.from_array(np.ones((2, 3, 4), np.float32), np.eye(4))
-READERS = ((read_image, "a.nii"), (read_image, "a.nii.gz"), (read_transform, "a.tfm"), (read_points, "a.csv"))
 
 
 @pytest.mark.parametrize(("reader", "name"), READERS)
@@ -206,7 +203,7 @@ def test_15_vox_offset_is_no_place(offset, tmp_path):
         read_image(put(tmp_path / "a.nii", nifti(vox_offset=offset)))
 
 
-@case(15, "vox_offset past the end", "MMREG_E_FILE_TRUNCATED")
+@case(15, "vox_offset NaN, infinite, negative, past the end or inside the header", "MMREG_E_FILE_TRUNCATED")
 def test_15_vox_offset_past_the_end(tmp_path):
     for name in ("a.nii", "a.nii.gz"):
         with refused("MMREG_E_FILE_TRUNCATED", name):
@@ -363,14 +360,7 @@ def test_28_two_names_that_differ_in_case(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["Scan.nii.gz"]
 
 
-@pytest.mark.parametrize(
-    ("save", "name"),
-    [
-        (lambda path: write_image(IMAGE, path), "a.nii.gz"),
-        (lambda path: write_transform(Rigid(np.eye(4)), path), "a.tfm"),
-        (lambda path: write_points(np.zeros((1, 3)), path), "a.csv"),
-    ],
-)
+@pytest.mark.parametrize(("save", "name"), WRITERS)
 def test_what_cannot_be_written_leaves_nothing_and_keeps_what_was_there(save, name, tmp_path, monkeypatch):
     with refused("MMREG_E_OUTPUT", "no/such/folder"):
         save(tmp_path / "no/such/folder" / name)

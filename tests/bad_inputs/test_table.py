@@ -12,4 +12,4 @@ def test_every_number_has_a_test():
 
 
 def test_the_page_is_current():
-    assert TABLE.read_text() == table(), "run PYTHONPATH=tests python -m bad_inputs.write_table"
+    assert TABLE.read_text() == table(), "run: make pages"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from fixtures import pretend
+from fixtures.formats import WRITERS
 from fixtures.shell import run
 
 from mmreg_rt import io
@@ -266,6 +267,13 @@ def test_inspect_says_what_a_file_is(folder):
     assert "Turns by 0.00 degrees" in run("inspect same.tfm").output
     assert json.loads(run("inspect fixed.nii.gz --json").stdout)["shape"] == [14, 20, 24]
     run("inspect none.nii.gz", code=3)
+
+
+@pytest.mark.parametrize(("save", "name"), WRITERS)
+def test_inspect_describes_every_file_that_can_be_written(save, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / name)
+    assert json.loads(run(f"inspect {name} --json").stdout)["status"] == "ok"
 
 
 @pytest.mark.usefixtures("folder")

@@ -6,42 +6,46 @@ import gzip
 import struct
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from bad_inputs.files import header, nifti
+from fixtures.formats import READERS
 
 from mmreg_rt import read_image, read_points, read_transform
 from mmreg_rt.errors import MmregError
+from mmreg_rt.io import endings
 
 # What a reader may allocate: a constant, and a multiple of what the file really holds when it is unpacked.
 # The worst are points, 24 bytes each from six of a file, and voxels that are scaled to float64.
 BOUND_BYTES, BOUND_TIMES = 4 << 20, 16
 UNPACKED_LIMIT = 1 << 24
+COMPRESS = 128  # from here on the first byte asks for the rest to be compressed
 
-READERS = (
-    (read_image, "a.nii"),
-    (read_image, "a.nii.gz"),
-    (read_transform, "u.nii"),
-    (read_transform, "u.nii.gz"),
-    (read_transform, "t.tfm"),
-    (read_transform, "t.mat"),
-    (read_points, "p.csv"),
-)
+
+def _places(reader: Callable, suffixes: tuple[str, ...]) -> tuple[int, ...]:
+    """Return where the reader stands in ``READERS`` with each of these endings."""
+    return tuple(READERS.index((reader, f"a{suffix}")) for suffix in suffixes)
 
 
 # Readers by the kind of their files, so that each kind may be given a time of its own
-KINDS = {"nifti": (0, 1), "field": (2, 3), "transform": (4, 5), "points": (6,)}
+KINDS = {
+    "nifti": _places(read_image, endings.IMAGES),
+    "field": _places(read_transform, endings.FIELDS),
+    "transform": _places(read_transform, endings.MATRICES),
+    "points": _places(read_points, endings.POINTS),
+}
 
 
 def feed(data: bytes, folder: Path) -> str:
     """Let the reader that the first byte chooses read the rest; the code it refused with, or ``"read"``.
 
-    From 128 on the first byte asks for the rest to be compressed first: mutations then reach what is inside.
+    From ``COMPRESS`` on the first byte asks to compress the rest: mutations then reach what is inside.
     """
     reader, name = READERS[data[0] % len(READERS)] if data else READERS[0]
     content = data[1:]
-    if data[:1] >= b"\x80" and name.endswith(".gz"):
+    if data[:1] >= bytes([COMPRESS]) and name.endswith(".gz"):
         content = gzip.compress(content, 1, mtime=0)
     path = folder / name
     path.write_bytes(content)
@@ -85,7 +89,7 @@ def seeds(folder: Path | None = None) -> list[bytes]:  # noqa: ARG001 (as those 
     ]
     fields = [nifti((3, 4, 2, 1, 3), np.float32, intent_code=code) for code in (1006, 1007)]
     heading = "#Insight Transform File V1.0\n"
-    texts = [
+    transforms = [
         heading
         + "#Transform 0\nTransform: AffineTransform_double_3_3\nParameters: 1 0 0 0 1 0 0 0 1 2e0 -3.5 .5\n"
         "FixedParameters: 1 2 3\n",
@@ -95,6 +99,7 @@ def seeds(folder: Path | None = None) -> list[bytes]:  # noqa: ARG001 (as those 
         "Parameters: 1 2 3\nFixedParameters:\nTransform: VersorRigid3DTransform_float_3_3\n"
         "Parameters: 0.1 0.2 0.3 1 2 3\nFixedParameters: 0 0 0\n",
     ]
+    texts = [transform.encode() for transform in transforms]
     name, fixed = b"AffineTransform_double_3_3\0", b"fixed\0"
     parameters = (2, 0, 0, 0, 2, 0, 0, 0, 2, 4, 5, 6)
     mats = [
@@ -103,14 +108,23 @@ def seeds(folder: Path | None = None) -> list[bytes]:  # noqa: ARG001 (as those 
         for order, kind in (("<", 0), (">", 1000))
     ]  # fmt: skip
     points = [b"x,y,z\n1,2,3\n-4.5,6e1,.7\n"]
+    packed = [gzip.compress(image, mtime=0) for image in images[:3]]
     return [
-        *(b"\0" + image for image in images),
-        *(b"\1" + gzip.compress(image, mtime=0) for image in images[:3]),
-        *(bytes([7 * 19 + 1]) + image for image in images),  # 134: compressed when fed
-        *(b"\2" + field for field in fields),
-        *(b"\3" + gzip.compress(field, mtime=0) for field in fields),
-        *(bytes([7 * 19 + 3]) + field for field in fields),
-        *(b"\4" + text.encode() for text in texts),
-        *(b"\5" + mat for mat in mats),
-        *(b"\6" + listed for listed in points),
+        *_for(read_image, ".nii", images),
+        *_for(read_image, ".nii.gz", packed),
+        *_for(read_image, ".nii.gz", images, compress=True),
+        *_for(read_transform, ".nii", fields),
+        *_for(read_transform, ".nii.gz", [gzip.compress(field, mtime=0) for field in fields]),
+        *_for(read_transform, ".nii.gz", fields, compress=True),
+        *_for(read_transform, ".tfm", texts),
+        *_for(read_transform, ".txt", texts[:1]),
+        *_for(read_transform, ".mat", mats),
+        *_for(read_points, ".csv", points),
     ]
+
+
+def _for(reader: Callable, ending: str, contents: list[bytes], compress: bool = False) -> list[bytes]:
+    """Put the byte before the contents that chooses this reader."""
+    (place,) = _places(reader, (ending,))
+    byte = place + compress * -(-COMPRESS // len(READERS)) * len(READERS)
+    return [bytes([byte]) + content for content in contents]

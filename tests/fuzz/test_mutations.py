@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from fuzz.targets import feed, seeds
+from fuzz.targets import READERS, feed, seeds
 
 MUTATIONS = 120
 
@@ -36,3 +36,7 @@ def test_a_valid_file_is_read_and_its_mutations_do_no_harm(number, tmp_path):
         assert feed(seed, tmp_path) in ("read", "MMREG_E_NIFTI_FRAMES")  # one seed is a series
         codes = [feed(mutated(seed, rng), tmp_path) for _ in range(MUTATIONS)]
     assert any(code != "read" for code in codes)
+
+
+def test_every_reader_has_a_valid_file_to_start_from():
+    assert {seed[0] % len(READERS) for seed in seeds()} == {*range(len(READERS))}

@@ -1,4 +1,4 @@
-"""Who may import whom: the table of the architecture page, held file by file, and what an import costs."""
+"""Which package may import which: the table of the architecture page, file by file; the cost of an import."""
 
 import ast
 import graphlib
@@ -39,8 +39,8 @@ NOT_LOADED = (
     "mmreg_train",
 )
 
-# Rooms of the runtime, lowest first: each imports only from those before it. `__init__` imports when asked.
-FLOORS = (
+# Packages of the runtime, lowest first: each imports only from those before it. `__init__` imports lazily.
+LAYERS = (
     "errors",
     "text",
     "arguments",
@@ -66,8 +66,8 @@ FLOORS = (
     "cli",
     "__main__",
 )
-TRAIN_FLOORS = ("config", "layers", "losses", "methods", "data", "engine", "cli")
-# Most files that lie flat in a package: who opens one sees its rooms.
+TRAIN_LAYERS = ("config", "layers", "losses", "methods", "data", "engine", "cli")
+# Most files directly in a package, so that a reader who opens it sees its folders.
 FLAT = {"runtime/mmreg_rt": 14, "train/mmreg_train": 4, "benchmarks": 4}
 
 # Compiled once, for the baseline.
@@ -160,21 +160,21 @@ def imported_modules(path, base):
 
 
 @pytest.mark.parametrize(
-    ("base", "package", "floors"),
-    [(ROOT / "runtime", "mmreg_rt", FLOORS), (ROOT / "train", "mmreg_train", TRAIN_FLOORS)],
+    ("base", "package", "layers"),
+    [(ROOT / "runtime", "mmreg_rt", LAYERS), (ROOT / "train", "mmreg_train", TRAIN_LAYERS)],
     ids=["runtime", "train"],
 )
-def test_rooms_import_from_lower_floors_only(base, package, floors):
+def test_packages_import_from_lower_layers_only(base, package, layers):
     for path in sorted((base / package).rglob("*.py")):
-        room = path.relative_to(base / package).parts[0].removesuffix(".py")
-        if room == "__init__":
+        own = path.relative_to(base / package).parts[0].removesuffix(".py")
+        if own == "__init__":
             continue
         for module in imported_modules(path, base):
             top, _, rest = module.partition(".")
             other = rest.partition(".")[0]
-            if top != package or other in ("", room, "_native"):
+            if top != package or other in ("", own, "_native"):
                 continue
-            assert floors.index(other) < floors.index(room), f"{path.relative_to(base)} imports {module}"
+            assert layers.index(other) < layers.index(own), f"{path.relative_to(base)} imports {module}"
 
 
 @pytest.mark.parametrize("folder", FLAT)
@@ -184,7 +184,7 @@ def test_few_files_lie_flat_in_a_package(folder):
 
 
 @pytest.mark.parametrize("base", ["runtime", "train", "export"])
-def test_no_file_imports_itself_in_the_end(base):
+def test_python_has_no_import_cycles(base):
     files = {}
     for path in (ROOT / base).rglob("*.py"):
         parts = path.relative_to(ROOT / base).with_suffix("").parts
@@ -193,7 +193,7 @@ def test_no_file_imports_itself_in_the_end(base):
     assert_acyclic(files)
 
 
-def test_no_header_includes_itself_in_the_end():
+def test_native_code_has_no_include_cycles():
     files = {}
     for path in CPP.rglob("*"):
         if path.suffix in (".h", ".cpp", ".cu"):

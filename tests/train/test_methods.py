@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch")
 methods = pytest.importorskip("mmreg_train.methods")
 
 SMALL = {
+    "attention_reg": {"pooled": (2, 4, 4)},
     "ldm_morph": {
         "autoencoder_width": 8,
         "autoencoder_blocks": 1,
@@ -32,20 +33,26 @@ SMALL = {
 }
 
 
-def pair(size, labels=4):
+def pair(method, labels=4):
+    size = method.window.size if method.window else (method.multiple,) * method.dims
     shape = (1, 1, *size)
     hot = [torch.randint(0, labels, (1, *size)) for _ in range(2)]
-    return methods.Batch(torch.rand(shape), torch.rand(shape), *hot)
+    return methods.Batch(torch.rand(shape), torch.rand(shape), *hot, rigid=torch.rand(1, 6))
+
+
+def test_no_method_is_left_out():
+    assert set(SMALL) == set(methods.names())
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_method_keeps_its_promises(name):
     method = methods.create(name, **SMALL[name])
-    batch = pair((method.multiple,) * method.dims)
+    batch = pair(method)
     output = method(batch.fixed, batch.moving)
     assert output.kind == method.output_kind
     values = output.value if isinstance(output.value, tuple) else (output.value,)
-    expected = (1, method.channels, *(n // method.factor for n in batch.fixed.shape[2:]))
+    grid = () if output.kind == "rigid" else tuple(n // method.factor for n in batch.fixed.shape[2:])
+    expected = (1, method.channels, *grid)
     assert all(value.shape == expected for value in values)
     terms = method.loss(batch, output)
     assert all(term.dim() == 0 for term in terms.values())
@@ -60,7 +67,7 @@ def test_settings_and_weights_build_the_same_method_again(name):
     method = methods.create(name, **SMALL[name]).eval()
     again = methods.create(name, **method.settings).eval()
     again.load_state_dict(method.state_dict())
-    batch = pair((method.multiple,) * method.dims)
+    batch = pair(method)
     first, second = (each(batch.fixed, batch.moving).value for each in (method, again))
     first, second = (value if isinstance(value, tuple) else (value,) for value in (first, second))
     assert all(torch.equal(a, b) for a, b in zip(first, second))
@@ -84,7 +91,7 @@ def test_what_is_compiled_is_what_a_step_runs(name):
     module = method.compilable_module((method.phases or ("",))[-1])
     assert module is method.compilable_module((method.phases or ("",))[-1])
     module.register_forward_hook(lambda *_: ran.append(name))
-    batch = pair((method.multiple,) * method.dims)
+    batch = pair(method)
     method(batch.fixed, batch.moving)
     assert ran
 

@@ -110,5 +110,7 @@ def intended_use_warnings(
     checks = check_intended_use(manifest, fixed, moving, modalities)
     refused = [message for level, message in checks if level == "refuse"]
     if refused:
-        raise InputError("MMREG_E_INTENDED_USE", " ".join(refused))
+        raise InputError(
+            "MMREG_E_INTENDED_USE", f"The network is not intended for these scans. {' '.join(refused)}"
+        )
     return tuple(message for level, message in checks if level == "warn")

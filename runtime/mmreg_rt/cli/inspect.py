@@ -57,12 +57,13 @@ def inspect(ctx: click.Context, path: Path, frame: int | None, prefer: Form | No
 def _explain(path: Path, frame: int | None, prefer: Form | None) -> Description:
     """Return facts, words, why other commands refuse the file, and whether it could be read completely."""
     from .. import io
+    from ..io import endings
     from .scans import read_transform
 
     name = path.name.lower()
-    if name.endswith(".csv"):
+    if name.endswith(endings.POINTS):
         return *_points(io.read_points(path)), None, True
-    if name.endswith((".tfm", ".txt", ".mat")):
+    if name.endswith(endings.MATRICES):
         return *_transform(read_transform(path)), None, True
     return _nifti(path, frame, prefer)
 

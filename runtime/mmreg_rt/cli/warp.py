@@ -82,10 +82,11 @@ def warp(
     A file that another program wrote, or that was changed since, is only replaced with --overwrite.
     """
     from .. import io
+    from ..io import endings
     from .outfile import output_file
     from .scans import read_scan
 
-    points = source.name.lower().endswith(".csv")
+    points = source.name.lower().endswith(endings.POINTS)
     _check_name(output, points)
     if outside is not None and (points or labels):
         raise click.UsageError(
@@ -112,8 +113,9 @@ def warp(
 
 def _check_name(output: Path, points: bool) -> None:
     from ..errors import InputError
+    from ..io.endings import WRITTEN
 
-    suffixes = (".csv",) if points else (".nii.gz", ".nii")
+    suffixes = WRITTEN["points" if points else "image"]
     if not output.name.lower().endswith(suffixes):
         raise InputError(
             "MMREG_E_FORMAT_UNSUPPORTED",

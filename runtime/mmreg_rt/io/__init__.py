@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from .. import arguments
 from ..errors import InputError
 from ..geometry import Volume
+from .endings import FIELDS, READ, WRITTEN
 
 if TYPE_CHECKING:
     import os
@@ -40,8 +41,6 @@ __all__ = [
     "write_transform",
 ]
 
-_NIFTI = (".nii", ".nii.gz")
-_MATRIX = (".tfm", ".txt", ".mat")
 _ADVICE = {
     (".nrrd", ".nhdr", ".mha", ".mhd"): "Convert the image to NIfTI with SimpleITK or 3D Slicer.",
     (".hdr", ".img", ".hdr.gz", ".img.gz"): "Convert the pair to one .nii.gz file (mri_convert).",
@@ -81,7 +80,7 @@ def read_image(path: AnyPath, *, frame: int | None = None, prefer: Form | None =
     """
     from . import nifti
 
-    return nifti.read(_known(path, _NIFTI, "an image"), frame, prefer)
+    return nifti.read(_known(path, READ["image"], "an image"), frame, prefer)
 
 
 @arguments.checked(volume=arguments.a("Volume"))
@@ -102,7 +101,7 @@ def write_image(volume: Volume, path: AnyPath) -> None:
     """
     from . import nifti
 
-    nifti.write(volume, _known(path, _NIFTI, "an image"))
+    nifti.write(volume, _known(path, WRITTEN["image"], "an image"))
 
 
 def read_transform(path: AnyPath, *, prefer: Form | None = None) -> Transform:
@@ -126,8 +125,8 @@ def read_transform(path: AnyPath, *, prefer: Form | None = None) -> Transform:
     """
     from . import field, foreign, itk
 
-    known = _known(path, (*_NIFTI, *_MATRIX), "a transform")
-    if known.name.lower().endswith(_NIFTI):
+    known = _known(path, READ["transform"], "a transform")
+    if known.name.lower().endswith(FIELDS):
         return field.read(known, prefer)
     foreign.refuse_matrix(known)
     return itk.read_mat(known) if known.suffix.lower() == ".mat" else itk.read_tfm(known)
@@ -149,8 +148,8 @@ def write_transform(transform: Transform, path: AnyPath, *, planar: bool = False
     """
     from . import field, itk
 
-    known = _known(path, (*_NIFTI, ".tfm", ".txt"), "a transform")
-    if known.name.lower().endswith(_NIFTI):
+    known = _known(path, WRITTEN["transform"], "a transform")
+    if known.name.lower().endswith(FIELDS):
         field.write(transform, known, planar)
     else:
         itk.write_tfm(transform, known)
@@ -207,7 +206,7 @@ def read_points(path: AnyPath) -> Float64:
     """
     from . import points
 
-    return points.read(_known(path, (".csv",), "points"))
+    return points.read(_known(path, READ["points"], "points"))
 
 
 def write_points(points_mm: npt.ArrayLike, path: AnyPath) -> None:
@@ -218,7 +217,7 @@ def write_points(points_mm: npt.ArrayLike, path: AnyPath) -> None:
     """
     from . import points
 
-    points.write(points_mm, _known(path, (".csv",), "points"))
+    points.write(points_mm, _known(path, WRITTEN["points"], "points"))
 
 
 def _known(path: AnyPath, suffixes: tuple[str, ...], what: str) -> Path:

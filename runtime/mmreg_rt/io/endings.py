@@ -1,0 +1,9 @@
+"""Endings of file names: the one list that readers, writers, the shell and the tests use."""
+
+IMAGES = FIELDS = (".nii", ".nii.gz")
+MATRICES = (".tfm", ".txt", ".mat")
+POINTS = (".csv",)
+READ_ONLY = (".mat",)
+
+READ = {"image": IMAGES, "transform": (*FIELDS, *MATRICES), "points": POINTS}
+WRITTEN = {kind: tuple(e for e in endings if e not in READ_ONLY) for kind, endings in READ.items()}
