@@ -1,5 +1,5 @@
 // Where a displacement folds: all nine determinants of every voxel in one pass, then their extrema and counts.
-// clang-format off: the second is written in terms of the first
+// clang-format off: the order of these headers matters
 #include "cuda/differences.h"
 #include "core/folding.h"
 // clang-format on

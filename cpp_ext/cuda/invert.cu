@@ -1,6 +1,6 @@
 // Inverse of a displacement. Every voxel is solved on its own: by the fixed point iteration v <- -u(p + v), then, in a
 // kernel that most threads leave at once, those that it did not bring below the tolerance by Newton's method.
-// clang-format off: the second is written in terms of the first
+// clang-format off: the order of these headers matters
 #include "cuda/sampling.h"
 #include "core/inversion.h"
 // clang-format on

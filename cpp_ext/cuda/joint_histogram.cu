@@ -2,7 +2,7 @@
 // to the table: one in shared memory, in fixed point of 32 bits, or where that is too small one of 64 bits for all
 // blocks. For the Parzen form a cell holds the moments 1, t, t^2, t^3 of its samples, as on a CPU.
 #include <vector>
-// clang-format off: the second is written in terms of the first
+// clang-format off: the order of these headers matters
 #include "cuda/lane.h"
 #include "core/bins.h"
 // clang-format on

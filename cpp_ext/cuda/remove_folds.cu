@@ -1,7 +1,7 @@
 // Makes a displacement free of folds: wherever one of the nine determinants of `folding` is below a floor, the
 // neighbourhood is replaced by its local mean, wider with every round, until none is left. The grid is cut into tiles,
 // and a round works only on tiles with voxels to smooth: blocks of other tiles end immediately.
-// clang-format off: the second is written in terms of the first
+// clang-format off: the order of these headers matters
 #include "cuda/differences.h"
 #include "core/remove_folds.h"
 // clang-format on

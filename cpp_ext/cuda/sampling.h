@@ -1,6 +1,6 @@
 // Images on a grid, sampled where a functor says: one thread a voxel.
 #pragma once
-// clang-format off: the second is written in terms of the first
+// clang-format off: the order of these headers matters
 #include "cuda/lane.h"
 #include "core/sampling.h"
 // clang-format on

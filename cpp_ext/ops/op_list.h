@@ -131,7 +131,7 @@ MMREG_OPERATION(void, joint_histogram,
 // between voxels. Returns the number of these voxels; `values` is unchanged if it is 0.
 MMREG_OPERATION(std::int64_t, percentiles,
                 (Queue&, const float* image, const std::uint8_t* mask, std::int64_t count, const double* fractions,
-                 int wanted, float* values))
+                 int fraction_count, float* values))
 
 // Alignment of two scans by samples of the fixed scan.
 // Applies the map to the means of blocks of `factor` voxels, centred in the image, after clamping the voxels to the
