@@ -1,4 +1,4 @@
-// An image on another grid, through an affine map of indices.
+// Resamples an image onto another grid through an affine index map.
 // clang-format off: the order of these headers matters
 #include "cuda/sampling.h"
 #include "core/sample_image.h"

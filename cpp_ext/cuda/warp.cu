@@ -1,4 +1,4 @@
-// Pull-back of images and labels along a displacement.
+// Warps images and labels by a displacement.
 // clang-format off: the order of these headers matters
 #include "cuda/sampling.h"
 #include "core/sample_image.h"

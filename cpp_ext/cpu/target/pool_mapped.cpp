@@ -1,4 +1,4 @@
-// Block averages of an image over the voxels that are finite and inside a mask, then an intensity map.
+// Block means of an image over the finite voxels inside a mask, then an intensity map.
 #include "core/intensity_map.h"
 #include "cpu/target/operations.h"
 
