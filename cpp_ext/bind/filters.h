@@ -1,5 +1,4 @@
-// Arguments of the bindings of filters and of the dense search. Half arrays are passed as uint16, numpy's float16
-// viewed as integers.
+// Argument types of filters and of the dense search. Half arrays are uint16, numpy's float16 viewed as integers.
 #pragma once
 #include <nanobind/stl/array.h>
 

@@ -1,5 +1,5 @@
-// Adam step of one voxel (Kingma and Ba, ICLR 2015). The three components share one second moment, which preserves the
-// direction of the gradient.
+// Adam step of one voxel (Kingma and Ba, ICLR 2015) with one second moment for all three components, which preserves
+// the direction of the gradient.
 #pragma once
 #include <cmath>
 

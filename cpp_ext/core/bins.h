@@ -19,8 +19,7 @@ MMREG_INLINE Bins bins_of(Floats values, const Scale& s) {
   return {index, position - to_floats(index)};
 }
 
-// Computes histogram[f][m - 1 .. m + 2] from the moments 1, t, t^2, t^3 of the cells [f][m]. `m` is the scale of the
-// moving image.
+// Computes histogram[f][m - 1 .. m + 2] from the moments 1, t, t^2, t^3 of the cells [f][m]. `m`: scale of moving bins.
 inline void spread(const double* moments, int cells, int moving_bins, const Scale& m, double* histogram) {
   for (int i = 0; i < cells; ++i) histogram[i] = 0;
   for (int i = 0; i < cells; ++i) {

@@ -17,12 +17,12 @@ struct Corner {  // one of the two neighbours along an axis
 MMREG_INLINE void corners(float x, int n, Border border, Corner (&c)[2]) {
   const float top = float(n - 1);
   const bool extend = border == Border::extend, inside = x > 0.0f && x < top;
-  float held = x;
-  if (extend) held = x > 0.0f ? (x < top ? x : top) : 0.0f;
-  const bool known = held > -1.0f && held < float(n);  // within one voxel of the grid
-  int low = known ? int(held + 1.0f) - 1 : 0;          // rounds down, also below 0
+  float position = x;
+  if (extend) position = x > 0.0f ? (x < top ? x : top) : 0.0f;
+  const bool known = position > -1.0f && position < float(n);  // within one voxel of the grid
+  int low = known ? int(position + 1.0f) - 1 : 0;              // rounds down, also below 0
   if (extend && low > n - 2) low = n > 1 ? n - 2 : 0;
-  const float t = known ? held - float(low) : 0.0f;
+  const float t = known ? position - float(low) : 0.0f;
   MMREG_UNROLL
   for (int k = 0; k < 2; ++k) {
     const int i = low + k;

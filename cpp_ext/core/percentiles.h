@@ -4,7 +4,7 @@
 
 namespace mmreg::MMREG_TARGET {
 
-constexpr int kMostWanted = 16;
+constexpr int kMostFractions = 16;
 constexpr std::int32_t kLeftOut = -1;  // key of an excluded value; not the key of any finite number
 
 // Returns the key of a number from its bits: as unsigned integers, keys are ordered like the numbers. `Int` is a 32-bit

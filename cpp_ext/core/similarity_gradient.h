@@ -24,8 +24,7 @@ MMREG_INLINE bool is_compared(float energy, float fixed, float moving, float val
   return all - all == 0;
 }
 
-// Returns the index of the first of a sample's four bins in the joint histogram. Both intensities lie inside the
-// padding.
+// Returns the index of the first of a sample's four bins in the joint histogram, for intensities inside the padding.
 MMREG_INLINE int joint_bin(float fixed, Bin moving) { return int(fixed + 0.5f) * kHistogramBins + moving.first; }
 
 // Returns minus the derivative of the gain of a sample with respect to its intensity. `slope` is the derivative of the

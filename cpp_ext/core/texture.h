@@ -41,8 +41,7 @@ struct ColumnSums {
   float difference, mean, square;
 };
 
-// Returns sums over the nine rows at column x, relative to `center`: squares of a large offset would cancel the
-// contrast.
+// Returns sums over the nine rows at column x, relative to `center`, since squares of a large offset lose precision.
 MMREG_INLINE ColumnSums column_sums(const NineRows& rows, int x, float center) {
   ColumnSums s{};
   for (int k = 0; k < 9; ++k) {

@@ -1,5 +1,4 @@
-// Scalar types and functions under the names of the vectors in cpu/target/simd.h, so that core/ is the same arithmetic
-// on both.
+// Scalars under the names of the vectors in cpu/target/simd.h, so that core/ is the same arithmetic on both.
 #pragma once
 #include <cmath>
 #include <cstring>

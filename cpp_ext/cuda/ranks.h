@@ -25,14 +25,14 @@ struct Voxels {
 };
 
 struct Query {
-  int count;  // number of fractions, at most kMostWanted
-  double fractions[kMostWanted];
+  int count;  // number of fractions, at most kMostFractions
+  double fractions[kMostFractions];
   bool nearest;               // nearest rank; otherwise interpolate between two voxels
   const std::int64_t* below;  // number of smallest voxels to exclude, in device memory; nullptr: none
 };
 
 struct OrderStatistics {  // in device memory
-  float values[kMostWanted];
+  float values[kMostFractions];
   std::int64_t usable;  // number of voxels that count
 };
 
@@ -41,9 +41,9 @@ struct Digit {
 };
 
 struct Ranks {  // two per fraction: the index-th smallest of the voxels whose keys start with `begin`
-  std::int64_t usable, index[2 * kMostWanted];
-  std::uint32_t begin[2 * kMostWanted];
-  double t[kMostWanted];
+  std::int64_t usable, index[2 * kMostFractions];
+  std::uint32_t begin[2 * kMostFractions];
+  double t[kMostFractions];
 };
 
 struct Tables {  // of four ranks; ranks with equal `begin` share a table
@@ -173,7 +173,7 @@ inline void find_order_statistics(Queue& queue, const Voxels& v, const Query& qu
   const Scratch<Word> totals(queue, groups * kMostTables * kTableSize);
   const Scratch<Ranks> ranks(queue, 2);
   Ranks *before = ranks.data(), *after = before + 1;
-  for_each(queue, 2 * kMostWanted, [=] MMREG_DEVICE(std::int64_t i) { before->begin[i] = after->begin[i] = 0; });
+  for_each(queue, 2 * kMostFractions, [=] MMREG_DEVICE(std::int64_t i) { before->begin[i] = after->begin[i] = 0; });
   for (int d = 0; d < 3; ++d) {
     for (int group = 0; group < (d ? groups : 1); ++group)
       count_digits(queue, v, before, group, d ? kMostTables : 1, digits[d],

@@ -135,8 +135,7 @@ void smooth(Queue& queue, const Tiles& tiles, const State& state, float* u, floa
   });
 }
 
-// Examines the marked tiles and returns the number of voxels below; `before` is the total of all previous rounds. Waits
-// for the queue.
+// Examines the marked tiles and returns the number of voxels below, and waits. `before`: total of all previous rounds.
 std::int64_t count_below(Queue& queue, const float* u, const Tiles& tiles, const Limits& limits, const State& state,
                          unsigned long long& before) {
   look(queue, u, tiles, limits, state);

@@ -36,8 +36,7 @@ bool indexable(const Shape& shape) {  // voxel indices are int
   return true;
 }
 
-// Extends a 2-D field to 3-D. The third component is 0 times the first: NaN where the field is not finite, as is the
-// warp.
+// Extends a 2-D field to 3-D by 0 times its first component: NaN where the field is not finite, as is the warp.
 void lift(const Context& context, const float* u, std::int64_t plane, float* lifted) {
   context.axpby(plane, 0.0f, u, 0.0f, u, lifted);
   context.axpby(2 * plane, 1.0f, u, 0.0f, u, lifted + plane);

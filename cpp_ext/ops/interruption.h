@@ -8,9 +8,9 @@ namespace mmreg {
 
 struct Abandoned {};  // thrown by an interrupted operation, whose outputs are undefined
 
-// While this object lives, the calling thread calls `interrupt` before each piece of work. If it returns true, the
-// remaining pieces are skipped and the operation throws Abandoned. A null function never interrupts. Destroy the object
-// on the thread that created it.
+// While it lives, the calling thread calls `interrupt` before each piece of work. If that returns true, the remaining
+// pieces are skipped and the operation throws Abandoned. A null function never interrupts. Destroy it on the same
+// thread.
 class Interruption {
  public:
   Interruption(const Context&, std::function<bool()> interrupt);

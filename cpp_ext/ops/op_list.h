@@ -53,16 +53,14 @@ MMREG_OPERATION(void, warp_grad_image,
 MMREG_OPERATION(void, resample_affine,
                 (Queue&, Image moving, const double* map, Extent n, Interpolation, const Outside&, float* out,
                  std::uint8_t* valid))
-// Cubic B-spline coefficients of finite voxels; may be in place. The recursions carry a voxel that is not finite along
-// whole lines.
+// Cubic B-spline coefficients; may be in place. The recursions carry a voxel that is not finite along whole lines.
 MMREG_OPERATION(void, prefilter, (Queue&, Image, float* coefficients))
 
 // Displacements. Sampled linearly with Border::extend.
 // out(p) = first(p) + second(p + first(p)): the map of `first` followed by that of `second`, all on grid n. A cascade
 // composes its residual, as `first`, with its previous result. out must not overlap either.
 MMREG_OPERATION(void, compose, (Queue&, const float* first, const float* second, Extent n, float* out))
-// The flow of a stationary velocity for unit time: velocity / 2^steps, composed with itself `steps` times. Not in
-// place.
+// The flow of a stationary velocity for unit time: velocity / 2^steps composed with itself `steps` times. Not in place.
 MMREG_OPERATION(void, integrate, (Queue&, const float* velocity, Extent n, int steps, float* u))
 // Solves v(p) + u(p + v(p)) = 0 to `tolerance` voxels, in at most `iterations` steps per voxel. v is NaN where u(p) is
 // not finite; then both residuals are NaN, too.
@@ -122,8 +120,7 @@ MMREG_OPERATION(void, coupled_convex_half,
 // Similarity. Returns the mean over all voxels of the squared correlation in windows of 2 radius + 1 voxels; `map`, its
 // values, may be nullptr. Both are NaN if a voxel of either image is not finite.
 MMREG_OPERATION(double, local_ncc, (Queue&, const float* fixed, const float* moving, Extent n, int radius, float* map))
-// Counts, (fixed bins, moving bins). Skips voxels with mask 0 and voxels that are not finite in either image. mask may
-// be nullptr.
+// Counts, (fixed bins, moving bins). Skips voxels that are not finite in either image or outside `mask` (may be null).
 MMREG_OPERATION(void, joint_histogram,
                 (Queue&, const float* fixed, const float* moving, const std::uint8_t* mask, std::int64_t count,
                  Binning fixed_bins, Binning moving_bins, Parzen parzen, double* histogram))
@@ -184,8 +181,7 @@ MMREG_OPERATION(void, active_rows,
 // Smooths u, in at most `rounds` rounds, only where one of the nine determinants of `folding` is below `floor` or NaN.
 // Returns the number of voxels that remain below.
 MMREG_OPERATION(std::int64_t, remove_folds, (Queue&, float* u, Extent n, float floor, int rounds))
-// Sets count, in the table's memory, to the number of voxels that remove_folds would smooth first. Does not wait for
-// the queue.
+// count, in the table's memory: the number of voxels that remove_folds would smooth first. Does not wait for the queue.
 MMREG_OPERATION(void, count_folds, (Queue&, const float* u, Extent n, float floor, std::int64_t* count))
 
 #undef MMREG_OPERATION

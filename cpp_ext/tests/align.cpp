@@ -12,8 +12,7 @@ namespace {
 
 constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
 
-// Returns an asymmetric bump around `centre`, in mm, on a 2 mm grid that starts at the origin; `sign` inverts the
-// contrast.
+// Returns an asymmetric bump around `centre`, in mm, on a 2 mm grid from the origin; `sign` inverts the contrast.
 Values bump(Extent n, Point centre, float sign) {
   Values values;
   for (int z = 0; z < n.d; ++z)

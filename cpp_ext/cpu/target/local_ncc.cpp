@@ -47,8 +47,7 @@ struct Images {
   int radius;
 };
 
-// Rows [first, last) of a tile and the border of its windows, clamped to the image. Their sums are stored in one plane
-// per product.
+// Rows [first, last) of a tile and the border of its windows, clamped to the image; one plane of sums per product.
 struct Span {
   int first, last;
   std::int64_t stride;

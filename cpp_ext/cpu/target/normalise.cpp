@@ -31,7 +31,7 @@ struct Ends {
 Ends percentiles_above_lowest(Queue& queue, const float* image, std::int64_t count, const Normalisation& s,
                               float lowest) {
   const Voxels v{image, nullptr, count};
-  Scratch<std::uint32_t> tables(queue, std::int64_t(2 * kMostWanted) * kHalves);
+  Scratch<std::uint32_t> tables(queue, std::int64_t(2 * kMostFractions) * kHalves);
   const std::int64_t usable = count_upper(queue, v, tables), below = count_equal(queue, image, count, lowest);
   Rank ranks[2] = {{below + nearest_rank(s.low / 100, usable - below), 0, 0},
                    {below + nearest_rank(s.high / 100, usable - below), 0, 0}};

@@ -6,10 +6,10 @@ namespace mmreg::MMREG_TARGET {
 std::int64_t percentiles(Queue& queue, const float* image, const std::uint8_t* mask, std::int64_t count,
                          const double* fractions, int fraction_count, float* values) {
   const Voxels v{image, mask, count};
-  Scratch<std::uint32_t> tables(queue, std::int64_t(2 * kMostWanted) * kHalves);
+  Scratch<std::uint32_t> tables(queue, std::int64_t(2 * kMostFractions) * kHalves);
   const std::int64_t usable = count_upper(queue, v, tables);
   if (!usable) return 0;
-  Rank ranks[2 * kMostWanted];
+  Rank ranks[2 * kMostFractions];
   for (int i = 0; i < fraction_count; ++i) {
     const Percentile p = percentile(fractions[i], usable);
     ranks[2 * i] = {p.low, 0, 0};

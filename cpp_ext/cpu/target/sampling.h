@@ -1,5 +1,5 @@
-// Interpolation at a vector of points (core/sampling.h): from loaded rows if the points are close together, otherwise
-// by gathers.
+// Interpolation at a vector of points (core/sampling.h): by row loads if the points are close together, else by
+// gathers.
 #pragma once
 #include <type_traits>
 

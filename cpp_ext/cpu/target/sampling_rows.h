@@ -115,8 +115,7 @@ MMREG_INLINE void add_touched(const Source<T>& s, const Place<C, taps>& at, Floa
     add_rows<Kernel, narrow, taps + 2, taps + 2>(s, at, value);
 }
 
-// Makes the columns of tap t start at x0 + t if they then fit into one vector. Only useful if permuting two vectors
-// costs more than permuting one.
+// Makes the columns of tap t start at x0 + t if they then fit into one vector, where that is the cheaper permute.
 template <class T, int C, int taps>
 MMREG_INLINE bool narrowed(const Source<T>& s, Place<C, taps>& at) {
   if (kLanes != 8) return false;

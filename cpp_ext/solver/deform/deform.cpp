@@ -19,8 +19,7 @@ DenseSearchResult without_search(const Context& context, const float* u, Extent 
   return {std::move(start), kWholeGrid, 0};
 }
 
-// Searches for the residual motion after `u` and composes the two: this corrects an error of the network up to the
-// range of the search.
+// Searches for the residual motion after `u` and composes the two: corrects a wrong network within the search range.
 DenseSearchResult search_after(const Context& context, const DeformInput& input, const float* u,
                                const SearchSettings& settings) {
   const WarpedMoving warped = warp_moving(context, input, u);

@@ -88,8 +88,7 @@ ImageStatistics image_statistics(const Context& context, const DeformInput& inpu
 
 Binning bins(const Foreground& f) { return {f.background, f.high, kBins}; }
 
-// Returns the correlation of the intensities where both images show tissue, at half the resolution, which has less
-// noise.
+// Returns the correlation of the intensities where both images show tissue, at half the resolution to reduce noise.
 double correlation_of_tissue(const Context& context, const DeformInput& input, const ImageStatistics& fixed,
                              const ImageStatistics& moving) {
   if (fixed.flat || moving.flat) return 0;

@@ -10,8 +10,7 @@ struct Factor {  // voxels of the whole grid per voxel of the level, along each 
   int f[3];
 };
 
-// Returns `along_finest` for the finest axis and about the same length in mm for the others, at most a quarter of the
-// axis.
+// Returns `along_finest` for the finest axis and about as many mm for the others, at most a quarter of each axis.
 Factor factor_of(int along_finest, const DeformInput&);
 Extent extent_of(Extent whole, const Factor&);
 AffineMap to_whole(const Factor&);  // maps indices of the level to indices of the whole grid

@@ -45,8 +45,7 @@ struct InverseCurvature {  // inverse Hessian of minus the function; positive de
   }
 };
 
-// Backtracks along `direction` until the increase satisfies Armijo's condition. Returns the length of the step, 0 if no
-// step does.
+// Backtracks along `direction` until Armijo's condition holds. Returns the length of the step, or 0 if no step does.
 double search_line(const Objective& objective, const BfgsOptions& options, int n, const double* x,
                    const double* direction, double slope, double here, double* reached, double* value) {
   const double norm = std::sqrt(inner(direction, direction, n));

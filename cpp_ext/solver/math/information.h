@@ -1,5 +1,4 @@
-// Mutual information, in nats, and correlation from a joint histogram. Rows are bins of the fixed image, columns are
-// bins of the moving image.
+// Mutual information, in nats, and correlation from a joint histogram, whose rows are fixed and columns moving bins.
 #pragma once
 
 namespace mmreg {
