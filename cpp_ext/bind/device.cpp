@@ -46,7 +46,7 @@ void bind_device(nb::module_& m) {
   m.def("why_no_device", &why_no_device, "target"_a, "Return why a device cannot be used; empty if it can.");
   m.def("device_facts", &facts, "target"_a, "Return name, compute capability, CUDA versions and memory of a device.");
   m.def("device_view", &device_view, "array"_a.noconvert(),
-        "Return the address, shape, device number and type of an array on a device.");
+        "Return address, shape, device number and type of a device array.");
   nb::class_<DeviceGraph>(m, "DeviceGraph", "Recorded work of a queue, launched as a whole.");
   nb::class_<DeviceQueue>(m, "DeviceQueue", "Memory and a stream of a device, whose work runs in order.")
       .def(nb::init<const std::string&, std::optional<std::uintptr_t>, nb::object>(), "target"_a,

@@ -170,8 +170,7 @@ void make_spec(EngineSpec* self, const std::string& output, const std::array<int
 }  // namespace
 
 void bind_engine(nb::module_& m) {
-  nb::class_<EngineSpec>(m, "EngineSpec",
-                         "A network for the pipeline: its input grid, its output and the function that runs it.")
+  nb::class_<EngineSpec>(m, "EngineSpec", "A network for the pipeline: its input grid, output and function.")
       .def("__init__", &make_spec, nb::kw_only(), "output"_a, "shape"_a, "affine"_a, "intensities"_a, "run"_a,
            "dims"_a = 3, "factor"_a = 1, "integration_steps"_a = 0, "planes"_a = 0,
            "expected_s"_a = std::vector<double>{0.0}, "on_device"_a = false,

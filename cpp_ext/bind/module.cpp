@@ -89,7 +89,7 @@ NB_MODULE(_native, m) {
         "Return the default number of threads: the processors of this process, limited by the quota of its control "
         "groups.");
   m.def("processor_quota", &mmreg::processor_quota, "membership"_a = "/proc/self/cgroup", "root"_a = "/sys/fs/cgroup",
-        "Return the processor time granted by control groups, in processors; 0 if unlimited.");
+        "Return the processors granted by control groups; 0 if unlimited.");
   bind_device(m);
   bind_displacement(m);
   bind_sampling(m);

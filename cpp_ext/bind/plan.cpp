@@ -79,15 +79,14 @@ PreparedPlan& of(nb::handle self) { return nb::cast<PreparedPlan&>(self); }
 }  // namespace
 
 void bind_plan(nb::module_& m) {
-  nb::class_<PreparedPlan> plan(m, "Plan", "The network path of a registration, prepared for the grids of two scans.");
+  nb::class_<PreparedPlan> plan(m, "Plan", "The network path of a registration, prepared for two grids.");
   plan.def(nb::init<const EngineSpec&, const Shape&, const Matrix&, const Shape&, const Matrix&, const Matrix&,
                     DeviceQueue*, int, std::optional<float>>(),
            "network"_a, "fixed_shape"_a, "fixed_affine"_a, "moving_shape"_a, "moving_affine"_a, "alignment"_a,
            "device"_a.none() = nb::none(), "threads"_a = 0, "outside"_a = nb::none(), nb::keep_alive<1, 8>())
       .def("preprocess", &PreparedPlan::preprocess, "Compute seen_fixed and seen_moving from fixed and moving.")
       .def("finish", &PreparedPlan::finish, "Compute displacement_mm, warped and valid from field.")
-      .def("facts", &PreparedPlan::facts,
-           "Return the extremes of both scans and the number of folded voxels. Waits for the queue.")
+      .def("facts", &PreparedPlan::facts, "Wait, and return the extremes and the number of folded voxels.")
       .def("remove_folds", &PreparedPlan::remove_folds,
            "Remove folds and return the number that remain. Waits for the queue.");
   // Arrays, or (address, shape) on a device.

@@ -177,8 +177,7 @@ void bind_figures(nb::module_& m) {
 }
 
 void bind_quality(nb::module_& m) {
-  nb::class_<Quality> quality(m, "Quality",
-                              "Quality figures of a registration; None for a figure that was not computed in time.");
+  nb::class_<Quality> quality(m, "Quality", "Quality figures of a registration; None if not computed in time.");
   const auto figure = [&](const char* name, double Quality::* member) {
     quality.def_prop_ro(name, [member](const Quality& q) { return measured(q.*member); });
   };
