@@ -30,7 +30,7 @@ struct Deformation {
 
 using Interrupt = std::function<bool(double progress)>;  // progress in [0, 1]; return true to stop
 
-// Registers the pair. The result has no folds, up to determinant_floors.h.
+// Registers the pair and removes the folds of the result (determinant_floors.h).
 Deformation deform(const Context&, const DeformInput&, const PairStatistics&, const DeformSettings&, const Interrupt&,
                    const Prior& = {});
 
