@@ -11,7 +11,7 @@
 namespace mmreg::bind {
 namespace {
 
-nb::dict described(const Alignment& a) {
+nb::dict to_dict(const Alignment& a) {
   nb::dict out;
   out["rigid"] = matrix(a.rigid);
   out["affine"] = matrix(a.affine);
@@ -42,17 +42,17 @@ nb::dict align_scans(HostImage fixed, Matrix fixed_affine, HostImage moving, Mat
   const Scan f = scan(fixed, fixed_affine, fixed_mask), m = scan(moving, moving_affine, moving_mask);
   AlignOptions options;
   options.kind = align_kind(kind_name);
-  Alignment found;
+  Alignment alignment;
   {
     using Clock = std::chrono::steady_clock;
     const Clock::time_point start = Clock::now();
     Call call(target, threads);
-    const Placed fixed_there(call.context(), f), moving_there(call.context(), m);
-    found = align(call.context(), *fixed_there, *moving_there, options, [&] {
+    const DeviceScan device_fixed(call.context(), f), device_moving(call.context(), m);
+    alignment = align(call.context(), *device_fixed, *device_moving, options, [&] {
       return limit_ms >= 0 && std::chrono::duration<double, std::milli>(Clock::now() - start).count() >= limit_ms;
     });
   }
-  return described(found);
+  return to_dict(alignment);
 }
 
 }  // namespace
@@ -61,7 +61,8 @@ void bind_align(nb::module_& m) {
   m.def("align", &align_scans, "fixed"_a.noconvert(), "fixed_affine"_a, "moving"_a.noconvert(), "moving_affine"_a,
         "fixed_mask"_a = nb::none(), "moving_mask"_a = nb::none(), "kind"_a = "affine", "limit_ms"_a = -1.0,
         "threads"_a = 0, "target"_a = "",
-        "Rigid and affine map from fixed mm to moving mm. Affines take array indices to mm; limit_ms < 0: no limit.");
+        "Return the rigid and the affine map from fixed mm to moving mm, and figures. fixed_affine and moving_affine "
+        "map array indices to mm. limit_ms < 0: no limit.");
 }
 
 }  // namespace mmreg::bind

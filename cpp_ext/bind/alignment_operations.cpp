@@ -9,9 +9,9 @@
 namespace mmreg::bind {
 namespace {
 
-IntensityMap tone(float low, float high, const std::vector<float>& knots) {
+IntensityMap intensity_map(float low, float high, const std::vector<float>& knots) {
   require(low < high, "low must be below high");
-  require(knots.size() == IntensityMap::steps + 1, "a tone has 257 knots");
+  require(knots.size() == IntensityMap::steps + 1, "knots must have 257 elements");
   IntensityMap out{low, high, {}};
   for (int k = 0; k <= IntensityMap::steps; ++k) out.knot[k] = knots[std::size_t(k)];
   return out;
@@ -29,11 +29,11 @@ Out<float> pool_mapped(In<float, 3> image, std::array<int, 3> factor, float low,
   for (int k = 0; k < 3; ++k)
     require(factor[k] >= 1 && factor[k] <= 256 && factor[k] <= int(image.shape(k)),
             "factor must be 1 to the extent, at most 256");
-  const IntensityMap t = tone(low, high, knots);
+  const IntensityMap map = intensity_map(low, high, knots);
   const std::uint8_t* inside = checked(mask, image);
   Out<float> out = make<float>({n.d / f.d, n.h / f.h, n.w / f.w});
   Call call(target, threads);
-  call->pool_mapped(call.image(image), call.in(inside, image.size()), f, t, call.out(out));
+  call->pool_mapped(call.image(image), call.in(inside, image.size()), f, map, call.out(out));
   return out;
 }
 

@@ -1,4 +1,4 @@
-// Array types of the bindings, and how an operation is called from Python: checked, allocated, without the GIL.
+// Array types of the bindings, and calls of operations from Python: argument checks, allocation, release of the GIL.
 #pragma once
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -23,10 +23,10 @@ namespace mmreg::bind {
 namespace nb = nanobind;
 using namespace nb::literals;
 
-// Arrays of the host, or of the device that the call runs on (`Call` looks).
+// Arrays in host memory or on the device of the call (checked by Call).
 template <class T, int Rank>
 using In = nb::ndarray<const T, nb::ndim<Rank>, nb::c_contig>;
-template <class T, int Rank>  // what is read on the host: matrices, and whole scans
+template <class T, int Rank>  // arrays read on the host: matrices and whole scans
 using HostIn = nb::ndarray<const T, nb::ndim<Rank>, nb::c_contig, nb::device::cpu>;
 template <class T>
 using Out = nb::ndarray<nb::numpy, T>;
@@ -48,7 +48,10 @@ bool has_shape(const Array& a, const Dimensions& shape) {
 template <class T>
 Out<T> make(const Dimensions& shape) {
   std::size_t dims[8], rank = 0, count = 1;
-  for (std::int64_t s : shape) dims[rank++] = std::size_t(s), count *= std::size_t(s);
+  for (std::int64_t s : shape) {
+    dims[rank++] = std::size_t(s);
+    count *= std::size_t(s);
+  }
   T* data = static_cast<T*>(allocate_aligned(count * sizeof(T)));
   nb::capsule owner(data, [](void* p) noexcept { std::free(p); });
   return Out<T>(data, rank, dims, owner);
@@ -57,12 +60,12 @@ Out<T> make(const Dimensions& shape) {
 using Mask = std::optional<In<std::uint8_t, 3>>;
 using HostMask = std::optional<HostIn<std::uint8_t, 3>>;
 
-// An array of the caller's to write into, or none.
+// An optional output array of the caller.
 template <class T>
 using Into = std::optional<nb::ndarray<T, nb::c_contig>>;
 
-Border border_of(const std::string& name);   // ValueError if it is none
-void require(bool ok, const char* message);  // ValueError
+Border border_of(const std::string& name);   // throws ValueError for an unknown name
+void require(bool ok, const char* message);  // throws ValueError unless ok
 
 template <class T>
 Out<T> make(const Dimensions& shape, const Into<T>& out) {
@@ -71,7 +74,7 @@ Out<T> make(const Dimensions& shape, const Into<T>& out) {
   return Out<T>(*out);
 }
 
-// An array of the shape of another.
+// Returns `out`, or a new array with the shape of another.
 template <class T, class Array>
 Out<T> make_like(const Array& a, const Into<T>& out = {}) {
   Dimensions shape(a.ndim());
@@ -79,15 +82,15 @@ Out<T> make_like(const Array& a, const Into<T>& out = {}) {
   return make<T>(shape, out);
 }
 
-// Where a call runs: a target by name, on a queue of its own and waited for; or a queue that Python holds, whose work
-// follows what is already on its stream and is not waited for unless something comes back to the host.
+// Where a call runs: a named target, on a new queue and synchronously; or a queue owned by Python, after the work
+// already on its stream and asynchronously, unless a result is copied to the host.
 using Target = std::variant<std::string, DeviceQueue*>;
 
 inline const Half* half(const std::uint16_t* bits) { return reinterpret_cast<const Half*>(bits); }
 inline Half* half(std::uint16_t* bits) { return reinterpret_cast<Half*>(bits); }
 
-// The table and a queue for one call; the GIL is released while it lives. Arrays go to the table's memory, where that
-// is not the host's, and come back when the call ends.
+// The table and a queue for one call; the GIL is released while it lives. Host arrays are copied to the memory of a
+// device and back when the call ends.
 class Call {
  public:
   Call(const Target& target, int threads);
@@ -97,24 +100,24 @@ class Call {
 
   template <class T>
   const T* in(const T* host, std::size_t count) {
-    return static_cast<const T*>(there(const_cast<T*>(host), count * sizeof(T), true, false));
+    return static_cast<const T*>(stage(const_cast<T*>(host), count * sizeof(T), true, false));
   }
   template <class T>
   T* out(T* host, std::size_t count) {
-    return static_cast<T*>(there(host, count * sizeof(T), false, true));
+    return static_cast<T*>(stage(host, count * sizeof(T), false, true));
   }
   template <class Array>
   auto in(const Array& array) {
-    return is_there(array) ? array.data() : in(array.data(), array.size());
+    return is_on_device(array) ? array.data() : in(array.data(), array.size());
   }
   template <class Array>
   auto out(const Array& array) {
-    return is_there(array) ? array.data() : out(array.data(), array.size());
+    return is_on_device(array) ? array.data() : out(array.data(), array.size());
   }
   template <class Array>
   auto in_out(const Array& array) {
-    if (is_there(array)) return array.data();
-    return static_cast<decltype(array.data())>(there(array.data(), array.size() * sizeof(*array.data()), true, true));
+    if (is_on_device(array)) return array.data();
+    return static_cast<decltype(array.data())>(stage(array.data(), array.size() * sizeof(*array.data()), true, true));
   }
   template <class Array>  // (channels, d, h, w), or (d, h, w)
   Image image(const Array& array) {
@@ -129,21 +132,20 @@ class Call {
 
  private:
   struct Staged {
-    void *there, *host;
+    void *device, *host;
     std::size_t bytes;
     bool back;
   };
-  void* there(void* host, std::size_t bytes, bool to, bool back);
+  void* stage(void* host, std::size_t bytes, bool upload, bool back);  // returns device memory, or `host` on the CPU
   template <class Array>
-  bool is_there(const Array& array) const {
+  bool is_on_device(const Array& array) const {
     return array.device_type() != nb::device::cpu::value && on_device(array.device_type(), array.device_id());
   }
-  bool on_device(int device_type,
-                 int device_id) const;  // throws nb::type_error where an array of a device cannot be used
+  bool on_device(int device_type, int device_id) const;  // throws nb::type_error for an array of another device
 
   Place own_;
   const Place* place_;
-  int number_;  // of the device
+  int number_;  // of the device; -1 for the CPU
   Context context_;
   std::vector<Staged> staged_;
   Unlocked unlocked_;

@@ -1,4 +1,4 @@
-// Memory and a stream of a device, as Python holds them from one call to the next.
+// A queue of a device that Python owns: its stream and memory persist between calls.
 #pragma once
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -20,7 +20,7 @@ namespace nb = nanobind;
 using Bytes = nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Anything = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 
-// Work of a queue that is launched as one.
+// Recorded work of a queue, launched as a whole.
 class DeviceGraph {
  public:
   DeviceGraph(const Device* library, void* graph) : library_(library), graph_(graph) {}
@@ -43,7 +43,7 @@ class DeviceQueue {
         place_(open_place(target, 0, stream ? handle(*stream) : nullptr)),
         number_(device_number(target)) {}
   ~DeviceQueue() {
-    Unlocked unlocked;  // it waits
+    Unlocked unlocked;  // the destructor waits for the stream
     place_.queue.reset();
   }
 
@@ -68,11 +68,11 @@ class DeviceQueue {
   }
   void wait_for(std::uintptr_t stream) { library_->wait_for(*place_.queue, handle(stream)); }
 
-  // What `work` puts on the queue.
+  // Records the work that `work` submits to the queue.
   std::unique_ptr<DeviceGraph> graph(nb::callable work) {
     library_->begin_graph(*place_.queue);
     try {
-      called(work);
+      call_python(work);
     } catch (...) {
       library_->drop_graph(*place_.queue);
       throw;
@@ -81,7 +81,7 @@ class DeviceQueue {
   }
   void launch(const DeviceGraph& graph) { library_->launch_graph(*place_.queue, graph.get()); }
 
-  // Makes the device that of the calling thread, for libraries that ask for it.
+  // Makes the device current to the calling thread, for libraries that use the current device.
   void enter() { before().push_back(library_->make_current(number_)); }
   void leave() {
     if (before().empty()) throw nb::value_error("this thread did not enter the queue");
@@ -89,7 +89,7 @@ class DeviceQueue {
     before().pop_back();
   }
 
-  // Another queue on the same stream, with memory of its own.
+  // Opens another queue on the same stream, with separate memory.
   Place beside() { return {place_.operations, std::unique_ptr<Queue>(library_->open_on(number_, stream_pointer()))}; }
 
   std::size_t kept_bytes() { return library_->kept_bytes(*place_.queue); }
@@ -100,7 +100,7 @@ class DeviceQueue {
     place_.context().trim();
   }
 
-  // Memory of this queue as an array that every function of the module takes.
+  // Returns memory of this queue as an array for the functions of this module.
   nb::object array(std::uintptr_t memory, const std::vector<std::size_t>& shape, nb::handle owner,
                    const std::string& type) {
     using Array = nb::ndarray<nb::array_api, nb::c_contig, nb::device::cuda>;
@@ -116,9 +116,9 @@ class DeviceQueue {
     };
     auto* const owned = new Owned{library_, library_->allocate_pinned(bytes)};
     nb::capsule owner(owned, [](void* p) noexcept {
-      auto* const held = static_cast<Owned*>(p);
-      held->library->release_pinned(held->memory);
-      delete held;
+      auto* const owned = static_cast<Owned*>(p);
+      owned->library->release_pinned(owned->memory);
+      delete owned;
     });
     return Bytes(owned->memory, {bytes}, owner);
   }
@@ -137,12 +137,12 @@ class DeviceQueue {
   static void* handle(std::uintptr_t stream) {  // 0 and 1 are both the default stream
     return reinterpret_cast<void*>(stream ? stream : std::uintptr_t(1));
   }
-  static std::vector<int>& before() {  // the devices that this thread had
+  static std::vector<int>& before() {  // previous devices of this thread
     static thread_local std::vector<int> devices;
     return devices;
   }
 
-  nb::object stream_owner_;  // lives as long as the stream is used
+  nb::object stream_owner_;  // keeps the stream alive
   std::string target_;
   const Device* library_;
   Place place_;

@@ -59,13 +59,16 @@ static Out<float> jacobian(Field u, Into<float> into, int threads, const Target&
 
 static nb::dict folding(Field u, int threads, const Target& target) {
   const Extent n = grid_of(u);
-  Folding found;
+  Folding folding;
   {
     Call call(target, threads);
-    found = call->folding(call.in(u), n);
+    folding = call->folding(call.in(u), n);
   }
   nb::list smallest, count;
-  for (int i = 0; i < 9; ++i) smallest.append(double(found.smallest[i])), count.append(found.count[i]);
+  for (int i = 0; i < 9; ++i) {
+    smallest.append(double(folding.smallest[i]));
+    count.append(folding.count[i]);
+  }
   nb::dict result;
   result["smallest"] = nb::tuple(smallest);
   result["count"] = nb::tuple(count);
@@ -74,29 +77,29 @@ static nb::dict folding(Field u, int threads, const Target& target) {
 
 static nb::dict max_displacement(Field u, int threads, const Target& target) {
   const Extent n = grid_of(u);
-  MaxDisplacement found;
+  MaxDisplacement most;
   {
     Call call(target, threads);
-    found = call->max_displacement(call.in(u), n);
+    most = call->max_displacement(call.in(u), n);
   }
   nb::dict result;
-  result["longest"] = found.longest;
-  result["not_finite"] = found.not_finite;
+  result["longest"] = most.longest;
+  result["not_finite"] = most.not_finite;
   return result;
 }
 
 static nb::dict summary(nb::ndarray<const float, nb::c_contig> values, int threads, const Target& target) {
-  Summary found;
+  Summary s;
   {
     Call call(target, threads);
-    found = call->summary(call.in(values), std::int64_t(values.size()));
+    s = call->summary(call.in(values), std::int64_t(values.size()));
   }
   nb::dict result;
-  result["sum"] = found.sum;
-  result["mean"] = found.mean;
-  result["smallest"] = found.smallest;
-  result["largest"] = found.largest;
-  result["not_finite"] = found.not_finite;
+  result["sum"] = s.sum;
+  result["mean"] = s.mean;
+  result["smallest"] = s.smallest;
+  result["largest"] = s.largest;
+  result["not_finite"] = s.not_finite;
   return result;
 }
 

@@ -19,7 +19,7 @@ namespace {
 using View = nb::ndarray<nb::numpy, const float>;
 using Writable = nb::ndarray<nb::numpy, float>;
 
-// What `run` gets of an image or of planes to fill: an array; of a device, its address and shape.
+// Returns the argument of `run` for an image or for planes to fill: an array, or (address, shape) on a device.
 nb::object readable(const float* image, std::initializer_list<std::size_t> shape, bool on_device) {
   if (on_device) return nb::make_tuple(reinterpret_cast<std::uintptr_t>(image), std::vector<std::size_t>(shape));
   return nb::cast(View(image, shape, nb::handle()), nb::rv_policy::reference);
@@ -44,13 +44,13 @@ EngineOutput output_of(const std::string& name) {
   return EngineOutput::descriptor;
 }
 
-// `stop` as Python asks it. It may be kept there for longer than what it asks lives.
-class Asked {
+// Exposes `stop` to Python, which may keep the function for longer than `stop` lives.
+class StopCallback {
  public:
-  explicit Asked(const Stop& stop) : stop_(std::make_shared<const Stop*>(&stop)) {}
-  ~Asked() { *stop_ = nullptr; }
-  Asked(const Asked&) = delete;
-  Asked& operator=(const Asked&) = delete;
+  explicit StopCallback(const Stop& stop) : stop_(std::make_shared<const Stop*>(&stop)) {}
+  ~StopCallback() { *stop_ = nullptr; }
+  StopCallback(const StopCallback&) = delete;
+  StopCallback& operator=(const StopCallback&) = delete;
 
   nb::object function() const {
     return nb::cpp_function([stop = stop_] { return !*stop || (**stop)(); });
@@ -62,16 +62,16 @@ class Asked {
 
 template <class... Arguments>
 void call_run(const nb::object& run, const Stop& stop, const Arguments&... arguments) {
-  if (!stop) return void(called(run, arguments...));
-  const Asked asked(stop);
-  if (called(run, arguments..., asked.function()).is(nb::bool_(true))) throw Abandoned();
+  if (!stop) return void(call_python(run, arguments...));
+  const StopCallback callback(stop);
+  if (call_python(run, arguments..., callback.function()).is(nb::bool_(true))) throw Abandoned();
 }
 
 }  // namespace
 
-void EngineSpec::set_run(nb::object function, bool its_arrays_are_on_device) {
+void EngineSpec::set_run(nb::object function, bool arrays_on_device) {
   run = function;
-  on_device = its_arrays_are_on_device;
+  on_device = arrays_on_device;
   const Extent n = engine.extent, coarse = extent_of(n, engine.field_factor());
   engine.field = [function, n, coarse, device = on_device, dims = engine.dims](const float* fixed, const float* moving,
                                                                                float* field, const Stop& stop) {
@@ -103,39 +103,39 @@ using Describe = std::function<void(Side, const float*, float*, const Stop&)>;
 using Predict = std::function<void(const float*, const float*, float*, const Stop&)>;
 
 std::vector<float> downloaded(const Context& context, const float* from, std::int64_t count) {
-  std::vector<float> here(static_cast<std::size_t>(count));
-  context.download(here.data(), from, here.size() * sizeof(float));
-  return here;
+  std::vector<float> values(static_cast<std::size_t>(count));
+  context.download(values.data(), from, values.size() * sizeof(float));
+  return values;
 }
 
 Describe staged(const Context& context, const Describe& describe, std::int64_t count, int planes) {
   return [context, describe, count, planes](Side side, const float* image, float* out, const Stop& stop) {
-    const std::vector<float> seen = downloaded(context, image, count);
-    std::vector<float> made(seen.size() * std::size_t(planes));
-    describe(side, seen.data(), made.data(), stop);
-    context.upload(out, made.data(), made.size() * sizeof(float));
+    const std::vector<float> host_image = downloaded(context, image, count);
+    std::vector<float> features(host_image.size() * std::size_t(planes));
+    describe(side, host_image.data(), features.data(), stop);
+    context.upload(out, features.data(), features.size() * sizeof(float));
   };
 }
 
 Predict staged(const Context& context, const Predict& predict, std::int64_t count, std::size_t field_size) {
   return [context, predict, count, field_size](const float* fixed, const float* moving, float* out, const Stop& stop) {
-    const std::vector<float> seen_fixed = downloaded(context, fixed, count),
-                             seen_moving = downloaded(context, moving, count);
-    std::vector<float> made(field_size);
-    predict(seen_fixed.data(), seen_moving.data(), made.data(), stop);
-    context.upload(out, made.data(), made.size() * sizeof(float));
+    const std::vector<float> host_fixed = downloaded(context, fixed, count),
+                             host_moving = downloaded(context, moving, count);
+    std::vector<float> field(field_size);
+    predict(host_fixed.data(), host_moving.data(), field.data(), stop);
+    context.upload(out, field.data(), field.size() * sizeof(float));
   };
 }
 
 }  // namespace
 
 Engine on_device(const Context& context, const Engine& engine) {
-  Engine made = engine;
+  Engine result = engine;
   const std::int64_t count = voxels(engine.extent);
   const Extent coarse = extent_of(engine.extent, engine.field_factor());
-  made.field = staged(context, engine.field, count, std::size_t(engine.dims * voxels(coarse)));
-  made.describe = staged(context, engine.describe, count, engine.planes);
-  return made;
+  result.field = staged(context, engine.field, count, std::size_t(engine.dims * voxels(coarse)));
+  result.describe = staged(context, engine.describe, count, engine.planes);
+  return result;
 }
 
 namespace {
@@ -151,13 +151,13 @@ void make_spec(EngineSpec* self, const std::string& output, const std::array<int
   require(shape[0] > 0 && shape[1] > 0 && shape[2] > 0, "shape must be positive");
   e.extent = {shape[0], shape[1], shape[2]};
   e.affine = affine_map(affine);
-  e.intensities = stretch_of(std::get<0>(intensities), std::get<1>(intensities), std::get<2>(intensities));
+  e.intensities = normalisation_of(std::get<0>(intensities), std::get<1>(intensities), std::get<2>(intensities));
   require(dims == 2 || dims == 3, "dims must be 2 or 3");
-  require(factor >= 1, "factor is too small");
-  require(integration_steps >= 0, "integration_steps is too small");
-  require(planes >= (e.output == EngineOutput::descriptor), "planes is too small");
-  require(!expected_s.empty(), "expected_s needs a number for each stage");
-  require(!on_device || e.output != EngineOutput::rigid, "windows of rigid networks are made on the host");
+  require(factor >= 1, "factor must be at least 1");
+  require(integration_steps >= 0, "integration_steps must not be negative");
+  require(planes >= (e.output == EngineOutput::descriptor), "planes must be positive for a descriptor, else 0 or more");
+  require(!expected_s.empty(), "expected_s must have a number for each stage");
+  require(!on_device || e.output != EngineOutput::rigid, "on_device is not supported for rigid networks");
   e.dims = dims;
   e.factor = factor;
   e.integration_steps = integration_steps;
@@ -170,17 +170,16 @@ void make_spec(EngineSpec* self, const std::string& output, const std::array<int
 }  // namespace
 
 void bind_engine(nb::module_& m) {
-  nb::class_<EngineSpec>(m, "EngineSpec",
-                         "A network as the pipeline needs it: what it sees, what it gives, how to run it.")
+  nb::class_<EngineSpec>(m, "EngineSpec", "A network for the pipeline: its input grid, output and function.")
       .def("__init__", &make_spec, nb::kw_only(), "output"_a, "shape"_a, "affine"_a, "intensities"_a, "run"_a,
            "dims"_a = 3, "factor"_a = 1, "integration_steps"_a = 0, "planes"_a = 0,
            "expected_s"_a = std::vector<double>{0.0}, "on_device"_a = false,
-           "output: displacement, velocity, descriptor or rigid. shape, affine: the grid that it sees both scans on. "
-           "intensities: (percentile, window or minmax, low, high). factor: voxels of that grid in one of the field. "
-           "planes: of a descriptor. expected_s: how long its runs take, one number for each stage of a rigid cascade; "
-           "0 is not known. run(fixed, moving, field), run(side, image, planes) or run(stage, fixed, moving, numbers) "
-           "fills its last array, and gets stop() -> bool after it where it may be stopped. on_device: arrays are "
-           "(address, shape) of device memory.")
+           "output: displacement, velocity, descriptor or rigid. shape, affine: grid of the network's inputs. "
+           "intensities: (percentile, window or minmax, low, high). factor: voxels of that grid per voxel of the "
+           "field. planes: number of channels of a descriptor. expected_s: expected duration of a run, in s, one "
+           "number per stage of a rigid cascade; 0 if unknown. run(fixed, moving, field), run(side, image, planes) or "
+           "run(stage, fixed, moving, numbers) fills its last array; stop() -> bool is appended to its arguments if it "
+           "may be stopped. on_device: arrays are (address, shape) in device memory.")
       .def_prop_ro("shape",
                    [](const EngineSpec& self) {
                      return std::array<int, 3>{self.engine.extent.d, self.engine.extent.h, self.engine.extent.w};
@@ -192,7 +191,7 @@ void bind_engine(nb::module_& m) {
             other.set_run(run, on_device);
             return other;
           },
-          "run"_a, "on_device"_a, "Return the same engine, run by another function.");
+          "run"_a, "on_device"_a, "Return a copy of the engine that another function runs.");
 }
 
 }  // namespace mmreg::bind

@@ -1,28 +1,28 @@
-// A network that Python runs, for the pipeline.
+// A network that Python runs for the pipeline.
 #pragma once
 #include "bind/arrays.h"
 #include "pipeline/engine.h"
 
 namespace mmreg::bind {
 
-// What Python says about a network. `run` gets arrays that are valid until it returns and fills the last one: (fixed,
-// moving, field) for a field, (side, image, planes) for a descriptor, (stage, fixed, moving, numbers) for a rigid
-// motion. With `on_device` an array is the address of device memory and its shape. Where the network may be stopped,
-// `run` also gets stop() -> bool, to ask while it runs, and returns True if that ended it before it was done.
+// An engine whose functions call the Python function `run`. Its arguments are arrays that are valid until it returns,
+// of which it fills the last: (fixed, moving, field) for a field, (side, image, planes) for a descriptor, (stage,
+// fixed, moving, numbers) for a rigid motion. With `on_device` an array is (address, shape) in device memory. If the
+// network may be stopped, `run` also gets stop() -> bool to poll, and returns True if it was stopped before it
+// finished.
 struct EngineSpec {
   Engine engine;
   nb::object run;
   bool on_device = false;
 
-  void set_run(nb::object function, bool its_arrays_are_on_device);
+  void set_run(nb::object function, bool arrays_on_device);
 };
 
-// How such a `run` describes images of this extent.
+// Returns the function that describes images of extent n by calling `run`.
 std::function<void(Side, const float* image, float* planes, const Stop&)> describer(nb::object run, Extent n,
                                                                                     int planes, bool on_device);
 
-// The same engine on a device, where `run` knows the host only: what the network sees and makes is brought to the host
-// and back.
+// Returns the engine for a device if `run` works on the host: copies its inputs and outputs between device and host.
 Engine on_device(const Context&, const Engine&);
 
 }  // namespace mmreg::bind

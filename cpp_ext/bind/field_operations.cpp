@@ -1,4 +1,4 @@
-// Bindings of the operations behind the settings and the guarantees of the deformable solver.
+// Bindings of the image statistics and field operations of the deformable solver.
 #include <nanobind/stl/array.h>
 
 #include <array>
@@ -132,9 +132,9 @@ static Out<float> lengths(In<float, 4> u, int threads, const Target& target) {
 
 void bind_facts(nb::module_& m) {
   m.def("remove_folds", &remove_folds, "displacement"_a.noconvert(), "floor"_a, "rounds"_a, "threads"_a = 0,
-        "target"_a = "", "A copy without folds, and how many voxels are still below the floor.");
+        "target"_a = "", "Return a copy without folds and the number of folds that remain.");
   m.def("count_folds", &count_folds, "displacement"_a.noconvert(), "floor"_a, "threads"_a = 0, "target"_a = "",
-        "How many voxels remove_folds would find at first.");
+        "Return the number of voxels that remove_folds would smooth first.");
   m.def("fill", &fill, "value"_a, "shape"_a, "threads"_a = 0, "target"_a = "");
   m.def("detail", &detail, "image"_a.noconvert(), "background"_a, "low"_a, "high"_a, "threads"_a = 0, "target"_a = "");
   m.def("active_rows", &active_rows, "fixed"_a.noconvert(), "fixed_background"_a, "moving"_a.noconvert(),
@@ -149,7 +149,7 @@ void bind_facts(nb::module_& m) {
   m.def("where", &where, "mask"_a.noconvert(), "inside"_a.noconvert(), "outside"_a.noconvert(), "threads"_a = 0,
         "target"_a = "");
   m.def("texture", &texture, "image"_a.noconvert(), "threads"_a = 0, "target"_a = "",
-        "Noise and contrast of the neighbourhood of each voxel, (D, H, W) each.");
+        "Return noise and contrast around each voxel, (D, H, W) each.");
   m.def("add_affine", &add_affine, "displacement"_a.noconvert(), "linear"_a.noconvert(), "map"_a.noconvert(),
         "threads"_a = 0, "target"_a = "");
   m.def("lengths", &lengths, "displacement"_a.noconvert(), "threads"_a = 0, "target"_a = "");

@@ -60,7 +60,7 @@ static Out<std::uint16_t> pool_features(In<std::uint16_t, 4> features, Triple fa
   return out;
 }
 
-Normalisation stretch_of(const std::string& kind, double low, double high) {
+Normalisation normalisation_of(const std::string& kind, double low, double high) {
   if (kind == "percentile") {
     require(0 <= low && low < high && high <= 100, "percentiles must be 0 <= low < high <= 100");
     return {Normalisation::percentile, low, high};
@@ -72,12 +72,12 @@ Normalisation stretch_of(const std::string& kind, double low, double high) {
 
 static nb::tuple normalise(In<float, 3> image, const std::string& kind, double low, double high,
                            const Into<float>& into, int threads, const Target& target) {
-  const Normalisation stretch = stretch_of(kind, low, high);
+  const Normalisation normalisation = normalisation_of(kind, low, high);
   Out<float> out = make_like(image, into);
   Extremes all{};
   {
     Call call(target, threads);
-    call->normalise(call.in(image), std::int64_t(image.size()), stretch, call.out(out), call.out(&all, 1));
+    call->normalise(call.in(image), std::int64_t(image.size()), normalisation, call.out(out), call.out(&all, 1));
   }
   return nb::make_tuple(out, nb::make_tuple(all.smallest, all.largest, all.not_finite));
 }

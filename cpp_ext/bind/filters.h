@@ -1,5 +1,4 @@
-// Arguments shared by the bindings of filters and of the dense search. Half arrays travel as uint16: numpy's
-// float16 viewed as integers.
+// Argument types of filters and of the dense search. Half arrays are uint16, numpy's float16 viewed as integers.
 #pragma once
 #include <nanobind/stl/array.h>
 
@@ -12,7 +11,7 @@ namespace mmreg::bind {
 using Triple = std::array<int, 3>;
 using Sigma = std::array<float, 3>;
 
-Normalisation stretch_of(const std::string& kind, double low, double high);  // ValueError if it is none
+Normalisation normalisation_of(const std::string& kind, double low, double high);  // throws ValueError
 
 inline Extent pooled(Extent n, const Triple& f) {
   return {(n.d + f[0] - 1) / f[0], (n.h + f[1] - 1) / f[1], (n.w + f[2] - 1) / f[2]};

@@ -1,4 +1,4 @@
-// Arrays of Half are float16 to Python.
+// Exposes arrays of Half as float16.
 #pragma once
 #include <nanobind/ndarray.h>
 

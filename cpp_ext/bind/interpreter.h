@@ -1,6 +1,6 @@
-// The interpreter's lock (GIL), for threads that may outlive the interpreter. Python ends a thread that asks for the
-// lock too late by unwinding its stack (pthread_exit), and C++ aborts the process where that meets a destructor. Such
-// a thread sleeps here instead, until the process is gone; Python 3.14 does the same by itself.
+// The interpreter's lock (GIL), for threads that may outlive the interpreter. Python ends a thread that requests the
+// lock after finalisation by unwinding its stack (pthread_exit), and C++ aborts the process when that reaches a
+// destructor. Such a thread sleeps here until the process ends, as Python 3.14 does itself.
 #pragma once
 #include <cxxabi.h>
 #include <nanobind/nanobind.h>
@@ -10,20 +10,20 @@ namespace mmreg::bind {
 
 namespace nb = nanobind;
 
-template <class Ask>
-auto outlived(Ask&& ask) {
+template <class Acquire>
+auto sleep_after_finalisation(Acquire&& acquire) {
   try {
-    return ask();
+    return acquire();
   } catch (abi::__forced_unwind&) {
-    for (;;) pause();  // to leave this handler would go on with the unwinding
+    for (;;) pause();  // leaving this handler would continue the unwinding
   }
 }
 
-class Unlocked {  // others may use the interpreter while this lives
+class Unlocked {  // releases the GIL while it lives
  public:
   Unlocked() : state_(PyEval_SaveThread()) {}
   ~Unlocked() {
-    outlived([this] { PyEval_RestoreThread(state_); });
+    sleep_after_finalisation([this] { PyEval_RestoreThread(state_); });
   }
   Unlocked(const Unlocked&) = delete;
   Unlocked& operator=(const Unlocked&) = delete;
@@ -32,9 +32,9 @@ class Unlocked {  // others may use the interpreter while this lives
   PyThreadState* const state_;
 };
 
-class Locked {  // this thread may use the interpreter while this lives
+class Locked {  // holds the GIL while it lives
  public:
-  Locked() : state_(outlived([] { return PyGILState_Ensure(); })) {}
+  Locked() : state_(sleep_after_finalisation([] { return PyGILState_Ensure(); })) {}
   ~Locked() { PyGILState_Release(state_); }
   Locked(const Locked&) = delete;
   Locked& operator=(const Locked&) = delete;
@@ -43,13 +43,13 @@ class Locked {  // this thread may use the interpreter while this lives
   const PyGILState_STATE state_;
 };
 
-// What `function` returns, for a thread inside Locked: the interpreter may end while it runs.
+// Calls a Python function while the GIL is held; the interpreter may be finalised meanwhile.
 template <class... Arguments>
-nb::object called(const nb::object& function, const Arguments&... arguments) {
-  const nb::tuple given = nb::make_tuple(arguments...);
-  PyObject* const made = outlived([&] { return PyObject_CallObject(function.ptr(), given.ptr()); });
-  if (!made) throw nb::python_error();
-  return nb::steal(made);
+nb::object call_python(const nb::object& function, const Arguments&... arguments) {
+  const nb::tuple tuple = nb::make_tuple(arguments...);
+  PyObject* const result = sleep_after_finalisation([&] { return PyObject_CallObject(function.ptr(), tuple.ptr()); });
+  if (!result) throw nb::python_error();
+  return nb::steal(result);
 }
 
 }  // namespace mmreg::bind

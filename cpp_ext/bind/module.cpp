@@ -1,4 +1,4 @@
-// Python bindings: check, allocate, release the GIL, call. No arithmetic.
+// Python bindings: argument checks, allocation, release of the GIL, calls. No arithmetic.
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -23,26 +23,26 @@ bool Call::on_device(int device_type, int device_id) const {
   const bool cuda = device_type == nb::device::cuda::value || device_type == nb::device::cuda_managed::value;
   if (context_.on_device() && cuda && device_id == number_) return true;
   Locked locked;
-  throw nb::type_error("an array of a CUDA device needs a target on that device, and no other arrays are taken");
+  throw nb::type_error("a CUDA array needs a target on that device; arrays of other devices are not supported");
 }
 
 Call::~Call() noexcept(false) {
   struct Released {
     Call& call;
     ~Released() {
-      for (const Staged& s : call.staged_) call.context_.release(s.there);
+      for (const Staged& s : call.staged_) call.context_.release(s.device);
     }
   } const released{*this};
   if (std::uncaught_exceptions() > 0) return;
   for (const Staged& s : staged_)
-    if (s.back) context_.download(s.host, s.there, s.bytes);
+    if (s.back) context_.download(s.host, s.device, s.bytes);
 }
 
-void* Call::there(void* host, std::size_t bytes, bool to, bool back) {
+void* Call::stage(void* host, std::size_t bytes, bool upload, bool back) {
   if (!context_.on_device() || !host) return host;
   void* const memory = context_.allocate(bytes);
   staged_.push_back({memory, host, bytes, back});
-  if (to) context_.upload(memory, host, bytes);
+  if (upload) context_.upload(memory, host, bytes);
   return memory;
 }
 
@@ -67,17 +67,13 @@ void bind_plan(nb::module_&);
 void bind_deform(nb::module_&);
 void bind_facts(nb::module_&);
 
-}  // namespace mmreg::bind
-
-namespace mmreg::bind {
-
-// As the error of the package that has the same code.
+// Raises the error of the package that has the same code.
 static void translate(const std::exception_ptr& thrown, void*) {
   try {
     std::rethrow_exception(thrown);
   } catch (const DeviceError& error) {
-    const nb::object made = nb::module_::import_("mmreg_rt.errors").attr("device_error")(error.code, error.what());
-    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(made.ptr())), made.ptr());
+    const nb::object exception = nb::module_::import_("mmreg_rt.errors").attr("device_error")(error.code, error.what());
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
   } catch (const std::bad_alloc&) {
     PyErr_SetNone(nb::module_::import_("mmreg_rt.errors").attr("OutOfMemoryError").ptr());
   }
@@ -88,11 +84,12 @@ static void translate(const std::exception_ptr& thrown, void*) {
 NB_MODULE(_native, m) {
   using namespace mmreg::bind;
   nanobind::register_exception_translator(translate);
-  m.def("targets", &mmreg::targets, "CPU targets that this machine runs, best first.");
+  m.def("targets", &mmreg::targets, "Return the CPU targets that this machine can run, best first.");
   m.def("usable_processors", &mmreg::usable_processors,
-        "Threads that are used by default: the processors of this process, and no more than its control groups grant.");
+        "Return the default number of threads: the processors of this process, limited by the quota of its control "
+        "groups.");
   m.def("processor_quota", &mmreg::processor_quota, "membership"_a = "/proc/self/cgroup", "root"_a = "/sys/fs/cgroup",
-        "Processors' worth of time that control groups grant; 0: no limit.");
+        "Return the processors granted by control groups; 0 if unlimited.");
   bind_device(m);
   bind_displacement(m);
   bind_sampling(m);

@@ -32,7 +32,7 @@ void make_options(OptionsArgument* self, const std::string& align, bool deform, 
   options.pipeline.inverse = inverse;
   options.pipeline.figures = figures_of(quality);
   const bool cascade = engine && engine->engine.output == EngineOutput::rigid;
-  require(!start || cascade || options.pipeline.align == AlignKind::none, "a start is for align none");
+  require(!start || cascade || options.pipeline.align == AlignKind::none, "start requires align='none'");
   if (start) options.pipeline.start = affine_map(*start);
   options.engine = std::move(engine);
   options.cancelled = std::move(cancelled);
@@ -48,22 +48,21 @@ void make_options(OptionsArgument* self, const std::string& align, bool deform, 
 }  // namespace
 
 void bind_options(nb::module_& m) {
-  nb::class_<ScanArgument>(m, "Scan", "An image, where it lies, and which of its voxels count.")
+  nb::class_<ScanArgument>(m, "Scan", "An image with its affine and an optional mask.")
       .def("__init__", &make_scan, "image"_a.noconvert(), "affine"_a, "mask"_a = nb::none(),
-           "image: (D, H, W) float32. affine: (4, 4), array indices to RAS+ mm. mask: (D, H, W) uint8, 0 is left out.");
-  nb::class_<OptionsArgument>(m, "Options", "How two scans are registered.")
-      .def(
-          "__init__", &make_options, nb::kw_only(), "align"_a = "affine", "deform"_a = true, "refine"_a = true,
-          "engine"_a = nb::none(), "start"_a = nb::none(), "deadline_s"_a = 0.0, "now"_a = nb::none(),
-          "cancelled"_a = nb::none(), "outside"_a = nb::none(), "threads"_a = 0, "target"_a = "",
-          "device"_a.none() = nb::none(), "keep_on_device"_a = false, "inverse"_a = true, "quality"_a = "full",
-          "align: none, rigid or affine. engine: a network, and refine whether the solver goes on from what it finds. "
-          "start: (4, 4), fixed to moving mm, that stands already, where nothing is aligned; the figures before are "
-          "without it. deadline_s: until the call returns, by now() if it is given; 0 is none. cancelled(stage, share) "
-          "is called between steps and stops the registration by True. outside: the value of the warped scan outside "
-          "of the moving scan; None is its lowest value. device: a queue to run on in place of target. "
-          "keep_on_device: results stay there, as (address, shape, owner). inverse: compute it. quality: full, fast "
-          "(without patterns, evidence and the consistency of the inverse) or none.");
+           "image: (D, H, W) float32. affine: (4, 4), array indices to RAS+ mm. mask: (D, H, W) uint8, 0 is excluded.");
+  nb::class_<OptionsArgument>(m, "Options", "Options of a registration.")
+      .def("__init__", &make_options, nb::kw_only(), "align"_a = "affine", "deform"_a = true, "refine"_a = true,
+           "engine"_a = nb::none(), "start"_a = nb::none(), "deadline_s"_a = 0.0, "now"_a = nb::none(),
+           "cancelled"_a = nb::none(), "outside"_a = nb::none(), "threads"_a = 0, "target"_a = "",
+           "device"_a.none() = nb::none(), "keep_on_device"_a = false, "inverse"_a = true, "quality"_a = "full",
+           "align: none, rigid or affine. engine: a network. refine: whether the solver refines its output. start: (4, "
+           "4), known alignment from fixed to moving mm, for align='none'; the figures before registration do not "
+           "include it. deadline_s: time limit of the call, measured by now() if set; 0 for none. cancelled(stage, "
+           "share) is called between steps and cancels the registration by returning True. outside: value of the "
+           "warped scan outside the moving scan; None for its lowest value. device: a queue to run on, which replaces "
+           "target. keep_on_device: leave results on the device, as (address, shape, owner). "
+           "inverse: compute it. quality: full, fast (without MIND, evidence and inverse consistency) or none.");
 }
 
 }  // namespace mmreg::bind

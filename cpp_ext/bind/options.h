@@ -1,4 +1,4 @@
-// What Python asks of the pipeline: two scans and how to register them.
+// Arguments of a registration from Python: the scans and the options.
 #pragma once
 #include "bind/engine.h"
 #include "bind/scans.h"
@@ -6,7 +6,7 @@
 
 namespace mmreg::bind {
 
-struct ScanArgument {  // arrays of Python, and the scan that they are
+struct ScanArgument {  // Python arrays, and the scan that refers to them
   In<float, 3> image;
   HostMask mask;
   Scan scan;

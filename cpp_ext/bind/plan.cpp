@@ -1,4 +1,4 @@
-// The way of a pair of scans through a network, prepared for their grids.
+// A plan: the network path of a registration, prepared for the grids of two scans.
 #include "pipeline/plan.h"
 
 #include <nanobind/stl/optional.h>
@@ -41,20 +41,20 @@ class PreparedPlan {
     return plan_.remove_folds();
   }
   nb::dict facts() {
-    PlanFacts found;
+    PlanFacts facts;
     {
       Unlocked unlocked;
-      found = plan_.facts();
+      facts = plan_.facts();
     }
     nb::dict out;
-    const auto described = [](const Extremes& e) { return nb::make_tuple(e.smallest, e.largest, e.not_finite); };
-    out["fixed"] = described(found.fixed);
-    out["moving"] = described(found.moving);
-    out["folds"] = found.folds;
+    const auto to_tuple = [](const Extremes& e) { return nb::make_tuple(e.smallest, e.largest, e.not_finite); };
+    out["fixed"] = to_tuple(facts.fixed);
+    out["moving"] = to_tuple(facts.moving);
+    out["folds"] = facts.folds;
     return out;
   }
 
-  // An array that is the plan's own; of a device, its address and shape.
+  // Returns a view of an array of the plan, or (address, shape) on a device.
   template <class T>
   nb::object own(nb::handle self, T* data, std::vector<std::size_t> shape) {
     if (place_.operations->on_device)
@@ -79,15 +79,16 @@ PreparedPlan& of(nb::handle self) { return nb::cast<PreparedPlan&>(self); }
 }  // namespace
 
 void bind_plan(nb::module_& m) {
-  nb::class_<PreparedPlan> plan(m, "Plan", "The way of a pair of scans through a network, prepared for their grids.");
+  nb::class_<PreparedPlan> plan(m, "Plan", "The network path of a registration, prepared for two grids.");
   plan.def(nb::init<const EngineSpec&, const Shape&, const Matrix&, const Shape&, const Matrix&, const Matrix&,
                     DeviceQueue*, int, std::optional<float>>(),
            "network"_a, "fixed_shape"_a, "fixed_affine"_a, "moving_shape"_a, "moving_affine"_a, "alignment"_a,
            "device"_a.none() = nb::none(), "threads"_a = 0, "outside"_a = nb::none(), nb::keep_alive<1, 8>())
-      .def("preprocess", &PreparedPlan::preprocess, "From fixed and moving to seen_fixed and seen_moving.")
-      .def("finish", &PreparedPlan::finish, "From field to displacement_mm, warped and valid.")
-      .def("facts", &PreparedPlan::facts, "Extremes of both scans and how many voxels fold. Waits.")
-      .def("remove_folds", &PreparedPlan::remove_folds, "Remove folds, wait, and return how many are left.");
+      .def("preprocess", &PreparedPlan::preprocess, "Compute seen_fixed and seen_moving from fixed and moving.")
+      .def("finish", &PreparedPlan::finish, "Compute displacement_mm, warped and valid from field.")
+      .def("facts", &PreparedPlan::facts, "Wait, and return the extremes and the number of folded voxels.")
+      .def("remove_folds", &PreparedPlan::remove_folds,
+           "Remove folds and return the number that remain. Waits for the queue.");
   // Arrays, or (address, shape) on a device.
 #define MMREG_ARRAY(name, get) plan.def_prop_ro(#name, get, nb::sig("def " #name "(self, /) -> typing.Any"))
   MMREG_ARRAY(fixed, [](nb::handle s) {

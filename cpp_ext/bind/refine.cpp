@@ -33,7 +33,8 @@ static nb::tuple similarity_gradient(In<std::uint16_t, 4> fixed, In<std::uint16_
   const Extent n = extent(fixed, 0);
   const int channels = int(fixed.shape(3));
   require(channels % 16 == 0 && channels >= 16, "features must have a multiple of 16 channels");
-  require(fixed.size() == moving.size() && u.size() * channels == 3 * fixed.size(), "extents differ");
+  require(fixed.size() == moving.size() && u.size() * channels == 3 * fixed.size(),
+          "all arrays must be on the same grid");
   require(rows.shape(0) == std::size_t(n.d) * n.h && rows.shape(1) == 2, "rows must have shape (D * H, 2)");
   require(!gain || gain->size() == kHistogramCells, "gain must have shape (32, 32)");
   Out<float> out = make<float>({3, n.d, n.h, n.w});
@@ -54,7 +55,7 @@ static Out<float> adam_step(In<float, 4> gradient, nb::ndarray<float, nb::ndim<4
                             float square_decay, float floor, float rate_vox, int threads, const Target& target) {
   const Extent n = extent(gradient, 1);
   require(gradient.shape(0) == 3 && mean.size() == gradient.size() && 3 * square.size() == gradient.size(),
-          "extents differ");
+          "all arrays must be on the same grid");
   require(iteration >= 1, "iterations count from 1");
   Out<float> step = make<float>({3, n.d, n.h, n.w});
   Call call(target, threads);
@@ -65,7 +66,7 @@ static Out<float> adam_step(In<float, 4> gradient, nb::ndarray<float, nb::ndim<4
 
 void bind_refine(nb::module_& m) {
   m.def("interleave", &interleave, "planes"_a.noconvert(), "channels"_a, "threads"_a = 0, "target"_a = "",
-        "Planes (C, D, H, W) as bits of half-precision features (D, H, W, channels), the rest 0.");
+        "Return planes (C, D, H, W) as bits of half-precision features (D, H, W, channels), padded by 0.");
   m.def("append_intensity_channels", &append_intensity_channels, "features"_a.noconvert(), "image"_a.noconvert(),
         "valid"_a.none(), "scale"_a, "offset"_a, "threads"_a = 0, "target"_a = "");
   m.def("similarity_gradient", &similarity_gradient, "fixed"_a.noconvert(), "moving"_a.noconvert(),

@@ -13,7 +13,7 @@
 namespace mmreg::bind {
 namespace {
 
-// Gives results to Python: copies on the host, or memory of the device that belongs to a queue that nobody else uses.
+// Converts results to Python: copies on the host, or memory of a separate queue on the device.
 class Results {
  public:
   explicit Results(DeviceQueue* device) : device_(device) {}
@@ -29,11 +29,11 @@ class Results {
 
  private:
   struct Kept {
-    nb::object device;  // whose stream this is
+    nb::object device;  // owner of the stream
     Place place;
     void* memory;
     ~Kept() {
-      Unlocked unlocked;  // it waits
+      Unlocked unlocked;  // the destructor waits for the stream
       place.context().release(memory);
       place.queue.reset();
     }
@@ -56,7 +56,7 @@ std::optional<double> measured(double figure) {
   return figure;
 }
 
-// The most voxels that fold by any way of taking differences.
+// Returns the largest number of folded voxels over the nine determinants.
 std::optional<std::int64_t> folded(const std::optional<Folding>& f) {
   if (!f) return {};
   return *std::max_element(f->count, f->count + 9);
@@ -117,7 +117,7 @@ nb::dict settings(const PipelineResult& r) {
   return out;
 }
 
-// The stages that were part of this registration, in their order.
+// Returns the stages of this registration in order.
 std::vector<Stage> stages_of(const PipelineResult& r, const Engine* engine) {
   if (!engine) return {Stage::align, Stage::deform, Stage::finish};
   if (engine->output != EngineOutput::rigid) return {Stage::align, Stage::network, Stage::deform, Stage::finish};
@@ -137,7 +137,7 @@ const char* name_of(CascadeRefinement refinement) {
 }
 
 void bind_figures(nb::module_& m) {
-  nb::class_<PoseEvidence>(m, "PoseEvidence", "Evidence on the linear part, from poses around it.")
+  nb::class_<PoseEvidence>(m, "PoseEvidence", "Evidence for the linear part, from neighbouring poses.")
       .def_ro("known", &PoseEvidence::known)
       .def_ro("information", &PoseEvidence::information)
       .def_ro("drift_mm", &PoseEvidence::drift_mm)
@@ -150,23 +150,24 @@ void bind_figures(nb::module_& m) {
       .def_ro("agreement_elsewhere", &PoseEvidence::agreement_elsewhere)
       .def_ro("agreement_moved", &PoseEvidence::agreement_moved)
       .def_ro("agreement_moved_most", &PoseEvidence::agreement_moved_most);
-  nb::class_<ResidualEvidence>(m, "ResidualEvidence", "Motion that a dense search still finds.")
+  nb::class_<ResidualEvidence>(m, "ResidualEvidence", "Residual motion found by a dense search.")
       .def_ro("known", &ResidualEvidence::known)
       .def_ro("affine_mm", &ResidualEvidence::affine_mm)
       .def_ro("median_mm", &ResidualEvidence::median_mm)
       .def_ro("spread_mm", &ResidualEvidence::spread_mm)
       .def_ro("far", &ResidualEvidence::far);
-  nb::class_<DeformationEvidence>(m, "DeformationEvidence", "Whether the deformation beats the linear part.")
+  nb::class_<DeformationEvidence>(m, "DeformationEvidence",
+                                  "Evidence that the deformation improves on the linear part.")
       .def_ro("kept", &DeformationEvidence::kept)
       .def_ro("patterns", &DeformationEvidence::patterns)
       .def_ro("information", &DeformationEvidence::information)
       .def_ro("own_patterns", &DeformationEvidence::own_patterns)
       .def_ro("own_information", &DeformationEvidence::own_information);
-  nb::class_<NetworkRun>(m, "NetworkRun", "What became of a network: none, complete, stopped or not begun.")
+  nb::class_<NetworkRun>(m, "NetworkRun", "Outcome of a network run: none, complete, stopped or not begun.")
       .def_prop_ro("end", [](const NetworkRun& n) { return name_of(n.end); })
       .def_ro("expected_s", &NetworkRun::expected_s)
       .def_ro("left_s", &NetworkRun::left_s);
-  nb::class_<CascadeRun>(m, "CascadeRun", "How far networks that give rigid motions came, and the solver after them.")
+  nb::class_<CascadeRun>(m, "CascadeRun", "Progress of a cascade of rigid networks and its refinement.")
       .def_ro("stages_run", &CascadeRun::stages_run)
       .def_prop_ro("refinement", [](const CascadeRun& c) { return name_of(c.refinement); })
       .def_ro("away_mm", &CascadeRun::away_mm)
@@ -176,8 +177,7 @@ void bind_figures(nb::module_& m) {
 }
 
 void bind_quality(nb::module_& m) {
-  nb::class_<Quality> quality(m, "Quality",
-                              "Figures of a finished registration; None where there was no time for one.");
+  nb::class_<Quality> quality(m, "Quality", "Quality figures of a registration; None if not computed in time.");
   const auto figure = [&](const char* name, double Quality::* member) {
     quality.def_prop_ro(name, [member](const Quality& q) { return measured(q.*member); });
   };
@@ -225,7 +225,7 @@ void bind_result(nb::module_& m) {
   bind_figures(m);
   bind_quality(m);
   using V = ResultView;
-  nb::class_<V>(m, "Result", "What the pipeline gives; an array that it did not make is None.")
+  nb::class_<V>(m, "Result", "Result of the pipeline. Arrays that were not computed are None.")
       .def_prop_ro("cancelled", [](const V& v) { return v.result.cancelled; })
       .def_prop_ro("degraded", [](const V& v) { return v.result.degraded; })
       .def_prop_ro("finished", [](const V& v) { return v.result.finished; })

@@ -30,17 +30,17 @@ static void require_indexable(std::size_t size, const char* message) {
   require(size > 0 && size <= std::size_t(INT_MAX), message);
 }
 
-// One volume or several: the functions that warp take a leading batch axis.
+// One volume, or a batch of volumes with a leading axis.
 template <class T>
 using Volumes = nb::ndarray<const T, nb::c_contig>;
 
-struct Layout {  // of volumes, each (channels, d, h, w), or (d, h, w) for labels
+struct Layout {  // layout of volumes (channels, d, h, w), or (d, h, w) for labels
   bool batched;
   std::int64_t batch;
   int channels;
   Extent n;
 
-  std::int64_t size() const { return channels * voxels(n); }  // of one volume
+  std::int64_t size() const { return channels * voxels(n); }  // voxels of one volume
   template <class T>
   ImageView<T> at(T* first, std::int64_t b) const {
     return {first + b * size(), n, channels};
@@ -52,13 +52,13 @@ struct Layout {  // of volumes, each (channels, d, h, w), or (d, h, w) for label
   }
 };
 
-// `rank` without the batch axis: 4, or 3 for labels.
+// `rank` excludes the batch axis: 4, or 3 for labels.
 template <class Array>
 static Layout layout_of(const Array& a, const std::string& name, std::size_t rank = 4) {
   const bool batched = a.ndim() == rank + 1;
   const std::string axes = rank == 4 ? "C, D, H, W)" : "D, H, W)";
   require(batched || a.ndim() == rank, (name + " must have shape ([B,] " + axes).c_str());
-  const std::size_t first = a.ndim() - 3;  // of the axes of a volume
+  const std::size_t first = a.ndim() - 3;  // first spatial axis
   require_indexable(a.shape(first) * a.shape(first + 1) * a.shape(first + 2),
                     (name + " must have 1 to 2**31 - 1 voxels").c_str());
   return {batched, batched ? std::int64_t(a.shape(0)) : 1, rank == 4 ? int(a.shape(first - 1)) : 1,
@@ -127,17 +127,17 @@ static Out<std::int32_t> warp_labels(const Volumes<std::int32_t>& moving, const 
 static Out<float> warp_grad_displacement(const Volumes<float>& moving, const Volumes<float>& u,
                                          const Volumes<float>& upstream, const std::string& border,
                                          const Into<float>& into, int threads, const Target& target) {
-  const Layout to = displacement_of(u), from = layout_of(moving, "moving"), given = layout_of(upstream, "upstream");
-  require(given.channels == from.channels, "upstream must have the channels of moving");
+  const Layout to = displacement_of(u), from = layout_of(moving, "moving"), grad = layout_of(upstream, "upstream");
+  require(grad.channels == from.channels, "upstream must have the channels of moving");
   require_same_batch(from, to);
-  require_grid(given, to);
+  require_grid(grad, to);
   const Border edge = border_of(border);
   Out<float> out = make<float>(to.with(3), into);
   Call call(target, threads);
   const float *const image = call.in(moving), *const field = call.in(u), *const weight = call.in(upstream);
   float* const gradient = call.out(out);
   for (std::int64_t b = 0; b < to.batch; ++b)
-    call->warp_grad_displacement(from.at(image, b), to.field(field, b), edge, weight + b * given.size(),
+    call->warp_grad_displacement(from.at(image, b), to.field(field, b), edge, weight + b * grad.size(),
                                  gradient + b * to.size());
   return out;
 }
@@ -145,19 +145,19 @@ static Out<float> warp_grad_displacement(const Volumes<float>& moving, const Vol
 static Out<float> warp_grad_image(const Volumes<float>& upstream, const Volumes<float>& u,
                                   std::tuple<int, int, int> shape, const std::string& border, const Into<float>& into,
                                   int threads, const Target& target) {
-  const Layout to = displacement_of(u), given = layout_of(upstream, "upstream");
-  require_grid(given, to);
+  const Layout to = displacement_of(u), grad = layout_of(upstream, "upstream");
+  require_grid(grad, to);
   const Extent m = {std::get<0>(shape), std::get<1>(shape), std::get<2>(shape)};
   require(m.d > 0 && m.h > 0 && m.w > 0, "shape must be three positive numbers");
   require_indexable(std::size_t(voxels(m)), "shape must have 1 to 2**31 - 1 voxels");
-  const Layout back = {to.batched, to.batch, given.channels, m};
+  const Layout back = {to.batched, to.batch, grad.channels, m};
   const Border edge = border_of(border);
   Out<float> out = make<float>(back.with(back.channels), into);
   Call call(target, threads);
   const float *const weight = call.in(upstream), *const field = call.in(u);
   float* const gradient = call.out(out);
   for (std::int64_t b = 0; b < to.batch; ++b)
-    call->warp_grad_image(weight + b * given.size(), to.field(field, b), edge, back.at(gradient, b));
+    call->warp_grad_image(weight + b * grad.size(), to.field(field, b), edge, back.at(gradient, b));
   return out;
 }
 
@@ -193,14 +193,16 @@ void bind_sampling(nb::module_& m) {
           "target"_a = "", "outside"_a = 0.0f, about);
   };
   def_warp(&warp<float>,
-           "moving(p + u(p)); all arrays with or without a leading batch axis. outside: what border zero fades into.");
-  def_warp(&warp<Half>, "The same of float16, computed in float32.");
+           "Return moving(p + u(p)). All arrays have a leading batch axis, or none. outside: value outside for border "
+           "'zero'.");
+  def_warp(&warp<Half>, "Warp float16 images, computed in float32.");
   m.def("warp_grad_displacement", &warp_grad_displacement, "moving"_a.noconvert(), "displacement"_a.noconvert(),
         "upstream"_a.noconvert(), "border"_a = "zero", "out"_a.noconvert() = nb::none(), "threads"_a = 0,
-        "target"_a = "", "Derivative of the sum of upstream times the linear warp by the displacement.");
+        "target"_a = "",
+        "Return the derivative of the sum of upstream times the linear warp with respect to the displacement.");
   m.def("warp_grad_image", &warp_grad_image, "upstream"_a.noconvert(), "displacement"_a.noconvert(), "shape"_a,
         "border"_a = "zero", "out"_a.noconvert() = nb::none(), "threads"_a = 0, "target"_a = "",
-        "The same derivative by the moving image, whose shape is given.");
+        "Return the same derivative with respect to the moving image, which has the given shape.");
   m.def("warp_labels", &warp_labels, "moving"_a.noconvert(), "displacement"_a.noconvert(), "threads"_a = 0,
         "target"_a = "");
   m.def("resample_affine", &resample_affine, "moving"_a.noconvert(), "index_map"_a.noconvert(), "shape"_a,

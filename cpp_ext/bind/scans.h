@@ -1,4 +1,4 @@
-// Scans and affine maps on the border to Python.
+// Conversions of scans and affine maps between Python and C++.
 #pragma once
 #include <nanobind/stl/optional.h>
 
@@ -27,17 +27,19 @@ inline Scan scan(const Array& image, const Matrix& affine, const HostMask& mask)
   return out;
 }
 
-// A scan in a table's memory, for as long as this lives. Its image may be there already.
-class Placed {
+// A scan in the table's memory. Owns its copies on a device, where the image may already be.
+class DeviceScan {
  public:
-  Placed(const Context& context, const Scan& given, bool is_there = false) : scan_(given) {
+  DeviceScan(const Context& context, const Scan& scan, bool image_on_device = false) : scan_(scan) {
     if (!context.on_device()) return;
-    if (!is_there) {
-      image_ = Buffer<float>(context, given.extent), image_.upload(given.data);
+    if (!image_on_device) {
+      image_ = Buffer<float>(context, scan.extent);
+      image_.upload(scan.data);
       scan_.data = image_.data();
     }
-    if (!given.mask) return;
-    mask_ = Buffer<std::uint8_t>(context, given.extent), mask_.upload(given.mask);
+    if (!scan.mask) return;
+    mask_ = Buffer<std::uint8_t>(context, scan.extent);
+    mask_.upload(scan.mask);
     scan_.mask = mask_.data();
   }
   const Scan& operator*() const { return scan_; }

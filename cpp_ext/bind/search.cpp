@@ -57,7 +57,8 @@ static Out<std::uint16_t> smooth_cost_half(Features cost, int radius, int thread
 
 template <class Cost>
 static Extent check(const Cost& cost, const In<float, 4>& u, const Triple& radius) {
-  require(int(cost.shape(3)) == displacements(radius), "cost must have shape (D, H, W, K), K as radius says");
+  require(int(cost.shape(3)) == displacements(radius),
+          "cost must have shape (D, H, W, K), K the product of 2 radius + 1");
   require(u.shape(0) == 3, "displacement must have shape (3, D, H, W), in voxels of the coarse grid");
   for (int axis = 0; axis < 3; ++axis)
     require(u.shape(axis + 1) == cost.shape(axis), "displacement and cost must be on the same grid");

@@ -1,4 +1,5 @@
-// The pipeline: two scans in, everything out, once or for a stream of moving scans.
+// The binding of the pipeline, for one pair or for a stream of moving scans. Polls the caller's `cancelled` and Ctrl-C
+// between steps.
 #include "bind/session.h"
 
 #include "cpu/queue.h"
@@ -6,15 +7,14 @@
 namespace mmreg::bind {
 namespace {
 
-bool lies_on_device(const ScanArgument& scan, const DeviceQueue* device) {
+bool is_on_device(const ScanArgument& scan, const DeviceQueue* device) {
   if (scan.image.device_type() == nb::device::cpu::value) return false;
   require(device && scan.image.device_type() == nb::device::cuda::value && scan.image.device_id() == device->number(),
           "a scan on a device needs a queue of that device");
   return true;
 }
 
-// Calls the Python functions of the options. Their errors are kept until the pipeline returns, since they are also
-// called while a network runs.
+// Calls back into Python. An interrupt is stored and raised later, since callbacks also occur while a network runs.
 class Callbacks {
  public:
   explicit Callbacks(const OptionsArgument& options) : options_(options) {}
@@ -23,11 +23,11 @@ class Callbacks {
     Locked locked;
     if (!interrupted_ && PyErr_CheckSignals() != 0) interrupted_.emplace();
     return interrupted_ ||
-           (options_.cancelled && nb::cast<bool>(called(*options_.cancelled, stage_name(stage), share)));
+           (options_.cancelled && nb::cast<bool>(call_python(*options_.cancelled, stage_name(stage), share)));
   }
   double now() {
     Locked locked;
-    return nb::cast<double>(called(*options_.now));
+    return nb::cast<double>(call_python(*options_.now));
   }
   void raise() const {
     if (interrupted_) throw nb::python_error(*interrupted_);
@@ -45,11 +45,11 @@ SessionArgument::SessionArgument(const ScanArgument& fixed, const std::string& t
       device_(device),
       own_(device ? Place() : open_place(target, threads)),
       context_((device ? device->place() : own_).context()),
-      placed_(context_, fixed.scan, lies_on_device(fixed, device)),
+      placed_(context_, fixed.scan, is_on_device(fixed, device)),
       session_(context_, *placed_) {}
 
 ResultView SessionArgument::run(const ScanArgument& moving, const OptionsArgument& argument, bool track) {
-  const bool moving_there = lies_on_device(moving, device_);
+  const bool moving_on_device = is_on_device(moving, device_);
   Callbacks callbacks(argument);
   PipelineOptions options = argument.pipeline;
   options.cancelled = [&](Stage stage, double share) { return callbacks.cancelled(stage, share); };
@@ -61,7 +61,7 @@ ResultView SessionArgument::run(const ScanArgument& moving, const OptionsArgumen
   PipelineResult result;
   {
     Unlocked unlocked;
-    const Placed placed(context_, moving.scan, moving_there);
+    const DeviceScan placed(context_, moving.scan, moving_on_device);
     result = session_.run(*placed, options, track);
   }
   callbacks.raise();
@@ -69,7 +69,7 @@ ResultView SessionArgument::run(const ScanArgument& moving, const OptionsArgumen
   ResultView view =
       view_of(std::move(result), fixed_.scan.extent, moving.scan.extent, options.engine, keep ? device_ : nullptr);
   if (!context_.on_device()) view.threads = workers(context_.queue());
-  if (keep) context_.trim();  // waits: the results are complete
+  if (keep) context_.trim();  // waits until the results are complete
   return view;
 }
 
@@ -80,13 +80,14 @@ void bind_session(nb::module_& m) {
         return SessionArgument(fixed, options.target, options.threads, options.device).run(moving, options, false);
       },
       "fixed"_a, "moving"_a, "options"_a,
-      "Register a moving scan to a fixed one: alignment, network, deformation, inverse and figures.");
+      "Register a moving scan to a fixed scan: alignment, network, deformation, inverse and quality figures.");
   nb::class_<SessionArgument>(m, "Session", "A fixed scan that any number of moving scans are registered to.")
       .def(nb::init<const ScanArgument&, const std::string&, int, DeviceQueue*>(), "fixed"_a, "target"_a = "",
            "threads"_a = 0, "device"_a.none() = nb::none(), nb::keep_alive<1, 5>())
       .def("register", &SessionArgument::run, "moving"_a, "options"_a, "track"_a = false,
-           "Register a moving scan as the function of this name does. The target, threads and device are those of the "
-           "session. track: start from the transform of the call before.");
+           "Register a moving scan as the function of this name does, on the queue of the session. track: start from "
+           "the "
+           "transform of the call before.");
 }
 
 }  // namespace mmreg::bind

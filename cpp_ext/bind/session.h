@@ -18,7 +18,7 @@ class SessionArgument {
   DeviceQueue* const device_;
   const Place own_;
   const Context context_;
-  const Placed placed_;
+  const DeviceScan placed_;
   Session session_;
 };
 

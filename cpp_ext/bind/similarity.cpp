@@ -82,7 +82,7 @@ static double normalised_mutual_information(HostIn<double, 2> histogram) {
 void bind_similarity(nb::module_& m) {
   const auto fixed = "fixed"_a.noconvert(), moving = "moving"_a.noconvert();
   m.def("local_ncc", &local_ncc, fixed, moving, "radius"_a, "threads"_a = 0, "target"_a = "",
-        "Mean of the squared correlation over all windows, and its map.");
+        "Return the mean squared correlation over all windows, and its map.");
   m.def("local_ncc_value", &local_ncc_value, fixed, moving, "radius"_a, "threads"_a = 0, "target"_a = "");
   m.def("joint_histogram", &joint_histogram, fixed, moving, "mask"_a.none(), "bins"_a, "fixed_range"_a,
         "moving_range"_a, "parzen"_a, "threads"_a = 0, "target"_a = "");

@@ -1,5 +1,5 @@
-// One voxel's step against the gradient, Adam-like (Kingma and Ba, ICLR 2015) with one second moment for the three
-// components, so that the direction of the gradient is kept.
+// Adam step of one voxel (Kingma and Ba, ICLR 2015) with one second moment for all three components, which preserves
+// the direction of the gradient.
 #pragma once
 #include <cmath>
 
@@ -7,7 +7,7 @@
 
 namespace mmreg::MMREG_TARGET {
 
-struct Pace {  // what the voxels of one iteration have in common
+struct Pace {  // factors of one iteration, the same for every voxel
   float mean_gain, square_gain, mean_scale, square_scale, floor;
 };
 
@@ -29,7 +29,7 @@ MMREG_INLINE float next_mean(const Pace& p, float mean, float gradient) {
   return mean + p.mean_gain * (gradient - mean);
 }
 
-// The step is this much of the running mean.
+// Factor from the running mean to the step.
 MMREG_INLINE float step_scale(const Pace& p, float square) {
   return p.mean_scale / sqrtf(square * p.square_scale + p.floor);
 }

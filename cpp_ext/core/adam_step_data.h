@@ -1,4 +1,4 @@
-// Arguments of the operation `adam_step`: turns a gradient into a step with running moments.
+// Arguments of the operation `adam_step`, which computes a step from a gradient and its running moments.
 #pragma once
 #include "core/types.h"
 
@@ -11,8 +11,8 @@ struct AdamStepArguments {
   float* square;  // (d, h, w), running mean of |gradient|^2, updated
   int iteration;  // from 1: corrects the moments for their start at zero (Kingma and Ba, 2015)
   float mean_decay, square_decay;
-  float floor;     // added under the root, in units of the gradient: places of small gradient take small steps
-  float rate_vox;  // longest step
+  float floor;     // added under the root, in units of the gradient: a small gradient gives a small step
+  float rate_vox;  // length of the longest step
   float* step;     // (3, d, h, w), voxels
 };
 

@@ -1,4 +1,4 @@
-// Bins of values, and a Parzen histogram from the moments of its bins. Floats and Ints are as in core/sampling.h.
+// Histogram bins of intensities, and a Parzen histogram from moments per bin. Floats and Ints: see core/sampling.h.
 #pragma once
 #include "core/histogram.h"
 
@@ -6,10 +6,10 @@ namespace mmreg::MMREG_TARGET {
 
 struct Bins {
   Ints index;
-  Floats t;  // position inside of the bin
+  Floats t;  // position inside the bin, in [0, 1]
 };
 
-// Voxels that are not finite in either image are in no bin.
+// Returns a mask of the voxels to count: finite in both images.
 MMREG_INLINE Ints countable(Floats fixed, Floats moving) { return (fixed - fixed == 0.0f) & (moving - moving == 0.0f); }
 
 MMREG_INLINE Bins bins_of(Floats values, const Scale& s) {
@@ -19,8 +19,7 @@ MMREG_INLINE Bins bins_of(Floats values, const Scale& s) {
   return {index, position - to_floats(index)};
 }
 
-// histogram[f][m - 1 .. m + 2] from the moments 1, t, t^2, t^3 of the cells [f][m]; `m` is the scale of the moving
-// image.
+// Computes histogram[f][m - 1 .. m + 2] from the moments 1, t, t^2, t^3 of the cells [f][m]. `m`: scale of moving bins.
 inline void spread(const double* moments, int cells, int moving_bins, const Scale& m, double* histogram) {
   for (int i = 0; i < cells; ++i) histogram[i] = 0;
   for (int i = 0; i < cells; ++i) {
@@ -28,7 +27,7 @@ inline void spread(const double* moments, int cells, int moving_bins, const Scal
     for (int k = 0; k < 4; ++k)
       for (int p = 0; p < 4; ++p) histogram[i - 1 + k] += kParzenCubic[k][p] * moments[4 * i + p];
   }
-  for (int i = 0; i < cells; ++i) histogram[i] = histogram[i] > 0 ? histogram[i] : 0;  // rounding
+  for (int i = 0; i < cells; ++i) histogram[i] = histogram[i] > 0 ? histogram[i] : 0;  // rounding may give less than 0
 }
 
 }  // namespace mmreg::MMREG_TARGET

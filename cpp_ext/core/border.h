@@ -1,4 +1,4 @@
-// The border of filters: outside of the image is its border value.
+// Border condition of filters: the image is extended by its border value.
 #pragma once
 #include "core/types.h"
 

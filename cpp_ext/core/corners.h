@@ -1,39 +1,39 @@
-// The voxels that a trilinear sample is made of along one axis, their weights, and how these change with the point:
-// what the derivatives of a warp need. The sample itself is core/sampling.h.
+// Indices and weights of the eight voxels of a trilinear sample, and the derivatives of the weights, for the gradients
+// of a warp. The forward interpolation is in core/sampling.h.
 #pragma once
 #include "core/options.h"
 #include "core/types.h"
 
 namespace mmreg::MMREG_TARGET {
 
-struct Corner {  // of the two along an axis
-  int index;     // of a voxel that exists
-  float weight;  // 0 if the corner does not
-  float slope;   // of the weight
+struct Corner {  // one of the two neighbours along an axis
+  int index;     // of a voxel inside the grid
+  float weight;  // 0 if the corner lies outside the grid
+  float slope;   // derivative of the weight
 };
 
-// Corners of a point at x on an axis of n. Border::extend takes the nearest point of the box, where a point outside, or
-// on its edge, does not move the sample. A point that is not finite has no corners.
+// Computes the corners of a point at x on an axis of n voxels. Border::extend uses the nearest point of the box: the
+// slope of a point outside the box, or on its edge, is 0. All weights of a point that is not finite are 0.
 MMREG_INLINE void corners(float x, int n, Border border, Corner (&c)[2]) {
   const float top = float(n - 1);
   const bool extend = border == Border::extend, inside = x > 0.0f && x < top;
-  float held = x;
-  if (extend) held = x > 0.0f ? (x < top ? x : top) : 0.0f;
-  const bool known = held > -1.0f && held < float(n);  // else no voxel is near
-  int low = known ? int(held + 1.0f) - 1 : 0;          // rounded down, also below 0
+  float position = x;
+  if (extend) position = x > 0.0f ? (x < top ? x : top) : 0.0f;
+  const bool known = position > -1.0f && position < float(n);  // within one voxel of the grid
+  int low = known ? int(position + 1.0f) - 1 : 0;              // rounds down, also below 0
   if (extend && low > n - 2) low = n > 1 ? n - 2 : 0;
-  const float t = known ? held - float(low) : 0.0f;
+  const float t = known ? position - float(low) : 0.0f;
   MMREG_UNROLL
   for (int k = 0; k < 2; ++k) {
     const int i = low + k;
-    const bool there = known && i >= 0 && i < n;
+    const bool exists = known && i >= 0 && i < n;
     c[k].index = i < 0 ? 0 : i < n ? i : n - 1;
-    c[k].weight = there ? (k ? t : 1.0f - t) : 0.0f;
-    c[k].slope = there && (!extend || inside) ? (k ? 1.0f : -1.0f) : 0.0f;
+    c[k].weight = exists ? (k ? t : 1.0f - t) : 0.0f;
+    c[k].slope = exists && (!extend || inside) ? (k ? 1.0f : -1.0f) : 0.0f;
   }
 }
 
-// A weight of 0 leaves a value out, whatever it is: 0 times NaN or infinity would not.
+// Returns weight * value, and 0 for a weight of 0 even if the value is NaN or infinite.
 MMREG_INLINE float weighed(float weight, float value) { return weight != 0 ? weight * value : 0.0f; }
 
 struct Corners {
@@ -48,7 +48,7 @@ MMREG_INLINE Corners corners(float z, float y, float x, Extent n, Border border)
   return c;
 }
 
-// body(index, weight, slope): of each of the eight voxels, its index, its weight, and how that changes along each axis.
+// Calls body(index, weight, slope) for each of the eight voxels; slope[a] is the derivative of the weight along axis a.
 template <class Body>
 MMREG_INLINE void for_corners(const Corners& c, Extent n, const Body& body) {
   MMREG_UNROLL

@@ -1,13 +1,13 @@
-// Squared correlation of two images in one window, from the means of five products.
+// Squared correlation of two images in a window, from the window means of five products.
 #pragma once
 #include "core/types.h"
 
 namespace mmreg::MMREG_TARGET {
 
 constexpr int kCorrelatedProducts = 5;
-constexpr float kRaisedBy = 1e-4f;  // of the variance of the image; above the rounding of sums over windows
+constexpr float kRaisedBy = 1e-4f;  // fraction of the image variance; exceeds the rounding of sums over windows
 
-struct Moments {  // sums of differences to an origin, and of their squares
+struct Moments {  // sums of the differences from an origin and of their squares
   double sum, square;
 };
 
@@ -20,8 +20,8 @@ MMREG_INLINE Statistics statistics_of(Moments m, float origin, double count) {
   return {float(origin + a), float(variance <= 0 ? 0 : variance)};
 }
 
-// m: means of f, g, f^2, g^2, f g. The variances are raised by a small part of those of the whole images, so that
-// windows without contrast count as uncorrelated. `Real` is float, or a vector of floats.
+// Returns the squared correlation. m: window means of f, g, f^2, g^2, f g. The window variances are raised by a small
+// fraction of the image variances, so that windows without contrast count as uncorrelated. `Real` is float or a vector.
 template <class Real>
 MMREG_INLINE Real squared_correlation(const Real m[kCorrelatedProducts], float raise_f, float raise_g) {
   const Real covariance = m[4] - m[0] * m[1];

@@ -1,16 +1,16 @@
-// Trilinear value of an image, its slope and how far a point is covered by it, one point. An image covers its voxels
-// whole, so half a voxel beyond the outermost centres; the cover falls to 0 over the last half voxel, which keeps sums
-// over an overlap continuous. A voxel that is NaN or infinite covers no point that takes a part of its value: one that
-// it would have weight 0 for is known, with a slope of 0 along the axes that lead to it.
+// Trilinear value of an image at a point, with its gradient and the cover of the point by the image. The image covers
+// its voxels entirely, up to half a voxel beyond the outermost centres; the cover falls to 0 over the last half voxel,
+// which keeps sums over an overlap continuous. A point has cover 0 if a voxel that is NaN or infinite has a weight in
+// its value. Where such a voxel has weight 0 the value is valid, with slope 0 along the axes towards that voxel.
 #pragma once
 #include "core/types.h"
 
 namespace mmreg::MMREG_TARGET {
 
 struct CoveredAxis {  // two neighbours along one axis
-  int at, ahead;      // index of the first, steps to the second
-  float t, cover;     // place between them, cover along this axis
-  float moves, fade;  // slopes: of the place between the outermost centres (1 or 0), and of the cover
+  int at, ahead;      // index of the first, offset of the second
+  float t, cover;     // position between them, cover along this axis
+  float moves, fade;  // derivatives: of the clamped coordinate (1 or 0), and of the cover
 };
 
 MMREG_INLINE CoveredAxis covered_axis(float x, int n) {
@@ -24,7 +24,7 @@ MMREG_INLINE CoveredAxis covered_axis(float x, int n) {
   return {at, n > 1 ? 1 : 0, inside - float(at), cover, x > 0 && x < last ? 1.0f : 0.0f, fade};
 }
 
-// A weight of 0 leaves a value out, whatever it is.
+// Linear interpolation in which a value of weight 0 does not count, even if it is NaN or infinite.
 MMREG_INLINE float interpolated(float a, float b, float t) {
   const float value = a + t * (b - a);
   return t > 0 ? (t < 1 ? value : b) : a;
@@ -32,10 +32,10 @@ MMREG_INLINE float interpolated(float a, float b, float t) {
 
 struct CoveredSample {
   float value, cover;
-  float slope[3], fade[3];  // of the value and of the cover, per voxel along axes 0, 1, 2
+  float slope[3], fade[3];  // derivatives of the value and of the cover along axes 0, 1, 2, per voxel
 };
 
-// Without branches on data, so that a loop over points vectorises.
+// Has no branches that depend on data, so that a loop over points vectorises.
 MMREG_INLINE CoveredSample covered_sample(const float* image, Extent n, float z, float y, float x) {
   const CoveredAxis a = covered_axis(z, n.d), b = covered_axis(y, n.h), c = covered_axis(x, n.w);
   const int row = n.w * b.ahead, plane = n.h * n.w * a.ahead, first = (a.at * n.h + b.at) * n.w + c.at,
@@ -59,7 +59,7 @@ MMREG_INLINE CoveredSample covered_sample(const float* image, Extent n, float z,
            known ? a.cover * b.cover * c.fade : 0.0f}};
 }
 
-// At (z, y, x) through an affine map of indices, 3 x 4.
+// Samples at the image of (z, y, x) under an affine index map, 3 x 4 row-major.
 MMREG_INLINE CoveredSample covered_sample(const float* image, Extent n, const float* a, float z, float y, float x) {
   return covered_sample(image, n, a[0] * z + a[1] * y + a[2] * x + a[3], a[4] * z + a[5] * y + a[6] * x + a[7],
                         a[8] * z + a[9] * y + a[10] * x + a[11]);

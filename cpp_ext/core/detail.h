@@ -1,10 +1,10 @@
-// What one voxel adds to the contrast and steepness of an image inside of its foreground.
+// Contribution of one voxel to the contrast and the gradient of an image inside its foreground.
 #pragma once
 #include "core/detail_data.h"
 
 namespace mmreg::MMREG_TARGET {
 
-constexpr int kDetailRim = 3;  // the edge of the foreground is no detail of the anatomy
+constexpr int kDetailRim = 3;  // voxels excluded at the edge of the foreground, which is not anatomical detail
 
 struct Neighbour {
   std::int64_t back, ahead;
@@ -16,7 +16,7 @@ MMREG_INLINE Neighbour neighbour(int i, int n, std::int64_t stride, int distance
 
 MMREG_INLINE float clipped(float v, const Foreground& f) { return v > f.low ? (v < f.high ? v : f.high) : f.low; }
 
-// Adds voxel *p to d; `around` it are the next voxels along each axis, `far` those at the rim.
+// Adds voxel *p to d. `around`: the adjacent voxels along each axis; `far`: those kDetailRim voxels away.
 MMREG_INLINE void add_detail(const float* p, const Neighbour around[3], const Neighbour far[3], const Foreground& f,
                              Detail& d) {
   if (!(*p > f.background)) return;

@@ -4,12 +4,12 @@
 
 namespace mmreg {
 
-struct Detail {  // over voxels that lie above the background, as do those three voxels away along each axis
+struct Detail {  // over voxels above the background whose neighbours three voxels away along each axis are, too
   double count, sum, square;  // of the intensity, clipped to [low, high]
-  double slope[3];            // squared central difference along each axis, summed; 0 along an axis of 1
+  double slope[3];            // sum of the squared central difference along each axis; 0 along an axis of 1
 };
 
-struct Foreground {  // a voxel above `background` belongs to the scan
+struct Foreground {  // voxels above `background`; `low` and `high` clip their intensity
   float background, low, high;
 };
 

@@ -1,11 +1,11 @@
-// A voxel of a displacement, or a vector of them, and its neighbours along an axis. Floats are as in core/sampling.h.
+// Voxels of a displacement and their neighbours along an axis. Floats: see core/sampling.h.
 #pragma once
 #include "core/types.h"
 
 namespace mmreg::MMREG_TARGET {
 
-struct Axis {                // neighbours of a voxel along an axis; one that does not exist is the voxel itself
-  std::int64_t back, ahead;  // offsets
+struct Axis {                // neighbours of a voxel along an axis; a missing one is replaced by the voxel itself
+  std::int64_t back, ahead;  // offsets of the neighbours
   float scale;               // reciprocal of their distance; 0 along an axis of 1
 };
 

@@ -1,5 +1,5 @@
-// The displacements that a dense search tries, and the coupled cost of each (Heinrich, Papiez, Schnabel, Handels,
-// WBIR 2014): its cost plus weight |displacement - u|^2.
+// Candidate displacements of the dense search and their coupled cost (Heinrich, Papiez, Schnabel, Handels, WBIR 2014):
+// cost + weight |displacement - u|^2.
 #pragma once
 #include "core/types.h"
 
@@ -9,7 +9,7 @@ struct Move {  // cells along axes 0, 1, 2
   int z, y, x;
 };
 
-struct Window {  // of displacements, z slowest
+struct Window {  // candidate displacements, z slowest
   int r[3];
 
   MMREG_INLINE int side(int axis) const { return 2 * r[axis] + 1; }
@@ -19,7 +19,7 @@ struct Window {  // of displacements, z slowest
   }
 };
 
-// The penalty is square(move) + slope . move, but for a constant of the cell.
+// The penalty is penalty_square(move) + penalty_slope . move, up to a constant per cell.
 MMREG_INLINE float penalty_square(float weight, const Move& m) {
   return weight * float(m.z * m.z + m.y * m.y + m.x * m.x);
 }

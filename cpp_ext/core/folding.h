@@ -1,13 +1,13 @@
-// The nine determinants by which a displacement is judged: from central differences, and from all eight combinations of
-// one-sided ones. All eight above 0 is what makes the piecewise linear map of the voxels' corners one to one; central
-// ones alone can miss folds. Liu, Chen, Wei, et al.: On finite difference Jacobian computation in deformable image
-// registration, IJCV 2024. Floats are as in core/sampling.h; include what defines core/differences.h first.
+// The nine Jacobian determinants of a displacement: from central differences, and from the eight combinations of
+// one-sided differences. The piecewise linear map of the voxels' corners is one to one if all eight are positive;
+// central differences alone can miss folds. Liu, Chen, Wei, et al.: On finite difference Jacobian computation in
+// deformable image registration, IJCV 2024. Floats: see core/sampling.h. Include differences.h of the processor first.
 #pragma once
 #include "core/jacobian.h"
 
 namespace mmreg::MMREG_TARGET {
 
-struct Column {  // one-sided differences of the three components along an axis, plus the identity
+struct Column {  // column of the Jacobian of p + u(p) by one-sided differences
   Floats c[3];
 };
 

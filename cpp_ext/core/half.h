@@ -1,5 +1,5 @@
-// IEEE binary16 by integer arithmetic, for processors without an instruction for it. Round to nearest even;
-// infinities and NaN are kept. No branches, so that loops around it vectorise.
+// IEEE binary16 in integer arithmetic, for processors without conversion instructions. Rounds to nearest even and
+// preserves infinities and NaN. Branch-free, so that loops around it vectorise.
 #pragma once
 #include <cstring>
 

@@ -1,4 +1,4 @@
-// Applies an intensity map to one intensity, and computes the mean of a block of voxels.
+// Intensity map of one voxel, and mean of a block of voxels.
 #pragma once
 #include "core/alignment_data.h"
 
@@ -18,15 +18,15 @@ MMREG_INLINE float clipped(float value, float low, float high) {
 
 MMREG_INLINE bool is_known(float value) { return value - value == 0; }  // neither NaN nor infinite
 
-// Mean of the `known` voxels of a block of which `needed` must be known; NaN if fewer are.
+// Returns the mean of the `known` finite voxels of a block, or NaN if there are fewer than `needed`.
 MMREG_INLINE float block_mean(float sum, float known, float needed) {
   return known >= needed && known > 0 ? sum / known : __builtin_nanf("");
 }
 
-struct Blocks {  // of an image, centred in it
-  Extent n;      // how many
-  int z, y, x;   // where they start
-  float needed;  // half of the voxels of one
+struct Blocks {  // partition of an image into blocks, centred in the image
+  Extent n;      // number of blocks along each axis
+  int z, y, x;   // first voxel of the first block
+  float needed;  // half the voxels of a block
 };
 
 inline Blocks blocks_of(Extent n, Extent factor) {

@@ -1,5 +1,4 @@
-// Weights and neighbours of the interpolations, one point along one axis. `Real` and `Int` are float and int, or
-// vectors.
+// Weights and neighbours of an interpolated point along one axis. `Real` and `Int` are float and int, or vectors.
 #pragma once
 #include "core/types.h"
 
@@ -16,7 +15,7 @@ MMREG_INLINE void cubic_weights(Real t, Real w[4]) {
   w[2] = 1.0f - w[0] - w[1] - w[3];
 }
 
-// The same B-spline as a function of the distance d >= 0 to the coefficient.
+// Returns the cubic B-spline at distance d >= 0 from the coefficient.
 template <class Real>
 MMREG_INLINE Real cubic_weight(Real d) {
   const Real zero = Real{}, far = 2.0f - d, reach = far > zero ? far : zero;
@@ -24,7 +23,7 @@ MMREG_INLINE Real cubic_weight(Real d) {
   return d < Real{} + 1.0f ? inner : outer;
 }
 
-// Index i in [-n, 2n - 2] mirrored about the centres of the border voxels, as the prefilter assumes.
+// Mirrors an index i in [-n, 2n - 2] about the centres of the border voxels, as the prefilter assumes.
 template <class Int>
 MMREG_INLINE Int mirror(Int i, int n) {
   const Int zero = Int{}, last = zero + (n - 1);

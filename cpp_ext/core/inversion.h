@@ -1,14 +1,14 @@
-// The inverse of p -> p + u(p) at points p: by the fixed point iteration v <- -u(p + v), and by damped Newton steps on
-// the piecewise trilinear u, in double, for the few points where it is too slow or leaves: it contracts only where
-// |du/dp| < 1. Chen, Lu, Chen, et al.: A simple fixed-point approach to invert a deformation field, Medical Physics 35
-// (2008). Floats are as in core/sampling.h.
+// The inverse of p -> p + u(p) at points p, by the fixed-point iteration v <- -u(p + v) (Chen, Lu, Chen, et al.: A
+// simple fixed-point approach to invert a deformation field, Medical Physics 35, 2008). It contracts only where
+// |du/dp| < 1; the few points where it is slow or diverges use damped Newton steps on the piecewise trilinear u, in
+// double precision. Floats: see core/sampling.h.
 #pragma once
 #include "core/length.h"
 #include "core/types.h"
 
 namespace mmreg::MMREG_TARGET {
 
-struct Inverse {  // and its squared residual
+struct Inverse {  // displacement v and its squared residual
   Floats v[3], residual;
 };
 
@@ -16,8 +16,8 @@ MMREG_INLINE Floats residual(const Floats v[3], const Floats value[3]) {
   return squared_length(v[0] + value[0], v[1] + value[1], v[2] + value[2]);
 }
 
-// evaluate(v, value) sets value to u(p + v). Keeps the best iterate; stops when all points are good, or when the
-// slowest no longer halves its residual. Where no iterate meets a finite u, v and the residual are NaN.
+// evaluate(v, value) sets value to u(p + v). Returns the best iterate. Stops when all points are within the tolerance,
+// or when no point halves its residual. v and the residual are NaN where u is not finite at any iterate.
 template <class Evaluate>
 MMREG_INLINE Inverse fixed_point(const Evaluate& evaluate, int iterations, float tolerance) {
   Floats v[3] = {}, value[3];
@@ -42,12 +42,12 @@ MMREG_INLINE Inverse fixed_point(const Evaluate& evaluate, int iterations, float
 // Returns the larger of two residuals, or NaN if either is NaN.
 MMREG_INLINE float worse(float a, float b) { return a > b || !(a == a) ? a : b; }
 
-struct Slope {  // u at a point and its derivative there
+struct Slope {  // u at a point and its derivative
   double u[3], du[3][3];
 };
 
 MMREG_INLINE void neighbours(double x, int n, int& low, int& high, double& t, bool& free) {
-  free = n > 1 && x > 0 && x < n - 1;                              // outside the grid u is extended: no slope
+  free = n > 1 && x > 0 && x < n - 1;                              // u is constant outside the grid: slope 0
   const double c = x > 0 ? (x < n - 1 ? x : double(n - 1)) : 0.0;  // NaN gives 0
   low = int(c) < n - 2 ? int(c) : (n > 1 ? n - 2 : 0);
   high = n > 1 ? low + 1 : 0;
@@ -88,7 +88,7 @@ MMREG_FUNCTION Slope slope(const float* u, Extent n, const double p[3]) {
   return s;
 }
 
-// Solves (I + du) step = f; false if the matrix is close to singular.
+// Solves (I + du) step = f. Returns false if the matrix is nearly singular.
 MMREG_FUNCTION bool newton_step(const double du[3][3], const double f[3], double step[3]) {
   double m[3][3];
   for (int i = 0; i < 3; ++i)
@@ -112,7 +112,7 @@ MMREG_FUNCTION double residual(const Slope& s, const double v[3], double f[3]) {
   return square;
 }
 
-// Improves v so that v + u(p + v) = 0; returns the squared residual, never above that of the v passed in.
+// Improves v towards v + u(p + v) = 0. Returns the squared residual, which never exceeds that of the initial v.
 MMREG_FUNCTION double invert_point(const float* u, Extent n, const double p[3], int iterations, double tolerance,
                                    double v[3]) {
   const auto evaluate = [&](const double at[3], double f[3], Slope& s) {
@@ -120,20 +120,20 @@ MMREG_FUNCTION double invert_point(const float* u, Extent n, const double p[3], 
     s = slope(u, n, q);
     return residual(s, at, f);
   };
-  Slope here, there;
+  Slope here, next;
   double f[3], step[3], trial[3], g[3], best = evaluate(v, f, here);
   for (int i = 0; i < iterations && best > tolerance * tolerance; ++i) {
     if (!newton_step(here.du, f, step))
-      for (int c = 0; c < 3; ++c) step[c] = f[c];  // the fixed point step
+      for (int c = 0; c < 3; ++c) step[c] = f[c];  // fixed-point step
     double length = 1, square = best;
     for (; length > 1e-3; length *= 0.5) {
       for (int c = 0; c < 3; ++c) trial[c] = v[c] - length * step[c];
-      square = evaluate(trial, g, there);
+      square = evaluate(trial, g, next);
       if (square < best) break;
     }
     if (!(square < best)) break;
     best = square;
-    here = there;
+    here = next;
     for (int c = 0; c < 3; ++c) {
       v[c] = trial[c];
       f[c] = g[c];

@@ -1,5 +1,5 @@
-// Determinant of the map p -> p + u(p) from the nine differences of u, one voxel. The determinant is
-// the same in voxels and in mm: the affine of the grid cancels.
+// Jacobian determinant of the map p -> p + u(p) from the nine differences of u at a voxel. It is the same in voxels and
+// in mm: the affine of the grid cancels.
 #pragma once
 #include "core/types.h"
 

@@ -1,13 +1,13 @@
-// MIND-SSC, the self-similarity context of Heinrich et al., MICCAI 2013: twelve distances between patches
-// around the six neighbours of a voxel, turned into similarities.
+// MIND-SSC, the self-similarity context of Heinrich et al., MICCAI 2013: similarities from twelve distances between
+// patches around the six neighbours of a voxel.
 #pragma once
 #include "core/types.h"
 
 namespace mmreg::MMREG_TARGET {
 
-// Channel c compares the patches at p + d (step + base) and p + d base: with D_v(q) = (I(q + d v) - I(q))^2, it
-// is the patch mean of D_step at p + d base. Two channels share each of the six steps. The order of the
-// channels is the one of convexAdam's MINDSSC and of the author's own program.
+// Channel c compares the patches at p + d (step + base) and p + d base: it is the patch mean of D_step at p + d base,
+// where D_v(q) = (I(q + d v) - I(q))^2. Each of the six steps serves two channels. The channels have the order of
+// convexAdam's MINDSSC and of the author's program.
 struct Pair {
   int step;     // index into kMindSteps
   int base[3];  // z, y, x
@@ -21,22 +21,22 @@ constexpr Pair kMindPairs[kMindChannels] = {
 
 constexpr int kMaxMindRadius = 8;
 
-// Where the two channels of a step read its patch sums: from d low to d high away from the voxel, along each axis.
+// Offsets at which the two channels of a step read its patch sums: d low to d high from the voxel along each axis.
 struct Shifts {
   int channel[2], low[3], high[3];
 };
 
 constexpr Shifts shifts_of(int step) {
   Shifts s{};
-  int found = 0;
+  int count = 0;
   for (int c = 0; c < kMindChannels; ++c) {
     if (kMindPairs[c].step != step) continue;
     for (int a = 0; a < 3; ++a) {
       const int base = kMindPairs[c].base[a];
-      s.low[a] = found && s.low[a] < base ? s.low[a] : base;
-      s.high[a] = found && s.high[a] > base ? s.high[a] : base;
+      s.low[a] = count && s.low[a] < base ? s.low[a] : base;
+      s.high[a] = count && s.high[a] > base ? s.high[a] : base;
     }
-    s.channel[found++] = c;
+    s.channel[count++] = c;
   }
   return s;
 }
@@ -44,7 +44,7 @@ constexpr Shifts shifts_of(int step) {
 struct Patch {
   int radius, dilation;
 
-  MMREG_INLINE int reach() const { return radius + dilation; }  // of the voxels that a distance depends on
+  MMREG_INLINE int reach() const { return radius + dilation; }  // voxels within this reach affect a distance
 };
 
 template <class Real>
@@ -52,8 +52,8 @@ MMREG_INLINE Real lesser(Real a, Real b) {
   return a < b ? a : b;
 }
 
-// Takes the least of the twelve distances off them; returns their mean, the variance of the neighbourhood. Four
-// chains of three instead of one of twelve: the processor works on them side by side.
+// Subtracts the least of the twelve distances from all of them and returns their mean, the local variance. Four chains
+// of three instead of one chain of twelve, for instruction-level parallelism.
 template <class Real>
 MMREG_INLINE Real contrast(Real distance[kMindChannels]) {
   Real least[4], sum[4];
@@ -64,8 +64,8 @@ MMREG_INLINE Real contrast(Real distance[kMindChannels]) {
   return (sum[0] + sum[1] + (sum[2] + sum[3])) * (1.0f / kMindChannels);
 }
 
-// exp(-distance / variance) as 2^(distance * factor): the factor is -log2(e) / variance, with the variance clamped
-// to [0.001, 1000] of its mean over the image; 0 where the image is constant. NaN if the variance or
+// Returns the factor for which exp(-distance / variance) = 2^(distance * factor): -log2(e) / variance, with the
+// variance clamped to [0.001, 1000] times its mean over the image; 0 if the image is constant, NaN if the variance or
 // the mean is not finite.
 template <class Real>
 MMREG_INLINE Real decay_factor(Real variance, float mean) {

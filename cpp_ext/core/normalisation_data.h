@@ -1,4 +1,4 @@
-// How intensities are mapped to [0, 1], and the extremes measured on the way.
+// Parameters of the normalisation of intensities to [0, 1], and the extremes of an image.
 #pragma once
 #include <cstdint>
 
@@ -6,7 +6,7 @@ namespace mmreg {
 
 struct Normalisation {
   enum Kind : int {
-    percentile,  // low, high: percentiles, of nearest rank, of the voxels above the lowest value, which is background
+    percentile,  // low, high: nearest-rank percentiles of the voxels above the lowest value, the background
     window,      // low, high: intensities
     minmax       // from the lowest to the highest value
   } kind;

@@ -1,20 +1,20 @@
-// How a volume is sampled.
+// Options for sampling a volume.
 #pragma once
 
 namespace mmreg {
 
 enum class Interpolation : int { nearest, linear, cubic };  // cubic: B-spline of prefiltered coefficients
-enum class Border : int { zero, extend };  // outside: 0 (images), or the border value (fields, features)
+enum class Border : int { zero, extend };  // value outside: 0 (images), or the border value (fields, features)
 
-// The value outside a sampled volume: its border value, or a value into which it fades.
+// Value outside a sampled volume: its border value, or a constant into which the volume fades.
 struct Outside {
   bool extends = false;
   float value = 0;
-  const float* there = nullptr;  // in the table's memory, in place of `value`: known when the step runs
+  const float* stored = nullptr;  // replaces `value`; in the table's memory, read when the operation runs
 
   constexpr Outside(Border border) : extends(border == Border::extend) {}
-  constexpr explicit Outside(float given) : value(given) {}
-  constexpr explicit Outside(const float* given) : there(given) {}
+  constexpr explicit Outside(float constant) : value(constant) {}
+  constexpr explicit Outside(const float* memory) : stored(memory) {}
 };
 
 }  // namespace mmreg

@@ -1,17 +1,17 @@
-// Cubic B-spline Parzen window of a moving intensity, tabulated: four neighbouring bins share one sample.
+// Tabulated cubic B-spline Parzen window of a moving intensity, which spreads a sample over four bins.
 #pragma once
 #include "core/similarity_gradient_data.h"
 #include "core/types.h"
 
 namespace mmreg::MMREG_TARGET {
 
-enum { parzen_steps = 128 };  // positions between two bins; a half-precision intensity resolves 1/64 of a bin
+enum { parzen_steps = 128 };  // table entries per bin; half precision resolves 1/64 of a bin
 
 struct Bin {
-  int first, step;  // first of four bins; position between its second and third, in 1/parzen_steps
+  int first, step;  // first of four bins; position between the second and the third, in 1/parzen_steps
 };
 
-// `intensity` in bins, within the padding.
+// `intensity` is in bins; it is clamped to the range inside the padding.
 MMREG_INLINE Bin parzen_bin(float intensity) {
   const float low = float(kHistogramPadding), high = float(kHistogramBins - 1 - kHistogramPadding);
   const float x = intensity > low ? (intensity < high ? intensity : high) : low;
@@ -19,7 +19,7 @@ MMREG_INLINE Bin parzen_bin(float intensity) {
   return {at / parzen_steps - 1, at % parzen_steps};
 }
 
-// window[k] = B3(k - 1 - t) and its derivative by the intensity, t = (step + 1/2) / parzen_steps.
+// window[k] = B3(k - 1 - t) and its derivative with respect to the intensity, at t = (step + 1/2) / parzen_steps.
 MMREG_INLINE void parzen_entry(int step, float window[4], float slope[4]) {
   const float t = (float(step) + 0.5f) / parzen_steps, r = 1 - t;
   window[0] = r * r * r / 6;

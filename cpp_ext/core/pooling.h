@@ -1,4 +1,4 @@
-// The block of voxels that is averaged into one voxel of a pooled image.
+// The block of voxels averaged into one voxel of a pooled image.
 #pragma once
 #include "core/types.h"
 

@@ -1,6 +1,6 @@
-// Cubic B-spline coefficients of a line, mirrored about its ends: a causal and an anticausal recursion. `Real` is a
-// float, or as many lines side by side as a vector holds. Unser, Aldroubi, Eden: B-spline signal processing, IEEE
-// Trans. Signal Processing 41 (1993), box 2.
+// Cubic B-spline coefficients of a line with mirrored ends, by a causal and an anticausal recursion. `Real` is a float
+// or a vector of adjacent lines. Unser, Aldroubi, Eden: B-spline signal processing, IEEE Trans. Signal Processing 41
+// (1993), box 2.
 #pragma once
 #include "core/types.h"
 
@@ -10,7 +10,7 @@ constexpr float kPole = -0.26794919243112270647f;  // sqrt(3) - 2
 constexpr float kGain = 6.0f;                      // (1 - kPole) (1 - 1 / kPole)
 constexpr int kHorizon = 16;                       // |kPole|^16 < 1e-9
 
-// Start of the causal recursion over the mirrored line.
+// Returns the initial value of the causal recursion over the mirrored line.
 template <class Real, class Get>
 MMREG_INLINE Real first(int n, Get get) {
   const int period = 2 * (n - 1);
@@ -23,13 +23,13 @@ MMREG_INLINE Real first(int n, Get get) {
   return sum;
 }
 
-// Start of the anticausal recursion, from the last two values of the causal one.
+// Returns the initial value of the anticausal recursion from the last two values of the causal one.
 template <class Real>
 MMREG_INLINE Real last(Real end, Real before) {
   return (kPole / (kPole * kPole - 1.0f)) * (end + kPole * before);
 }
 
-// In place along a line, or along as many lines side by side as a Real holds.
+// Filters a line of n values, read by get(i) and written by set(i, value); both may refer to the same memory.
 template <class Real, class Get, class Set>
 MMREG_INLINE void filter(int n, Get get, Set set) {
   if (n == 1) return;

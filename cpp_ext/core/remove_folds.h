@@ -1,5 +1,5 @@
-// Finds where a displacement is too steep or folds, one voxel at a time, and computes the local mean that replaces it:
-// means flatten the difference quotients that cause a fold. Include what defines core/differences.h first.
+// Detects where a displacement folds, one voxel at a time, and computes the local mean that replaces it: averaging
+// flattens the difference quotients that cause a fold. Include differences.h of the processor first.
 #pragma once
 #include "core/jacobian.h"
 
@@ -15,9 +15,9 @@ MMREG_INLINE Axes axes(int z, int y, int x, Extent n) {
 
 MMREG_INLINE float steeper(float a, float b) { return a > b || !(a == a) ? a : b; }  // NaN is the steepest
 
-// The sum over the axes of the |difference| of a component at its voxel *c, forward or backward, whichever is longer.
-// The largest of the components' bounds the eigenvalues of all nine matrices: where it is below 1 - t, every
-// determinant is above t^3 (Gershgorin).
+// Returns the sum over the axes of the larger of |forward| and |backward difference| of a component at its voxel *c.
+// The maximum over the components bounds the eigenvalues of all nine matrices: if it is below 1 - t, every determinant
+// exceeds t^3 (Gershgorin).
 MMREG_INLINE float steepness(const float* c, const Axes& axes) {
   float sum = 0;
   for (int a = 0; a < 3; ++a) {
@@ -27,11 +27,11 @@ MMREG_INLINE float steepness(const float* c, const Axes& axes) {
   return sum;
 }
 
-// Where the steepness is below this, every determinant is above `floor`.
+// Returns the steepness below which every determinant exceeds `floor`.
 inline float gentle(float floor) { return 1 - __builtin_cbrtf(floor > 0 ? floor : 0) - 1e-3f; }
 
-// Returns the smallest of the nine determinants at voxel *p of u, or NaN if one is NaN; at a border both one-sided
-// differences are the one that exists.
+// Returns the smallest of the nine determinants at voxel *p of u, or NaN if one is NaN. At a border the existing
+// one-sided difference replaces the missing one.
 MMREG_INLINE float smallest_determinant(const float* p, std::int64_t size, const Axes& axes) {
   float side[2][3][3], middle[3][3];
   for (int a = 0; a < 3; ++a) {
@@ -76,6 +76,6 @@ MMREG_INLINE void mean_around(const float* u, Extent n, int z, int y, int x, flo
   for (int c = 0; c < 3; ++c) out[c] = sum[c] * share;
 }
 
-constexpr int smoothing_radius(int round) { return 1 + round / 4; }  // how far around a fold the means are taken
+constexpr int smoothing_radius(int round) { return 1 + round / 4; }  // voxels around a fold that are averaged
 
 }  // namespace mmreg::MMREG_TARGET

@@ -1,14 +1,14 @@
-// An image on a grid, sampled at points(voxel): how channels, interpolations and storage become loops of a processor.
-// Include its sampling.h before this one, cpu/target/ or cuda/, which gives
-//   sample_grid<kind, C>(queue, volume, m, outside, n, points, out): C channels of a volume on grid m, onto grid n;
-//   mark_inside(queue, m, n, points, valid): which points lie in the footprint of grid m.
+// Samples an image at points(voxel) of an output grid, for all channels, interpolations and storage types. Include
+// sampling.h of cpu/target/ or cuda/ first, which defines
+//   sample_grid<kind, C>(queue, volume, m, outside, n, points, out): samples C channels of grid m onto grid n;
+//   mark_inside(queue, m, n, points, valid): flags the points in the footprint of grid m.
 #pragma once
 #include "core/options.h"
 #include "core/types.h"
 
 namespace mmreg::MMREG_TARGET {
 
-// By threes, as displacements come, and ones: what several channels share is computed once for them.
+// Channels in groups of three, as in displacements, then one by one: a group shares the computation of its weights.
 template <Interpolation kind, class Queue, class T, class PointsOf>
 void sample_channels(Queue& queue, ImageView<const T> image, const Outside& outside, Extent n, const PointsOf& points,
                      T* out) {

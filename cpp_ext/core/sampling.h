@@ -1,13 +1,13 @@
-// Values of a volume at points, from the voxels around each. Floats and Ints are what the processor works on at a time:
-// include the header that defines them before this one, cpu/target/simd.h (vectors) or cuda/lane.h (one point).
+// Interpolation of a volume at points. Floats and Ints are the types that a processor computes with: include the header
+// that defines them first, cpu/target/simd.h (vectors) or cuda/lane.h (one point).
 //
-// One definition for every interpolation and border: the value at the nearest point of the volume's box, which where
-// nothing extends fades into the outside value within one voxel outside the box. For linear interpolation that is what
-// voxels of this value around the volume give; nearest has a sharp edge half a voxel outside. A point that is not
-// finite gives NaN.
+// One definition holds for every interpolation and border: the value at the nearest point of the volume's box. Unless
+// the border extends, it fades into the outside value within one voxel outside the box; for linear interpolation this
+// equals a volume padded with that value. Nearest has a sharp edge half a voxel outside. A point that is not finite
+// gives NaN.
 //
-// Voxels that are not finite, and such an outside value, count where they weigh at least `kLeastWeight` by linear
-// interpolation: there the result is not finite, and nowhere else. A smaller weight is rounding of the position.
+// The result is not finite exactly where a voxel (or the outside value) that is not finite has a weight of at least
+// `kLeastWeight` in linear interpolation. A smaller weight is rounding of the position.
 #pragma once
 #include "core/interpolation.h"
 #include "core/options.h"
@@ -16,14 +16,14 @@
 namespace mmreg::MMREG_TARGET {
 
 constexpr float kLeastWeight = 1e-3f;
-enum class Holds : int { any, finite };  // what a volume may hold: that of a displacement is finite
+enum class Holds : int { any, finite };  // values that a volume may contain; a displacement is finite
 
 struct Points {  // in voxels of the sampled volume
   Floats z, y, x;
 };
 
 template <class T>
-struct Source {  // the sampled volume: float, Half or labels; channels are `size` apart
+struct Source {  // the sampled volume of float, Half or labels; `size` is the stride between channels
   const T* data;
   Extent n;
   std::int64_t size;
@@ -44,7 +44,7 @@ MMREG_INLINE Points clamp(const Points& p, const Source<T>& s) {
 MMREG_INLINE Floats fade(Floats v, int n) { return max(min(splat(1.0f), min(1.0f + v, float(n) - v)), Floats{}); }
 MMREG_INLINE Floats fade(const Points& p, Extent n) { return fade(p.z, n.d) * fade(p.y, n.h) * fade(p.x, n.w); }
 
-// Points within half a voxel of the volume's box: the footprint of its voxels.
+// Returns a mask of the points in the footprint of the volume: within half a voxel of its box.
 MMREG_INLINE Ints inside(Floats v, int n) { return (v >= -0.5f) & (v <= float(n) - 0.5f); }
 MMREG_INLINE Ints inside(const Points& p, Extent n) { return inside(p.z, n.d) & inside(p.y, n.h) & inside(p.x, n.w); }
 
@@ -54,7 +54,7 @@ MMREG_INLINE Ints row_start(Ints z, Ints y, Extent n) { return (z * n.h + y) * n
 
 template <class T>
 MMREG_INLINE Ints nearest_index(const Points& p, const Source<T>& s) {
-  const Points c = clamp(p, s);  // first: the conversion to an index is only defined for what an index can hold
+  const Points c = clamp(p, s);  // conversion to int is undefined out of range
   return row_start(truncate(c.z + 0.5f), truncate(c.y + 0.5f), s.n) + truncate(c.x + 0.5f);
 }
 
@@ -78,7 +78,7 @@ MMREG_INLINE void gather_linear(const Source<T>& s, const Points& c, Floats (&va
   }
 }
 
-// gather_linear for a value that is not finite: leaves out voxels that are not finite and weigh too little to count.
+// gather_linear for a value that is not finite: skips voxels that are not finite and have less than kLeastWeight.
 template <class T>
 MMREG_FUNCTION Floats counted_linear(const T* volume, Extent n, const Points& c) {
   const Ints z = truncate(c.z), y = truncate(c.y), x = truncate(c.x);
@@ -136,7 +136,7 @@ MMREG_INLINE void gather_cubic(const Source<T>& s, const Points& c, Floats (&val
   }
 }
 
-// C channels at points p whose nearest points in the box are c.
+// Interpolates C channels at points p, whose nearest points in the box are c.
 template <Interpolation kind, int C, class T>
 MMREG_INLINE void gather_values(const Source<T>& s, const Points& p, const Points& c, Floats (&value)[C]) {
   if constexpr (kind == Interpolation::nearest) {
@@ -147,18 +147,18 @@ MMREG_INLINE void gather_values(const Source<T>& s, const Points& p, const Point
   if constexpr (kind == Interpolation::cubic) gather_cubic(s, c, value);
 }
 
-// A share of `value`, and what is left of `outside`.
+// Returns share * value + (1 - share) * outside. An input that is not finite counts from kLeastWeight on.
 MMREG_INLINE Floats blended(Floats value, Floats outside, Floats share) {
   const Floats blend = share * value + (1.0f - share) * outside;
   const Floats counted = share < kLeastWeight ? outside : (share > 1.0f - kLeastWeight ? value : blend);
   return blend - blend == Floats{} ? blend : counted;
 }
 
-// What lies outside of the box, and NaN.
+// Applies the outside value to points outside the box, and NaN to points that are not finite.
 template <Interpolation kind, int C, class T>
 MMREG_INLINE void apply_border(const Source<T>& s, const Outside& outside, const Points& p, Floats (&value)[C]) {
   const Floats nan = poison(p);
-  const Floats beyond = splat(outside.there ? *outside.there : outside.value);
+  const Floats beyond = splat(outside.stored ? *outside.stored : outside.value);
   for (int k = 0; k < C; ++k) {
     if (!outside.extends && kind == Interpolation::nearest) value[k] = inside(p, s.n) ? value[k] : beyond;
     if (!outside.extends && kind != Interpolation::nearest) value[k] = blended(value[k], beyond, fade(p, s.n));
@@ -170,7 +170,7 @@ MMREG_INLINE void apply_border(const Source<T>& s, const Outside& outside, const
 struct Displaced {
   static constexpr int components = 3;
   const float* u;
-  std::int64_t size;  // of a component
+  std::int64_t size;  // stride between components
   template <class Count>
   MMREG_INLINE Points operator()(Voxel v, Count count) const {
     const float* p = u + v.index;
@@ -181,11 +181,11 @@ struct Displaced {
 
 MMREG_INLINE Displaced displaced(Displacement u) { return {u.data, voxels(u.n)}; }
 
-// `Displaced` in a plane: u has no component for the axis normal to it.
+// `Displaced` for 2-D: u has no component normal to the plane.
 struct DisplacedInPlane {
   static constexpr int components = 2;
   const float* u;
-  std::int64_t size;  // of a component
+  std::int64_t size;  // stride between components
   template <class Count>
   MMREG_INLINE Points operator()(Voxel v, Count count) const {
     const float* p = u + v.index;
@@ -193,9 +193,9 @@ struct DisplacedInPlane {
   }
 };
 
-// Points A (z, y, x) + b: the start of each vector in double, then steps along the row.
+// The points A (z, y, x) + b. The first point of a vector is computed in double, the others by steps along the row.
 struct Mapped {
-  double map[12];  // 3 x 4, rows z, y, x
+  double map[12];  // 3 x 4 row-major, rows z, y, x
   MMREG_INLINE Floats along(const double* a, const Voxel& v) const {
     return float(a[0] * v.z + a[1] * v.y + a[2] * v.x + a[3]) + float(a[2]) * to_floats(lane_numbers());
   }

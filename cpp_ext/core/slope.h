@@ -1,4 +1,4 @@
-// Trilinear value and slope from the eight corners of a cell. `Real` is float, or a vector of channels.
+// Trilinear value and gradient from the eight corners of a cell. `Real` is float or a vector of channels.
 #pragma once
 #include "core/types.h"
 
@@ -20,9 +20,9 @@ MMREG_INLINE Slope<Real> trilinear_slope(const Real c[8], const float t[3]) {
   return {p0 + t[0] * z, {z, y0 + t[0] * (y1 - y0), q0 + t[0] * (q1 - q0)}};
 }
 
-struct Cell {              // the cell around a clamped coordinate along one axis
-  std::int64_t low, step;  // offset of the lower neighbour, and to the upper one (0 on an axis of 1)
-  float t, inside;         // position in the cell; 1, or 0 where the coordinate was clamped
+struct Cell {              // cell around a clamped coordinate along one axis
+  std::int64_t low, step;  // offset of the lower neighbour; step to the upper one, 0 on an axis of 1
+  float t, inside;         // position in the cell; 0 if the coordinate was clamped, else 1
 };
 
 MMREG_INLINE Cell cell(float x, int n, std::int64_t stride) {

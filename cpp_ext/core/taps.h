@@ -1,5 +1,4 @@
-// Weights of a symmetric filter along one axis, as separable filters take them; along an axis of 1 there is nothing to
-// filter.
+// Weights of a symmetric filter along one axis. The radius along an axis of 1 is 0.
 #pragma once
 #include <cmath>
 
@@ -14,7 +13,7 @@ struct Taps {  // weight[k] of the neighbours at -k and +k
   float weight[kMaxRadius + 1];
 };
 
-// A Gaussian, cut at ceil(4 sigma).
+// Returns the weights of a Gaussian truncated at ceil(4 sigma).
 inline Taps gaussian_taps(float sigma, int n) {
   Taps t;
   t.radius = sigma > 0 && n > 1 ? int(std::ceil(4 * double(sigma))) : 0;
@@ -28,7 +27,7 @@ inline Taps gaussian_taps(float sigma, int n) {
   return t;
 }
 
-// The mean of 2 radius + 1.
+// Returns the weights of the mean of 2 radius + 1 voxels.
 inline Taps box_taps(int radius, int n) {
   Taps t;
   t.radius = n > 1 ? radius : 0;

@@ -1,6 +1,6 @@
-// Noise and contrast of the neighbourhood of a voxel, 3 x 3 x 3, where an axis of one or two voxels is left alone. The
-// second difference along every axis at once answers to white noise and hardly to anatomy (Immerkaer, Computer Vision
-// and Image Understanding 64(2), 1996, in 3-D).
+// Noise and contrast of the 3 x 3 x 3 neighbourhood of a voxel; axes of one or two voxels are ignored. The second
+// difference along all axes at once responds to white noise and hardly to anatomy (Immerkaer, Computer Vision and Image
+// Understanding 64(2), 1996, in 3-D).
 #pragma once
 #include <cmath>
 
@@ -9,7 +9,7 @@
 namespace mmreg::MMREG_TARGET {
 
 struct Stencil {
-  float difference[3];  // second difference, scaled so that white noise keeps its standard deviation
+  float difference[3];  // second difference, scaled to preserve the standard deviation of white noise
   float mean[3];
 };
 
@@ -19,7 +19,7 @@ MMREG_INLINE Stencil stencil(int length) {
   return {{unit, -2 * unit, unit}, {third, third, third}};
 }
 
-struct NineRows {  // the rows around a row, and what each counts for
+struct NineRows {  // the rows around a row and their weights
   const float* in[9];
   float difference[9], mean[9];
 };
@@ -41,7 +41,7 @@ struct ColumnSums {
   float difference, mean, square;
 };
 
-// Sums over the nine rows at column x, relative to `center`: the square of a large offset would swallow the contrast.
+// Returns sums over the nine rows at column x, relative to `center`, since squares of a large offset lose precision.
 MMREG_INLINE ColumnSums column_sums(const NineRows& rows, int x, float center) {
   ColumnSums s{};
   for (int k = 0; k < 9; ++k) {
@@ -57,7 +57,7 @@ struct Texture {
   float noise, contrast;
 };
 
-// At x[1], between columns x[0] and x[2].
+// Returns the texture at column x[1] from the columns x[0], x[1], x[2].
 MMREG_INLINE Texture texture_at(const NineRows& rows, const Stencil& along_x, const int x[3]) {
   const float center = rows.in[4][x[1]];
   float difference = 0, mean = 0, square = 0;

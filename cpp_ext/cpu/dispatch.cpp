@@ -1,4 +1,4 @@
-// Chooses the CPU table once per call site: by name, or the best that this CPU runs.
+// Selects a CPU table by name, or the best that this CPU can run.
 #if MMREG_HAS_AVX2 || MMREG_HAS_AVX512
 #include <cpuid.h>
 #endif
@@ -25,12 +25,12 @@ extern const Operations operations;
 namespace {
 
 #if MMREG_HAS_AVX2 || MMREG_HAS_AVX512
-bool has_f16c() {  // not among the names that every compiler's __builtin_cpu_supports knows
+bool has_f16c() {  // not every compiler's __builtin_cpu_supports knows this name
   unsigned a, b, c, d;
   return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
 }
 
-bool runs_avx2() {  // all that its flags in CMakeLists.txt let the compiler use; virtual machines may mask any of them
+bool runs_avx2() {  // all features enabled by its flags in CMakeLists.txt; a virtual machine may mask any of them
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
          __builtin_cpu_supports("bmi2") && has_f16c();
 }

@@ -10,7 +10,7 @@
 
 namespace mmreg {
 
-// Large blocks ask for huge pages: the first touch of a small page costs more than copying it does.
+// Large blocks request huge pages: the first touch of a small page costs more than copying it.
 void* allocate_aligned(std::size_t bytes) {
   constexpr std::size_t huge = std::size_t(1) << 21;
   void* memory = nullptr;

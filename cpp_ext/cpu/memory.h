@@ -1,4 +1,4 @@
-// Memory and queues of the CPU tables, compiled once for the baseline.
+// Memory and queues of all CPU tables, compiled once for the baseline.
 #pragma once
 #include <cstddef>
 

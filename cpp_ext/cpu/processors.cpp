@@ -18,7 +18,8 @@ int processors_allowed() {
   return int(std::thread::hardware_concurrency());
 }
 
-// Of one group: version 2 has both numbers, or "max", in one file; version 1 has a file for each, and -1 for no limit.
+// Returns the quota of one control group, 0 if unlimited. Version 2 has both numbers, or "max", in one file; version 1
+// has one file for each, and -1 for no limit.
 double quota_of(const std::string& group) {
   double quota = 0, period = 0;
   if (std::ifstream(group + "/cpu.max") >> quota >> period && quota > 0 && period > 0) return quota / period;
@@ -28,8 +29,8 @@ double quota_of(const std::string& group) {
   return 0;
 }
 
-// The least of a group and all above it. In a container the path is often that of the host: what is not there is
-// passed over.
+// Returns the least quota of a group and its ancestors. In a container the path is often that of the host; missing
+// files are skipped.
 double least_quota(const std::string& mount, std::string path) {
   double least = 0;
   for (;;) {

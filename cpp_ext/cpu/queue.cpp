@@ -19,7 +19,7 @@
 namespace mmreg {
 namespace {
 
-// A process that was forked has a copy of the pool without its threads.
+// Counts forks: a forked process has a copy of the pool without its threads.
 std::atomic<int> forks{0};
 
 void count_forks() {
@@ -27,25 +27,25 @@ void count_forks() {
   (void)registered;
 }
 
-// Threads wait on a condition variable, never spinning: on a busy machine spinning costs more than it saves.
+// Threads wait on a condition variable and never spin: on a busy machine spinning costs more than it saves.
 class Crew {
  public:
-  // If the system grants fewer threads than requested, half of them are released again: at a limit of address space
-  // the work itself needs room.
+  // If the system grants fewer threads than requested, half of them are stopped again: near a limit of the address
+  // space, the work itself needs memory.
   explicit Crew(int threads) {
     workers_.reserve(std::size_t(threads > 1 ? threads - 1 : 0));
     try {
       for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
     } catch (const std::exception&) {  // std::system_error, or std::bad_alloc
-      dismiss(workers_.size() / 2);
+      stop_workers(workers_.size() / 2);
     }
   }
-  ~Crew() { dismiss(0); }
+  ~Crew() { stop_workers(0); }
 
-  bool here() const { return forks_ == forks; }
+  bool in_own_process() const { return forks_ == forks; }
   int workers() const { return int(workers_.size()) + 1; }
 
-  // Throws what a piece throws, once no thread is in any of them.
+  // Rethrows an exception of a piece after all threads have left their pieces.
   void run(std::int64_t pieces, Piece piece, void* body, const std::function<bool()>& interrupt) {
     {
       std::lock_guard<std::mutex> hold(mutex_);
@@ -58,7 +58,7 @@ class Crew {
     wake_.notify_all();
     drain(pieces, piece, body, 0, interrupt);
     std::unique_lock<std::mutex> hold(mutex_);
-    pieces_ = 0;  // a thread that wakes only now finds nothing to do
+    pieces_ = 0;  // a thread that wakes late has no work
     done_.wait(hold, [this] { return busy_ == 0; });
     if (const std::exception_ptr error = std::exchange(error_, nullptr)) std::rethrow_exception(error);
   }
@@ -71,7 +71,7 @@ class Crew {
         piece(body, i, worker);
       }
     } catch (...) {
-      next_.store(pieces, std::memory_order_relaxed);  // the others need not go on
+      next_.store(pieces, std::memory_order_relaxed);  // skips the remaining pieces
       const std::lock_guard<std::mutex> hold(mutex_);
       if (!error_) error_ = std::current_exception();
     }
@@ -79,10 +79,10 @@ class Crew {
 
   void work(int worker) {
     std::unique_lock<std::mutex> hold(mutex_);
-    for (std::uint64_t seen = 0;;) {
-      wake_.wait(hold, [&] { return worker >= most_ || round_ != seen; });
+    for (std::uint64_t last_round = 0;;) {
+      wake_.wait(hold, [&] { return worker >= most_ || round_ != last_round; });
       if (worker >= most_) return;
-      seen = round_;
+      last_round = round_;
       if (pieces_ == 0) continue;
       const std::int64_t pieces = pieces_;
       const Piece piece = piece_;
@@ -95,7 +95,7 @@ class Crew {
     }
   }
 
-  void dismiss(std::size_t kept) {
+  void stop_workers(std::size_t kept) {
     {
       std::lock_guard<std::mutex> hold(mutex_);
       most_ = int(kept) + 1;
@@ -116,14 +116,14 @@ class Crew {
   std::exception_ptr error_;
   std::uint64_t round_ = 0;
   int busy_ = 0;
-  int most_ = 1 << 30;  // workers from this number on leave
+  int most_ = 1 << 30;  // workers with this number or above end
 };
 
 class Pool final : public CpuQueue {
  public:
   explicit Pool(int threads) : threads_(threads), crew_(new Crew(threads)) {}
   ~Pool() override {
-    if (!crew_->here()) (void)crew_.release();
+    if (!crew_->in_own_process()) (void)crew_.release();
   }
 
   void run(std::int64_t pieces, Piece piece, void* body) override {
@@ -134,9 +134,9 @@ class Pool final : public CpuQueue {
     }
   }
 
-  // A forked process does not have the threads of its parent: waiting for them, or for their locks, would never end.
+  // A forked process lacks the threads of its parent: waiting for them, or for their locks, would never end.
   int workers() const override {
-    if (!crew_->here()) {
+    if (!crew_->in_own_process()) {
       (void)crew_.release();
       crew_.reset(new Crew(threads_));
     }

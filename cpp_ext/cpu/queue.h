@@ -1,5 +1,4 @@
-// The CPU queue: a pool of sleeping threads and the memory they work on. Header and .cpp hold no arithmetic, so
-// they are compiled once, for the baseline.
+// The CPU queue: a thread pool and its memory. It contains no arithmetic and is compiled once, for the baseline.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -12,16 +11,16 @@ namespace mmreg {
 using Piece = void (*)(void* body, std::int64_t piece, int worker);  // runs one piece of the work
 
 struct CpuQueue : Queue {
-  // Runs piece(body, i, worker) for i in [0, pieces) and returns when all are done. Pieces are handed out in
-  // order to whichever thread is free, `worker` in [0, workers()); the calling thread is worker 0.
+  // Runs piece(body, i, worker) for i in [0, pieces) and returns when all are done. Free threads take the pieces in
+  // order. `worker` is in [0, workers()); the calling thread is worker 0.
   virtual void run(std::int64_t pieces, Piece piece, void* body) = 0;
   virtual int workers() const = 0;
-  virtual void* take(std::size_t bytes) = 0;  // 64-byte aligned, valid until it is given back
+  virtual void* take(std::size_t bytes) = 0;  // 64-byte aligned, valid until give_back
   virtual void give_back(void* memory) = 0;
-  virtual void trim() = 0;  // frees released memory that is kept for later
+  virtual void trim() = 0;  // frees cached memory
 };
 
-// Scratch memory of an operation, in floats by default: `Scratch<float> row(queue, count)`.
+// Owns scratch memory of an operation: `Scratch<float> row(queue, count)`.
 template <class T = float>
 class Scratch {
  public:
@@ -39,7 +38,7 @@ class Scratch {
 
 inline int workers(Queue& queue) { return static_cast<CpuQueue&>(queue).workers(); }
 
-// body(i, worker) for i in [0, pieces). The worker says which scratch memory is free, and must not change results.
+// Calls body(i, worker) for i in [0, pieces). The worker selects scratch memory and must not affect results.
 template <class Body>
 inline void parallel_pieces(Queue& queue, std::int64_t pieces, Body&& body) {
   using Plain = std::remove_reference_t<Body>;
@@ -47,7 +46,7 @@ inline void parallel_pieces(Queue& queue, std::int64_t pieces, Body&& body) {
       pieces, [](void* p, std::int64_t i, int worker) { (*static_cast<Plain*>(p))(i, worker); }, &body);
 }
 
-// body(begin, end) over [0, count) in pieces of `grain`, which must not depend on the threads.
+// Calls body(begin, end) over [0, count) in pieces of `grain`, which must not depend on the number of threads.
 template <class Body>
 inline void parallel(Queue& queue, std::int64_t count, std::int64_t grain, Body&& body) {
   parallel_pieces(queue, (count + grain - 1) / grain, [&](std::int64_t i, int) {

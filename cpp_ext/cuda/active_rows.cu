@@ -1,5 +1,5 @@
-// Which voxels of each row are worth comparing: those of the foreground of either image and a margin around it. A warp
-// finds the foreground of a row; the margin is then taken along one axis after the other.
+// Finds the voxels of each row to compare: the foreground of either image and a margin around it. A warp finds the
+// foreground of a row; the margin is then added axis by axis.
 #include "core/span.h"
 #include "cuda/launch.h"
 #include "cuda/queue.h"
@@ -8,17 +8,18 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-struct Seen {  // an image and what is above its background
+struct ThresholdedImage {  // voxels above `background` are foreground
   const float* image;
   float background;
 };
 
-MMREG_DEVICE inline void include(Span& s, const Seen& seen, std::int64_t row, int x) {
-  if (seen.image[row + x] > seen.background) s = both(s, {x, x + 1});
+MMREG_DEVICE inline void include(Span& s, const ThresholdedImage& t, std::int64_t row, int x) {
+  if (t.image[row + x] > t.background) s = both(s, {x, x + 1});
 }
 
 // own[row] = the foreground of the row in either image.
-void find_foreground(Queue& queue, const Seen& fixed, const Seen& moving, std::int64_t rows, int w, Span* own) {
+void find_foreground(Queue& queue, const ThresholdedImage& fixed, const ThresholdedImage& moving, std::int64_t rows,
+                     int w, Span* own) {
   for_blocks(queue, (rows + kTileRows - 1) / kTileRows, int(sizeof(Span)) * kBlockThreads,
              [=] MMREG_DEVICE(const Block& block) {
                Span* const part = reinterpret_cast<Span*>(block.memory);
@@ -41,7 +42,7 @@ void find_foreground(Queue& queue, const Seen& fixed, const Seen& moving, std::i
              });
 }
 
-// The spans within `margin` of row i, along an axis of n rows that are `stride` apart; the row is the at-th of them.
+// Returns the union of the spans within `margin` of row i, the at-th of n rows that are `stride` apart.
 MMREG_DEVICE inline Span near(const Span* rows, std::int64_t i, int at, int n, std::int64_t stride, int margin) {
   Span s{0, 0};
   for (int k = at > margin ? at - margin : 0; k < n && k - at <= margin; ++k) s = both(s, rows[i + (k - at) * stride]);

@@ -1,4 +1,4 @@
-// The step of the gradient descent, one thread a voxel.
+// The step of the gradient descent, one thread per voxel.
 #include "core/adam_step.h"
 #include "cuda/launch.h"
 #include "ops/target_operations.h"

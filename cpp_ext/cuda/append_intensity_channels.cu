@@ -1,4 +1,4 @@
-// The image and its validity as the last channels of its features, so that one load brings all.
+// Stores the image and its validity in the last channels of its features, so that one load reads all.
 #include "core/intensity_channel.h"
 #include "cuda/lane.h"
 #include "cuda/launch.h"
@@ -7,7 +7,7 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-struct alignas(8) Extras {  // the last channels of a voxel, written at once
+struct alignas(8) Extras {  // the last channels of a voxel, written by one store
   Half intensity, validity, unused[2];
 };
 static_assert(sizeof(Extras) == kExtraChannels * sizeof(Half), "the extra channels of a voxel");

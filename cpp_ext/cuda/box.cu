@@ -1,5 +1,5 @@
-// Mean over a box, as a filter of equal weights: its sums are started anew for every output, so that nothing is left of
-// what a window has passed.
+// Mean over a box, as a filter of equal weights. Each output has its own sum, so that a voxel that is not finite
+// affects only the windows that contain it.
 #include "cuda/smoothing.h"
 #include "ops/target_operations.h"
 

@@ -21,7 +21,7 @@ void compose(Queue& queue, const float* first, const float* second, Extent n, fl
 
 void integrate(Queue& queue, const float* velocity, Extent n, int steps, float* u) {
   const Scratch<float> other(queue, 3 * voxels(n));
-  float* from = steps % 2 ? other.data() : u;  // so that the last squaring ends in u
+  float* from = steps % 2 ? other.data() : u;  // the last squaring writes u
   float* to = steps % 2 ? u : other.data();
   const float scale = ldexpf(1.0f, -steps);
   float* const start = from;

@@ -1,6 +1,6 @@
-// Cost of each displacement in each cell of a coarse grid. A warp takes a kStrip of cells, whose fixed features stay in
-// registers; each of its threads brings one moving cell at a time and compares it with the whole kStrip, for every cell
-// at another displacement. What a warp writes to a cell at a time lies side by side.
+// Cost of each displacement in each cell of a coarse grid. A warp processes a strip of cells, whose fixed features stay
+// in registers; each thread loads one moving cell at a time and compares it with the whole strip, at a different
+// displacement for every cell. The writes of a warp to a cell are contiguous.
 #include "core/displacements.h"
 #include "cuda/lane.h"
 #include "cuda/odometer.h"
@@ -10,7 +10,7 @@ namespace mmreg::MMREG_TARGET {
 namespace {
 
 constexpr int kStrip = 4;   // cells along x
-constexpr int kGroup = 8;   // channels of a load
+constexpr int kGroup = 8;   // channels per load
 constexpr int kUsual = 12;  // channels of MIND-SSC
 
 template <class Cost>
@@ -24,7 +24,7 @@ struct Search {
 };
 
 template <int Used>
-struct Features {  // of a kStrip; none are kept if their number is not known to the compiler
+struct Features {  // of a strip; empty if the number of channels is only known at run time
   float value[kStrip][Used ? Used : 1];
 };
 
@@ -67,7 +67,7 @@ MMREG_DEVICE void compare<0>(const Features<0>&, const Half* const (&fixed)[kStr
   }
 }
 
-// The thread `lane` of the warp that searches for cells (z, y, x), (z, y, x + 1), ...
+// Work of thread `lane` of the warp of cells (z, y, x), (z, y, x + 1), ...
 template <int Used, class Cost>
 MMREG_DEVICE void search(const Search<Cost>& s, int z, int y, int x, int lane) {
   const Window& w = s.window;

@@ -1,5 +1,5 @@
-// The coupled step of the dense search: in each cell the displacement with the least cost plus penalty. A warp takes a
-// cell and reads its costs side by side; the threads then compare their best displacements.
+// The coupled step of the dense search: selects the displacement of least cost plus penalty in each cell. A warp reads
+// the costs of a cell contiguously; its threads then compare their best displacements.
 #include <climits>
 
 #include "core/displacements.h"
@@ -15,7 +15,7 @@ constexpr int kCentreOrder = -1, kNone = INT_MAX;
 
 struct Best {
   float value;
-  int order;  // among equals the lowest wins: the centre, then the first
+  int order;  // tie-break: the centre, then the first
 };
 
 MMREG_DEVICE Best better(const Best& a, const Best& b) {
@@ -33,7 +33,7 @@ struct Choice {
   float* out;
 };
 
-// The best of displacements lane, lane + 32, ... of a cell.
+// Returns the best of the displacements lane, lane + 32, ... of a cell.
 template <class Cost>
 MMREG_DEVICE Best best_of(const Choice<Cost>& c, std::int64_t cell, int lane) {
   const Cost* const cost = c.cost + cell * c.count;
@@ -64,18 +64,18 @@ void coupled(Queue& queue, const Cost* cost, const float* u, Extent n, const int
   const Choice<Cost> c{cost, u, voxels(n), window, window.count(), weight, out};
   const std::int64_t blocks = (c.cells + kBlockCells - 1) / kBlockCells;
   for_blocks(queue, blocks, int(sizeof(Best)) * kBlockThreads, [=] MMREG_DEVICE(const Block& block) {
-    Best* const found = reinterpret_cast<Best*>(block.memory);
+    Best* const best = reinterpret_cast<Best*>(block.memory);
     const std::int64_t first = std::int64_t(block.index) * kBlockCells;
     block.threads([&] MMREG_DEVICE(int t) {
       const std::int64_t cell = first + t / kWarpThreads;
-      found[t] = cell < c.cells ? best_of(c, cell, t % kWarpThreads) : Best{INFINITY, kNone};
+      best[t] = cell < c.cells ? best_of(c, cell, t % kWarpThreads) : Best{INFINITY, kNone};
     });
     for (int half = kWarpThreads / 2; half > 0; half /= 2)
       block.threads([=] MMREG_DEVICE(int t) {
-        if (t % kWarpThreads < half) found[t] = better(found[t], found[t + half]);
+        if (t % kWarpThreads < half) best[t] = better(best[t], best[t + half]);
       });
     block.threads([&] MMREG_DEVICE(int t) {
-      if (t < kBlockCells && first + t < c.cells) write(c, first + t, found[t * kWarpThreads]);
+      if (t < kBlockCells && first + t < c.cells) write(c, first + t, best[t * kWarpThreads]);
     });
   });
 }

@@ -1,11 +1,11 @@
-// Contrast and steepness of an image inside of its foreground: together they give the size of its detail.
+// Contrast and gradient of an image inside its foreground, from which the size of its detail follows.
 #include "core/detail.h"
 #include "cuda/reduce.h"
 
 namespace mmreg::MMREG_TARGET {
 
-Detail detail(Queue& queue, Image image, const Foreground& given) {
-  const Foreground f = given;
+Detail detail(Queue& queue, Image image, const Foreground& foreground) {
+  const Foreground f = foreground;
   const Extent n = image.n;
   const std::int64_t plane = std::int64_t(n.h) * n.w;
   const auto at = [=] MMREG_DEVICE(std::int64_t i) {

@@ -1,6 +1,6 @@
 // core/differences.h, one voxel at a time.
 #pragma once
-// clang-format off: the second is written in terms of the first
+// clang-format off: the order of these headers matters
 #include "cuda/lane.h"
 #include "core/differences.h"
 // clang-format on

@@ -1,5 +1,5 @@
-// Where a displacement folds: all nine determinants of every voxel in one pass, then their extrema and counts.
-// clang-format off: the second is written in terms of the first
+// Extrema and counts of all nine determinants of core/folding.h, in one pass.
+// clang-format off: the order of these headers matters
 #include "cuda/differences.h"
 #include "core/folding.h"
 // clang-format on
@@ -10,7 +10,7 @@ namespace {
 
 constexpr float kInfinity = __builtin_inff();
 
-struct Tally {  // a volume has less than 2^31 voxels
+struct Tally {  // a volume has fewer than 2^31 voxels
   float smallest[9];
   std::int32_t count[9];
 };
@@ -35,8 +35,8 @@ MMREG_DEVICE inline Differences differences(const Field& f, const Voxel& v) {
   return d;
 }
 
-struct Sides {  // whether there is a neighbour, backward and forward, or none on either side of an axis of 1
-  bool there[2];
+struct Sides {  // whether the backward and the forward neighbour exist; both true along an axis of 1
+  bool exists[2];
 };
 
 MMREG_DEVICE inline Sides sides(int i, int n) { return {{i > 0 || n == 1, i + 1 < n || n == 1}}; }
@@ -46,9 +46,9 @@ MMREG_DEVICE inline Tally tally(const Field& f, const Voxel& v) {
   Tally t;
   determinants(differences(f, v), [&](int i, float det) {
     const int s = i - 1;
-    const bool there = i == 0 || (z.there[s >> 2 & 1] && y.there[s >> 1 & 1] && x.there[s & 1]);
-    t.smallest[i] = there ? min(det, kInfinity) : kInfinity;  // NaN gives kInfinity
-    t.count[i] = there && !(det > 0.0f);
+    const bool exists = i == 0 || (z.exists[s >> 2 & 1] && y.exists[s >> 1 & 1] && x.exists[s & 1]);
+    t.smallest[i] = exists ? min(det, kInfinity) : kInfinity;  // NaN gives infinity
+    t.count[i] = exists && !(det > 0.0f);
   });
   return t;
 }
@@ -72,12 +72,12 @@ Folding folding(Queue& queue, const float* u, Extent n) {
         }
         return sum;
       });
-  Folding found;
+  Folding folding;
   for (int i = 0; i < 9; ++i) {
-    found.smallest[i] = all.smallest[i];
-    found.count[i] = all.count[i];
+    folding.smallest[i] = all.smallest[i];
+    folding.count[i] = all.count[i];
   }
-  return found;
+  return folding;
 }
 
 }  // namespace mmreg::MMREG_TARGET

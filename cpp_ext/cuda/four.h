@@ -1,4 +1,4 @@
-// Four floats that move between registers and memory at once; in memory, at a multiple of 16 bytes.
+// Four floats, 16-byte aligned, for single loads and stores.
 #pragma once
 
 namespace mmreg::MMREG_TARGET {

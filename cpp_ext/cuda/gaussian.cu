@@ -1,4 +1,4 @@
-// Gaussian smoothing with weights cut at ceil(4 sigma).
+// Gaussian smoothing truncated at ceil(4 sigma).
 #include "cuda/smoothing.h"
 #include "ops/target_operations.h"
 

@@ -1,5 +1,5 @@
-// Work of a stream that is kept as a graph and launched as one; and streams that wait for each other.
-#if defined(__CUDACC__)  // the host has queue_on_host.cpp
+// Graphs of work recorded from a stream, and synchronisation between streams.
+#if defined(__CUDACC__)  // the host build uses queue_on_host.cpp
 #include "cuda/launch.h"
 #include "ops/device.h"
 
@@ -8,7 +8,7 @@ namespace {
 
 class Event {
  public:
-  Event() { check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "making an event"); }
+  Event() { check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "creating an event"); }
   ~Event() { cudaEventDestroy(event_); }
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
@@ -20,7 +20,7 @@ class Event {
 
 cudaGraph_t end_capture(cudaStream_t stream) {
   cudaGraph_t graph = nullptr;
-  check(cudaStreamEndCapture(stream, &graph), "making a graph");
+  check(cudaStreamEndCapture(stream, &graph), "ending a capture");
   return graph;
 }
 
@@ -33,14 +33,14 @@ void copy(Queue& queue, void* to, const void* from, std::size_t bytes) {
 
 void wait_for(Queue& queue, void* stream) {
   const Launch launch(queue);
-  const Event done;  // may be destroyed before it has happened
-  check(cudaEventRecord(done.get(), static_cast<cudaStream_t>(stream)), "asking how far the stream is");
+  const Event done;  // may be destroyed before it completes
+  check(cudaEventRecord(done.get(), static_cast<cudaStream_t>(stream)), "recording an event");
   check(cudaStreamWaitEvent(launch.stream, done.get(), 0), "waiting for the stream");
 }
 
-void begin_graph(Queue& queue) {  // relaxed: memory may be taken meanwhile
+void begin_graph(Queue& queue) {  // relaxed mode permits allocations during the capture
   const Launch launch(queue);
-  check(cudaStreamBeginCapture(launch.stream, cudaStreamCaptureModeRelaxed), "beginning a graph");
+  check(cudaStreamBeginCapture(launch.stream, cudaStreamCaptureModeRelaxed), "beginning a capture");
 }
 
 void* end_graph(Queue& queue) {
@@ -49,7 +49,7 @@ void* end_graph(Queue& queue) {
   cudaGraphExec_t ready = nullptr;
   const cudaError_t error = cudaGraphInstantiate(&ready, graph, 0);
   cudaGraphDestroy(graph);
-  check(error, "making a graph ready");
+  check(error, "instantiating a graph");
   return ready;
 }
 
@@ -57,7 +57,7 @@ void drop_graph(Queue& queue) {
   const Launch launch(queue);
   cudaGraph_t graph = nullptr;
   if (cudaStreamEndCapture(launch.stream, &graph) == cudaSuccess && graph) cudaGraphDestroy(graph);
-  cudaGetLastError();  // that of what broke the graph
+  cudaGetLastError();  // clears the error that invalidated the capture
 }
 
 void launch_graph(Queue& queue, void* graph) {

@@ -1,6 +1,6 @@
-// Inverse of a displacement. Every voxel is solved on its own: by the fixed point iteration v <- -u(p + v), then, in a
-// kernel that most threads leave at once, those that it did not bring below the tolerance by Newton's method.
-// clang-format off: the second is written in terms of the first
+// Inverse of a displacement. Solves each voxel by the fixed-point iteration v <- -u(p + v), then, in a kernel in which
+// most threads return at once, the voxels above the tolerance by Newton's method.
+// clang-format off: the order of these headers matters
 #include "cuda/sampling.h"
 #include "core/inversion.h"
 // clang-format on
@@ -9,7 +9,7 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-// v, and the squared residuals.
+// Computes v and the squared residuals.
 void iterate(Queue& queue, const float* u, Extent n, int iterations, float tolerance, float* out, float* residual) {
   const Source<float> s = source(u, n);
   for_voxels(queue, n, [=] MMREG_DEVICE(const Voxel& p) {

@@ -1,8 +1,8 @@
-// Joint histograms. Neighbouring voxels often fall into the same cell, so a thread adds up those that do before it adds
-// to the table: one in shared memory, in fixed point of 32 bits, or where that is too small one of 64 bits for all
-// blocks. For the Parzen form a cell holds the moments 1, t, t^2, t^3 of its samples, as on a CPU.
+// Joint histograms. Neighbouring voxels often fall into the same cell, so a thread sums runs of them before it adds to
+// the table. The table is in shared memory, with 32-bit fixed point, or, if that is too small, in global memory with 64
+// bits. In the Parzen form a cell holds the moments 1, t, t^2, t^3 of its samples, as on the CPU.
 #include <vector>
-// clang-format off: the second is written in terms of the first
+// clang-format off: the order of these headers matters
 #include "cuda/lane.h"
 #include "core/bins.h"
 // clang-format on
@@ -15,13 +15,13 @@ namespace {
 
 typedef unsigned long long Word;
 
-constexpr int kSideBySide = 4, kTurns = 8;  // voxels of a thread, and how often it takes some
+constexpr int kSideBySide = 4, kTurns = 8;  // consecutive voxels per thread and turn; turns per thread
 constexpr int kPiece = kSideBySide * kTurns * kBlockThreads;
 
-// 1 in fixed point. The moments of a kPiece, each at most 1 and rounded up by a half at worst, do not fill 32 bits;
-// those of 2^31 voxels do not fill 64.
+// 1 in fixed point. The moments of a piece, each at most 1 and rounded up by at most 1/2, cannot overflow 32 bits;
+// those of 2^31 voxels cannot overflow 64.
 constexpr float kSharedUnit = float((1u << 19) - 1), kGlobalUnit = float(1u << 31);
-static_assert(kPiece == 1 << 13, "the unit is made for this many voxels");
+static_assert(kPiece == 1 << 13, "the unit depends on this number of voxels");
 
 struct Samples {
   const float *fixed, *moving;
@@ -32,12 +32,12 @@ struct Samples {
 };
 
 template <int Moments>
-struct Run {  // of voxels in the same cell
+struct Run {  // consecutive voxels in the same cell
   int cell;
   float moment[Moments];
 };
 
-// Tables of cells, one for each moment.
+// Tables of cells, one per moment.
 template <class Count>
 struct Tables {
   Count* data;
@@ -46,7 +46,7 @@ struct Tables {
   template <int Moments>
   MMREG_DEVICE void add(const Run<Moments>& run) const {
     if (run.cell < 0) return;
-    atomic_add(data + run.cell, Count(run.moment[0]));  // whole
+    atomic_add(data + run.cell, Count(run.moment[0]));  // an integer
     for (int k = 1; k < Moments; ++k)
       if (run.moment[k] > 0) atomic_add(data + k * std::int64_t(cells) + run.cell, Count(run.moment[k] * unit + 0.5f));
   }
@@ -114,7 +114,7 @@ void count_in_global_memory(Queue& queue, const Samples& s, std::int64_t pieces,
   });
 }
 
-// (cells, moments), on the host.
+// Returns (cells, moments) in host memory.
 template <int Moments>
 std::vector<double> moments_of(Queue& queue, const Samples& s) {
   const std::int64_t size = Moments * std::int64_t(s.cells), pieces = (s.count + kPiece - 1) / kPiece;
@@ -123,13 +123,13 @@ std::vector<double> moments_of(Queue& queue, const Samples& s) {
   for_each(queue, size, [=] MMREG_DEVICE(std::int64_t i) { totals[i] = 0; });
   const bool shared = size * std::int64_t(sizeof(std::uint32_t)) <= kMostSharedBytes;
   (shared ? count_in_shared_memory<Moments> : count_in_global_memory<Moments>)(queue, s, pieces, totals);
-  std::vector<Word> found(static_cast<std::size_t>(size));
-  download(queue, found.data(), totals, sizeof(Word) * found.size());
-  std::vector<double> moments(found.size());
+  std::vector<Word> sums(static_cast<std::size_t>(size));
+  download(queue, sums.data(), totals, sizeof(Word) * sums.size());
+  std::vector<double> moments(sums.size());
   const double unit = shared ? kSharedUnit : kGlobalUnit;
   for (int k = 0; k < Moments; ++k)
     for (int i = 0; i < s.cells; ++i)
-      moments[std::size_t(Moments) * i + k] = double(found[k * std::size_t(s.cells) + i]) / (k ? unit : 1.0);
+      moments[std::size_t(Moments) * i + k] = double(sums[k * std::size_t(s.cells) + i]) / (k ? unit : 1.0);
   return moments;
 }
 

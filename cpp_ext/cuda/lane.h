@@ -1,5 +1,4 @@
-// One point at a time, under the names that cpu/target/simd.h gives to vectors of them: what core/ is written in is
-// then the same arithmetic on both.
+// Scalars under the names of the vectors in cpu/target/simd.h, so that core/ is the same arithmetic on both.
 #pragma once
 #include <cmath>
 #include <cstring>
@@ -23,7 +22,7 @@ MMREG_INLINE Ints truncate(Floats v) { return Ints(v); }  // |v| < 2^31
 MMREG_INLINE Floats abs(Floats v) { return fabsf(v); }
 MMREG_INLINE Ints lane_numbers() { return 0; }
 
-// IEEE min and max; where an argument is NaN the result is `b`.
+// Minimum and maximum; the result is `b` if an argument is NaN.
 MMREG_INLINE Floats min(Floats a, Floats b) { return a < b ? a : b; }
 MMREG_INLINE Floats max(Floats a, Floats b) { return a > b ? a : b; }
 MMREG_INLINE Ints min(Ints a, Ints b) { return a < b ? a : b; }
@@ -40,7 +39,7 @@ MMREG_INLINE Ints load(const std::int32_t* p, One = {}) { return *p; }
 MMREG_INLINE void store(float* p, Floats v, One = {}) { *p = v; }
 MMREG_INLINE void store(std::int32_t* p, Ints v, One = {}) { *p = v; }
 
-// Half precision, by the device's own instructions.
+// Half precision, by instructions of the device.
 MMREG_INLINE float to_float(Half h) {
 #if defined(__CUDA_ARCH__)
   return __half2float(__ushort_as_half(h.bits));
@@ -60,12 +59,12 @@ MMREG_INLINE Half to_half(float v) {
 MMREG_INLINE Floats load(const Half* p, One = {}) { return to_float(*p); }
 MMREG_INLINE void store(Half* p, Floats v, One = {}) { *p = to_half(v); }
 
-struct Eight {  // neighbouring channels: as many as one load brings
+struct Eight {  // neighbouring channels, the size of one load
   std::uint32_t pair[4];
   MMREG_INLINE float operator[](int k) const { return to_float(Half{std::uint16_t(pair[k / 2] >> 16 * (k % 2))}); }
 };
 
-MMREG_INLINE Eight load_eight(const Half* p) {  // p is a multiple of 16 bytes
+MMREG_INLINE Eight load_eight(const Half* p) {  // p is 16-byte aligned
 #if defined(__CUDA_ARCH__)
   const uint4 v = __ldg(reinterpret_cast<const uint4*>(p));
   return {{v.x, v.y, v.z, v.w}};
@@ -76,7 +75,7 @@ MMREG_INLINE Eight load_eight(const Half* p) {  // p is a multiple of 16 bytes
 #endif
 }
 
-MMREG_INLINE void store_eight(Half* p, const float (&v)[8]) {  // p is a multiple of 16 bytes
+MMREG_INLINE void store_eight(Half* p, const float (&v)[8]) {  // p is 16-byte aligned
   std::uint32_t pair[4];
   for (int k = 0; k < 4; ++k) pair[k] = to_half(v[2 * k]).bits | std::uint32_t(to_half(v[2 * k + 1]).bits) << 16;
 #if defined(__CUDA_ARCH__)

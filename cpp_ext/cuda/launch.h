@@ -1,10 +1,10 @@
-// How an operation runs on a CUDA device: as many threads as there are elements or voxels, or blocks of threads that
-// share memory and wait for each other. Bodies are lambdas marked MMREG_DEVICE that take all they need by value.
+// Launches operations on a CUDA device: one thread per element or voxel, or blocks of threads with shared memory and
+// barriers. Bodies are lambdas marked MMREG_DEVICE that capture by value.
 //
-// Any C++ compiler builds the same files for the host, where threads run one after another (MMREG_CUDA_ON_HOST): the
-// kernels are then tested against their twins on machines without a GPU. With MMREG_CUDA_ON_HOST=scrambled in the
-// environment everything runs from the last to the first, on memory full of NaN: what depends on the order of threads,
-// or on memory that nobody has written, comes out different.
+// With MMREG_CUDA_ON_HOST any C++ compiler builds the same files for the host, where threads run sequentially: the
+// kernels are tested against their references on machines without a GPU. MMREG_CUDA_ON_HOST=scrambled in the
+// environment runs threads in reverse order, on memory filled with NaN: results that depend on the order of threads, or
+// on uninitialised memory, then differ.
 #pragma once
 #include "core/types.h"
 #include "ops/operations.h"
@@ -27,20 +27,20 @@
 namespace mmreg::MMREG_TARGET {
 
 constexpr int kBlockThreads = 256;
-constexpr int kTileColumns = 32, kTileRows = kBlockThreads / kTileColumns;  // of the voxels of a block
-constexpr int kMostSharedBytes = 48 << 10;                                  // of a block, on every device
+constexpr int kTileColumns = 32, kTileRows = kBlockThreads / kTileColumns;  // of a block of voxels
+constexpr int kMostSharedBytes = 48 << 10;                                  // per block, on every device
 
-// A block of threads. What threads leave in shared memory in one `threads` is there for all of them in the next;
-// local variables do not last from one to the next, but see OfThread.
+// A block of threads. Shared memory written in one call of `threads` is visible to all threads in the next call. Local
+// variables do not persist between calls; see OfThread.
 struct Block {
-  int index;              // of the block
-  unsigned char* memory;  // shared, of the requested size
+  int index;              // of the block in the launch
+  unsigned char* memory;  // shared memory of the requested size
 #if defined(MMREG_CUDA_ON_HOST)
   bool scrambled;
 #endif
 
   template <class Body>
-  MMREG_DEVICE void threads(const Body& body) const {  // body(thread) for all threads; then they wait for each other
+  MMREG_DEVICE void threads(const Body& body) const {  // calls body(thread) for all threads, then a barrier
 #if defined(__CUDACC__)
     body(int(threadIdx.x));
     __syncthreads();
@@ -50,8 +50,7 @@ struct Block {
   }
 };
 
-// What each thread of a block keeps to itself from one `threads` to the next: in registers, if it is only indexed by
-// constants.
+// A variable of each thread that persists between calls of Block::threads, in registers if only indexed by constants.
 template <class T>
 struct OfThread {
 #if defined(__CUDACC__)
@@ -63,7 +62,7 @@ struct OfThread {
 #endif
 };
 
-// *to += value while others do the same, in no particular order: exact, and so always the same, for integers only.
+// Atomic *to += value. Only for integers, whose sum does not depend on the order.
 MMREG_DEVICE inline void atomic_add(std::uint32_t* to, std::uint32_t value) {
 #if defined(__CUDACC__)
   atomicAdd(to, value);
@@ -81,14 +80,14 @@ MMREG_DEVICE inline void atomic_add(unsigned long long* to, unsigned long long v
 
 #if defined(__CUDACC__)
 
-void check(cudaError_t, const char* what);  // throws a DeviceError if it is one
+void check(cudaError_t, const char* what);  // throws a DeviceError unless it is cudaSuccess
 
-// While it lives, the queue's device is the thread's own.
+// Makes the queue's device current to the thread while it lives.
 class Launch {
  public:
   explicit Launch(Queue&);
   ~Launch();
-  void check(const char* what) const;  // throws a DeviceError if what was launched did not start
+  void check(const char* what) const;  // throws a DeviceError if the launch failed
   const cudaStream_t stream;
 
  private:
@@ -119,7 +118,7 @@ __global__ void __launch_bounds__(kBlockThreads, Resident) run_blocks(const Body
 
 inline unsigned pieces_of(std::int64_t count, int size) { return unsigned((count + size - 1) / size); }
 
-// body(i) for i in [0, count).
+// Calls body(i) for i in [0, count).
 template <class Body>
 void for_each(Queue& queue, std::int64_t count, const Body& body) {
   if (count <= 0) return;
@@ -128,18 +127,18 @@ void for_each(Queue& queue, std::int64_t count, const Body& body) {
   launch.check("a kernel over elements");
 }
 
-// body(voxel) for every voxel of a grid.
+// Calls body(voxel) for every voxel of a grid.
 template <class Body>
 void for_voxels(Queue& queue, Extent n, const Body& body) {
   if (voxels(n) <= 0) return;
   const unsigned across = pieces_of(n.w, kTileColumns), down = pieces_of(std::int64_t(n.d) * n.h, kTileRows);
-  const Launch launch(queue);  // blocks in one row, which may be longer than a column of them
+  const Launch launch(queue);  // one-dimensional grid, whose limit is larger than in y and z
   run_voxels<<<across * down, dim3(kTileColumns, kTileRows), 0, launch.stream>>>(n, across, body);
   launch.check("a kernel over voxels");
 }
 
-// body(block) for `count` blocks, each with `shared_bytes` of memory of its own. Resident, unless 0: for how many
-// blocks at once the registers of a multiprocessor must do, where the compiler's own choice is bad.
+// Calls body(block) for `count` blocks with `shared_bytes` of shared memory each. Resident: minimum number of resident
+// blocks per multiprocessor, which limits their registers; 0 leaves it to the compiler.
 template <int Resident = 0, class Body>
 void for_blocks(Queue& queue, std::int64_t count, int shared_bytes, const Body& body) {
   if (count <= 0) return;
@@ -150,12 +149,12 @@ void for_blocks(Queue& queue, std::int64_t count, int shared_bytes, const Body& 
 
 #else
 
-// Does it, or keeps it for the graph that is made on the queue.
+// Runs the work, or adds it to the graph being recorded.
 void perform(Queue&, std::function<void()> work);
 
 inline bool is_scrambled() {
-  const char* const asked = std::getenv("MMREG_CUDA_ON_HOST");
-  return asked && std::strcmp(asked, "scrambled") == 0;
+  const char* const mode = std::getenv("MMREG_CUDA_ON_HOST");
+  return mode && std::strcmp(mode, "scrambled") == 0;
 }
 
 template <class Body>

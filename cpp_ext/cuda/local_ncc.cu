@@ -1,5 +1,5 @@
-// Local normalised cross-correlation, as the mean of its square over all windows (Avants et al., 2008): the window
-// means of five products, axis after axis, for a slab of planes at a time.
+// Mean over all windows of the squared local cross-correlation (Avants et al., 2008), from window means of five
+// products, axis by axis, for one slab of planes at a time.
 #include "core/correlation.h"
 #include "cuda/reduce.h"
 #include "cuda/separable.h"
@@ -8,7 +8,7 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr std::int64_t kSlabVoxels = 1 << 22;  // bounds the memory: ten numbers a voxel
+constexpr std::int64_t kSlabVoxels = 1 << 22;  // limits the memory, ten numbers per voxel
 
 struct Plus {
   template <class T>
@@ -20,7 +20,7 @@ struct Plus {
   }
 };
 
-// Which stay on the device.
+// Computes the statistics of an image; they stay on the device.
 void find_statistics(Queue& queue, const float* image, std::int64_t count, Statistics* out) {
   const Scratch<Moments> memory(queue, 1);
   Moments* const moments = memory.data();
@@ -34,10 +34,10 @@ void find_statistics(Queue& queue, const float* image, std::int64_t count, Stati
 
 struct Images {
   const float *f, *g;
-  const Statistics* of;  // of both, in this order
+  const Statistics* of;  // of f and g
 };
 
-// The five products of four values of both images, about their means.
+// Returns the five products of four values of both images, minus the image means.
 MMREG_INLINE void products(Four f, Four g, const Statistics* of, Four (&product)[kCorrelatedProducts]) {
   for (int i = 0; i < 4; ++i) {
     const float a = f.v[i] - of[0].mean, b = g.v[i] - of[1].mean;
@@ -49,9 +49,9 @@ MMREG_INLINE void products(Four f, Four g, const Statistics* of, Four (&product)
   }
 }
 
-// Means along z for planes [first, first + slab.d): (5, slab).
-void sum_depth(Queue& queue, const Images& given, Extent n, int first, Extent slab, const Weights& w, float* out) {
-  const Images in = given;
+// Computes the means along z, (5, slab), for planes [first, first + slab.d).
+void sum_depth(Queue& queue, const Images& images, Extent n, int first, Extent slab, const Weights& w, float* out) {
+  const Images in = images;
   for_voxels(queue, {groups_of(slab.d), n.h, n.w}, [=] MMREG_DEVICE(const Voxel& v) {
     const std::int64_t plane = std::int64_t(n.h) * n.w, at = std::int64_t(v.y) * n.w + v.x;
     const int start = first + kOutputs * v.z - w.radius;
@@ -68,7 +68,7 @@ void sum_depth(Queue& queue, const Images& given, Extent n, int first, Extent sl
   });
 }
 
-// Means along y, of which the correlation is made.
+// Computes the means along y and the correlation.
 void correlate(Queue& queue, const float* means, const Statistics* of, Extent slab, const Weights& w, float* map) {
   for_voxels(queue, {slab.d, groups_of(slab.h), slab.w}, [=] MMREG_DEVICE(const Voxel& v) {
     const std::int64_t at = std::int64_t(v.z) * slab.h * slab.w + v.x;

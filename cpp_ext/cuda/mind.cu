@@ -1,4 +1,4 @@
-// MIND-SSC features of the image extended by its border value: a block makes a tile of them.
+// MIND-SSC features of the image extended by its border value. A block computes a tile.
 #include "cuda/lane.h"
 #include "cuda/mind_lattice.h"
 #include "cuda/mind_tile.h"
@@ -9,7 +9,7 @@ namespace {
 
 typedef std::make_integer_sequence<int, kMindStepCount> Steps;
 
-// A branch at run time: two kernels for each radius would be long to compile, and differ in little.
+// Destination of the features, selected at run time: separate kernels for each radius would double the compile time.
 struct Features {
   float* planes;   // (12, d, h, w), or nullptr
   Half* channels;  // (d, h, w, 16)
@@ -27,7 +27,7 @@ struct Features {
   }
 };
 
-// Cut off at 2^-125.5, so that a similarity is never 0, as on other processors; NaN stays.
+// Limited to 2^-125.5, so that a similarity is never 0, as on the CPU. NaN is preserved.
 MMREG_INLINE void turn_to_similarities(float (&distance)[kMindChannels], float mean) {
   const float factor = decay_factor(contrast(distance), mean);
   for (int c = 0; c < kMindChannels; ++c) distance[c] = exp2f(max(-125.5f, distance[c] * factor));

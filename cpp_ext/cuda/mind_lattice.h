@@ -1,6 +1,5 @@
-// Mean variance of a MIND image over a fixed lattice: every eighth plane and every eighth row of them, the middle ones
-// included. It only serves to clamp the variance, and is needed before the first feature is made; it stays on the
-// device.
+// Mean variance of MIND over a fixed lattice: every eighth row of every eighth plane, including the middle ones. It
+// only limits the variance, and is needed before the first feature; it stays on the device.
 #pragma once
 #include <utility>
 
@@ -21,16 +20,16 @@ struct Lattice {
   std::int64_t blocks() const { return std::int64_t(planes) * rows * across; }
 };
 
-struct PartOfRow {  // voxels x .. x + kBlockThreads of row (z, y), and what their patches reach
+struct PartOfRow {  // voxels x .. x + kBlockThreads of row (z, y), with the border of their patches
   const float* image;
   Extent n;
   Patch patch;
   int z, y, x;
-  float* lines;  // a line of sums for each channel
+  float* lines;  // one line of sums per channel
 
   MMREG_INLINE int length() const { return kBlockThreads + 2 * patch.radius; }
 
-  // lines[Channel][i] = sum of the squared difference over the patch, but for its extent along x.
+  // lines[Channel][i] = sum of the squared difference over z and y of the patch.
   template <int Channel>
   MMREG_INLINE void sum_columns(int t) const {
     constexpr Pair pair = kMindPairs[Channel];
@@ -40,11 +39,11 @@ struct PartOfRow {  // voxels x .. x + kBlockThreads of row (z, y), and what the
     const int r = patch.radius, d = patch.dilation;
     for (int i = t; i < length(); i += kBlockThreads) {
       const int x0 = x - r + i + d * base_x;
-      const int here = inside(x0, n.w), there = inside(x0 + d * step_x, n.w);
+      const int here = inside(x0, n.w), other = inside(x0 + d * step_x, n.w);
       float sum = 0;
       for (int k = z - r + d * base_z; k <= z + r + d * base_z; ++k)
         for (int j = y - r + d * base_y; j <= y + r + d * base_y; ++j) {
-          const float difference = row(k + d * step_z, j + d * step_y)[there] - row(k, j)[here];
+          const float difference = row(k + d * step_z, j + d * step_y)[other] - row(k, j)[here];
           sum += difference * difference;
         }
       lines[Channel * length() + i] = sum;
@@ -68,8 +67,8 @@ struct PartOfRow {  // voxels x .. x + kBlockThreads of row (z, y), and what the
 };
 
 // *total = the sum of the variance over the lattice.
-inline void lattice_variance(Queue& queue, Image image, Patch patch, const Lattice& given, double* total) {
-  const Lattice lattice = given;
+inline void lattice_variance(Queue& queue, Image image, Patch patch, const Lattice& grid, double* total) {
+  const Lattice lattice = grid;
   const Scratch<double> memory(queue, lattice.blocks());
   double* const partial = memory.data();
   const int bytes =

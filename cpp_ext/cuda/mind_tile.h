@@ -1,6 +1,6 @@
-// MIND-SSC of one tile of the image by a block of threads. For each of the six steps, patch sums of its squared
-// difference image are made in shared memory, axis after axis, wherever the tile's voxels read them; a thread takes its
-// voxels' two distances from there and keeps them in registers until it has all twelve.
+// MIND-SSC of one tile of the image by a block of threads. For each of the six steps, the patch sums of the squared
+// difference image are computed in shared memory, axis by axis; each thread reads the two distances of its voxels and
+// keeps them in registers until it has all twelve.
 #pragma once
 #include <utility>
 
@@ -11,19 +11,19 @@
 
 namespace mmreg::MMREG_TARGET {
 
-constexpr int kTilePlanes = 4;  // of voxels, all of one column a thread's
+constexpr int kTilePlanes = 4;  // a thread computes one column of voxels
 constexpr int kMostTileFloats = kMostSharedBytes / int(sizeof(float));
 
 MMREG_INLINE constexpr int whole_fours(int n) { return (n + 3) / 4 * 4; }
 
-struct PatchSums {  // of one step, for a tile
-  int origin[3];    // of the first, from the first voxel of the tile
+struct PatchSums {  // layout of the patch sums of one step for a tile
+  int origin[3];    // position of the first sum relative to the first voxel of the tile
   int planes, rows, columns;
-  int border_rows;   // rows, and those that their patches reach
-  int width, pitch;  // of lines in memory, without and with what their patches reach
+  int border_rows;   // rows including the border of the patches
+  int width, pitch;  // of lines in memory, without and with the border of the patches
 
   MMREG_INLINE int size() const { return planes * rows * width; }
-  MMREG_INLINE int plane_size() const { return border_rows * (width + pitch); }  // on the way to one plane of sums
+  MMREG_INLINE int plane_size() const { return border_rows * (width + pitch); }  // intermediate values of one plane
 };
 
 template <int Step>
@@ -41,8 +41,7 @@ MMREG_INLINE PatchSums patch_sums(Patch patch) {
           width + whole_fours(2 * r)};
 }
 
-// Sums over the planes, rows and voxels of a patch. R is the radius, or -1 where it is only known at run time.
-// out(i, sum of in(i) .. in(i + 2 r)).
+// Calls out(i, sum of in(i) .. in(i + 2 r)) for i < count. R is the radius, or -1 if it is only known at run time.
 template <int R, class In, class Out>
 MMREG_INLINE void slide(int count, int r, const In& in, const Out& out) {
   if constexpr (R < 0) {
@@ -73,12 +72,12 @@ struct Tile {
   const float* image;
   Extent n;
   Patch patch;
-  int z, y, x;  // its first voxel
+  int z, y, x;  // first voxel
   float* memory;
 
   MMREG_INLINE int radius() const { return R < 0 ? patch.radius : R; }
 
-  // depth[plane][row][i]: sums over planes, of `count` planes from `first` on.
+  // Computes depth[plane][row][i], the sums along z, for `count` planes from `first`.
   template <int Step>
   MMREG_INLINE void sum_depth(int t, const PatchSums& s, int first, int count, float* depth) const {
     constexpr int along_z = kMindSteps[Step][0], along_y = kMindSteps[Step][1], along_x = kMindSteps[Step][2];
@@ -100,7 +99,7 @@ struct Tile {
     }
   }
 
-  // across[line][i] = sum of depth[line][i] .. depth[line][i + 2 r], in fours.
+  // across[line][i] = sum of depth[line][i] .. depth[line][i + 2 r], four at a time.
   MMREG_INLINE void sum_across(int t, const PatchSums& s, int lines, const float* depth, float* across) const {
     const int r = radius(), fours = s.width / 4;
     for (int e = t; e < lines * fours; e += kBlockThreads) {
@@ -120,7 +119,7 @@ struct Tile {
     }
   }
 
-  // sums[plane][row][i] = sum over the rows of a patch of across.
+  // sums[plane][row][i] = sum of `across` over the rows of a patch.
   MMREG_INLINE void sum_down(int t, const PatchSums& s, int count, const float* across, float* sums) const {
     for (int e = t; e < count * s.columns; e += kBlockThreads) {
       const int p = e / s.columns, i = e - p * s.columns;
@@ -149,7 +148,7 @@ struct Tile {
       distances.of[k][Channel] = from[(k + along_z * d - s.origin[0]) * s.rows * s.width];
   }
 
-  // As many planes at once as there is memory for: nearly always all, and the sums then overwrite what they came from.
+  // Processes as many planes at once as fit into memory: nearly always all, and the sums then overwrite their input.
   template <int Step>
   MMREG_INLINE void add_step(const Block& block, OfThread<Distances>& distances) const {
     const PatchSums s = patch_sums<Step>(patch);

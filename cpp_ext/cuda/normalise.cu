@@ -1,4 +1,4 @@
-// Intensities to [0, 1], without a word from the device to the host in between.
+// Normalises intensities to [0, 1] without synchronising with the host.
 #include "core/normalisation.h"
 #include "cuda/ranks.h"
 #include "cuda/reduce.h"
@@ -25,15 +25,15 @@ void normalise(Queue& queue, const float* image, std::int64_t count, const Norma
       [=] MMREG_DEVICE(std::int64_t i) { return extremes_of(image[i]); },
       [=] MMREG_DEVICE(const Extremes& a, const Extremes& b) { return joined(a, b); }, extremes);
   const Scratch<std::int64_t> below(queue, 1);
-  const Scratch<OrderStatistics> found(queue, 1);
-  const OrderStatistics* const ends = found.data();
+  const Scratch<OrderStatistics> statistics(queue, 1);
+  const OrderStatistics* const ends = statistics.data();
   if (s.kind == Normalisation::percentile) {
     fold_on_device(
         queue, count, std::int64_t(0),
         [=] MMREG_DEVICE(std::int64_t i) { return std::int64_t(image[i] == extremes->smallest); },
         [=] MMREG_DEVICE(std::int64_t a, std::int64_t b) { return a + b; }, below.data());
     find_order_statistics(queue, {image, nullptr, count}, {2, {s.low / 100, s.high / 100}, true, below.data()},
-                          found.data());
+                          statistics.data());
   }
   const bool ranked = s.kind == Normalisation::percentile;
   for_each(queue, count, [=] MMREG_DEVICE(std::int64_t i) {

@@ -1,4 +1,4 @@
-// Counts through a box, x fastest, in steps of the threads of a warp: divides once, then carries.
+// Iterates over a box, x fastest, in steps of a warp's threads: divides once, then carries.
 #pragma once
 #include "cuda/launch.h"
 
@@ -8,7 +8,7 @@ constexpr int kWarpThreads = 32;
 
 struct Odometer {
   int h, w;        // of the box
-  int dz, dy, dx;  // of a step
+  int dz, dy, dx;  // components of a step
   int z, y, x;
 
   MMREG_DEVICE void next() {

@@ -1,5 +1,5 @@
-// Averages over blocks; a block cut off by the border is averaged over what exists of it. Rows, planes and blocks are
-// summed one after the other, so that rounding grows with their extents and not with the number of voxels.
+// Means of blocks; a block at the border may be smaller. Rows, planes and blocks are summed hierarchically, so that
+// rounding grows with their extents and not with the number of voxels.
 #include "core/pooling.h"
 #include "cuda/lane.h"
 #include "cuda/launch.h"
@@ -14,7 +14,7 @@ struct Pieces {
   MMREG_INLINE float share() const { return 1.0f / float(z.length() * y.length() * x.length()); }
 };
 
-struct Factor {  // by which a grid of n is made smaller
+struct Factor {  // downsampling factor of a grid of extent n
   Extent n;
   int z, y, x;
 
@@ -31,7 +31,7 @@ MMREG_INLINE void add(EightSums& to, const EightSums& sums) {
   for (int c = 0; c < 8; ++c) to.v[c] += sums.v[c];
 }
 
-// Over the voxels of a block, of eight channels from `features` on.
+// Computes the means over a block of eight channels from `features`.
 MMREG_INLINE EightSums sum_features(const Half* features, int channels, Extent n, const Pieces& p) {
   EightSums total{};
   for (int k = p.z.begin; k < p.z.end; ++k)
@@ -71,7 +71,7 @@ void pool(Queue& queue, Image image, const int factor[3], float* out) {
   });
 }
 
-// A thread takes eight channels, so that neighbouring threads read what lies together.
+// A thread computes eight channels, so that neighbouring threads read contiguous memory.
 void pool_features(Queue& queue, FeatureImage features, const int factor[3], Half* out) {
   const Extent n = features.n, m = pooled(n, factor);
   const Factor f{n, factor[0], factor[1], factor[2]};

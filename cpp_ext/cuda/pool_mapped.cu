@@ -1,5 +1,5 @@
-// Block averages of an image over the voxels that are finite and inside a mask, then an intensity map: one thread a
-// block, whose rows and planes are summed separately, so that large blocks keep their precision.
+// Block means of an image over the finite voxels inside a mask, then an intensity map. One thread per block; rows and
+// planes are summed separately, so that large blocks keep their precision.
 #include "core/intensity_map.h"
 #include "cuda/launch.h"
 #include "ops/target_operations.h"
@@ -47,8 +47,8 @@ void pool_mapped(Queue& queue, Image image, const std::uint8_t* mask, Extent fac
   const Blocks blocks = blocks_of(image.n, factor);
   const IntensityMap own = map;
   for_voxels(queue, blocks.n, [=] MMREG_DEVICE(const Voxel& v) {
-    const Known found = scan.block(blocks.z + v.z * factor.d, blocks.y + v.y * factor.h, blocks.x + v.x * factor.w);
-    out[v.index] = apply_intensity_map(own, block_mean(found.sum, found.count, blocks.needed));
+    const Known known = scan.block(blocks.z + v.z * factor.d, blocks.y + v.y * factor.h, blocks.x + v.x * factor.w);
+    out[v.index] = apply_intensity_map(own, block_mean(known.sum, known.count, blocks.needed));
   });
 }
 

@@ -1,4 +1,4 @@
-// Cubic B-spline coefficients of an image: one thread a line, in place, axis after axis.
+// Cubic B-spline coefficients of an image, axis by axis in place, one thread per line.
 #include "core/prefilter.h"
 #include "cuda/launch.h"
 #include "ops/target_operations.h"
@@ -6,7 +6,7 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-// `lines` lines of n values, `stride` apart; line i starts at (i / inner) * outer + i % inner * step.
+// Filters `lines` lines of n values, `stride` apart. Line i starts at (i / inner) * outer + i % inner * step.
 void filter_lines(Queue& queue, float* image, std::int64_t lines, int n, std::int64_t stride, std::int64_t inner,
                   std::int64_t outer, std::int64_t step) {
   for_each(queue, lines, [=] MMREG_DEVICE(std::int64_t i) {

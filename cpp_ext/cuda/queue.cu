@@ -1,4 +1,4 @@
-#if defined(__CUDACC__)  // the host has queue_on_host.cpp
+#if defined(__CUDACC__)  // the host build uses queue_on_host.cpp
 #include <atomic>
 #include <cstdio>
 #include <string>
@@ -49,7 +49,7 @@ const char* code_of(cudaError_t error) {
 
 void check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
-  cudaGetLastError();  // forgotten, unless it is one that stays
+  cudaGetLastError();  // clears the error, unless it is sticky
   throw DeviceError(code_of(error),
                     std::string(what) + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")");
 }
@@ -63,7 +63,7 @@ void* allocate_on_device(std::size_t bytes) {
     cudaGetLastError();
     std::size_t left = 0, all = 0;
     cudaMemGetInfo(&left, &all);
-    throw DeviceError("MMREG_E_DEVICE_MEMORY", megabytes(bytes) + " more of device memory were asked for, and " +
+    throw DeviceError("MMREG_E_DEVICE_MEMORY", megabytes(bytes) + " of device memory were requested, and " +
                                                    megabytes(left) + " of " + megabytes(all) + " are free");
   }
   check(error, "allocating device memory");
@@ -72,17 +72,17 @@ void* allocate_on_device(std::size_t bytes) {
 
 void free_on_device(void* memory) {
   cudaFree(memory);
-  cudaGetLastError();  // that of an earlier kernel, perhaps: nobody else is to be blamed for it
+  cudaGetLastError();  // may be an error of an earlier kernel, which must not be reported by later calls
 }
 
 constexpr Heap kDeviceHeap = {allocate_on_device, free_on_device, true};
 
-// A device is current to a thread: what is done for a queue is done on its device, and the caller's is put back. Where
-// it is the same nothing is set, which would put another context in the place of the caller's own.
+// The current device belongs to a thread: the work of a queue runs on the queue's device, and the caller's device is
+// then restored. If they are equal nothing is set, since that would replace the caller's own context.
 int enter(int device) {
   int before = 0;
-  check(cudaGetDevice(&before), "asking for the device");
-  if (before != device) check(cudaSetDevice(device), ("changing to device " + std::to_string(device)).c_str());
+  check(cudaGetDevice(&before), "querying the device");
+  if (before != device) check(cudaSetDevice(device), ("setting device " + std::to_string(device)).c_str());
   return before;
 }
 
@@ -104,9 +104,9 @@ struct CudaQueue : Queue {
   ~CudaQueue() override {
     const OnDevice on(device);
     if (own)
-      cudaStreamSynchronize(stream);  // its memory may still be in use
+      cudaStreamSynchronize(stream);  // memory may still be in use
     else if (pool.used_bytes() + pool.kept_bytes())
-      cudaDeviceSynchronize();  // another's stream may be gone by now
+      cudaDeviceSynchronize();  // the caller may have destroyed its stream
     if (own) cudaStreamDestroy(stream);
     pool.clear();
     cudaGetLastError();
@@ -116,19 +116,19 @@ struct CudaQueue : Queue {
   const cudaStream_t stream;
   const bool own;
   MemoryPool pool{kDeviceHeap};
-  std::atomic<bool> in_graph{false};  // a graph uses memory of these blocks, at its addresses
+  std::atomic<bool> in_graph{false};  // a graph has recorded addresses of the pool
 };
 
 CudaQueue& cuda(Queue& queue) { return static_cast<CudaQueue&>(queue); }
 
-bool makes_graph(Queue& queue) {
+bool is_recording(Queue& queue) {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  check(cudaStreamIsCapturing(cuda(queue).stream, &status), "asking for a graph");
+  check(cudaStreamIsCapturing(cuda(queue).stream, &status), "querying the capture status");
   return status != cudaStreamCaptureStatusNone;
 }
 
 void refuse_in_graph(Queue& queue, const char* what) {
-  if (makes_graph(queue)) throw DeviceError("MMREG_E_DEVICE_GRAPH", std::string(what) + " cannot be part of a graph");
+  if (is_recording(queue)) throw DeviceError("MMREG_E_DEVICE_GRAPH", std::string(what) + " cannot be part of a graph");
 }
 
 }  // namespace
@@ -140,7 +140,7 @@ void Launch::check(const char* what) const { mmreg::MMREG_TARGET::check(cudaGetL
 
 Queue* open(int) {
   int device = 0;
-  check(cudaGetDevice(&device), "asking for the device");
+  check(cudaGetDevice(&device), "querying the device");
   return open_on(device, nullptr);
 }
 
@@ -148,17 +148,17 @@ Queue* open_on(int device, void* stream) {
   const OnDevice on(device);
   if (stream) return new CudaQueue(device, static_cast<cudaStream_t>(stream), false);
   cudaStream_t own = nullptr;
-  check(cudaStreamCreateWithFlags(&own, cudaStreamNonBlocking), "making a stream");
+  check(cudaStreamCreateWithFlags(&own, cudaStreamNonBlocking), "creating a stream");
   return new CudaQueue(device, own, true);
 }
 
 void* take(Queue& queue, std::size_t bytes) {
   CudaQueue& own = cuda(queue);
   const OnDevice on(own.device);
-  if (makes_graph(queue)) own.in_graph = true;
+  if (is_recording(queue)) own.in_graph = true;
   try {
     return own.pool.take(bytes);
-  } catch (const DeviceError&) {  // what is kept may be too small to serve and too large to leave room
+  } catch (const DeviceError&) {  // the cached blocks may be too small for this request
     if (own.in_graph) throw;
     trim(queue);
     return own.pool.take(bytes);
@@ -178,7 +178,7 @@ void trim(Queue& queue) {
 }
 
 void upload(Queue& queue, void* to, const void* from, std::size_t bytes) {
-  refuse_in_graph(queue, "a copy from the host");  // which may have gone when the graph is launched
+  refuse_in_graph(queue, "a copy from the host");  // host memory may be gone when the graph is launched
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, cuda(queue).stream), "copying to the device");
 }
 
@@ -193,29 +193,29 @@ std::size_t peak_bytes(Queue& queue) { return cuda(queue).pool.most_used_bytes()
 std::size_t kept_bytes(Queue& queue) { return cuda(queue).pool.kept_bytes(); }
 
 int device_of(const void* memory) {
-  cudaPointerAttributes found{};
-  if (cudaPointerGetAttributes(&found, memory) != cudaSuccess) cudaGetLastError();
-  const bool there = found.type == cudaMemoryTypeDevice || found.type == cudaMemoryTypeManaged;
-  return there ? found.device : -1;
+  cudaPointerAttributes attributes{};
+  if (cudaPointerGetAttributes(&attributes, memory) != cudaSuccess) cudaGetLastError();
+  const bool on_a_device = attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged;
+  return on_a_device ? attributes.device : -1;
 }
 
 DeviceFacts facts(int device) {
   const OnDevice on(device);
   cudaDeviceProp properties{};
-  check(cudaGetDeviceProperties(&properties, device), ("asking what device " + std::to_string(device) + " is").c_str());
-  DeviceFacts found{};
-  std::snprintf(found.name, sizeof found.name, "%s", properties.name);
-  found.capability = 10 * properties.major + properties.minor;
-  check(cudaDriverGetVersion(&found.driver), "asking for the driver");
-  check(cudaRuntimeGetVersion(&found.runtime), "asking for the runtime");
-  check(cudaMemGetInfo(&found.free_bytes, &found.all_bytes), "asking for the memory");
-  return found;
+  check(cudaGetDeviceProperties(&properties, device), ("querying device " + std::to_string(device)).c_str());
+  DeviceFacts facts{};
+  std::snprintf(facts.name, sizeof facts.name, "%s", properties.name);
+  facts.capability = 10 * properties.major + properties.minor;
+  check(cudaDriverGetVersion(&facts.driver), "querying the driver version");
+  check(cudaRuntimeGetVersion(&facts.runtime), "querying the runtime version");
+  check(cudaMemGetInfo(&facts.free_bytes, &facts.all_bytes), "querying the free memory");
+  return facts;
 }
 
 void* allocate_pinned(std::size_t bytes) {
   void* memory = nullptr;
   check(cudaHostAlloc(&memory, bytes ? bytes : 1, cudaHostAllocPortable),
-        ("allocating " + megabytes(bytes) + " pinned").c_str());
+        ("allocating " + megabytes(bytes) + " of pinned memory").c_str());
   return memory;
 }
 

@@ -1,5 +1,5 @@
-// The queue of a CUDA table: a stream of one device and the memory that is used on it. Work on a queue runs in order,
-// so released memory can be reused before the work that used it has run.
+// The queue of a CUDA table: a stream of a device and its memory. Work runs in order, so that released memory can be
+// reused before the work that used it has run.
 #pragma once
 #include <cstddef>
 
@@ -11,7 +11,7 @@ namespace mmreg::MMREG_TARGET {
 void* take(Queue&, std::size_t bytes);
 void give_back(Queue&, void* memory);
 
-// Scratch memory of an operation: `Scratch<float> row(queue, count)`. Lambdas take its pointer: `row.data()`.
+// Owns scratch memory of an operation: `Scratch<float> row(queue, count)`. Lambdas capture the pointer `row.data()`.
 template <class T>
 class Scratch {
  public:

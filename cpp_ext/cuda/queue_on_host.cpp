@@ -1,5 +1,5 @@
-// The queue of the CUDA operations where they are compiled for the host. Their memory is one region that nobody may
-// touch but kernels and copies: a host that follows a device pointer ends the process, as it does on a device.
+// The queue of the CUDA operations in a host build. Its memory is one region that only kernels and copies may access:
+// host code that dereferences a device pointer ends the process, as with a device.
 #include <sys/mman.h>
 
 #include <cstdlib>
@@ -25,24 +25,24 @@ namespace {
 
 constexpr std::size_t kRegionBytes = std::size_t(1) << 36, kPage = 4096;
 
-// First fit over one reserved region.
+// First-fit allocator over one reserved region.
 class [[maybe_unused]] Region {
  public:
   Region() {
-    void* const found = mmap(nullptr, kRegionBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (found == MAP_FAILED) throw std::bad_alloc();
-    base_ = static_cast<unsigned char*>(found);
+    void* const memory = mmap(nullptr, kRegionBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    base_ = static_cast<unsigned char*>(memory);
   }
   void* take(std::size_t bytes) {
     const std::lock_guard<std::mutex> hold(mutex_);
-    bytes = (bytes + kPage - 1) / kPage * kPage + kPage;  // and a kPage between blocks
+    bytes = (bytes + kPage - 1) / kPage * kPage + kPage;  // plus a page between blocks
     std::size_t at = 0;
     for (const auto& [start, size] : used_) {
       if (start - at >= bytes) break;
       at = start + size;
     }
     if (at + bytes > kRegionBytes)
-      throw DeviceError("MMREG_E_DEVICE_MEMORY", std::to_string(bytes >> 20) + " MB more of memory were asked for");
+      throw DeviceError("MMREG_E_DEVICE_MEMORY", std::to_string(bytes >> 20) + " MB of device memory were requested");
     used_[at] = bytes;
     end_ = at + bytes > end_ ? at + bytes : end_;
     if (open_) mprotect(base_, end_, PROT_READ | PROT_WRITE);
@@ -50,10 +50,10 @@ class [[maybe_unused]] Region {
   }
   void give_back(void* memory) {
     const std::lock_guard<std::mutex> hold(mutex_);
-    const auto found = used_.find(std::size_t(static_cast<unsigned char*>(memory) - base_));
-    if (found == used_.end()) return;
-    madvise(memory, found->second, MADV_DONTNEED);
-    used_.erase(found);
+    const auto block = used_.find(std::size_t(static_cast<unsigned char*>(memory) - base_));
+    if (block == used_.end()) return;
+    madvise(memory, block->second, MADV_DONTNEED);
+    used_.erase(block);
   }
   bool holds(const void* memory) const {
     const auto at = static_cast<const unsigned char*>(memory);
@@ -74,7 +74,7 @@ class [[maybe_unused]] Region {
   int open_ = 0;
 };
 
-#if defined(__SANITIZE_ADDRESS__)  // which watches the ends of every block, if they are blocks of their own
+#if defined(__SANITIZE_ADDRESS__)  // separate blocks, so that the sanitizer checks their bounds
 struct Plain {
   void* take(std::size_t bytes) { return ::operator new(bytes); }
   void give_back(void* memory) { ::operator delete(memory); }
@@ -91,7 +91,7 @@ Memory& region() {
   return *one;
 }
 
-// While kernels run, and only then, the table's memory can be touched: a host that follows a device pointer is found.
+// Makes the table's memory accessible while kernels run, and only then.
 struct DeviceAccess {
   DeviceAccess() { region().access(1); }
   ~DeviceAccess() { region().access(-1); }
@@ -112,13 +112,13 @@ class Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  // Work on a stream that has ended is lost on a device; here it ends the process.
+  // Ends the process if the stream has been destroyed; a device would lose its work.
   void require() {
     const std::lock_guard<std::mutex> hold(mutex());
     if (!living().count(this)) std::abort();
   }
 
-  std::unique_ptr<Graph> graph;  // what is being made, if one is
+  std::unique_ptr<Graph> graph;  // the graph being recorded, or null
 
  private:
   static std::mutex& mutex() {
@@ -131,26 +131,27 @@ class Stream {
   }
 };
 
-// A stream by its handle: 1 and 2 are the default ones of CUDA.
+// Returns the stream of a handle; 1 and 2 are the default streams of CUDA.
 Stream* stream_by(void* handle) {
   static auto* const everyones = new Stream;
   return std::uintptr_t(handle) <= 2 ? everyones : static_cast<Stream*>(handle);
 }
 
 struct HostQueue : Queue {
-  explicit HostQueue(void* given) : own(given ? nullptr : new Stream), stream(given ? stream_by(given) : own.get()) {}
+  explicit HostQueue(void* handle)
+      : own(handle ? nullptr : new Stream), stream(handle ? stream_by(handle) : own.get()) {}
 
   const std::unique_ptr<Stream> own;
   Stream* const stream;
-  bool in_graph = false;  // a graph uses memory of these blocks
+  bool in_graph = false;  // a graph has recorded addresses of the pool
   MemoryPool pool{
       {[](std::size_t bytes) { return region().take(bytes); }, [](void* memory) { region().give_back(memory); }, true}};
 };
 
 Stream& stream(Queue& queue) {
-  Stream* const found = static_cast<HostQueue&>(queue).stream;
-  found->require();
-  return *found;
+  Stream* const stream = static_cast<HostQueue&>(queue).stream;
+  stream->require();
+  return *stream;
 }
 
 void refuse_in_graph(Queue& queue, const char* what) {
@@ -166,12 +167,12 @@ void perform(Queue& queue, std::function<void()> work) {
 }
 
 Queue* open(int) { return new HostQueue(nullptr); }
-Queue* open_on(int, void* given) { return new HostQueue(given); }
+Queue* open_on(int, void* stream) { return new HostQueue(stream); }
 
 void* take(Queue& queue, std::size_t bytes) {
   if (stream(queue).graph) static_cast<HostQueue&>(queue).in_graph = true;
   void* const memory = static_cast<HostQueue&>(queue).pool.take(bytes);
-  if (is_scrambled()) {  // also what a graph takes: it is written before it is read
+  if (is_scrambled()) {  // also memory of a graph, which is written before it is read
     const DeviceAccess access;
     std::memset(memory, 0xff, bytes);
   }

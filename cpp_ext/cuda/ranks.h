@@ -1,5 +1,5 @@
-// The n-th least voxels of an image, by counting: floats ordered as integers, and three passes, each of which counts
-// the next digit of those whose digits so far are those of a requested rank. Does not wait for the queue.
+// Order statistics of an image by counting (radix select): each of three passes counts the next digit of the integer
+// keys whose previous digits are those of a requested rank. Does not wait for the queue.
 #pragma once
 #include "core/percentiles.h"
 #include "cuda/launch.h"
@@ -9,7 +9,7 @@ namespace mmreg::MMREG_TARGET {
 
 typedef unsigned long long Word;
 
-constexpr int kTableBits = 11, kTableSize = 1 << kTableBits, kMostTables = 4;  // in the shared memory of a block
+constexpr int kTableBits = 11, kTableSize = 1 << kTableBits, kMostTables = 4;  // in shared memory
 constexpr int kSideBySide = 4, kTurns = 8;
 constexpr int kKeyPiece = kSideBySide * kTurns * kBlockThreads;
 
@@ -24,29 +24,29 @@ struct Voxels {
   }
 };
 
-struct Wanted {
-  int count;  // of the fractions, at most kMostWanted
-  double fractions[kMostWanted];
-  bool nearest;               // a voxel's own value; else between the two voxels where the fraction lies
-  const std::int64_t* below;  // fractions are of the voxels above so many least ones; nullptr: of all. On the device
+struct Query {
+  int count;  // number of fractions, at most kMostFractions
+  double fractions[kMostFractions];
+  bool nearest;               // nearest rank; otherwise interpolate between two voxels
+  const std::int64_t* below;  // number of smallest voxels to exclude, in device memory; nullptr: none
 };
 
-struct OrderStatistics {  // on the device
-  float values[kMostWanted];
-  std::int64_t usable;  // how many voxels count
+struct OrderStatistics {  // in device memory
+  float values[kMostFractions];
+  std::int64_t usable;  // number of voxels that count
 };
 
 struct Digit {
   int shift, bits;
 };
 
-struct Ranks {  // two to a fraction: the index-th least voxels of those whose keys begin so
-  std::int64_t usable, index[2 * kMostWanted];
-  std::uint32_t begin[2 * kMostWanted];
-  double t[kMostWanted];
+struct Ranks {  // two per fraction: the index-th smallest of the voxels whose keys start with `begin`
+  std::int64_t usable, index[2 * kMostFractions];
+  std::uint32_t begin[2 * kMostFractions];
+  double t[kMostFractions];
 };
 
-struct Tables {  // of four ranks; those that begin alike share the first one's
+struct Tables {  // of four ranks; ranks with equal `begin` share a table
   std::uint32_t begins[kMostTables];
   int of[kMostTables];
 
@@ -60,7 +60,7 @@ struct Tables {  // of four ranks; those that begin alike share the first one's
   }
 };
 
-struct Streak {  // of keys that are counted in the same place: neighbours often are
+struct Streak {  // consecutive keys counted in the same place, as those of neighbours often are
   int place;
   std::uint32_t count;
 };
@@ -97,7 +97,7 @@ MMREG_DEVICE inline void count_piece(const Voxels& v, const Tables& tables, int 
   add(streak, counts);
 }
 
-// The tables of the ranks of a group; `used` of them.
+// Counts the tables of a group of ranks, the first `used` of them.
 inline void count_digits(Queue& queue, const Voxels& v, const Ranks* ranks, int group, int used, Digit digit,
                          Word* totals) {
   const int size = used * kTableSize;
@@ -118,19 +118,19 @@ inline void count_digits(Queue& queue, const Voxels& v, const Ranks* ranks, int 
              });
 }
 
-// The requested position of rank r, now that the number of voxels is known.
-MMREG_DEVICE inline void aim(const Wanted& wanted, int r, std::int64_t usable, Ranks& ranks) {
-  const std::int64_t below = wanted.below ? *wanted.below : 0;
+// Sets the position of rank r once the number of voxels is known.
+MMREG_DEVICE inline void aim(const Query& query, int r, std::int64_t usable, Ranks& ranks) {
+  const std::int64_t below = query.below ? *query.below : 0;
   if (r == 0) ranks.usable = usable;
-  if (r >= 2 * wanted.count || usable <= below) return;
-  const double fraction = wanted.fractions[r / 2];
+  if (r >= 2 * query.count || usable <= below) return;
+  const double fraction = query.fractions[r / 2];
   const Percentile p = percentile(fraction, usable - below);
   const std::int64_t index = r % 2 ? p.high : p.low;
-  ranks.index[r] = below + (wanted.nearest ? nearest_rank(fraction, usable - below) : index);
-  ranks.t[r / 2] = wanted.nearest ? 0 : p.t;
+  ranks.index[r] = below + (query.nearest ? nearest_rank(fraction, usable - below) : index);
+  ranks.t[r / 2] = query.nearest ? 0 : p.t;
 }
 
-// Adds the digit that was counted to rank r, from the sums of the bins by eights.
+// Appends the counted digit to rank r, from the sums of groups of eight bins.
 MMREG_DEVICE inline void lengthen(const Ranks& before, const Word* totals, const Word* eights, int r, Digit digit,
                                   Ranks& after) {
   std::int64_t index = before.index[r];
@@ -139,11 +139,11 @@ MMREG_DEVICE inline void lengthen(const Ranks& before, const Word* totals, const
   after.index[r] = index;
 }
 
-// One block to a rank. The first digit also gives the number of voxels.
-inline void follow(Queue& queue, const Wanted& wanted, Digit digit, bool first, const Word* totals, Ranks* before,
+// Appends a digit to every rank, one block per rank. The first digit also gives the number of voxels.
+inline void follow(Queue& queue, const Query& query, Digit digit, bool first, const Word* totals, Ranks* before,
                    Ranks* after) {
   static_assert(8 * kBlockThreads == kTableSize, "a thread sums eight bins");
-  for_blocks(queue, 2 * wanted.count, kBlockThreads * int(sizeof(Word)), [=] MMREG_DEVICE(const Block& block) {
+  for_blocks(queue, 2 * query.count, kBlockThreads * int(sizeof(Word)), [=] MMREG_DEVICE(const Block& block) {
     Word* const eights = reinterpret_cast<Word*>(block.memory);
     const int r = block.index, group = r / kMostTables;
     const Word* const table =
@@ -158,35 +158,35 @@ inline void follow(Queue& queue, const Wanted& wanted, Digit digit, bool first, 
       if (first) {
         usable = 0;
         for (int k = 0; k < kBlockThreads; ++k) usable += std::int64_t(eights[k]);
-        aim(wanted, r, usable, *before);
+        aim(query, r, usable, *before);
       }
       if (r == 0) after->usable = usable;
       if (r % 2 == 0) after->t[r / 2] = before->t[r / 2];
-      if (usable > (wanted.below ? *wanted.below : 0)) lengthen(*before, table, eights, r, digit, *after);
+      if (usable > (query.below ? *query.below : 0)) lengthen(*before, table, eights, r, digit, *after);
     });
   });
 }
 
-inline void find_order_statistics(Queue& queue, const Voxels& v, const Wanted& wanted, OrderStatistics* found) {
-  constexpr Digit digits[3] = {{21, 11}, {10, 11}, {0, 10}};  // of a key, the first first
-  const int groups = (2 * wanted.count + kMostTables - 1) / kMostTables;
+inline void find_order_statistics(Queue& queue, const Voxels& v, const Query& query, OrderStatistics* statistics) {
+  constexpr Digit digits[3] = {{21, 11}, {10, 11}, {0, 10}};  // most significant first
+  const int groups = (2 * query.count + kMostTables - 1) / kMostTables;
   const Scratch<Word> totals(queue, groups * kMostTables * kTableSize);
   const Scratch<Ranks> ranks(queue, 2);
   Ranks *before = ranks.data(), *after = before + 1;
-  for_each(queue, 2 * kMostWanted, [=] MMREG_DEVICE(std::int64_t i) { before->begin[i] = after->begin[i] = 0; });
+  for_each(queue, 2 * kMostFractions, [=] MMREG_DEVICE(std::int64_t i) { before->begin[i] = after->begin[i] = 0; });
   for (int d = 0; d < 3; ++d) {
     for (int group = 0; group < (d ? groups : 1); ++group)
       count_digits(queue, v, before, group, d ? kMostTables : 1, digits[d],
                    totals.data() + group * kMostTables * kTableSize);
-    follow(queue, wanted, digits[d], d == 0, totals.data(), before, after);
+    follow(queue, query, digits[d], d == 0, totals.data(), before, after);
     Ranks* const longer = after;
     after = before;
     before = longer;
   }
   const Ranks* const last = before;
-  for_each(queue, wanted.count, [=] MMREG_DEVICE(std::int64_t i) {
-    if (i == 0) found->usable = last->usable;
-    found->values[i] = between(number_of(last->begin[2 * i]), number_of(last->begin[2 * i + 1]), last->t[i]);
+  for_each(queue, query.count, [=] MMREG_DEVICE(std::int64_t i) {
+    if (i == 0) statistics->usable = last->usable;
+    statistics->values[i] = between(number_of(last->begin[2 * i]), number_of(last->begin[2 * i + 1]), last->t[i]);
   });
 }
 

@@ -1,4 +1,4 @@
-// Many values to one, on the device, in an order that does not depend on what runs when.
+// Reductions on the device in a fixed order.
 #pragma once
 #include "cuda/launch.h"
 #include "cuda/queue.h"
@@ -6,9 +6,9 @@
 
 namespace mmreg::MMREG_TARGET {
 
-constexpr int kPieceValues = kBlockThreads * 16;  // folded by one block
+constexpr int kPieceValues = kBlockThreads * 16;  // values reduced by one block
 
-// values[0] = the fold of all threads' values, which stand in shared memory: a tree over kBlockThreads values.
+// values[0] = the reduction of kBlockThreads values in shared memory, as a tree.
 template <class T, class Join>
 MMREG_DEVICE void fold_block(const Block& block, T* values, const Join& join) {
   for (int half = kBlockThreads / 2; half > 0; half /= 2)
@@ -17,7 +17,7 @@ MMREG_DEVICE void fold_block(const Block& block, T* values, const Join& join) {
     });
 }
 
-// partial[b] = the fold of value(i) over piece b.
+// partial[b] = the reduction of value(i) over piece b.
 template <class T, class Value, class Join>
 void fold_pieces(Queue& queue, std::int64_t count, T none, const Value& value, const Join& join, T* partial) {
   static_assert(sizeof(T) * kBlockThreads <= kMostSharedBytes, "T is too large for the memory of a block");
@@ -39,7 +39,7 @@ void fold_pieces(Queue& queue, std::int64_t count, T none, const Value& value, c
 }
 
 template <class T>
-struct Stored {  // a type of its own, so that folding folded values is one and the same function again
+struct Stored {  // one type for all levels, so that the recursion instantiates one function
   const T* values;
   MMREG_DEVICE T operator()(std::int64_t i) const { return values[i]; }
 };
@@ -57,14 +57,14 @@ void fold_on_device(Queue& queue, std::int64_t count, T none, const Value& value
   fold_on_device(queue, pieces, none, Stored<T>{partial.data()}, join, result);
 }
 
-// fold_on_device, then waits and copies the result to the host.
+// fold_on_device, followed by a download. Waits for the queue.
 template <class T, class Value, class Join>
 T fold(Queue& queue, std::int64_t count, T none, const Value& value, const Join& join) {
   const Scratch<T> result(queue, 1);
   fold_on_device(queue, count, none, value, join, result.data());
-  T found = none;
-  download(queue, &found, result.data(), sizeof found);
-  return found;
+  T on_host = none;
+  download(queue, &on_host, result.data(), sizeof on_host);
+  return on_host;
 }
 
 }  // namespace mmreg::MMREG_TARGET

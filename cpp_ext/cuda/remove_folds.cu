@@ -1,7 +1,7 @@
-// Makes a displacement free of folds: wherever one of the nine determinants of `folding` is below a floor, the
-// neighbourhood is replaced by its local mean, wider with every round, until none is left. The grid is cut into tiles,
-// and a round works only on tiles with voxels to smooth: blocks of other tiles end immediately.
-// clang-format off: the second is written in terms of the first
+// Removes the folds of a displacement: wherever one of the nine determinants of `folding` is below a floor, the
+// neighbourhood is replaced by local means, wider with every round, until no fold is left. The grid is divided into
+// tiles, and a round processes only tiles with voxels to smooth: blocks of other tiles return immediately.
+// clang-format off: the order of these headers matters
 #include "cuda/differences.h"
 #include "core/remove_folds.h"
 // clang-format on
@@ -17,7 +17,7 @@ namespace {
 constexpr int kTileSlices = 8;
 
 struct Tiles {
-  Extent n, tiles;  // voxels; and tiles along each axis
+  Extent n, tiles;  // number of voxels and of tiles along each axis
 
   MMREG_INLINE std::int64_t of(int z, int y, int x) const {
     return (std::int64_t(z / kTileSlices) * tiles.h + y / kTileRows) * tiles.w + x / kTileColumns;
@@ -29,14 +29,14 @@ Tiles tiles_of(Extent n) {
   return {n, {pieces(n.d, kTileSlices), pieces(n.h, kTileRows), pieces(n.w, kTileColumns)}};
 }
 
-struct State {  // every byte is written only to one value at a time: threads that write it do not disturb each other
-  std::uint8_t* flag;          // of a voxel: 1 below the floor; 2, 3, 4: near such a voxel, found along axis 0, 1, 2
-  std::uint8_t* flagged;       // of a tile: it has flags
-  std::uint8_t *look, *next;   // of a tile: look at its voxels in this round, and in the next
-  unsigned long long* so_far;  // voxels below the floor, in all rounds
+struct State {                 // in a kernel, all threads write the same value to a byte, so that races are harmless
+  std::uint8_t* flag;          // per voxel: 1 below the floor; 2, 3, 4: near such a voxel, along axis 0, 1, 2
+  std::uint8_t* flagged;       // per tile: whether it has flags
+  std::uint8_t *look, *next;   // per tile: whether to examine its voxels in this round, and in the next
+  unsigned long long* so_far;  // number of voxels below the floor, in all rounds
 };
 
-// body(voxel) for what thread t has of a tile: a column across its slices.
+// Calls body(voxel) for the voxels of thread t in a tile, a column across its slices.
 template <class Body>
 MMREG_DEVICE void for_column(const Tiles& tiles, int tile, int t, const Body& body) {
   const int slab = tile / tiles.tiles.w, across = tile - slab * tiles.tiles.w, deep = slab / tiles.tiles.h;
@@ -68,13 +68,13 @@ MMREG_DEVICE inline bool is_below(const float* u, Extent n, const Voxel& v, cons
   return !(most < limits.gentle) && !(smallest_determinant(p, size, a) >= limits.floor);
 }
 
-// Flags the voxels that are below the floor, in the tiles to look at, and forgets all other flags there.
+// Flags the voxels below the floor in the tiles to examine, and clears their other flags.
 void look(Queue& queue, const float* u, const Tiles& tiles, const Limits& limits, const State& state) {
   for_blocks(queue, voxels(tiles.tiles), sizeof(std::uint32_t), [=] MMREG_DEVICE(const Block& block) {
-    std::uint32_t* const found = reinterpret_cast<std::uint32_t*>(block.memory);
+    std::uint32_t* const count = reinterpret_cast<std::uint32_t*>(block.memory);
     block.threads([=] MMREG_DEVICE(int t) {
       if (t == 0) {
-        *found = 0;
+        *count = 0;
         state.flagged[block.index] = 0;
         state.next[block.index] = 0;
       }
@@ -87,19 +87,19 @@ void look(Queue& queue, const float* u, const Tiles& tiles, const Limits& limits
         state.flag[v.index] = below;
         low += below;
       });
-      if (low) atomic_add(found, low);
+      if (low) atomic_add(count, low);
     });
     block.threads([=] MMREG_DEVICE(int t) {
-      if (t == 0 && *found) {
+      if (t == 0 && *count) {
         state.flagged[block.index] = 1;
-        atomic_add(state.so_far, *found);
+        atomic_add(state.so_far, *count);
       }
     });
   });
 }
 
-// Flags what lies within `reach` voxels of a flagged one along an axis. Along one axis after the other it makes boxes;
-// no flag that is set here is looked for here, so that the order of the threads is of no consequence.
+// Flags the voxels within `reach` of a flagged one along an axis; the three axes in turn make boxes. Flags set by this
+// call are not read by it, so that the order of the threads does not matter.
 void grow(Queue& queue, const Tiles& tiles, const State& state, int axis, int reach) {
   const Extent n = tiles.n;
   const std::uint8_t mark = std::uint8_t(2 + axis);
@@ -115,8 +115,8 @@ void grow(Queue& queue, const Tiles& tiles, const State& state, int axis, int re
   });
 }
 
-// Puts the local means where flags are, and marks the tiles of what may have changed: these voxels and those next to
-// them, the corners of whose box lie in all tiles that it touches.
+// Replaces flagged voxels by local means and marks the tiles of these voxels and their neighbours, whose determinants
+// may have changed. The corners of the box around a voxel lie in all tiles that it overlaps.
 void smooth(Queue& queue, const Tiles& tiles, const State& state, float* u, float* mean) {
   const Extent n = tiles.n;
   const std::int64_t size = voxels(n);
@@ -135,7 +135,7 @@ void smooth(Queue& queue, const Tiles& tiles, const State& state, float* u, floa
   });
 }
 
-// Looks, and waits for how many voxels are below; `before` is how many were in all rounds before.
+// Examines the marked tiles and returns the number of voxels below, and waits. `before`: total of all previous rounds.
 std::int64_t count_below(Queue& queue, const float* u, const Tiles& tiles, const Limits& limits, const State& state,
                          unsigned long long& before) {
   look(queue, u, tiles, limits, state);
@@ -147,12 +147,12 @@ std::int64_t count_below(Queue& queue, const float* u, const Tiles& tiles, const
 }  // namespace
 
 void count_folds(Queue& queue, const float* u, Extent n, float floor, std::int64_t* count) {
-  static_assert(sizeof(std::int64_t) == sizeof(unsigned long long), "which atomic_add knows");
+  static_assert(sizeof(std::int64_t) == sizeof(unsigned long long), "atomic_add takes this type");
   const auto total = reinterpret_cast<unsigned long long*>(count);
   const Limits limits{floor, gentle(floor)};
   for_each(queue, 1, [=] MMREG_DEVICE(std::int64_t) { *total = 0; });
   for_voxels(queue, n, [=] MMREG_DEVICE(const Voxel& v) {
-    if (is_below(u, n, v, limits)) atomic_add(total, 1ull);  // of which there are few, in a field that is any good
+    if (is_below(u, n, v, limits)) atomic_add(total, 1ull);  // rare in a plausible field
   });
 }
 

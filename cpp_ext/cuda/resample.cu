@@ -1,5 +1,5 @@
-// An image on another grid, through an affine map of indices.
-// clang-format off: the second is written in terms of the first
+// Resamples an image onto another grid through an affine index map.
+// clang-format off: the order of these headers matters
 #include "cuda/sampling.h"
 #include "core/sample_image.h"
 // clang-format on

@@ -1,5 +1,5 @@
-// Derivative of a function of the joint histogram by the twelve numbers of the affine index map: a few samples a
-// thread in single precision, their sums in double.
+// Derivative of a function of the joint histogram with respect to the twelve numbers of the affine index map: a few
+// samples per thread in single precision, their sums in double.
 #include "core/covered_sample.h"
 #include "core/window.h"
 #include "cuda/reduce.h"

@@ -1,5 +1,5 @@
 // Joint histograms of fixed samples with the moving image under many affine maps. A block counts a piece of the samples
-// under one map in shared memory, in fixed point, so that their order does not matter; then the pieces are added.
+// under one map in shared memory, in fixed point, so that the result does not depend on their order.
 #include "core/covered_sample.h"
 #include "core/window.h"
 #include "cuda/launch.h"
@@ -9,7 +9,7 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int kMostMaps = 64;  // of a launch: they travel with it
+constexpr int kMostMaps = 64;  // per launch, passed as kernel arguments
 constexpr int kLeastPiece = 4 * kBlockThreads, kMostPieces = 64;
 
 struct Maps {
@@ -19,8 +19,8 @@ struct Maps {
 struct Counting {
   SampleList fixed;
   Image moving;
-  int bins, piece, pieces;  // bins along an axis, samples of a piece
-  float scale;              // of fixed point
+  int bins, piece, pieces;  // bins along an axis, samples per piece, number of pieces
+  float scale;              // of the fixed-point counts
 
   int cells() const { return bins * bins; }
 };
@@ -28,7 +28,7 @@ struct Counting {
 Counting counting_of(const SampleList& fixed, Image moving, int bins) {
   const std::int64_t fair = (fixed.count + kMostPieces - 1) / kMostPieces;
   const int piece = fair < kLeastPiece ? kLeastPiece : int(fair);
-  // a sample adds less than 1 to a bin: a piece cannot fill 32 bits
+  // a sample adds less than 1 to a bin, so that a piece cannot overflow 32 bits
   return {fixed, moving, bins, piece, int((fixed.count + piece - 1) / piece), float((1u << 31) / unsigned(piece))};
 }
 
@@ -50,7 +50,7 @@ MMREG_DEVICE void count_piece(const Counting& c, const float* map, int piece, in
     count_sample(c, map, i, histogram);
 }
 
-// partial[map][piece][cell]
+// Computes partial[map][piece][cell].
 void count_pieces(Queue& queue, const Counting& c, const Maps& maps, int count, std::uint32_t* partial) {
   const int cells = c.cells();
   for_blocks(queue, std::int64_t(count) * c.pieces, cells * int(sizeof(std::uint32_t)),

@@ -1,4 +1,4 @@
-// Trilinear values of an image at a list of points, one thread a point.
+// Trilinear values of an image at a list of points, one thread per point.
 #include "core/covered_sample.h"
 #include "cuda/launch.h"
 #include "ops/target_operations.h"

@@ -1,6 +1,6 @@
-// Images on a grid, sampled where a functor says: one thread a voxel.
+// Samples an image at the points of a functor, one thread per voxel.
 #pragma once
-// clang-format off: the second is written in terms of the first
+// clang-format off: the order of these headers matters
 #include "cuda/lane.h"
 #include "core/sampling.h"
 // clang-format on
@@ -8,7 +8,7 @@
 
 namespace mmreg::MMREG_TARGET {
 
-// C channels at point p.
+// Interpolates C channels at point p.
 template <Interpolation kind, Holds holds = Holds::any, class T, int C>
 MMREG_INLINE void sample(const Source<T>& s, const Outside& outside, const Points& p, Floats (&value)[C]) {
   const Points c = clamp(p, s);
@@ -30,7 +30,7 @@ void sample_grid(Queue& queue, const T* volume, Extent m, const Outside& outside
   });
 }
 
-// valid[voxel] = 1 where points(voxel) lies in the footprint of a volume on grid m, else 0.
+// valid[voxel] = 1 if points(voxel) is in the footprint of a volume on grid m, else 0.
 template <class PointsOf>
 void mark_inside(Queue& queue, Extent m, Extent n, const PointsOf& points, std::uint8_t* valid) {
   for_voxels(queue, n, [=] MMREG_DEVICE(const Voxel& v) { valid[v.index] = inside(points(v, One{}), m) ? 1 : 0; });

@@ -1,4 +1,4 @@
-// Weighted windows along an axis. A thread makes four neighbouring kOutputs, so that what it reads serves four sums.
+// Weighted windows along an axis. A thread computes four neighbouring outputs, so that a value is read for four sums.
 #pragma once
 #include "core/border.h"
 #include "core/taps.h"
@@ -6,10 +6,10 @@
 
 namespace mmreg::MMREG_TARGET {
 
-constexpr int kOutputs = 4;  // of a thread
+constexpr int kOutputs = 4;  // per thread
 
-struct Weights {      // of the first output's window, with zeros on both sides for the windows of the others
-  int radius, steps;  // steps: values that all four windows span, in whole fours
+struct Weights {      // weights of the window of the first output, padded by zeros for the windows of the others
+  int radius, steps;  // steps: values spanned by all four windows, a multiple of 4
   alignas(16) float padded[2 * kMaxRadius + 3 * kOutputs];
 };
 
@@ -22,7 +22,7 @@ inline Weights weights_of(const Taps& taps) {
   return w;
 }
 
-// sum[s] += what values k .. k + 3 of the line, from the first window's start, add to the weighted window of output s.
+// Adds the values k .. k + 3 of a line, counted from the start of the first window, to the weighted sum of each output.
 MMREG_INLINE void weigh_four(const Weights& w, int k, const Four& value, float (&sum)[kOutputs]) {
   for (int i = 0; i < 4; ++i)
     for (int s = 0; s < kOutputs; ++s) sum[s] += w.padded[kOutputs - 1 + k + i - s] * value.v[i];
@@ -33,7 +33,7 @@ MMREG_INLINE void weigh(const Weights& w, const FourAt& four, float (&sum)[kOutp
   for (int k = 0; k < w.steps; k += 4) weigh_four(w, k, four(k), sum);
 }
 
-// Line of n values, `stride` apart: four of them from `first` on, which may lie outside.
+// Returns four values from index `first`, which may lie outside, of a line of n values `stride` apart.
 MMREG_INLINE Four four_of_line(const float* line, int n, std::int64_t stride, int first) {
   return {line[inside(first, n) * stride], line[inside(first + 1, n) * stride], line[inside(first + 2, n) * stride],
           line[inside(first + 3, n) * stride]};

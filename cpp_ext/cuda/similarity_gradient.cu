@@ -1,6 +1,6 @@
-// One pass of the similarity gradient. A thread takes whole voxels, eight channels at a time, which is what one load
-// brings; the threads of a warp take neighbours along a row, which share most corners of their cells in the cache.
-// Windows are counted per block in shared memory, in fixed point, so that their order does not matter.
+// One pass of the similarity gradient. A thread processes a voxel in groups of eight channels, the size of one load;
+// the threads of a warp process neighbours along a row, whose cells share most corners in the cache. Windows are
+// counted per block in shared memory, in fixed point, so that the result does not depend on their order.
 #include "core/similarity_gradient.h"
 #include "cuda/lane.h"
 #include "cuda/reduce.h"
@@ -8,14 +8,14 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int kPieceRows = 16;  // of a block; a warp takes every eighth of them
-constexpr int kGroup = 8;       // channels
+constexpr int kPieceRows = 16;  // rows per block; a warp processes every eighth of them
+constexpr int kGroup = 8;       // channels per load
 
-struct Entry {  // of the Parzen tables
+struct Entry {  // entry of the Parzen tables
   alignas(16) float weight[4];
 };
 
-struct Memory {  // of a block
+struct Memory {  // shared memory of a block
   Entry window[parzen_steps], slope[parzen_steps];
   SimilaritySums sums[kBlockThreads];
   float gain[kHistogramCells];
@@ -34,10 +34,10 @@ MMREG_DEVICE SimilaritySums joined(const SimilaritySums& a, const SimilaritySums
 
 struct Place {
   Cell z, y, x;
-  float moved;  // the sum of its displacements
+  float moved;  // sum of the components of its displacement
 };
 
-struct Sums {  // of the voxels of one thread
+struct Sums {  // over the voxels of one thread
   float features, features_squared, intensity_squared, count;
 };
 
@@ -61,7 +61,7 @@ MMREG_DEVICE void add_channels(const Eight (&corner)[8], const float (&t)[3], co
 struct Pass {
   SimilarityGradientArguments a;
   std::int64_t plane, count;
-  float scale;  // of the counts in fixed point
+  float scale;  // of the fixed-point counts
 
   MMREG_DEVICE void corners(const Place& p, int first, Eight (&corner)[8]) const {
     const Half* const at = a.moving + (p.z.low + p.y.low + p.x.low) * a.channels + first;
@@ -148,7 +148,7 @@ struct Pass {
   }
 };
 
-// A voxel adds at most 2/3 to a bin: a block cannot fill 32 bits.
+// A voxel adds at most 2/3 to a bin, so that a block cannot overflow 32 bits.
 float scale_of(Extent n) { return float((1u << 31) / (unsigned(kPieceRows) * unsigned(n.w))); }
 
 void compare(Queue& queue, const Pass& pass, SimilaritySums* partial, std::int64_t pieces, Totals* totals) {
@@ -176,12 +176,12 @@ void similarity_gradient(Queue& queue, const SimilarityGradientArguments& a) {
       queue, pieces, SimilaritySums{}, Stored<SimilaritySums>{partial.data()},
       [=] MMREG_DEVICE(const SimilaritySums& x, const SimilaritySums& y) { return joined(x, y); },
       &totals.data()->sums);
-  Totals found;
-  download(queue, &found, totals.data(), a.histogram ? sizeof found : sizeof found.sums);
-  *a.sums = found.sums;
+  Totals result;
+  download(queue, &result, totals.data(), a.histogram ? sizeof result : sizeof result.sums);
+  *a.sums = result.sums;
   a.sums->features /= a.channels - kExtraChannels;
   if (a.histogram)
-    for (int k = 0; k < kHistogramCells; ++k) a.histogram[k] = double(found.histogram[k]) / pass.scale;
+    for (int k = 0; k < kHistogramCells; ++k) a.histogram[k] = double(result.histogram[k]) / pass.scale;
 }
 
 }  // namespace mmreg::MMREG_TARGET

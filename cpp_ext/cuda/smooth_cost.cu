@@ -1,6 +1,6 @@
-// Box mean of a cost volume over its cells: sums along z, y and x, one thread a line and a displacement. A piece of
-// work is a range of displacements in all cells, whose sums in between fit into the second-level cache; pieces share no
-// memory, so the result can go where the input is.
+// Box mean of a cost volume over its cells: sums along z, y and x, one thread per line and displacement. A piece of
+// work is a range of displacements in all cells, whose intermediate sums fit into the second-level cache. Pieces share
+// no memory, so that the operation can be in place.
 #include "cuda/lane.h"
 #include "cuda/launch.h"
 #include "cuda/queue.h"
@@ -10,10 +10,10 @@ namespace mmreg::MMREG_TARGET {
 namespace {
 
 constexpr int kMostRadius = 16;
-constexpr int kTurn = 4;  // outputs at a time: as many loads are under way at once
+constexpr int kTurn = 4;  // outputs per turn, and so loads in flight
 constexpr std::int64_t kPieceBytes = std::int64_t(24) << 20;
 
-struct Lines {  // of cells, along an axis: line i starts at cell (i / inner) * outer + i % inner * step
+struct Lines {  // lines of cells along an axis: line i starts at cell (i / inner) * outer + i % inner * step
   std::int64_t count, inner, outer, step;
   std::int64_t stride;  // from cell to cell
   int length;
@@ -25,12 +25,12 @@ struct Table {  // cells of `pitch` displacements
   std::int64_t pitch;
 };
 
-// Sums of 2 radius + 1 neighbours of a line, times the scale, also in place; 0 for Radius takes any.
+// Sums 2 radius + 1 neighbours of a line, times the scale; also in place. Radius 0: only known at run time.
 template <int Radius, class In, class Out>
 MMREG_DEVICE void sum_line(const In* in, std::int64_t in_step, Out* out, std::int64_t out_step, int length, int radius,
                            float scale) {
   const int r = Radius ? Radius : radius;
-  float v[2 * (Radius ? Radius : kMostRadius) + kTurn];  // those around the outputs of a kTurn
+  float v[2 * (Radius ? Radius : kMostRadius) + kTurn];  // the inputs of one turn
   float last = load(in);
   for (int k = 0; k < r; ++k) v[k] = last;
   for (int k = 0; k < r; ++k) v[r + k] = last = k < length ? load(in + k * in_step) : last;
@@ -56,7 +56,7 @@ void sum_lines(Queue& queue, const Table<const In>& in, const Table<Out>& out, i
   });
 }
 
-// Displacements of a piece, a multiple of what threads write side by side.
+// Returns the number of displacements per piece, a multiple of 32 unless it is all of them.
 int width_of(std::int64_t cells, int count) {
   const std::int64_t fitting = kPieceBytes / std::int64_t(sizeof(float)) / cells / 32 * 32,
                      most = fitting < 32 ? 32 : fitting;

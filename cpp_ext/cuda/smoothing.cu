@@ -25,7 +25,7 @@ void filter_along_y(Queue& queue, const float* in, int planes, Extent n, const W
 
 constexpr int kStagedColumns = 64, kStagedRows = kBlockThreads * kOutputs / kStagedColumns;
 
-// Pieces of rows go through shared memory, on the way in for whole fours, on the way out for whole lines of memory.
+// Pieces of rows are staged in shared memory, for reads of whole fours and writes of whole lines of memory.
 void filter_along_x(Queue& queue, const float* in, std::int64_t rows, int w, const Weights& weights, float* out) {
   const int across = (w + kStagedColumns - 1) / kStagedColumns, pitch = kStagedColumns - kOutputs + weights.steps;
   const int bytes = kStagedRows * (pitch + kStagedColumns) * int(sizeof(float));
@@ -33,7 +33,7 @@ void filter_along_x(Queue& queue, const float* in, std::int64_t rows, int w, con
   for_blocks(queue, blocks, bytes, [=] MMREG_DEVICE(const Block& block) {
     constexpr int row_threads = kStagedColumns / kOutputs;
     float* const staged = reinterpret_cast<float*>(block.memory);
-    float* const made = staged + kStagedRows * pitch;
+    float* const filtered = staged + kStagedRows * pitch;
     const std::int64_t first_row = std::int64_t(block.index / across) * kStagedRows;
     const int x0 = block.index % across * kStagedColumns, here = w - x0 < kStagedColumns ? w - x0 : kStagedColumns;
     block.threads([&](int t) {
@@ -49,13 +49,13 @@ void filter_along_x(Queue& queue, const float* in, std::int64_t rows, int w, con
       const float* const from = staged + line * pitch + x;
       Four sum{};
       weigh(weights, [&](int k) { return *reinterpret_cast<const Four*>(from + k); }, sum.v);
-      *reinterpret_cast<Four*>(made + line * kStagedColumns + x) = sum;
+      *reinterpret_cast<Four*>(filtered + line * kStagedColumns + x) = sum;
     });
     block.threads([&](int t) {
       const int line = t / row_threads;
       if (first_row + line >= rows) return;
       float* const row = out + (first_row + line) * w + x0;
-      for (int x = t % row_threads; x < here; x += row_threads) row[x] = made[line * kStagedColumns + x];
+      for (int x = t % row_threads; x < here; x += row_threads) row[x] = filtered[line * kStagedColumns + x];
     });
   });
 }
@@ -76,8 +76,8 @@ void filter_along(Queue& queue, int axis, Image in, const Taps& taps, float* out
 
 namespace {
 
-// No pass can be in place: two of them go by way of `first`, three by way of `first` and of `out`, or `second` if `out`
-// is still to be read.
+// No pass can be in place: two passes use `first` as intermediate memory; three use `first` and `out`, or `second` if
+// `out` is still to be read.
 void smooth_some(Queue& queue, Image image, const Taps taps[3], float* out) {
   const std::int64_t size = image.channels * voxels(image.n);
   int left = 0;
@@ -98,7 +98,7 @@ void smooth_some(Queue& queue, Image image, const Taps taps[3], float* out) {
   }
 }
 
-constexpr std::int64_t kCachedVoxels = 1 << 22;  // what lies between two passes should stay in the second-level cache
+constexpr std::int64_t kCachedVoxels = 1 << 22;  // the data between two passes should fit into the second-level cache
 
 }  // namespace
 

@@ -5,10 +5,10 @@
 
 namespace mmreg::MMREG_TARGET {
 
-// Along one axis, not in place.
+// Filters along one axis, not in place.
 void filter_along(Queue&, int axis, Image, const Taps&, float* out);
 
-// Along all three, also in place.
+// Filters along all three axes, also in place.
 void smooth(Queue&, Image, const Taps taps[3], float* out);
 
 }  // namespace mmreg::MMREG_TARGET

@@ -1,4 +1,4 @@
-// The CUDA table, and the function by which it is found.
+// The CUDA table and the exported function that returns it.
 #include "ops/device.h"
 #include "ops/target_operations.h"
 

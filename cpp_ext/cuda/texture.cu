@@ -1,4 +1,4 @@
-// Noise and contrast of the neighbourhood of each voxel: 27 reads, nearly all of them from cache.
+// Noise and contrast of the neighbourhood of each voxel: 27 reads, nearly all from cache.
 #include "core/texture.h"
 #include "cuda/launch.h"
 #include "ops/target_operations.h"

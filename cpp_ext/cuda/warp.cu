@@ -1,5 +1,5 @@
-// Pull-back of images and labels along a displacement.
-// clang-format off: the second is written in terms of the first
+// Warps images and labels by a displacement.
+// clang-format off: the order of these headers matters
 #include "cuda/sampling.h"
 #include "core/sample_image.h"
 // clang-format on

@@ -1,4 +1,4 @@
-// What a linear warp passes back: to the displacement, and to the image.
+// Gradients of a linear warp with respect to the displacement and the image.
 #include <cmath>
 
 #include "core/corners.h"
@@ -14,14 +14,14 @@ MMREG_DEVICE inline Corners corners_at(const float* u, std::int64_t size, const 
                  border);
 }
 
-// Sums are kept as whole numbers, so that their order does not matter: 2^62 is the largest that any can become, were
-// all of the `count` values as large as the largest and met in one voxel.
+// Returns the unit of integer sums, which do not depend on the order. No sum exceeds 2^62, even if all `count` values
+// are as large as the largest and meet in one voxel.
 MMREG_DEVICE inline double unit(float largest, double count) {
   return largest > 0 ? double(largest) * count / double(1ll << 62) : 1.0;
 }
 
 struct Range {          // of the values of a channel
-  float largest;        // the greatest |value| that is finite
+  float largest;        // the largest finite |value|
   std::uint32_t other;  // 1 if a value is not finite
 };
 
@@ -30,7 +30,7 @@ MMREG_DEVICE inline Range joined(const Range& a, const Range& b) {
   return {a.largest > b.largest ? a.largest : b.largest, a.other | b.other};
 }
 
-// Values that are not finite have no whole number: of those, it is counted how many a voxel takes. NaN is both.
+// Values that are not finite have no integer; a voxel counts those it receives. NaN counts as both.
 constexpr Word kPositive = 1, kNegative = 1ull << 32;
 
 MMREG_DEVICE inline Word other_of(float value) { return (value < 0 ? 0 : kPositive) | (value > 0 ? 0 : kNegative); }
@@ -39,18 +39,18 @@ MMREG_DEVICE inline float value_of(Word others) {
   return up && down ? __builtin_nanf("") : up ? __builtin_inff() : -__builtin_inff();
 }
 
-// Of one channel; `sums` are as many as the moving image has voxels.
+// The adjoint of the warp of one channel. `sums` has one element per voxel of the moving image.
 struct Adjoint {
   const float *upstream, *u;
   Extent n, m;
   Border border;
-  Range* range;  // of the upstream values
+  Range* range;  // of the upstream values, on the device
   Word* sums;
   float* out;
 
   MMREG_DEVICE double unit_of_sums() const { return unit(range->largest, double(voxels(n))); }
 
-  // at(index, weight) for the voxels of the moving image that take a part of a voxel's upstream value.
+  // Calls at(index, weight) for the voxels of the moving image that receive a part of the upstream value of v.
   template <class At>
   MMREG_DEVICE void for_parts(const Voxel& v, const At& at) const {
     for_corners(corners_at(u, voxels(n), v, m, border), m, [&](std::int64_t index, float weight, const float (&)[3]) {

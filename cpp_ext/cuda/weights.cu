@@ -1,5 +1,5 @@
-// Voxelwise products, quotients and choices: the parts of a normalised convolution (Knutsson and Westin, CVPR 1993).
-// One thread a voxel, for all channels: a weight is read once.
+// Voxelwise products, quotients and selections, as in a normalised convolution (Knutsson and Westin, CVPR 1993). One
+// thread per voxel for all channels, so that a weight is read once.
 #include "cuda/launch.h"
 #include "ops/target_operations.h"
 

@@ -1,5 +1,5 @@
-// Memory of an operation table that frees itself. It knows the grid of what lies in it, so that an operation takes it
-// as an image, a mask, features or a displacement.
+// Owner of memory of an operation table. It stores the extent of its voxels and converts to the views that operations
+// take: an image, a mask, features or a displacement.
 #pragma once
 #include <cstddef>
 #include <optional>
@@ -14,7 +14,7 @@ template <class T>
 class Buffer {
  public:
   Buffer() = default;
-  Buffer(const Context& context, std::size_t count) : Buffer(context, count, {1, 1, int(count)}, 1) {}  // a row
+  Buffer(const Context& context, std::size_t count) : Buffer(context, count, {1, 1, int(count)}, 1) {}  // one row
   Buffer(const Context& context, Extent n, int channels = 1)
       : Buffer(context, std::size_t(voxels(n)) * std::size_t(channels), n, channels) {}
   Buffer(Buffer&& other) noexcept { swap(other); }

@@ -1,4 +1,4 @@
-// An operation table and one of its queues: `context.warp(...)` runs the operation `warp` of the table on that queue.
+// An operation table with one of its queues: `context.warp(...)` runs the table's operation `warp` on that queue.
 #pragma once
 #include <utility>
 
@@ -6,7 +6,7 @@
 
 namespace mmreg {
 
-class Context {  // does not own what it refers to
+class Context {  // owns neither the table nor the queue
  public:
   Context(const Operations& operations, Queue& queue) : operations_(&operations), queue_(&queue) {}
 

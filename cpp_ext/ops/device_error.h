@@ -1,4 +1,4 @@
-// An error with a code of errors.py: thrown by operation tables of devices, and for unusable outputs of a network.
+// Error with a stable code of errors.py. Thrown by device operations and for invalid outputs of a network.
 #pragma once
 #include <stdexcept>
 #include <string>

@@ -1,5 +1,4 @@
-// Stops work on a CPU queue in the middle of an operation: when time is up, a half-finished result is worth nothing and
-// is not waited for.
+// Stops a CPU queue in the middle of an operation: once the deadline has passed, its result is no longer needed.
 #pragma once
 #include <functional>
 
@@ -7,11 +6,11 @@
 
 namespace mmreg {
 
-struct Abandoned {};  // thrown out of an operation; its outputs hold anything
+struct Abandoned {};  // thrown by an interrupted operation, whose outputs are undefined
 
-// The calling thread calls `interrupt` before each piece of work; true: the rest is skipped, and the
-// operation throws Abandoned. Holds until this is destroyed, which must happen on the thread that made it. A null
-// function never interrupts.
+// While it lives, the calling thread calls `interrupt` before each piece of work. If that returns true, the remaining
+// pieces are skipped and the operation throws Abandoned. A null function never interrupts. Destroy it on the same
+// thread.
 class Interruption {
  public:
   Interruption(const Context&, std::function<bool()> interrupt);
@@ -20,7 +19,7 @@ class Interruption {
   Interruption& operator=(const Interruption&) = delete;
 
  private:
-  Queue* queue_;  // null: a device, whose work is on a stream and cannot be interrupted
+  Queue* queue_;  // nullptr for a device, whose stream cannot be interrupted
   std::function<bool()> before_;
 };
 

@@ -8,11 +8,11 @@ namespace mmreg {
 namespace {
 
 constexpr std::size_t kPage = 4096;
-constexpr std::size_t kWaste = 8;   // a kept block is reused if at most this part (1/8) of it would lie idle
-constexpr std::size_t kSlack = 16;  // memory may exceed the largest use by this part (1/16)
+constexpr std::size_t kWaste = 8;   // a cached block is reused if at most 1/8 of it stays unused
+constexpr std::size_t kSlack = 16;  // total memory may exceed the peak use by 1/16
 
 #if defined(__SANITIZE_ADDRESS__)
-constexpr bool kKeep = false;  // every block is fresh, so that its bounds and its lifetime are checked
+constexpr bool kKeep = false;  // no caching: the sanitizer checks the bounds and lifetime of every block
 #else
 constexpr bool kKeep = true;
 #endif
@@ -30,7 +30,7 @@ void MemoryPool::clear() {
 void* MemoryPool::take(std::size_t bytes) {
   const std::lock_guard<std::mutex> hold(mutex_);
   used_.reserve(used_.size() + 1);
-  kept_.reserve(used_.size() + kept_.size() + 1);  // giving back must not fail
+  kept_.reserve(used_.size() + kept_.size() + 1);  // give_back must not throw
   if (kKeep) bytes = (bytes + kPage - 1) / kPage * kPage;
   Block* best = nullptr;
   for (Block& block : kept_)
@@ -40,9 +40,9 @@ void* MemoryPool::take(std::size_t bytes) {
     kept_bytes_ -= best->bytes;
     kept_.erase(kept_.begin() + (best - kept_.data()));
   } else {
-    const std::size_t wanted = used_bytes_ + bytes;
+    const std::size_t needed = used_bytes_ + bytes;
     const std::size_t most = most_used_bytes_ + most_used_bytes_ / kSlack;
-    if (!heap_.keeps_all) shrink(most > wanted ? most - wanted : 0);
+    if (!heap_.keeps_all) shrink(most > needed ? most - needed : 0);
     used_.push_back({fresh(bytes), bytes});
   }
   used_bytes_ += used_.back().bytes;
@@ -62,12 +62,12 @@ void* MemoryPool::fresh(std::size_t bytes) {
 
 void MemoryPool::give_back(void* memory) {
   const std::lock_guard<std::mutex> hold(mutex_);
-  const auto found = std::find_if(used_.rbegin(), used_.rend(), [&](const Block& b) { return b.memory == memory; });
-  if (found == used_.rend()) return;
-  used_bytes_ -= found->bytes;
-  kept_bytes_ += found->bytes;
-  kept_.push_back(*found);
-  used_.erase(std::next(found).base());
+  const auto block = std::find_if(used_.rbegin(), used_.rend(), [&](const Block& b) { return b.memory == memory; });
+  if (block == used_.rend()) return;
+  used_bytes_ -= block->bytes;
+  kept_bytes_ += block->bytes;
+  kept_.push_back(*block);
+  used_.erase(std::next(block).base());
   if (!kKeep) shrink(0);
 }
 
@@ -77,12 +77,12 @@ void MemoryPool::trim() {
 }
 
 void MemoryPool::shrink(std::size_t most_kept) {
-  std::size_t gone = 0;
-  for (; kept_bytes_ > most_kept; ++gone) {
-    kept_bytes_ -= kept_[gone].bytes;
-    heap_.release(kept_[gone].memory);
+  std::size_t freed = 0;
+  for (; kept_bytes_ > most_kept; ++freed) {
+    kept_bytes_ -= kept_[freed].bytes;
+    heap_.release(kept_[freed].memory);
   }
-  kept_.erase(kept_.begin(), kept_.begin() + std::ptrdiff_t(gone));
+  kept_.erase(kept_.begin(), kept_.begin() + std::ptrdiff_t(freed));
 }
 
 }  // namespace mmreg

@@ -1,6 +1,6 @@
-// Memory of a queue. A released block is kept for the next request that it fits, since the first touch of fresh memory
-// costs more than most operations on it, and a device stops for every allocation. On the host, blocks in use and blocks
-// kept together never exceed the largest use so far by more than a sixteenth.
+// Memory of a queue. Released blocks are cached for reuse: the first touch of fresh memory costs more than most
+// operations on it, and an allocation synchronises a device. On the host, used and cached blocks together never exceed
+// the peak use so far by more than 1/16.
 #pragma once
 #include <cstddef>
 #include <mutex>
@@ -8,10 +8,10 @@
 
 namespace mmreg {
 
-struct Heap {                            // where fresh memory comes from
+struct Heap {                            // source of fresh memory
   void* (*allocate)(std::size_t bytes);  // throws std::bad_alloc or a DeviceError
   void (*release)(void* memory);
-  bool keeps_all = false;  // keeps every released block until trim()
+  bool keeps_all = false;  // caches every released block until trim()
 };
 
 class MemoryPool {
@@ -23,8 +23,8 @@ class MemoryPool {
 
   void* take(std::size_t bytes);
   void give_back(void* memory);
-  void trim();   // frees what is kept
-  void clear();  // frees all
+  void trim();   // frees the cached blocks
+  void clear();  // frees all blocks
 
   std::size_t used_bytes() const { return used_bytes_; }
   std::size_t kept_bytes() const { return kept_bytes_; }
@@ -36,12 +36,12 @@ class MemoryPool {
     std::size_t bytes;
   };
 
-  void* fresh(std::size_t bytes);  // frees kept blocks before it reports that memory ran out
+  void* fresh(std::size_t bytes);  // frees cached blocks before it reports that memory is exhausted
   void shrink(std::size_t most_kept);
 
-  std::mutex mutex_;  // memory may be given back by a thread other than the one that works on the queue
+  std::mutex mutex_;  // blocks may be released by another thread than the one that uses the queue
   Heap heap_;
-  std::vector<Block> used_, kept_;  // kept_: the oldest first
+  std::vector<Block> used_, kept_;  // kept_: cached blocks, oldest first
   std::size_t used_bytes_ = 0, kept_bytes_ = 0, most_used_bytes_ = 0;
 };
 

@@ -13,7 +13,7 @@ namespace {
 
 struct Library {
   Device device{};
-  std::string reason;  // why there is none
+  std::string reason;  // why the device cannot be used
 };
 
 std::string folder() {  // of this module
@@ -24,29 +24,29 @@ std::string folder() {  // of this module
 }
 
 Library load(const std::string& name) {
-  Library found;
+  Library library;
   const std::string path = folder() + "libmmreg_" + name + ".so";
   void* const handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!handle) {
-    found.reason = "this build has no " + name + " operations";  // or they cannot be loaded
-    if (access(path.c_str(), F_OK) == 0) found.reason = dlerror();
-    return found;
+    library.reason = "this build has no " + name + " operations";
+    if (access(path.c_str(), F_OK) == 0) library.reason = dlerror();
+    return library;
   }
   const auto device = reinterpret_cast<Device (*)()>(dlsym(handle, "mmreg_device"));
   if (!device) {
-    found.reason = path + " is not a library of operations";
-    return found;
+    library.reason = path + " is not a library of operations";
+    return library;
   }
-  found.device = device();
-  if (found.device.operations_bytes != sizeof(Operations)) {
-    found.device.operations = nullptr;
-    found.reason = path + " was built for another version; install the package again";
-  } else if (!found.device.operations)
-    found.reason = found.device.reason;
-  return found;
+  library.device = device();
+  if (library.device.operations_bytes != sizeof(Operations)) {
+    library.device.operations = nullptr;
+    library.reason = path + " was built for another version; install the package again";
+  } else if (!library.device.operations)
+    library.reason = library.device.reason;
+  return library;
 }
 
-const Library& library(const std::string& name) {  // a device that was not there is looked for again
+const Library& library(const std::string& name) {  // retries a device that could not be used
   static std::mutex mutex;
   static std::map<std::string, Library> all;
   const std::lock_guard<std::mutex> hold(mutex);
@@ -81,11 +81,11 @@ std::vector<std::string> targets() {
 }
 
 std::string why_no_device(const std::string& target) {
-  if (!is_device(target)) throw std::invalid_argument("there is no kind of device named " + target);
-  const Library& found = library(kind_of(target));
-  if (!found.device.operations) return found.reason;
+  if (!is_device(target)) throw std::invalid_argument("unknown kind of device: " + target);
+  const Library& loaded = library(kind_of(target));
+  if (!loaded.device.operations) return loaded.reason;
   try {
-    found.device.facts(device_number(target));
+    loaded.device.facts(device_number(target));
   } catch (const DeviceError& error) {
     return error.what();
   }
@@ -94,7 +94,7 @@ std::string why_no_device(const std::string& target) {
 
 const Device* device_library(const std::string& target) {
   const std::string reason = why_no_device(target);
-  if (!reason.empty()) throw DeviceError("MMREG_E_DEVICE", target + " was asked for: " + reason);
+  if (!reason.empty()) throw DeviceError("MMREG_E_DEVICE", target + " was requested: " + reason);
   return &library(kind_of(target)).device;
 }
 

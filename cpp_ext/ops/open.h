@@ -1,5 +1,5 @@
-// Operation tables by the name of their target: tables of the CPU are part of this module, tables of a device are in a
-// library beside it that is loaded on first use.
+// Opens operation tables by the name of their target. CPU tables are part of this module; those of a device are in a
+// library beside it, loaded on first use.
 #pragma once
 #include <memory>
 #include <string>
@@ -10,20 +10,20 @@
 
 namespace mmreg {
 
-struct Place {  // where operations run
+struct Place {  // an operation table (not owned) and a queue of it (owned)
   const Operations* operations;
   std::unique_ptr<Queue> queue;
 
   Context context() const { return {*operations, *queue}; }
 };
 
-// target: "" (the best of this CPU), a name of `targets`, "cuda" or "cuda:N". Throws std::invalid_argument for a name
-// that this CPU cannot run, DeviceError for a device that is not there.
+// target: "" (the best of this CPU), a name from `targets`, "cuda" or "cuda:N". threads <= 0: as many as this process
+// may use. Throws std::invalid_argument for a target that this CPU cannot run, DeviceError for an unusable device.
 Place open_place(const std::string& target, int threads, void* stream = nullptr);
 
-std::vector<std::string> targets();                       // of the CPU, best first
-std::string why_no_device(const std::string& target);     // "cuda", "cuda:N", "cuda_on_host": empty if it can be used
-const Device* device_library(const std::string& target);  // throws DeviceError where it cannot
-int device_number(const std::string& target);
+std::vector<std::string> targets();                       // targets of this CPU, best first
+std::string why_no_device(const std::string& target);     // why a device cannot be used; empty if it can
+const Device* device_library(const std::string& target);  // throws DeviceError if it cannot be used
+int device_number(const std::string& target);             // N of "cuda:N", else 0
 
 }  // namespace mmreg

@@ -1,5 +1,5 @@
-// What each processor's files define for the table of its target (ops/target_table.h). A file is compiled once per
-// target, into the target's namespace.
+// Declarations of the functions that the files of each processor define for the table of a target (target_table.h). A
+// file is compiled once per target, into the target's namespace.
 #pragma once
 #include "ops/operations.h"
 

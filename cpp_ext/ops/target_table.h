@@ -1,4 +1,4 @@
-// The table of a target, filled from what its namespace defines: included once, by one file of each processor.
+// Defines the table of a target from the functions in its namespace. Include it in one file of each processor.
 #pragma once
 #include "ops/target_operations.h"
 

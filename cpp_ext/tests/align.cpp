@@ -1,5 +1,5 @@
-// The whole alignment, on extents and contents where it could go wrong: what it says must be finite, rigid where it
-// claims to be, and the same for any number of threads.
+// The alignment on critical extents and contents: its maps must be finite, the rigid one must be a rotation, and
+// results must not depend on the number of threads.
 #include "solver/align/align.h"
 
 #include <cmath>
@@ -12,7 +12,7 @@ namespace {
 
 constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
 
-// A lopsided bump around `centre`, on a grid of 2 mm that begins at the origin; `sign` turns the contrast over.
+// Returns an asymmetric bump around `centre`, in mm, on a 2 mm grid from the origin; `sign` inverts the contrast.
 Values bump(Extent n, Point centre, float sign) {
   Values values;
   for (int z = 0; z < n.d; ++z)
@@ -31,12 +31,13 @@ Scan scan(const Values& values, Extent n, const std::uint8_t* mask = nullptr) {
 
 bool never() { return false; }
 
-void check_answer(const Alignment& found) {
-  for (double value : found.rigid.m) CHECK(std::isfinite(value));
-  for (double value : found.affine.m) CHECK(std::isfinite(value));
+void check_answer(const Alignment& alignment) {
+  for (double value : alignment.rigid.m) CHECK(std::isfinite(value));
+  for (double value : alignment.affine.m) CHECK(std::isfinite(value));
   for (int i = 0; i < 3; ++i)
-    for (int j = 0; j < 3; ++j) CHECK_NEAR(dot(column(found.rigid, i), column(found.rigid, j)), i == j ? 1 : 0, 1e-9);
-  CHECK_NEAR(determinant(found.rigid), 1, 1e-9);
+    for (int j = 0; j < 3; ++j)
+      CHECK_NEAR(dot(column(alignment.rigid, i), column(alignment.rigid, j)), i == j ? 1 : 0, 1e-9);
+  CHECK_NEAR(determinant(alignment.rigid), 1, 1e-9);
 }
 
 }  // namespace
@@ -83,9 +84,9 @@ TEST(align, time_may_be_up_at_any_moment) {
   const Extent n = {14, 15, 16};
   const Values fixed = bump(n, {{13, 14, 15}}, 1), moving = bump(n, {{15, 13, 16}}, -1);
   for (int limit : {0, 1, 2, 50, 200, 260, 300, 350, 400, 500}) {
-    int asked = 0;
+    int calls = 0;
     check_answer(
-        align(Context(target, *open(target, 1)), scan(fixed, n), scan(moving, n), {}, [&] { return ++asked > limit; }));
+        align(Context(target, *open(target, 1)), scan(fixed, n), scan(moving, n), {}, [&] { return ++calls > limit; }));
   }
 }
 

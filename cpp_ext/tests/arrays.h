@@ -1,5 +1,5 @@
-// What the tests of operations share: every target and number of threads, extents that go wrong first, and
-// reproducible numbers in heap blocks of exactly the size asked for, so that a sanitizer sees one step too far.
+// Fixtures for tests of operations: all targets, critical extents, and reproducible numbers in heap blocks of exactly
+// the requested size, so that a sanitizer detects accesses out of bounds.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -10,34 +10,33 @@
 
 namespace mmreg::test {
 
-// one voxel, lines along each axis, planes, less than a vector, a vector and a tail
+// One voxel, lines along each axis, planes, less than a vector, a vector and a remainder.
 inline const Extent edge_extents[] = {{1, 1, 1},  {1, 1, 7}, {1, 9, 1},  {3, 1, 1},  {1, 9, 40},
                                       {2, 1, 17}, {5, 7, 3}, {4, 4, 16}, {7, 6, 33}, {9, 11, 70}};
 
 inline std::vector<const Operations*> all_targets() {
-  std::vector<const Operations*> found;
+  std::vector<const Operations*> targets;
   for (const char* const* name = cpu_target_names(); *name; ++name)
-    if (const Operations* operations = cpu_operations(*name)) found.push_back(operations);
-  return found;
+    if (const Operations* operations = cpu_operations(*name)) targets.push_back(operations);
+  return targets;
 }
 
-// The CUDA operations, compiled for the host. Kernels read the host's memory like their own; the host cannot read
-// theirs.
+// The CUDA operations compiled for the host. Kernels can read host memory; the host cannot read device memory.
 inline const Operations& device_table() { return *mmreg_device().operations; }
 
 inline std::vector<const Operations*> all_tables() {
-  std::vector<const Operations*> found = all_targets();
-#if defined(__x86_64__)  // elsewhere the tests may run under emulation, where time counts
-  found.push_back(&device_table());
+  std::vector<const Operations*> tables = all_targets();
+#if defined(__x86_64__)  // elsewhere the tests may run under slow emulation
+  tables.push_back(&device_table());
 #endif
-  return found;
+  return tables;
 }
 
 inline std::unique_ptr<Queue> open(const Operations& operations, int threads) {
   return std::unique_ptr<Queue>(operations.open(threads));
 }
 
-// Uniform in [low, high), the same on every machine (SplitMix64, Steele et al. 2014).
+// Returns numbers uniform in [low, high), equal on every machine (SplitMix64, Steele et al. 2014).
 inline std::vector<float> uniform(std::int64_t count, float low, float high, std::uint64_t seed = 1) {
   std::vector<float> values(static_cast<std::size_t>(count));
   for (float& value : values) {

@@ -7,6 +7,6 @@
 
 #define TEST(area, sentence) DOCTEST_TEST_CASE(#area ": " #sentence)
 
-// The condition as a whole: doctest's own CHECK takes no && and ||.
+// Checks the condition as a whole: doctest's own CHECK does not support && and ||.
 #define CHECK(...) DOCTEST_CHECK_UNARY(__VA_ARGS__)
 #define CHECK_NEAR(a, b, tolerance) DOCTEST_CHECK(std::abs(double(a) - double(b)) <= (tolerance))

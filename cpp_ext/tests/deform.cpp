@@ -1,4 +1,4 @@
-// The deformable part and the whole pipeline on extents and contents where they could go wrong.
+// The deformable solver and the pipeline on critical extents and contents.
 #include <cmath>
 
 #include "pipeline/pipeline.h"
@@ -13,11 +13,11 @@ DeformInput input(const Values& fixed, const Values& moving, Extent n, const std
   return {fixed.data(), moving.data(), valid, valid, n, {3, 1, 1}, nullptr, nullptr, 0};
 }
 
-Values deformed(const Context& context, const DeformInput& given) {
-  const ExtrapolatedPair filled = extrapolate(context, given);
-  const PairStatistics facts = measure_image_statistics(context, filled.input);
-  const Deformation d =
-      deform(context, filled.input, facts, select_settings(facts, filled.input), [](double) { return false; });
+Values deformed(const Context& context, const DeformInput& pair) {
+  const ExtrapolatedPair extrapolated = extrapolate(context, pair);
+  const PairStatistics statistics = measure_image_statistics(context, extrapolated.input);
+  const Deformation d = deform(context, extrapolated.input, statistics, select_settings(statistics, extrapolated.input),
+                               [](double) { return false; });
   Values u(d.u.size());
   d.u.download(u.data());
   return u;
@@ -96,23 +96,23 @@ TEST(deform, the_pipeline_runs_any_network_on_any_pair_of_extents) {
   const AffineMap affine = {{2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0}};
   for (const EngineOutput output : {EngineOutput::displacement, EngineOutput::velocity, EngineOutput::descriptor})
     for (const Extent n : {Extent{1, 1, 1}, Extent{1, 14, 9}, Extent{12, 12, 12}})
-      for (const Extent seen : {Extent{1, 16, 16}, Extent{7, 5, 16}}) {
+      for (const Extent grid : {Extent{1, 16, 16}, Extent{7, 5, 16}}) {
         const Values fixed = uniform(voxels(n), 0, 1), moving = uniform(voxels(n), -5, 5, 2);
         const Scan f{fixed.data(), n, affine, nullptr}, m{moving.data(), n, affine, nullptr};
         Engine engine;
         engine.intensities = {Normalisation::percentile, 1, 99};
         engine.output = output;
-        engine.extent = seen;
+        engine.extent = grid;
         engine.affine = affine;
         engine.factor = 2;
         engine.integration_steps = 5;
         engine.planes = 3;
-        const Extent coarse = extent_of(seen, engine.field_factor());
+        const Extent coarse = extent_of(grid, engine.field_factor());
         engine.field = [&](const float* a, const float* b, float* field, const Stop&) {
-          std::fill_n(field, 3 * voxels(coarse), a[0] + b[voxels(seen) - 1]);
+          std::fill_n(field, 3 * voxels(coarse), a[0] + b[voxels(grid) - 1]);
         };
         engine.describe = [&](Side, const float* image, float* planes, const Stop&) {
-          for (int c = 0; c < 3; ++c) std::copy_n(image, voxels(seen), planes + c * voxels(seen));
+          for (int c = 0; c < 3; ++c) std::copy_n(image, voxels(grid), planes + c * voxels(grid));
         };
         PipelineOptions options;
         options.align = AlignKind::none;

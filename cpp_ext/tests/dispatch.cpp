@@ -1,4 +1,4 @@
-// Choosing a table by name, or the best one.
+// Selection of a table by name, or of the best one.
 #include <cstring>
 
 #include "tests/arrays.h"

@@ -1,6 +1,6 @@
-// Runs an operation through the table on every target, on extents where row loops go wrong first, and holds what
-// all operations promise: the same bits for any number of threads, targets that agree, no access outside (that is
-// the sanitizers' part: arrays have exactly the size asked for).
+// Runs an operation of the table on every target, on extents that are critical for row loops, and checks the guarantees
+// of all operations: the same bits for any number of threads, and agreement of the targets. Arrays have exactly the
+// required size, so that sanitizers detect accesses out of bounds.
 #pragma once
 #include <cstring>
 #include <functional>
@@ -38,16 +38,16 @@ inline bool same_bits(const Values& a, const Values& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-// `tolerance` between targets is for other roundings, and other orders of sums inside one voxel.
+// `tolerance` between targets allows for different rounding and different orders of sums inside one voxel.
 inline void hold(const Run& run, double tolerance) {
   for (const Extent n : edge_extents) {
     Values first;
     for (const Operations* target : all_tables()) {
-      const Values alone = run(Context(*target, *open(*target, 1)), n);
-      CHECK(!alone.empty());
-      for (int threads : {2, 3, 5}) CHECK(same_bits(run(Context(*target, *open(*target, threads)), n), alone));
-      if (first.empty()) first = alone;
-      for (std::size_t i = 0; i < alone.size(); ++i) CHECK_NEAR(alone[i], first[i], tolerance);
+      const Values result = run(Context(*target, *open(*target, 1)), n);
+      CHECK(!result.empty());
+      for (int threads : {2, 3, 5}) CHECK(same_bits(run(Context(*target, *open(*target, threads)), n), result));
+      if (first.empty()) first = result;
+      for (std::size_t i = 0; i < result.size(); ++i) CHECK_NEAR(result[i], first[i], tolerance);
     }
   }
 }

@@ -1,4 +1,4 @@
-// Edges and their agreement, beside their definition in double precision on images that linear interpolation
+// Edges and their agreement, compared with their definition in double precision on images that linear interpolation
 // reproduces exactly.
 #include "solver/align/edges.h"
 
@@ -35,7 +35,7 @@ std::vector<Point> places(std::uint64_t seed) {
   return points;
 }
 
-// The definition: central differences, weights relative to their mean square, and the mean of cos^2 - 1 / dims.
+// Definition: central differences, weights relative to their mean square, and the mean of cos^2 - 1 / dims.
 std::vector<Point> differences(const Image& image, const std::vector<Point>& points, const std::vector<Point>& axes) {
   std::vector<Point> out;
   for (const Point& p : points) {
@@ -77,10 +77,10 @@ TEST(edges, they_are_central_differences_weighted_by_their_mean_square) {
   const std::vector<Point> points = places(5), expected = differences(twisted, points, kAxes);
   const std::vector<double> weight = weights(expected);
   on_every_target([&](const Context& context) {
-    const Edges found = edges(context, level_of(context, twisted), points, kAxes);
+    const Edges result = edges(context, level_of(context, twisted), points, kAxes);
     for (std::size_t i = 0; i < points.size(); ++i) {
-      CHECK_NEAR(length(found.direction[i] - (1 / length(expected[i])) * expected[i]), 0, 2e-5);
-      CHECK_NEAR(found.weight[i], weight[i], 2e-5);
+      CHECK_NEAR(length(result.direction[i] - (1 / length(expected[i])) * expected[i]), 0, 2e-5);
+      CHECK_NEAR(result.weight[i], weight[i], 2e-5);
     }
   });
 }

@@ -10,7 +10,7 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity(), kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr Extent kMovingExtent = {3, 5, 19};
 
-// A displacement that reaches far outside, lands on voxel centres, and holds numbers that no index can be made of.
+// Returns a displacement that reaches far outside, hits voxel centres, and has values that no index can represent.
 Values wild(Extent n) {
   Values u = uniform(3 * voxels(n), -9, 25, 5);
   const float odd[] = {0.f, -0.f, 1.f, -1.f, 1e9f, -1e9f, 1e38f, kInfinity, -kInfinity, kNan};
@@ -18,7 +18,7 @@ Values wild(Extent n) {
   return u;
 }
 
-Values finite_only(Values values) {  // NaN and kInfinity as numbers, so that targets can be compared
+Values finite_only(Values values) {  // replaces NaN and infinity by numbers, so that targets can be compared
   for (float& value : values) value = std::isnan(value) ? 12345.f : std::isinf(value) ? 54321.f : value;
   return values;
 }
@@ -46,13 +46,14 @@ TEST(fields, a_buffer_is_an_image_and_a_displacement_on_its_own_grid) {
       [](const Context& context, Extent n) {
         const Values image = uniform(2 * voxels(kMovingExtent), -1, 1), to = wild(n);
         Buffer<float> moving(context, kMovingExtent, 2), u(context, n, 3), warped(context, n, 2);
-        moving.upload(image.data()), u.upload(to.data());
+        moving.upload(image.data());
+        u.upload(to.data());
         context.warp(moving, u, Interpolation::linear, Border::extend, warped.data(), nullptr);
-        Values found(warped.size()), out(size(2 * voxels(n)));
-        warped.download(found.data());
+        Values result(warped.size()), out(size(2 * voxels(n)));
+        warped.download(result.data());
         context.warp(view(image, kMovingExtent, 2), field_of(to, n), Interpolation::linear, Border::extend, out.data(),
                      nullptr);
-        CHECK(same_bits(finite_only(found), finite_only(out)));
+        CHECK(same_bits(finite_only(result), finite_only(out)));
         const Extent row = uploaded(context, Values(7)).extent();
         CHECK(row.d == 1 && row.h == 1 && row.w == 7);
         return finite_only(out);
@@ -93,11 +94,11 @@ TEST(fields, warping_halves_is_widening_warping_and_narrowing) {
             context.warp_half(ImageView<const Half>{image.data(), kMovingExtent, 4}, field_of(u, n), how, border,
                               out.data(), nullptr);
             context.warp(view(wide, kMovingExtent, 4), field_of(u, n), how, border, floats.data(), nullptr);
-            const Values found = finite_only(widened(out));
-            CHECK(same_bits(found, finite_only(widened(narrowed(floats)))));
-            return found;
+            const Values result = finite_only(widened(out));
+            CHECK(same_bits(result, finite_only(widened(narrowed(floats)))));
+            return result;
           },
-          2e-3);  // two halves between 1 and 2 that follow each other
+          2e-3);  // two adjacent halves between 1 and 2
 }
 
 TEST(fields, warped_labels_are_labels_of_the_image_or_zero) {
@@ -183,7 +184,7 @@ TEST(fields, an_inverse_undoes_the_displacement) {
       [](const Context& context, Extent n) {
         const Values u = uniform(3 * voxels(n), -0.15f, 0.15f), far = wild(n);
         Values v(u.size()), back(u.size());
-        context.invert(far.data(), n, 3, 1e-3f, v.data());  // need not succeed, must return
+        context.invert(far.data(), n, 3, 1e-3f, v.data());  // need not converge, must return
         const Inversion residual = context.invert(u.data(), n, 60, 1e-4f, v.data());
         CHECK(residual.largest <= 2e-4 && residual.mean <= residual.largest);
         context.compose(v.data(), u.data(), n, back.data());
@@ -213,15 +214,15 @@ TEST(fields, folds_are_counted_the_same_for_any_threads) {
       [](const Context& context, Extent n) {
         Values u = uniform(3 * voxels(n), -1.5f, 1.5f);
         const Folding folding = context.folding(u.data(), n);
-        Values det(size(voxels(n))), found;
+        Values det(size(voxels(n))), result;
         context.jacobian(u.data(), n, det.data());
         std::int64_t folded = 0;
         for (float d : det) folded += !(d > 0);
         CHECK(folding.count[0] == folded);
-        for (int way = 0; way < 9; ++way) found.push_back(float(folding.count[way]));
+        for (int way = 0; way < 9; ++way) result.push_back(float(folding.count[way]));
         u[0] = kNan;
         CHECK(context.folding(u.data(), n).count[0] >= (voxels(n) > 1));
-        return found;
+        return result;
       },
       0);
 }

@@ -4,7 +4,7 @@
 namespace mmreg::test {
 namespace {
 
-// A filter with weights that add up to 1 keeps a constant image, and works in place where it says so.
+// Checks that a filter whose weights sum to 1 preserves a constant image and works in place where documented.
 void keeps_a_constant(const Values& filtered) {
   for (float value : filtered) CHECK_NEAR(value, 7, 1e-5);
 }
@@ -71,7 +71,7 @@ TEST(filters, pooling_of_features_keeps_unused_channels_zero) {
         for (std::size_t i = 12; i < out.size(); i += i % 16 == 15 ? 13 : 1) CHECK(out[i].bits == 0);
         return widened(out);
       },
-      1e-3);  // the next half number
+      1e-3);  // the spacing of halves
 }
 
 TEST(filters, mind_is_one_where_nothing_changes) {
@@ -114,8 +114,8 @@ TEST(filters, mind_in_half_precision_has_four_zero_channels) {
         context.mind_half(view(image, n), 2, 1, features.data());
         for (std::int64_t i = 0; i < voxels(n); ++i)
           for (int c = 0; c < 16; ++c) {
-            const float found = scalar::widen(features[size(16 * i + c)]);
-            CHECK_NEAR(found, (c < 12 ? planar[size(c * voxels(n) + i)] : 0.f), 6e-4);
+            const float result = scalar::widen(features[size(16 * i + c)]);
+            CHECK_NEAR(result, (c < 12 ? planar[size(c * voxels(n) + i)] : 0.f), 6e-4);
           }
         return widened(features);
       },

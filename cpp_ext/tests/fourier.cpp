@@ -1,4 +1,4 @@
-// The transform of images, beside a sum over all pairs of pixels in double precision.
+// The Fourier transform of images, compared with its definition in double precision.
 #include "solver/math/fourier.h"
 
 #include <complex>
@@ -36,7 +36,7 @@ Complex by_sum(const Spectrum& image, int v, int u, double sign) {
   return sum;
 }
 
-double tolerance(int n) { return kStepError * (1 + 2 * std::log2(n)) * n; }  // errors of sums add up like noise
+double tolerance(int n) { return kStepError * (1 + 2 * std::log2(n)) * n; }  // rounding errors of sums add like noise
 
 }  // namespace
 
@@ -44,23 +44,23 @@ TEST(fourier, both_directions_are_the_sums_of_their_definition) {
   for (const int n : kSides)
     for (const bool backwards : {false, true}) {
       const Spectrum image = random_image(n, 7);
-      Spectrum made = image;
-      transform(made, backwards);
+      Spectrum result = image;
+      transform(result, backwards);
       for (int v = 0; v < n; ++v)
         for (int u = 0; u < n; ++u)
-          CHECK_NEAR(std::abs(at(made, v, u) - by_sum(image, v, u, backwards ? 1 : -1)), 0, tolerance(n));
+          CHECK_NEAR(std::abs(at(result, v, u) - by_sum(image, v, u, backwards ? 1 : -1)), 0, tolerance(n));
     }
 }
 
 TEST(fourier, there_and_back_multiplies_by_the_number_of_pixels) {
   for (const int n : kSides) {
     const Spectrum image = random_image(n, 3);
-    Spectrum made = image;
-    transform(made, false);
-    transform(made, true);
+    Spectrum result = image;
+    transform(result, false);
+    transform(result, true);
     for (int y = 0; y < n; ++y)
       for (int x = 0; x < n; ++x)
-        CHECK_NEAR(std::abs(at(made, y, x) / double(n * n) - at(image, y, x)), 0, 2 * tolerance(n) / n);
+        CHECK_NEAR(std::abs(at(result, y, x) / double(n * n) - at(image, y, x)), 0, 2 * tolerance(n) / n);
   }
 }
 

@@ -1,4 +1,4 @@
-// Memory of a queue: blocks apart from each other, and never more kept than was in use at once.
+// Memory of a queue: blocks do not overlap, and total memory is bounded by the peak use.
 #include "ops/memory_pool.h"
 
 #include <algorithm>
@@ -66,7 +66,7 @@ TEST(queue_memory, serve_again_what_nearly_fits_and_nothing_much_smaller) {
   CHECK(pool.take((1 << 20) - (1 << 16)) == one);
   pool.give_back(one);
   pool.take(1 << 19);
-  CHECK(pool.used_bytes() == 1 << 19);  // a block of its own; it may lie where the other one lay
+  CHECK(pool.used_bytes() == 1 << 19);  // a new block; it may have the address of the freed one
 }
 #endif
 

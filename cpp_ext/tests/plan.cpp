@@ -1,4 +1,4 @@
-// A plan: what the pipeline gives, for any grids, and folds that are found and removed.
+// A plan: equality with the pipeline on any grids, and detection and removal of folds.
 #include "pipeline/plan.h"
 
 #include <cmath>
@@ -11,24 +11,24 @@ namespace {
 
 constexpr AffineMap kAffine = {{2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0}};
 
-Engine engine_of(EngineOutput output, Extent seen) {
+Engine engine_of(EngineOutput output, Extent grid) {
   Engine engine;
   engine.intensities = {Normalisation::percentile, 1, 99};
   engine.output = output;
-  engine.extent = seen;
+  engine.extent = grid;
   engine.affine = kAffine;
   engine.factor = 2;
   engine.integration_steps = 5;
   return engine;
 }
 
-Values here(const Buffer<float>& memory) {
+Values downloaded(const Buffer<float>& memory) {
   Values out(memory.size());
   memory.download(out.data());
   return out;
 }
 
-// The plan's answer for a network that gives `value` everywhere.
+// Returns the displacement of the plan for a network whose output is `value` everywhere.
 Values planned(const Context& context, const Engine& engine, const Scan& f, const Scan& m, float value) {
   Plan plan(context, engine, f, m, AffineMap());
   context.upload(plan.fixed.data(), f.data, sizeof(float) * plan.fixed.size());
@@ -39,7 +39,7 @@ Values planned(const Context& context, const Engine& engine, const Scan& f, cons
   const PlanFacts facts = plan.facts();
   CHECK(facts.folds == 0 && facts.fixed.not_finite == 0);
   CHECK(voxels(f.extent) == 1 || facts.fixed.smallest < facts.fixed.largest);
-  return here(plan.displacement_mm);
+  return downloaded(plan.displacement_mm);
 }
 
 }  // namespace
@@ -48,14 +48,14 @@ TEST(plan, gives_what_the_pipeline_gives_on_any_pair_of_extents) {
   for (const Operations* target : {all_targets().back(), &device_table()})
     for (const EngineOutput output : {EngineOutput::displacement, EngineOutput::velocity})
       for (const Extent n : {Extent{1, 1, 1}, Extent{1, 14, 9}, Extent{9, 7, 12}})
-        for (const Extent seen : {Extent{1, 16, 16}, Extent{7, 5, 16}}) {
+        for (const Extent grid : {Extent{1, 16, 16}, Extent{7, 5, 16}}) {
           const Values fixed = uniform(voxels(n), 0, 1), moving = uniform(voxels(n), -5, 5, 2);
           const Scan f{fixed.data(), n, kAffine, nullptr}, m{moving.data(), n, kAffine, nullptr};
-          Engine engine = engine_of(output, seen);
+          Engine engine = engine_of(output, grid);
           const std::unique_ptr<Queue> queue = open(*target, 2);
           const Context context(*target, *queue);
-          const Values found = planned(context, engine, f, m, 0.7f);
-          const Extent coarse = extent_of(seen, engine.field_factor());
+          const Values result = planned(context, engine, f, m, 0.7f);
+          const Extent coarse = extent_of(grid, engine.field_factor());
           engine.field = [&](const float*, const float*, float* field, const Stop&) {
             context.fill(3 * voxels(coarse), 0.7f, field);
           };
@@ -63,10 +63,10 @@ TEST(plan, gives_what_the_pipeline_gives_on_any_pair_of_extents) {
           options.align = AlignKind::none;
           options.engine = &engine;
           options.refine = false;
-          const Buffer<float> there_fixed = uploaded(context, fixed), there_moving = uploaded(context, moving);
-          const PipelineResult whole = run(context, {there_fixed.data(), n, kAffine, nullptr},
-                                           {there_moving.data(), n, kAffine, nullptr}, options);
-          CHECK(same_bits(found, here(whole.displacement_mm)));
+          const Buffer<float> device_fixed = uploaded(context, fixed), device_moving = uploaded(context, moving);
+          const PipelineResult whole = run(context, {device_fixed.data(), n, kAffine, nullptr},
+                                           {device_moving.data(), n, kAffine, nullptr}, options);
+          CHECK(same_bits(result, downloaded(whole.displacement_mm)));
         }
 }
 
@@ -86,7 +86,7 @@ TEST(plan, removes_folds_and_says_how_many) {
     plan.finish();
     CHECK(plan.facts().folds > 100);
     CHECK(plan.remove_folds() == 0);
-    for (float value : here(plan.displacement_mm)) CHECK(std::isfinite(value));
+    for (float value : downloaded(plan.displacement_mm)) CHECK(std::isfinite(value));
   }
 }
 

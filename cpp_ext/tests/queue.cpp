@@ -1,4 +1,4 @@
-// The pool: every piece once, any number of threads, thousands of rounds, memory that is reused.
+// The thread pool: every piece runs once, for any number of threads and thousands of rounds; memory is reused.
 #include "cpu/queue.h"
 
 #include <algorithm>
@@ -17,11 +17,11 @@ TEST(queue, runs_each_piece_once) {
   for (int threads : {1, 2, 3, 7}) {
     const auto queue = open(table(), threads);
     for (std::int64_t count : {0, 1, 2, 63, 64, 65, 1000}) {
-      std::vector<std::atomic<int>> seen(static_cast<std::size_t>(count));
+      std::vector<std::atomic<int>> counts(static_cast<std::size_t>(count));
       parallel(*queue, count, 7, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) seen[std::size_t(i)]++;
+        for (std::int64_t i = begin; i < end; ++i) counts[std::size_t(i)]++;
       });
-      CHECK(std::all_of(seen.begin(), seen.end(), [](const auto& n) { return n == 1; }));
+      CHECK(std::all_of(counts.begin(), counts.end(), [](const auto& n) { return n == 1; }));
     }
   }
 }
@@ -31,7 +31,7 @@ TEST(queue, thousands_of_short_rounds_do_not_lose_work) {
     const auto queue = open(table(), threads);
     std::int64_t wrong = 0;
     for (std::int64_t round = 0; round < 3000; ++round) {
-      std::int64_t squares[16] = {};  // written by the pool, read by the caller without a lock: the round is a fence
+      std::int64_t squares[16] = {};  // written by the pool and read without a lock: run() synchronises
       parallel(*queue, 16, 1, [&](std::int64_t i, std::int64_t) { squares[i] = i * i + round; });
       for (std::int64_t i = 0; i < 16; ++i) wrong += squares[i] != i * i + round;
     }

@@ -14,7 +14,7 @@ std::vector<std::int32_t> whole_rows(Extent n) {
   return rows;
 }
 
-// 12 features, then intensity and validity as `append_intensity_channels` writes them.
+// Returns 12 features, then intensity and validity as append_intensity_channels writes them.
 Halves features_of(const Context& context, Extent n, std::uint64_t seed) {
   Halves features = narrowed(uniform(16 * voxels(n), 0, 1, seed));
   const Values image = uniform(voxels(n), -1, 2, seed);  // also beyond the bins
@@ -32,15 +32,15 @@ TEST(refinement, an_attached_image_is_inside_of_the_bins) {
         valid[0] = 0;
         Halves features = narrowed(before);
         context.append_intensity_channels(view(image, n), valid.data(), 25.f, 3.f, 16, features.data());
-        const Values found = widened(features), kept = widened(narrowed(before));
+        const Values result = widened(features), kept = widened(narrowed(before));
         for (std::size_t i = 0; i < valid.size(); ++i) {
-          for (std::size_t c = 0; c < 12; ++c) CHECK(found[16 * i + c] == kept[16 * i + c]);
-          CHECK(found[16 * i + 12] >= 2 && found[16 * i + 12] <= 29);
-          CHECK(found[16 * i + 13] == float(valid[i]) && found[16 * i + 14] == 0 && found[16 * i + 15] == 0);
+          for (std::size_t c = 0; c < 12; ++c) CHECK(result[16 * i + c] == kept[16 * i + c]);
+          CHECK(result[16 * i + 12] >= 2 && result[16 * i + 12] <= 29);
+          CHECK(result[16 * i + 13] == float(valid[i]) && result[16 * i + 14] == 0 && result[16 * i + 15] == 0);
         }
-        return found;
+        return result;
       },
-      2e-2);  // the next half number near 29
+      2e-2);  // the spacing of halves near 29
 }
 
 TEST(refinement, nothing_pulls_an_image_that_lies_on_itself) {
@@ -61,7 +61,7 @@ TEST(refinement, nothing_pulls_an_image_that_lies_on_itself) {
                    1e-3 * double(voxels(n)));
         return Values(histogram.begin(), histogram.end());
       },
-      1e-2);  // thousands of weights in one bin: in float32 on the CPU, in whole numbers on a device
+      1e-2);  // thousands of weights in one bin: float32 on the CPU, fixed point on a device
 }
 
 TEST(refinement, a_force_far_outside_is_finite) {
@@ -114,7 +114,7 @@ TEST(refinement, unfolding_leaves_no_fold_and_no_bit_of_a_still_field) {
         for (int way = 0; way < 9; ++way) CHECK(folding.count[way] == 0);
         return u;
       },
-      10);  // targets may round a determinant to either side of the floor, and then smooth another place
+      10);  // rounding of a determinant near the floor decides whether a target smooths
 }
 
 TEST(refinement, interleaved_planes_lie_beside_each_other) {
@@ -156,9 +156,9 @@ TEST(refinement, detail_of_a_flat_image_is_none) {
         const Values image = uniform(voxels(n), 0, 1), flat(image.size(), 0.5f);
         const Detail none = context.detail(view(flat, n), Foreground{0, 0, 1});
         for (double slope : none.slope) CHECK(slope == 0);
-        const Detail found = context.detail(view(image, n), Foreground{0.3f, 0.1f, 0.9f});
-        CHECK(found.count <= double(voxels(n)) && found.sum >= 0 && found.sum <= found.count);
-        return Values{float(found.count), float(found.sum), float(found.slope[2])};
+        const Detail result = context.detail(view(image, n), Foreground{0.3f, 0.1f, 0.9f});
+        CHECK(result.count <= double(voxels(n)) && result.sum >= 0 && result.sum <= result.count);
+        return Values{float(result.count), float(result.sum), float(result.slope[2])};
       },
       1e-2);
 }

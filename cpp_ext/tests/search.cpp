@@ -1,4 +1,4 @@
-// The dense search: cost volume, its smoothing, and the coupled convex step.
+// The dense search: cost volume, smoothing of costs, and the coupled convex step.
 #include "tests/each.h"
 
 namespace mmreg::test {
@@ -33,9 +33,9 @@ TEST(search, half_costs_are_the_rounded_costs) {
         Halves half(cost.size());
         context.cost_volume(view(fixed, n, 32), moving.data(), 20, kRadius, cost.data());
         context.cost_volume_half(view(fixed, n, 32), moving.data(), 20, kRadius, half.data());
-        const Values found = widened(half);
-        for (std::size_t i = 0; i < cost.size(); ++i) CHECK_NEAR(found[i], cost[i], 1e-3);
-        return found;
+        const Values costs = widened(half);
+        for (std::size_t i = 0; i < cost.size(); ++i) CHECK_NEAR(costs[i], cost[i], 1e-3);
+        return costs;
       },
       1e-3);
 }

@@ -15,9 +15,9 @@ TEST(similarity, an_image_correlates_fully_with_a_scaled_copy) {
         for (float& value : scaled) value = 3 - 2 * value;
         const double same = context.local_ncc(fixed.data(), scaled.data(), n, 2, nullptr);
         if (voxels(n) > 1) CHECK_NEAR(same, 1, 1e-2);  // the variance has a small floor
-        const double found = context.local_ncc(fixed.data(), other.data(), n, 2, map.data());
-        CHECK(found >= 0 && found <= 1);
-        CHECK_NEAR(std::accumulate(map.begin(), map.end(), 0.0) / double(map.size()), found, 1e-4);
+        const double result = context.local_ncc(fixed.data(), other.data(), n, 2, map.data());
+        CHECK(result >= 0 && result <= 1);
+        CHECK_NEAR(std::accumulate(map.begin(), map.end(), 0.0) / double(map.size()), result, 1e-4);
         return map;
       },
       1e-3);
@@ -49,24 +49,24 @@ TEST(similarity, percentiles_are_order_statistics_of_the_finite_voxels) {
         Values image = uniform(voxels(n) + 1, -1, 1);
         image.back() = std::numeric_limits<float>::infinity();
         const double fractions[] = {0, 0.25, 0.5, 1};
-        Values found(4);
-        CHECK(context.percentiles(image.data(), nullptr, voxels(n) + 1, fractions, 4, found.data()) == voxels(n));
-        CHECK(found[0] == *std::min_element(image.begin(), image.end() - 1));
-        CHECK(found[3] == *std::max_element(image.begin(), image.end() - 1));
-        CHECK(found[0] <= found[1] && found[1] <= found[2] && found[2] <= found[3]);
+        Values result(4);
+        CHECK(context.percentiles(image.data(), nullptr, voxels(n) + 1, fractions, 4, result.data()) == voxels(n));
+        CHECK(result[0] == *std::min_element(image.begin(), image.end() - 1));
+        CHECK(result[3] == *std::max_element(image.begin(), image.end() - 1));
+        CHECK(result[0] <= result[1] && result[1] <= result[2] && result[2] <= result[3]);
         const std::vector<std::uint8_t> nothing(image.size(), 0);
-        CHECK(context.percentiles(image.data(), nothing.data(), voxels(n), fractions, 4, found.data()) == 0);
-        return found;
+        CHECK(context.percentiles(image.data(), nothing.data(), voxels(n), fractions, 4, result.data()) == 0);
+        return result;
       },
       0);
 }
 
 namespace {
 
-IntensityMap straight() {  // intensities in [0, 1] as they are
-  IntensityMap tone = {0, 1, {}};
-  for (int i = 0; i <= IntensityMap::steps; ++i) tone.knot[i] = float(i) / IntensityMap::steps;
-  return tone;
+IntensityMap identity() {  // the identity on [0, 1]
+  IntensityMap map = {0, 1, {}};
+  for (int i = 0; i <= IntensityMap::steps; ++i) map.knot[i] = float(i) / IntensityMap::steps;
+  return map;
 }
 
 }  // namespace
@@ -78,12 +78,12 @@ TEST(similarity, condensing_by_one_keeps_the_image_and_masks_it) {
         std::vector<std::uint8_t> mask(image.size(), 1);
         mask[0] = 0;
         Values out(image.size());
-        context.pool_mapped(view(image, n), mask.data(), Extent{1, 1, 1}, straight(), out.data());
+        context.pool_mapped(view(image, n), mask.data(), Extent{1, 1, 1}, identity(), out.data());
         CHECK(std::isnan(out[0]));
         for (std::size_t i = 1; i < out.size(); ++i) CHECK_NEAR(out[i], image[i], 1e-5);
         const Extent factor = {std::min(n.d, 2), std::min(n.h, 2), std::min(n.w, 3)};
         Values small(size(voxels({n.d / factor.d, n.h / factor.h, n.w / factor.w})));
-        context.pool_mapped(view(image, n), nullptr, factor, straight(), small.data());
+        context.pool_mapped(view(image, n), nullptr, factor, identity(), small.data());
         return small;
       },
       1e-5);
@@ -94,19 +94,19 @@ TEST(similarity, samples_lie_inside_or_are_no_number) {
       [](const Context& context, Extent n) {
         const Values image = uniform(voxels(n), 0, 1);
         const std::int64_t count = 45;
-        Values points = uniform(3 * count, -3, 20), found(size(count));
+        Values points = uniform(3 * count, -3, 20), result(size(count));
         points[0] = 3e38f;
         points[1] = -3e38f;
         points[2] = std::numeric_limits<float>::quiet_NaN();
         points[3] = points[size(3 + count)] = points[size(3 + 2 * count)] = 0;  // the first voxel itself
-        context.sample_points(view(image, n), nullptr, points.data(), count, found.data());
-        CHECK(std::isnan(found[0]) && std::isnan(found[1]) && std::isnan(found[2]));
-        CHECK_NEAR(found[3], image[0], 1e-6);
-        for (float& value : found) {
+        context.sample_points(view(image, n), nullptr, points.data(), count, result.data());
+        CHECK(std::isnan(result[0]) && std::isnan(result[1]) && std::isnan(result[2]));
+        CHECK_NEAR(result[3], image[0], 1e-6);
+        for (float& value : result) {
           CHECK(std::isnan(value) || (value >= 0 && value <= 1));
           value = std::isnan(value) ? -1 : value;
         }
-        return found;
+        return result;
       },
       1e-4);
 }
@@ -117,7 +117,7 @@ TEST(similarity, a_sample_histogram_weighs_what_is_covered) {
         const std::int64_t count = 70;
         const Values image = uniform(voxels(n), 0, 1), values = uniform(count, 0, 1), points = uniform(3 * count, 0, 9);
         const SampleList fixed = {points.data(), values.data(), count};
-        const IndexMap maps[] = {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}},     // all on the first voxel
+        const IndexMap maps[] = {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}},     // all samples on the first voxel
                                  {{1, 0, 0, 1e9f, 0, 1, 0, 0, 0, 0, 1, 0}},  // all outside
                                  {{0.5f, 0, 0, -1, 0, 1, 0.2f, 0, 0, 0, 2, -3}}};
         Values histograms(3 * 16 * 16), gain(16 * 16, 1.f);

@@ -6,36 +6,34 @@ from numpy.typing import NDArray
 
 
 def targets() -> list[str]:
-    """CPU targets that this machine runs, best first."""
+    """Return the CPU targets that this machine can run, best first."""
 
 def usable_processors() -> int:
     """
-    Threads that are used by default: the processors of this process, and no more than its control groups grant.
+    Return the default number of threads: the processors of this process, limited by the quota of its control groups.
     """
 
 def processor_quota(membership: str = '/proc/self/cgroup', root: str = '/sys/fs/cgroup') -> float:
-    """Processors' worth of time that control groups grant; 0: no limit."""
+    """Return the processors granted by control groups; 0 if unlimited."""
 
 def why_no_device(target: str) -> str:
-    """Why operations on a device cannot run here; empty if they can."""
+    """Return why a device cannot be used; empty if it can."""
 
 def device_facts(target: str) -> dict:
-    """Name, compute capability, CUDA versions and memory of a device."""
+    """Return name, compute capability, CUDA versions and memory of a device."""
 
 def device_view(array: Annotated[NDArray, dict(order='C', writable=False)]) -> tuple:
-    """
-    Address, shape, number of the device, and type of an array of a device.
-    """
+    """Return address, shape, device number and type of a device array."""
 
 class DeviceGraph:
-    """Work of a queue that is launched as one."""
+    """Recorded work of a queue, launched as a whole."""
 
 class DeviceQueue:
-    """Memory and a stream of a device; work on it is done in order."""
+    """Memory and a stream of a device, whose work runs in order."""
 
     def __init__(self, target: str, stream: int | None = None, stream_owner: object | None = None) -> None:
         """
-        stream: the caller's own, as a number, 0 the default one; None makes one. stream_owner is kept as long.
+        stream: handle of the caller's stream, 0 for the default stream; None creates one. stream_owner is kept alive as long as the queue.
         """
 
     @property
@@ -43,66 +41,66 @@ class DeviceQueue:
 
     @property
     def peak_bytes(self) -> int:
-        """The most memory that was in use at once."""
+        """Peak number of bytes in use."""
 
     def allocate(self, bytes: int) -> int:
-        """Address of device memory."""
+        """Return the address of new device memory."""
 
     def release(self, memory: int) -> None: ...
 
     def upload(self, to: int, array: Annotated[NDArray, dict(order='C', device='cpu', writable=False)]) -> None: ...
 
     def download(self, into: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu')], memory: int) -> None:
-        """Waits for the queue."""
+        """Copy to the host and wait."""
 
     def array(self, memory: int, shape: Sequence[int], owner: object | None = None, dtype: str = 'float32') -> Any:
         """
-        Memory of this queue as float32, float16 or uint8 of a shape, which lives as long as its owner; without one it must outlive the array.
+        Return memory of this queue as an array of float32, float16 or uint8 that keeps its owner alive. Without an owner, the memory must outlive the array.
         """
 
     @property
     def target(self) -> str:
-        """As it was made with."""
+        """Name of the target."""
 
     @property
     def number(self) -> int:
-        """Of its device."""
+        """Number of the device."""
 
     def copy(self, to: int, from_: int, bytes: int) -> None:
-        """Within the device."""
+        """Copy within the device."""
 
     def wait_for(self, stream: int) -> None:
-        """What follows waits for what is on that stream now."""
+        """Make later work wait for the present work of a stream."""
 
     def __enter__(self) -> object:
-        """Its device is that of the calling thread meanwhile."""
+        """Make the device current to the calling thread."""
 
     def __exit__(self, *args) -> None: ...
 
     def graph(self, work: Callable) -> DeviceGraph:
         """
-        What work() puts on this queue's stream, kept in place of done. It goes on using what memory work() took: from a queue of its own, which lives as long.
+        Record the work that work() submits to this queue's stream instead of running it. Launches use the memory that work() allocated: allocate it from a separate queue that lives as long.
         """
 
     def launch(self, graph: DeviceGraph) -> None: ...
 
     def warp(self, image: int, image_shape: Sequence[int], displacement: int, displacement_shape: Sequence[int], border: str, warped: int, workspace: int = 0) -> None:
         """
-        A batch of linear warps between addresses of float32: image (N, C, ...), displacement (N, dims, ...). In the plane the workspace, if one is given, has 3 values a pixel of the displacement; else memory is taken.
+        Warp a batch linearly between addresses of float32: image (N, C, ...), displacement (N, dims, ...). In 2-D, workspace has 3 values per pixel of the displacement; 0 allocates it.
         """
 
     @property
     def kept_bytes(self) -> int:
-        """For the next to allocate."""
+        """Released bytes that are cached for later allocations."""
 
     def device_of(self, memory: int) -> int:
-        """The number of the device of an address; -1: the host's."""
+        """Return the device number of an address; -1: the host."""
 
     def trim(self) -> None:
-        """Waits, and frees memory that is kept."""
+        """Wait for the queue and free its cached memory."""
 
     def pinned(self, bytes: int) -> Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu')]:
-        """Host memory that is copied fast, as uint8."""
+        """Return page-locked host memory as uint8."""
 
 def compose(first: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None, None), order='C', writable=False)], second: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None, None), order='C', writable=False)], out: Annotated[NDArray[numpy.float32], dict(order='C')] | None = None, threads: int = 0, target: str | DeviceQueue = '') -> NDArray[numpy.float32]: ...
 
@@ -121,20 +119,22 @@ def summary(values: Annotated[NDArray[numpy.float32], dict(order='C', writable=F
 @overload
 def warp(moving: Annotated[NDArray[numpy.float32], dict(order='C', writable=False)], displacement: Annotated[NDArray[numpy.float32], dict(order='C', writable=False)], interpolation: str = 'linear', border: str = 'zero', valid: Annotated[NDArray[numpy.uint8], dict(order='C')] | None = None, out: Annotated[NDArray[numpy.float32], dict(order='C')] | None = None, threads: int = 0, target: str | DeviceQueue = '', outside: float = 0.0) -> NDArray[numpy.float32]:
     """
-    moving(p + u(p)); all arrays with or without a leading batch axis. outside: what border zero fades into.
+    Return moving(p + u(p)). All arrays have a leading batch axis, or none. outside: value outside for border 'zero'.
     """
 
 @overload
 def warp(moving: Annotated[NDArray[numpy.float16], dict(order='C', writable=False)], displacement: Annotated[NDArray[numpy.float32], dict(order='C', writable=False)], interpolation: str = 'linear', border: str = 'zero', valid: Annotated[NDArray[numpy.uint8], dict(order='C')] | None = None, out: Annotated[NDArray[numpy.float16], dict(order='C')] | None = None, threads: int = 0, target: str | DeviceQueue = '', outside: float = 0.0) -> NDArray[numpy.float16]:
-    """The same of float16, computed in float32."""
+    """Warp float16 images, computed in float32."""
 
 def warp_grad_displacement(moving: Annotated[NDArray[numpy.float32], dict(order='C', writable=False)], displacement: Annotated[NDArray[numpy.float32], dict(order='C', writable=False)], upstream: Annotated[NDArray[numpy.float32], dict(order='C', writable=False)], border: str = 'zero', out: Annotated[NDArray[numpy.float32], dict(order='C')] | None = None, threads: int = 0, target: str | DeviceQueue = '') -> NDArray[numpy.float32]:
     """
-    Derivative of the sum of upstream times the linear warp by the displacement.
+    Return the derivative of the sum of upstream times the linear warp with respect to the displacement.
     """
 
 def warp_grad_image(upstream: Annotated[NDArray[numpy.float32], dict(order='C', writable=False)], displacement: Annotated[NDArray[numpy.float32], dict(order='C', writable=False)], shape: tuple[int, int, int], border: str = 'zero', out: Annotated[NDArray[numpy.float32], dict(order='C')] | None = None, threads: int = 0, target: str | DeviceQueue = '') -> NDArray[numpy.float32]:
-    """The same derivative by the moving image, whose shape is given."""
+    """
+    Return the same derivative with respect to the moving image, which has the given shape.
+    """
 
 def warp_labels(moving: Annotated[NDArray[numpy.int32], dict(order='C', writable=False)], displacement: Annotated[NDArray[numpy.float32], dict(order='C', writable=False)], threads: int = 0, target: str | DeviceQueue = '') -> NDArray[numpy.int32]: ...
 
@@ -144,7 +144,7 @@ def prefilter(image: Annotated[NDArray[numpy.float32], dict(shape=(None, None, N
 
 def align(fixed: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], fixed_affine: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)], moving: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], moving_affine: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)], fixed_mask: Annotated[NDArray[numpy.uint8], dict(shape=(None, None, None), order='C', device='cpu', writable=False)] | None = None, moving_mask: Annotated[NDArray[numpy.uint8], dict(shape=(None, None, None), order='C', device='cpu', writable=False)] | None = None, kind: str = 'affine', limit_ms: float = -1.0, threads: int = 0, target: str | DeviceQueue = '') -> dict:
     """
-    Rigid and affine map from fixed mm to moving mm. Affines take array indices to mm; limit_ms < 0: no limit.
+    Return the rigid and the affine map from fixed mm to moving mm, and figures. fixed_affine and moving_affine map array indices to mm. limit_ms < 0: no limit.
     """
 
 def gaussian(image: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None, None), order='C', writable=False)], sigma_vox: Sequence[float], out: Annotated[NDArray[numpy.float32], dict(order='C')] | None = None, threads: int = 0, target: str | DeviceQueue = '') -> NDArray[numpy.float32]: ...
@@ -182,7 +182,7 @@ def coupled_convex(cost: Annotated[NDArray[numpy.float32], dict(shape=(None, Non
 def coupled_convex_half(cost: Annotated[NDArray[numpy.uint16], dict(shape=(None, None, None, None), order='C', writable=False)], displacement: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None, None), order='C', writable=False)], radius: Sequence[int], weight: float, threads: int = 0, target: str | DeviceQueue = '') -> NDArray[numpy.float32]: ...
 
 def local_ncc(fixed: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)], moving: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)], radius: int, threads: int = 0, target: str | DeviceQueue = '') -> tuple[float, NDArray[numpy.float32]]:
-    """Mean of the squared correlation over all windows, and its map."""
+    """Return the mean squared correlation over all windows, and its map."""
 
 def local_ncc_value(fixed: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)], moving: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)], radius: int, threads: int = 0, target: str | DeviceQueue = '') -> float: ...
 
@@ -196,7 +196,7 @@ def normalised_mutual_information(histogram: Annotated[NDArray[numpy.float64], d
 
 def interleave(planes: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None, None), order='C', writable=False)], channels: int, threads: int = 0, target: str | DeviceQueue = '') -> NDArray[numpy.uint16]:
     """
-    Planes (C, D, H, W) as bits of half-precision features (D, H, W, channels), the rest 0.
+    Return planes (C, D, H, W) as bits of half-precision features (D, H, W, channels), padded by 0.
     """
 
 def append_intensity_channels(features: Annotated[NDArray[numpy.uint16], dict(shape=(None, None, None, None), order='C')], image: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)], valid: Annotated[NDArray[numpy.uint8], dict(shape=(None, None, None), order='C', writable=False)] | None, scale: float, offset: float, threads: int = 0, target: str | DeviceQueue = '') -> None: ...
@@ -206,39 +206,37 @@ def similarity_gradient(fixed: Annotated[NDArray[numpy.uint16], dict(shape=(None
 def adam_step(gradient: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None, None), order='C', writable=False)], mean: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None, None), order='C')], square: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C')], iteration: int, mean_decay: float, square_decay: float, floor: float, rate_vox: float, threads: int = 0, target: str | DeviceQueue = '') -> NDArray[numpy.float32]: ...
 
 class EngineSpec:
-    """
-    A network as the pipeline needs it: what it sees, what it gives, how to run it.
-    """
+    """A network for the pipeline: its input grid, output and function."""
 
     def __init__(self, *, output: str, shape: Sequence[int], affine: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)], intensities: tuple[str, float, float], run: object, dims: int = 3, factor: int = 1, integration_steps: int = 0, planes: int = 0, expected_s: Sequence[float] = [0.0], on_device: bool = False) -> None:
         """
-        output: displacement, velocity, descriptor or rigid. shape, affine: the grid that it sees both scans on. intensities: (percentile, window or minmax, low, high). factor: voxels of that grid in one of the field. planes: of a descriptor. expected_s: how long its runs take, one number for each stage of a rigid cascade; 0 is not known. run(fixed, moving, field), run(side, image, planes) or run(stage, fixed, moving, numbers) fills its last array, and gets stop() -> bool after it where it may be stopped. on_device: arrays are (address, shape) of device memory.
+        output: displacement, velocity, descriptor or rigid. shape, affine: grid of the network's inputs. intensities: (percentile, window or minmax, low, high). factor: voxels of that grid per voxel of the field. planes: number of channels of a descriptor. expected_s: expected duration of a run, in s, one number per stage of a rigid cascade; 0 if unknown. run(fixed, moving, field), run(side, image, planes) or run(stage, fixed, moving, numbers) fills its last array; stop() -> bool is appended to its arguments if it may be stopped. on_device: arrays are (address, shape) in device memory.
         """
 
     @property
     def shape(self) -> list[int]: ...
 
     def with_run(self, run: object, on_device: bool) -> EngineSpec:
-        """Return the same engine, run by another function."""
+        """Return a copy of the engine that another function runs."""
 
 class Scan:
-    """An image, where it lies, and which of its voxels count."""
+    """An image with its affine and an optional mask."""
 
     def __init__(self, image: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)], affine: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)], mask: Annotated[NDArray[numpy.uint8], dict(shape=(None, None, None), order='C', device='cpu', writable=False)] | None = None) -> None:
         """
-        image: (D, H, W) float32. affine: (4, 4), array indices to RAS+ mm. mask: (D, H, W) uint8, 0 is left out.
+        image: (D, H, W) float32. affine: (4, 4), array indices to RAS+ mm. mask: (D, H, W) uint8, 0 is excluded.
         """
 
 class Options:
-    """How two scans are registered."""
+    """Options of a registration."""
 
     def __init__(self, *, align: str = 'affine', deform: bool = True, refine: bool = True, engine: EngineSpec | None = None, start: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)] | None = None, deadline_s: float = 0.0, now: Callable | None = None, cancelled: Callable | None = None, outside: float | None = None, threads: int = 0, target: str = '', device: DeviceQueue | None = None, keep_on_device: bool = False, inverse: bool = True, quality: str = 'full') -> None:
         """
-        align: none, rigid or affine. engine: a network, and refine whether the solver goes on from what it finds. start: (4, 4), fixed to moving mm, that stands already, where nothing is aligned; the figures before are without it. deadline_s: until the call returns, by now() if it is given; 0 is none. cancelled(stage, share) is called between steps and stops the registration by True. outside: the value of the warped scan outside of the moving scan; None is its lowest value. device: a queue to run on in place of target. keep_on_device: results stay there, as (address, shape, owner). inverse: compute it. quality: full, fast (without patterns, evidence and the consistency of the inverse) or none.
+        align: none, rigid or affine. engine: a network. refine: whether the solver refines its output. start: (4, 4), known alignment from fixed to moving mm, for align='none'; the figures before registration do not include it. deadline_s: time limit of the call, measured by now() if set; 0 for none. cancelled(stage, share) is called between steps and cancels the registration by returning True. outside: value of the warped scan outside the moving scan; None for its lowest value. device: a queue to run on, which replaces target. keep_on_device: leave results on the device, as (address, shape, owner). inverse: compute it. quality: full, fast (without MIND, evidence and inverse consistency) or none.
         """
 
 class PoseEvidence:
-    """Evidence on the linear part, from poses around it."""
+    """Evidence for the linear part, from neighbouring poses."""
 
     @property
     def known(self) -> bool: ...
@@ -277,7 +275,7 @@ class PoseEvidence:
     def agreement_moved_most(self) -> float: ...
 
 class ResidualEvidence:
-    """Motion that a dense search still finds."""
+    """Residual motion found by a dense search."""
 
     @property
     def known(self) -> bool: ...
@@ -295,7 +293,7 @@ class ResidualEvidence:
     def far(self) -> float: ...
 
 class DeformationEvidence:
-    """Whether the deformation beats the linear part."""
+    """Evidence that the deformation improves on the linear part."""
 
     @property
     def kept(self) -> bool: ...
@@ -313,7 +311,7 @@ class DeformationEvidence:
     def own_information(self) -> float: ...
 
 class NetworkRun:
-    """What became of a network: none, complete, stopped or not begun."""
+    """Outcome of a network run: none, complete, stopped or not begun."""
 
     @property
     def end(self) -> str: ...
@@ -325,9 +323,7 @@ class NetworkRun:
     def left_s(self) -> float: ...
 
 class CascadeRun:
-    """
-    How far networks that give rigid motions came, and the solver after them.
-    """
+    """Progress of a cascade of rigid networks and its refinement."""
 
     @property
     def stages_run(self) -> int: ...
@@ -342,9 +338,7 @@ class CascadeRun:
     def window_centre_mm(self) -> list[float]: ...
 
 class Quality:
-    """
-    Figures of a finished registration; None where there was no time for one.
-    """
+    """Quality figures of a registration; None if not computed in time."""
 
     @property
     def nmi_before(self) -> float | None: ...
@@ -395,7 +389,7 @@ class Quality:
     def residual(self) -> ResidualEvidence: ...
 
 class Result:
-    """What the pipeline gives; an array that it did not make is None."""
+    """Result of the pipeline. Arrays that were not computed are None."""
 
     @property
     def cancelled(self) -> bool: ...
@@ -456,7 +450,7 @@ class Result:
 
 def register(fixed: Scan, moving: Scan, options: Options) -> Result:
     """
-    Register a moving scan to a fixed one: alignment, network, deformation, inverse and figures.
+    Register a moving scan to a fixed scan: alignment, network, deformation, inverse and quality figures.
     """
 
 class Session:
@@ -466,27 +460,25 @@ class Session:
 
     def register(self, moving: Scan, options: Options, track: bool = False) -> Result:
         """
-        Register a moving scan as the function of this name does. The target, threads and device are those of the session. track: start from the transform of the call before.
+        Register a moving scan as the function of this name does, on the queue of the session. track: start from the transform of the call before.
         """
 
 class Plan:
-    """
-    The way of a pair of scans through a network, prepared for their grids.
-    """
+    """The network path of a registration, prepared for two grids."""
 
     def __init__(self, network: EngineSpec, fixed_shape: tuple[int, int, int], fixed_affine: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)], moving_shape: tuple[int, int, int], moving_affine: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)], alignment: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)], device: DeviceQueue | None = None, threads: int = 0, outside: float | None = None) -> None: ...
 
     def preprocess(self) -> None:
-        """From fixed and moving to seen_fixed and seen_moving."""
+        """Compute seen_fixed and seen_moving from fixed and moving."""
 
     def finish(self) -> None:
-        """From field to displacement_mm, warped and valid."""
+        """Compute displacement_mm, warped and valid from field."""
 
     def facts(self) -> dict:
-        """Extremes of both scans and how many voxels fold. Waits."""
+        """Wait, and return the extremes and the number of folded voxels."""
 
     def remove_folds(self) -> int:
-        """Remove folds, wait, and return how many are left."""
+        """Remove folds and return the number that remain. Waits for the queue."""
 
     @property
     def fixed(self, /) -> Any: ...
@@ -514,14 +506,14 @@ class Plan:
 
 def deform(fixed: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], moving: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], spacing_mm: tuple[float, float, float], fixed_valid: Annotated[NDArray[numpy.uint8], dict(shape=(None, None, None), order='C', device='cpu', writable=False)] | None = None, moving_valid: Annotated[NDArray[numpy.uint8], dict(shape=(None, None, None), order='C', device='cpu', writable=False)] | None = None, overrides: dict = {}, describe: object | None = None, planes: int = 0, threads: int = 0, target: str = '') -> tuple:
     """
-    Displacement (3, D, H, W) in voxels and what the solver saw; `overrides` replaces chosen settings, describe(side, image, planes) the features.
+    Return the displacement (3, D, H, W), in voxels, and a dict of image statistics. `overrides` replaces selected settings, describe(side, image, planes) the features.
     """
 
 def remove_folds(displacement: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None, None), order='C', device='cpu', writable=False)], floor: float, rounds: int, threads: int = 0, target: str | DeviceQueue = '') -> tuple:
-    """A copy without folds, and how many voxels are still below the floor."""
+    """Return a copy without folds and the number of folds that remain."""
 
 def count_folds(displacement: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None, None), order='C', writable=False)], floor: float, threads: int = 0, target: str | DeviceQueue = '') -> int:
-    """How many voxels remove_folds would find at first."""
+    """Return the number of voxels that remove_folds would smooth first."""
 
 def fill(value: float, shape: Sequence[int], threads: int = 0, target: str | DeviceQueue = '') -> NDArray[numpy.float32]: ...
 
@@ -540,7 +532,7 @@ def divide(field: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None
 def where(mask: Annotated[NDArray[numpy.uint8], dict(shape=(None, None, None), order='C', writable=False)], inside: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)], outside: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)], threads: int = 0, target: str | DeviceQueue = '') -> NDArray[numpy.float32]: ...
 
 def texture(image: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)], threads: int = 0, target: str | DeviceQueue = '') -> tuple:
-    """Noise and contrast of the neighbourhood of each voxel, (D, H, W) each."""
+    """Return noise and contrast around each voxel, (D, H, W) each."""
 
 def add_affine(displacement: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None, None), order='C', writable=False)], linear: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)], map: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)], threads: int = 0, target: str | DeviceQueue = '') -> NDArray[numpy.float32]: ...
 

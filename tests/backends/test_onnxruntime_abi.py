@@ -111,7 +111,7 @@ def test_a_device_that_is_not_there_is_an_error_of_the_run():
     status, kernel = made(table, on_cuda)
     assert status is None and kernel
     assert on_cuda.call(18, pointer, kernel, None) == 1
-    assert table.said == [f"cuda:0 was asked for: {reason}"]
+    assert table.said == [f"cuda:0 was requested: {reason}"]
     on_cuda.call(9, None, kernel)
 
 

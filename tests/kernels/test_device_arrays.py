@@ -98,7 +98,7 @@ def test_pinned_memory_is_an_array(queue):
 
 
 def test_memory_that_is_not_there_is_an_error_of_its_own_and_the_queue_goes_on(queue, rng):
-    with pytest.raises(DeviceError, match="more of") as caught:
+    with pytest.raises(DeviceError, match="were requested") as caught:
         queue.allocate(1 << 44)
     assert caught.value.code == "MMREG_E_DEVICE_MEMORY"
     u = rng.normal(0, 1, SHAPE).astype(np.float32)
@@ -127,7 +127,7 @@ def test_what_breaks_a_graph_leaves_the_queue_usable(queue, rng):
 
     with pytest.raises(LookupError):
         queue.graph(fails)
-    with pytest.raises(DeviceError, match="cannot be part of a graph|making a graph"):
+    with pytest.raises(DeviceError, match="cannot be part of a graph|ending a capture"):
         queue.graph(lambda: _native.jacobian(u, target=queue))
     np.testing.assert_allclose(_native.jacobian(u, target=queue), _native.jacobian(u), atol=1e-4)
 

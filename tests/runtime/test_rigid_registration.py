@@ -152,7 +152,7 @@ def test_figures_after_are_those_of_a_header_that_the_transform_moves(scans, bun
 
 
 def test_what_is_aligned_has_no_other_start():
-    with pytest.raises(ValueError, match="a start is for align none"):
+    with pytest.raises(ValueError, match="start requires align='none'"):
         _native.Options(align="rigid", start=np.eye(4))
 
 

@@ -172,7 +172,7 @@ def test_a_device_that_is_not_there_is_not_swapped_for_the_cpu():
     reason = _native.why_no_device("cuda")
     if not reason:
         pytest.skip("this machine has a CUDA device")
-    with pytest.raises(BackendUnavailableError, match="cuda was asked for") as caught:
+    with pytest.raises(BackendUnavailableError, match="cuda was requested") as caught:
         Registrar(device="cuda")
     assert caught.value.code == "MMREG_E_DEVICE" and reason in str(caught.value)
 

@@ -1,4 +1,4 @@
-// Which voxels of each row are worth comparing: those of the foreground of either image and a margin around it.
+// Finds the voxels of each row to compare: the foreground of either image and a margin around it.
 #include "core/span.h"
 #include "cpu/target/operations.h"
 

@@ -1,4 +1,4 @@
-// The step of the gradient descent, voxel by voxel.
+// The step of the gradient descent.
 #include "core/adam_step.h"
 
 #include "cpu/target/operations.h"
@@ -9,7 +9,7 @@ void adam_step(Queue& queue, const AdamStepArguments& a) {
   const std::int64_t count = voxels(a.n);
   const Pace p = pace(a);
   parallel(queue, count, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
-    const Pace own = p;  // the compiler sees that it is not written
+    const Pace own = p;  // a local copy, which the compiler knows is not modified
     const float *f0 = a.gradient, *f1 = f0 + count, *f2 = f1 + count;
     float *m0 = a.mean, *m1 = m0 + count, *m2 = m1 + count, *v = a.square;
     float *s0 = a.step, *s1 = s0 + count, *s2 = s1 + count;

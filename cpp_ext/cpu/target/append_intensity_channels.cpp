@@ -1,4 +1,4 @@
-// The image and its validity as the last channels of its features, so that one load brings all.
+// Stores the image and its validity in the last channels of its features, so that one load reads all.
 #include "core/half.h"
 #include "core/intensity_channel.h"
 #include "cpu/target/operations.h"

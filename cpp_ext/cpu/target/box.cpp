@@ -1,5 +1,4 @@
-// Mean over a box: running sums along y and z, started anew often enough to keep their rounding small, and plain sums
-// along x.
+// Mean over a box: running sums along y and z, restarted often enough to bound their rounding, and direct sums along x.
 #include "cpu/target/smoothing.h"
 
 namespace mmreg::MMREG_TARGET {
@@ -17,7 +16,7 @@ struct Box {
     scale = 1 / count;
   }
 
-  // sum += ahead - behind, where a missing row is nothing.
+  // sum += ahead - behind, where a missing row counts as 0.
   static void run(const float* ahead, const float* behind, int w, float* sum) {
     for (int x = 0; x < w; x += kLanes) {
       const int n = w - x < kLanes ? w - x : kLanes;
@@ -50,12 +49,12 @@ struct Box {
     }
   }
 
-  void depth(const float* const* planes, int w, std::int64_t size, float* out, int made) const {
+  void depth(const float* const* planes, int w, std::int64_t size, float* out, int count) const {
     for (int x = 0; x < w; x += kLanes) {
       const int n = w - x < kLanes ? w - x : kLanes;
       Floats sum = load(planes[0] + x);
       for (int k = 1; k <= 2 * radius[0]; ++k) sum += load(planes[k] + x);
-      for (int s = 0; s < made; ++s) {
+      for (int s = 0; s < count; ++s) {
         if (s) sum += load(planes[s + 2 * radius[0]] + x) - load(planes[s - 1] + x);
         store(out + s * size + x, sum * scale, n);
       }

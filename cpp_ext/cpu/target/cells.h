@@ -1,4 +1,4 @@
-// Costs of a coarse grid in memory: as floats or as Half.
+// Stores of costs, which are float or Half.
 #pragma once
 #include "core/displacements.h"
 #include "cpu/target/half_rows.h"
@@ -7,15 +7,7 @@
 
 namespace mmreg::MMREG_TARGET {
 
-// The first `count` of `kLanes` costs.
-template <class Cost>
-MMREG_INLINE Floats load_some(const Cost* in, int count) {
-  if (count == kLanes) return load(in);
-  Cost all[kLanes] = {};
-  std::memcpy(all, in, std::size_t(count) * sizeof(Cost));
-  return load(all);
-}
-
+// Stores the first `count` of kLanes costs.
 template <class Cost>
 MMREG_INLINE void store_some(Cost* out, Floats v, int count) {
   if (count == kLanes) return store(out, v);

@@ -33,7 +33,7 @@ void scale(Queue& queue, const float* in, std::int64_t count, float factor, floa
 
 void integrate(Queue& queue, const float* velocity, Extent n, int steps, float* u) {
   Scratch<float> other(queue, 3 * voxels(n));
-  float* from = steps % 2 ? static_cast<float*>(other) : u;  // so that the last squaring ends in u
+  float* from = steps % 2 ? static_cast<float*>(other) : u;  // the last squaring writes u
   float* to = steps % 2 ? u : static_cast<float*>(other);
   scale(queue, velocity, 3 * voxels(n), __builtin_ldexpf(1.0f, -steps), from);
   for (int i = 0; i < steps; ++i) {

@@ -1,5 +1,5 @@
-// Cost of each displacement in each cell of a coarse grid. The features are laid out anew as one padded float row per
-// channel, so that a vector holds neighbouring cells; its costs are turned into rows of displacements at the end.
+// Cost of each displacement in each cell of a coarse grid. The features are rearranged into one padded float row per
+// channel, so that a vector holds neighbouring cells; the costs are finally transposed to rows of displacements.
 #include "cpu/target/border.h"
 #include "cpu/target/cells.h"
 #include "cpu/target/smoothing.h"
@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kGroup = 12;  // channels whose fixed features stay in registers
 
-// (d, h, channels, w with a border): the border is the border value, for reading at x - r .. x + r.
+// Features as (d, h, channels, w), each row extended by its border value for reads at x - r .. x + r.
 struct Planar {
   float* data;
   Extent n;
@@ -18,7 +18,7 @@ struct Planar {
 
   std::int64_t pitch() const { return whole_vectors(n.w) + 2 * border + kLanes; }
   std::int64_t size() const { return std::int64_t(n.d) * n.h * channels * pitch(); }
-  float* row(int z, int y) const {  // of channel 0; element 0 is cell 0
+  float* row(int z, int y) const {  // row of channel 0; element 0 is cell 0
     return data + (std::int64_t(inside(z, n.d)) * n.h + inside(y, n.h)) * channels * pitch() + border;
   }
   void fill_row(const Half* features, int stored, int z, int y) const {
@@ -56,7 +56,7 @@ void add_channels(const float* fixed, const float* moving, std::int64_t pitch_f,
   }
 }
 
-// costs[k][lane] of the `kLanes` cells from (z, y, x) on.
+// Computes costs[k][lane] for the kLanes cells from (z, y, x).
 void search(const Pairing& p, int z, int y, int x, float* costs) {
   const int *r = p.window.r, side = p.window.side(2);
   const std::int64_t pitch_f = p.fixed.pitch(), pitch_m = p.moving.pitch();
@@ -88,12 +88,12 @@ void costs(Queue& queue, FeatureImage fixed, const Half* moving, int used, const
     p.moving.fill_row(moving, fixed.channels, int(row / n.h), int(row % n.h));
   });
   parallel_pieces(queue, std::int64_t(n.d) * n.h, [&](std::int64_t row, int worker) {
-    float* const found = memory + worker * size;
+    float* const costs = memory + worker * size;
     for (int x = 0; x < n.w; x += kLanes) {
-      search(p, int(row / n.h), int(row % n.h), x, found);
+      search(p, int(row / n.h), int(row % n.h), x, costs);
       const int cells = n.w - x < kLanes ? n.w - x : kLanes;
       for (int k = 0; k < count; k += kLanes)
-        store_transposed(found + k * kLanes, p.scale, cost + (row * n.w + x) * count + k, count, cells,
+        store_transposed(costs + k * kLanes, p.scale, cost + (row * n.w + x) * count + k, count, cells,
                          count - k < kLanes ? count - k : kLanes);
     }
   });

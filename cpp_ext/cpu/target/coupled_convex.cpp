@@ -1,10 +1,10 @@
-// The coupled step of the dense search: in each cell the displacement with the least cost plus penalty.
+// The coupled step of the dense search: selects the displacement of least cost plus penalty in each cell.
 #include "cpu/target/cells.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-struct Penalty {  // of displacement k: square[k] + slope . (z[k], y[k], x[k]), but for a constant of the cell
+struct Penalty {  // of displacement k: square[k] + slope . (z[k], y[k], x[k]), up to a constant per cell
   const float *square, *z, *y, *x;
   float slope[3];
 };
@@ -19,7 +19,7 @@ struct Best {
   Ints index;
 };
 
-// The least lane: the centre before all others in a tie, then the lowest index.
+// Returns the lane of least cost; of equal ones the centre, then the lowest index.
 int chosen(const Best& best, int centre) {
   const float least = smallest(best.value);
   int index = 1 << 30;
@@ -28,7 +28,7 @@ int chosen(const Best& best, int centre) {
   return index < 0 || index == 1 << 30 ? centre : index;
 }
 
-// `count` is at least `kLanes`; the last vector overlaps the one before.
+// `count` is at least kLanes; the last vector overlaps the previous one.
 template <class Cost>
 int cheapest(const Cost* cost, int count, const Penalty& p) {
   const int centre = count / 2, last = count - kLanes, from = centre < last ? centre : last;
@@ -42,7 +42,7 @@ int cheapest(const Cost* cost, int count, const Penalty& p) {
   }
 }
 
-// Fills the four tables of `pitch` elements; those behind the last displacement never win.
+// Fills the four tables of `pitch` elements. Elements after the last displacement are never selected.
 void tabulate(const Window& window, float weight, int pitch, float* table) {
   for (int k = 0; k < pitch; ++k) {
     const Move m = window.move(k);

@@ -1,4 +1,4 @@
-// Contrast and steepness of an image inside of its foreground: together they give the size of its detail.
+// Contrast and gradient of an image inside its foreground, from which the size of its detail follows.
 #include "core/detail.h"
 
 #include "cpu/target/operations.h"
@@ -6,7 +6,7 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-// d and what row r adds to it. By value: sums that another function could see would be written after every voxel.
+// Returns d plus the contribution of row r. Passed by value, so that the sums stay in registers.
 Detail with_row(Detail d, Image image, std::int64_t r, const Foreground f) {
   const Extent n = image.n;
   const int z = int(r / n.h), y = int(r % n.h);

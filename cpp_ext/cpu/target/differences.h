@@ -1,13 +1,13 @@
 // A vector of voxels of a displacement and its neighbours along the three axes.
 #pragma once
-// clang-format off: the second is written in terms of the first
+// clang-format off: the order of these headers matters
 #include "cpu/target/vectors.h"
 #include "core/differences.h"
 // clang-format on
 
 namespace mmreg::MMREG_TARGET {
 
-// Neighbours along the row: `p` is voxel x of a row of w.
+// Returns the neighbours along a row of w voxels, of which `p` is voxel x.
 template <class Count>
 MMREG_INLINE Around around_in_row(const float* p, int x, int w, Floats here, Count count) {
   const Ints lane = lane_numbers();

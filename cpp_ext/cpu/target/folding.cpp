@@ -1,5 +1,5 @@
-// Where a displacement folds: all nine determinants of core/folding.h in one pass, then their extrema and counts.
-// clang-format off: the second is written in terms of the first
+// Extrema and counts of all nine determinants of core/folding.h, in one pass.
+// clang-format off: the order of these headers matters
 #include "cpu/target/differences.h"
 #include "core/folding.h"
 // clang-format on
@@ -14,13 +14,13 @@ struct Tally {
   Floats smallest[9];
   Ints count[9];
 
-  MMREG_INLINE void add(int i, Floats det, Ints there) {
-    smallest[i] = min(there ? det : splat(kInfinity), smallest[i]);
-    count[i] -= ~(det > 0.0f) & there;
+  MMREG_INLINE void add(int i, Floats det, Ints exists) {
+    smallest[i] = min(exists ? det : splat(kInfinity), smallest[i]);
+    count[i] -= ~(det > 0.0f) & exists;
   }
 };
 
-struct Sides {  // of one vector: which neighbours exist, backward and forward
+struct Sides {  // masks of the voxels of a vector that have a backward and a forward neighbour
   Ints z[2], y[2], x[2], used;
 };
 

@@ -1,10 +1,10 @@
-// Gaussian smoothing with weights cut at ceil(4 sigma), one weighted sum per axis.
+// Gaussian smoothing truncated at ceil(4 sigma), one weighted sum per axis.
 #include "cpu/target/smoothing.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-// V vectors of the weighted sum of rows[-radius .. radius], each from its element x on.
+// Computes V vectors of the weighted sum of rows[-radius .. radius], from element x.
 template <int V>
 MMREG_INLINE void weigh(const float* const* rows, const Taps& t, int x, float* out) {
   Floats sum[V];
@@ -34,7 +34,7 @@ struct Gaussian {
   static constexpr int step = 4;
   int radius[3];
   Taps y, x;
-  float depth_weight[2 * (kMaxRadius + step)];  // of the planes for row 0 of a step, with zeros on both sides
+  float depth_weight[2 * (kMaxRadius + step)];  // weights for row 0 of a step, padded by zeros
 
   Gaussian(Extent n, const float sigma_vox[3])
       : y(gaussian_taps(sigma_vox[1], n.h)), x(gaussian_taps(sigma_vox[2], n.w)) {
@@ -60,7 +60,7 @@ struct Gaussian {
     }
   }
 
-  // Each row of the ring is loaded once for the `step` rows that it adds to.
+  // Each row of the ring is loaded once for `step` output rows.
   template <int V>
   MMREG_INLINE void sum_planes(const float* const* planes, int x0, Floats (*sum)[V]) const {
     for (int s = 0; s < step; ++s)
@@ -73,13 +73,13 @@ struct Gaussian {
     }
   }
 
-  void depth(const float* const* planes, int w, std::int64_t size, float* out, int made) const {
+  void depth(const float* const* planes, int w, std::int64_t size, float* out, int count) const {
     int i = 0;
     for (; i + 2 * kLanes <= w; i += 2 * kLanes) {
       Floats sum[step][2];
       sum_planes<2>(planes, i, sum);
       for (int s = 0; s < step; ++s)
-        if (s < made) {
+        if (s < count) {
           store(out + s * size + i, sum[s][0]);
           store(out + s * size + i + kLanes, sum[s][1]);
         }
@@ -88,7 +88,7 @@ struct Gaussian {
       Floats sum[step][1];
       sum_planes<1>(planes, i, sum);
       for (int s = 0; s < step; ++s)
-        if (s < made) store(out + s * size + i, sum[s][0], w - i < kLanes ? w - i : kLanes);
+        if (s < count) store(out + s * size + i, sum[s][0], w - i < kLanes ? w - i : kLanes);
     }
   }
 };

@@ -1,4 +1,4 @@
-// Rows of Half to float and back, whole vectors first.
+// Converts rows of Half to float and back, whole vectors first.
 #pragma once
 #include "core/half.h"
 #include "cpu/target/simd.h"

@@ -1,4 +1,4 @@
-// The planes that a network gives, as features with all channels of a voxel beside each other.
+// Converts the planar output of a network to channel-last features.
 #include "core/half.h"
 #include "cpu/target/operations.h"
 

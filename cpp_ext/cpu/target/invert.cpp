@@ -1,6 +1,6 @@
-// Inverse of a displacement. Every voxel is solved on its own: a vector of them by the fixed point iteration
-// v <- -u(p + v), then those that it did not bring below the tolerance one by one by Newton's method.
-// clang-format off: the second is written in terms of the first
+// Inverse of a displacement. Solves vectors of voxels by the fixed-point iteration v <- -u(p + v), then the voxels
+// above the tolerance one by one by Newton's method.
+// clang-format off: the order of these headers matters
 #include "cpu/target/sampling.h"
 #include "core/inversion.h"
 // clang-format on

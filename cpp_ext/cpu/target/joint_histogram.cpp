@@ -1,8 +1,8 @@
-// Joint histograms. Neighbouring voxels often fall into the same cell, and adding to a cell just written waits for
-// that write; so consecutive voxels go to different tables, which are added in a fixed order at the end. For the
-// Parzen form a cell holds the moments 1, t, t^2, t^3 of its samples: the window is a cubic polynomial of t, so that
-// the samples are spread over the bins once, after counting.
-// clang-format off: the second is written in terms of the first
+// Joint histograms. Neighbouring voxels often fall into the same cell, and an addition waits for the previous write to
+// its cell; consecutive voxels therefore use different tables, which are added in a fixed order. In the Parzen form a
+// cell holds the moments 1, t, t^2, t^3 of its samples: the window is a cubic polynomial of t, so that the samples are
+// spread over the bins once, after counting.
+// clang-format off: the order of these headers matters
 #include "cpu/target/simd.h"
 #include "core/bins.h"
 // clang-format on
@@ -11,8 +11,8 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int kBlock = 512;      // voxels whose cells are computed at once
-constexpr int kFlush = 1 << 16;  // voxels after which float sums go into double
+constexpr int kBlock = 512;      // voxels whose cells are computed together
+constexpr int kFlush = 1 << 16;  // voxels after which float sums are added to double sums
 constexpr int kCountTables = 4, kMomentTables = 2;
 
 typedef float Moments __attribute__((vector_size(16)));
@@ -21,10 +21,10 @@ struct Samples {
   const float *fixed, *moving;
   const std::uint8_t* mask;
   Scale f, m;
-  int moving_bins, cells;  // the cell after the last one takes voxels that do not count
+  int moving_bins, cells;  // the cell after the last one receives skipped voxels
 };
 
-// Cells of the voxels [begin, end), at most `kBlock` of them, and positions inside of the moving bins.
+// Computes the cells of the voxels [begin, end), at most kBlock, and their positions inside the moving bins.
 void find_cells(const Samples& s, std::int64_t begin, std::int64_t end, std::int32_t* cell, float* t) {
   const int count = int(end - begin);
   for (int i = 0; i < count; i += kLanes) {

@@ -1,5 +1,5 @@
-// Sixteen float lanes whatever the target: the channels of one voxel. The compiler splits them into what
-// the target has; only the conversion from half precision needs a word of its own.
+// Sixteen float lanes on every target: the channels of one voxel. The compiler splits them into the target's vectors;
+// only the conversion from half precision needs its own code.
 #pragma once
 #include "core/half.h"
 #include "core/types.h"
@@ -29,7 +29,7 @@ MMREG_INLINE Lanes16 load_half(const Half* p) {
 #endif
 }
 
-MMREG_INLINE float sum(Lanes16 v) {  // a tree, the same on every target
+MMREG_INLINE float sum(Lanes16 v) {  // the same summation tree on every target
 #if defined(__AVX512F__)
   return _mm512_reduce_add_ps((__m512)v);
 #else

@@ -1,5 +1,5 @@
-// Local normalised cross-correlation, as the mean of its square over all windows (Avants et al., 2008). Running sums
-// of five kProducts along z and y, then sums along x: nothing but one tile of sums is ever stored.
+// Mean over all windows of the squared local cross-correlation (Avants et al., 2008). Running sums of five products
+// along z and y, then sums along x; only one tile of sums is stored.
 #include "core/correlation.h"
 #include "cpu/target/border.h"
 #include "cpu/target/operations.h"
@@ -47,8 +47,7 @@ struct Images {
   int radius;
 };
 
-// Rows [first, last) of a tile with the border of the window, clamped into the image; their sums lie in planes, one
-// per product.
+// Rows [first, last) of a tile and the border of its windows, clamped to the image; one plane of sums per product.
 struct Span {
   int first, last;
   std::int64_t stride;
@@ -56,7 +55,7 @@ struct Span {
   std::int64_t plane() const { return (last - first) * stride; }
 };
 
-struct Values {  // of both images, about their means
+struct Values {  // voxels of both images minus the image means
   Floats f, g;
 };
 
@@ -64,7 +63,7 @@ MMREG_INLINE Values values(const Images& in, std::int64_t at, int n) {
   return {load(in.f + at, n) - in.sf.mean, load(in.g + at, n) - in.sg.mean};
 }
 
-// Adds the kProducts of plane `ahead` to the sums, and takes those of plane `behind` off if Running.
+// Adds the products of plane `ahead` to the sums and, if Running, subtracts those of plane `behind`.
 template <bool Running>
 void add_plane(const Images& in, int ahead, int behind, const Span& span, float* sums) {
   const std::int64_t plane = span.plane();
@@ -85,7 +84,7 @@ void add_plane(const Images& in, int ahead, int behind, const Span& span, float*
   }
 }
 
-// line[p] += sums[p](ahead) - sums[p](behind), if there is one, and its border values on both sides.
+// line[p] += sums[p](ahead) - sums[p](behind), extended by its border values. `behind` may be nullptr.
 void add_rows(const float* ahead, const float* behind, std::int64_t plane, int w, int r, std::int64_t length,
               float* line) {
   for (int p = 0; p < kProducts; ++p, ahead += plane, behind += behind ? plane : 0) {
@@ -104,7 +103,7 @@ void sum_triples(const float* line, std::int64_t length, int count, float* tripl
       store(triples + x, load(line + x) + load(line + x + 1) + load(line + x + 2));
 }
 
-// The squared correlation of one row of windows from sums at every `step`-th of its places; returns its sum.
+// Computes the squared correlation of one row of windows from every `step`-th of their column sums. Returns the sum.
 float correlate_row(const Images& in, const float* line, std::int64_t length, int step, float* map) {
   const int w = in.n.w, side = 2 * in.radius + 1;
   const float scale = 1.0f / (float(side) * float(side) * float(side));
@@ -126,7 +125,7 @@ float correlate_row(const Images& in, const float* line, std::int64_t length, in
   return sum(total);
 }
 
-struct Tile {  // rows [first, last) of the output, with scratch for their sums and for two lines of sums
+struct Tile {  // rows [first, last) of the output, with scratch memory for their sums and for two lines of sums
   int first, last;
   float *sums, *line;
 };

@@ -1,6 +1,6 @@
-// MIND-SSC features of the image extended by its border value. A piece of work is a tile of rows, all planes of it.
-// Each plane needs the patch sums of six difference images, once; they live in rings of planes that fit into the
-// cache, from which the twelve distances of a voxel are read at their shifts.
+// MIND-SSC features of the image extended by its border value. A piece of work is a tile of rows in all planes. The
+// patch sums of six difference images are computed once per plane and kept in ring buffers that fit into the cache; the
+// twelve distances of a voxel are read from them at their shifts.
 #include "core/mind.h"
 
 #include "cpu/target/mind_lattice.h"
@@ -11,14 +11,14 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int kDeepSteps = 4;  // of the six steps, the first four are also needed `dilation` planes behind
+constexpr int kDeepSteps = 4;  // the first four of the six steps are also read `dilation` planes behind
 
-struct Shape {  // of a tile: rows [first, first + rows) of the output
+struct Shape {  // a tile of the output, rows [first, first + rows)
   Extent n;
   Patch patch;
   int first, rows;
 
-  int margin() const { return 2 * patch.dilation + patch.radius; }  // border of the rows of the image
+  int margin() const { return 2 * patch.dilation + patch.radius; }  // border of the image rows
   int image_rows() const { return rows + 2 * margin(); }
   int image_planes() const { return 2 * patch.radius + patch.dilation + 1; }
   int sum_rows() const { return rows + 2 * patch.dilation; }
@@ -28,7 +28,7 @@ struct Shape {  // of a tile: rows [first, first + rows) of the output
   std::int64_t size() const { return image_size() + (sum_planes() + 1) * sum_rows() * stride() + 4 * kLanes; }
 };
 
-// Rings of the tile. Rows count from first - margin (image) and first - dilation (sums); element 0 is voxel 0.
+// Ring buffers of a tile. Rows start at first - margin (image) and first - dilation (sums); element 0 is voxel 0.
 struct Rings {
   Shape s;
   float* memory;
@@ -38,7 +38,7 @@ struct Rings {
     const std::int64_t row = wrapped(z, s.image_planes()) * s.image_rows() + y - s.first + s.margin();
     return memory + row * s.stride() + s.margin();
   }
-  float* columns(int y) const {  // sums along z and y of the step in work
+  float* columns(int y) const {  // sums along z and y of the current step
     return memory + s.image_size() + (y - s.first + s.patch.dilation) * s.stride() + s.margin();
   }
   float* sums(int step, int z, int y) const {
@@ -47,7 +47,7 @@ struct Rings {
     return columns(y) + plane * s.sum_rows() * s.stride();
   }
 
-  // Plane z, which may lie outside of the image.
+  // Copies plane z, which may lie outside the image, into the ring.
   void fetch(const float* volume, int z) const {
     const Extent n = s.n;
     for (int y = s.first - s.margin(); y < s.first + s.rows + s.margin(); ++y) {
@@ -57,7 +57,7 @@ struct Rings {
   }
 };
 
-// Which rows of the sums the channels read.
+// Rows of the sums that the channels read.
 struct Range {
   int begin, end;
 };
@@ -67,8 +67,8 @@ MMREG_INLINE Range rows_read(const Shape& s, int step) {
   return {s.first + shifts.low[1] * s.patch.dilation, s.first + s.rows + shifts.high[1] * s.patch.dilation};
 }
 
-// Sum over the planes z - r .. z + r of the squared difference, for `kLanes` voxels of row y. R is the radius, or -1
-// where it is only known at run time.
+// Sums of the squared difference over the planes z - r .. z + r, for kLanes voxels of row y. R is the radius, or -1 if
+// it is only known at run time.
 template <int R>
 struct Column {
   const float* base[2 * (R < 0 ? kMaxMindRadius : R) + 1];
@@ -94,8 +94,8 @@ struct Column {
   }
 };
 
-// rings.columns = sums along z and y of the squared differences of one step. The sums along z of the last rows stay
-// in registers while a column of vectors is walked down.
+// Sets rings.columns to the sums along z and y of the squared differences of one step. The sums along z of the last
+// rows stay in registers while the loop descends a column of vectors.
 template <int R>
 void sum_columns(const Rings& rings, int step, int z, Range rows) {
   const Shape& s = rings.s;
@@ -140,7 +140,7 @@ void sum_plane(const Rings& rings, int steps, int z) {
   }
 }
 
-// Reads the distances of a row and hands over its similarities, `kLanes` voxels of twelve channels at a time.
+// Passes the similarities of a row to `write`, kLanes voxels of twelve channels at a time.
 template <class Write>
 void similarities(const Rings& rings, int z, int y, float mean, Write&& write) {
   const int d = rings.s.patch.dilation, w = rings.s.n.w;

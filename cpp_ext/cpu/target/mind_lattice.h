@@ -1,5 +1,5 @@
-// Mean variance of a MIND image over a fixed lattice: every eighth plane and every eighth row of them, the middle ones
-// included. It only serves to clamp the variance, and is needed before the first feature is made.
+// Mean variance of MIND over a fixed lattice: every eighth row of every eighth plane, including the middle ones. It
+// only limits the variance, and is needed before the first feature.
 #pragma once
 #include "core/mind.h"
 #include "cpu/target/border.h"
@@ -8,7 +8,7 @@
 
 namespace mmreg::MMREG_TARGET {
 
-// All rows around one, with the border; element 0 is voxel 0 of the row at (z, y) away.
+// The rows around a row, with their border; element 0 is voxel 0 of the row at offset (z, y).
 struct Neighbourhood {
   float* data;
   int reach, stride;
@@ -24,7 +24,7 @@ struct Neighbourhood {
   }
 };
 
-// line[x + r] = sum of (I(q + d step) - I(q))^2 over the patch around p + d base, but for its extent along x.
+// line[x + r] = sum of (I(q + d step) - I(q))^2 over z and y of the patch around p + d base.
 inline void patch_columns(const Neighbourhood& near, Patch patch, const Pair& pair, int w, float* line) {
   const int r = patch.radius, d = patch.dilation;
   const int* step = kMindSteps[pair.step];

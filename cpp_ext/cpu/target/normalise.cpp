@@ -1,4 +1,4 @@
-// Intensities to [0, 1].
+// Normalises intensities to [0, 1].
 #include <cmath>
 
 #include "core/normalisation.h"
@@ -14,9 +14,9 @@ std::int64_t count_equal(Queue& queue, const float* image, std::int64_t count, f
   Scratch<std::int64_t> partial(queue, pieces + 1);
   std::int64_t* const parts = partial;
   parallel(queue, count, kPiece, [=](std::int64_t begin, std::int64_t end) {
-    std::int64_t found = 0;
-    for (std::int64_t i = begin; i < end; ++i) found += image[i] == value;
-    parts[begin / kPiece] = found;
+    std::int64_t equal = 0;
+    for (std::int64_t i = begin; i < end; ++i) equal += image[i] == value;
+    parts[begin / kPiece] = equal;
   });
   std::int64_t all = 0;
   for (std::int64_t i = 0; i < pieces; ++i) all += parts[i];
@@ -27,11 +27,11 @@ struct Ends {
   float low, high;
 };
 
-// Percentiles by nearest rank of the voxels above the lowest value, of which there is at least one.
+// Computes nearest-rank percentiles of the voxels above the lowest value. There must be at least one.
 Ends percentiles_above_lowest(Queue& queue, const float* image, std::int64_t count, const Normalisation& s,
                               float lowest) {
   const Voxels v{image, nullptr, count};
-  Scratch<std::uint32_t> tables(queue, std::int64_t(2 * kMostWanted) * kHalves);
+  Scratch<std::uint32_t> tables(queue, std::int64_t(2 * kMostFractions) * kHalves);
   const std::int64_t usable = count_upper(queue, v, tables), below = count_equal(queue, image, count, lowest);
   Rank ranks[2] = {{below + nearest_rank(s.low / 100, usable - below), 0, 0},
                    {below + nearest_rank(s.high / 100, usable - below), 0, 0}};

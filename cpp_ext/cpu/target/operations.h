@@ -1,6 +1,6 @@
-// What the files in this folder have in common. They are compiled once per target: they may use pointers, plain structs
-// and templates over types of this namespace, but no container or function object of the standard library (the linker
-// would keep one target's copy of it for all of them).
+// Common header of this folder. Its files are compiled once per target: they may use pointers, plain structs and
+// templates over types of the target's namespace, but no containers or function objects of the standard library, of
+// which the linker would keep the copy of one target for all.
 #pragma once
 #include "cpu/queue.h"
 #include "ops/target_operations.h"

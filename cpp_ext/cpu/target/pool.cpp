@@ -1,4 +1,4 @@
-// Averages over blocks; a block cut off by the border is averaged over what exists of it.
+// Means of blocks; a block at the border may be smaller.
 #include "core/pooling.h"
 #include "cpu/target/half_rows.h"
 #include "cpu/target/operations.h"
@@ -6,7 +6,7 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-// line[x] = sum over the rows of one block of rows.
+// line[x] = sum of column x over the rows of a block.
 void sum_rows(const float* image, Extent n, BlockSpan z, BlockSpan y, float* __restrict__ line) {
   for (int x = 0; x < n.w; ++x) line[x] = 0;
   for (int k = z.begin; k < z.end; ++k)

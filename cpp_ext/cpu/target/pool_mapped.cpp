@@ -1,11 +1,11 @@
-// Block averages of an image over the voxels that are finite and inside a mask, then an intensity map.
+// Block means of an image over the finite voxels inside a mask, then an intensity map.
 #include "core/intensity_map.h"
 #include "cpu/target/operations.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-enum { chunk = 256 };  // columns summed at a time, so that the sums stay on the stack
+enum { chunk = 256 };  // columns summed at once, with the sums on the stack
 
 struct Sums {
   float value[chunk], known[chunk];
@@ -34,10 +34,10 @@ void pool_mapped(Queue& queue, Image image, const std::uint8_t* mask, Extent fac
                  float* out) {
   const Blocks blocks = blocks_of(image.n, factor);
   const Extent n = image.n, m = blocks.n;
-  const int columns = chunk / factor.w;  // outputs of one chunk
+  const int columns = chunk / factor.w;  // outputs per chunk
   parallel(queue, std::int64_t(m.d) * m.h, 16, [&](std::int64_t begin, std::int64_t end) {
     Sums sums;
-    const IntensityMap own = map;  // the compiler sees that it is not written
+    const IntensityMap own = map;  // a local copy, which the compiler knows is not modified
     for (std::int64_t row = begin; row < end; ++row) {
       const int z = blocks.z + int(row / m.h) * factor.d, y = blocks.y + int(row % m.h) * factor.h;
       for (int x = 0; x < m.w; x += columns) {

@@ -4,8 +4,8 @@
 
 namespace mmreg::MMREG_TARGET {
 
-// 2^t for t <= 0: 2^k times a polynomial on [-1/2, 1/2], relative error 1e-7 before rounding; never below 2^-126. Of
-// NaN it is NaN.
+// Returns 2^t for t <= 0: 2^k times a polynomial on [-1/2, 1/2], relative error 1e-7 before rounding, at least 2^-126.
+// NaN is preserved.
 MMREG_INLINE Floats power_of_two(Floats t) {
   t = max(splat(-125.5f), t);
   const Floats shifted = t + 12582912.0f;  // 1.5 * 2^23: rounds t to an integer in the low bits

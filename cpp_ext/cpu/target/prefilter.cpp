@@ -1,18 +1,18 @@
-// Cubic B-spline coefficients of an image, mirrored about its border voxels: recursions along each axis.
+// Cubic B-spline coefficients of an image mirrored about its border voxels, by recursions along each axis.
 #include "core/prefilter.h"
 
 #include "cpu/target/operations.h"
 #include "cpu/target/vectors.h"
 
-#pragma GCC diagnostic ignored "-Wpsabi"  // no vector crosses a call: all that takes or gives one is inlined
+#pragma GCC diagnostic ignored "-Wpsabi"  // functions with vector arguments are all inlined
 
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-typedef float Strip __attribute__((vector_size(16 * kLanes)));  // four vectors side by side
+typedef float Strip __attribute__((vector_size(16 * kLanes)));  // four adjacent vectors
 typedef float StripAnywhere __attribute__((vector_size(16 * kLanes), aligned(4), may_alias));
 
-// The lines of `n` elements `stride` apart that start at p, p + 1, ... p + width - 1.
+// Filters the lines of n elements, `stride` apart, that start at p, p + 1, ... p + width - 1.
 MMREG_INLINE void filter_lines(float* p, int width, int n, std::int64_t stride) {
   int x = 0;
   for (; x + 4 * kLanes <= width; x += 4 * kLanes)
@@ -27,7 +27,7 @@ MMREG_INLINE void filter_lines(float* p, int width, int n, std::int64_t stride) 
   }
 }
 
-// Recursions within a vector, by doubling: lane i gets the sum over j <= i (or j >= i) of kPole^|i - j| v[j].
+// Recursions within a vector by doubling: lane i is the sum over j <= i (or j >= i) of kPole^|i - j| v[j].
 MMREG_INLINE Floats run_up(Floats v) {
   const Ints lane = lane_numbers();
   float power = kPole;
@@ -44,7 +44,7 @@ MMREG_INLINE Floats run_down(Floats v) {
   return v;
 }
 
-struct Carry {  // kPole^(i + 1), and in the other direction
+struct Carry {  // kPole^(i + 1) for lane i, and in reverse order
   Floats up, down;
 };
 

@@ -1,6 +1,5 @@
-// The n-th least voxels of an image, by counting: floats ordered as integers, a histogram of their upper kHalves, and
-// for each wanted rank one of the lower kHalves within its upper half. Outliers of any size cost nothing and spoil
-// nothing.
+// Order statistics of an image by counting: a histogram of the upper halves of integer keys, and for each requested
+// rank one of the lower halves within its upper half. Exact, and outliers of any size cost nothing.
 #pragma once
 #include "core/percentiles.h"
 #include "cpu/target/operations.h"
@@ -19,7 +18,7 @@ struct Voxels {
   std::int64_t count;
 };
 
-// Keys of the voxels [begin, begin + count), count at most `kBlock`.
+// Computes the keys of the voxels [begin, begin + count), count at most kBlock.
 inline void find_keys(const Voxels& v, std::int64_t begin, int count, std::int32_t* keys) {
   for (int i = 0; i < count; i += kLanes)
     store(keys + i, key_of(bits(load(v.image + begin + i, count - i < kLanes ? count - i : kLanes))));
@@ -27,14 +26,14 @@ inline void find_keys(const Voxels& v, std::int64_t begin, int count, std::int32
     for (int i = 0; i < count; ++i) keys[i] = v.mask[begin + i] ? keys[i] : kLeftOut;
 }
 
-struct Rank {  // the index-th least voxel: first its upper half, then its value
+struct Rank {  // the index-th smallest voxel: first the upper half of its key, then its value
   std::int64_t index;
   std::uint32_t upper;
   float value;
 };
 
-// Counts of the upper kHalves; returns how many voxels are usable. Neighbours often share theirs, and adding to a count
-// just written waits for that write, so they take turns between two tables.
+// Counts the upper halves. Returns the number of voxels that count. Neighbours often have equal upper halves, and an
+// increment waits for the previous write to its count, so that consecutive voxels use two tables in turn.
 inline std::int64_t count_upper(Queue& queue, const Voxels& v, std::uint32_t* tables) {
   const std::int64_t grain = (v.count + kPieces - 1) / kPieces;
   parallel(queue, kPieces, 1, [&](std::int64_t p, std::int64_t) {
@@ -49,7 +48,7 @@ inline std::int64_t count_upper(Queue& queue, const Voxels& v, std::uint32_t* ta
     }
   });
   std::int64_t total = 0;
-  for (int i = 0; i < kHalves - 1; ++i) {  // the last one counts voxels left out: only NaN would be there
+  for (int i = 0; i < kHalves - 1; ++i) {  // the last count is that of skipped voxels
     for (int p = 1; p < 2 * kPieces; ++p) tables[i] += tables[p * kHalves + i];
     total += tables[i];
   }
@@ -59,12 +58,12 @@ inline std::int64_t count_upper(Queue& queue, const Voxels& v, std::uint32_t* ta
 inline void count_lower(const Voxels& v, std::uint32_t upper, std::uint32_t* table) {
   for (int i = 0; i < kHalves; ++i) table[i] = 0;
   std::int32_t keys[kBlock];
-  const Ints wanted = splat(std::int32_t(upper));
+  const Ints requested = splat(std::int32_t(upper));
   for (std::int64_t i = 0; i < v.count; i += kBlock) {
     const int count = v.count - i < kBlock ? int(v.count - i) : kBlock;
     find_keys(v, i, count, keys);
     for (int k = 0; k < count; k += kLanes) {
-      if (!any((load(keys + k) >> 16 & 0xffff) == wanted)) continue;
+      if (!any((load(keys + k) >> 16 & 0xffff) == requested)) continue;
       for (int j = k; j < k + kLanes && j < count; ++j)
         if (std::uint32_t(keys[j]) >> 16 == upper) ++table[keys[j] & 0xffff];
     }
@@ -74,7 +73,7 @@ inline void count_lower(const Voxels& v, std::uint32_t upper, std::uint32_t* tab
 inline void find_ranks(Queue& queue, const Voxels& v, std::uint32_t* tables, Rank* ranks, int count) {
   for (int i = 0; i < count; ++i) ranks[i].upper = descend(tables, ranks[i].index);
   parallel(queue, count, 1, [&](std::int64_t i, std::int64_t) {
-    if (i > 0 && ranks[i].upper == ranks[i - 1].upper) return;  // the rank before counts for both
+    if (i > 0 && ranks[i].upper == ranks[i - 1].upper) return;  // the previous rank handles both
     std::uint32_t* table = tables + i * kHalves;
     count_lower(v, ranks[i].upper, table);
     for (std::int64_t j = i; j < count && ranks[j].upper == ranks[i].upper; ++j) {

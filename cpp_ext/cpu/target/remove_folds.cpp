@@ -1,6 +1,6 @@
-// Makes a displacement free of folds: wherever one of the nine determinants of `folding` is below a floor, the
-// neighbourhood is replaced by its local mean, wider with every round, until none is left; elsewhere no bit changes.
-// clang-format off: the second is written in terms of the first
+// Removes the folds of a displacement: wherever one of the nine determinants of `folding` is below a floor, the
+// neighbourhood is replaced by local means, wider with every round, until no fold is left. Elsewhere no bit changes.
+// clang-format off: the order of these headers matters
 #include "cpu/target/differences.h"
 #include "core/remove_folds.h"
 // clang-format on
@@ -9,9 +9,9 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int kPiece = 64;  // voxels of a row that are looked at together
+constexpr int kPiece = 64;  // voxels of a row that are examined together
 
-// The steepness of `count` voxels of a row, more than one of them only where each has both its neighbours in the row.
+// Computes the steepness of `count` voxels of a row. If count > 1, each must have both neighbours in the row.
 MMREG_INLINE void steepest(const float* p, std::int64_t size, const Axes& axes, int count, float* most) {
   for (int i = 0; i < count; ++i) most[i] = 0;
   for (int k = 0; k < 3; ++k) {
@@ -21,7 +21,7 @@ MMREG_INLINE void steepest(const float* p, std::int64_t size, const Axes& axes, 
   }
 }
 
-struct Span {  // of the voxels of a row
+struct Span {  // range of voxels in a row
   int begin, end;
 
   bool empty() const { return begin >= end; }
@@ -37,11 +37,11 @@ struct Span {  // of the voxels of a row
 
 struct Flags {
   std::uint8_t* voxel;  // 1: below the floor; 2: near such a voxel
-  Span *low, *row;      // of each row: where the ones lie, and where any flag does
-  Span* look;           // where voxels may have changed since they were looked at
+  Span *low, *row;      // for each row: the range of flag 1, and of any flag
+  Span* look;           // for each row: the range of voxels to examine again
 };
 
-// Flags the voxels of row r that are below the floor; forgets its flags of before. Returns how many there are.
+// Clears the flags of row r and flags its voxels below the floor. Returns their number.
 std::int64_t flag_row(const float* u, Extent n, std::int64_t r, float floor, const Flags& flags) {
   const float enough = gentle(floor);
   const std::int64_t size = voxels(n);
@@ -50,7 +50,7 @@ std::int64_t flag_row(const float* u, Extent n, std::int64_t r, float floor, con
   const Span old = flags.row[r], look = flags.look[r];
   if (!old.empty()) __builtin_memset(out + old.begin, 0, std::size_t(old.end - old.begin));
   Span low{};
-  std::int64_t found = 0;
+  std::int64_t count = 0;
   float steep[kPiece];
   for (int x = look.begin, length; x < look.end; x += length) {
     const int inside = (look.end < n.w - 1 ? look.end : n.w - 1) - x;
@@ -62,14 +62,14 @@ std::int64_t flag_row(const float* u, Extent n, std::int64_t r, float floor, con
       if (!(steep[i] < enough) && !(smallest_determinant(p + i, size, around) >= floor)) {
         out[x + i] = 1;
         low.include(x + i, x + i + 1);
-        ++found;
+        ++count;
       }
   }
   flags.low[r] = flags.row[r] = low;
-  return found;
+  return count;
 }
 
-// Flags with 2 what lies within `reach` of the voxels first..last of row r and is not yet flagged.
+// Flags with 2 the unflagged voxels within `reach` of the voxels first..last of row r.
 MMREG_INLINE void grow(const Flags& flags, Extent n, std::int64_t r, int first, int last, int reach) {
   const Box begin = box_around(int(r / n.h), int(r % n.h), first, reach, n);
   const int x1 = last + reach < n.w ? last + reach : n.w - 1;
@@ -82,21 +82,21 @@ MMREG_INLINE void grow(const Flags& flags, Extent n, std::int64_t r, int first, 
     }
 }
 
-// Flags the voxels to smooth: those below the floor and `reach` voxels around them. Returns how many are below.
+// Flags the voxels to smooth: those below the floor and `reach` voxels around them. Returns the number below.
 std::int64_t flag(Queue& queue, const float* u, Extent n, float floor, int reach, const Flags& flags,
-                  std::int64_t* found) {
+                  std::int64_t* counts) {
   const std::int64_t rows = std::int64_t(n.d) * n.h, grain = 32, pieces = (rows + grain - 1) / grain;
   parallel(queue, rows, grain, [&](std::int64_t begin, std::int64_t end) {
-    std::int64_t& low = found[begin / grain];
+    std::int64_t& low = counts[begin / grain];
     low = 0;
     for (std::int64_t r = begin; r < end; ++r) low += flag_row(u, n, r, floor, flags);
   });
   std::int64_t low = 0;
-  for (std::int64_t i = 0; i < pieces; ++i) low += found[i];
+  for (std::int64_t i = 0; i < pieces; ++i) low += counts[i];
   if (!low) return 0;
-  for (std::int64_t r = 0; r < rows; ++r)  // few rows have any: grow them one after the other
+  for (std::int64_t r = 0; r < rows; ++r)  // sequential, since few rows have flags
     for (int x = flags.low[r].begin, end; x < flags.low[r].end; x = end + 1) {
-      end = x;  // voxels that follow each other grow together
+      end = x;  // grows consecutive voxels together
       if (flags.voxel[r * n.w + x] != 1) continue;
       while (end + 1 < n.w && flags.voxel[r * n.w + end + 1] == 1) ++end;
       grow(flags, n, r, x, end, reach);
@@ -104,7 +104,7 @@ std::int64_t flag(Queue& queue, const float* u, Extent n, float floor, int reach
   return low;
 }
 
-// Only voxels next to a flagged one can have changed.
+// Marks the neighbours of flagged voxels, the only ones that can have changed.
 void look_around(const Flags& flags, Extent n) {
   for (std::int64_t r = 0, rows = std::int64_t(n.d) * n.h; r < rows; ++r) {
     const Box b = box_around(int(r / n.h), int(r % n.h), 0, 1, n);
@@ -128,23 +128,23 @@ void count_folds(Queue& queue, const float* u, Extent n, float floor, std::int64
   const std::int64_t rows = std::int64_t(n.d) * n.h;
   Scratch<std::uint8_t> voxel(queue, voxels(n));
   Scratch<Span> spans(queue, 3 * rows);
-  Scratch<std::int64_t> found(queue, rows / 32 + 1);
+  Scratch<std::int64_t> counts(queue, rows / 32 + 1);
   const Flags flags{voxel, spans, spans + rows, spans + 2 * rows};
   look_everywhere(flags, n);
-  *count = flag(queue, u, n, floor, 0, flags, found);
+  *count = flag(queue, u, n, floor, 0, flags, counts);
 }
 
 std::int64_t remove_folds(Queue& queue, float* u, Extent n, float floor, int rounds) {
   const std::int64_t rows = std::int64_t(n.d) * n.h, count = voxels(n);
   Scratch<std::uint8_t> voxel(queue, count);
   Scratch<Span> spans(queue, 3 * rows);
-  Scratch<std::int64_t> found(queue, rows / 32 + 1);
+  Scratch<std::int64_t> counts(queue, rows / 32 + 1);
   Scratch<float> mean(queue, 3 * count);
   const Flags flags{voxel, spans, spans + rows, spans + 2 * rows};
   float* const smooth = mean;
   look_everywhere(flags, n);
   for (int round = 0; round < rounds; ++round) {
-    if (!flag(queue, u, n, floor, smoothing_radius(round), flags, found)) return 0;
+    if (!flag(queue, u, n, floor, smoothing_radius(round), flags, counts)) return 0;
     const auto flagged = [&](auto&& act) {
       parallel(queue, rows, 32, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t r = begin; r < end; ++r)
@@ -163,7 +163,7 @@ std::int64_t remove_folds(Queue& queue, float* u, Extent n, float floor, int rou
     look_around(flags, n);
   }
   look_everywhere(flags, n);
-  return flag(queue, u, n, floor, 1, flags, found);
+  return flag(queue, u, n, floor, 1, flags, counts);
 }
 
 }  // namespace mmreg::MMREG_TARGET

@@ -1,4 +1,4 @@
-// Derivative of a function of the joint histogram by the twelve numbers of the affine index map.
+// Derivative of a function of the joint histogram with respect to the twelve numbers of the affine index map.
 #include "core/covered_sample.h"
 #include "core/window.h"
 #include "cpu/target/operations.h"
@@ -7,12 +7,12 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-enum { piece_samples = 8192, block = 128 };  // block: a multiple of the kLanes
+enum { piece_samples = 8192, block = 128 };  // block: a multiple of kLanes
 
 struct Block {
-  alignas(64) float slope[3][block], fade[3][block];  // of the intensity in bins times the cover, and of the cover
+  alignas(64) float slope[3][block], fade[3][block];  // derivatives of (intensity in bins) * cover, and of the cover
   alignas(64) float rising[4][block], window[4][block];
-  alignas(64) float rise[block], level[block];  // of the function, by the intensity and by the weight of the sample
+  alignas(64) float rise[block], level[block];  // derivatives with respect to intensity and weight
   alignas(64) int bin[block];
 };
 
@@ -39,7 +39,7 @@ void place(const SampleList& s, std::int64_t begin, int count, Image moving, con
 void add(const SampleList& s, std::int64_t begin, int count, const Block& b, double* sums) {
   const float *z = s.points + begin, *y = z + s.count, *x = y + s.count;
   for (int axis = 0; axis < 3; ++axis) {
-    Floats by[4] = {};  // sums of a block in kLanes; blocks are added in double
+    Floats by[4] = {};  // sums of a block per lane; blocks are added in double
     for (int i = 0; i < count; i += kLanes) {
       const int some = count - i;
       const Floats f = by_place(load(b.rise + i), load(b.slope[axis] + i), load(b.level + i), load(b.fade[axis] + i));
@@ -64,7 +64,7 @@ void sample_gradient(Queue& queue, const SampleList& s, Image moving, const Inde
   parallel(queue, s.count, piece_samples, [&](std::int64_t begin, std::int64_t end) {
     double* sums = partials + begin / piece_samples * 12;
     for (int k = 0; k < 12; ++k) sums[k] = 0;
-    Block b = {};  // what a short block leaves of slopes must be finite
+    Block b = {};  // unused elements of a short block must be finite
     for (; begin < end; begin += block) {
       const int count = end - begin < block ? int(end - begin) : int(block);
       place(s, begin, count, moving, map.affine, bins, b);

@@ -1,5 +1,5 @@
-// Joint histograms of fixed samples with the moving image under many affine maps: places and windows in vectors, block
-// by block, then four neighbouring bins at a time.
+// Joint histograms of fixed samples with the moving image under many affine maps. Positions and windows are computed in
+// vectors, block by block, and added to four neighbouring bins at a time.
 #include "core/covered_sample.h"
 #include "core/window.h"
 #include "cpu/target/operations.h"
@@ -7,13 +7,17 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-enum { piece_samples = 8192, block = 128, copies = 2 };  // two copies in turn: equal bins of successive samples overlap
+enum {
+  piece_samples = 8192,
+  block = 128,
+  copies = 2
+};  // successive samples use two copies in turn, since they often share bins
 
 typedef float Four __attribute__((vector_size(16)));
 
 struct Block {
   alignas(64) float weight[4][block];
-  alignas(64) int bin[block];  // first of four neighbouring bins of the joint histogram
+  alignas(64) int bin[block];  // index of the first of four bins in the joint histogram
 };
 
 void place(const SampleList& s, std::int64_t begin, int count, Image moving, const float* a, int bins, Block& out) {

@@ -1,17 +1,17 @@
-// Values at a vector of points that lie close together, as those of a smooth field do: two vectors of each row that the
-// points touch are loaded and permuted, which is far cheaper than gathering each value from memory. The weight of a row
-// is computed from its distance to each point, so that a row which a point does not touch weighs 0 there.
+// Interpolation at a vector of points that are close together, as in a smooth field: loads two vectors of each row and
+// permutes them, which is far cheaper than gathers. The weight of a row follows from its distance to each point, and is
+// 0 for a row that the point does not use.
 #pragma once
-// clang-format off: the second is written in terms of the first
+// clang-format off: the order of these headers matters
 #include "cpu/target/vectors.h"
 #include "core/sampling.h"
 // clang-format on
 namespace mmreg::MMREG_TARGET {
 
-constexpr int kWindow = 2 * kLanes;  // columns of a row within reach of one permute
+constexpr int kWindow = 2 * kLanes;  // columns of a row that one permute can reach
 
 struct LinearRows {
-  static constexpr int before = 0, taps = 2;  // the first row needed is `before` rows before the point rounded down
+  static constexpr int before = 0, taps = 2;  // the first row is `before` rows before the point rounded down
 
   static MMREG_INLINE Floats weight(Floats distance) { return max(1.0f - abs(distance), Floats{}); }
   static MMREG_INLINE int row(int i, int n) { return i < n ? i : n - 1; }
@@ -36,12 +36,12 @@ struct CubicRows {
 };
 
 template <int C, int taps>
-struct Place {          // where in a volume a vector of points lies
-  Ints column[taps];    // minus x0
-  Floats weight[taps];  // of the columns
-  Floats z, y;          // distance from the first row that is needed, along each axis
-  int z0, y0, x0;       // that row, not yet clamped or mirrored, and the first column loaded
-  int more_z, more_y;   // rows needed beyond those of one point
+struct Place {          // position of a vector of points in a volume
+  Ints column[taps];    // column indices relative to x0
+  Floats weight[taps];  // weights of the columns
+  Floats z, y;          // distance from the first row along each axis
+  int z0, y0, x0;       // first row, before clamping or mirroring, and first column
+  int more_z, more_y;   // number of rows in addition to those of one point
 };
 
 template <int taps>
@@ -51,7 +51,7 @@ MMREG_INLINE Floats across(const Floats (&sum)[taps], const Floats (&weight)[tap
   return value;
 }
 
-// Z x Y rows from the first that is needed. `narrow`: the columns of each tap lie within one vector.
+// Adds Z x Y rows from the first one. `narrow`: the columns of each tap lie in one vector.
 template <class Kernel, bool narrow, int Z, int Y, class T, int C, int taps>
 MMREG_INLINE void add_rows(const Source<T>& s, const Place<C, taps>& at, Floats (&value)[C]) {
   Floats y_weight[Y], sum[C][taps] = {};
@@ -81,7 +81,7 @@ MMREG_INLINE void add_rows(const Source<T>& s, const Place<C, taps>& at, Floats 
   for (int k = 0; k < C; ++k) value[k] = across(sum[k], at.weight);
 }
 
-// As above for any number of rows.
+// add_rows for any number of rows.
 template <class Kernel, class T, int C, int taps>
 MMREG_INLINE void add_many_rows(const Source<T>& s, const Place<C, taps>& at, int z_rows, int y_rows,
                                 Floats (&value)[C]) {
@@ -115,8 +115,7 @@ MMREG_INLINE void add_touched(const Source<T>& s, const Place<C, taps>& at, Floa
     add_rows<Kernel, narrow, taps + 2, taps + 2>(s, at, value);
 }
 
-// Moves the columns of tap t to start at x0 + t if each then fits into one vector. Worth it only where permuting two
-// vectors costs more than permuting one.
+// Makes the columns of tap t start at x0 + t if they then fit into one vector, where that is the cheaper permute.
 template <class T, int C, int taps>
 MMREG_INLINE bool narrowed(const Source<T>& s, Place<C, taps>& at) {
   if (kLanes != 8) return false;
@@ -137,7 +136,7 @@ MMREG_INLINE void set_rows(const Points& c, int z_first, int y_first, Place<C, t
   at.y = c.y - float(at.y0);
 }
 
-constexpr int kMostRows = 6;  // along an axis, beyond those of one point: gathering is cheaper than many more
+constexpr int kMostRows = 6;  // additional rows; above this, gathers are cheaper
 
 template <class Kernel, class T, int C, int taps>
 MMREG_INLINE bool sample_spread(const Source<T>& s, const Points& c, Ints z, Ints y, Place<C, taps>& at,
@@ -149,7 +148,7 @@ MMREG_INLINE bool sample_spread(const Source<T>& s, const Points& c, Ints z, Int
   return true;
 }
 
-// False, and no values, if the points are too far apart for this. `c` is inside of the volume's box.
+// Returns false, without values, if the points are too far apart. `c` lies in the volume's box.
 template <class Kernel, class T, int C>
 MMREG_INLINE bool sample_rows(const Source<T>& s, const Points& c, Floats (&value)[C]) {
   constexpr int taps = Kernel::taps;

@@ -1,6 +1,6 @@
-// Vectors of the target's width: Floats and Ints of `kLanes` elements. Arithmetic, comparisons and `mask ? a : b` are
-// the compiler's own vector operators; here are only the things that they lack. A comparison gives Ints of 0 and -1.
-// Every name lives in the target's namespace, so that the linker cannot mix the targets.
+// Vectors of the target's width: Floats and Ints of kLanes elements. Arithmetic, comparisons and `mask ? a : b` are the
+// compiler's vector operators; this header adds what they lack. A comparison gives Ints of 0 and -1. All names are in
+// the target's namespace, so that the linker cannot mix targets.
 #pragma once
 #include <cstring>
 #if defined(__SSE2__) && defined(__clang__)
@@ -47,7 +47,7 @@ MMREG_INLINE Ints lane_numbers() {
   return v;
 }
 
-// Memory. The forms with `count` touch only the first count (0..lanes) elements; the others read as 0.
+// Memory. Overloads with `count` access only the first count (0..kLanes) elements; the others read as 0.
 MMREG_INLINE Floats load(const float* p) { return *reinterpret_cast<const FloatsAnywhere*>(p); }
 MMREG_INLINE Ints load(const std::int32_t* p) { return *reinterpret_cast<const IntsAnywhere*>(p); }
 MMREG_INLINE void store(float* p, Floats v) { *reinterpret_cast<FloatsAnywhere*>(p) = v; }
@@ -104,7 +104,7 @@ MMREG_INLINE NextTo gather_pairs(const float* base, Ints index) {
   const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
   const __m512i odd = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
   return {Floats(_mm512_permutex2var_epi32(a, even, b)), Floats(_mm512_permutex2var_epi32(a, odd, b))};
-#elif defined(__AVX2__)  // the shuffles work within halves, so the gathers take kLanes 0 1 4 5 and 2 3 6 7
+#elif defined(__AVX2__)  // shuffles work within halves, so the gathers take lanes 0 1 4 5 and 2 3 6 7
   const __m256i i = _mm256_permute4x64_epi64(__m256i(index), 0xd8);
   const double* pairs = reinterpret_cast<const double*>(base);
   const __m256 a = _mm256_castpd_ps(_mm256_i32gather_pd(pairs, _mm256_castsi256_si128(i), 4));
@@ -115,7 +115,7 @@ MMREG_INLINE NextTo gather_pairs(const float* base, Ints index) {
 #endif
 }
 
-// IEEE min and max; where an argument is NaN the result is `b`.
+// Minimum and maximum; the result is `b` if an argument is NaN.
 MMREG_INLINE Floats min(Floats a, Floats b) {
 #if defined(__AVX512F__)
   return Floats(_mm512_min_ps(__m512(a), __m512(b)));
@@ -165,10 +165,10 @@ MMREG_INLINE Floats sqrt(Floats v) {
 #endif
 }
 
-// Whether a permute is an instruction. Without one, loading each value where it lies is faster.
+// Whether the target has a permute instruction. Without one, loading each value separately is faster.
 constexpr bool kHasPermute = kLanes > 4;
 
-// Element index[i] of `table`, 0 <= index < kLanes; and of the 2 * kLanes elements of `low` then `high`.
+// Returns element index[i] of `table`, 0 <= index < kLanes, or of the 2 * kLanes elements of `low` and `high`.
 MMREG_INLINE Floats permute(Floats table, Ints index) {
 #if defined(__AVX512F__)
   return Floats(_mm512_permutexvar_ps(__m512i(index), __m512(table)));
@@ -184,7 +184,7 @@ MMREG_INLINE Floats permute(Floats table, Ints index) {
 MMREG_INLINE Floats permute(Floats low, Floats high, Ints index) {
 #if defined(__AVX512F__)
   return Floats(_mm512_permutex2var_ps(__m512(low), __m512i(index), __m512(high)));
-#elif defined(__AVX2__)  // the permutes look at 3 bits of each index; bit 3, moved to the sign, says which half
+#elif defined(__AVX2__)  // permutes use 3 bits of each index; bit 3, moved to the sign, selects the half
   return Floats(_mm256_blendv_ps(_mm256_permutevar8x32_ps(__m256(low), __m256i(index)),
                                  _mm256_permutevar8x32_ps(__m256(high), __m256i(index)), __m256(index << 28)));
 #else
@@ -194,7 +194,7 @@ MMREG_INLINE Floats permute(Floats low, Floats high, Ints index) {
 #endif
 }
 
-// Whole vectors to one value; sums and extrema are taken in a fixed order of the kLanes.
+// Reductions of a vector; sums and extrema use a fixed order of the lanes.
 MMREG_INLINE bool any(Ints mask) {
 #if defined(__AVX512F__)
   return _mm512_movepi32_mask(__m512i(mask)) != 0;
@@ -225,7 +225,7 @@ MMREG_INLINE bool any_above(Ints v, int limit) {  // or negative
 #endif
 }
 
-MMREG_INLINE bool differ(Floats a, Floats b) {  // in any lane; NaN differs from everything
+MMREG_INLINE bool differ(Floats a, Floats b) {  // whether any lane differs; NaN differs from everything
 #if defined(__AVX512F__)
   return _mm512_cmp_ps_mask(__m512(a), __m512(b), _CMP_NEQ_UQ) != 0;
 #else
@@ -233,7 +233,7 @@ MMREG_INLINE bool differ(Floats a, Floats b) {  // in any lane; NaN differs from
 #endif
 }
 
-MMREG_INLINE int count(Ints mask) {  // kLanes that are set
+MMREG_INLINE int count(Ints mask) {  // number of set lanes
 #if defined(__AVX512F__)
   return __builtin_popcount(unsigned(_mm512_movepi32_mask(__m512i(mask))));
 #elif defined(__AVX2__)
@@ -285,7 +285,7 @@ MMREG_INLINE int largest(Ints v) {
 #endif
 }
 
-// IEEE binary16, in hardware or by exact integer arithmetic; both round to nearest even.
+// IEEE binary16, in hardware or in exact integer arithmetic; both round to nearest even.
 MMREG_INLINE Floats widen(Shorts half) {
 #if defined(__AVX512F__)
   return Floats(_mm512_cvtph_ps(__m256i(half)));
@@ -293,7 +293,7 @@ MMREG_INLINE Floats widen(Shorts half) {
   return Floats(_mm256_cvtph_ps(__m128i(half)));
 #else
   const Words h = __builtin_convertvector(half, Words);
-  const Words magnitude = (h & 0x7fff) << 13;  // exponent and mantissa in place; the bias is put right by 2^112
+  const Words magnitude = (h & 0x7fff) << 13;  // exponent and mantissa in place; a factor of 2^112 corrects the bias
   const Ints special = magnitude >= (0x7c00u << 13);
   const Words value = reinterpret_cast<Words>(reinterpret_cast<Floats>(magnitude) * 0x1p112f);
   return reinterpret_cast<Floats>((special ? magnitude | 0x7f800000u : value) | (h & 0x8000) << 16);

@@ -1,4 +1,4 @@
-// One pass of the similarity gradient. Lanes are channels, so a voxel costs eight plain loads per 16 channels.
+// One pass of the similarity gradient. Lanes are channels: a voxel costs eight contiguous loads per 16 channels.
 #include "core/similarity_gradient.h"
 
 #include "core/parzen.h"
@@ -8,17 +8,17 @@
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-constexpr int kAhead = 20;  // voxels along a row: how far ahead memory is prefetched
+constexpr int kAhead = 20;  // prefetch distance along a row, in voxels
 constexpr int kRows = 16;   // rows of one piece of work
 
-struct Piece_ {  // partial sums of one piece of work
+struct PieceSums {  // partial sums of one piece of work
   float histogram[kHistogramCells];
   SimilaritySums sums;
 };
 
 struct Voxel {
   Cell z, y, x;
-  float moved;  // the sum of its displacements
+  float moved;  // sum of the components of its displacement
 };
 
 struct Pass {
@@ -44,7 +44,7 @@ struct Pass {
     return trilinear_slope(corner, t);
   }
 
-  MMREG_INLINE void voxel(std::int64_t i, const Voxel& p, Piece_& piece) const {
+  MMREG_INLINE void voxel(std::int64_t i, const Voxel& p, PieceSums& piece) const {
     const Half* f = a.fixed + i * a.channels;
     __builtin_prefetch(f + kAhead * a.channels);
     const int last = a.channels / 16 - 1;
@@ -84,7 +84,7 @@ struct Pass {
     piece.sums.count += valid;
   }
 
-  void row(std::int64_t r, Piece_& piece) const {
+  void row(std::int64_t r, PieceSums& piece) const {
     const Extent n = a.n;
     const int begin = a.rows[2 * r], end = a.rows[2 * r + 1];
     const float z = float(r / n.h), y = float(r % n.h);
@@ -103,7 +103,7 @@ struct Pass {
   }
 };
 
-void add(const Piece_* pieces, std::int64_t count, const SimilarityGradientArguments& a) {
+void add(const PieceSums* pieces, std::int64_t count, const SimilarityGradientArguments& a) {
   *a.sums = {};
   if (a.histogram)
     for (int k = 0; k < kHistogramCells; ++k) a.histogram[k] = 0;
@@ -123,7 +123,7 @@ void add(const Piece_* pieces, std::int64_t count, const SimilarityGradientArgum
 
 void similarity_gradient(Queue& queue, const SimilarityGradientArguments& a) {
   const std::int64_t rows = std::int64_t(a.n.d) * a.n.h, pieces = (rows + kRows - 1) / kRows;
-  Scratch<Piece_> partial(queue, pieces);
+  Scratch<PieceSums> partial(queue, pieces);
   Scratch<float> tables(queue, 2 * 4 * parzen_steps);
   float (*window)[4] = reinterpret_cast<float (*)[4]>(static_cast<float*>(tables));
   for (int s = 0; s < parzen_steps; ++s) parzen_entry(s, window[s], window[parzen_steps + s]);
@@ -137,7 +137,7 @@ void similarity_gradient(Queue& queue, const SimilarityGradientArguments& a) {
             {}};
   for (int k = 0; k < 16 - kExtraChannels; ++k) pass.feature_mask[k] = 1;
   parallel(queue, rows, kRows, [&](std::int64_t begin, std::int64_t end) {
-    Piece_& piece = partial[begin / kRows];
+    PieceSums& piece = partial[begin / kRows];
     __builtin_memset(&piece, 0, sizeof piece);
     for (std::int64_t r = begin; r < end; ++r) pass.row(r, piece);
   });

@@ -1,6 +1,6 @@
-// Box mean of a cost volume over its cells. A piece of work is a range of displacements in all cells: planes of it
-// are kept in a ring that fits into the cache, and each row is summed along z, x and y. Pieces share no memory, so
-// the result can go where the input is.
+// Box mean of a cost volume over its cells. A piece of work is a range of displacements in all cells: its planes are
+// kept in a ring buffer that fits into the cache, and each row is summed along z, x and y. Pieces share no memory, so
+// that the operation can be in place.
 #include "cpu/target/border.h"
 #include "cpu/target/cells.h"
 
@@ -14,9 +14,9 @@ struct Smoothing {
   const Cost* in;
   Cost* out;
   Extent n;
-  int count, radius;  // displacements of a cell; of the box
-  int first, width;   // displacements of this piece
-  int pitch;          // the same in scratch memory, whole vectors
+  int count, radius;  // displacements per cell; radius of the box
+  int first, width;   // first displacement of this piece and their number
+  int pitch;          // width rounded up to whole vectors, in scratch memory
 
   int side() const { return 2 * radius + 1; }
   std::int64_t row() const { return std::int64_t(n.w) * pitch; }
@@ -25,7 +25,7 @@ struct Smoothing {
   int some(int i) const { return width - i < kLanes ? width - i : kLanes; }
 };
 
-// out[i] = sum of in[k][i] over `inputs` rows.
+// out[i] = sum over k of in[k][i] for `inputs` rows.
 template <class Cost>
 MMREG_INLINE void add(const Cost* const* in, int inputs, std::int64_t count, float* out) {
   for (std::int64_t i = 0; i < count; i += kLanes) {
@@ -35,7 +35,7 @@ MMREG_INLINE void add(const Cost* const* in, int inputs, std::int64_t count, flo
   }
 }
 
-// Copies plane z of this piece into the ring: the input may be overwritten before it is used for the last time.
+// Copies plane z of this piece into the ring: the input may be overwritten before its last use.
 template <class Cost>
 void fetch(const Smoothing<Cost>& s, int z, Cost* ring) {
   Cost* to = ring + z % s.side() * s.plane();
@@ -44,7 +44,7 @@ void fetch(const Smoothing<Cost>& s, int z, Cost* ring) {
       std::memcpy(to, s.in + s.at(z, y, x), std::size_t(s.width) * sizeof(Cost));
 }
 
-// out = sums along z and x of row y.
+// Computes the sums along z and x of row y.
 template <class Cost>
 void sum_row(const Smoothing<Cost>& s, int z, int y, const Cost* ring, float* line, float* out) {
   const Cost* planes[kMaxSide];
@@ -73,10 +73,10 @@ void write_row(const Smoothing<Cost>& s, int z, int y, const float* sums) {
 
 template <class Cost>
 void smooth_piece(const Smoothing<Cost>& s, Cost* ring, float* line, float* sums) {
-  int planes = 0;  // in the ring
+  int planes = 0;  // number in the ring
   for (int z = 0; z < s.n.d; ++z) {
     for (; planes < s.n.d && planes <= z + s.radius; ++planes) fetch(s, planes, ring);
-    int rows = 0;  // in the sums
+    int rows = 0;  // number in the sums
     for (int y = 0; y < s.n.h; ++y) {
       for (; rows < s.n.h && rows <= y + s.radius; ++rows)
         sum_row(s, z, rows, ring, line, sums + rows % s.side() * s.row());
@@ -85,7 +85,7 @@ void smooth_piece(const Smoothing<Cost>& s, Cost* ring, float* line, float* sums
   }
 }
 
-// Displacements of a piece: as many as keep the ring in a usual second-level cache.
+// Returns the number of displacements per piece for which the ring fits into a typical second-level cache.
 int width_of(Extent n, int count, int radius, int bytes) {
   const std::int64_t vector = std::int64_t(2 * radius + 1) * n.h * n.w * kLanes * bytes;
   const std::int64_t fitting = (std::int64_t(1) << 20) / vector, all = (count + kLanes - 1) / kLanes;

@@ -1,5 +1,5 @@
-// The loop that separable filters share. A piece of work is a tile of rows, all planes of it: each plane is filtered
-// along y and x into a ring of planes that fits into the cache, and the ring is filtered along z.
+// The loop of all separable filters. A piece of work is a tile of rows in all planes: each plane is filtered along y
+// and x into a ring buffer of planes that fits into the cache, and the ring is filtered along z.
 #pragma once
 #include "core/taps.h"
 #include "cpu/target/border.h"
@@ -14,7 +14,7 @@ struct Tiles {
   int count, rows;
 };
 
-// Tiles of equal height, such that rows of `bytes` each fit into half of a usual second-level cache.
+// Returns tiles of equal height whose rows, of `bytes` each, fit into half of a typical second-level cache.
 inline Tiles tiles_of(int h, std::int64_t bytes) {
   const std::int64_t fitting = (std::int64_t(3) << 18) / bytes;
   const int most = fitting < 8 ? 8 : fitting > 64 ? 64 : int(fitting);
@@ -22,8 +22,8 @@ inline Tiles tiles_of(int h, std::int64_t bytes) {
   return {count, (h + count - 1) / count};
 }
 
-// Rows of one channel as they were before any output: what an in-place filter overwrites in other tiles is read from
-// a copy of the rows around the borders between tiles.
+// Input rows of one channel. An in-place filter overwrites rows of other tiles; it reads these from a copy of the rows
+// around the borders between tiles.
 struct Rows {
   const float* image;
   const float* kept;  // (d, borders, 2 radius, w); nullptr unless in place
@@ -55,11 +55,11 @@ inline void keep_borders(Queue& queue, Image image, Tiles tiles, int radius, flo
 }
 
 // Filter has
-//   radius[3], and step: how many planes it makes at once
+//   radius[3], and step: the number of planes it computes at once
 //   plane(rows, count, w, line, out, stride): filters a plane along y and x. rows[0 .. count + 2 radius[1]) are its
-//     rows with the border, line is scratch for a row with its border
-//   depth(planes, w, stride of out, out, made): filters along z. planes[0 .. 2 radius[0] + step) are rows of the
-//     ring; `made` of the `step` rows of out exist
+//     rows with the border, line is scratch memory for a row with its border
+//   depth(planes, w, stride of out, out, count): filters along z. planes[0 .. 2 radius[0] + step) are rows of the
+//     ring; only the first `count` of the `step` rows of out exist
 template <class Filter>
 void smooth_tile(const Filter& filter, const Rows& rows, int tile, float* memory, float* out) {
   const Extent n = rows.n;
@@ -69,7 +69,7 @@ void smooth_tile(const Filter& filter, const Rows& rows, int tile, float* memory
   const std::int64_t stride = whole_vectors(n.w), plane = count * stride, size = std::int64_t(n.h) * n.w;
   float* line = memory + depth * rows.tiles.rows * stride;
   const float* pointers[64 + 2 * kMaxRadius];
-  int ready = 0;  // planes in the ring
+  int ready = 0;  // number of planes computed so far
   for (int z = 0; z < n.d; z += step) {
     for (const int end = z + r + step < n.d ? z + r + step : n.d; ready < end; ++ready) {
       for (int y = 0; y < count + 2 * filter.radius[1]; ++y)

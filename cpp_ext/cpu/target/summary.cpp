@@ -1,4 +1,4 @@
-// Sums and extrema. Each kPiece of the work leaves one partial result; they are joined in the order of the pieces.
+// Sums and extrema. Each piece of work has one partial result; these are combined in the order of the pieces.
 #include <type_traits>
 
 #include "core/length.h"
@@ -14,7 +14,7 @@ constexpr float kInfinity = __builtin_inff();
 typedef double Doubles __attribute__((vector_size(4 * kLanes)));  // half as many as Floats
 typedef float HalfFloats __attribute__((vector_size(2 * kLanes)));
 
-MMREG_INLINE Doubles both_halves(Floats v) {  // of the kLanes, added in double
+MMREG_INLINE Doubles both_halves(Floats v) {  // adds the halves of the vector in double
   HalfFloats low, high;
   std::memcpy(&low, &v, sizeof low);
   std::memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof low, sizeof high);
@@ -92,7 +92,7 @@ MaxDisplacement max_displacement(Queue& queue, const float* u, Extent n) {
       const Floats z = load(u + i, used), y = load(u + count_all + i, used), x = load(u + 2 * count_all + i, used);
       const Ints ok = finite(z) & finite(y) & finite(x);
       far = max(ok ? squared_length(z, y, x) : Floats{}, far);
-      bad += kLanes - count(ok);  // kLanes that are not used read as 0
+      bad += kLanes - count(ok);  // unused lanes are 0
     };
     std::int64_t i = begin;
     for (; i + kLanes <= end; i += kLanes) add(i, Whole{});

@@ -1,4 +1,4 @@
-// The table of a CPU target. Memory and queues are the same for all of them.
+// The table of a CPU target. All targets share memory and queues.
 #include "cpu/memory.h"
 #include "ops/target_operations.h"
 

@@ -1,4 +1,4 @@
-// Noise and contrast of the neighbourhood of each voxel, row by row.
+// Noise and contrast of the neighbourhood of each voxel.
 #include "core/texture.h"
 
 #include "cpu/target/operations.h"

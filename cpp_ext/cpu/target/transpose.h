@@ -1,12 +1,12 @@
-// From vectors of neighbouring voxels to rows of channels: twelve planar channels to Half features of 16, the last
-// four zero; and costs, one vector per displacement, to one row of displacements per cell.
+// Transposes vectors of neighbouring voxels to rows: twelve planar channels to 16 Half features, the last four zero;
+// and costs, one vector per displacement, to one row of displacements per cell.
 #pragma once
 #include "cpu/target/simd.h"
 
 namespace mmreg::MMREG_TARGET {
 
 #if defined(__AVX2__)
-// Rows of eight halves: row k of the result holds element k of each of a[0 .. 7].
+// Transposes eight rows of halves: row k of the result holds element k of each of a[0 .. 7].
 MMREG_INLINE void transpose8(__m128i a[8]) {
   __m128i b[8], c[8];
   for (int i = 0; i < 4; ++i) {
@@ -26,7 +26,7 @@ MMREG_INLINE void transpose8(__m128i a[8]) {
 #endif
 
 #if defined(__AVX512F__)
-// The same in each of the four 128-bit kLanes.
+// Transposes in each of the four 128-bit lanes.
 MMREG_INLINE void transpose8(__m512i a[8]) {
   __m512i b[8], c[8];
   for (int i = 0; i < 4; ++i) {
@@ -44,7 +44,7 @@ MMREG_INLINE void transpose8(__m512i a[8]) {
   }
 }
 
-// Lanes of a[k]: channels 0..7 of voxel k, of voxel k + 8, channels 8..15 of voxel k, of voxel k + 8.
+// The 128-bit lanes of a[k] are channels 0..7 of voxels k and k + 8, then channels 8..15 of voxels k and k + 8.
 MMREG_INLINE void store_vectors(Half* out, const Floats channel[12]) {
   __m256i half[12];
   for (int c = 0; c < 12; ++c) half[c] = _mm512_cvtps_ph(__m512(channel[c]), _MM_FROUND_TO_NEAREST_INT);
@@ -83,7 +83,7 @@ MMREG_INLINE void store_vectors(Half* out, const Floats channel[12]) {
 }
 #endif
 
-// The first `count` of `kLanes` voxels.
+// Only the first `count` of kLanes voxels.
 MMREG_INLINE void store_channels(Half* out, const Floats channel[12], int count) {
   if (count == kLanes) return store_vectors(out, channel);
   Half all[16 * kLanes];
@@ -91,7 +91,7 @@ MMREG_INLINE void store_channels(Half* out, const Floats channel[12], int count)
   std::memcpy(out, all, std::size_t(count) * 16 * sizeof(Half));
 }
 
-// out[cell * pitch + k] = in[k][cell] * scale, for `kLanes` cells and `kLanes` k.
+// out[cell * pitch + k] = in[k][cell] * scale, for kLanes cells and kLanes displacements k.
 template <class Cost>
 MMREG_INLINE void store_square(const float* in, float scale, Cost* out, std::int64_t pitch) {
   Cost all[kLanes][kLanes];
@@ -124,7 +124,7 @@ MMREG_INLINE void store_square(const float* in, float scale, Half* out, std::int
 }
 #endif
 
-// The first `cells` cells and the first `count` k.
+// Only the first `cells` cells and the first `count` displacements.
 template <class Cost>
 inline void store_transposed(const float* in, float scale, Cost* out, std::int64_t pitch, int cells, int count) {
   if (cells == kLanes && count == kLanes) return store_square(in, scale, out, pitch);

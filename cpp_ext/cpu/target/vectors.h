@@ -1,11 +1,11 @@
-// The loop over a grid in vectors along its rows, in pieces that do not depend on the number of threads.
+// Loops over a grid in vectors along its rows, in pieces that do not depend on the number of threads.
 #pragma once
 #include "cpu/queue.h"
 #include "cpu/target/simd.h"
 
 namespace mmreg::MMREG_TARGET {
 
-struct Whole {};  // a count of all kLanes, known to the compiler; the other counts are int
+struct Whole {};  // the count of a full vector, known at compile time; other counts are int
 
 MMREG_INLINE Floats load(const float* p, Whole) { return load(p); }
 MMREG_INLINE void store(float* p, Floats v, Whole) { store(p, v); }
@@ -28,7 +28,7 @@ MMREG_INLINE void store_flags(std::uint8_t* p, Ints mask, Whole) {
   std::memcpy(p, &flags, sizeof flags);
 }
 
-// body(voxel, count) for every vector of rows begin..end; count is Whole, or the int that is left at the end of a row.
+// Calls body(voxel, count) for every vector of rows [begin, end); count is Whole, or int at the end of a row.
 template <class Body>
 MMREG_INLINE void for_vectors_of_rows(Extent n, std::int64_t begin, std::int64_t end, Body&& body) {
   Voxel v{int(begin / n.h), int(begin % n.h), 0, begin * n.w};
@@ -47,7 +47,7 @@ MMREG_INLINE void for_vectors_of_rows(Extent n, std::int64_t begin, std::int64_t
 
 constexpr std::int64_t kRowsPerPiece = 32;
 
-// body(begin, end) over the rows of a grid.
+// Calls body(begin, end) over the rows of a grid.
 template <class Body>
 inline void parallel_rows(Queue& queue, Extent n, Body&& body) {
   parallel(queue, std::int64_t(n.d) * n.h, kRowsPerPiece, body);

@@ -1,5 +1,5 @@
-// Pull-back of images and labels along a displacement.
-// clang-format off: the second is written in terms of the first
+// Warps images and labels by a displacement.
+// clang-format off: the order of these headers matters
 #include "cpu/target/sampling.h"
 #include "core/sample_image.h"
 // clang-format on
@@ -19,7 +19,7 @@ void warp_half(Queue& queue, ImageView<const Half> moving, Displacement u, Inter
 
 void warp_labels(Queue& queue, ImageView<const std::int32_t> moving, Displacement u, std::int32_t* warped) {
   const Displaced points = displaced(u);
-  const Source<float> s = source(reinterpret_cast<const float*>(moving.data), moving.n);  // not computed with
+  const Source<float> s = source(reinterpret_cast<const float*>(moving.data), moving.n);  // nearest only moves bits
   for_vectors(queue, u.n, [&](Voxel v, auto count) {
     const Points p = points(v, count);
     const Ints label = bits(gather(s.data, nearest_index(p, s)));

@@ -1,11 +1,11 @@
-// What a linear warp passes back: to the displacement, and to the image.
+// Gradients of a linear warp with respect to the displacement and the image.
 #include "core/corners.h"
 #include "cpu/target/operations.h"
 
 namespace mmreg::MMREG_TARGET {
 namespace {
 
-// body(voxel, its corners in the moving grid) for the voxels of rows begin .. end.
+// Calls body(voxel, corners in the moving grid) for the voxels of rows [begin, end).
 template <class Body>
 void for_points(const float* u, Extent n, Extent m, Border border, std::int64_t begin, std::int64_t end,
                 const Body& body) {
@@ -38,7 +38,7 @@ void warp_grad_displacement(Queue& queue, Image moving, Displacement u, Border b
   });
 }
 
-// A channel a thread: two threads that add to one voxel would do so in an order that changes.
+// One thread per channel: the order of additions of two threads to one voxel would vary.
 void warp_grad_image(Queue& queue, const float* upstream, Displacement u, Border border, ImageView<float> gradient) {
   const Extent n = u.n, m = gradient.n;
   const std::int64_t size = voxels(n), volume = voxels(m);

@@ -1,4 +1,4 @@
-// Voxelwise products, quotients and choices: the parts of a normalised convolution (Knutsson and Westin, CVPR 1993).
+// Voxelwise products, quotients and selections, as in a normalised convolution (Knutsson and Westin, CVPR 1993).
 #include "cpu/target/operations.h"
 
 namespace mmreg::MMREG_TARGET {
@@ -6,7 +6,7 @@ namespace {
 
 constexpr std::int64_t kGrain = 1 << 15;
 
-// out = of(field, weight), voxel by voxel, the same weight for every channel.
+// out = of(field, weight) for each voxel, with the same weight for every channel.
 template <class Of>
 void weighted(Queue& queue, Image field, const float* weight, float* out, const Of& of) {
   const std::int64_t count = voxels(field.n);

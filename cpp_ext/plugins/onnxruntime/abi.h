@@ -1,7 +1,7 @@
-// What is used of ONNX Runtime's C interface. Its header, onnxruntime_c_api.h, is in none of its packages for Python,
-// Debian 12 or npm, from which alone this project is built, so the fifteen functions are declared here. The table of
-// functions is only ever appended to: a number below is a place in it, and its version 17 (ONNX Runtime 1.17) has them
-// all. Source: onnxruntime_c_api.h, and the order of the table in onnxruntime_c_api.cc.
+// The part of ONNX Runtime's C interface that is used here. This project is built only from packages for Python, Debian
+// 12 or npm, and none of them contains onnxruntime_c_api.h; the fifteen functions are therefore declared here. The
+// table of functions only grows at its end: a number below is an index into it, and version 17 (ONNX Runtime 1.17) has
+// them all. Source: onnxruntime_c_api.h, and the order of the table in onnxruntime_c_api.cc.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -21,7 +21,7 @@ struct Api {
 };
 
 struct ApiBase {
-  const Api* (*get)(std::uint32_t version);  // nullptr, and a line on stderr, if there is none
+  const Api* (*get)(std::uint32_t version);  // nullptr, and a message on stderr, if unsupported
   const char* (*version)();
 };
 
@@ -53,7 +53,7 @@ constexpr Function<193, Status*, const KernelContext*, void**> gpu_stream;
 constexpr Function<274, Status*, const KernelContext*, void (*)(void*, std::size_t), std::size_t, std::size_t, void*>
     parallel_for;
 
-// OrtCustomOp as of version 16: a node's types and its kernel. Later versions append what is not needed.
+// OrtCustomOp of version 16: the types of a node and its kernel. Later versions append members that are not needed.
 struct CustomOp {
   std::uint32_t version;
   void* (*create)(const CustomOp*, const Api*, const KernelInfo*);

@@ -1,4 +1,4 @@
-// The threads of an ONNX Runtime session as a queue of the CPU's operations: none is started beside them.
+// A CPU queue that runs on the threads of an ONNX Runtime session and starts no other threads.
 #pragma once
 #include <atomic>
 
@@ -8,11 +8,11 @@
 
 namespace mmreg::onnxruntime {
 
-struct Refused {  // what ONNX Runtime or a kernel says no with
+struct Refused {  // exception with the error status of ONNX Runtime or of a kernel
   Status* status;
 };
 
-void check(Status*);  // throws it as Refused, unless it is nullptr
+void check(Status*);  // throws Refused unless the status is nullptr
 
 class SessionQueue final : public CpuQueue {
  public:

@@ -1,5 +1,6 @@
-// mmreg::Warp for ONNX Runtime: image (N, C, ...) and displacement (N, dims, ...) in voxels give (N, C, ...) on the
-// displacement's grid. Attributes: padding, "zeros" or "border"; threads, of the session; device, its number.
+// The operator mmreg::Warp for ONNX Runtime: warps an image (N, C, ...) by a displacement (N, dims, ...), in voxels, to
+// (N, C, ...) on the grid of the displacement. Attributes: padding, "zeros" or "border"; threads, number of threads of
+// the session; device, number of the CUDA device.
 #include <exception>
 #include <map>
 #include <mutex>
@@ -20,7 +21,7 @@ struct Kernel {
 };
 
 template <class Body>
-Status* status_of(const Api* api, const Body& body) noexcept {  // no exception passes ONNX Runtime
+Status* status_of(const Api* api, const Body& body) noexcept {  // exceptions must not reach ONNX Runtime
   try {
     body();
     return nullptr;
@@ -39,7 +40,7 @@ int number(const Api* api, const KernelInfo* info, const char* name) {
 
 Border border(const Api* api, const KernelInfo* info) {
   char text[16];
-  std::size_t size = sizeof text;  // with the zero at its end
+  std::size_t size = sizeof text;  // including the terminating zero
   check(attribute_text(api, info, "padding", text, &size));
   const std::string padding(text);
   if (padding == "zeros") return Border::zero;
@@ -78,38 +79,38 @@ Tensor input_of(const Kernel& kernel, const KernelContext* context, std::size_t 
 void run(const Kernel& kernel, KernelContext* call, const Context& context) {
   const Tensor image = input_of(kernel, call, 0), u = input_of(kernel, call, 1);
   const Shape shape = batch_warp_shape(image.shape, u.shape);
-  Value* made = nullptr;
-  check(output(kernel.api, call, 0, shape.data(), shape.size(), &made));
+  Value* warped = nullptr;
+  check(output(kernel.api, call, 0, shape.data(), shape.size(), &warped));
   void* data = nullptr;
-  check(tensor_data(kernel.api, made, &data));
+  check(tensor_data(kernel.api, warped, &data));
   batch_warp(context, image.data, image.shape, u.data, u.shape, kernel.border, static_cast<float*>(data));
 }
 
-Status* compute(void* made, KernelContext* context) {
-  const Kernel& kernel = *static_cast<const Kernel*>(made);
+Status* compute(void* pointer, KernelContext* context) {
+  const Kernel& kernel = *static_cast<const Kernel*>(pointer);
   return status_of(kernel.api, [&] {
     SessionQueue queue(kernel.api, context, kernel.threads);
     run(kernel, context, Context(*cpu_operations(), queue));
   });
 }
 
-// On the session's stream. A queue waits for its stream when it goes, so those of streams are kept; a stream that comes
-// later at the same address is as good.
-Status* compute_on_device(void* made, KernelContext* context) {
-  const Kernel& kernel = *static_cast<const Kernel*>(made);
+// Runs on the session's stream. Queues are cached, since the destructor of a queue waits for its stream. A later stream
+// with the same handle can use the same queue.
+Status* compute_on_device(void* pointer, KernelContext* context) {
+  const Kernel& kernel = *static_cast<const Kernel*>(pointer);
   return status_of(kernel.api, [&] {
     void* stream = nullptr;
     check(gpu_stream(kernel.api, context, &stream));
-    if (!stream) stream = reinterpret_cast<void*>(1);  // cudaStreamLegacy, the one that has no handle
+    if (!stream) stream = reinterpret_cast<void*>(1);  // cudaStreamLegacy, the default stream
     static std::mutex mutex;
-    static auto& places = *new std::map<std::pair<int, void*>, Place>;  // never destroyed: CUDA goes before it
+    static auto& places = *new std::map<std::pair<int, void*>, Place>;  // never destroyed: CUDA is unloaded earlier
     const std::lock_guard<std::mutex> hold(mutex);
-    auto found = places.find({kernel.device, stream});
-    if (found == places.end()) {
+    auto place = places.find({kernel.device, stream});
+    if (place == places.end()) {
       Place opened = open_place("cuda:" + std::to_string(kernel.device), 0, stream);
-      found = places.emplace(std::make_pair(kernel.device, stream), std::move(opened)).first;
+      place = places.emplace(std::make_pair(kernel.device, stream), std::move(opened)).first;
     }
-    run(kernel, context, found->second.context());
+    run(kernel, context, place->second.context());
   });
 }
 
@@ -122,7 +123,7 @@ constexpr CustomOp warp_on(const char* (*provider)(const CustomOp*), Status* (*c
   op.outputs = [](const CustomOp*) { return std::size_t(1); };
   op.input_type = op.output_type = [](const CustomOp*, std::size_t) { return kFloat32; };
   op.input_characteristic = op.output_characteristic = [](const CustomOp*, std::size_t) { return 0; };  // required
-  op.input_memory = [](const CustomOp*, std::size_t) { return 0; };  // of the provider
+  op.input_memory = [](const CustomOp*, std::size_t) { return 0; };  // memory of the provider
   op.variadic_inputs = op.variadic_outputs = [](const CustomOp*) { return 1; };
   op.variadic_inputs_alike = op.variadic_outputs_alike = [](const CustomOp*) { return 1; };
   op.destroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
@@ -134,17 +135,17 @@ constexpr CustomOp warp_on(const char* (*provider)(const CustomOp*), Status* (*c
 constexpr CustomOp kOnCpu = warp_on([](const CustomOp*) -> const char* { return nullptr; }, compute);
 constexpr CustomOp kOnCuda = warp_on([](const CustomOp*) { return "CUDAExecutionProvider"; }, compute_on_device);
 
-Domain* domain_of(const Api* api) {  // sessions keep pointers into it, so it stays
+Domain* domain_of(const Api* api) {  // never destroyed: sessions keep pointers to it
   static std::mutex mutex;
   static auto& domains = *new std::map<const Api*, Domain*>;
   const std::lock_guard<std::mutex> hold(mutex);
   Domain*& domain = domains[api];
   if (domain) return domain;
-  Domain* made = nullptr;
-  check(create_domain(api, "mmreg", &made));
-  check(add_to_domain(api, made, &kOnCpu));
-  check(add_to_domain(api, made, &kOnCuda));
-  return domain = made;
+  Domain* created = nullptr;
+  check(create_domain(api, "mmreg", &created));
+  check(add_to_domain(api, created, &kOnCpu));
+  check(add_to_domain(api, created, &kOnCuda));
+  return domain = created;
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
-// The warp of a batch as one kernel: a thread makes all channels of a voxel of the result. Compiled ahead of time, to
-// PTX (cmake/cuda.cmake), it lies in engines, where TensorRT launches it; so its arguments are in TensorRT's order:
-// inputs, scalars, outputs. The plugin of warp_plugin.cpp launches it too. Not run by TensorRT yet; the same code is
-// tested as the host runs it.
+// The warp of a batch as one kernel: a thread computes all channels of a voxel. Compiled ahead of time to PTX
+// (cmake/cuda.cmake), it is embedded in engines and launched by TensorRT, which determines the order of its arguments:
+// inputs, scalars, outputs. warp_plugin.cpp launches it, too. Not yet run by TensorRT; the same code is tested in the
+// host build.
 #include "cuda/sampling.h"
 #include "plugins/tensorrt/warp_entries.h"
 
@@ -13,7 +13,7 @@ struct Place {
 thread_local Place blockIdx, threadIdx;
 }  // namespace
 
-// Which thread the entries are from now on.
+// Sets the thread that the entries run as.
 extern "C" MMREG_ENTRY void mmreg_warp_thread(unsigned column, unsigned row, unsigned x, unsigned y, unsigned z) {
   threadIdx = {column, row, 0};
   blockIdx = {x, y, z};
@@ -25,7 +25,7 @@ namespace {
 
 struct Task {
   int channels;
-  Extent m, n;  // of the image, and of the displacement and the result
+  Extent m, n;  // extent of the image; extent of the displacement and the result
   Border border;
 };
 

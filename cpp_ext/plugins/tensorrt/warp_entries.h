@@ -1,5 +1,5 @@
-// The kernels of warp_ahead.cu as they are launched: blocks of columns x rows threads, z is the sample.
-// backends/tensorrt_ahead.py says the same to TensorRT.
+// Declarations of the kernels in warp_ahead.cu: blocks of columns x rows threads; z of the grid is the sample.
+// backends/tensorrt_ahead.py has the same launch parameters for TensorRT.
 #pragma once
 
 namespace mmreg::tensorrt {
@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 // image (N, channels, m_d, m_h, m_w), u (N, 3, n_d, n_h, n_w), warped (N, channels, n_d, n_h, n_w); extend: 0 for zeros
-// around the image, 1 for its border value.
+// outside the image, 1 for its border value.
 MMREG_ENTRY void mmreg_warp_volumes(const float* image, const float* u, int channels, int m_d, int m_h, int m_w,
                                     int n_d, int n_h, int n_w, int extend, float* warped);
 

@@ -1,9 +1,9 @@
-// mmreg::Warp for programs that use TensorRT without Python: a library of plugins (IPluginV3), for files with that node
-// and for engines that were built with the plugin of backends/tensorrt_plugin.py, whose name, version and fields it
-// shares. TensorRT loads it by IPluginRegistry::loadLibrary, as `trtexec --dynamicPlugins` does; it does not register
-// itself, since that call refuses what is registered already.
+// mmreg::Warp for programs that use TensorRT without Python: a plugin library (IPluginV3) for models with that node,
+// and for engines built with the plugin of backends/tensorrt_plugin.py, whose name, version and fields it shares. Load
+// it by IPluginRegistry::loadLibrary, as `trtexec --dynamicPlugins` does; it does not register itself, since that call
+// rejects registered plugins.
 //
-// Not run by TensorRT yet. Interfaces: NvInferRuntime.h of TensorRT 10.
+// Not yet run by TensorRT. Interfaces: NvInferRuntime.h of TensorRT 10.
 #include <NvInferRuntime.h>
 #include <cuda_runtime_api.h>
 
@@ -27,11 +27,11 @@ Shape shape_of(const PluginTensorDesc& tensor) { return Shape(tensor.dims.d, ten
 
 int blocks(std::int64_t count, int size) { return int((count + size - 1) / size); }
 
-// The stream's device is the thread's: TensorRT calls plugins so.
+// TensorRT calls plugins with the stream's device current to the thread.
 cudaError_t launch(const Dims& image, const Dims& u, const void* from, const void* field, int extend, void* to,
                    cudaStream_t stream) {
   const int spatial = image.nbDims - 2;
-  int scalars[8] = {int(image.d[1])};  // channels, extents of both, border: as the entries take them
+  int scalars[8] = {int(image.d[1])};  // channels, extents of both, border: arguments of the kernels
   for (int axis = 0; axis < spatial; ++axis) {
     scalars[1 + axis] = int(image.d[2 + axis]);
     scalars[1 + spatial + axis] = int(u.d[2 + axis]);
@@ -71,46 +71,46 @@ class Warp final : public IPluginV3, public IPluginV3OneCore, public IPluginV3On
                                std::int32_t outputs) noexcept override {
     return inputs == 2 && outputs == 1 ? 0 : 1;
   }
-  std::int32_t getOutputDataTypes(DataType* made, std::int32_t, const DataType* given,
+  std::int32_t getOutputDataTypes(DataType* outputs, std::int32_t, const DataType* inputs,
                                   std::int32_t) const noexcept override {
-    made[0] = given[0];
+    outputs[0] = inputs[0];
     return 0;
   }
-  // The channels of the image, on the grid of the displacement.
-  std::int32_t getOutputShapes(const DimsExprs* given, std::int32_t inputs, const DimsExprs*, std::int32_t,
-                               DimsExprs* made, std::int32_t, IExprBuilder&) noexcept override {
-    if (inputs != 2 || given[0].nbDims != given[1].nbDims || given[0].nbDims < 4 || given[0].nbDims > 5) return 1;
-    made[0] = given[1];
-    made[0].d[1] = given[0].d[1];
+  // The output has the channels of the image and the grid of the displacement.
+  std::int32_t getOutputShapes(const DimsExprs* inputs, std::int32_t count, const DimsExprs*, std::int32_t,
+                               DimsExprs* outputs, std::int32_t, IExprBuilder&) noexcept override {
+    if (count != 2 || inputs[0].nbDims != inputs[1].nbDims || inputs[0].nbDims < 4 || inputs[0].nbDims > 5) return 1;
+    outputs[0] = inputs[1];
+    outputs[0].d[1] = inputs[0].d[1];
     return 0;
   }
-  // Float32 in plain order: networks are strongly typed, and files keep warps so.
+  // Linear float32 only: networks are strongly typed, and model files keep warps in float32.
   bool supportsFormatCombination(std::int32_t position, const DynamicPluginTensorDesc* tensors, std::int32_t,
                                  std::int32_t) noexcept override {
-    const PluginTensorDesc& found = tensors[position].desc;
-    return found.type == DataType::kFLOAT && found.format == TensorFormat::kLINEAR;
+    const PluginTensorDesc& tensor = tensors[position].desc;
+    return tensor.type == DataType::kFLOAT && tensor.format == TensorFormat::kLINEAR;
   }
 
-  std::int32_t onShapeChange(const PluginTensorDesc* given, std::int32_t, const PluginTensorDesc* made,
+  std::int32_t onShapeChange(const PluginTensorDesc* inputs, std::int32_t, const PluginTensorDesc* outputs,
                              std::int32_t) noexcept override {
     try {
-      return batch_warp_shape(shape_of(given[0]), shape_of(given[1])) == shape_of(made[0]) ? 0 : 1;
-    } catch (const std::exception&) {  // they do not fit
+      return batch_warp_shape(shape_of(inputs[0]), shape_of(inputs[1])) == shape_of(outputs[0]) ? 0 : 1;
+    } catch (const std::exception&) {  // the shapes do not match
       return 1;
     }
   }
-  // One launch: no memory is taken, and none is needed for the third component of a field in the plane.
-  std::int32_t enqueue(const PluginTensorDesc* given, const PluginTensorDesc* made, const void* const* inputs,
+  // A single launch without workspace: the kernel of 2-D fields needs no third component.
+  std::int32_t enqueue(const PluginTensorDesc* in, const PluginTensorDesc* out, const void* const* inputs,
                        void* const* outputs, void*, cudaStream_t stream) noexcept override {
-    for (int axis = 0; axis < made[0].dims.nbDims; ++axis)
-      if (made[0].dims.d[axis] == 0) return 0;
-    const Dims &image = given[0].dims, &u = given[1].dims;
+    for (int axis = 0; axis < out[0].dims.nbDims; ++axis)
+      if (out[0].dims.d[axis] == 0) return 0;
+    const Dims &image = in[0].dims, &u = in[1].dims;
     return launch(image, u, inputs[0], inputs[1], padding_, outputs[0], stream) == cudaSuccess ? 0 : 1;
   }
   const PluginFieldCollection* getFieldsToSerialize() noexcept override { return &fields_; }
 
  private:
-  int padding_;  // of `kPaddings`
+  int padding_;  // index into kPaddings
   PluginField field_;
   PluginFieldCollection fields_;
 };
@@ -122,13 +122,13 @@ class Creator final : public IPluginCreatorV3One {
   const char* getPluginNamespace() const noexcept override { return kNamespace; }
   const PluginFieldCollection* getFieldNames() noexcept override { return &fields_; }
 
-  // nullptr: refused.
-  IPluginV3* createPlugin(const char*, const PluginFieldCollection* given, TensorRTPhase) noexcept override {
-    for (int k = 0; k < given->nbFields; ++k) {
-      const PluginField& field = given->fields[k];
+  // Returns nullptr for an unknown padding.
+  IPluginV3* createPlugin(const char*, const PluginFieldCollection* fields, TensorRTPhase) noexcept override {
+    for (int k = 0; k < fields->nbFields; ++k) {
+      const PluginField& field = fields->fields[k];
       if (std::string_view(field.name) != "padding") continue;
       std::string_view text(static_cast<const char*>(field.data), std::size_t(field.length));
-      while (!text.empty() && text.back() == '\0') text.remove_suffix(1);  // texts of files end with one
+      while (!text.empty() && text.back() == '\0') text.remove_suffix(1);  // strings of model files are zero-terminated
       for (int padding = 0; padding < 2; ++padding)
         if (text == kPaddings[padding]) return new (std::nothrow) Warp(padding);
     }
@@ -145,7 +145,7 @@ class Creator final : public IPluginCreatorV3One {
 
 #define MMREG_EXPORT extern "C" __attribute__((visibility("default")))
 
-// What loadLibrary looks for.
+// Entry points of IPluginRegistry::loadLibrary.
 MMREG_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(std::int32_t& count) {
   static mmreg::tensorrt::Creator creator;
   static nvinfer1::IPluginCreatorInterface* const creators[] = {&creator};

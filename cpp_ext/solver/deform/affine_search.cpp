@@ -7,7 +7,7 @@ namespace mmreg {
 namespace {
 
 constexpr int kMostFits = 5;
-constexpr double kFar_vox = 0.75;  // a fit that moves the body by more than this is worth another search
+constexpr double kFar_vox = 0.75;  // the search is repeated after a fit that moves the body by more than this
 
 std::vector<std::uint8_t> cells_of_body(const Context& context, const DeformInput& input, float tissue,
                                         const DenseSearchResult& result) {

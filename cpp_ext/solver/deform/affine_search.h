@@ -1,4 +1,4 @@
-// The affine map that a dense search finds between two images: what most cells agree on.
+// Affine map between two images, fitted to the displacements of a dense search that most cells agree on.
 #pragma once
 #include "solver/deform/deform.h"
 #include "solver/deform/extrapolate.h"
@@ -7,7 +7,7 @@
 
 namespace mmreg {
 
-// A pair of images, the moving one warped by an affine map of indices.
+// A pair of images of which the moving one is warped by an affine index map. `original` must outlive it.
 class AffineWarpedPair {
  public:
   DeformInput input;
@@ -15,7 +15,7 @@ class AffineWarpedPair {
 
   AffineWarpedPair(const Context& context, const DeformInput& original)
       : input(original), context_(context), original_(original) {}
-  void absorb(const AffineMap& more);  // composes the map with `more` and warps the original moving image again
+  void absorb(const AffineMap& more);  // composes `affine` with `more` and warps the original moving image again
 
  private:
   Context context_;
@@ -24,7 +24,7 @@ class AffineWarpedPair {
   ExtrapolatedPair extrapolated_;
 };
 
-// A pair at a fraction of its resolution.
+// A downsampled pair and its memory, to which `input` points.
 struct Downsampled {
   DeformInput input;
   Factor factor;
@@ -34,12 +34,12 @@ struct Downsampled {
 
 Downsampled downsample(const Context&, const DeformInput&, int factor);
 
-// A map of indices of a level as a map of indices of the whole grid.
+// Converts an index map of a level to an index map of the whole grid.
 AffineMap on_whole_grid(const AffineMap&, const Factor&);
 
-// A dense search sees little where the body is turned or stretched: patches differ, and neighbours do not agree on one
-// displacement. So the map is applied to the moving image and the search repeated until the body no longer moves.
-// `tissue`: fixed voxels above it belong to the body.
+// Searches for the affine map of a pair. A dense search fails where the body is rotated or stretched: patches differ,
+// and neighbours do not share one displacement. The map is therefore applied to the moving image and the search
+// repeated until the body no longer moves. `tissue`: fixed voxels above this intensity belong to the body.
 AffineMap search_affine(const Context&, const DeformInput&, const SearchSettings&, float tissue, const Interrupt&);
 
 }  // namespace mmreg

@@ -12,15 +12,14 @@ namespace {
 
 constexpr Factor kWholeGrid{{1, 1, 1}};
 
-// In place of a search: the displacement of the prior, or none.
+// Returns the displacement of the prior, or zero, in place of a search.
 DenseSearchResult without_search(const Context& context, const float* u, Extent n) {
   Buffer<float> start = constant(context, n, 0, 3);
   if (u) context.axpby(3 * voxels(n), 1, u, 0, u, start.data());
   return {std::move(start), kWholeGrid, 0};
 }
 
-// Searches for the motion that remains after `u` and composes the two: a wrong network is corrected as far as the
-// search reaches.
+// Searches for the residual motion after `u` and composes the two: corrects a wrong network within the search range.
 DenseSearchResult search_after(const Context& context, const DeformInput& input, const float* u,
                                const SearchSettings& settings) {
   const WarpedMoving warped = warp_moving(context, input, u);
@@ -34,7 +33,7 @@ DenseSearchResult search_after(const Context& context, const DeformInput& input,
   return {std::move(composed), kWholeGrid, result.inconsistency_vox};
 }
 
-struct NetworkFeatures {  // empty where the prior describes none
+struct NetworkFeatures {  // empty if the prior has no features
   Buffer<Half> fixed, moving;
 
   NetworkFeatures(const Context& context, const Prior& prior, DeformInput& input) {
@@ -49,12 +48,12 @@ struct NetworkFeatures {  // empty where the prior describes none
   }
 };
 
-// Voxels of a cell: of the dense search, and of the affine search, which works on half the resolution.
+// Cell size in voxels of the dense search, and of the affine search, which runs at half the resolution.
 constexpr int kSearchCell = SearchSettings{}.factor, kAffineSearchCell = 4;
 
 double work(const LevelSettings& s) { return double(s.iterations) / (double(s.factor) * s.factor * s.factor); }
 
-// On half the resolution, since it only has to find where the body lies.
+// Searches at half the resolution, which is enough to locate the body.
 AffineMap affine_part(const Context& context, const DeformInput& input, const SearchSettings& full,
                       const PairStatistics& statistics, const Interrupt& interrupt) {
   const int half = full.factor / kSearchCell * 2;

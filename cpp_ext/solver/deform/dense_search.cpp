@@ -6,7 +6,7 @@
 namespace mmreg {
 namespace {
 
-// Weights of the coupling, weak to strong (convexAdam), per channel of the features.
+// Coupling weights per feature channel, weak to strong (convexAdam).
 constexpr float kCoupling[] = {0.003f / 12, 0.01f / 12, 0.03f / 12, 0.1f / 12, 0.3f / 12, 1.0f / 12};
 constexpr int kConsistencyRounds = 15;
 
@@ -16,7 +16,7 @@ struct Grid {
   std::size_t displacements;
 };
 
-constexpr int kChannels = 16;  // of MIND-SSC, with unused ones
+constexpr int kChannels = 16;  // of MIND-SSC, 4 of them unused
 
 Buffer<Half> features(const Context& context, Image image, const SearchSettings& s, const Factor& factor,
                       const Grid& grid) {
@@ -50,7 +50,7 @@ double mean_length(const Buffer<float>& u) {
   return sum / double(cells);
 }
 
-// Moves each map half the way towards the inverse of the other, repeatedly. Returns the initial mean inconsistency.
+// Iteratively moves each map halfway towards the inverse of the other. Returns the initial mean inconsistency in cells.
 double make_consistent(const Context& context, float* a, float* b, const Grid& grid) {
   const std::int64_t count = 3 * voxels(grid.n);
   Buffer<float> ab(context, grid.n, 3), ba(context, grid.n, 3);

@@ -1,5 +1,5 @@
-// Dense search on a coarse grid in both directions, made consistent. It always compares MIND-SSC of wide patches, even
-// if a network gives features: those are for the fine levels and were measured to do worse over large distances.
+// Dense search on a coarse grid, in both directions with a symmetric result. It always compares MIND-SSC of wide
+// patches, even if a network provides features: those are for the fine levels and performed worse over large distances.
 #pragma once
 #include "solver/deform/level.h"
 

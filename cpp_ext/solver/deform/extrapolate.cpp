@@ -3,11 +3,11 @@
 namespace mmreg {
 namespace {
 
-constexpr float kSigma_vox = 3;   // sigma of the extrapolation, along the finest axis
-constexpr float kFewest = 1e-3f;  // weight of the mean of the image, which fills in where no valid voxel is near
+constexpr float kSigma_vox = 3;   // sigma of the extrapolation along the finest axis
+constexpr float kFewest = 1e-3f;  // weight of the image mean, which dominates far from valid voxels
 
-// Normalised convolution (Knutsson and Westin, CVPR 1993) of the valid voxels about their mean. Empty if all voxels are
-// valid, or none.
+// Returns the normalised convolution (Knutsson and Westin, CVPR 1993) of the valid voxels about their mean; empty if
+// all voxels are valid, or none.
 Buffer<float> extrapolated(const Context& context, Image image, const std::uint8_t* valid, const float sigma_vox[3]) {
   const Extent n = image.n;
   const std::int64_t count = voxels(n);

@@ -1,5 +1,5 @@
-// Replaces voxels that are left out of the comparison by a smooth continuation of the others, so that neither their
-// content nor the edge where they begin reaches features, pooled images or the dense search.
+// Replaces invalid voxels by a smooth extrapolation of the valid ones, so that neither their content nor the edge of
+// the valid region affects features, pooled images or the dense search.
 #pragma once
 #include "ops/buffer.h"
 #include "solver/deform/input.h"
@@ -8,7 +8,7 @@ namespace mmreg {
 
 struct ExtrapolatedPair {
   DeformInput input;
-  Buffer<float> fixed, moving;  // what input.fixed and input.moving point to, where a voxel had to be replaced
+  Buffer<float> fixed, moving;  // memory of input.fixed and input.moving; empty for an image without a replaced voxel
 };
 
 ExtrapolatedPair extrapolate(const Context&, const DeformInput&);

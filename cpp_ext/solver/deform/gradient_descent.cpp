@@ -5,13 +5,13 @@
 namespace mmreg {
 namespace {
 
-constexpr int kRowStride = 4;  // one row in four is enough to measure how large the gradients are
+constexpr int kRowStride = 4;  // one row in four suffices to measure the magnitude of the gradients
 constexpr float kMeanDecay = 0.9f, kSquareDecay = 0.99f;
 
 using Counts = std::vector<double>;
 
-// Sets gain to log p(f, m) / p(m), whose derivative by m is the gradient of the mutual information. Returns the
-// information itself.
+// Sets gain to log p(f, m) / p(m), whose derivative with respect to m is the gradient of the mutual information.
+// Returns the mutual information in nats.
 double gain_of(const Counts& counts, std::vector<float>& gain) {
   constexpr int bins = kHistogramBins;
   double total = 0;
@@ -37,7 +37,7 @@ struct SimilarityResult {
   double information;
 };
 
-class Similarity {  // its gradient at a displacement; each histogram gives the gain of the next iteration
+class Similarity {  // evaluates the gradient at a displacement, with the gain from the histogram of the last call
  public:
   Similarity(const Context& context, const Level& level)
       : context_(context),
@@ -46,7 +46,7 @@ class Similarity {  // its gradient at a displacement; each histogram gives the 
         gain_(kHistogramCells),
         table_(context, kHistogramCells) {}
 
-  // Both gradients at full weight, on some of the rows: the weights follow from their sums.
+  // Computes both gradients at weight 1 on a subset of the rows. The weights are derived from their sums.
   SimilarityResult at_full_weight(const float* u, float* gradient) {
     const Buffer<std::int32_t> some = some_rows();
     run(some.data(), u, false, 1, 1, gradient);
@@ -92,23 +92,23 @@ struct Sigma {
   float vox[3];
 };
 
-// Along a coarser axis the same smoothing spans fewer voxels. The square root keeps neighbours coupled.
+// The same smoothing spans fewer voxels along a coarser axis. The square root keeps neighbouring slices coupled.
 Sigma sigma(const Level& level, float vox) {
   Sigma s;
   for (int a = 0; a < 3; ++a) s.vox[a] = vox * std::sqrt(level.relative[a]);
   return s;
 }
 
-// Scales the gradient so that steps are equally long in mm along every axis: a step of one voxel across thick slices
-// would move a point several times as far as one within a slice.
+// Scales the gradient so that steps have the same length in mm along every axis: one voxel across thick slices is
+// several times as far as one voxel within a slice.
 void to_equal_lengths(const Context& context, const Level& level, float* gradient) {
   const std::int64_t count = voxels(level.n);
   for (int a = 0; a < 3; ++a, gradient += count)
     if (level.relative[a] < 1) context.axpby(count, level.relative[a], gradient, 0, gradient, gradient);
 }
 
-// Gaussian smoothing of the displacement that leaves out the air around the body: no gradient acts there, so the air
-// would lag behind and hold the skin back (normalised convolution, Knutsson and Westin, CVPR 1993).
+// Gaussian smoothing of the displacement that excludes the air around the body: no gradient acts there, and the air
+// would drag on the skin (normalised convolution, Knutsson and Westin, CVPR 1993).
 class Smoothing {
  public:
   Smoothing(const Context& context, const Level& level, const Sigma& sigma)

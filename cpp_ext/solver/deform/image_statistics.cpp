@@ -9,16 +9,17 @@
 namespace mmreg {
 namespace {
 
-constexpr double kTail = 0.005;  // share of the foreground at each end that may saturate in the histogram
-constexpr double kClip = 0.01;   // share at each end that is clipped for the measure of detail
+constexpr double kTail = 0.005;  // fraction of the foreground at each end that may saturate in the histogram
+constexpr double kClip = 0.01;   // fraction at each end that is clipped to measure detail
 
-constexpr float kTissue = 0.1f;    // share of the range of the foreground between the background and the body
-constexpr double kThick = 1.5;     // times the finest spacing: detail is not measured across thicker slices
-constexpr int kCoarsestGrain = 3;  // of the noise, in voxels
+constexpr float kTissue = 0.1f;    // threshold of the body, as a fraction of the range of the foreground
+constexpr double kThick = 1.5;     // times the finest spacing; detail is not measured across thicker slices
+constexpr int kCoarsestGrain = 3;  // largest grain of the noise, in voxels
 constexpr double kQuiet = 1e6;     // contrast to noise of an image without noise
-constexpr int kBins = 64;          // of each image, for the correlation: their width adds only 1/12 bin^2 to a variance
+constexpr int kBins = 64;          // per image, for the correlation: their width adds only 1/12 bin^2 to a variance
 
-// Lower quartile over the body of: standard deviation of the neighbourhood of a voxel over that of the noise.
+// Returns the lower quartile, over the body, of the standard deviation in the neighbourhood of a voxel divided by that
+// of the noise.
 double contrast_to_noise(const Context& context, Image image, const std::uint8_t* valid, float tissue) {
   const std::int64_t count = voxels(image.n);
   const Buffer<std::uint8_t> inside = body_mask(context, image, valid, tissue);
@@ -28,12 +29,12 @@ double contrast_to_noise(const Context& context, Image image, const std::uint8_t
   float sigma = 0, least = 0;
   context.percentiles(noise.data(), inside.data(), count, &half, 1, &sigma);
   context.percentiles(contrast.data(), inside.data(), count, &quarter, 1, &least);
-  constexpr double median = 0.6745;  // of |x| of a normal distribution, in standard deviations
+  constexpr double median = 0.6745;  // of |x| for a standard normal distribution
   return sigma * kQuiet > least ? least * median / sigma : kQuiet;
 }
 
-// Noise has a grain: one voxel in MR, some in CT, and the speckle of ultrasound spans many. Coarse
-// noise looks like contrast in the original image, but not in a pooled one.
+// Returns the least contrast to noise over several scales. The grain of noise is one voxel in MR, a few in CT and many
+// in ultrasound speckle; coarse noise resembles contrast in the original image, but not in a pooled one.
 double contrast_to_grain(const Context& context, const DeformInput& input, Image image, const std::uint8_t* valid,
                          float tissue) {
   double least = contrast_to_noise(context, image, valid, tissue);
@@ -87,16 +88,16 @@ ImageStatistics image_statistics(const Context& context, const DeformInput& inpu
 
 Binning bins(const Foreground& f) { return {f.background, f.high, kBins}; }
 
-// Correlation of the intensities where both images show tissue, on half the resolution, where noise counts less.
+// Returns the correlation of the intensities where both images show tissue, at half the resolution to reduce noise.
 double correlation_of_tissue(const Context& context, const DeformInput& input, const ImageStatistics& fixed,
                              const ImageStatistics& moving) {
   if (fixed.flat || moving.flat) return 0;
   const Downsampled half = downsample(context, input, 2);
-  const DeformInput& seen = half.input;
-  const auto both = body_mask(context, {seen.moving, seen.n}, seen.moving_valid, moving.tissue);
-  const auto inside = body_mask(context, {seen.fixed, seen.n}, both.data(), fixed.tissue);
+  const DeformInput& pair = half.input;
+  const auto moving_body = body_mask(context, {pair.moving, pair.n}, pair.moving_valid, moving.tissue);
+  const auto inside = body_mask(context, {pair.fixed, pair.n}, moving_body.data(), fixed.tissue);
   std::vector<double> histogram(kBins * kBins);
-  context.joint_histogram(seen.fixed, seen.moving, inside.data(), voxels(seen.n), bins(fixed.foreground),
+  context.joint_histogram(pair.fixed, pair.moving, inside.data(), voxels(pair.n), bins(fixed.foreground),
                           bins(moving.foreground), Parzen::none, histogram.data());
   return correlation(histogram.data(), kBins, kBins);
 }

@@ -1,4 +1,4 @@
-// The two images of a deformable registration, on the grid of the fixed one.
+// The two images of a deformable registration, on the grid of the fixed image.
 #pragma once
 #include <algorithm>
 
@@ -6,15 +6,15 @@
 
 namespace mmreg {
 
-struct DeformInput {  // pointers belong to the table's memory; all on the grid of the fixed image
+struct DeformInput {  // does not own its memory, which is that of the operation table
   const float* fixed;
   const float* moving;
-  const std::uint8_t* fixed_valid;   // 0 where the fixed image is to be left out; null: nowhere
-  const std::uint8_t* moving_valid;  // 0 where the moving image was not scanned, or is to be left out
+  const std::uint8_t* fixed_valid;   // 0 where the fixed image is excluded; null: nowhere
+  const std::uint8_t* moving_valid;  // 0 where the moving image is excluded or was not scanned; null: nowhere
   Extent n;
   double spacing_mm[3];
-  // Features of a network in place of MIND-SSC, for the levels after the search: (d, h, w, channels), channels a
-  // multiple of 16 of which the last four are written here; null: MIND-SSC.
+  // Features of a network, which replace MIND-SSC on the levels after the search: (d, h, w, channels), channels a
+  // multiple of 16 of which the levels write the last four; null: MIND-SSC.
   const Half* fixed_features;
   const Half* moving_features;
   int channels;

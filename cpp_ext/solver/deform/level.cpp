@@ -10,11 +10,11 @@ namespace {
 
 constexpr int kMargin = 3;          // voxels around the foreground whose features depend on it
 constexpr int kPatchRadius = 1;     // of MIND-SSC on every level
-constexpr float kElsewhere = 0.3f;  // presence outside the body: enough to keep the map regular there, too
+constexpr float kElsewhere = 0.3f;  // presence outside the body, enough to keep the map regular
 
 bool whole(const Factor& f) { return f.f[0] == 1 && f.f[1] == 1 && f.f[2] == 1; }
 
-struct LevelImage {  // has its own memory, unless the level is the whole grid
+struct LevelImage {  // owns its memory unless the level is the whole grid
   Buffer<float> memory;
   Buffer<std::uint8_t> valid_memory;
   Image image;
@@ -46,7 +46,7 @@ Extent extent_of(Extent whole, const Factor& factor) {
   return {ceil(whole.d, factor.f[0]), ceil(whole.h, factor.f[1]), ceil(whole.w, factor.f[2])};
 }
 
-AffineMap to_whole(const Factor& factor) {  // voxel i stands for f i + (f - 1) / 2
+AffineMap to_whole(const Factor& factor) {  // the centre of voxel i is f i + (f - 1) / 2
   AffineMap up;
   for (int a = 0; a < 3; ++a) {
     up(a, a) = factor.f[a];
@@ -73,7 +73,7 @@ Buffer<std::uint8_t> body_mask(const Context& context, Image image, const std::u
 Buffer<std::uint8_t> pooled_validity(const Context& context, Mask valid, const Factor& factor) {
   if (!valid.data) return {};
   const Extent m = extent_of(valid.n, factor);
-  AffineMap middle;  // of a block
+  AffineMap middle;  // block index to the index of its middle voxel
   for (int a = 0; a < 3; ++a) {
     middle(a, a) = factor.f[a];
     middle(a, 3) = factor.f[a] / 2;

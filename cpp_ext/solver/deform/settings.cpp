@@ -8,11 +8,11 @@ namespace {
 
 constexpr int kLevels = 3;
 
-// The settings are a mixture of those that suit three kinds of pairs. What the blurrier of the two images does not show
-// cannot be matched, so the displacement is smoothed more on the finer levels if its details are large. In noise, a
-// gradient can be trusted only where its neighbours agree: it is smoothed far more, and steps no longer shrink where
-// the mean gradient is small. This matters less if both images show one contrast: then the gradient comes from
-// differences of intensity, which noise misleads less than the patterns that two contrasts have in common.
+// The settings are a mixture of settings for three kinds of pairs. Detail that the blurrier image lacks cannot be
+// matched, so the displacement is smoothed more on the finer levels if the details are large. In noise, a gradient is
+// reliable only where its neighbours agree: it is smoothed far more, and steps no longer shrink where the mean gradient
+// is small. This matters less if both images have the same contrast: the gradient then comes from differences of
+// intensity, which noise corrupts less than the patterns shared by two contrasts.
 struct Corner {  // settings of the levels, coarse to fine
   float iterations[kLevels], rate_vox[kLevels], fluid_vox[kLevels], elastic_vox[kLevels], intensity_weight[kLevels],
       floor;
@@ -23,10 +23,10 @@ constexpr Corner kBlurred{{30, 20, 8}, {0.4f, 0.4f, 0.6f}, {1, 1, 1}, {0.5f, 0.8
 constexpr Corner kNoisy{{30, 50, 15}, {0.4f, 0.4f, 0.4f}, {3, 8, 10}, {1, 2, 2}, {1, 1, 0.3f}, 0.02f};
 
 constexpr double kDetailOfSharp_vox = 2.9, kDetailOfBlurred_vox = 3.4;
-constexpr double kContrastOfQuiet = 2.6, kContrastOfNoisy = 2;      // over the noise
-constexpr double kCorrelationOfTwo = 0.4, kCorrelationOfOne = 0.7;  // contrasts
-constexpr float kNoiseOfOne = 0.25f;              // share of the change for noise that is made for one contrast
-constexpr std::int64_t kMostVoxels = 12'000'000;  // of the finest level: beyond, it has half the resolution of the grid
+constexpr double kContrastOfQuiet = 2.6, kContrastOfNoisy = 2;      // contrast to noise
+constexpr double kCorrelationOfTwo = 0.4, kCorrelationOfOne = 0.7;  // pairs of two contrasts, of one
+constexpr float kNoiseOfOne = 0.25f;              // fraction of the change for noise that applies to one contrast
+constexpr std::int64_t kMostVoxels = 12'000'000;  // the finest level of a larger grid has half its resolution
 
 // Share of the iterations on the finer levels when tracking: the displacement of the frame before has their detail. On a
 // phantom with moving organs a full coarse level and a quarter of the finer ones are as accurate as a registration from
@@ -53,7 +53,7 @@ DeformSettings select_settings(const PairStatistics& statistics, const DeformInp
   const Mixture mix{
       share(statistics.detail_vox, kDetailOfSharp_vox, kDetailOfBlurred_vox),
       share(statistics.contrast_to_noise, kContrastOfQuiet, kContrastOfNoisy) * (1 - one_contrast * (1 - kNoiseOfOne))};
-  const int first = voxels(input.n) > kMostVoxels ? 2 : 1;  // the finest level
+  const int first = voxels(input.n) > kMostVoxels ? 2 : 1;  // factor of the finest level
   DeformSettings s;
   s.levels = kLevels;
   const Corner &a = kSharp, &b = kBlurred, &c = kNoisy;

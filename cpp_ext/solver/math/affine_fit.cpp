@@ -6,9 +6,9 @@ namespace mmreg {
 namespace {
 
 constexpr int kRounds = 12;
-constexpr double kScale = 1.5;         // of the weights, in median residuals
-constexpr double kLeast_vox = 0.5;     // the smallest scale of the weights
-constexpr double kSpread_vox2 = 0.25;  // added to the variance of the points: an axis of less variance keeps its scale
+constexpr double kScale = 1.5;         // scale of the weights, in median residuals
+constexpr double kLeast_vox = 0.5;     // smallest scale of the weights
+constexpr double kSpread_vox2 = 0.25;  // added to the variance of the points: an axis of less variance is not scaled
 
 struct Match {
   Point from, shift;
@@ -26,7 +26,7 @@ std::vector<Match> matches(const std::vector<float>& u, const std::vector<std::u
   return out;
 }
 
-// The shift as a linear function of the place, about the weighted means of both: L = C(shift, from) C(from)^-1.
+// Fits the shift as a linear function of the position about their weighted means: L = C(shift, from) C(from)^-1.
 AffineMap least_squares(const std::vector<Match>& all) {
   double total = 0;
   Point from{}, shift{};

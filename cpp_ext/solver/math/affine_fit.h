@@ -1,4 +1,4 @@
-// A robust affine fit to a displacement.
+// Robust affine fit to a displacement.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -9,15 +9,16 @@
 namespace mmreg {
 
 struct AffineFit {
-  AffineMap map;        // of indices: p -> p + u(p), for most points of the mask
+  AffineMap map;        // index map that approximates p -> p + u(p) for most points of the mask
   double moved_vox;     // mean distance by which the map moves the points of the mask
   double residual_vox;  // median distance between the map and the displacement
 };
 
-// u (3, d, h, w) in voxels; mask (d, h, w): points to fit. Iteratively reweighted least squares (Geman and McClure).
-// Along an axis of a few voxels the map keeps its scale.
+// Fits by iteratively reweighted least squares with weights of Geman and McClure. u: (3, d, h, w), in voxels; mask:
+// (d, h, w), the points to fit. The map does not scale an axis of only a few voxels.
 AffineFit fit_affine(const std::vector<float>& u, const std::vector<std::uint8_t>& mask, Extent n);
 
-bool plausible(const AffineMap&);  // no reflection, and no scale beyond the differences between people
+// Returns whether the map has no reflection and no scale beyond the variation between people.
+bool plausible(const AffineMap&);
 
 }  // namespace mmreg

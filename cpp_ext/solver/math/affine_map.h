@@ -1,4 +1,4 @@
-// Affine maps of 3-D space in double precision, 3x4 row major, and the algebra that the alignment needs.
+// Affine maps of 3-D space in double precision, 3 x 4 row-major, and their algebra.
 #pragma once
 #include <cmath>
 
@@ -45,11 +45,11 @@ inline AffineMap translation(const Point& t) {
 AffineMap compose(const AffineMap& outer, const AffineMap& inner);  // p -> outer(inner(p))
 AffineMap invert(const AffineMap&);
 double determinant(const AffineMap&);                            // of the linear part
-AffineMap nearest_rotation(const AffineMap&);                    // of the linear part; it mirrors where that does
+AffineMap nearest_rotation(const AffineMap&);                    // of the linear part; keeps a reflection
 AffineMap rotation(const Point& vector);                         // about the vector, by its length in radians
 AffineMap rotation_between(const Point& from, const Point& to);  // the smallest rotation between unit vectors
 void singular_values(const AffineMap&, double values[3]);        // singular values of the linear part, ascending
-// Root mean square distance of two maps over a ball of points around the origin with this root mean square radius.
+// Returns the root mean square distance between two maps over a ball around the origin with root mean square `radius`.
 double distance(const AffineMap& a, const AffineMap& b, double radius);
 
 struct Change {  // arguments of the operation add_affine

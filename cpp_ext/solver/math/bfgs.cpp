@@ -15,7 +15,7 @@ double inner(const double* a, const double* b, int n) {
   return sum;
 }
 
-struct InverseCurvature {  // of minus the function; positive definite
+struct InverseCurvature {  // inverse Hessian of minus the function; positive definite
   double h[most][most] = {};
   bool fresh = true;
 
@@ -45,8 +45,7 @@ struct InverseCurvature {  // of minus the function; positive definite
   }
 };
 
-// Backtracks along `direction` until the rise satisfies Armijo's condition. Returns the length of the step, 0 if none
-// does.
+// Backtracks along `direction` until Armijo's condition holds. Returns the length of the step, or 0 if no step does.
 double search_line(const Objective& objective, const BfgsOptions& options, int n, const double* x,
                    const double* direction, double slope, double here, double* reached, double* value) {
   const double norm = std::sqrt(inner(direction, direction, n));

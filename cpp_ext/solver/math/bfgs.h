@@ -1,4 +1,4 @@
-// Maximises a smooth function of a few numbers: quasi-Newton steps (BFGS) of bounded length, with backtracking.
+// Maximises a smooth function of a few variables by quasi-Newton steps (BFGS) of bounded length, with backtracking.
 #pragma once
 #include <functional>
 
@@ -6,15 +6,15 @@ namespace mmreg {
 
 struct BfgsOptions {
   double first_step;  // length of the first step; later steps are at most twice as long
-  double last_step;   // the search ends with a step shorter than this
-  int steps;          // at most
+  double last_step;   // the search ends after a step shorter than this
+  int steps;          // maximum number of steps
   std::function<bool()> stop;
 };
 
 // Returns the value at x, and sets the gradient unless it is null.
 using Objective = std::function<double(const double* x, double* gradient)>;
 
-// Moves `x` (at most 12 numbers) uphill and returns the value there, which is never below the value at the start.
+// Maximises over `x` (at most 12 numbers) in place. Returns the final value, which is never below the initial one.
 double bfgs(const Objective&, const BfgsOptions&, int count, double* x);
 
 }  // namespace mmreg

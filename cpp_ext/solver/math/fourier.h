@@ -1,11 +1,11 @@
-// Fast Fourier transform of small square images in host memory, for searches over all shifts at once. It is the same
-// code for every processor: it takes a few milliseconds beside the operations.
+// Fast Fourier transform of small square images in host memory, for the correlation over all shifts. It has no version
+// per processor, since it takes only a few milliseconds.
 #pragma once
 #include <vector>
 
 namespace mmreg {
 
-struct Spectrum {  // or a complex image, row by row
+struct Spectrum {  // or a complex image, row-major
   int side;        // a power of two
   std::vector<float> real, imaginary;
 

@@ -6,7 +6,7 @@
 namespace mmreg {
 namespace {
 
-// Entropy of counts that sum to `total`: log(total) - sum of c log(c) / total.
+// Returns the entropy of counts that sum to `total`: log(total) - sum of c log(c) / total.
 double entropy(const double* counts, int n, double total) {
   double sum = 0;
   for (int i = 0; i < n; ++i)

@@ -1,5 +1,4 @@
-// Mutual information, in nats, and correlation from a joint histogram. Rows are bins of the fixed image, columns
-// of the moving one.
+// Mutual information, in nats, and correlation from a joint histogram, whose rows are fixed and columns moving bins.
 #pragma once
 
 namespace mmreg {
@@ -14,7 +13,7 @@ struct Information {
 
 Information information(const double* histogram, int fixed_bins, int moving_bins);
 
-// Pearson's correlation of the bin numbers; 0 if one image occupies a single bin.
+// Returns Pearson's correlation of the bin indices; 0 if an image occupies a single bin.
 double correlation(const double* histogram, int fixed_bins, int moving_bins);
 
 }  // namespace mmreg
