@@ -18,7 +18,8 @@ namespace {
 // The solver searches widely: if its pose differs by more than this from that of the networks, at the corners of their
 // window, it is in another place. The last networks are trained to reach this far.
 constexpr double kTrustedMm = 8;
-constexpr double kLost = 0.6;  // share of the mutual information before, below which tracking has lost the pose
+// Shares of the mutual information and of the agreement of edges before, below which tracking has lost the pose.
+constexpr double kLost = 0.6, kLostFit = 0.7;
 
 double information_of(const Alignment& a) { return a.affine_accepted ? a.information_affine : a.information_rigid; }
 
@@ -29,6 +30,7 @@ struct Run {  // the data that all stages share
   Clock& clock;
   PipelineResult& result;
   const Track* last;  // null: start from the headers
+  const bool keeps_track;
 
   void align_stage() {
     if (options.align == AlignKind::none) {
@@ -51,18 +53,18 @@ struct Run {  // the data that all stages share
     }
   }
 
-  // Optimises the pose of the call before. If the scans share far less there than they did, the pose is lost.
+  // Optimises the pose of the call before, unless the scans no longer fit there.
   void track_pose() {
     align_from(last->pose);
-    const bool lost = result.alignment.complete && information_of(result.alignment) < kLost * last->information;
-    result.tracked = !lost;
-    if (lost) last = nullptr;
+    result.tracked = !result.alignment.complete || !is_lost(result.alignment, *last);
+    if (!result.tracked) last = nullptr;
   }
 
   void align_from(const std::optional<Pose>& tracked) const {
     AlignOptions how;
     how.kind = options.align;
     how.tracked = tracked;
+    how.measure_fit = keeps_track;
     try {
       const Interruption alarm(context, clock.alarm(clock.least()));
       result.alignment =
@@ -110,7 +112,7 @@ struct Run {  // the data that all stages share
     rigid.align = AlignKind::rigid;
     rigid.start = AffineMap();
     PipelineResult aligned;
-    Run{context, fixed, measured, rigid, clock, aligned, nullptr}.align_stage();
+    Run{context, fixed, measured, rigid, clock, aligned, nullptr, false}.align_stage();
     result.degraded |= aligned.degraded;
     if (aligned.degraded) return map;
     const AffineMap better = compose(map, aligned.rigid);
@@ -254,6 +256,10 @@ const char* stage_name(Stage stage) {
   return names[int(stage)];
 }
 
+bool is_lost(const Alignment& alignment, const Track& before) {
+  return information_of(alignment) < kLost * before.information || alignment.fit < kLostFit * before.fit;
+}
+
 PipelineResult run(const Context& context, const Scan& fixed, const Scan& moving, const PipelineOptions& options) {
   MeasuredScan measured(context, fixed);
   return run(context, measured, moving, options, nullptr, nullptr);
@@ -265,7 +271,7 @@ PipelineResult run(const Context& context, MeasuredScan& fixed, const Scan& movi
   Clock clock(options);
   if (clock.limited()) clock.keep(result.expected = costs_of_finish(context, fixed, moving, options, clock));
   MeasuredScan measured(context, moving);
-  Run stages{context, fixed, measured, options, clock, result, last};
+  Run stages{context, fixed, measured, options, clock, result, last, next != nullptr};
   stages.is_cascade() ? stages.cascade_stage() : stages.align_stage();
   result.seconds[int(Stage::align)] = clock.lap() - result.seconds[int(Stage::network)];
   const double network_before = result.seconds[int(Stage::network)];
@@ -279,6 +285,7 @@ PipelineResult run(const Context& context, MeasuredScan& fixed, const Scan& movi
   if (next && (result.alignment.complete || options.align == AlignKind::none))
     next->emplace(Track{{result.rigid, result.affine},
                         information_of(result.alignment),
+                        result.alignment.fit,
                         result.deformation_mm.data() ? std::move(u) : Buffer<float>()});
   u = {};
   context.trim();  // the memory of the results comes from the same pool

@@ -104,8 +104,12 @@ struct PipelineResult {
 struct Track {
   Pose pose;
   double information = 0;  // mutual information of the pose, nats per sample
+  double fit = 0;          // agreement of edges at the rigid pose
   Buffer<float> u;         // (3, fixed), in voxels: the deformation; empty: none
 };
+
+// Returns whether an alignment fits so much worse than the one before that it is in another place.
+bool is_lost(const Alignment&, const Track& before);
 
 PipelineResult run(const Context&, const Scan& fixed, const Scan& moving, const PipelineOptions&);
 

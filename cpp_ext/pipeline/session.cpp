@@ -5,7 +5,7 @@ namespace {
 
 // After a frame that shares far less with the fixed scan than the frames before, such as one that moved out of the
 // plane, the pose before it is the better start. If such frames go on, the scans have changed: the standard decays.
-constexpr double kPoor = 0.6, kDecay = 0.8;
+constexpr double kDecay = 0.8;
 
 }  // namespace
 
@@ -13,10 +13,12 @@ PipelineResult Session::run(const Scan& moving, const PipelineOptions& options, 
   std::optional<Track> next;
   PipelineResult result = mmreg::run(context_, fixed_, moving, options, track && last_ ? &*last_ : nullptr, &next);
   if (!next) return result;
-  if (track && last_ && next->information < kPoor * last_->information)
+  if (track && last_ && is_lost(result.alignment, *last_)) {
     last_->information *= kDecay;
-  else
+    last_->fit *= kDecay;
+  } else {
     last_ = std::move(next);
+  }
   return result;
 }
 

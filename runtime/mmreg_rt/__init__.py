@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .plan import Plan, PlanResult
     from .registrar import Registrar
     from .results import Quality, Registration
+    from .session import Session
     from .transform import Affine, Composite, DisplacementField, Folding, Rigid, Transform
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "Registration",
     "RegistrationError",
     "Rigid",
+    "Session",
     "TrainingError",
     "Transform",
     "TransformError",
@@ -76,6 +78,7 @@ _MODULES = {
     "plan": ("Plan", "PlanResult"),
     "registrar": ("Registrar",),
     "results": ("Quality", "Registration"),
+    "session": ("Session",),
     "transform": ("Affine", "Composite", "DisplacementField", "Folding", "Rigid", "Transform"),
 }
 _MODULE_OF = dict.fromkeys(__all__, "errors")

@@ -6,6 +6,7 @@ corrected where there is one way to do it, and reported in ``warnings``.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,15 @@ MIN_OVERLAP = 0.02
 OVERLAP_SAMPLES = 24  # points along each axis of a field of view
 CONSTANT = 1e-6  # relative range of intensities: less is float32 rounding, not an image
 _SPACES = {1: "the scanner", 2: "another scan", 3: "Talairach", 4: "MNI", 5: "a template"}
+
+
+@dataclass(frozen=True)
+class CheckedScan:
+    """A scan that can be registered, with its mask; see ``CheckedPair``."""
+
+    scan: Volume
+    mask: Mask | None
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -74,20 +84,38 @@ def check_pair(
         InputError: A mask cannot be used.
     """
     check_grids(fixed.grid, moving.grid)
-    overlap = overlap_fraction(fixed.grid, moving.grid)
     if same_space:
-        check_overlap(fixed.grid, moving.grid, overlap)
-    warnings = _space_warnings(fixed, moving)
-    masks = [
-        None if mask is None else check_mask(mask, volume.grid, name)
-        for name, volume, mask in (("fixed", fixed, fixed_mask), ("moving", moving, moving_mask))
-    ]
-    scans = []
-    for k, (name, volume) in enumerate((("fixed", fixed), ("moving", moving))):
-        scan, masks[k], remarks = _checked_intensities(volume, masks[k], name)
-        scans.append(scan)
-        warnings += remarks
-    return CheckedPair(scans[0], scans[1], masks[0], masks[1], overlap, tuple(warnings))
+        check_overlap(fixed.grid, moving.grid, overlap_fraction(fixed.grid, moving.grid))
+    return check_moving(check_scan(fixed, fixed_mask, "fixed"), moving, moving_mask, same_space=same_space)
+
+
+def check_scan(scan: Volume, mask: Volume | None, name: str) -> CheckedScan:
+    """Check a scan and its mask.
+
+    Args:
+        scan: The scan.
+        mask: Binary mask on its grid.
+        name: ``"fixed"`` or ``"moving"``, for messages.
+
+    Raises:
+        IntensityError: The voxels cannot be used.
+        InputError: The mask cannot be used.
+    """
+    inside = None if mask is None else check_mask(mask, scan.grid, name)
+    return CheckedScan(*_checked_intensities(scan, inside, name))
+
+
+def check_moving(
+    fixed: CheckedScan, moving: Volume, moving_mask: Volume | None = None, *, same_space: bool = True
+) -> CheckedPair:
+    """Check a moving scan against a fixed one that was checked before; see ``check_pair``."""
+    check_grids(fixed.scan.grid, moving.grid)
+    overlap = overlap_fraction(fixed.scan.grid, moving.grid)
+    if same_space:
+        check_overlap(fixed.scan.grid, moving.grid, overlap)
+    checked = check_scan(moving, moving_mask, "moving")
+    warnings = (*_space_warnings(fixed.scan, moving), *fixed.warnings, *checked.warnings)
+    return CheckedPair(fixed.scan, checked.scan, fixed.mask, checked.mask, overlap, warnings)
 
 
 def check_grids(fixed: Grid, moving: Grid) -> None:
@@ -108,6 +136,7 @@ def check_grids(fixed: Grid, moving: Grid) -> None:
         )
 
 
+@functools.lru_cache(maxsize=64)  # a stream of scans has the same grids again and again
 def overlap_fraction(fixed: Grid, moving: Grid) -> float:
     """Return the share, 0 to 1, of the smaller field of view that lies in the other, by the headers alone.
 
@@ -155,12 +184,12 @@ def check_intensities(volume: Volume, mask: Mask | None, name: str) -> tuple[Vol
         IntensityError: Voxels inside the mask are not finite, too large for float32, or all the same.
     """
     scan, _, remarks = _checked_intensities(volume, mask, name)
-    return scan, remarks
+    return scan, list(remarks)
 
 
 def _checked_intensities(
     volume: Volume, mask: Mask | None, name: str
-) -> tuple[Volume, Mask | None, list[str]]:
+) -> tuple[Volume, Mask | None, tuple[str, ...]]:
     """Return the scan, its mask without voxels that a resampling mixed with padding, and remarks."""
     data = volume.as_float32()
     finite = np.isfinite(data)
@@ -182,7 +211,7 @@ def _checked_intensities(
         remarks.append(f"{name}: {flushed} voxels hold denormal numbers; taken as 0")
     if padding or flushed:
         low, high = _range(clean, np.isfinite(clean), mask, name)
-    return volume.with_data(clean), mask, remarks
+    return volume.with_data(clean), mask, tuple(remarks)
 
 
 def check_extremes(smallest: float, largest: float, not_finite: int, voxels: int, name: str) -> None:

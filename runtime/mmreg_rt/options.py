@@ -1,4 +1,4 @@
-"""The options of a registrar."""
+"""The options of a registrar, and of one call."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from .process.threads import MAX_THREADS
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from ._native import Session as NativeSession
+    from .deadline import Deadline
 
 Progress = Callable[[str, float], bool | None]
 
@@ -118,3 +121,24 @@ def _pair_of_names(modalities: object) -> tuple[str, str]:
     if len(names) != 2 or not all(isinstance(name, str) and name for name in names):
         raise arguments.refused("modalities", "two names, of the fixed and of the moving scan", modalities)
     return names[0], names[1]
+
+
+@dataclass(frozen=True)
+class Call:
+    """The requests of one call, beside the options of its registrar.
+
+    Attributes:
+        deadline: When it must return.
+        outside: Value of the warped scan outside of the moving one; None is the lowest of the moving scan.
+        quality: Which figures to measure: ``"full"``, ``"fast"`` or ``"none"``.
+        inverse: Compute the inverse.
+        session: The fixed scan of a session; None for a scan of its own.
+        track: Start from the transform of the call before in that session.
+    """
+
+    deadline: Deadline
+    outside: float | None = None
+    quality: str = "full"
+    inverse: bool = True
+    session: NativeSession | None = None
+    track: bool = False

@@ -20,20 +20,22 @@ from .device.device import Device
 from .errors import BackendUnavailableError, CancelledError, InputError
 from .geometry import checked_outside
 from .geometry.native_scan import native_scan
-from .input_validation import CheckedPair, check_pair
-from .options import RegistrarOptions
+from .input_validation import CheckedPair, CheckedScan, check_pair
+from .options import Call, RegistrarOptions
 from .process import forks, libraries, memory, threads
-from .results import Registration, cascade_settings, summary_fields, to_registration
+from .results import Registration, cascade_settings, figures_of, summary_fields, to_registration
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ._native import EngineSpec, Options, Result, Scan
+    from ._native import Session as NativeSession
     from .device.result import DeviceRegistration
     from .geometry import Array, Float64, Grid
     from .network import Network
     from .options import OptionKeywords
     from .plan import Plan
+    from .session import Session
 
 KEPT_PLANS = 2  # each holds the memory of a pair
 ScanLike = Any  # a path, a nibabel image, a Volume, or (array, affine)
@@ -195,14 +197,29 @@ class Registrar:
             RegistrationError: The output of the network cannot be used.
             CancelledError: ``progress`` returned True.
         """
-        deadline = Deadline(deadline_ms, self._clock)
-        outside = checked_outside(outside)
+        call = Call(Deadline(deadline_ms, self._clock), checked_outside(outside))
         self._make_ready()
         libraries.hold_scratch()
         seconds: dict[str, float] = {}
         with memory.translate_shortage():
             pair = self._read_pair((fixed, moving), (fixed_mask, moving_mask), seconds)
-            return self._register(pair, deadline, outside, seconds)
+            return self._register(pair, call, seconds)
+
+    def session(self, fixed: ScanLike, fixed_mask: ScanLike | None = None) -> Session:
+        """Return a session, which registers a stream of moving scans to one fixed scan.
+
+        Args:
+            fixed: As in ``register``.
+            fixed_mask: As in ``register``.
+
+        Raises:
+            InputError: The scan or the mask cannot be used.
+            GeometryError: The affine is singular or sheared.
+            IntensityError: The scan is constant or has voxels that are not finite.
+        """
+        from .session import Session
+
+        return Session(self, fixed, fixed_mask)
 
     def _read_pair(
         self, scans: tuple[ScanLike, ScanLike], masks: tuple[Any, Any], seconds: dict[str, float]
@@ -221,19 +238,31 @@ class Registrar:
         with timed(seconds, "check"):
             return check_pair(fixed, moving, fixed_mask, moving_mask, same_space=self.options.same_space)
 
-    def _register(
-        self, pair: CheckedPair, deadline: Deadline, outside: float | None, seconds: dict[str, float]
-    ) -> Registration:
+    def _register(self, pair: CheckedPair, call: Call, seconds: dict[str, float]) -> Registration:
         grids, engine, start = (pair.fixed.grid, pair.moving.grid), None, None
         warnings = pair.warnings + self._use_warnings(grids)
         if self._network is not None:
             from .network.pair_engine import pair_engine
 
             engine, start = pair_engine(self._network, pair, self.options.same_space)
-        scans = native_scan(pair.fixed, pair.fixed_mask), native_scan(pair.moving, pair.moving_mask)
-        result = self._run_pipeline(scans, grids, engine, self._options(deadline, engine, outside, start))
+        fixed = call.session or native_scan(pair.fixed, pair.fixed_mask)
+        moving = native_scan(pair.moving, pair.moving_mask)
+        options = self._options(call, engine, start)
+        result = self._run_pipeline(fixed, moving, grids, engine, options, call.track)
         warnings += threads.shortage(result.threads, self.options.threads)
-        return to_registration(result, pair, summary_fields(result, seconds, warnings, self._linear))
+        figures = figures_of(call.quality, call.inverse)
+        return to_registration(result, pair, summary_fields(result, seconds, warnings, self._linear, figures))
+
+    def _open_session(self, fixed: CheckedScan) -> NativeSession:
+        import mmreg_rt._native as _native
+
+        device = self._device
+        with contextlib.nullcontext() if device is None else device.lock:
+            return _native.Session(
+                native_scan(fixed.scan, fixed.mask),
+                threads=self.options.threads or 0,
+                device=None if device is None else device.queue,
+            )
 
     def _use_warnings(self, grids: tuple[Grid, Grid]) -> tuple[str, ...]:
         """Return warnings about scans at the edge of the intended use of the network."""
@@ -290,8 +319,7 @@ class Registrar:
         from .device.result import DeviceScan, check_device_pair, device_registration
 
         device = self._own_device()
-        deadline = Deadline(deadline_ms, self._clock)
-        outside = checked_outside(outside)
+        call = Call(Deadline(deadline_ms, self._clock), checked_outside(outside))
         self._make_ready()
         seconds: dict[str, float] = {}
         with device.lock, timed(seconds, "check"):
@@ -303,8 +331,8 @@ class Registrar:
         grids = pair[0].grid, pair[1].grid
         warnings += self._use_warnings(grids)
         engine = None if self._network is None else self._network.engine_spec(grids[0])
-        options = self._options(deadline, engine, outside, keep_on_device=True)
-        result = self._run_pipeline((pair[0].native(), pair[1].native()), grids, engine, options)
+        options = self._options(call, engine, keep_on_device=True)
+        result = self._run_pipeline(pair[0].native(), pair[1].native(), grids, engine, options)
         summary = summary_fields(result, seconds, warnings, self._linear)
         return device_registration(result, grids, device.queue, summary)
 
@@ -393,9 +421,8 @@ class Registrar:
 
     def _options(
         self,
-        deadline: Deadline,
+        call: Call,
         engine: EngineSpec | None,
-        outside: float | None,
         start: Float64 | None = None,
         keep_on_device: bool = False,
     ) -> Options:
@@ -409,10 +436,12 @@ class Registrar:
             refine=self._refines,
             engine=engine,
             start=start,
-            deadline_s=deadline.native_s(),
-            now=deadline.clock,
+            deadline_s=call.deadline.native_s(),
+            now=call.deadline.clock,
             cancelled=None if progress is None else lambda stage, share: bool(progress(stage, share)),
-            outside=outside,
+            outside=call.outside,
+            inverse=call.inverse,
+            quality=call.quality,
             threads=self.options.threads or 0,
             device=None if self._device is None else self._device.queue,
             keep_on_device=keep_on_device,
@@ -420,19 +449,24 @@ class Registrar:
 
     def _run_pipeline(
         self,
-        scans: tuple[Scan, Scan],
+        fixed: Scan | NativeSession,
+        moving: Scan,
         grids: tuple[Grid, Grid],
         engine: EngineSpec | None,
         options: Options,
+        track: bool = False,
     ) -> Result:
-        """Run the native pipeline on two scans."""
+        """Run the native pipeline on two scans, or on the fixed scan of a session and a moving one."""
         import mmreg_rt._native as _native
 
         device = self._device
         if device is not None:
             device.check_room(grids[0].shape, grids[1].shape, None if engine is None else engine.shape)
         with contextlib.nullcontext() if device is None else device.lock, self._name_memory_shortage(grids):
-            result = _native.register(*scans, options)
+            if isinstance(fixed, _native.Session):
+                result = fixed.register(moving, options, track)
+            else:
+                result = _native.register(fixed, moving, options)
         if result.cancelled:
             raise CancelledError("MMREG_E_CANCELLED", "The progress callback cancelled the registration.")
         if self._network is not None:

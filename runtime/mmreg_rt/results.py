@@ -66,8 +66,8 @@ class Quality:
 
     Similarity is measured near the body of the fixed scan, over voxels that both scans show before and after,
     and does not depend on offset or gain of the intensities. *Before* is with the headers as they are. A
-    figure is None if the deadline left no time for it; those before, also if the headers put too little of
-    the moving scan on that body.
+    figure is None if it was not requested or the deadline left no time for it; those before, also if the
+    headers put too little of the moving scan on that body.
 
     Attributes:
         nmi_before: Normalised mutual information: 1 for independent scans, 2 if each determines the other.
@@ -120,6 +120,7 @@ class RegistrationSummary:
     finished: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    tracked: bool = False
 
 
 def quality_of(result: Result) -> Quality:
@@ -137,8 +138,27 @@ def quality_of(result: Result) -> Quality:
     return Quality(**{name: getattr(figures, name) for name in _FIGURES}, evidence=evidence)
 
 
+def figures_of(quality: str, inverse: bool) -> tuple[str, ...]:
+    """Return the names of the figures that are measured.
+
+    Args:
+        quality: ``"full"``, ``"fast"`` or ``"none"``.
+        inverse: The inverse is computed.
+    """
+    if quality == "none":
+        return ()
+    fast = [name for name in _FIGURES if not name.startswith(("mind_", "inverse_"))]
+    if quality == "fast":
+        return tuple(fast)
+    return tuple(name for name in _FIGURES if inverse or not name.startswith("inverse_"))
+
+
 def summary_fields(
-    result: Result, seconds: Mapping[str, float], warnings: tuple[str, ...], align: str
+    result: Result,
+    seconds: Mapping[str, float],
+    warnings: tuple[str, ...],
+    align: str,
+    figures: tuple[str, ...] = _FIGURES,
 ) -> RegistrationSummary:
     """Collect the fields that results on the host and on a device share.
 
@@ -147,6 +167,7 @@ def summary_fields(
         seconds: Wall time of the stages before it, s.
         warnings: Warnings so far.
         align: The linear part: ``"none"``, ``"rigid"`` or ``"affine"``.
+        figures: Names of the figures that were requested.
     """
     quality = quality_of(result)
     return RegistrationSummary(
@@ -157,11 +178,12 @@ def summary_fields(
         degraded=result.degraded,
         finished=result.finished,
         settings=result.settings,
-        warnings=warnings + tuple(_warnings_of(result, quality)),
+        warnings=warnings + tuple(_warnings_of(result, quality, figures)),
+        tracked=result.tracked,
     )
 
 
-def _warnings_of(result: Result, quality: Quality) -> Iterator[str]:
+def _warnings_of(result: Result, quality: Quality, figures: tuple[str, ...]) -> Iterator[str]:
     if result.start_kept:
         yield "the alignment is that of the headers: none was found that is better"
     if not result.deformation.kept:
@@ -169,7 +191,7 @@ def _warnings_of(result: Result, quality: Quality) -> Iterator[str]:
     network = result.network
     if warning := late(network.end, network.expected_s, network.left_s):
         yield warning
-    missing = [name for name in _FIGURES if getattr(quality, name) is None]
+    missing = [name for name in figures if getattr(quality, name) is None]
     if quality.nmi_after is not None:  # then those before are missing for want of overlap
         missing = [name for name in missing if not name.endswith("_before")]
     if missing:
@@ -184,8 +206,8 @@ class Registration(RegistrationSummary):
         warped: The moving scan on the fixed grid, ``(D, H, W)`` float32.
         valid: ``(D, H, W)`` uint8: 1 where ``warped`` was sampled inside the moving scan.
         transform: The whole pull-back on the fixed grid, fixed points to moving points.
-        inverse: The same on the moving grid, moving points to fixed points. If the deadline left no time for
-            it, it is computed on first use.
+        inverse: The same on the moving grid, moving points to fixed points. If it was not requested, or the
+            deadline left no time for it, it is computed on first use.
         rigid: Rigid part; None if it was not wanted.
         affine: Affine part; None if it was not wanted.
         deformation: ``affine(p + deformation(p))`` is ``transform(p)``; None without one.
@@ -195,6 +217,7 @@ class Registration(RegistrationSummary):
         finished: The last stage that was completed.
         settings: What ran, and with which settings.
         warnings: Oddities of the scans, and what was left out.
+        tracked: The alignment started from the transform of the call before, in a ``Session``.
     """
 
     warped: Volume

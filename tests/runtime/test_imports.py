@@ -62,6 +62,7 @@ LAYERS = (
     "device",
     "options",
     "plan",
+    "session",
     "registrar",
     "cli",
     "__main__",

@@ -326,6 +326,7 @@ Alignment Aligner::run() {
   const Clock::time_point between = Clock::now();
   if (options_.kind == AlignKind::affine) align_affine(out);
   out.complete = !time_is_up_();
+  if (options_.measure_fit && out.complete) out.fit = levels_->edges(0).at(rigid_.map);
   describe(out);
   out.affine_seconds = seconds(between);
   return out;

@@ -19,6 +19,7 @@ struct AlignOptions {
   AlignKind kind = AlignKind::affine;
   double reach_degrees = 45;    // of the search over rotations, each way from the one in the headers
   std::optional<Pose> tracked;  // a pose to optimise on the finest levels, in place of a search
+  bool measure_fit = false;     // set Alignment::fit
 };
 
 struct Alignment {
@@ -34,6 +35,7 @@ struct Alignment {
   double agreement = 0;            // of the edges of the aligned scans: 1 if every edge has a counterpart
   double agreement_elsewhere = 0;  // agreement of the edges at unrelated rotations
   double rival = 0;   // evidence for the best pose elsewhere, as a share of the evidence for this one: 1 is ambiguous
+  double fit = 0;     // agreement of edges at the rigid pose, on the coarsest level
   AffineMap centres;  // centre of body on centre of body, rotation of the headers
   Point centre_mm{};  // of the fixed body
   double diameter_mm = 0;                        // of the smaller body

@@ -64,11 +64,14 @@ Resolution& Levels::at(std::size_t level) {
 const Contest& Levels::contest(std::size_t level) {
   contests_.resize(std::max(contests_.size(), level + 1));
   if (contests_[level]) return *contests_[level];
+  contests_[level] = std::make_unique<Contest>(edges(level), start_, normal_);
+  return *contests_[level];
+}
+
+EdgeMetric Levels::edges(std::size_t level) {
   const Resolution& r = at(level);
   const FixedSamples few = draw_samples(context_, r.fixed, of_fixed_, spacing_mm(level), kEdgeSamples);
-  EdgeMetric metric(context_, few, r.fixed, of_fixed_.centre_mm, r.moving, spacing_mm(level), spanning(normal_));
-  contests_[level] = std::make_unique<Contest>(std::move(metric), start_, normal_);
-  return *contests_[level];
+  return EdgeMetric(context_, few, r.fixed, of_fixed_.centre_mm, r.moving, spacing_mm(level), spanning(normal_));
 }
 
 }  // namespace mmreg

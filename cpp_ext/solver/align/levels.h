@@ -33,6 +33,7 @@ class Levels {
   double spacing_mm(std::size_t level) const { return spacings_mm_[count() - 1 - level]; }
   Resolution& at(std::size_t level);
   const Contest& contest(std::size_t level);
+  EdgeMetric edges(std::size_t level);
   const std::vector<PyramidLevel>& fixed() const { return fixed_; }                      // finest first
   const std::vector<PyramidLevel>& moving() const { return moving_; }                    // finest first
   const std::vector<std::unique_ptr<Resolution>>& used() const { return resolutions_; }  // null where not used
