@@ -6,20 +6,25 @@
 // Rules for every operation
 // - Images are float32, planar channels, (channels, d, h, w) C-order. Displacements are (3, d, h, w), in
 //   voxels of their own grid, components ordered like the axes. Features are Half, channel-last,
-//   (d, h, w, channels), channels a multiple of 16, unused ones zero. A view (core/types.h) brings its grid along;
-//   what lies on the same grid, and outputs, are pointers.
+//   (d, h, w, channels), channels a multiple of 16, unused ones zero.
+// - An image is a view (core/types.h), which brings its grid along (`gaussian`), and so is a displacement if another grid
+//   takes part (`warp`). Pointers are: outputs; what lies on the grid of a view; two images, a displacement or costs on
+//   one grid, followed by its Extent (`local_ncc`, `jacobian`); and, followed by a count, what has no neighbours
+//   (`axpby`, `percentiles`).
 // - A displacement u maps a point of its grid to p + u(p): warping is a pull-back.
 // - Pointers to images, fields, features, masks, samples and gains belong to the table's memory; outputs never overlap
-//   inputs unless the comment says so. A few numbers at a time are host memory, both ways: maps, radii, fractions, and
-//   the results of joint_histogram, percentiles and similarity_gradient (its histogram and sums).
+//   inputs unless the comment says so. Small parameters and results are in host memory: maps, radii, fractions, and the
+//   results of joint_histogram, percentiles and similarity_gradient (its histogram and sums).
 // - Results are bit-identical for any number of threads: work is cut into pieces whose size does not
 //   depend on the threads, and partial sums are added in the order of the pieces.
 // - Scratch memory belongs to the queue: it grows on first use and is reused afterwards.
 // - Extents of 1 along any axis are ordinary input.
-// - NaN and infinity are never lost: what depends on a number that is not finite is not finite either, on every
-//   processor, unless the operation says that it leaves such numbers out. A weight of 0 leaves a number out, whatever
-//   it is. Where an operation wants finite voxels, one that is not spoils at least what it weighs in, and perhaps more:
-//   sums that run along an axis carry it on.
+// - NaN and infinity always propagate, on every processor: a voxel that is not finite makes every output that uses it
+//   non-finite, unless the operation says that it leaves such voxels out. Running sums may spread it further along the
+//   axis.
+// - A weight of 0 leaves a voxel out, whatever its value, in linear and nearest warps and resampling, in
+//   `warp_grad_image`, and in samples at points. Elsewhere 0 times NaN is NaN: in `compose`, in filters, and in
+//   `jacobian` along an axis of 1.
 MMREG_OPERATION(void*, allocate, (Queue&, std::size_t bytes))
 MMREG_OPERATION(void, release, (Queue&, void* memory))
 MMREG_OPERATION(void, trim, (Queue&))  // frees released memory that is kept for later allocations
@@ -90,7 +95,7 @@ MMREG_OPERATION(Summary, summary, (Queue&, const float* values, std::int64_t cou
 MMREG_OPERATION(void, normalise,
                 (Queue&, const float* image, std::int64_t count, const Normalisation&, float* out, Extremes* extremes))
 
-// Filters and features. Outside of the image is its border value; voxels must be finite, see above. radius, factor
+// Filters and features. Outside of the image is its border value; voxels must be finite (see above). radius, factor
 // and sigma_vox are per axis. gaussian: weights cut at ceil(4 sigma); box: mean of 2 radius + 1; both also in place.
 MMREG_OPERATION(void, gaussian, (Queue&, Image, const float sigma_vox[3], float* out))
 MMREG_OPERATION(void, box, (Queue&, Image, const int radius[3], float* out))
