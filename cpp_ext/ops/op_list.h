@@ -7,10 +7,10 @@
 // - Images are float32, planar channels, (channels, d, h, w) C-order. Displacements are (3, d, h, w), in
 //   voxels of their own grid, components ordered like the axes. Features are Half, channel-last,
 //   (d, h, w, channels), channels a multiple of 16, unused ones zero.
-// - An image is a view (core/types.h), which brings its grid along (`gaussian`), and so is a displacement if another grid
-//   takes part (`warp`). Pointers are: outputs; what lies on the grid of a view; two images, a displacement or costs on
-//   one grid, followed by its Extent (`local_ncc`, `jacobian`); and, followed by a count, what has no neighbours
-//   (`axpby`, `percentiles`).
+// - An image is a view (core/types.h), which brings its grid along (`gaussian`), and so is a displacement if another
+//   grid takes part (`warp`). Pointers are: outputs; what lies on the grid of a view; two images, a displacement or
+//   costs on one grid, followed by its Extent (`local_ncc`, `jacobian`); and, followed by a count, values whose
+//   neighbours do not matter (`axpby`, `percentiles`).
 // - A displacement u maps a point of its grid to p + u(p): warping is a pull-back.
 // - Pointers to images, fields, features, masks, samples and gains belong to the table's memory; outputs never overlap
 //   inputs unless the comment says so. Small parameters and results are in host memory: maps, radii, fractions, and the
