@@ -1,4 +1,4 @@
-"""Trainings in phases: each with its own loss, weights, optimiser and settings; resumed to the bit."""
+"""Trainings in phases: each with its own loss, weights, optimiser and settings; resumed bit-identically."""
 
 import pytest
 import torch
