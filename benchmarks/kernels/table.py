@@ -5,6 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 Row = dict[str, Any]
+# Operations that have been renamed since a row was measured; stored results keep the names of their time.
+RENAMED = {"reach": "max_displacement"}
+
+
+def current(name: str) -> str:
+    """Return the name of a row (``operation`` or ``operation/variant``), with the present operation."""
+    operation, slash, variant = name.partition("/")
+    return RENAMED.get(operation, operation) + slash + variant
+
+
+def operation_of(name: str) -> str:
+    """Return the operation that a row measures, by its present name."""
+    return current(name).partition("/")[0]
 
 
 def fastest(rows: list[Row]) -> Row:
@@ -20,7 +33,7 @@ def line(operation: str, rows: list[Row], targets: list[str]) -> str:
     cells.append(f"{fastest(single)['contender']} {fastest(single)['ns_per_voxel']:.1f}" if single else "-")
     cells.append(f"{best['times_best_library']:.1f}x" if best["times_best_library"] else "-")
     cells.append(f"{1 / best['fraction_of_copy']:.1f}x")
-    return f"| {operation} | " + " | ".join(cells) + " |"
+    return f"| {current(operation)} | " + " | ".join(cells) + " |"
 
 
 def section(report: dict[str, Any]) -> str:

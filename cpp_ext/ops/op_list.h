@@ -6,20 +6,25 @@
 // Rules for every operation
 // - Images are float32 with planar channels, (channels, d, h, w) in C order. Displacements are (3, d, h, w), in voxels
 //   of their own grid, components ordered like the axes. Features are Half, channel-last, (d, h, w, channels), channels
-//   a multiple of 16, unused ones zero. A view (core/types.h) carries its extent; arrays on the same grid, and outputs,
-//   are plain pointers.
+//   a multiple of 16, unused ones zero.
+// - An image is a view (core/types.h), which carries its extent (`gaussian`), and so is a displacement if another grid
+//   takes part (`warp`). Plain pointers are: outputs; arrays on the grid of a view; two images, a displacement or costs
+//   on one grid, followed by its Extent (`local_ncc`, `jacobian`); and, followed by a count, values whose neighbours do
+//   not matter (`axpby`, `percentiles`).
 // - A displacement u maps a point p of its grid to p + u(p): warping is a pull-back.
 // - Images, fields, features, masks, samples and gains are in the table's memory; outputs must not overlap inputs
-//   unless the comment allows it. Small arrays are in host memory: maps, radii, fractions, and the results of
-//   joint_histogram, percentiles and similarity_gradient (its histogram and sums).
+//   unless the comment allows it. Small parameters and results are in host memory: maps, radii, fractions, and the
+//   results of joint_histogram, percentiles and similarity_gradient (its histogram and sums).
 // - Results are bit-identical for any number of threads: the size of a piece of work does not depend on the threads,
 //   and partial sums are added in the order of the pieces.
 // - Scratch memory belongs to the queue: it grows on first use and is reused afterwards.
 // - An extent of 1 along any axis is valid input.
-// - NaN and infinity propagate: a result that depends on a number that is not finite is not finite, on every processor,
-//   unless the operation states that it skips such numbers. A number with weight 0 does not count, whatever its value.
-//   If an operation requires finite voxels, one that is not finite affects at least the results in which it has a
-//   weight, and possibly more, since running sums carry it along an axis.
+// - NaN and infinity always propagate, on every processor: a voxel that is not finite makes every output that uses it
+//   non-finite, unless the operation states that it skips such voxels. Running sums may spread it further along the
+//   axis.
+// - A weight of 0 leaves a voxel out, whatever its value, in linear and nearest warps and resampling, in
+//   `warp_grad_image`, and in samples at points. Elsewhere 0 times NaN is NaN: in `compose`, in filters, and in
+//   `jacobian` along an axis of 1.
 MMREG_OPERATION(void*, allocate, (Queue&, std::size_t bytes))
 MMREG_OPERATION(void, release, (Queue&, void* memory))
 MMREG_OPERATION(void, trim, (Queue&))  // frees cached memory

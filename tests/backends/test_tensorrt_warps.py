@@ -76,7 +76,7 @@ def test_what_cannot_run_any_is_refused_with_every_reason(machine):
     assert caught.value.code == "MMREG_E_BACKEND"
     with pytest.raises(BackendUnavailableError, match="python: plugins in Python need TensorRT 10"):
         warp_support.way("tensorrt", "8.6.1")
-    with pytest.raises(InputError, match="not 'triton'"):
+    with pytest.raises(InputError, match="as 'triton'. Choose one of native, ahead, python"):
         warp_support.way("tensorrt", "11.4.0", "triton")
 
 

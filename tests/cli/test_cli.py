@@ -22,6 +22,7 @@ from mmreg_rt.errors import (
     RegistrationError,
     TransformError,
 )
+from mmreg_rt.io import endings
 from mmreg_rt.transform import DisplacementField, Rigid
 
 pytestmark = pytest.mark.usefixtures("registrar")
@@ -274,6 +275,13 @@ def test_inspect_describes_every_file_that_can_be_written(save, name, tmp_path, 
     monkeypatch.chdir(tmp_path)
     save(tmp_path / name)
     assert json.loads(run(f"inspect {name} --json").stdout)["status"] == "ok"
+
+
+@pytest.mark.parametrize("name", ["scan.foo", "scan", "scan.mha"])
+def test_inspect_lists_every_ending_for_a_name_that_has_none_of_them(folder, name):
+    (folder / name).write_bytes(b"x")
+    refused = run(f"inspect {name}", code=3).stderr
+    assert f"an image, a transform or a list of points must end in {', '.join(endings.EVERY)}" in refused
 
 
 @pytest.mark.usefixtures("folder")

@@ -3,7 +3,7 @@
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-from fixtures.raised import raised
+from fixtures.raised import HOLE, raised
 
 spec = spec_from_file_location("write_errors", Path(__file__).with_name("write_errors.py"))
 write_errors = module_from_spec(spec)
@@ -18,6 +18,23 @@ def test_every_code_has_a_class_and_a_sentence():
     assert not [
         code for code, (classes, sentences) in write_errors.rows().items() if not (classes and sentences)
     ]
+
+
+def test_every_message_says_what_to_do():
+    complete = {
+        "The progress callback cancelled the registration.",  # as requested
+        HOLE,  # a list of whole messages
+    }
+    errors = raised(*(write_errors.ROOT / package for package in write_errors.PACKAGES))
+    assert not [e for e in errors if not (e.message in complete or write_errors.advises(e.message))]
+
+
+def test_an_error_of_something_else_is_no_advice():
+    assert write_errors.advises("Memory is short. Close programs.")
+    assert write_errors.advises("The file is damaged. …")  # looked up in a table
+    assert write_errors.advises("threads must be 1 or more; found …")
+    assert not write_errors.advises("… cannot be imported: ….")
+    assert not write_errors.advises("The output depends on the input.")
 
 
 def test_sentences_end_outside_of_parentheses_and_keep_their_values():

@@ -48,6 +48,12 @@ def first_sentence(message: str) -> str:
     return re.sub(rf"(?<=\w){HOLE}$|(?<={HOLE})\.+$", "", sentence)
 
 
+def advises(message: str) -> bool:
+    """Return whether a message goes on after its first sentence, with more than the text of an error."""
+    rest = message[len(first_sentence(message)) :]
+    return bool(re.search(rf"\w{{3}}|[.;] {HOLE}", rest))
+
+
 def thrown() -> Iterator[Raised]:
     """Yield the errors of C++; ``device_error`` gives them their class and advice in Python."""
     files = [p for p in (ROOT / "cpp_ext").rglob("*.c*") if "tests" not in p.relative_to(ROOT).parts]

@@ -270,7 +270,9 @@ def check_available(backend: Backend, device: str, precision: str) -> None:
     """Raise ``BackendUnavailableError`` unless a backend can run this precision on the device."""
     if (reason := backend.unavailable_reason(device, precision)) is not None:
         raise BackendUnavailableError(
-            "MMREG_E_BACKEND", f"{backend.name} cannot run {precision} on {device}: {reason}."
+            "MMREG_E_BACKEND",
+            f"{backend.name} cannot run {precision} on {device}: {reason}. `mmreg doctor` lists the backends "
+            "that work here.",
         )
 
 

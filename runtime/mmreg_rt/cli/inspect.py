@@ -65,6 +65,7 @@ def _explain(path: Path, frame: int | None, prefer: Form | None) -> Description:
         return *_points(io.read_points(path)), None, True
     if name.endswith(endings.MATRICES):
         return *_transform(read_transform(path)), None, True
+    io.supported(path, endings.EVERY, "an image, a transform or a list of points")
     return _nifti(path, frame, prefer)
 
 

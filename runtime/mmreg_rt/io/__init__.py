@@ -80,7 +80,7 @@ def read_image(path: AnyPath, *, frame: int | None = None, prefer: Form | None =
     """
     from . import nifti
 
-    return nifti.read(_known(path, READ["image"], "an image"), frame, prefer)
+    return nifti.read(supported(path, READ["image"], "an image"), frame, prefer)
 
 
 @arguments.checked(volume=arguments.a("Volume"))
@@ -101,7 +101,7 @@ def write_image(volume: Volume, path: AnyPath) -> None:
     """
     from . import nifti
 
-    nifti.write(volume, _known(path, WRITTEN["image"], "an image"))
+    nifti.write(volume, supported(path, WRITTEN["image"], "an image"))
 
 
 def read_transform(path: AnyPath, *, prefer: Form | None = None) -> Transform:
@@ -125,7 +125,7 @@ def read_transform(path: AnyPath, *, prefer: Form | None = None) -> Transform:
     """
     from . import field, foreign, itk
 
-    known = _known(path, READ["transform"], "a transform")
+    known = supported(path, READ["transform"], "a transform")
     if known.name.lower().endswith(FIELDS):
         return field.read(known, prefer)
     foreign.refuse_matrix(known)
@@ -148,7 +148,7 @@ def write_transform(transform: Transform, path: AnyPath, *, planar: bool = False
     """
     from . import field, itk
 
-    known = _known(path, WRITTEN["transform"], "a transform")
+    known = supported(path, WRITTEN["transform"], "a transform")
     if known.name.lower().endswith(FIELDS):
         field.write(transform, known, planar)
     else:
@@ -206,7 +206,7 @@ def read_points(path: AnyPath) -> Float64:
     """
     from . import points
 
-    return points.read(_known(path, READ["points"], "points"))
+    return points.read(supported(path, READ["points"], "points"))
 
 
 def write_points(points_mm: npt.ArrayLike, path: AnyPath) -> None:
@@ -217,10 +217,11 @@ def write_points(points_mm: npt.ArrayLike, path: AnyPath) -> None:
     """
     from . import points
 
-    points.write(points_mm, _known(path, WRITTEN["points"], "points"))
+    points.write(points_mm, supported(path, WRITTEN["points"], "points"))
 
 
-def _known(path: AnyPath, suffixes: tuple[str, ...], what: str) -> Path:
+def supported(path: AnyPath, suffixes: tuple[str, ...], what: str) -> Path:
+    """Return the path, or raise unless it is a folder or its name has one of the endings."""
     from .foreign import refuse_dicom
 
     known = arguments.path(path, f"The path of {what}", "MMREG_E_PATH")

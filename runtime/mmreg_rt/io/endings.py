@@ -6,4 +6,5 @@ POINTS = (".csv",)
 READ_ONLY = (".mat",)
 
 READ = {"image": IMAGES, "transform": (*FIELDS, *MATRICES), "points": POINTS}
+EVERY = tuple(dict.fromkeys(ending for endings in READ.values() for ending in endings))
 WRITTEN = {kind: tuple(e for e in endings if e not in READ_ONLY) for kind, endings in READ.items()}

@@ -172,7 +172,9 @@ class Wire:
                 )
             if meaning.startswith("MMREG_E_"):
                 raise BundleError(
-                    meaning, f"The ONNX file has {name.replace('_', ' ')} at byte {at}. {_ADVICE[meaning]}"
+                    meaning,
+                    f"The ONNX file has the field {name!r} in a {kind} at byte {at}, which this version does "
+                    f"not accept. {_ADVICE[meaning]}",
                 )
             at = self._field(message, kind, name, meaning, wire, at, span.end)
         return message

@@ -67,7 +67,9 @@ class Checkpoint:
             method: Method = create(name, **self.facts["settings"])
         except (TypeError, ValueError, ImportError) as reason:
             raise InputError(
-                CODE, f"{self.path} needs the method {name!r}, which cannot be created: {reason}"
+                CODE,
+                f"{self.path} needs the method {name!r}, which cannot be created: {reason}. Use the version "
+                "of mmreg_train that wrote the file, with the extras of that method.",
             ) from reason
         if method.phases and self.facts["phase"] != method.phases[-1]:
             raise InputError(

@@ -136,7 +136,9 @@ class OpenVinoSession(CheckedSession):
         model.reshape({spec.name: list(shape) for spec in self.inputs})
         if model.output(0).get_partial_shape().is_dynamic:
             raise InputError(
-                "MMREG_E_MODEL_PORTS", "The shape of the network's output depends on the values of its input."
+                "MMREG_E_MODEL_PORTS",
+                "The shape of the network's output depends on the values of its input. Export a network "
+                "whose output shape follows from the shape of its input.",
             )
         compiled = self._core.compile_model(model, "CPU", self._settings)
         self._check(compiled)

@@ -72,7 +72,9 @@ def scalars(image: Sequence[Extent], displacement: Sequence[Extent], padding: st
     """
     if padding not in PADDINGS:
         raise InputError(
-            "MMREG_E_MODEL_LOAD", f"A warp must pad with {' or '.join(PADDINGS)}, not {padding!r}."
+            "MMREG_E_MODEL_LOAD",
+            f"A warp must pad with {' or '.join(PADDINGS)}, not {padding!r}. "
+            "Export the model with one of these.",
         )
     return (image[1], *image[2:], *displacement[2:], PADDINGS.index(padding))
 

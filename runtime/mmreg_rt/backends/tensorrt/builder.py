@@ -82,7 +82,9 @@ def library(name: str) -> ModuleType:
         return import_module(MODULES[name])
     except Exception as error:  # a broken installation fails in many ways
         raise BackendUnavailableError(
-            "MMREG_E_BACKEND", f"{name} is installed, but cannot be imported: {in_one_line(error)}."
+            "MMREG_E_BACKEND",
+            f"{name} is installed, but cannot be imported: {in_one_line(error)}. Reinstall it: pip install "
+            f"--force-reinstall 'mmreg-rt[{name}]'.",
         ) from error
 
 

@@ -41,7 +41,9 @@ def way(name: str, version: str, requested: str | None = None) -> str:
         InputError: ``requested`` is not one of ``WAYS``.
     """
     if requested is not None and requested not in WAYS:
-        raise InputError("MMREG_E_BACKEND", f"Warps run as one of {', '.join(WAYS)}, not {requested!r}.")
+        raise InputError(
+            "MMREG_E_BACKEND", f"Warps cannot run as {requested!r}. Choose one of {', '.join(WAYS)}."
+        )
     reasons = _reasons(name, version)
     candidates = WAYS if requested is None else (requested,)
     for one in candidates:
