@@ -78,11 +78,13 @@ void compare(const Context& context, MeasuredScan& fixed, MeasuredScan& moving, 
   const bool comparable = both.share > kComparable * region.share;
   const Region& used = comparable ? both : region;
   q.nmi_after = comparison.similarity(after, used);
-  if (comparable) q.nmi_before = comparison.similarity(before, used);
-  if (figures == Figures::fast) return;
-  q.mind_after = comparison.difference(after, used);
-  judge_pose(context, fixed, moving, fields, comparison, region, q);
-  if (comparable) q.mind_before = comparison.difference(before, used);
+  if (figures == Figures::full) {
+    q.mind_after = comparison.difference(after, used);
+    judge_pose(context, fixed, moving, fields, comparison, region, q);
+  }
+  if (!comparable) return;
+  q.nmi_before = comparison.similarity(before, used);
+  if (figures == Figures::full) q.mind_before = comparison.difference(before, used);
 }
 
 }  // namespace

@@ -32,6 +32,7 @@ PUBLIC = [
     "Registration",
     "RegistrationError",
     "Rigid",
+    "Session",
     "TrainingError",
     "Transform",
     "TransformError",
