@@ -39,7 +39,7 @@ AffineMap frame_of(const Engine& window) {  // from the frame to mm
 
 AffineMap updated(const AffineMap& map, const double numbers[6], const AffineMap& frame) {
   const AffineMap next = compose(map, compose(frame, compose(invert(motion_of(numbers)), invert(frame))));
-  AffineMap rounded = nearest_rotation(next);  // so that rounding does not add up
+  AffineMap rounded = nearest_rotation(next);  // prevents rounding errors from adding up
   set_column(rounded, 3, column(next, 3));
   return rounded;
 }

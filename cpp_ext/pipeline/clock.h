@@ -1,4 +1,4 @@
-// The time of one registration: who asks for it, and what is kept back of it.
+// The time of one registration: the clock, the deadline and the share that is reserved for the last stage.
 #pragma once
 #include <algorithm>
 #include <chrono>
@@ -12,29 +12,29 @@ class Clock {
  public:
   explicit Clock(const PipelineOptions& options) : options_(options), start_(now()) {}
 
-  double seconds() const { return now() - start_; }  // since it was made
+  double seconds() const { return now() - start_; }  // since construction
   double left() const { return options_.deadline_s - seconds(); }
   bool limited() const { return options_.deadline_s > 0; }
 
-  // The last stage has its share of the time, all of it if that is no more than half of what is left.
+  // Reserves the costs of the last stage, or half of the time that is left if that is less.
   void keep(const Costs& costs) {
     costs_ = costs;
     const double spare = 0.5 * (left() - least());
     kept_ = least() + std::max(0.0, std::min(spare, costs.inverse + costs.figures));
   }
-  double least() const { return costs_.render + costs_.handing_out; }  // that cannot be left out
+  double least() const { return costs_.render + costs_.handing_out; }  // of the last stage: cannot be left out
   const Costs& costs() const { return costs_; }
 
-  // Asked between steps. True if the work should stop: the time of the last stage begins, or nobody wants it any more.
+  // For use between steps. Returns true if the work should stop: the reserved time begins, or the call was cancelled.
   bool stop(Stage stage, double share) {
     if (!cancelled_ && options_.cancelled && options_.cancelled(stage, share)) cancelled_ = true;
     return cancelled_ || (limited() && left() <= kept_);
   }
-  // The same of work that is worth nothing unless it ends: nothing is kept for what may be left out.
+  // The same for work whose partial result is useless: only the time that cannot be left out is reserved.
   bool too_late(Stage stage, double share) { return stop(stage, share) && (cancelled_ || left() <= least()); }
   bool cancelled() const { return cancelled_; }
 
-  // Asked in the middle of operations: to stop between steps was too late.
+  // For use inside operations, if stopping between steps would be too late. Empty without a deadline.
   std::function<bool()> alarm(double kept) const {
     if (!limited()) return {};
     return [this, kept] { return left() <= kept; };

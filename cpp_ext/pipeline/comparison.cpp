@@ -7,7 +7,9 @@
 namespace mmreg {
 namespace {
 
-constexpr int kBins = 48, kFewBins = 24;  // few: of half the resolution
+// Half as many bins at half the resolution, which has a quarter (in a plane) or an eighth of the voxels. The count
+// itself matters little: tests/solver/test_evidence.py.
+constexpr int kBins = 48, kFewBins = 24;
 
 }  // namespace
 
@@ -91,7 +93,7 @@ ExtrapolatedPair Comparison::filled(const Seen& seen) const {
 double Comparison::difference(const Seen& seen, const Region& region) const {
   ExtrapolatedPair filled = this->filled(seen);
   filled.input.fixed_valid = filled.input.moving_valid = region.inside.data();
-  const PairStatistics facts{};  // the images are above 0: the background
+  const PairStatistics facts{};  // the background is 0
   return feature_distance(context_, filled.input, facts, factor_of(2, filled.input));
 }
 

@@ -1,6 +1,6 @@
-// A pair of scans seen through candidate transforms, and what is compared of them: over the same voxels for all
-// candidates, those that both scans show, near the body of the fixed one. Nothing here changes with an offset or a gain
-// of the intensities, nor with a border of background around either scan.
+// Compares a pair of scans under candidate transforms, over the same voxels for all candidates: those that both scans
+// cover, near the body of the fixed one. The measures do not depend on an offset or gain of the intensities, nor on a
+// border of background around either scan.
 #pragma once
 #include <vector>
 
@@ -22,8 +22,8 @@ struct Region {
 
 class Comparison {
  public:
-  // `to_moving`: indices to indices, of a transform near those that are compared: it sets the smoothing of a moving
-  // scan that is finer than the fixed grid.
+  // `to_moving`: fixed to moving indices, a transform near the candidates. It sets the smoothing of a moving scan that
+  // is finer than the fixed grid.
   Comparison(const Context&, MeasuredScan& fixed, MeasuredScan& moving, const AffineMap& to_moving);
 
   Seen through(const AffineMap& to_moving) const;
@@ -33,7 +33,7 @@ class Comparison {
   double similarity(const Seen&, const Region&) const;   // normalised mutual information
   double information(const Seen&, const Region&) const;  // mutual information in nats, at half resolution
   double difference(const Seen&, const Region&) const;   // mean squared, of MIND-SSC at half resolution
-  ExtrapolatedPair filled(const Seen&) const;            // with the fixed scan; refers to both
+  ExtrapolatedPair filled(const Seen&) const;            // both scans, extrapolated; refers to them
   const ScanStatistics& fixed_statistics() const { return fixed_statistics_; }
   const ScanStatistics& moving_statistics() const { return moving_statistics_; }
   bool informative() const { return !fixed_statistics_.flat && !moving_statistics_.flat; }

@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::int64_t kLeastPlanes = 2, kPartOfScan = 16;
 
-// In times of sampling the moving scan at as many voxels, and of handing out as many numbers: ratios of arithmetic,
-// much the same on any machine. benchmarks/registration/finish_costs.py measures them.
+// Costs relative to sampling the moving scan at as many voxels, and to copying as many numbers: ratios of arithmetic
+// that are similar on any machine. benchmarks/registration/finish_costs.py measures them.
 constexpr double kRender = 3.5, kHandingOut = 1.5, kInverse = 14, kFigures = 26;
 
 Extent part_of(Extent n) {

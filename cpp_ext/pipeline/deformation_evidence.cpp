@@ -7,8 +7,8 @@
 namespace mmreg {
 namespace {
 
-constexpr double kNear_vox = 3, kWide_vox = 9;  // what counts as close by, and as around
-constexpr double kFewest = 0.05;                // share of what is around that must lie in the region
+constexpr double kNear_vox = 3, kWide_vox = 9;  // radii: excluded, and included
+constexpr double kFewest = 0.05;                // share of the included voxels that must lie in the region
 constexpr double kLeastGain = 0.15;             // of patterns and information together
 
 // Returns the mean of u around each point, without the points close by, weighted by the region; it fades to 0 outside.

@@ -19,7 +19,7 @@ constexpr double kFar = 0.05;                                      // diameters 
 constexpr double kComparable = 0.25;  // share of the body that must be seen from the start
 constexpr double kClearly = 0.9;      // within a voxel of the start, patterns must differ by less than this share
 constexpr double kSurely = 3;         // times the agreement of edges there, or by chance: edges decide
-constexpr double kDoubtful = 1.03;    // further off they may differ by more, since mutual information led there
+constexpr double kDoubtful = 1.03;    // further off they may differ by more, since mutual information is higher there
 
 double median(std::vector<double> values) {
   if (values.empty()) return 0;
@@ -77,7 +77,7 @@ ResidualEvidence residual_evidence(const Context& context, const Scan& fixed, co
 
 namespace {
 
-// Thin structures are too few voxels for patterns to tell, but their edges lie on each other in one place only.
+// Thin structures cover too few voxels for patterns to decide, but their edges coincide in one place only.
 bool edges_prefer(const Context& context, const Scan& fixed, const Scan& moving, const Comparison& comparison,
                   const AffineMap& start, const AffineMap& found) {
   const Poses poses(context, fixed, moving, comparison.fixed_statistics(), comparison.moving_statistics());

@@ -1,4 +1,4 @@
-// The stage of a network: both scans on its grid, and what it makes of them on the grid of the fixed scan.
+// The network stage: resamples both scans to the network's grid, and its output to the grid of the fixed scan.
 #pragma once
 #include "pipeline/clock.h"
 #include "pipeline/engine.h"
@@ -8,24 +8,24 @@ namespace mmreg {
 
 Buffer<float> normalised(const Context&, const Engine&, const Scan&, Extremes* found);
 
-// A scan on the network's grid, in the intensities that it knows. `to_scan_mm`: mm of the fixed scan to mm of this one.
-// `found`, in the table's memory, gets what the scan holds. Waits for nothing.
+// Resamples a scan to the network's grid and maps its intensities. `to_scan_mm`: mm of the fixed scan to mm of this
+// one. `found`, in the table's memory, gets the extremes of the scan. Does not wait for the queue.
 void preprocess_scan(const Context&, const Engine&, const Scan&, const AffineMap& to_scan_mm, float* seen,
                      Extremes* found);
 
-// The displacement `u` (3, fixed), in voxels of the fixed scan, that follows from what the network gives: `field` (3,
-// its grid), which is used up. It may fold. Waits for nothing.
+// Converts the output of the network, `field` (3, its grid), which is overwritten, to the displacement `u` (3, fixed)
+// in voxels of the fixed scan. It may fold. Does not wait for the queue.
 void field_to_fixed(const Context&, const Engine&, float* field, const Scan& fixed, float* u);
 
-// Whether there is time for a run that takes `expected_s`, noted in `run`. One that would end too late is not begun:
-// what it has found until then is worth nothing, and not every network can be stopped.
+// Returns whether there is time for a run of `expected_s`, and records the decision in `run`. A run that would end too
+// late is not begun: a network has no partial result, and not every network can be stopped.
 bool begins(Clock&, double expected_s, double share, NetworkRun& run);
 
-// The displacement that the network finds, without folds.
+// Returns the displacement that the network predicts, with folds removed.
 Buffer<float> predict(const Context&, const Engine&, const Scan& fixed, const Scan& moving,
                       const AffineMap& to_moving_mm, const Stop&);
 
-// Lets the network describe images that lie on the grid of `scan`; the time that takes is added to `seconds`.
+// Returns a prior by which the network describes images on the grid of `scan`. Its run time is added to `seconds`.
 Prior describing(const Context&, const Engine&, const Scan& scan, const Stop&, double& seconds);
 
 }  // namespace mmreg

@@ -1,9 +1,9 @@
-// One network's whole way from two scans to the displacement and the warped scan, for grids that are known beforehand:
-// all memory is taken once, no step waits for another, so that a device can keep the steps as a graph.
+// The network path from two scans to the displacement and the warped scan, for grids that are known beforehand. All
+// memory is allocated once and no step waits for another, so that a device can record the steps as a graph.
 //
-// preprocess() puts the scans on the network's grid; the caller runs the network, from `seen_fixed` and `seen_moving`
-// to `field`; finish() makes displacement and warped scan of what it gives. Folds are counted there, and removed by
-// remove_folds(), which is seldom wanted.
+// preprocess() resamples the scans to the network's grid; the caller runs the network, from `seen_fixed` and
+// `seen_moving` to `field`; finish() computes the displacement and the warped scan. It counts folds, and remove_folds()
+// removes them, which is rarely necessary.
 #pragma once
 #include <optional>
 
@@ -27,7 +27,7 @@ class Plan {
   void preprocess();
   void finish();
   PlanFacts facts();            // of the last preprocess() and finish(); waits
-  std::int64_t remove_folds();  // how many folds are left, as a rule none; waits
+  std::int64_t remove_folds();  // returns how many are left, usually none; waits
 
   Extent fixed_extent() const { return fixed_scan_.extent; }
   Extent moving_extent() const { return moving_scan_.extent; }
@@ -49,7 +49,7 @@ class Plan {
   const Engine engine_;
   Scan fixed_scan_, moving_scan_;
   const Frames frames_;
-  const Buffer<float> field_, used_field_, sample_, u_;  // u_: what remove_folds() works on, whichever graph wrote it
+  const Buffer<float> field_, used_field_, sample_, u_;  // u_: input of remove_folds(), written by either graph
   const Buffer<PlanFacts> facts_;
   const Outside outside_;
 };

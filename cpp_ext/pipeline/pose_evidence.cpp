@@ -28,7 +28,8 @@ AffineMap reflection(const Scan& scan, int axes) {
 
 int bits(int value) { return (value & 1) + (value >> 1 & 1) + (value >> 2 & 1); }
 
-// The pose, and the one that puts body on body as the headers turn it, after half turns or, if `odd`, reflections.
+// Returns the pose, and the one that puts centre on centre with the rotation of the headers, after half turns or, if
+// `odd`, reflections.
 std::vector<AffineMap> turns(const Scan& fixed, const Poses& poses, const AffineMap& pose, const Point& centre_mm,
                              bool odd) {
   std::vector<AffineMap> out;
@@ -45,7 +46,7 @@ double mean(const std::vector<double>& values) {
   return sum / double(values.size());
 }
 
-// Edges at the pose, and where it is off by as much as a result may be wrong.
+// Measures the agreement of edges at the pose and at poses around it.
 void edges_around(const Poses& poses, const Contest& contest, const AffineMap& pose, PoseEvidence& out) {
   std::vector<double> moved;
   for (const AffineMap& map : poses.around(pose)) moved.push_back(contest.agreement(map));
@@ -55,7 +56,7 @@ void edges_around(const Poses& poses, const Contest& contest, const AffineMap& p
   out.agreement_moved_most = *std::max_element(moved.begin(), moved.end());
 }
 
-// The most that is reached from other poses, as shares of what is reached here.
+// The maxima over other poses, as shares of the values at this one.
 struct Rivals {
   double information = 0, evidence = 0;
 };
@@ -63,7 +64,7 @@ struct Rivals {
 Rivals rivals(const Poses& poses, const Contest& contest, const Poses::Reached& here, const AffineMap& found,
               std::vector<AffineMap> maps, double elsewhere_mm) {
   const auto same = [&](const AffineMap& map) { return poses.moved_mm(here.map, map) <= elsewhere_mm; };
-  // A half turn of what the headers say may be the very pose that was found.
+  // A half turn of the headers may be the pose itself.
   maps.erase(std::remove_if(maps.begin(), maps.end(), same), maps.end());
   std::vector<Poses::Reached> others = poses.scored(maps);
   const auto better = [](const Poses::Reached& a, const Poses::Reached& b) { return a.information > b.information; };

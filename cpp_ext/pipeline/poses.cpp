@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kAcross = 24, kAcrossFlat = 48;             // samples across the body, for information,
 constexpr double kAcrossEdges = 60, kAcrossEdgesFlat = 160;  // and for edges
-constexpr double kOff_vox = 3;                               // by which a result may be wrong
+constexpr double kOff_vox = 3;                               // error that a result may have
 constexpr std::int64_t kMostSamples = 5000, kMostEdges = 4000;
 constexpr int kBins = 32, kSteps = 15;
 constexpr double kPower = 0.5;  // of the covered share: as in the coarse levels of the alignment

@@ -1,5 +1,5 @@
-// How well rigid poses explain two scans, by what a result is compared with afterwards: mutual information on a coarse
-// level, which can be climbed, and the agreement of edges on a finer one, which is not.
+// Measures of rigid poses for the evidence: mutual information on a coarse level, which can be maximised, and the
+// agreement of edges on a finer one, which is only measured.
 #pragma once
 #include <vector>
 
@@ -20,10 +20,10 @@ class Poses {  // maps go from the samples, mm from the centre of the fixed body
 
   Reached climb(const AffineMap& from) const;
   std::vector<Reached> scored(const std::vector<AffineMap>&) const;
-  // Its measure for chance is what edges agree after turns of `pose`.
+  // The reference for chance is the agreement of edges after rotations of `pose`.
   Contest edges(const AffineMap& pose) const;
 
-  // Shifts and turns of `pose` by as much as a result may be wrong.
+  // Returns shifts and rotations of `pose` by the error that a result may have.
   std::vector<AffineMap> around(const AffineMap& pose) const;
 
   bool flat() const { return flat_; }

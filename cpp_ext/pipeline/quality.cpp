@@ -7,7 +7,7 @@ namespace mmreg {
 namespace {
 
 constexpr int kCoarse = 4;            // voxels along the finest axis, for the linear part
-constexpr double kComparable = 0.25;  // share of the body that must be seen before, or there is nothing to compare
+constexpr double kComparable = 0.25;  // share of the body that must be covered before, or the comparison is left out
 
 struct Spread {
   double mean, p50, p95, largest;
@@ -28,7 +28,7 @@ Spread spread(const Context& context, Displacement u, const std::uint8_t* valid)
   return {count > 0 ? sum / double(count) : 0, values[0], values[1], values[2]};
 }
 
-// How far each fixed point lands from itself after the transform and then its inverse, (3, fixed), in mm.
+// Returns the vector from each fixed point to its image under the transform and then its inverse, (3, fixed), in mm.
 Buffer<float> there_and_back(const Context& context, const Fields& fields) {
   const Extent n = fields.sample.n;
   Buffer<float> error(context, n, 3);
@@ -40,7 +40,7 @@ Buffer<float> there_and_back(const Context& context, const Fields& fields) {
   return error;
 }
 
-// The linear part of the whole transform: what the affine map and most of the deformation agree on.
+// Returns the linear part of the whole transform: the affine map composed with an affine fit of the deformation.
 AffineMap linear_part(const Context& context, const Scan& fixed, const Fields& fields, const Region& region) {
   const DeformInput grid = input_of(fixed, nullptr, nullptr);
   const Factor whole{{1, 1, 1}};
@@ -65,8 +65,8 @@ void judge_pose(const Context& context, const Scan& fixed, const Scan& moving, c
   q.residual = residual_evidence(context, fixed, comparison, seen, comparison.region({&seen}));
 }
 
-// Compares the scans before, by the headers, and after: over what is seen both times, or after alone if that is too
-// little.
+// Compares the scans before, by the headers, and after: over the voxels covered both times, or after alone if those are
+// too few.
 void compare(const Context& context, MeasuredScan& fixed, MeasuredScan& moving, const Fields& fields, Figures figures,
              Quality& q) {
   const Frames& frames = fields.frames;

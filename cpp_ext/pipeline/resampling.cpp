@@ -9,8 +9,8 @@ namespace {
 
 constexpr double kLeastBlur_vox = 0.25;
 
-// A moving scan finer than the fixed grid is smoothed first, or it would alias: a sample then stands for as much of
-// the scan as a fixed voxel does.
+// A moving scan finer than the fixed grid is smoothed first, or it would alias: each sample then averages as much of
+// the scan as a fixed voxel covers.
 bool blur(const AffineMap& to_moving, Extent n, float sigma_vox[3]) {
   const int length[3] = {n.d, n.h, n.w};
   bool wanted = false;

@@ -1,4 +1,4 @@
-// The moving scan on the grid of the fixed one, as the deformable solver wants it.
+// Resamples the moving scan to the grid of the fixed one, for the deformable solver.
 #pragma once
 #include "pipeline/frames.h"
 #include "solver/align/scan_statistics.h"
@@ -11,18 +11,18 @@ struct Prepared {
   Buffer<std::uint8_t> valid;  // 1 inside of the moving scan and of its mask
 };
 
-// The moving scan above its lowest value, blurred where it is finer than the grid whose indices `to_moving` maps. An
-// offset of the intensities does not change it.
+// Returns the moving scan minus its lowest value, which removes any offset of the intensities, smoothed if it is finer
+// than the grid whose indices `to_moving` maps.
 Buffer<float> above_lowest(const Context&, const Scan& moving, const AffineMap& to_moving);
 
-// An image whose outside is 0, blurred in place where it is finer than grid n; `out` and `valid` are on that grid.
-// Waits for nothing.
+// Resamples an image whose outside is 0 to grid n. The image is smoothed in place if it is finer than that grid. Does
+// not wait for the queue.
 void resample_to_grid(const Context&, ImageView<float>, const AffineMap& to_moving, Extent n, float* out,
                       std::uint8_t* valid);
 
 Prepared prepare(const Context&, const Scan& fixed, const Scan& moving, const AffineMap& to_moving);
 
-// Share of the voxels that are valid.
+// Returns the share of the voxels that are valid.
 double covered(const Context&, const Buffer<std::uint8_t>& valid);
 
 // Pairs a grid with the images on it.

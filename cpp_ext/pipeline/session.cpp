@@ -3,8 +3,8 @@
 namespace mmreg {
 namespace {
 
-// After a frame that shares far less with the fixed scan than the frames before, such as one that moved out of the
-// plane, the pose before it is the better start. If such frames go on, the scans have changed: the standard decays.
+// After a frame that fits much worse than those before, such as one that moved out of the plane, the pose before it is
+// the better start. If more such frames follow, the scans have changed: the reference decays.
 constexpr double kDecay = 0.8;
 
 }  // namespace

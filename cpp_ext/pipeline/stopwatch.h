@@ -6,14 +6,14 @@ namespace mmreg {
 
 class Stopwatch {
  public:
-  double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }  // since it was made
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }  // since construction
 
  private:
   using Clock = std::chrono::steady_clock;
   Clock::time_point start_ = Clock::now();
 };
 
-// Adds to `seconds` what passes until it is destroyed, by an exception too.
+// Adds its lifetime to `seconds`, also if an exception ends it.
 class Timed {
  public:
   explicit Timed(double& seconds) : seconds_(seconds) {}

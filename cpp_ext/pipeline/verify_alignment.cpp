@@ -15,10 +15,10 @@ namespace {
 constexpr double kApart = 0.1;     // diameters of the body: such maps put it in different places
 constexpr double kRadius = 0.387;  // root mean square distance from the centre of a ball, in diameters
 constexpr double kAcross = 72;     // voxels across the body on the coarse grid
-constexpr double kClearly = 0.97;  // features must differ by less than this share of what they did
+constexpr double kClearly = 0.97;  // features must differ by less than this share of before
 constexpr double kSure = 3;        // times the agreement of edges in other places,
 constexpr double kRival = 0.7;     // and at most this share of the evidence for another one
-constexpr double kCovered = 0.5;   // share of the overlap that must be left
+constexpr double kCovered = 0.5;   // share of the overlap that must remain
 
 struct Coarse {  // the fixed scan on a grid of a few millimetres
   Buffer<float> image;
@@ -38,7 +38,7 @@ Coarse coarse(const Context& context, const Scan& fixed, double spacing_mm) {
   return c;
 }
 
-struct View {  // of the moving scan through an affine map, beside the coarse fixed one
+struct View {  // the moving scan under an affine map, on the grid of the coarse fixed one
   Prepared prepared;
   ExtrapolatedPair filled;
   PairStatistics facts;
@@ -63,7 +63,7 @@ class AlignmentScorer {
     return feature_distance(context_, view.filled.input, view.facts, Factor{{1, 1, 1}});
   }
 
-  // From the centres, by a dense search.
+  // Returns the result of a dense search from the centres.
   AffineMap corrected(const Interrupt& interrupt) const {
     const View view = through(first_.centres);
     SearchSettings s;
@@ -90,14 +90,14 @@ class AlignmentScorer {
   Coarse coarse_;
 };
 
-// Two maps that put the fixed body in different places.
+// Returns whether two maps put the fixed body in different places.
 bool apart(const AffineMap& a, const AffineMap& b, const Alignment& of) {
   const AffineMap from_centre = translation(of.centre_mm);
   const double between_mm = distance(compose(a, from_centre), compose(b, from_centre), kRadius * of.diameter_mm);
   return between_mm > kApart * of.diameter_mm;
 }
 
-// The edges of both scans lie on each other, and nowhere else did they nearly as well.
+// Returns whether the edges of both scans coincide, and nowhere else nearly as well.
 bool sure(const Alignment& a) { return a.agreement > kSure * a.agreement_elsewhere && a.rival < kRival; }
 
 }  // namespace
@@ -113,7 +113,7 @@ Alignment verify_alignment(const Context& context, const Scan& fixed, const Scan
   second.rigid = scorer.rigid_part(second.affine);
   if (kind == AlignKind::rigid) second.affine = second.rigid;
   second.affine_accepted = kind == AlignKind::affine;
-  if (!apart(first.affine, second.affine, first)) return first;  // the same place, and by a finer climb
+  if (!apart(first.affine, second.affine, first)) return first;  // the same place, optimised further
   const View old_view = scorer.through(first.affine), new_view = scorer.through(second.affine);
   const bool better = scorer.difference(new_view) < kClearly * scorer.difference(old_view);
   const auto seen = [&](const View& view) { return covered(context, view.prepared.valid); };
