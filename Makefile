@@ -150,7 +150,8 @@ test: $(DONE)/dev $(DONE)/cuda-on-host test-cpp
 	$(SHOW) 'Tests of training' $(PYTEST) -m 'not long' tests/train
 
 test-long: $(DONE)/dev $(DONE)/cuda-on-host
-	$(SHOW) 'Long tests' $(PYTEST) -m long
+	$(SHOW) 'Long tests, except training' $(PYTEST) -m long --ignore tests/train
+	$(SHOW) 'Long tests of training' $(PYTEST) -m long tests/train
 	$(SANITIZED) -B build/asan -DMMREG_TARGETS="$(EVERY_TARGET)"
 	$(STEP) 'Compiling the C++ tests for every target of this CPU, with address and undefined-behaviour sanitizers' \
 	  $(BIN)/cmake --build build/asan -j $(JOBS)

@@ -79,6 +79,7 @@ def test_settings_that_cannot_be_used_are_refused():
             methods.create("transmorph", **settings)
 
 
+@pytest.mark.long
 def test_exports_with_dynamic_sizes():
     """The windows do not divide every size: padding and mask depend on it."""
     method = methods.create("transmorph", **TINY | {"window": (2, 3, 2)})
@@ -87,6 +88,7 @@ def test_exports_with_dynamic_sizes():
     runs_alike(method.network(), ("fixed", "moving"), sizes, atol=2e-4, step=32)  # norms amplify rounding
 
 
+@pytest.mark.long
 def test_the_exported_network_takes_one_window_and_several():
     """The exporter must not take the number of windows that it sees for a constant."""
     onnxruntime = pytest.importorskip("onnxruntime", reason="the exported network needs something to run it")
