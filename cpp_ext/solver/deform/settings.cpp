@@ -28,9 +28,9 @@ constexpr double kCorrelationOfTwo = 0.4, kCorrelationOfOne = 0.7;  // pairs of 
 constexpr float kNoiseOfOne = 0.25f;              // fraction of the change for noise that applies to one contrast
 constexpr std::int64_t kMostVoxels = 12'000'000;  // the finest level of a larger grid has half its resolution
 
-// Share of the iterations on the finer levels when tracking: the displacement of the frame before has their detail. On a
-// phantom with moving organs a full coarse level and a quarter of the finer ones are as accurate as a registration from
-// the headers; without the coarse level the error doubles.
+// Share of the iterations on the finer levels when tracking: the displacement of the frame before has their detail. On
+// a phantom with moving organs a full coarse level and a quarter of the finer ones are as accurate as a registration
+// from the headers; without the coarse level the error doubles.
 constexpr double kTrackedShare = 0.25;
 
 struct Mixture {
