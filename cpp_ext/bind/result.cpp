@@ -99,8 +99,6 @@ nb::dict settings(const PipelineResult& r) {
   align["agreement"] = r.alignment.agreement;
   align["agreement_elsewhere"] = r.alignment.agreement_elsewhere;
   align["rival"] = r.alignment.rival;
-  align["fit"] = r.alignment.fit;
-  align["information"] = r.alignment.information_rigid;
   out["align"] = align;
   finish["expected_s"] = costs(r.expected);
   finish["taken_s"] = costs(r.taken);

@@ -40,13 +40,14 @@ class Callbacks {
 
 }  // namespace
 
-SessionArgument::SessionArgument(const ScanArgument& fixed, const std::string& target, int threads, DeviceQueue* device)
+SessionArgument::SessionArgument(const ScanArgument& fixed, const std::string& target, int threads, DeviceQueue* device,
+                                 bool keeps_track)
     : fixed_(fixed),
       device_(device),
       own_(device ? Place() : open_place(target, threads)),
       context_((device ? device->place() : own_).context()),
       placed_(context_, fixed.scan, is_on_device(fixed, device)),
-      session_(context_, *placed_) {}
+      session_(context_, *placed_, keeps_track) {}
 
 ResultView SessionArgument::run(const ScanArgument& moving, const OptionsArgument& argument, bool track) {
   const bool moving_on_device = is_on_device(moving, device_);
@@ -77,7 +78,8 @@ void bind_session(nb::module_& m) {
   m.def(
       "register",
       [](const ScanArgument& fixed, const ScanArgument& moving, const OptionsArgument& options) {
-        return SessionArgument(fixed, options.target, options.threads, options.device).run(moving, options, false);
+        return SessionArgument(fixed, options.target, options.threads, options.device, false)
+            .run(moving, options, false);
       },
       "fixed"_a, "moving"_a, "options"_a,
       "Register a moving scan to a fixed scan: alignment, network, deformation, inverse and quality figures.");
@@ -86,8 +88,7 @@ void bind_session(nb::module_& m) {
            "threads"_a = 0, "device"_a.none() = nb::none(), nb::keep_alive<1, 5>())
       .def("register", &SessionArgument::run, "moving"_a, "options"_a, "track"_a = false,
            "Register a moving scan as the function of this name does, on the queue of the session. track: start from "
-           "the "
-           "transform of the call before.");
+           "the transform of the call before.");
 }
 
 }  // namespace mmreg::bind

@@ -9,7 +9,8 @@ namespace mmreg::bind {
 class SessionArgument {
  public:
   // Runs on `device`, or on a queue of its own for a CPU target.
-  SessionArgument(const ScanArgument& fixed, const std::string& target, int threads, DeviceQueue* device);
+  SessionArgument(const ScanArgument& fixed, const std::string& target, int threads, DeviceQueue* device,
+                  bool keeps_track = true);
 
   ResultView run(const ScanArgument& moving, const OptionsArgument&, bool track);
 

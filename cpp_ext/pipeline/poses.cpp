@@ -19,21 +19,13 @@ double across(const ScanStatistics& f, const ScanStatistics& m, double count) {
   return std::min(f.diameter_mm, m.diameter_mm) / count;
 }
 
-double finest_mm(const Scan& scan, const ScanStatistics& s) {
-  const int n[3] = {scan.extent.d, scan.extent.h, scan.extent.w};
-  double finest = 1e300;
-  for (int a = 0; a < 3; ++a)
-    if (n[a] > 1) finest = std::min(finest, s.spacing_mm[a]);
-  return finest;
-}
-
 }  // namespace
 
 Poses::Poses(const Context& context, const Scan& fixed, const Scan& moving, const ScanStatistics& f,
              const ScanStatistics& m)
     : context_(context),
       flat_(in_plane(fixed) && in_plane(moving)),
-      voxel_mm_(finest_mm(fixed, f)),
+      voxel_mm_(finest_spacing_mm(fixed, f)),
       fine_mm_(std::max(voxel_mm_, across(f, m, flat_ ? kAcrossEdgesFlat : kAcrossEdges))),
       coarse_mm_(std::max(fine_mm_, across(f, m, flat_ ? kAcrossFlat : kAcross))),
       radius_mm_(f.radius_mm),

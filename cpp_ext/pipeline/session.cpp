@@ -11,7 +11,8 @@ constexpr double kDecay = 0.8;
 
 PipelineResult Session::run(const Scan& moving, const PipelineOptions& options, bool track) {
   std::optional<Track> next;
-  PipelineResult result = mmreg::run(context_, fixed_, moving, options, track && last_ ? &*last_ : nullptr, &next);
+  PipelineResult result =
+      mmreg::run(context_, fixed_, moving, options, track && last_ ? &*last_ : nullptr, keeps_track_ ? &next : nullptr);
   if (!next) return result;
   if (track && last_ && is_lost(result.alignment, *last_)) {
     last_->information *= kDecay;

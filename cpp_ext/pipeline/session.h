@@ -7,8 +7,10 @@ namespace mmreg {
 
 class Session {
  public:
-  // The memory of the scan must outlive the session.
-  Session(const Context& context, const Scan& fixed) : context_(context), fixed_(context, fixed) {}
+  // The memory of the scan must outlive the session. `keeps_track`: keep what a later call needs to start from this
+  // one.
+  Session(const Context& context, const Scan& fixed, bool keeps_track = true)
+      : context_(context), fixed_(context, fixed), keeps_track_(keeps_track) {}
 
   // `track`: start from the transform of the last call that found one, if there is any.
   PipelineResult run(const Scan& moving, const PipelineOptions&, bool track);
@@ -16,6 +18,7 @@ class Session {
  private:
   Context context_;
   MeasuredScan fixed_;
+  const bool keeps_track_;
   std::optional<Track> last_;
 };
 

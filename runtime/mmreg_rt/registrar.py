@@ -127,9 +127,10 @@ class Registrar:
         self._plans = OrderedDict()
 
     def _make_ready(self) -> None:
-        """Raise if this registrar was closed; load the model again after a fork."""
+        """Raise if this registrar was closed or memory is short; load the model again after a fork."""
         if self._closed:
             raise InputError("MMREG_E_CLOSED", "This registrar was closed. Create another one.")
+        libraries.hold_scratch()
         if not self._forked:
             return
         if self._device is not None:
@@ -199,7 +200,6 @@ class Registrar:
         """
         call = Call(Deadline(deadline_ms, self._clock), checked_outside(outside))
         self._make_ready()
-        libraries.hold_scratch()
         seconds: dict[str, float] = {}
         with memory.translate_shortage():
             pair = self._read_pair((fixed, moving), (fixed_mask, moving_mask), seconds)

@@ -76,7 +76,7 @@ class Quality:
         mind_after: The same after registration.
         folded_voxels: Voxels whose Jacobian determinant is not positive, for the worst of central and all
             eight one-sided differences.
-        inverse_folded_voxels: The same of the inverse.
+        inverse_folded_voxels: The same count for the inverse.
         min_jacobian: Smallest Jacobian determinant.
         inverse_consistency_mean_mm: Mean distance of a fixed point from itself after transform and inverse.
         inverse_consistency_p95_mm: 95th percentile of it.

@@ -127,5 +127,8 @@ class Session:
         with timed(seconds, "read"):
             volume = as_volume(moving, "moving")
             marked = None if mask is None else as_volume(mask, "moving_mask")
+            if self._registrar._device is None:
+                shapes = self._fixed.scan.grid.shape, volume.grid.shape
+                memory.check_room(*shapes, self._registrar.options.deform)
         with timed(seconds, "check"):
             return check_moving(self._fixed, volume, marked, same_space=self._registrar.options.same_space)

@@ -14,14 +14,6 @@ constexpr std::int64_t kSamples[] = {4000, 16000, 50000, 100000, 150000};  // at
 // the joint histogram; 32 bins do so from the next level on, which has up to 16000.
 int bins_for(std::int64_t samples) { return samples < 4000 ? 16 : 32; }
 
-double finest_voxel_mm(const Scan& scan, const ScanStatistics& statistics) {
-  const int length[3] = {scan.extent.d, scan.extent.h, scan.extent.w};
-  double finest_mm = 1e300;
-  for (int k = 0; k < 3; ++k)
-    if (length[k] > 1) finest_mm = std::min(finest_mm, statistics.spacing_mm[k]);
-  return finest_mm;
-}
-
 // Spacings from 1/20 of the body (1/40 in a plane), halved down to 1/160 or to the voxels of the finer scan; ascending.
 std::vector<double> level_spacings(double voxel_mm, double body_mm, bool in_plane) {
   const double finest_mm = std::max(voxel_mm, body_mm / 160);
@@ -46,7 +38,7 @@ Levels::Levels(const Context& context, const Scan& fixed, const Scan& moving, co
       of_fixed_(of_fixed),
       start_(start),
       normal_(normal),
-      spacings_mm_(level_spacings(std::min(finest_voxel_mm(fixed, of_fixed), finest_voxel_mm(moving, of_moving)),
+      spacings_mm_(level_spacings(std::min(finest_spacing_mm(fixed, of_fixed), finest_spacing_mm(moving, of_moving)),
                                   std::min(of_fixed.diameter_mm, of_moving.diameter_mm), normal)),
       fixed_(build_pyramid(context, fixed, of_fixed, spacings_mm_)),
       moving_(build_pyramid(context, moving, of_moving, spacings_mm_)) {}

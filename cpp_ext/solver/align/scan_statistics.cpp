@@ -121,4 +121,12 @@ ScanStatistics measure_scan_statistics(const Context& context, const Scan& scan)
   return s;
 }
 
+double finest_spacing_mm(const Scan& scan, const ScanStatistics& statistics) {
+  const int length[3] = {scan.extent.d, scan.extent.h, scan.extent.w};
+  double finest_mm = 1e300;
+  for (int a = 0; a < 3; ++a)
+    if (length[a] > 1) finest_mm = std::min(finest_mm, statistics.spacing_mm[a]);
+  return finest_mm;
+}
+
 }  // namespace mmreg

@@ -31,4 +31,7 @@ struct ScanStatistics {
 
 ScanStatistics measure_scan_statistics(const Context&, const Scan&);
 
+// Returns the smallest spacing along the axes of more than one voxel.
+double finest_spacing_mm(const Scan&, const ScanStatistics&);
+
 }  // namespace mmreg
