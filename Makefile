@@ -125,6 +125,7 @@ endif
 pages: $(DONE)/dev
 	PYTHONPATH=tests $(BIN)/python tests/runtime/write_errors.py
 	PYTHONPATH=tests $(BIN)/python -m bad_inputs.write_table
+	PYTHONPATH=tests $(BIN)/python -m capi.write_codes
 
 FUZZ_SECONDS ?= 600
 fuzz: $(DONE)/dev
@@ -187,9 +188,9 @@ test-cpp: $(DONE)/build-tools
 	  $(BIN)/cmake --build build/asan -j $(JOBS)
 	$(SHOW) 'C++ tests' $(CTEST) --test-dir build/asan
 	$(STEP) 'Configuring' $(CMAKE) -B build/tsan -DMMREG_CPP_TESTS=ON -DMMREG_SANITIZE=thread -DMMREG_TARGETS=baseline
-	$(STEP) 'Compiling the C++ tests of the queue with the thread sanitizer' \
-	  $(BIN)/cmake --build build/tsan -j $(JOBS) --target mmreg_queue_tests
-	$(SHOW) 'C++ tests of the queue' build/tsan/cpp_ext/tests/mmreg_queue_tests
+	$(STEP) 'Compiling the C++ tests of the queue and of the C library with the thread sanitizer' \
+	  $(BIN)/cmake --build build/tsan -j $(JOBS) --target mmreg_thread_tests
+	$(SHOW) 'C++ tests of the queue and of the C library' build/tsan/cpp_ext/tests/mmreg_thread_tests
 
 CROSS := aarch64-linux-gnu-g++
 # NEON is the baseline of AArch64. If qemu-user is installed, the tests are also run.

@@ -7,7 +7,7 @@
 
 #include "bind/arrays.h"
 #include "cpu/processors.h"
-#include "ops/device_error.h"
+#include "ops/coded_error.h"
 
 namespace mmreg::bind {
 
@@ -71,7 +71,7 @@ void bind_facts(nb::module_&);
 static void translate(const std::exception_ptr& thrown, void*) {
   try {
     std::rethrow_exception(thrown);
-  } catch (const DeviceError& error) {
+  } catch (const CodedError& error) {
     const nb::object exception = nb::module_::import_("mmreg_rt.errors").attr("device_error")(error.code, error.what());
     PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
   } catch (const std::bad_alloc&) {

@@ -146,6 +146,7 @@ class Pool final : public CpuQueue {
   void* take(std::size_t bytes) override { return pool_.take(bytes); }
   void give_back(void* memory) override { pool_.give_back(memory); }
   void trim() override { pool_.trim(); }
+  void keep_memory() override { pool_.keep_all(); }
 
   std::function<bool()> interrupt;
 

@@ -17,7 +17,8 @@ struct CpuQueue : Queue {
   virtual int workers() const = 0;
   virtual void* take(std::size_t bytes) = 0;  // 64-byte aligned, valid until give_back
   virtual void give_back(void* memory) = 0;
-  virtual void trim() = 0;  // frees cached memory
+  virtual void trim() = 0;       // frees cached memory
+  virtual void keep_memory() {}  // caches every block until trim(), from now on, if the queue can
 };
 
 // Owns scratch memory of an operation: `Scratch<float> row(queue, count)`.

@@ -80,14 +80,14 @@ MMREG_DEVICE inline void atomic_add(unsigned long long* to, unsigned long long v
 
 #if defined(__CUDACC__)
 
-void check(cudaError_t, const char* what);  // throws a DeviceError unless it is cudaSuccess
+void check(cudaError_t, const char* what);  // throws a CodedError unless it is cudaSuccess
 
 // Makes the queue's device current to the thread while it lives.
 class Launch {
  public:
   explicit Launch(Queue&);
   ~Launch();
-  void check(const char* what) const;  // throws a DeviceError if the launch failed
+  void check(const char* what) const;  // throws a CodedError if the launch failed
   const cudaStream_t stream;
 
  private:

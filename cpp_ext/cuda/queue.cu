@@ -5,8 +5,8 @@
 
 #include "cuda/launch.h"
 #include "cuda/queue.h"
+#include "ops/coded_error.h"
 #include "ops/device.h"
-#include "ops/device_error.h"
 #include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
@@ -50,8 +50,8 @@ const char* code_of(cudaError_t error) {
 void check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
   cudaGetLastError();  // clears the error, unless it is sticky
-  throw DeviceError(code_of(error),
-                    std::string(what) + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")");
+  throw CodedError(code_of(error),
+                   std::string(what) + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")");
 }
 
 namespace {
@@ -63,8 +63,8 @@ void* allocate_on_device(std::size_t bytes) {
     cudaGetLastError();
     std::size_t left = 0, all = 0;
     cudaMemGetInfo(&left, &all);
-    throw DeviceError("MMREG_E_DEVICE_MEMORY", megabytes(bytes) + " of device memory were requested, and " +
-                                                   megabytes(left) + " of " + megabytes(all) + " are free");
+    throw CodedError("MMREG_E_DEVICE_MEMORY", megabytes(bytes) + " of device memory were requested, and " +
+                                                  megabytes(left) + " of " + megabytes(all) + " are free");
   }
   check(error, "allocating device memory");
   return memory;
@@ -128,7 +128,7 @@ bool is_recording(Queue& queue) {
 }
 
 void refuse_in_graph(Queue& queue, const char* what) {
-  if (is_recording(queue)) throw DeviceError("MMREG_E_DEVICE_GRAPH", std::string(what) + " cannot be part of a graph");
+  if (is_recording(queue)) throw CodedError("MMREG_E_DEVICE_GRAPH", std::string(what) + " cannot be part of a graph");
 }
 
 }  // namespace
@@ -158,7 +158,7 @@ void* take(Queue& queue, std::size_t bytes) {
   if (is_recording(queue)) own.in_graph = true;
   try {
     return own.pool.take(bytes);
-  } catch (const DeviceError&) {  // the cached blocks may be too small for this request
+  } catch (const CodedError&) {  // the cached blocks may be too small for this request
     if (own.in_graph) throw;
     trim(queue);
     return own.pool.take(bytes);

@@ -16,8 +16,8 @@
 
 #include "cuda/launch.h"
 #include "cuda/queue.h"
+#include "ops/coded_error.h"
 #include "ops/device.h"
-#include "ops/device_error.h"
 #include "ops/target_operations.h"
 
 namespace mmreg::MMREG_TARGET {
@@ -42,7 +42,7 @@ class [[maybe_unused]] Region {
       at = start + size;
     }
     if (at + bytes > kRegionBytes)
-      throw DeviceError("MMREG_E_DEVICE_MEMORY", std::to_string(bytes >> 20) + " MB of device memory were requested");
+      throw CodedError("MMREG_E_DEVICE_MEMORY", std::to_string(bytes >> 20) + " MB of device memory were requested");
     used_[at] = bytes;
     end_ = at + bytes > end_ ? at + bytes : end_;
     if (open_) mprotect(base_, end_, PROT_READ | PROT_WRITE);
@@ -155,7 +155,7 @@ Stream& stream(Queue& queue) {
 }
 
 void refuse_in_graph(Queue& queue, const char* what) {
-  if (stream(queue).graph) throw DeviceError("MMREG_E_DEVICE_GRAPH", std::string(what) + " cannot be part of a graph");
+  if (stream(queue).graph) throw CodedError("MMREG_E_DEVICE_GRAPH", std::string(what) + " cannot be part of a graph");
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 namespace mmreg {
 
 struct Heap {                            // source of fresh memory
-  void* (*allocate)(std::size_t bytes);  // throws std::bad_alloc or a DeviceError
+  void* (*allocate)(std::size_t bytes);  // throws std::bad_alloc or a CodedError
   void (*release)(void* memory);
   bool keeps_all = false;  // caches every released block until trim()
 };
@@ -23,8 +23,9 @@ class MemoryPool {
 
   void* take(std::size_t bytes);
   void give_back(void* memory);
-  void trim();   // frees the cached blocks
-  void clear();  // frees all blocks
+  void keep_all() { heap_.keeps_all = true; }  // from now on
+  void trim();                                 // frees the cached blocks
+  void clear();                                // frees all blocks
 
   std::size_t used_bytes() const { return used_bytes_; }
   std::size_t kept_bytes() const { return kept_bytes_; }

@@ -6,7 +6,7 @@
 #include <map>
 #include <mutex>
 
-#include "ops/device_error.h"
+#include "ops/coded_error.h"
 
 namespace mmreg {
 namespace {
@@ -86,7 +86,7 @@ std::string why_no_device(const std::string& target) {
   if (!loaded.device.operations) return loaded.reason;
   try {
     loaded.device.facts(device_number(target));
-  } catch (const DeviceError& error) {
+  } catch (const CodedError& error) {
     return error.what();
   }
   return "";
@@ -94,7 +94,7 @@ std::string why_no_device(const std::string& target) {
 
 const Device* device_library(const std::string& target) {
   const std::string reason = why_no_device(target);
-  if (!reason.empty()) throw DeviceError("MMREG_E_DEVICE", target + " was requested: " + reason);
+  if (!reason.empty()) throw CodedError("MMREG_E_DEVICE", target + " was requested: " + reason);
   return &library(kind_of(target)).device;
 }
 

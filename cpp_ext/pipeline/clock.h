@@ -28,16 +28,16 @@ class Clock {
   // For use between steps. Returns true if the work should stop: the reserved time begins, or the call was cancelled.
   bool stop(Stage stage, double share) {
     if (!cancelled_ && options_.cancelled && options_.cancelled(stage, share)) cancelled_ = true;
-    return cancelled_ || (limited() && left() <= kept_);
+    return interrupted() || (limited() && left() <= kept_);
   }
   // The same for work whose partial result is useless: only the time that cannot be left out is reserved.
   bool too_late(Stage stage, double share) { return stop(stage, share) && (cancelled_ || left() <= least()); }
   bool cancelled() const { return cancelled_; }
 
-  // For use inside operations, if stopping between steps would be too late. Empty without a deadline.
-  std::function<bool()> alarm(double kept) const {
-    if (!limited()) return {};
-    return [this, kept] { return left() <= kept; };
+  // For use inside operations, if stopping between steps would be too late. Empty if nothing can stop them.
+  std::function<bool()> alarm(double kept) {
+    if (!limited() && !options_.interrupted) return {};
+    return [this, kept] { return interrupted() || (limited() && left() <= kept); };
   }
 
   double lap() {
@@ -47,6 +47,7 @@ class Clock {
   }
 
  private:
+  bool interrupted() { return cancelled_ = cancelled_ || (options_.interrupted && options_.interrupted()); }
   double now() const {
     using Steady = std::chrono::steady_clock;
     if (options_.now) return options_.now();

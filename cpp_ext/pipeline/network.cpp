@@ -1,7 +1,7 @@
 #include "pipeline/network.h"
 
 #include "core/similarity_gradient_data.h"
-#include "ops/device_error.h"
+#include "ops/coded_error.h"
 #include "pipeline/stopwatch.h"
 
 namespace mmreg {
@@ -73,7 +73,7 @@ Buffer<float> predict(const Context& context, const Engine& engine, const Scan& 
   Buffer<float> u(context, fixed.extent, 3);
   field_to_fixed(context, engine, field.data(), fixed, u.data());
   if (context.max_displacement(u.data(), fixed.extent).not_finite)
-    throw DeviceError("MMREG_E_MODEL_OUTPUT", "the field of the network is not finite everywhere");
+    throw CodedError("MMREG_E_MODEL_OUTPUT", "the field of the network is not finite everywhere");
   context.remove_folds(u.data(), fixed.extent, kLeastDeterminant, kMostFoldRounds);
   return u;
 }

@@ -42,7 +42,7 @@ struct Finish {  // the data that its parts share
   const Scan &fixed, &moving;
   const Frames frames;
   const float* u;
-  const Clock& clock;
+  Clock& clock;
   PipelineResult& result;
 
   Buffer<float> rendered() const {
@@ -96,7 +96,7 @@ struct Finish {  // the data that its parts share
 }  // namespace
 
 void finish(const Context& context, MeasuredScan& fixed, MeasuredScan& moving, const float* u,
-            const PipelineOptions& options, const Clock& clock, PipelineResult& r) {
+            const PipelineOptions& options, Clock& clock, PipelineResult& r) {
   const Finish part{context, moving, fixed, moving, Frames(fixed, moving, r.affine), u, clock, r};
   const double start = clock.seconds();
   const Buffer<float> sample = part.rendered();

@@ -15,7 +15,7 @@ void resample_outputs(const Context&, const Frames&, const Scan& fixed, const Sc
 
 // `u` (3, fixed), in voxels of the fixed grid: the deformation. The figures do not depend on the value outside of the
 // moving scan. If there is no time for the inverse or for figures, they are left out and the result is degraded.
-void finish(const Context&, MeasuredScan& fixed, MeasuredScan& moving, const float* u, const PipelineOptions&,
-            const Clock&, PipelineResult&);
+void finish(const Context&, MeasuredScan& fixed, MeasuredScan& moving, const float* u, const PipelineOptions&, Clock&,
+            PipelineResult&);
 
 }  // namespace mmreg

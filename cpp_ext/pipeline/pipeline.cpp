@@ -139,7 +139,7 @@ struct Run {  // the data that all stages share
     result.facts = measure_image_statistics(context, filled.input);
     if (result.facts.fixed.flat || result.facts.moving.flat) return {};
     result.settings = select_settings(result.facts, filled.input);
-    if (last && !options.engine) result.settings = tracking_settings(result.settings);
+    if (last && !last->given && !options.engine) result.settings = tracking_settings(result.settings);
     Deformation d = deform(
         context, filled.input, result.facts, result.settings,
         [&](double share) { return clock.stop(Stage::deform, share); }, prior);
@@ -279,16 +279,14 @@ PipelineResult run(const Context& context, MeasuredScan& fixed, const Scan& movi
   if (!clock.cancelled()) u = stages.deform_stage();
   result.seconds[int(Stage::deform)] = clock.lap() - (result.seconds[int(Stage::network)] - network_before);
   clock.stop(Stage::finish, 0);
+  if (!clock.cancelled()) finish(context, fixed, measured, u.data(), options, clock, result);
   result.cancelled = clock.cancelled();
   if (result.cancelled) return result;
-  finish(context, fixed, measured, u.data(), options, clock, result);
   if (next && (result.alignment.complete || options.align == AlignKind::none))
     next->emplace(Track{{result.rigid, result.affine},
                         information_of(result.alignment),
                         result.alignment.fit,
                         result.deformation_mm.data() ? std::move(u) : Buffer<float>()});
-  u = {};
-  context.trim();  // the memory of the results comes from the same pool
   result.seconds[int(Stage::finish)] = clock.lap();
   return result;
 }

@@ -35,6 +35,8 @@ struct PipelineOptions {
   std::function<double()> now;  // seconds of a monotonic clock; empty: that of the machine
   // Called between and inside stages with the completed share of the stage. Returns true to cancel the registration.
   std::function<bool(Stage, double)> cancelled;
+  // Called inside operations, far more often and by the calling thread. Returns true to cancel the registration.
+  std::function<bool()> interrupted;
 };
 
 // Seconds of the parts of the last stage.
@@ -106,6 +108,7 @@ struct Track {
   double information = 0;  // mutual information of the pose, nats per sample
   double fit = 0;          // agreement of edges at the rigid pose
   Buffer<float> u;         // (3, fixed), in voxels: the deformation; empty: none
+  bool given = false;      // the pose comes from the caller: how well it fits is unknown
 };
 
 // Returns whether an alignment fits so much worse than the one before that it is in another place.

@@ -10,11 +10,22 @@ constexpr double kDecay = 0.8;
 }  // namespace
 
 PipelineResult Session::run(const Scan& moving, const PipelineOptions& options, bool track) {
+  return run(moving, options, track && last_ ? &*last_ : nullptr);
+}
+
+PipelineResult Session::run_from(const AffineMap& pose, const Scan& moving, const PipelineOptions& options) {
+  Track given;
+  given.pose = {pose, pose};
+  given.given = true;
+  return run(moving, options, &given);
+}
+
+PipelineResult Session::run(const Scan& moving, const PipelineOptions& options, const Track* start) {
   std::optional<Track> next;
-  PipelineResult result =
-      mmreg::run(context_, fixed_, moving, options, track && last_ ? &*last_ : nullptr, keeps_track_ ? &next : nullptr);
+  PipelineResult result = mmreg::run(context_, fixed_, moving, options, start, keeps_track_ ? &next : nullptr);
+  if (!keeps_track_) context_.trim();  // the results are copied next, from memory of the same kind
   if (!next) return result;
-  if (track && last_ && is_lost(result.alignment, *last_)) {
+  if (start && start == &*last_ && is_lost(result.alignment, *last_)) {
     last_->information *= kDecay;
     last_->fit *= kDecay;
   } else {

@@ -12,10 +12,15 @@ class Session {
   Session(const Context& context, const Scan& fixed, bool keeps_track = true)
       : context_(context), fixed_(context, fixed), keeps_track_(keeps_track) {}
 
-  // `track`: start from the transform of the last call that found one, if there is any.
+  // Starts from the headers, or with `track` from the transform of the last call that found one, if there is any.
   PipelineResult run(const Scan& moving, const PipelineOptions&, bool track);
+  // Starts from a rigid pose, fixed mm to moving mm.
+  PipelineResult run_from(const AffineMap& pose, const Scan& moving, const PipelineOptions&);
+  void forget() { last_.reset(); }
 
  private:
+  PipelineResult run(const Scan& moving, const PipelineOptions&, const Track* start);
+
   Context context_;
   MeasuredScan fixed_;
   const bool keeps_track_;

@@ -14,7 +14,8 @@
     └── CancelledError           the caller cancelled the call
 
 Each has a stable ``code`` (``MMREG_E_...``), and its message says what was expected, what was found and what
-to do. Codes are the same in Python and C and never change their meaning.
+to do. Codes are the same in Python and C and never change their meaning. ``status`` is the number that the C
+library returns for the class.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from __future__ import annotations
 
 class MmregError(Exception):
     """Base class of the errors of this package; any other exception is a bug."""
+
+    status = -99
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -37,33 +40,49 @@ class MmregError(Exception):
 class InputError(MmregError):
     """A file, header, array, mask or point list cannot be used."""
 
+    status = -1
+
 
 class GeometryError(InputError):
     """An affine, a spacing or a field of view cannot be used."""
+
+    status = -2
 
 
 class IntensityError(InputError):
     """Voxel values cannot be used."""
 
+    status = -3
+
 
 class BundleError(MmregError):
     """A model bundle, its manifest or a network in it cannot be used or trusted."""
+
+    status = -4
 
 
 class TransformError(MmregError):
     """A transform or displacement field cannot be used."""
 
+    status = -5
+
 
 class BackendUnavailableError(MmregError):
     """The requested device, CPU target or backend cannot run here."""
+
+    status = -6
 
 
 class DeviceError(MmregError):
     """A device ran out of memory, was lost or failed."""
 
+    status = -7
+
 
 class OutOfMemoryError(MmregError, MemoryError):
     """This process or machine has too little memory."""
+
+    status = -8
 
     def __init__(self, code: str = "MMREG_E_MEMORY", message: str = "") -> None:
         super().__init__(
@@ -74,6 +93,8 @@ class OutOfMemoryError(MmregError, MemoryError):
 class RegistrationError(MmregError):
     """The registration could not produce a result."""
 
+    status = -9
+
 
 class TrainingError(MmregError):
     """A training run cannot continue."""
@@ -81,6 +102,8 @@ class TrainingError(MmregError):
 
 class CancelledError(MmregError):
     """The caller cancelled the call."""
+
+    status = -10
 
 
 class OutsideWarning(UserWarning):

@@ -98,6 +98,10 @@ INCLUDES = {
         ("core/", "ops/", "solver/", "pipeline/", "bind/", *CPU_PARTS),
         ("nanobind/", "cxxabi.h", "unistd.h"),
     ),
+    "capi": (
+        ("core/", "ops/", "solver/", "pipeline/", "capi/", "mmreg.h", "cpu/queue.h"),
+        ("stddef.h", "stdint.h"),
+    ),
 }
 
 

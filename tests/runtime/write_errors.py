@@ -32,7 +32,7 @@ SHELL = [
     Raised("MMREG_E_INTERNAL", "any other exception", "A bug in mmreg", "cli"),
     Raised("MMREG_E_USAGE", "click.UsageError", "The command line cannot be understood", "cli"),
 ]
-THROWN = re.compile(r'DeviceError\(\s*"(MMREG_E_\w+)",([^;]*)\);')
+THROWN = re.compile(r'CodedError\(\s*"(MMREG_E_\w+)",([^;]*)\);')
 
 
 def first_sentence(message: str) -> str:

@@ -1,0 +1,24 @@
+# libmmreg.so: the C library for hosts other than Python. It needs the C library alone at run time, since the C++ library
+# is linked into it and no C++ type crosses its border.
+file(STRINGS ${CMAKE_SOURCE_DIR}/pyproject.toml MMREG_VERSION REGEX "^version = ")
+string(REGEX REPLACE "^version = \"(.*)\"$" "\\1" MMREG_VERSION "${MMREG_VERSION}")
+set(MMREG_ABI 1)
+
+file(GLOB MMREG_CAPI_SOURCES CONFIGURE_DEPENDS cpp_ext/capi/*.cpp)
+add_library(mmreg_c_objects OBJECT ${MMREG_CAPI_SOURCES})
+target_compile_definitions(mmreg_c_objects PRIVATE MMREG_VERSION="${MMREG_VERSION}")
+target_compile_options(mmreg_c_objects PRIVATE -Wall -Wextra)
+target_include_directories(mmreg_c_objects PRIVATE cpp_ext cpp_ext/capi/include)
+add_library(mmreg_c SHARED $<TARGET_OBJECTS:mmreg_c_objects>)
+add_library(mmreg::mmreg ALIAS mmreg_c)
+set_target_properties(mmreg_c PROPERTIES
+  OUTPUT_NAME mmreg EXPORT_NAME mmreg VERSION ${MMREG_ABI} SOVERSION ${MMREG_ABI}
+  LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cpp_ext/capi/mmreg.map)
+target_include_directories(mmreg_c PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/cpp_ext/capi/include> $<INSTALL_INTERFACE:include>)
+target_link_libraries(mmreg_c PRIVATE $<BUILD_INTERFACE:mmreg>)
+if(NOT MMREG_SANITIZE)  # sanitizers leave their symbols to the host
+  target_link_options(mmreg_c PRIVATE -static-libstdc++ -static-libgcc LINKER:--no-undefined)
+endif()
+target_link_options(mmreg_c PRIVATE
+  LINKER:--version-script=${CMAKE_SOURCE_DIR}/cpp_ext/capi/mmreg.map
+  LINKER:--exclude-libs,ALL LINKER:-z,now LINKER:-z,relro)

@@ -1,0 +1,190 @@
+#include "capi/session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "capi/grids.h"
+#include "capi/outputs.h"
+#include "cpu/queue.h"
+
+namespace capi = mmreg::capi;
+using mmreg::Extent;
+
+namespace {
+
+double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+Extent largest(const std::int64_t (&n)[3], const char* name) {
+  if (!n[0] && !n[1] && !n[2]) return {0, 0, 0};
+  mmreg_image image{};
+  std::copy_n(n, 3, image.shape);
+  return capi::extent_of(image, name);
+}
+
+void check_choice(int value, int most, const char* name) {
+  if (value < 0 || value > most)
+    capi::refuse("MMREG_E_ARGUMENT", "%s must be one of its constants, 0 to %d; found %d.", name, most, value);
+}
+
+bool equal(const mmreg::AffineMap& a, const mmreg::AffineMap& b) { return std::equal(a.m, a.m + 12, b.m); }
+bool equal(Extent a, Extent b) { return a.d == b.d && a.h == b.h && a.w == b.w; }
+
+void check_within(Extent n, const std::int64_t (&most)[3], const char* name) {
+  const std::int64_t length[3] = {n.d, n.h, n.w};
+  for (int a = 0; a < 3; ++a)
+    if (most[a] && length[a] > most[a])
+      capi::refuse("MMREG_E_SESSION_GRID",
+                   "The %s image has %d x %d x %d voxels, and the session was created for at most "
+                   "%lld x %lld x %lld.",
+                   name, n.d, n.h, n.w, static_cast<long long>(most[0]), static_cast<long long>(most[1]),
+                   static_cast<long long>(most[2]));
+}
+
+}  // namespace
+
+mmreg_session::mmreg_session(mmreg_context& owner, const mmreg_session_options& given)
+    : context(owner),
+      options(given),
+      place_(mmreg::open_place(owner.target, owner.threads)),
+      ops_(place_.context()),
+      fixed_(ops_),
+      moving_(ops_) {
+  check_choice(options.space, MMREG_LPS, "options->space");
+  check_choice(options.align, MMREG_ALIGN_NONE, "options->align");
+  check_choice(options.without_deformation, 1, "options->without_deformation");
+  check_choice(options.unrelated_headers, 1, "options->unrelated_headers");
+  check_room(largest(options.largest_fixed, "largest fixed"), largest(options.largest_moving, "largest moving"));
+  static_cast<mmreg::CpuQueue&>(*place_.queue).keep_memory();
+  ++context.sessions;
+}
+
+mmreg_session::~mmreg_session() { --context.sessions; }
+
+// The least memory that a registration takes, as in the Python package (process/memory.py).
+void mmreg_session::check_room(Extent fixed, Extent moving) const {
+  constexpr double kFixed = 180, kMoving = 30, kOfAlignment = 44;  // bytes per voxel
+  const double images = sizeof(float) * (double(mmreg::voxels(fixed)) + double(mmreg::voxels(moving)));
+  const double needed = images + (options.without_deformation ? kOfAlignment : kFixed) * double(mmreg::voxels(fixed)) +
+                        kMoving * double(mmreg::voxels(moving));
+  if (!context.memory_limit_bytes || needed <= double(context.memory_limit_bytes)) return;
+  capi::refuse("MMREG_E_MEMORY",
+               "Images of %d x %d x %d and %d x %d x %d voxels need about %.0f MB, and memory_limit_bytes "
+               "allows %.0f MB. Crop them, or resample them to a coarser grid.",
+               fixed.d, fixed.h, fixed.w, moving.d, moving.h, moving.w, needed / (1 << 20),
+               double(context.memory_limit_bytes) / (1 << 20));
+}
+
+void mmreg_session::set_fixed(const mmreg_image& image) {
+  const Extent n = capi::extent_of(image, "fixed");
+  check_within(n, options.largest_fixed, "fixed");
+  check_room(n, {0, 0, 0});
+  session_.reset();
+  last_.reset();
+  moving_extent_ = {};
+  fixed_.read(image, options.space, "fixed");
+  session_.emplace(ops_, fixed_.scan());
+}
+
+void mmreg_session::check_moving_grid() {
+  const mmreg::Scan &fixed = fixed_.scan(), &moving = moving_.scan();
+  if (equal(moving.extent, moving_extent_) && equal(moving.affine, moving_affine_)) return;
+  capi::check_dimensions(fixed.extent, moving.extent);
+  if (!options.unrelated_headers) capi::check_overlap(fixed.extent, fixed.affine, moving.extent, moving.affine);
+  moving_extent_ = moving.extent;
+  moving_affine_ = moving.affine;
+}
+
+mmreg::PipelineOptions mmreg_session::pipeline_options(const mmreg_call_options& call, const mmreg_outputs& outputs,
+                                                       double began) {
+  static const mmreg::AlignKind kinds[] = {mmreg::AlignKind::affine, mmreg::AlignKind::rigid, mmreg::AlignKind::none};
+  static const mmreg::Figures figures[] = {mmreg::Figures::fast, mmreg::Figures::full, mmreg::Figures::none};
+  mmreg::PipelineOptions out;
+  out.align = kinds[options.align];
+  out.deform = !options.without_deformation;
+  out.figures = figures[call.quality];
+  out.inverse = outputs.inverse_mm != nullptr;
+  if (call.has_outside) out.outside = call.outside;
+  // A deadline that has passed already still gets an answer: the least that there is.
+  if (call.deadline_ms > 0) out.deadline_s = std::max(1e-9, 1e-3 * call.deadline_ms - (now_s() - began));
+  out.cancelled = [this](mmreg::Stage, double) {
+    heartbeat.fetch_add(1, std::memory_order_relaxed);
+    return cancelled.load(std::memory_order_relaxed);
+  };
+  out.interrupted = [this] { return cancelled.load(std::memory_order_relaxed); };
+  return out;
+}
+
+mmreg::PipelineResult mmreg_session::answer(const mmreg_image& image, const mmreg_call_options& call,
+                                            const mmreg::PipelineOptions& pipeline) {
+  (void)image;
+  if (call.start != MMREG_START_MATRIX) return session_->run(moving_.scan(), pipeline, call.start == MMREG_START_LAST);
+  return session_->run_from(capi::checked_rigid(call.start_matrix, options.space), moving_.scan(), pipeline);
+}
+
+mmreg_status mmreg_session::run(const mmreg_image& image, const mmreg_call_options& call, const mmreg_outputs& outputs,
+                                mmreg_result* result) {
+  const double began = now_s();
+  began_s = began;
+  if (!session_)
+    capi::refuse("MMREG_E_NO_FIXED", "The session has no fixed image. Call mmreg_session_set_fixed first.");
+  check_choice(call.start, MMREG_START_MATRIX, "options->start");
+  check_choice(call.quality, MMREG_QUALITY_NONE, "options->quality");
+  check_choice(call.has_outside, 1, "options->has_outside");
+  if (!(call.deadline_ms >= 0 && std::isfinite(call.deadline_ms)))
+    capi::refuse("MMREG_E_DEADLINE", "options->deadline_ms must be 0 or a number above 0; found %g.", call.deadline_ms);
+  if (call.has_outside && std::isinf(call.outside))
+    capi::refuse("MMREG_E_OUTSIDE", "options->outside must be a number or NaN; found %g.", call.outside);
+  const Extent n = fixed_.scan().extent, m = capi::extent_of(image, "moving");
+  check_within(m, options.largest_moving, "moving");
+  check_room(n, m);
+  capi::check_sizes(outputs, n, m);
+  last_.reset();  // its memory serves this call
+  moving_.read(image, options.space, "moving");
+  check_moving_grid();
+  last_ = answer(image, call, pipeline_options(call, outputs, began));
+  if (last_->cancelled) {
+    last_.reset();
+    capi::refuse("MMREG_E_CANCELLED", "The registration was cancelled.");
+  }
+  capi::write(*last_, outputs, options.space);
+  ++sequence_;
+  if (result) {
+    mmreg_result filled = capi::summary(*last_, options.space);
+    filled.timestamp_ns = image.timestamp_ns;
+    filled.sequence = sequence_;
+    filled.elapsed_ms = 1e3 * (now_s() - began);
+    capi::fill(result, filled);
+  }
+  return last_->degraded ? MMREG_DEGRADED : MMREG_OK;
+}
+
+void mmreg_session::warm_up(const mmreg_image& image, const mmreg_call_options& call, int runs, double* slowest_ms) {
+  if (runs < 1) capi::refuse("MMREG_E_ARGUMENT", "runs must be at least 1; found %d.", runs);
+  double slowest = 0;
+  for (int k = 0; k < runs; ++k) {
+    mmreg_result result{};
+    result.struct_size = sizeof result;
+    run(image, call, mmreg_outputs{}, &result);
+    slowest = std::max(slowest, result.elapsed_ms);
+  }
+  if (slowest_ms) *slowest_ms = slowest;
+  session_->forget();
+  last_.reset();
+  sequence_ = 0;
+}
+
+const mmreg::PipelineResult& mmreg_session::last() const {
+  if (!last_)
+    capi::refuse("MMREG_E_NO_RESULT", "The session has no result: its last registration failed, or there was none.");
+  return *last_;
+}
+
+void mmreg_session::map_points(const double* points_mm, std::size_t count, double* mapped_mm) const {
+  capi::map_points(last(), fixed_.scan(), options.space, points_mm, count, mapped_mm);
+}
+
+void mmreg_session::warp_labels(const mmreg_image& labels, std::int32_t* warped, std::size_t bytes) const {
+  capi::warp_labels(ops_, last(), fixed_.scan(), moving_.scan(), labels, options.space, warped, bytes);
+}
