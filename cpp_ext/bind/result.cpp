@@ -162,6 +162,8 @@ void bind_figures(nb::module_& m) {
       .def_ro("patterns", &DeformationEvidence::patterns)
       .def_ro("information", &DeformationEvidence::information)
       .def_ro("own_patterns", &DeformationEvidence::own_patterns)
+      .def_ro("typical_vox", &DeformationEvidence::typical_vox)
+      .def_ro("least_gain", &DeformationEvidence::least_gain)
       .def_ro("own_information", &DeformationEvidence::own_information);
   nb::class_<NetworkRun>(m, "NetworkRun", "Outcome of a network run: none, complete, stopped or not begun.")
       .def_prop_ro("end", [](const NetworkRun& n) { return name_of(n.end); })

@@ -9,7 +9,10 @@ namespace {
 
 constexpr double kNear_vox = 3, kWide_vox = 9;  // radii: excluded, and included
 constexpr double kFewest = 0.05;                // share of the included voxels that must lie in the region
-constexpr double kLeastGain = 0.15;             // of patterns and information together
+// Least gain, of patterns and information together. Scans of different contrasts show one edge in different places, by
+// up to about two voxels, so that shorter displacements gain something where nothing moved: they need a larger gain.
+constexpr double kLeastGain = 0.15;
+constexpr double kShort_vox = 2;  // root mean square
 
 // Returns the mean of u around each point, without the points close by, weighted by the region; it fades to 0 outside.
 Buffer<float> of_surroundings(const Context& context, const float* u, const Region& region, const DeformInput& grid) {
@@ -41,6 +44,23 @@ Buffer<float> of_surroundings(const Context& context, const float* u, const Regi
   return mean;
 }
 
+// Returns the root mean square length of u in a region, in voxels of the finest spacing.
+double typical_length_vox(const Context& context, const float* u, const Buffer<std::uint8_t>& region,
+                          MeasuredScan& fixed) {
+  const Extent n = fixed.scan().extent;
+  const ScanStatistics& s = fixed.statistics();
+  Change scale{};
+  for (int a = 0; a < 3; ++a) scale.linear[4 * a] = s.spacing_mm[a] / finest_spacing_mm(fixed, s);
+  Buffer<float> scaled(context, n, 3), length(context, n);
+  context.add_affine(u, n, scale.linear, scale.map, scaled.data());
+  context.lengths(scaled.data(), n, length.data());
+  context.multiply(length, length.data(), length.data());
+  const Buffer<float> weight = mask_to_float(context, region);
+  context.multiply(length, weight.data(), length.data());
+  const double count = context.summary(weight.data(), voxels(n)).sum;
+  return count > 0 ? std::sqrt(context.summary(length.data(), voxels(n)).sum / count) : 0;
+}
+
 }  // namespace
 
 DeformationEvidence deformation_evidence(const Context& context, MeasuredScan& fixed, MeasuredScan& moving,
@@ -69,7 +89,10 @@ DeformationEvidence deformation_evidence(const Context& context, MeasuredScan& f
   out.own_patterns = 1 - comparison.difference(own, both) / mind;
   out.own_information = comparison.information(own, both) / information - 1;
   const bool finer = comparison.similarity(own, both) > comparison.similarity(without, both);  // on the whole grid
-  out.kept = finer && out.own_patterns > 0 && out.own_information > 0 && out.patterns + out.information > kLeastGain;
+  out.typical_vox = typical_length_vox(context, u, both.inside, fixed);
+  out.least_gain = kLeastGain * std::max(1.0, kShort_vox / out.typical_vox);
+  out.kept =
+      finer && out.own_patterns > 0 && out.own_information > 0 && out.patterns + out.information > out.least_gain;
   return out;
 }
 

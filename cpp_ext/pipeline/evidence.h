@@ -42,6 +42,8 @@ struct DeformationEvidence {
   bool kept = true;
   double patterns = 0, information = 0;          // relative gains if each point moves as its surroundings do
   double own_patterns = 0, own_information = 0;  // relative gains of the deformation itself
+  double typical_vox = 0;                        // root mean square length of the deformation
+  double least_gain = 0;                         // that patterns and information must reach together
 };
 
 // Returns whether the deformation u (3, fixed), in voxels, improves on the affine map alone. Patterns and information
