@@ -5,6 +5,7 @@
 
 #include "ops/buffer.h"
 #include "solver/align/scan_statistics.h"
+#include "solver/deform/image_statistics.h"
 
 namespace mmreg {
 
@@ -20,6 +21,8 @@ class MeasuredScan {
   double lowest();                          // intensity
   const Buffer<float>& above_lowest();      // the intensities minus the lowest
   const Buffer<std::uint8_t>& near_body();  // the body and a margin around it, inside the mask
+  // Of the image that the deformation matches, extrapolated where it is masked; empty: not measured.
+  std::optional<ImageStatistics> image_statistics;
 
  private:
   Context context_;

@@ -1,6 +1,7 @@
 #include "pipeline/pipeline.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "ops/interruption.h"
 #include "pipeline/cascade.h"
@@ -64,11 +65,12 @@ struct Run {  // the data that all stages share
     AlignOptions how;
     how.kind = options.align;
     how.tracked = tracked;
+    if (tracked) how.fixed = last->fixed;
     how.measure_fit = keeps_track;
     try {
       const Interruption alarm(context, clock.alarm(clock.least()));
-      result.alignment =
-          align(context, fixed, fixed.statistics(), moving, how, [&] { return clock.stop(Stage::align, 0.5); });
+      result.alignment = align(context, fixed, fixed.statistics(), moving, moving.statistics(), how,
+                               [&] { return clock.stop(Stage::align, 0.5); });
       if (!tracked)
         result.alignment = verify_alignment(context, fixed, moving, result.alignment, options.align,
                                             [&] { return clock.stop(Stage::align, 0.8); });
@@ -136,7 +138,10 @@ struct Run {  // the data that all stages share
   // Returns the deformation between two images on one grid, starting from `prior`; empty if there is nothing to match.
   Buffer<float> solved(const DeformInput& input, const Prior& prior) const {
     const ExtrapolatedPair filled = extrapolate(context, input);
-    result.facts = measure_image_statistics(context, filled.input);
+    const bool own = input.fixed == fixed.scan().data;  // and not prepared for a network
+    result.facts = measure_image_statistics(context, filled.input,
+                                            own && fixed.image_statistics ? &*fixed.image_statistics : nullptr);
+    if (own) fixed.image_statistics = result.facts.fixed;
     if (result.facts.fixed.flat || result.facts.moving.flat) return {};
     result.settings = select_settings(result.facts, filled.input);
     if (last && !last->given && !options.engine) result.settings = tracking_settings(result.settings);
@@ -280,10 +285,12 @@ PipelineResult run(const Context& context, MeasuredScan& fixed, const Scan& movi
   result.seconds[int(Stage::deform)] = clock.lap() - (result.seconds[int(Stage::network)] - network_before);
   clock.stop(Stage::finish, 0);
   if (!clock.cancelled()) finish(context, fixed, measured, u.data(), options, clock, result);
+  const FixedPart fixed_part = std::exchange(result.alignment.fixed, {});  // it must not outlive the fixed scan
   result.cancelled = clock.cancelled();
   if (result.cancelled) return result;
   if (next && (result.alignment.complete || options.align == AlignKind::none))
     next->emplace(Track{{result.rigid, result.affine},
+                        fixed_part,
                         information_of(result.alignment),
                         result.alignment.fit,
                         result.deformation_mm.data() ? std::move(u) : Buffer<float>()});

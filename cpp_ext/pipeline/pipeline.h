@@ -105,6 +105,7 @@ struct PipelineResult {
 // What a session keeps of one call for the next.
 struct Track {
   Pose pose;
+  FixedPart fixed;
   double information = 0;  // mutual information of the pose, nats per sample
   double fit = 0;          // agreement of edges at the rigid pose
   Buffer<float> u;         // (3, fixed), in voxels: the deformation; empty: none

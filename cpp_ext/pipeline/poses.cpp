@@ -54,8 +54,9 @@ std::vector<Poses::Reached> Poses::scored(const std::vector<AffineMap>& maps) co
 }
 
 Contest Poses::edges(const AffineMap& pose) const {
-  return Contest(EdgeMetric(context_, few_, fixed_[0], centre_mm_, moving_[0], fine_mm_, spanning(normal())), pose,
-                 normal());
+  const auto edges = std::make_shared<const FixedEdges>(
+      fixed_edges(context_, few_, fixed_[0], centre_mm_, fine_mm_, spanning(normal())));
+  return Contest(EdgeMetric(context_, edges, moving_[0]), pose, normal());
 }
 
 std::vector<AffineMap> Poses::around(const AffineMap& pose) const {

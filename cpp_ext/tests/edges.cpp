@@ -143,7 +143,8 @@ TEST(edges, the_metric_of_two_levels_is_highest_where_they_coincide) {
   on_every_target([&](const Context& context) {
     const PyramidLevel level = level_of(context, ball);
     const FixedSamples drawn = {uploaded(context, samples), uploaded(context, samples), std::int64_t(points.size())};
-    const EdgeMetric metric(context, drawn, level, {{4, 4, 4}}, level, 1, kAxes);
+    const auto fixed = std::make_shared<const FixedEdges>(fixed_edges(context, drawn, level, {{4, 4, 4}}, 1, kAxes));
+    const EdgeMetric metric(context, fixed, level);
     const double here = metric.at(translation({{4, 4, 4}}));
     CHECK_NEAR(here, 1, 1e-3);  // float32 coordinates
     for (const Point& shift : {Point{{1, 0, 0}}, Point{{0, -1.5, 0}}, Point{{0.5, 0.5, 1}}})

@@ -61,6 +61,33 @@ TEST(similarity, percentiles_are_order_statistics_of_the_finite_voxels) {
       0);
 }
 
+TEST(similarity, percentiles_of_few_and_of_many_voxels_are_those_of_the_sorted_ones) {
+  for (const int count : {1, 2, 7, 4099, 32768, 32769, 70001})
+    for (const int distinct : {1, 3, 1000000}) {  // background repeats one value
+      Values image = uniform(count, -1, 1), sorted;
+      std::vector<std::uint8_t> mask(image.size(), 1);
+      for (std::size_t i = 0; i < image.size(); ++i) {
+        image[i] = std::round(image[i] * float(distinct)) / float(distinct);
+        mask[i] = i % 5 != 3;
+        if (mask[i]) sorted.push_back(image[i]);
+      }
+      std::sort(sorted.begin(), sorted.end());
+      const double fractions[] = {0, 0.005, 0.25, 0.5, 0.995, 1};
+      for (const Operations* target : all_tables()) {
+        float result[6] = {};
+        const auto queue = open(*target, 2);
+        const Context context(*target, *queue);
+        CHECK(context.percentiles(image.data(), mask.data(), count, fractions, 6, result) ==
+              std::int64_t(sorted.size()));
+        for (int k = 0; k < 6; ++k) {
+          const double position = fractions[k] * double(sorted.size() - 1), low = std::floor(position);
+          const float a = sorted[std::size_t(low)], b = sorted[std::min(std::size_t(low) + 1, sorted.size() - 1)];
+          CHECK(result[k] == float(a + (position - low) * (double(b) - a)));
+        }
+      }
+    }
+}
+
 namespace {
 
 IntensityMap identity() {  // the identity on [0, 1]

@@ -28,13 +28,14 @@ constexpr std::int64_t kWideSamples = 1500;  // for the search over all rotation
 class Aligner {
  public:
   Aligner(const Context& context, const Scan& fixed, const ScanStatistics& of_fixed, const Scan& moving,
-          const AlignOptions& options, const std::function<bool()>& time_is_up)
+          const ScanStatistics& of_moving, const AlignOptions& options, const std::function<bool()>& time_is_up)
       : context_(context),
         fixed_(fixed),
         moving_(moving),
         options_(options),
         time_is_up_(time_is_up),
-        fixed_statistics_(of_fixed) {}
+        fixed_statistics_(of_fixed),
+        moving_statistics_(of_moving) {}
 
   Alignment run();
 
@@ -52,7 +53,7 @@ class Aligner {
 
   Candidate align_edges(const Resolution&, const Contest&, const Candidate&, double step_mm) const;
   Candidate optimise_with_edges(std::size_t k, const Candidate&);
-  bool leads_away(std::size_t k);
+  bool leads_away(std::size_t finest, Alignment&);
   std::vector<Candidate> best(const std::vector<Candidate>&, std::size_t keep, double apart_mm) const;
   std::vector<Candidate> search(Resolution&);
   std::vector<Candidate> search_all_rotations(Resolution&);
@@ -67,8 +68,7 @@ class Aligner {
   const Scan& moving_;
   const AlignOptions& options_;
   const std::function<bool()>& time_is_up_;
-  const ScanStatistics& fixed_statistics_;
-  ScanStatistics moving_statistics_;
+  const ScanStatistics &fixed_statistics_, &moving_statistics_;
   bool flat_ = false;
   Point normal_{};
   AffineMap start_, header_;      // samples to moving mm: centre on centre, and by the headers
@@ -260,9 +260,10 @@ void Aligner::track_rigid(Alignment& out) {
 }
 
 // Returns whether, in a plane, edges agreed clearly better before the affine optimisation.
-bool Aligner::leads_away(std::size_t k) {
+bool Aligner::leads_away(std::size_t finest, Alignment& out) {
   if (!flat_) return false;
-  const Contest& judge = levels_->contest(k);
+  const Contest& judge = levels_->contest(finest);
+  out.fixed.chance = judge.elsewhere();
   const double before = judge.agreement(rigid_.map);
   return before > kSure * judge.elsewhere() && judge.agreement(affine_.map) < kKeptShare * before;
 }
@@ -280,7 +281,7 @@ void Aligner::align_affine(Alignment& out) {
     affine_ = optimise(at, better ? affine_ : rigid_, Freedom::affine, mm, 0.05 * mm, 30);
   }
   if (time_is_up_()) return;
-  out.affine_accepted = plausible(affine_.map) && affine_.score > rigid_.score && !leads_away(finest);
+  out.affine_accepted = plausible(affine_.map) && affine_.score > rigid_.score && !leads_away(finest, out);
   if (out.affine_accepted) out.affine = from_fixed_mm(affine_.map);
   out.information_affine = affine_.score;
 }
@@ -309,7 +310,6 @@ Alignment Aligner::run() {
     return std::chrono::duration<double>(Clock::now() - from).count();
   };
   const Clock::time_point start = Clock::now();
-  moving_statistics_ = measure_scan_statistics(context_, moving_);
   flat_ = in_plane(fixed_) && in_plane(moving_);
   out.informative = !fixed_statistics_.flat && !moving_statistics_.flat;
   out.complete = out.rigid_complete = options_.kind == AlignKind::none || !out.informative;
@@ -320,7 +320,10 @@ Alignment Aligner::run() {
   out.diameter_mm = body_mm();
   if (time_is_up_()) return out;
   rank_.emplace(start_, options_.reach_degrees);
-  levels_.emplace(context_, fixed_, moving_, fixed_statistics_, moving_statistics_, start_, normal());
+  out.fixed = options_.fixed;
+  if (!out.fixed.levels)
+    out.fixed.levels = fixed_levels(context_, fixed_, fixed_statistics_, moving_, moving_statistics_, normal());
+  levels_.emplace(context_, out.fixed.levels, moving_, moving_statistics_, start_, normal(), out.fixed.chance);
   options_.tracked ? track_rigid(out) : align_rigid(out);
   out.rigid_seconds = seconds(start);
   const Clock::time_point between = Clock::now();
@@ -336,12 +339,16 @@ Alignment Aligner::run() {
 
 Alignment align(const Context& context, const Scan& fixed, const Scan& moving, const AlignOptions& options,
                 const std::function<bool()>& time_is_up) {
-  return align(context, fixed, measure_scan_statistics(context, fixed), moving, options, time_is_up);
+  const ScanStatistics of_fixed = measure_scan_statistics(context, fixed),
+                       of_moving = measure_scan_statistics(context, moving);
+  Alignment out = align(context, fixed, of_fixed, moving, of_moving, options, time_is_up);
+  out.fixed = {};
+  return out;
 }
 
 Alignment align(const Context& context, const Scan& fixed, const ScanStatistics& of_fixed, const Scan& moving,
-                const AlignOptions& options, const std::function<bool()>& time_is_up) {
-  return Aligner(context, fixed, of_fixed, moving, options, time_is_up).run();
+                const ScanStatistics& of_moving, const AlignOptions& options, const std::function<bool()>& time_is_up) {
+  return Aligner(context, fixed, of_fixed, moving, of_moving, options, time_is_up).run();
 }
 
 }  // namespace mmreg

@@ -2,11 +2,14 @@
 // level, and maximisation of the mutual information from coarse to fine, first rigid, then affine.
 #pragma once
 #include <functional>
+#include <memory>
 #include <optional>
 
 #include "solver/align/scan_statistics.h"
 
 namespace mmreg {
+
+class FixedLevels;
 
 enum class AlignKind : int { none, rigid, affine };
 
@@ -15,10 +18,17 @@ struct Pose {
   AffineMap rigid, affine;
 };
 
+// What a later alignment to the same fixed scan can use of an earlier one.
+struct FixedPart {
+  std::shared_ptr<FixedLevels> levels;
+  std::optional<double> chance;  // agreement of edges at unrelated rotations on the finest level
+};
+
 struct AlignOptions {
   AlignKind kind = AlignKind::affine;
   double reach_degrees = 45;    // of the search over rotations, each way from the one in the headers
   std::optional<Pose> tracked;  // a pose to optimise on the finest levels, in place of a search
+  FixedPart fixed;              // for a tracked pose; may be empty
   bool measure_fit = false;     // set Alignment::fit
 };
 
@@ -44,12 +54,14 @@ struct Alignment {
   std::int64_t samples = 0;                      // points on the finest level,
   double rigid_seconds = 0, affine_seconds = 0;  // wall clock; the rigid part includes the statistics and the levels
   std::int64_t evaluations = 0;                  // evaluations of the similarity
+  FixedPart fixed;
 };
 
 Alignment align(const Context&, const Scan& fixed, const Scan& moving, const AlignOptions&,
                 const std::function<bool()>& time_is_up);
-// The same with the statistics of the fixed scan, which are measured once for any number of moving scans.
+// The same with statistics that were measured before. Those of the fixed scan, and the scan, must outlive
+// Alignment::fixed.
 Alignment align(const Context&, const Scan& fixed, const ScanStatistics& of_fixed, const Scan& moving,
-                const AlignOptions&, const std::function<bool()>& time_is_up);
+                const ScanStatistics& of_moving, const AlignOptions&, const std::function<bool()>& time_is_up);
 
 }  // namespace mmreg

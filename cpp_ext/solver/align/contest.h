@@ -19,6 +19,7 @@ class Contest {
   // The reference is the agreement of edges after rotations of `base` (around the full circle in a plane with this
   // normal): they are far apart, and nearly all of them are wrong.
   Contest(EdgeMetric metric, const AffineMap& base, const Point* normal);
+  Contest(EdgeMetric metric, double elsewhere) : metric_(std::move(metric)), elsewhere_(elsewhere) {}
 
   double elsewhere() const { return elsewhere_; }
   double agreement(const AffineMap& map) const { return metric_.at(map); }

@@ -72,21 +72,21 @@ double agreement(const Edges& a, const Edges& b, int dims) {
   return both / ((1 - 1.0 / dims) * std::sqrt(first * second)) * std::sqrt(known / double(a.weight.size()));
 }
 
-EdgeMetric::EdgeMetric(const Context& context, const FixedSamples& samples, const PyramidLevel& fixed,
-                       const Point& centre_mm, const PyramidLevel& moving, double reach_mm,
-                       const std::vector<Point>& axes)
-    : context_(context), moving_(moving), points_(sample_places(samples)) {
-  for (const Point& axis : axes) axes_mm_.push_back(reach_mm * axis);
+FixedEdges fixed_edges(const Context& context, const FixedSamples& samples, const PyramidLevel& fixed,
+                       const Point& centre_mm, double reach_mm, const std::vector<Point>& axes) {
+  FixedEdges out{sample_places(samples), {}, {}};
+  for (const Point& axis : axes) out.axes_mm.push_back(reach_mm * axis);
   std::vector<Point> mm;
-  for (const Point& p : points_) mm.push_back(p + centre_mm);
-  fixed_ = edges(context, fixed, mm, axes_mm_);
+  for (const Point& p : out.points_mm) mm.push_back(p + centre_mm);
+  out.edges = edges(context, fixed, mm, out.axes_mm);
+  return out;
 }
 
 double EdgeMetric::at(const AffineMap& map) const {
   std::vector<Point> points, axes;
-  for (const Point& p : points_) points.push_back(apply(map, p));
-  for (const Point& axis : axes_mm_) axes.push_back(rotate(map, axis));
-  return agreement(fixed_, edges(context_, moving_, points, axes), int(axes.size()));
+  for (const Point& p : fixed_->points_mm) points.push_back(apply(map, p));
+  for (const Point& axis : fixed_->axes_mm) axes.push_back(rotate(map, axis));
+  return agreement(fixed_->edges, edges(context_, moving_, points, axes), int(axes.size()));
 }
 
 }  // namespace mmreg

@@ -1,5 +1,7 @@
 // Edges of a scan, independent of its contrast: directions without sign, and strengths relative to each other.
 #pragma once
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "solver/align/fixed_samples.h"
@@ -23,21 +25,29 @@ Edges edges(const Context&, const PyramidLevel&, const std::vector<Point>& point
 // times the square root of the share of points at which both are known.
 double agreement(const Edges&, const Edges&, int dims);
 
+struct FixedEdges {
+  std::vector<Point> points_mm;  // from the centre of the body
+  std::vector<Point> axes_mm;    // of the differences
+  Edges edges;
+};
+
+// The samples are of the fixed level, their points in mm from `centre_mm`. `axes`: unit vectors that span the plane or
+// the space.
+FixedEdges fixed_edges(const Context&, const FixedSamples&, const PyramidLevel& fixed, const Point& centre_mm,
+                       double reach_mm, const std::vector<Point>& axes);
+
 // The agreement of two levels as a function of the map between them.
 class EdgeMetric {
  public:
-  // The samples are of the fixed level, their points in mm from `centre_mm`. `axes`: unit vectors that span the plane
-  // or the space.
-  EdgeMetric(const Context&, const FixedSamples&, const PyramidLevel& fixed, const Point& centre_mm,
-             const PyramidLevel& moving, double reach_mm, const std::vector<Point>& axes);
+  EdgeMetric(const Context& context, std::shared_ptr<const FixedEdges> fixed, const PyramidLevel& moving)
+      : context_(context), moving_(moving), fixed_(std::move(fixed)) {}
 
   double at(const AffineMap&) const;  // points of the samples to mm of the moving scan
 
  private:
   Context context_;
   const PyramidLevel& moving_;
-  std::vector<Point> points_, axes_mm_;
-  Edges fixed_;
+  std::shared_ptr<const FixedEdges> fixed_;
 };
 
 }  // namespace mmreg

@@ -104,8 +104,9 @@ double correlation_of_tissue(const Context& context, const DeformInput& input, c
 
 }  // namespace
 
-PairStatistics measure_image_statistics(const Context& context, const DeformInput& input) {
-  PairStatistics f{image_statistics(context, input, input.fixed, input.fixed_valid),
+PairStatistics measure_image_statistics(const Context& context, const DeformInput& input,
+                                        const ImageStatistics* fixed) {
+  PairStatistics f{fixed ? *fixed : image_statistics(context, input, input.fixed, input.fixed_valid),
                    image_statistics(context, input, input.moving, input.moving_valid), 0, 0, 0};
   f.correlation = correlation_of_tissue(context, input, f.fixed, f.moving);
   f.contrast_to_noise = std::fmin(f.fixed.contrast_to_noise, f.moving.contrast_to_noise);

@@ -21,6 +21,7 @@ struct PairStatistics {
   double correlation;        // Pearson's, where both images show tissue: near 1 for images of the same contrast
 };
 
-PairStatistics measure_image_statistics(const Context&, const DeformInput&);
+// `fixed`: of the fixed image, if they were measured before.
+PairStatistics measure_image_statistics(const Context&, const DeformInput&, const ImageStatistics* fixed = nullptr);
 
 }  // namespace mmreg
