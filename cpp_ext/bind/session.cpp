@@ -3,6 +3,7 @@
 #include "bind/session.h"
 
 #include "cpu/queue.h"
+#include "pipeline/stopwatch.h"
 
 namespace mmreg::bind {
 namespace {
@@ -67,8 +68,10 @@ ResultView SessionArgument::run(const ScanArgument& moving, const OptionsArgumen
   }
   callbacks.raise();
   const bool keep = argument.keep_on_device && device_;
+  const Stopwatch copying;
   ResultView view =
       view_of(std::move(result), fixed_.scan.extent, moving.scan.extent, options.engine, keep ? device_ : nullptr);
+  session_.handed_out(copying.seconds());
   if (!context_.on_device()) view.threads = workers(context_.queue());
   if (keep) context_.trim();  // waits until the results are complete
   return view;

@@ -148,7 +148,9 @@ mmreg_status mmreg_session::run(const mmreg_image& image, const mmreg_call_optio
     last_.reset();
     capi::refuse("MMREG_E_CANCELLED", "The registration was cancelled.");
   }
+  const double finished = now_s();
   capi::write(*last_, outputs, options.space);
+  session_->handed_out(now_s() - finished);
   ++sequence_;
   if (result) {
     mmreg_result filled = capi::summary(*last_, options.space);

@@ -267,14 +267,19 @@ bool is_lost(const Alignment& alignment, const Track& before) {
 
 PipelineResult run(const Context& context, const Scan& fixed, const Scan& moving, const PipelineOptions& options) {
   MeasuredScan measured(context, fixed);
-  return run(context, measured, moving, options, nullptr, nullptr);
+  CostsOfSession costs;
+  return run(context, measured, moving, options, nullptr, nullptr, costs);
 }
 
 PipelineResult run(const Context& context, MeasuredScan& fixed, const Scan& moving, const PipelineOptions& options,
-                   const Track* last, std::optional<Track>* next) {
+                   const Track* last, std::optional<Track>* next, CostsOfSession& costs) {
   PipelineResult result;
   Clock clock(options);
-  if (clock.limited()) clock.keep(result.expected = costs_of_finish(context, fixed, moving, options, clock));
+  if (clock.limited()) {
+    result.expected =
+        costs.knows(options, moving.extent) ? *costs.costs : costs_of_finish(context, fixed, moving, options, clock);
+    clock.keep(result.expected);
+  }
   MeasuredScan measured(context, moving);
   Run stages{context, fixed, measured, options, clock, result, last, next != nullptr};
   stages.is_cascade() ? stages.cascade_stage() : stages.align_stage();
@@ -285,6 +290,7 @@ PipelineResult run(const Context& context, MeasuredScan& fixed, const Scan& movi
   result.seconds[int(Stage::deform)] = clock.lap() - (result.seconds[int(Stage::network)] - network_before);
   clock.stop(Stage::finish, 0);
   if (!clock.cancelled()) finish(context, fixed, measured, u.data(), options, clock, result);
+  if (clock.limited()) costs.learn(options, moving.extent, result.expected, result);
   const FixedPart fixed_part = std::exchange(result.alignment.fixed, {});  // it must not outlive the fixed scan
   result.cancelled = clock.cancelled();
   if (result.cancelled) return result;

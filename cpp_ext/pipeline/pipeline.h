@@ -102,6 +102,23 @@ struct PipelineResult {
   DeformSettings settings;
 };
 
+// The costs of the last stage, learnt from the calls of a session.
+struct CostsOfSession {
+  Figures figures = Figures::none;
+  bool inverse = false;
+  Extent moving{};
+  std::optional<Costs> costs;
+  bool handed_out = false;  // the cost of it was measured
+
+  bool knows(const PipelineOptions& options, Extent m) const {
+    return costs && options.figures == figures && options.inverse == inverse && m.d == moving.d && m.h == moving.h &&
+           m.w == moving.w;
+  }
+  // `expected`: for the call that `result` is of.
+  void learn(const PipelineOptions&, Extent moving, const Costs& expected, const PipelineResult&);
+  void learn_handing_out(double seconds);
+};
+
 // What a session keeps of one call for the next.
 struct Track {
   Pose pose;
@@ -120,6 +137,6 @@ PipelineResult run(const Context&, const Scan& fixed, const Scan& moving, const 
 // The same for a fixed scan that is kept, starting from `last`; null: from the headers. `next`, if not null, gets the
 // track of this call, unless it was cancelled or its alignment is incomplete.
 PipelineResult run(const Context&, MeasuredScan& fixed, const Scan& moving, const PipelineOptions&, const Track* last,
-                   std::optional<Track>* next);
+                   std::optional<Track>* next, CostsOfSession&);
 
 }  // namespace mmreg

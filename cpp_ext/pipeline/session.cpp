@@ -22,7 +22,7 @@ PipelineResult Session::run_from(const AffineMap& pose, const Scan& moving, cons
 
 PipelineResult Session::run(const Scan& moving, const PipelineOptions& options, const Track* start) {
   std::optional<Track> next;
-  PipelineResult result = mmreg::run(context_, fixed_, moving, options, start, keeps_track_ ? &next : nullptr);
+  PipelineResult result = mmreg::run(context_, fixed_, moving, options, start, keeps_track_ ? &next : nullptr, costs_);
   if (!keeps_track_) context_.trim();  // the results are copied next, from memory of the same kind
   if (!next) return result;
   if (start && start == &*last_ && is_lost(result.alignment, *last_)) {

@@ -17,6 +17,8 @@ class Session {
   // Starts from a rigid pose, fixed mm to moving mm.
   PipelineResult run_from(const AffineMap& pose, const Scan& moving, const PipelineOptions&);
   void forget() { last_.reset(); }
+  // Reports how long the caller took to copy the results of a call, which the next one leaves time for.
+  void handed_out(double seconds) { costs_.learn_handing_out(seconds); }
 
  private:
   PipelineResult run(const Scan& moving, const PipelineOptions&, const Track* start);
@@ -25,6 +27,7 @@ class Session {
   MeasuredScan fixed_;
   const bool keeps_track_;
   std::optional<Track> last_;
+  CostsOfSession costs_;
 };
 
 }  // namespace mmreg
