@@ -9,10 +9,12 @@ namespace {
 
 constexpr double kNear_vox = 3, kWide_vox = 9;  // radii: excluded, and included
 constexpr double kFewest = 0.05;                // share of the included voxels that must lie in the region
-// Least gain, of patterns and information together. Scans of different contrasts show one edge in different places, by
-// up to about two voxels, so that shorter displacements gain something where nothing moved: they need a larger gain.
+// Least gain, of patterns and information together. Scans of different contrasts show one edge in places up to about
+// two voxels apart: shorter displacements match the edges where nothing moved. Then patterns gain, but information
+// hardly does, and the least gain is larger unless it does.
 constexpr double kLeastGain = 0.15;
 constexpr double kShort_vox = 2;  // root mean square
+constexpr double kSureInformation = 0.12;
 
 // Returns the mean of u around each point, without the points close by, weighted by the region; it fades to 0 outside.
 Buffer<float> of_surroundings(const Context& context, const float* u, const Region& region, const DeformInput& grid) {
@@ -77,11 +79,12 @@ DeformationEvidence deformation_evidence(const Context& context, MeasuredScan& f
   };
   const Seen own = through(u);
   const Region region = comparison.region({&without, &own});
+  DeformationEvidence out;
+  out.typical_vox = typical_length_vox(context, u, region.inside, fixed);
   const Buffer<float> surroundings = of_surroundings(context, u, region, input_of(fixed, nullptr, nullptr));
   const Seen around = through(surroundings.data());
   const Region both = comparison.region({&without, &own, &around});
   const double mind = comparison.difference(without, both), information = comparison.information(without, both);
-  DeformationEvidence out;
   out.kept = false;
   if (!comparison.informative() || !(mind > 0) || !(information > 0)) return out;
   out.patterns = 1 - comparison.difference(around, both) / mind;
@@ -89,8 +92,8 @@ DeformationEvidence deformation_evidence(const Context& context, MeasuredScan& f
   out.own_patterns = 1 - comparison.difference(own, both) / mind;
   out.own_information = comparison.information(own, both) / information - 1;
   const bool finer = comparison.similarity(own, both) > comparison.similarity(without, both);  // on the whole grid
-  out.typical_vox = typical_length_vox(context, u, both.inside, fixed);
-  out.least_gain = kLeastGain * std::max(1.0, kShort_vox / out.typical_vox);
+  const bool informative = out.information > kSureInformation;
+  out.least_gain = kLeastGain * (informative ? 1 : std::max(1.0, kShort_vox / out.typical_vox));
   out.kept =
       finer && out.own_patterns > 0 && out.own_information > 0 && out.patterns + out.information > out.least_gain;
   return out;

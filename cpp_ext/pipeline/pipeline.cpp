@@ -77,6 +77,7 @@ struct Run {  // the data that all stages share
     } catch (const Abandoned&) {
       result.alignment.complete = false;
     }
+    if (!keeps_track) result.alignment.fixed = {};  // memory that the deformation can use
     result.rigid = result.alignment.rigid;
     result.affine = result.alignment.affine;
   }
