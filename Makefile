@@ -37,7 +37,7 @@ SHOW := $(STEP) --show
 # cmake and ninja of the environment come before those of the machine
 export PATH := $(abspath $(BIN)):$(PATH)
 
-NATIVE := CMakeLists.txt $(shell find cpp_ext cmake -name '*.h' -o -name '*.c*' -o -name 'CMakeLists.txt')
+NATIVE := CMakeLists.txt $(shell find cmake -type f) $(shell find cpp_ext -name '*.h*' -o -name '*.c*' -o -name '*.map' -o -name 'CMakeLists.txt')
 PACKAGE := $(shell find runtime train export -type f ! -name '*.so' ! -path '*__pycache__*') $(filter-out cpp_ext/tests/% cpp_ext/third_party/%,$(NATIVE))
 
 # If unset, CUDA stays as the build folder has it, and is off in a new one.
@@ -163,12 +163,12 @@ lint: $(DONE)/lint-tools
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/mypy
-	find cpp_ext -name '*.h' -o -name '*.c*' ! -name '*.txt' | xargs $(BIN)/clang-format --dry-run -Werror
+	find cpp_ext -name '*.h*' -o -name '*.c*' ! -name '*.txt' | xargs $(BIN)/clang-format --dry-run -Werror
 
 format: $(DONE)/lint-tools
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	find cpp_ext -name '*.h' -o -name '*.c*' ! -name '*.txt' | xargs $(BIN)/clang-format -i
+	find cpp_ext -name '*.h*' -o -name '*.c*' ! -name '*.txt' | xargs $(BIN)/clang-format -i
 
 # ---- C++ ---------------------------------------------------------------------------------------------
 
