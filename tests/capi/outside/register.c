@@ -9,9 +9,7 @@ static void stop(const char* what) {
   exit(1);
 }
 
-static size_t voxels(const mmreg_image* image) {
-  return (size_t)(image->shape[0] * image->shape[1] * image->shape[2]);
-}
+static size_t voxels(const mmreg_image* image) { return (size_t)(image->shape[0] * image->shape[1] * image->shape[2]); }
 
 static mmreg_image read_image(const char* path) {
   mmreg_image image = {0};
