@@ -11,14 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixtures.c_library import run, tool
-from fixtures.scene import FLAT, centred, moved, pair
+from fixtures.scene import FLAT, centred, moved, pair, scan
 
 import mmreg_rt
 from mmreg_rt import Registrar
 
 OUTSIDE = Path(__file__).parent / "outside"
-CUBE = centred((32, 32, 32), (2.4, 2.4, 2.4))
-PAIRS = {"slice": pair(FLAT, FLAT, partial(moved, plane=True)), "cube": pair(CUBE, CUBE)}
+CUBE = centred((32, 32, 32), (2.0, 2.0, 2.0))
+PAIRS = {
+    "slice": pair(FLAT, FLAT, partial(moved, plane=True)),
+    "cube": (scan(CUBE, True, moved), scan(CUBE, True)),
+}
 COMPILERS = (("gcc", "g++"), ("clang", "clang++"))
 
 
@@ -28,14 +31,14 @@ def scans(tmp_path_factory):
     out = {}
     for name, (fixed, moving) in PAIRS.items():
         folder = tmp_path_factory.mktemp(name)
-        write_scan(folder / "fixed", fixed)
-        write_scan(folder / "moving", moving)
+        write_image(folder / "fixed", fixed)
+        write_image(folder / "moving", moving)
         out[name] = folder, Registrar().session(fixed).register(moving).displacement_mm
     return out
 
 
-def write_scan(path, scan):
-    parts = np.array(scan.grid.shape, np.int64), np.array(scan.grid.affine, np.float64), scan.data
+def write_image(path, image):
+    parts = np.array(image.grid.shape, np.int64), np.array(image.grid.affine, np.float64), image.data
     path.write_bytes(b"".join(np.ascontiguousarray(part).tobytes() for part in parts))
 
 
