@@ -4,6 +4,7 @@
 #   make demo    register a generated head phantom and score it; then open demo/report.html
 #   make demo FIXED=a.nii.gz MOVING=b.nii.gz    the same for your scans
 #   make cuda    build the CUDA operations too, which takes nvcc some minutes; so does MMREG_CUDA=ON
+#   make packages    the C library as Debian packages and a tarball, in build/packages
 #   make test    C++ tests under sanitizers, then the Python tests on the wheel
 #   make test-long    tests of a minute or more each, which `make test` leaves out
 #   make lint    style and types
@@ -37,7 +38,7 @@ SHOW := $(STEP) --show
 # cmake and ninja of the environment come before those of the machine
 export PATH := $(abspath $(BIN)):$(PATH)
 
-NATIVE := CMakeLists.txt $(shell find cpp_ext cmake -name '*.h' -o -name '*.c*' -o -name 'CMakeLists.txt')
+NATIVE := CMakeLists.txt $(shell find cmake -type f) $(shell find cpp_ext -name '*.h*' -o -name '*.c*' -o -name '*.map' -o -name 'CMakeLists.txt')
 PACKAGE := $(shell find runtime train export -type f ! -name '*.so' ! -path '*__pycache__*') $(filter-out cpp_ext/tests/% cpp_ext/third_party/%,$(NATIVE))
 
 # If unset, CUDA stays as the build folder has it, and is off in a new one.
@@ -48,7 +49,7 @@ $(DONE)/wheel: FORCE
 endif
 endif
 
-.PHONY: FORCE help setup demo cuda bench pages fuzz test test-long test-cpp lint format cross ptx clean
+.PHONY: FORCE help setup demo cuda packages bench pages fuzz test test-long test-cpp lint format cross ptx clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -88,6 +89,12 @@ $(DONE)/dev: $(DONE)/package pyproject.toml
 	  $(PIP) torch==2.13.0 "$$(echo dist/*.whl)[dev,train,export,llm]"
 	@touch $@
 
+# The C library as it is packaged; with ccache, its files are those of the wheel.
+$(DONE)/capi: $(DONE)/build-tools $(NATIVE) pyproject.toml
+	$(STEP) 'Configuring the C library' $(CMAKE) -B build/capi -DCMAKE_INSTALL_PREFIX=/usr
+	$(STEP) 'Compiling the C library' $(BIN)/cmake --build build/capi -j $(JOBS)
+	@touch $@
+
 $(DONE)/bench: $(DONE)/dev
 	@touch $@
 
@@ -99,6 +106,11 @@ demo: $(DONE)/package
 cuda:
 	@command -v nvcc > /dev/null || { echo 'make cuda needs nvcc on the PATH'; exit 1; }
 	@MMREG_CUDA=ON $(MAKE) --no-print-directory $(DONE)/package
+
+packages: $(DONE)/capi
+	@rm -rf build/packages
+	$(STEP) 'Packaging the C library' $(BIN)/cpack --config build/capi/CPackConfig.cmake -B build/packages
+	@ls build/packages/*.*
 
 # The measurements behind docs/results, on an idle machine: digital heads always; the pairs of heldout_pairs.toml if
 # MMREG_DATA has the scans; those of TASKS=DIR (benchmarks/registration/compare.py documents the folder). Installed
@@ -145,7 +157,7 @@ $(DONE)/cuda-on-host: $(DONE)/package
 # Tests of training run in separate processes: torch crashes if every other library is loaded before it.
 # Tests marked long take a minute or more of CPU time.
 PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --durations=10
-test: $(DONE)/dev $(DONE)/cuda-on-host test-cpp
+test: $(DONE)/dev $(DONE)/cuda-on-host $(DONE)/capi test-cpp
 	$(if $(wildcard build/wheel/cuda),$(BIN)/python -m benchmarks.kernels.registers build/wheel/cuda)
 	$(SHOW) 'Python tests, except training' $(PYTEST) -m 'not long' --ignore tests/train
 	$(SHOW) 'Tests of training' $(PYTEST) -m 'not long' tests/train
@@ -163,12 +175,12 @@ lint: $(DONE)/lint-tools
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/mypy
-	find cpp_ext -name '*.h' -o -name '*.c*' ! -name '*.txt' | xargs $(BIN)/clang-format --dry-run -Werror
+	find cpp_ext -name '*.h*' -o -name '*.c*' ! -name '*.txt' | xargs $(BIN)/clang-format --dry-run -Werror
 
 format: $(DONE)/lint-tools
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	find cpp_ext -name '*.h' -o -name '*.c*' ! -name '*.txt' | xargs $(BIN)/clang-format -i
+	find cpp_ext -name '*.h*' -o -name '*.c*' ! -name '*.txt' | xargs $(BIN)/clang-format -i
 
 # ---- C++ ---------------------------------------------------------------------------------------------
 

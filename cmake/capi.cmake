@@ -14,7 +14,7 @@ add_library(mmreg::mmreg ALIAS mmreg_c)
 set_target_properties(mmreg_c PROPERTIES
   OUTPUT_NAME mmreg EXPORT_NAME mmreg VERSION ${MMREG_ABI} SOVERSION ${MMREG_ABI}
   LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cpp_ext/capi/mmreg.map)
-target_include_directories(mmreg_c PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/cpp_ext/capi/include> $<INSTALL_INTERFACE:include>)
+target_include_directories(mmreg_c PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/cpp_ext/capi/include>)
 target_link_libraries(mmreg_c PRIVATE $<BUILD_INTERFACE:mmreg>)
 if(NOT MMREG_SANITIZE)  # sanitizers leave their symbols to the host
   target_link_options(mmreg_c PRIVATE -static-libstdc++ -static-libgcc LINKER:--no-undefined)
@@ -22,3 +22,4 @@ endif()
 target_link_options(mmreg_c PRIVATE
   LINKER:--version-script=${CMAKE_SOURCE_DIR}/cpp_ext/capi/mmreg.map
   LINKER:--exclude-libs,ALL LINKER:-z,now LINKER:-z,relro)
+include(${CMAKE_SOURCE_DIR}/cmake/capi_install.cmake)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .bundle import Bundle, open_bundle
+    from .c_library import get_cmake_dir, get_include, get_library, get_pkgconfig_dir
     from .errors import (
         BackendUnavailableError,
         BundleError,
@@ -60,6 +61,10 @@ __all__ = [
     "Transform",
     "TransformError",
     "Volume",
+    "get_cmake_dir",
+    "get_include",
+    "get_library",
+    "get_pkgconfig_dir",
     "open_bundle",
     "read_image",
     "read_points",
@@ -72,6 +77,7 @@ __all__ = [
 # Public names by module, which is imported on first use; all others are errors.
 _MODULES = {
     "bundle": ("Bundle", "open_bundle"),
+    "c_library": ("get_cmake_dir", "get_include", "get_library", "get_pkgconfig_dir"),
     "geometry": ("Grid", "Volume"),
     "io": ("read_image", "read_points", "read_transform", "write_image", "write_points", "write_transform"),
     "options": ("RegistrarOptions",),

@@ -45,6 +45,7 @@ LAYERS = (
     "text",
     "arguments",
     "process",
+    "c_library",
     "onnx_model",
     "deadline",
     "geometry",

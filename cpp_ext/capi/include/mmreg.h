@@ -6,8 +6,9 @@
  * warped(p) = moving(p + displacement(p)). Fields, matrices and images are bit for bit those of the Python package.
  *
  * Structures begin with struct_size, which the caller sets to sizeof the structure; later versions only append fields.
- * A field of 0 is the default, so `mmreg_session_options options = {sizeof options};` is complete. The caller owns all
- * memory that it passes, and the library keeps none of it after the call, except of the log callback and its argument.
+ * A field of 0 is the default, so `mmreg_session_options options = {.struct_size = sizeof options};` is complete. The
+ * caller owns all memory that it passes, and the library keeps none of it after the call, except of the log callback
+ * and its argument.
  *
  * Threads: a context may be used by any thread. A session serves one caller at a time; a second one gets
  * MMREG_BUSY_ERROR at once. mmreg_session_cancel and mmreg_session_health may be called at any time by any thread, and

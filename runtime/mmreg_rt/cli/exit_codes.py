@@ -139,7 +139,9 @@ def _name(path: object) -> str:
 class CommandError(click.ClickException):
     """An error on its way to the terminal; with ``--json`` also to standard output."""
 
-    def __init__(self, error: Exception, as_json: bool, summary: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self, error: Exception, as_json: bool = False, summary: Mapping[str, object] | None = None
+    ) -> None:
         error = translate_error(error)
         super().__init__(describe(error))
         self.exit_code = exit_code_for(error)  # type: ignore[misc]
