@@ -58,6 +58,7 @@ LAYERS = (
     "bundle",
     "backends",
     "network",
+    "deployment",
     "results",
     "device",
     "options",
