@@ -31,7 +31,7 @@ def written(bundle, tmp_path, *more):
 
 def test_a_folder_is_written_and_described(bundle, tmp_path):
     output = written(bundle, tmp_path).stdout
-    assert "device: tiny 1.0" in output
+    assert "device: tiny 1.0, not signed\n" in output
     assert "fixed 1x12x20, network 1x12x20" in output and "1 thread\n" in output
     for word in ("p50", "p90", "p99", "max", "Slack", "Self-test"):
         assert word in output

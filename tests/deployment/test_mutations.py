@@ -1,12 +1,13 @@
 """Seeded mutations of every file of a deployment: all are refused, by an error of the format."""
 
+import contextlib
 import random
 
 import pytest
 from fixtures import deployments as made
 
 from mmreg_rt.deployment import check_deployment
-from mmreg_rt.errors import BundleError
+from mmreg_rt.errors import BundleError, MmregError
 
 MUTATIONS = 100
 FILES = {
@@ -68,3 +69,28 @@ def test_every_mutation_is_refused(folders, engine, name):
     finally:
         path.write_bytes(original)
     check_deployment(folder, key, runs=1)
+
+
+@pytest.mark.parametrize(("engine", "name"), [(engine, name) for engine in FILES for name in FILES[engine]])
+def test_changed_networks_of_the_right_checksum_crash_at_most_another_process(
+    folders, engine, name, tmp_path
+):
+    """Without a key, somebody may have changed the network and its checksums."""
+    rng = random.Random(name)
+    original = (folders(engine) / name).read_bytes()
+    for number in range(6):
+        folder = made.copied(folders(engine), tmp_path / str(number))
+        made.with_file(folder, name, mutated(original, rng))
+        with contextlib.suppress(MmregError):  # or the change is harmless
+            check_deployment(folder, runs=1)
+
+
+@pytest.mark.parametrize("engine", FILES)
+def test_the_network_of_an_unsigned_folder_is_tried_first(folders, engine, monkeypatch):
+    tried = []
+    monkeypatch.setattr("mmreg_rt.network.trust.prove", lambda trial, _: tried.append(trial))
+    check_deployment(folders(engine), made.public(made.KEY), runs=1)
+    assert not tried
+    check_deployment(folders(engine), runs=1)
+    (trial,) = tried
+    assert [name for name, _ in trial.parts] == [*FILES[engine]] and trial.task == "deployed"

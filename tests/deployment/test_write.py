@@ -11,9 +11,9 @@ from fixtures import deployments as made
 from fixtures import networks as networks_
 
 from mmreg_rt.backends import by_name
+from mmreg_rt.backends.deployed import engine as engine_of
 from mmreg_rt.bundle import open_bundle, write_bundle
 from mmreg_rt.deployment import check_deployment, grid_of, latency, write, write_deployment
-from mmreg_rt.deployment.engines import engine as engine_of
 from mmreg_rt.deployment.golden import of_shape
 from mmreg_rt.errors import BackendUnavailableError, BundleError, GeometryError, InputError
 from mmreg_rt.geometry import Grid

@@ -68,7 +68,8 @@ def deploy(
             raise click.UsageError(
                 f"--check takes a folder alone. Leave out {', '.join(map(_option, given))}."
             )
-        _print(check_deployment(check, read_key(key_file), runs, threads), check, as_json)
+        done = check_deployment(check, read_key(key_file), runs, threads)
+        _print(done, check, "signature not checked", as_json)
         return
     if missing := [name for name in NEEDED if not ctx.params[name]]:
         raise click.UsageError(f"Give {', '.join(map(_option, missing))}, or --check with a folder.")
@@ -90,18 +91,18 @@ def deploy(
     )
     for warning in written.warnings:
         print_message(f"Warning: {printable(warning)}", err=True)
-    _print(written, folder, as_json)
+    _print(written, folder, "not signed", as_json)
 
 
 def _option(name: str) -> str:
     return {"model": "MODEL", "folder": "-o"}.get(name, f"--{name.replace('_', '-')}")
 
 
-def _print(done: Check, folder: Path, as_json: bool) -> None:
+def _print(done: Check, folder: Path, unsigned: str, as_json: bool) -> None:
     if as_json:
         print_json(_facts(done, folder))
     else:
-        print_result("\n".join(_words(done, folder)))
+        print_result("\n".join(_words(done, folder, unsigned)))
 
 
 def _facts(done: Check, folder: Path) -> dict[str, object]:
@@ -129,9 +130,9 @@ def _facts(done: Check, folder: Path) -> dict[str, object]:
     }
 
 
-def _words(done: Check, folder: Path) -> list[str]:
+def _words(done: Check, folder: Path, unsigned: str) -> list[str]:
     manifest = done.deployment.manifest
-    signed = "signed" if done.deployment.signed else "signature not checked"
+    signed = "signed" if done.deployment.signed else unsigned
     times = ", ".join(f"{name} {ms:.1f}" for name, ms in done.latency_ms.items())
     unit = " mm" * (manifest.output != "descriptor")
     return [

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..backends.deployed import engine, version_of_engine
 from ..errors import BackendUnavailableError
 from . import golden, latency
 from .cpu import cpu_word
-from .engines import engine, version_of_engine
 from .folder import open_deployment
-from .manifest import ANY
+from .manifest import ANY, ENGINES
 
 if TYPE_CHECKING:
     from .folder import Deployment
@@ -54,6 +54,8 @@ def check_deployment(
 ) -> Check:
     """Check a deployment by the rules of libmmreg, run its self-test and measure its latency here.
 
+    Without a key its network is first loaded and run in a separate process, like that of a bundle.
+
     Args:
         path: Its folder.
         public_key: Ed25519 key, 32 raw bytes or PEM; the manifest must be signed with its private key.
@@ -66,14 +68,17 @@ def check_deployment(
     """
     deployment = open_deployment(path, public_key)
     _check_machine(deployment.manifest)
-    return measured(deployment, runs, threads or deployment.manifest.threads)
+    threads = threads or deployment.manifest.threads
+    if not deployment.signed:
+        _try(deployment, threads)
+    return measured(deployment, runs, threads)
 
 
 def measured(deployment: Deployment, runs: int, threads: int) -> Check:
     """Run the self-test of an opened deployment and measure its latency; see ``check_deployment``."""
     manifest, files = deployment.manifest, deployment.files
     chosen, pair = engine(manifest.engine), golden.inputs(manifest, files)
-    session = chosen.load(files, manifest.precision, threads)
+    session = chosen.load(files, precision=manifest.precision, threads=threads)
     with session:
         worst = golden.self_test(manifest, files, session.infer)
         passes = 2 if manifest.output == "descriptor" else 1  # a descriptor sees one image after the other
@@ -86,6 +91,19 @@ def measured(deployment: Deployment, runs: int, threads: int) -> Check:
         ran = dict(session.runtime_info)
     longest_s = chosen.longest_layer_s(files, manifest.precision, threads, pair, latency.PROFILED_RUNS)
     return Check(deployment, ran, worst, times, 1e3 * longest_s + latency.POLL_MS, runs, threads)
+
+
+def _try(deployment: Deployment, threads: int) -> None:
+    """Load and run the network in a separate process."""
+    from ..network.trust import Runner, prove_deployed
+
+    manifest = deployment.manifest
+    prove_deployed(
+        manifest.name,
+        {name: deployment.files[name] for name in ENGINES[manifest.engine]},
+        Runner(manifest.engine, "cpu", manifest.precision, threads),
+        manifest.network_shape[3 - manifest.dims :],
+    )
 
 
 def _check_machine(manifest: Manifest) -> None:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import arguments
+from ..backends.deployed import engine, version_of_engine
 from ..errors import BackendUnavailableError, InputError
 from ..io.files import new_folder
 from . import golden
 from .check import Check, measured
 from .cpu import cpu_word
-from .engines import engine, version_of_engine
 from .folder import MANIFEST, SIGNATURE, Deployment, open_deployment
 from .grids import indices_between
 from .manifest import ANY, ENGINES, OUTPUTS, FileFacts, Manifest, manifest_bytes

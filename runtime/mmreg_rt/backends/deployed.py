@@ -1,4 +1,7 @@
-"""The engines of deployments: how each keeps a network of fixed shape, loads it and times it."""
+"""Networks of fixed shape in files, as deployments have them: each engine converts, loads and times them.
+
+``static_onnx.py`` and ``openvino/static_ir.py`` have the functions of ``Engine``.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from typing import TYPE_CHECKING, Protocol, cast
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..backends.session import CheckedSession
     from ..geometry import Float32
+    from .session import CheckedSession
 
-_MODULES = {"openvino": "backends.openvino.static_ir", "onnxruntime": "backends.static_onnx"}
+_MODULES = {"openvino": "openvino.static_ir", "onnxruntime": "static_onnx"}
 
 
 class Engine(Protocol):
@@ -35,12 +38,12 @@ class Engine(Protocol):
 
 
 def engine(name: str) -> Engine:
-    """Return the engine of this name, a key of ``manifest.ENGINES``."""
-    return cast(Engine, import_module(f"mmreg_rt.{_MODULES[name]}"))
+    """Return the engine ``"openvino"`` or ``"onnxruntime"``."""
+    return cast(Engine, import_module(f"{__package__}.{_MODULES[name]}"))
 
 
 def version_of_engine(name: str) -> str:
     """Return the version of the installed library, as deployments name it; "" if there is none."""
-    from ..backends import version_of
+    from . import version_of
 
     return version_of(name).partition("-")[0]
