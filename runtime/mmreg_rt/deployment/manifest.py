@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,23 +12,17 @@ import numpy as np
 from ..errors import BundleError
 from ..preprocess.spec import INTENSITIES
 from . import grammar
+from . import value_kinds as kinds
 
 FORMAT = "mmreg-deployment/1"
 ENGINES = {"openvino": ("network.xml", "network.bin"), "onnxruntime": ("network.onnx",)}
 OUTPUTS = ("displacement", "velocity", "descriptor")
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 ANY = "any"  # of cpu
-MAX_EXTENT_VOXELS = 1 << 29
 MAX_FILE_BYTES = (1 << 31) - 1
-MAX_NUMBER, LIMIT_MM, TIME_MS = 1e30, (1e-9, 1e3), (1e-6, 1e9)
-LEAST_VOLUME = 1e-3  # of the axes of a grid over the product of their lengths
-
-_WORD = re.compile(r"[A-Za-z0-9._+-]{1,100}")
-_WHOLE = re.compile(r"0|[1-9][0-9]{0,9}")
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
-_HEX = re.compile(r"[0-9a-f]{64}")
 _AGAIN = "Write the folder again with `mmreg deploy` of this version, or copy it again from its source."
-Parse = Callable[[str], Any]  # raises ValueError with the accepted values
+LIMIT_MM, TIME_MS = (1e-9, 1e3), (1e-6, 1e9)
+LEAST_VOLUME = 1e-3  # of the axes of a grid over the product of their lengths
 
 
 @dataclass(frozen=True)
@@ -105,7 +98,7 @@ def golden_files(output: str) -> tuple[str, ...]:
 def manifest_bytes(manifest: Manifest) -> bytes:
     """Return the bytes of ``deployment.txt``; ``parse_manifest`` reads them."""
     lines = [("format", FORMAT)]
-    lines += [(key, _text(getattr(manifest, key))) for key in _VALUES]
+    lines += [(key, kinds.as_text(getattr(manifest, key))) for key in _VALUES]
     lines += [("file", f"{name} {facts.bytes} {facts.sha256}") for name, facts in manifest.files.items()]
     return grammar.encoded(lines)
 
@@ -126,7 +119,7 @@ def parse_manifest(raw: bytes) -> Manifest:
     texts = _by_key(lines)
     values = {key: _value(key, texts[key], parse) for key, parse in _VALUES.items()}
     manifest = Manifest(**values, files=_files([text for key, text in lines if key == "file"]))
-    _value(grammar.CHECKSUM, texts[grammar.CHECKSUM], _hex)
+    _value(grammar.CHECKSUM, texts[grammar.CHECKSUM], kinds.sha256)
     _check_agreement(manifest)
     grammar.check_sum(raw, lines)
     return manifest
@@ -151,7 +144,7 @@ def _by_key(lines: grammar.Lines) -> dict[str, str]:
     return dict(lines)
 
 
-def _value(key: str, text: str, parse: Parse) -> Any:
+def _value(key: str, text: str, parse: kinds.Parse) -> Any:
     try:
         return parse(text)
     except ValueError as expected:
@@ -168,15 +161,17 @@ def _refusal(key: str, expected: str, found: str) -> BundleError:
 def _files(texts: list[str]) -> dict[str, FileFacts]:
     files: dict[str, FileFacts] = {}
     for text in texts:
-        name, size, sha256 = (text.split(" ") + ["", ""])[:3]
-        valid = _WORD.fullmatch(name) and _WHOLE.fullmatch(size) and _HEX.fullmatch(sha256)
-        if not valid or text.count(" ") != 2 or not 0 < int(size) <= MAX_FILE_BYTES:
-            raise _refusal("file", "a name, a size in bytes and a SHA-256", text)
+        try:
+            name, size, sha256 = text.split(" ")
+            facts = FileFacts(kinds.whole(1, MAX_FILE_BYTES)(size), kinds.sha256(sha256))
+            kinds.word(name)
+        except ValueError:
+            raise _refusal("file", "a name, a size in bytes and a SHA-256", text) from None
         if name in files:
             raise BundleError(
                 "MMREG_E_DEPLOYMENT_KEY_TWICE", f"deployment.txt declares the file {name} twice. {_AGAIN}"
             )
-        files[name] = FileFacts(int(size), sha256)
+        files[name] = facts
     return files
 
 
@@ -195,10 +190,10 @@ def _check_agreement(manifest: Manifest) -> None:
     for key in ("fixed_shape", "largest_moving_shape", "network_shape"):
         shape = getattr(manifest, key)
         if manifest.dims == 2 and shape[0] != 1:
-            raise _refusal(key, "the shape of a slice, 1 first", _text(shape))
+            raise _refusal(key, "the shape of a slice, 1 first", kinds.as_text(shape))
     _check_kind(manifest)
     low, high = manifest.intensity_low, manifest.intensity_high
-    ends = (0.0, 100.0) if manifest.intensity == "percentile" else (-MAX_NUMBER, MAX_NUMBER)
+    ends = (0.0, 100.0) if manifest.intensity == "percentile" else (-kinds.MAX_NUMBER, kinds.MAX_NUMBER)
     if manifest.intensity != "minmax" and not ends[0] <= low < high <= ends[1]:
         raise _refusal(
             "intensity_high", f"above intensity_low, from {ends[0]:g} to {ends[1]:g}", f"{low:g} {high:g}"
@@ -227,106 +222,34 @@ def _check_grid(manifest: Manifest) -> None:
         linear = np.reshape(numbers, (3, columns))[:, :3]
         lengths = np.linalg.norm(linear, axis=0)
         if not (lengths > 0).all() or abs(np.linalg.det(linear / lengths)) < LEAST_VOLUME:
-            raise _refusal(key, "the axes of a grid, none along others", _text(numbers))
+            raise _refusal(key, "the axes of a grid, none along others", kinds.as_text(numbers))
 
 
-def _text(value: Any) -> str:
-    """Return a value as text, numbers with all their digits."""
-    if isinstance(value, tuple):
-        return " ".join(map(_text, value))
-    return repr(value) if isinstance(value, float) else str(value)
-
-
-def _word(text: str) -> str:
-    if not _WORD.fullmatch(text):
-        raise ValueError("a word of letters, digits and . _ + -")
-    return text
-
-
-def _hex(text: str) -> str:
-    if not _HEX.fullmatch(text):
-        raise ValueError("64 hexadecimal digits")
-    return text
-
-
-def _one_of(*words: str) -> Parse:
-    def parse(text: str) -> str:
-        if text not in words:
-            raise ValueError(f"one of {', '.join(words)}")
-        return text
-
-    return parse
-
-
-def _whole(low: int, high: int) -> Parse:
-    def parse(text: str) -> int:
-        if not _WHOLE.fullmatch(text) or not low <= int(text) <= high:
-            raise ValueError(f"a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _number(text: str) -> float:
-    match = _NUMBER.fullmatch(text) if len(text) <= 32 else None
-    value = float(text) if match else math.inf
-    too_small = value == 0 and bool(re.search("[1-9]", text.partition("e")[0]))
-    if not abs(value) <= MAX_NUMBER or too_small:
-        raise ValueError(f"a number of at most {MAX_NUMBER:g}, in at most 32 characters")
-    return value
-
-
-def _between(low: float, high: float) -> Parse:
-    def parse(text: str) -> float:
-        if not low <= (value := _number(text)) <= high:
-            raise ValueError(f"a number from {low:g} to {high:g}")
-        return value
-
-    return parse
-
-
-def _numbers(count: int) -> Parse:
-    def parse(text: str) -> tuple[float, ...]:
-        values = tuple(map(_number, text.split(" ")))
-        if len(values) != count:
-            raise ValueError(f"{count} numbers")
-        return values
-
-    return parse
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    extents = tuple(map(_whole(1, MAX_EXTENT_VOXELS), text.split(" ")))
-    if len(extents) != 3 or math.prod(extents) > MAX_EXTENT_VOXELS:
-        raise ValueError(f"three whole numbers, of a product of at most {MAX_EXTENT_VOXELS}")
-    return extents
-
-
-_VALUES: dict[str, Parse] = {
-    "name": _word,
-    "version": _word,
-    "bundle_sha256": _hex,
-    "mmreg_version": _word,
-    "engine": _one_of(*ENGINES),
-    "engine_version": _word,
-    "cpu": _word,
-    "precision": _one_of(*PRECISIONS),
-    "threads": _whole(1, 1024),
-    "output": _one_of(*OUTPUTS),
-    "dims": _whole(2, 3),
-    "fixed_shape": _shape,
-    "fixed_linear": _numbers(9),
-    "largest_moving_shape": _shape,
-    "network_shape": _shape,
-    "network_to_fixed": _numbers(12),
-    "intensity": _one_of(*INTENSITIES),
-    "intensity_low": _number,
-    "intensity_high": _number,
-    "factor": _whole(1, 2),
-    "integration_steps": _whole(0, 12),
-    "planes": _whole(0, 4096),
-    "refine": _whole(0, 1),
-    "golden_limit_mm": _between(*LIMIT_MM),
-    "expected_ms": _between(*TIME_MS),
-    "slack_ms": _between(*TIME_MS),
+_VALUES: dict[str, kinds.Parse] = {
+    "name": kinds.word,
+    "version": kinds.word,
+    "bundle_sha256": kinds.sha256,
+    "mmreg_version": kinds.word,
+    "engine": kinds.one_of(*ENGINES),
+    "engine_version": kinds.word,
+    "cpu": kinds.word,
+    "precision": kinds.one_of(*PRECISIONS),
+    "threads": kinds.whole(1, 1024),
+    "output": kinds.one_of(*OUTPUTS),
+    "dims": kinds.whole(2, 3),
+    "fixed_shape": kinds.shape,
+    "fixed_linear": kinds.numbers(9),
+    "largest_moving_shape": kinds.shape,
+    "network_shape": kinds.shape,
+    "network_to_fixed": kinds.numbers(12),
+    "intensity": kinds.one_of(*INTENSITIES),
+    "intensity_low": kinds.number,
+    "intensity_high": kinds.number,
+    "factor": kinds.whole(1, 2),
+    "integration_steps": kinds.whole(0, 12),
+    "planes": kinds.whole(0, 4096),
+    "refine": kinds.whole(0, 1),
+    "golden_limit_mm": kinds.between(*LIMIT_MM),
+    "expected_ms": kinds.between(*TIME_MS),
+    "slack_ms": kinds.between(*TIME_MS),
 }
