@@ -224,6 +224,8 @@ def test_nothing_else_loads_networks():
         "network/trial_child.py",
         "cli/benchmark/workloads.py",
         "backends/smoke_test.py",
+        "deployment/write.py",  # proven ones, and below what it made of them
+        "deployment/check.py",
     }
 
 

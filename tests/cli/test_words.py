@@ -77,7 +77,7 @@ def test_arguments_become_options(python, shell):
 
 def test_every_option_of_the_table_is_one_of_a_command():
     there = set()
-    for name in ("register", "warp", "evaluate", "inspect", "benchmark"):
+    for name in ("register", "warp", "evaluate", "inspect", "benchmark", "deploy"):
         command = main.get_command(click.Context(main), name)
         there |= {one for p in command.params for one in (*p.opts, *p.secondary_opts)}
     not_yet = {"--outside"}  # comes with the option itself

@@ -59,6 +59,7 @@ LAYERS = (
     "bundle",
     "backends",
     "network",
+    "deployment",
     "results",
     "device",
     "options",

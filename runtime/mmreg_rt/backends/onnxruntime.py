@@ -91,8 +91,16 @@ class OnnxRuntimeSession(CheckedSession):
     """A network in ONNX Runtime, its inputs and output bound to fixed buffers for each shape."""
 
     def __init__(
-        self, model: bytes, precision: str, threads: int, device: str, queue: DeviceQueue | None = None
+        self,
+        model: bytes,
+        precision: str,
+        threads: int,
+        device: str,
+        queue: DeviceQueue | None = None,
+        own_warp: bool = True,
+        profile: str = "",
     ) -> None:
+        """Load a network; ``profile`` is the beginning of a file name for the times of its layers."""
         import onnxruntime
 
         if precision == "int8" and not any(operation in model for operation in QUANTISED):
@@ -105,8 +113,12 @@ class OnnxRuntimeSession(CheckedSession):
         printed = "" if provider == CPU else _preload_libraries()
         number = int(options.get("device_id", 0))
         try:
-            model, warps = with_warps(bytes(model), {"threads": threads, "device": number})
+            model, warps = bytes(model), 0
+            if own_warp:
+                model, warps = with_warps(model, {"threads": threads, "device": number})
             settings = _session_options(threads, provider)
+            if profile:
+                settings.enable_profiling, settings.profile_file_prefix = True, profile
             if warps:
                 settings.register_custom_ops_library(_warp_library())
             self._session = onnxruntime.InferenceSession(
@@ -131,6 +143,11 @@ class OnnxRuntimeSession(CheckedSession):
             threads=threads,
             **({"warp": f"mmreg x {warps}"} if warps else {}),
         )
+
+    def end_profiling(self) -> str:
+        """Return the path of the file with the times of all layers, of a session with ``profile``."""
+        path: str = self._session.end_profiling()
+        return path
 
     def _bind(self, shape: Shape) -> _Binding:
         if self.on_device:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import secrets
-import shutil
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..errors import BundleError, InputError
-from ..io.files import atomic_write
+from ..errors import BundleError
+from ..io.files import atomic_write, new_folder
 from ..onnx_model.validation import ModelFacts, check_model
 from .container import BundleFiles, bundle_files
 from .golden import GoldenPair, golden_bytes, read_golden, self_test
@@ -24,7 +21,7 @@ from .network_size import check_sizes
 from .signature import SIGNATURE_BYTES, is_signed, sign
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from ..onnx_model.footprint import Footprint
 
@@ -214,7 +211,7 @@ def write_bundle(
             stream.flush()
             open_bundle(stream.name)
     else:
-        with _new_folder(target) as partial:
+        with new_folder(target) as partial:
             for name, data in content.items():
                 (partial / name).write_bytes(data)
             open_bundle(partial)
@@ -347,23 +344,3 @@ def _write_zip(stream: BinaryIO, content: Mapping[str, bytes]) -> None:
             entry = zipfile.ZipInfo(name)  # dated 1980: the time is not part of the content
             entry.create_system, entry.external_attr = 3, 0o100644 << 16
             file.writestr(entry, data)
-
-
-@contextlib.contextmanager
-def _new_folder(path: Path) -> Iterator[Path]:
-    """Create a folder that appears under ``path`` when the block succeeds, and not at all if it raises."""
-    partial = path.with_name(f".mmreg-{secrets.token_hex(4)}.partial")  # short: names may have 255 bytes
-    try:
-        if path.exists():
-            raise FileExistsError(17, "it exists already", str(path))
-        partial.mkdir()
-        yield partial
-        partial.rename(path)
-    except OSError as reason:
-        raise InputError(
-            "MMREG_E_OUTPUT",
-            f"Cannot write {path}: {reason.strerror}; no partial folder remains. Choose another name, in a "
-            "folder with free space and write permission.",
-        ) from reason
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

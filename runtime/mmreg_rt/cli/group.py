@@ -19,6 +19,7 @@ COMMANDS = {
     "inspect": "Describe an image, a transform or a list of points.",
     "benchmark": "Time a network stage by stage on this machine.",
     "compile": "Build the TensorRT engines of a network before they are needed.",
+    "deploy": "Write a network as a folder that a device loads, or check one.",
     "doctor": "Report which CPU targets and backends work here, and why others do not.",
     "demo": "Register a generated head whose true transform is known.",
     "train": "Train a method on your scans or on generated ones.",

@@ -11,6 +11,7 @@ import re
 OPTIONS: dict[str, str] = {
     "align": "--align",
     "backend": "--backend",
+    "cpu": "--cpu",
     "deadline_ms": "--deadline-ms",
     "device": "--device",
     "fixed_mask": "--fixed-mask",

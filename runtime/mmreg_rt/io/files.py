@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -133,6 +134,30 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         raise _cannot_write(path, reason) from reason
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Create a folder that appears under ``path`` when the block succeeds, and not at all if it raises.
+
+    Raises:
+        InputError: There is something of that name, or it cannot be written.
+    """
+    partial = path.with_name(f".mmreg-{secrets.token_hex(4)}.partial")  # short: names may have 255 bytes
+    try:
+        if os.path.lexists(path):
+            raise FileExistsError(17, "it exists already", str(path))
+        partial.mkdir()
+        yield partial
+        partial.rename(path)
+    except OSError as reason:
+        raise InputError(
+            "MMREG_E_OUTPUT",
+            f"Cannot write {path}: {reason.strerror}; no partial folder remains. Choose another name, in a "
+            "folder with free space and write permission.",
+        ) from reason
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _refuse_special(path: Path, status: os.stat_result) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MEMORY_BYTES = 2 << 30  # of Python and a library before they load a network, with a margin
 THREAD_BYTES = 64 << 20  # of each thread, for its stack and memory pool
 SECONDS, SECONDS_ON_DEVICE = 60.0, 3600.0  # building an engine takes minutes
+UNKNOWN_WORK_S = 600.0  # CPU time of a network whose work is not known
 SLOW = 5e8  # multiply-adds per second of one slow core
 BUSY = 5.0  # limit of wall time over CPU time, on a busy machine
 POLL_S = 0.05
@@ -61,14 +62,21 @@ class Limits:
         network = 32 * footprint.peak_bytes + 8 * model_bytes
         return cls(MEMORY_BYTES + THREAD_BYTES * threads + network, cpu_s, BUSY * cpu_s)
 
+    @classmethod
+    def of_size(cls, peak_bytes: int, model_bytes: int, threads: int) -> Limits:
+        """Return the limits for a network on the CPU of which only its largest memory is known."""
+        memory = MEMORY_BYTES + THREAD_BYTES * threads + peak_bytes + 8 * model_bytes
+        return cls(memory, UNKNOWN_WORK_S, BUSY * UNKNOWN_WORK_S)
+
 
 @dataclass(frozen=True)
 class Trial:
     """A trial: a network, the backend that runs it, and its input.
 
     ``task`` is ``"golden"``: reproduce the golden pair of the bundle; ``"build"``: compile with TensorRT for
-    ``extents``; or ``"run"``: run on empty images of ``extents``. ``manifest`` and ``golden`` are the bytes
-    of these files, if there is a bundle.
+    ``extents``; ``"run"``: run on empty images of ``extents``; or ``"deployed"``: the same for the files of a
+    deployment, which follow each other in ``model`` with the names and sizes in ``parts``. ``manifest`` and
+    ``golden`` are the bytes of these files, if there is a bundle.
     """
 
     name: str
@@ -83,12 +91,22 @@ class Trial:
     golden: bytes = b""
     stage: int = 0
     extents: tuple[int, ...] = ()
+    parts: tuple[tuple[str, int], ...] = ()
 
     @property
     def key(self) -> str:
         """Key that identifies equal trials."""
         contents = [hashlib.sha256(part).hexdigest() for part in (self.manifest, self.golden, self.model)]
-        run = (self.task, self.extents, self.stage, self.backend, self.version, self.precision, self.device)
+        run = (
+            self.task,
+            self.extents,
+            self.parts,
+            self.stage,
+            self.backend,
+            self.version,
+            self.precision,
+            self.device,
+        )
         return "/".join(map(str, (*contents, *run)))
 
 
@@ -115,6 +133,7 @@ def _try(trial: Trial, limits: Limits) -> None:
     head = {
         "task": trial.task,
         "extents": trial.extents,
+        "parts": trial.parts,
         "stage": trial.stage,
         "backend": trial.backend,
         "precision": trial.precision,

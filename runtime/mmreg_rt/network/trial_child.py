@@ -78,6 +78,9 @@ def _run(head: dict[str, Any], manifest: bytes, golden: bytes, model: bytes) -> 
     if head["task"] == "build":
         _build(head, model)
         return
+    if head["task"] == "deployed":
+        _run_deployed(head, model)
+        return
     from ..backends import by_name
 
     session = by_name(head["backend"]).load(
@@ -91,6 +94,17 @@ def _run(head: dict[str, Any], manifest: bytes, golden: bytes, model: bytes) -> 
 
     bundle = _GoldenBundle(parse_manifest(manifest), golden)
     self_test(bundle, session.infer, head["precision"], head["stage"])
+
+
+def _run_deployed(head: dict[str, Any], content: bytes) -> None:
+    from ..backends.deployed import engine
+
+    files, start = {}, 0
+    for name, size in head["parts"]:
+        files[name] = content[start : start + size]
+        start += size
+    session = engine(head["backend"]).load(files, precision=head["precision"], threads=head["threads"])
+    session.prepare({spec.name: (1, 1, *head["extents"]) for spec in session.inputs})
 
 
 def _build(head: dict[str, Any], model: bytes) -> None:

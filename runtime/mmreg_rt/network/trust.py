@@ -19,6 +19,8 @@ from ..onnx_model.validation import check_model
 from .trial import Limits, Trial, prove
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..bundle import Bundle, BundleModel
     from ..onnx_model.validation import ModelFacts
 
@@ -111,6 +113,27 @@ def prove_file(name: str, data: bytes, runner: Runner, extents: tuple[int, ...])
     trial = Trial(name=name, model=data, task="run", extents=extents, **_runner_facts(runner))
     prove(trial, Limits.of(footprint, len(data), runner.device, trial.threads))
     return facts
+
+
+def prove_deployed(name: str, files: Mapping[str, bytes], runner: Runner, extents: tuple[int, ...]) -> None:
+    """Try a network of fixed shape, as a deployment has it, on empty images.
+
+    Args:
+        name: Name of the network, for messages.
+        files: Its files in the order in which its engine lists them.
+        runner: The engine that will run it.
+        extents: Extents of the images.
+
+    Raises:
+        BundleError: A file is not accepted, or the network fails its trial.
+    """
+    for file, data in files.items():
+        if file.endswith(".onnx"):
+            check_model(data)
+    model, parts = b"".join(files.values()), tuple((file, len(data)) for file, data in files.items())
+    facts = _runner_facts(runner)
+    trial = Trial(name=name, model=model, task="deployed", parts=parts, extents=extents, **facts)
+    prove(trial, Limits.of_size(bounds(extents).bytes, len(model), trial.threads))
 
 
 def built_in() -> list[str]:

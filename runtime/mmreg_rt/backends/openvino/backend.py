@@ -38,13 +38,14 @@ if TYPE_CHECKING:
     from ..watched import Stop
 
 # precision -> (hint for OpenVINO, types that multiplying layers may run in, types at least one must run in)
-HINTS = {
+Hint = tuple[str, tuple[str, ...], tuple[str, ...]]
+HINTS: dict[str, Hint] = {
     "fp32": ("f32", ("f32",), ("f32",)),
     "bf16": ("bf16", ("bf16", "f32"), ("bf16",)),
     "fp16": ("f16", ("f16", "f32"), ("f16",)),
     "int8": ("f32", ("i8", "u8", "f32"), ("i8", "u8")),
 }
-WIDENED = ("f32", ("f32",), ("f32",))  # fp16 files on a CPU without half arithmetic
+WIDENED: Hint = ("f32", ("f32",), ("f32",))  # fp16 files on a CPU without half arithmetic
 MULTIPLYING = ("Convolution", "Deconvolution", "MatMul", "FullyConnected", "GroupConvolution")
 
 
@@ -88,31 +89,41 @@ class OpenVino:
     ) -> CheckedSession:
         """Load an ONNX file; see ``Backend.load``."""
         check_available(self, device, precision)
-        settings: dict[str, str | int] = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": 1,
-            "INFERENCE_NUM_THREADS": usable_threads(threads),
-            # pinned threads of two processes would share the same cores
-            "ENABLE_CPU_PINNING": False,
-        }
+        settings = _settings(threads)
         if self._cache_folder is not None:
             settings["CACHE_DIR"] = str(private_folder(self._cache_folder))
         return OpenVinoSession(model, precision, settings)
+
+    def load_ir(self, xml: bytes, weights: bytes, *, precision: str, threads: int) -> CheckedSession:
+        """Load a network in OpenVINO's own format; see ``Backend.load``."""
+        check_available(self, "cpu", precision)
+        return OpenVinoSession(xml, precision, _settings(threads), weights)
+
+    def compile_ir(
+        self, xml: bytes, weights: bytes, *, precision: str, threads: int, profiled: bool = False
+    ) -> CompiledModel:
+        """Compile a network in OpenVINO's own format, of fixed shape; ``profiled`` measures its layers."""
+        check_available(self, "cpu", precision)
+        settings = {**_settings(threads), "INFERENCE_PRECISION_HINT": _hint(precision)[0]}
+        core = core_for(xml)
+        return core.compile_model(core.read_model(xml, weights), "CPU", {**settings, "PERF_COUNT": profiled})
 
 
 class OpenVinoSession(CheckedSession):
     """A network in OpenVINO, with one infer request and its tensors for each shape."""
 
-    def __init__(self, model: bytes, precision: str, settings: Mapping[str, str | int]) -> None:
+    def __init__(
+        self, model: bytes, precision: str, settings: Mapping[str, str | int], weights: bytes | None = None
+    ) -> None:
         import openvino
 
-        self._core = _core(bytes(model))
-        widened = precision == "fp16" and "FP16" not in _capabilities()
-        hint, *self._allowed = WIDENED if widened else HINTS[precision]
+        self._core = core_for(bytes(model))
+        hint, *self._allowed = _hint(precision)
         self._precision = precision
         self._settings = {**settings, "INFERENCE_PRECISION_HINT": hint}
         try:
-            self._model = self._core.read_model(bytes(model))
+            parts = (bytes(model),) if weights is None else (bytes(model), bytes(weights))
+            self._model = self._core.read_model(*parts)
             inputs, outputs = _specs(self._model.inputs), _specs(self._model.outputs)
         except Exception as error:
             raise unreadable(error, "openvino") from error
@@ -200,7 +211,23 @@ class _Request(BoundBuffers):
         self._request.wait()
 
 
-def _core(model: bytes) -> Core:
+def _settings(threads: int) -> dict[str, str | int]:
+    return {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": usable_threads(threads),
+        # pinned threads of two processes would share the same cores
+        "ENABLE_CPU_PINNING": False,
+    }
+
+
+def _hint(precision: str) -> Hint:
+    """Return the entry of ``HINTS``, for this CPU."""
+    widened = precision == "fp16" and "FP16" not in _capabilities()
+    return WIDENED if widened else HINTS[precision]
+
+
+def core_for(model: bytes) -> Core:
     """Return an OpenVINO core, with GridSample in 3-D if the network needs it."""
     import openvino
 

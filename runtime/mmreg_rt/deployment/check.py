@@ -1,0 +1,122 @@
+"""Checks of a deployment on the machine that it is for, as libmmreg checks it, and its latency there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..backends.deployed import engine, version_of_engine
+from ..errors import BackendUnavailableError
+from . import golden, latency
+from .cpu import cpu_word
+from .folder import open_deployment
+from .manifest import ANY, ENGINES
+
+if TYPE_CHECKING:
+    from .folder import Deployment
+    from .manifest import Manifest
+
+RUNS = 100
+
+
+@dataclass(frozen=True)
+class Check:
+    """Result of a check.
+
+    Attributes:
+        deployment: The deployment.
+        ran: Engine, version, precision and arithmetic that ran.
+        worst_mm: Deviation on the golden pair: mm, for descriptors the difference of two numbers.
+        latency_ms: ``p50``, ``p90``, ``p99`` and ``max`` of the network's time for a pair.
+        slack_ms: How late a run that is cancelled may end: the longest layer, and 1 ms.
+        runs: Number of runs.
+        threads: CPU threads of the network.
+        warnings: Warnings about grids at the edge of what the bundle is for; when it is written.
+    """
+
+    deployment: Deployment
+    ran: Mapping[str, str]
+    worst_mm: float
+    latency_ms: Mapping[str, float]
+    slack_ms: float
+    runs: int
+    threads: int
+    warnings: tuple[str, ...] = ()
+
+
+def check_deployment(
+    path: str | os.PathLike[str],
+    public_key: bytes | None = None,
+    runs: int = RUNS,
+    threads: int | None = None,
+) -> Check:
+    """Check a deployment by the rules of libmmreg, run its self-test and measure its latency here.
+
+    Without a key its network is first loaded and run in a separate process, like that of a bundle.
+
+    Args:
+        path: Its folder.
+        public_key: Ed25519 key, 32 raw bytes or PEM; the manifest must be signed with its private key.
+        runs: Number of runs of which percentiles are reported.
+        threads: CPU threads; None takes those of the manifest.
+
+    Raises:
+        BundleError: A rule of the format is broken, or the self-test fails.
+        BackendUnavailableError: The engine or this CPU is not the one that it was made for.
+    """
+    deployment = open_deployment(path, public_key)
+    _check_machine(deployment.manifest)
+    threads = threads or deployment.manifest.threads
+    if not deployment.signed:
+        _try(deployment, threads)
+    return measured(deployment, runs, threads)
+
+
+def measured(deployment: Deployment, runs: int, threads: int) -> Check:
+    """Run the self-test of an opened deployment and measure its latency; see ``check_deployment``."""
+    manifest, files = deployment.manifest, deployment.files
+    chosen, pair = engine(manifest.engine), golden.inputs(manifest, files)
+    session = chosen.load(files, precision=manifest.precision, threads=threads)
+    with session:
+        worst = golden.self_test(manifest, files, session.infer)
+        passes = 2 if manifest.output == "descriptor" else 1  # a descriptor sees one image after the other
+
+        def run() -> None:
+            for _ in range(passes):
+                session.infer(pair)
+
+        times = latency.percentiles_ms(run, runs)
+        ran = dict(session.runtime_info)
+    longest_s = chosen.longest_layer_s(files, manifest.precision, threads, pair, latency.PROFILED_RUNS)
+    return Check(deployment, ran, worst, times, 1e3 * longest_s + latency.POLL_MS, runs, threads)
+
+
+def _try(deployment: Deployment, threads: int) -> None:
+    """Load and run the network in a separate process."""
+    from ..network.trust import Runner, prove_deployed
+
+    manifest = deployment.manifest
+    prove_deployed(
+        manifest.name,
+        {name: deployment.files[name] for name in ENGINES[manifest.engine]},
+        Runner(manifest.engine, "cpu", manifest.precision, threads),
+        manifest.network_shape[3 - manifest.dims :],
+    )
+
+
+def _check_machine(manifest: Manifest) -> None:
+    installed, cpu = version_of_engine(manifest.engine), cpu_word()
+    if installed != manifest.engine_version:
+        raise BackendUnavailableError(
+            "MMREG_E_DEPLOYMENT_ENGINE_VERSION",
+            f"The deployment is for {manifest.engine} {manifest.engine_version}; here is "
+            f"{installed or 'none'}. Install that version, or deploy the bundle again with this one.",
+        )
+    if manifest.cpu not in (ANY, cpu):
+        raise BackendUnavailableError(
+            "MMREG_E_DEPLOYMENT_CPU",
+            f"The deployment was tested on a CPU with {manifest.cpu}; this one has {cpu}. Deploy the bundle "
+            "on this machine, or for any CPU (cpu='any').",
+        )
