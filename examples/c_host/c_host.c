@@ -39,6 +39,13 @@ static void stop(int number) {
   close(STDIN_FILENO);
 }
 
+/* Blocks or unblocks all signals. Threads that begin meanwhile leave them to this one, whose reads they are to end. */
+static void mask_signals(int how) {
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(how, &all, NULL);
+}
+
 static void handle_signals(void (*handler)(int)) {
   struct sigaction action = {0};
   action.sa_handler = handler;
@@ -193,7 +200,9 @@ static double open_session(const struct arguments* a, mmreg_context** context, c
   memcpy(options.largest_fixed, a->shape, sizeof a->shape);
   memcpy(options.largest_moving, a->shape, sizeof a->shape);
   check(mmreg_context_create(&host, context), "context");
+  mask_signals(SIG_BLOCK);
   check(mmreg_session_create(*context, &options, &session), "session");
+  mask_signals(SIG_UNBLOCK);
   check(mmreg_session_set_fixed(session, fixed), "fixed image");
   check(mmreg_session_warm_up(session, fixed, NULL, warm_up_runs, &slowest_ms), "warm-up");
   return slowest_ms;

@@ -6,29 +6,35 @@ from pathlib import Path
 
 import pytest
 
+import mmreg_rt
+
 ROOT = Path(__file__).parents[2]
-EXAMPLES = ROOT / "examples"
+EXAMPLES, BUILT = ROOT / "examples", ROOT / "build" / "capi"
 
 
 @pytest.fixture(scope="session")
 def cmake_dir(tmp_path_factory):
-    to = tmp_path_factory.mktemp("cmake")
-    (to / "mmregConfig.cmake").write_text(f"""
-add_library(mmreg::mmreg SHARED IMPORTED)
-set_target_properties(mmreg::mmreg PROPERTIES IMPORTED_LOCATION {ROOT}/build/capi/libmmreg.so.1
- INTERFACE_INCLUDE_DIRECTORIES {ROOT}/cpp_ext/capi/include)
-""")
-    (to / "mmregConfigVersion.cmake").write_text(
-        "set(PACKAGE_VERSION 0.1.0)\nset(PACKAGE_VERSION_COMPATIBLE 1)\n"
+    """Return the folder of the CMake package: of the wheel or, in a checkout, of the library built there."""
+    if not shutil.which("cmake"):
+        pytest.skip("cmake is not installed")
+    package = Path(mmreg_rt.__file__).parent / "lib" / "cmake" / "mmreg"
+    if package.exists():
+        return package
+    if not (BUILT / "libmmreg.so.1").exists():
+        pytest.skip("libmmreg is neither in the package nor in build/capi")
+    prefix = tmp_path_factory.mktemp("prefix")
+    subprocess.run(
+        ["cmake", "--install", BUILT, "--component", "capi", "--prefix", prefix],
+        check=True,
+        capture_output=True,
     )
-    return to
+    (config,) = prefix.rglob("mmregConfig.cmake")
+    return config.parent
 
 
 @pytest.fixture(scope="session")
 def example(cmake_dir, tmp_path_factory):
     """Return a function that builds an example and returns the path of its program."""
-    if not shutil.which("cmake"):
-        pytest.skip("cmake is not installed")
     built = {}
 
     def build(name):
