@@ -82,10 +82,11 @@ class Registration {
     return session_.warm_up(image(fixed), 3);
   }
 
-  // Called when there is a newer frame.
-  void cancel_if_old() {
+  // Called when there is a new frame, which may be the one that runs already.
+  void cancel_older(std::uint64_t number) {
     const std::lock_guard<std::mutex> hold(mutex_);
-    if (!running_ || cancelled_ || !may_cancel_ || running_->age_ms() < largest_age_ms_) return;
+    if (!running_ || cancelled_ || !may_cancel_) return;
+    if (running_->number >= number || running_->age_ms() < largest_age_ms_) return;
     cancelled_ = true;
     session_.cancel();
   }
@@ -198,7 +199,7 @@ class Host {
       std::this_thread::sleep_until(began + std::chrono::duration_cast<Clock::duration>(Milliseconds(k * period_ms)));
       const int at = k % kBreath;
       newest_.put({breath_[std::size_t(at)], double(at) / kBreath, std::uint64_t(k), Clock::now()});
-      registration_.cancel_if_old();
+      registration_.cancel_older(std::uint64_t(k));
     }
     newest_.close();
   }
