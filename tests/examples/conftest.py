@@ -1,5 +1,6 @@
 """The examples, built as their pages say: against the installed package, by CMake."""
 
+import contextlib
 import shutil
 import subprocess
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import mmreg_rt
+from mmreg_rt.errors import BackendUnavailableError
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES, BUILT = ROOT / "examples", ROOT / "build" / "capi"
@@ -17,9 +19,8 @@ def cmake_dir(tmp_path_factory):
     """Return the folder of the CMake package: of the wheel or, in a checkout, of the library built there."""
     if not shutil.which("cmake"):
         pytest.skip("cmake is not installed")
-    package = Path(mmreg_rt.__file__).parent / "lib" / "cmake" / "mmreg"
-    if package.exists():
-        return package
+    with contextlib.suppress(BackendUnavailableError):
+        return mmreg_rt.get_cmake_dir()
     if not (BUILT / "libmmreg.so.1").exists():
         pytest.skip("libmmreg is neither in the package nor in build/capi")
     prefix = tmp_path_factory.mktemp("prefix")
@@ -29,7 +30,7 @@ def cmake_dir(tmp_path_factory):
         capture_output=True,
     )
     (config,) = prefix.rglob("mmregConfig.cmake")
-    return config.parent
+    return str(config.parent)
 
 
 @pytest.fixture(scope="session")
