@@ -23,6 +23,7 @@
 namespace {
 
 constexpr double kMega = 1 << 20;
+constexpr int kLogged = 10;  // refusals of a client; more are counted only
 
 struct Options {
   std::string address = "127.0.0.1", fixed;
@@ -135,8 +136,8 @@ class Client {
   }
 
   void refuse(int code, const std::string& text, const Header& header) {
-    ++refused_;
-    std::fprintf(stderr, "igtl_node: %s: %s\n", printable(header.device).c_str(), text.c_str());
+    if (++refused_ <= kLogged)  // a peer cannot fill the log
+      std::fprintf(stderr, "igtl_node: %s: %s\n", printable(header.device).c_str(), text.c_str());
     send(status_message(code, "refused", text, header.timestamp));
   }
 
