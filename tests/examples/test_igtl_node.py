@@ -335,7 +335,7 @@ def test_a_client_that_stops_within_a_message_is_left(node, count):
 def fill(peer, packed):
     """Send messages until the node closes the connection."""
     until = time.monotonic() + GUARD_S
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(OSError):
         while time.monotonic() < until:
             peer.send(packed)
     assert time.monotonic() < until
@@ -344,7 +344,6 @@ def fill(peer, packed):
 def test_a_client_that_does_not_read_its_answers_is_left(node):
     one = node("--stall-s", 4)  # longer than this process may wait for its turn in the midst of a message
     with Peer(one.port) as peer:
-        peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         fill(peer, with_header(GOOD, body=b"") * 100)
         assert serves(one)
     printed, complaints = one.end()
