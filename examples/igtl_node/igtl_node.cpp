@@ -131,6 +131,10 @@ class Client {
     const mmreg::Result result = session_.register_image(moving, mmreg::Outputs().warped(warped_),
                                                          mmreg::CallOptions().deadline_ms(options_.deadline_ms));
     ++answers_;
+    if (result.degraded)
+      send(status_message(igtl::StatusMessage::STATUS_TIME_OUT, "degraded",
+                          "The deadline cut the next answer short: it is the best finished stage.",
+                          result.timestamp_ns));
     send(transform_message(result.matrix, result.timestamp_ns));
     send(image_message(*fixed_, warped_, result.timestamp_ns));
   }

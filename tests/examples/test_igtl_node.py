@@ -21,7 +21,7 @@ from fixtures.igtl import GUARD_S, HEADER, Peer, image, with_body, with_header
 
 TOLERANCE_MM = 0.25  # at the corners; half a voxel of the wrong grid is 0.7
 FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])  # between LPS and RAS
-OK, UNKNOWN, OVERFLOW, CHECKSUM, MALFORMED, VERSION = 1, 2, 8, 9, 10, 17
+OK, UNKNOWN, LATE, OVERFLOW, CHECKSUM, MALFORMED, VERSION = 1, 2, 7, 8, 9, 10, 17
 CINE = Cine(side=64, amplitude_px=3.0)
 PIXELS = np.diag([1.5, 1.5, 1.0, 1.0])  # i, j, k
 
@@ -229,6 +229,15 @@ def test_an_image_can_be_fixed_by_its_name(node):
             assert peer.refusal()[0] == OK
             _, warped, _ = peer.answer()
         np.testing.assert_allclose(warped.image, frame(0.2), atol=1e-3)  # it is the fixed image itself
+
+
+def test_an_answer_that_the_deadline_cut_short_is_announced(node):
+    with Peer(node("--deadline-ms", 0.001).port) as peer:
+        peer.send(GOOD, image(frame(0.1), PIXELS, time=5))
+        assert peer.refusal()[0] == OK
+        kind, sent, (code, text) = peer.receive()
+        assert (kind, sent, code) == ("STATUS", 5, LATE) and "cut the next answer short" in text
+        assert peer.answer()[2] == 5
 
 
 def test_other_messages_are_passed_over(shared):
