@@ -175,12 +175,12 @@ lint: $(DONE)/lint-tools
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/mypy
-	find cpp_ext -name '*.h*' -o -name '*.c*' ! -name '*.txt' | xargs $(BIN)/clang-format --dry-run -Werror
+	find cpp_ext examples -name '*.h*' -o -name '*.c' -o -name '*.cpp' -o -name '*.cu' | xargs $(BIN)/clang-format --dry-run -Werror
 
 format: $(DONE)/lint-tools
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	find cpp_ext -name '*.h*' -o -name '*.c*' ! -name '*.txt' | xargs $(BIN)/clang-format -i
+	find cpp_ext examples -name '*.h*' -o -name '*.c' -o -name '*.cpp' -o -name '*.cu' | xargs $(BIN)/clang-format -i
 
 # ---- C++ ---------------------------------------------------------------------------------------------
 

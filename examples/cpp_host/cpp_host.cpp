@@ -1,21 +1,26 @@
 // cpp_host: one thread acquires frames at a fixed rate, another one registers the newest. A newer frame cancels a
-// registration that is older than the allowed age, so that the answer never falls behind the patient.
+// registration whose frame is older than allowed, so that answers do not fall behind the patient.
 //
 //   cpp_host SIDE FRAMES PERIOD_MS LARGEST_AGE_MS
 //
-// Frames are simulated: two discs that move as breathing does. Prints what became of them.
+// The frames are simulated, so the errors of a tracked point are known. Prints what became of the frames.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
 #include <condition_variable>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <mmreg.hpp>
 #include <mutex>
 #include <optional>
+#include <stdexcept>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
+
+#include "simulated_cine.h"
 
 namespace {
 
@@ -24,8 +29,11 @@ using Milliseconds = std::chrono::duration<double, std::milli>;
 
 struct Frame {
   std::vector<float> pixels;
+  double phase = 0;
   std::uint64_t number = 0;
   Clock::time_point acquired;
+
+  double age_ms() const { return Milliseconds(Clock::now() - acquired).count(); }
 };
 
 // One place for the newest frame: an older one that was not taken is dropped.
@@ -51,113 +59,205 @@ class Newest {
     ready_.wait(hold, [this] { return frame_ || closed_; });
     return std::exchange(frame_, std::nullopt);
   }
-  int dropped() const { return dropped_; }
+  int dropped() const {
+    const std::lock_guard<std::mutex> hold(mutex_);
+    return dropped_;
+  }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable ready_;
   std::optional<Frame> frame_;
   bool closed_ = false;
-  std::atomic<int> dropped_{0};
+  int dropped_ = 0;
 };
 
-std::vector<float> simulated(int side, double breath) {
-  std::vector<float> pixels(std::size_t(side) * std::size_t(side));
-  const double shift = 0.04 * side * std::sin(breath);
-  for (int y = 0; y < side; ++y)
-    for (int x = 0; x < side; ++x) {
-      const double a = (y - 0.5 * side) / side, b = (x - 0.5 * side) / side, c = (y - 0.55 * side - shift) / side;
-      pixels[std::size_t(y * side + x)] = float((a * a + b * b < 0.16) + 0.8 * std::exp(-(c * c + b * b) / 0.01));
-    }
-  return pixels;
-}
-
-struct Counts {
-  int answers = 0, cancelled = 0;
-  double oldest_ms = 0;
-};
-
-class Host {
+// The session, its calls in one thread, and their cancellation by another one.
+class Registration {
  public:
-  Host(int side, double largest_age_ms) : side_(side), largest_age_ms_(largest_age_ms) {
-    const std::vector<float> first = simulated(side, 0);
-    session_.set_fixed(image(first));
-    std::printf("warm-up %.1f ms\n", session_.warm_up(image(first), 3));
+  Registration(int side, double largest_age_ms) : side_(side), largest_age_ms_(largest_age_ms) {}
+
+  double prepare(const std::vector<float>& fixed) {  // returns the time of the warm-up
+    session_.set_fixed(image(fixed));
+    return session_.warm_up(image(fixed), 3);
   }
 
-  void acquire(int frames, double period_ms) {
-    for (int k = 1; k <= frames; ++k) {
-      std::this_thread::sleep_for(Milliseconds(period_ms));
-      newest_.put({simulated(side_, 0.3 * k), std::uint64_t(k), Clock::now()});
-      if (age_ms() > largest_age_ms_) session_.cancel();
-    }
-    newest_.close();
+  // Called when there is a new frame, which may be the one that runs already.
+  void cancel_older(std::uint64_t number) {
+    const std::lock_guard<std::mutex> hold(mutex_);
+    if (!running_ || cancelled_ || !may_cancel_) return;
+    if (running_->number >= number || running_->age_ms() < largest_age_ms_) return;
+    cancelled_ = true;
+    session_.cancel();
   }
 
-  Counts register_all() {
-    Counts counts;
-    std::vector<float> warped(std::size_t(side_) * std::size_t(side_));
-    while (const std::optional<Frame> frame = newest_.take()) {
-      began_ = frame->acquired;
-      working_ = true;
-      try {
-        const mmreg::Result result =
-            session_.register_image(image(frame->pixels).timestamp_ns(frame->number), mmreg::Outputs().warped(warped));
-        counts.answers += result.timestamp_ns == frame->number;
-        counts.oldest_ms = std::max(counts.oldest_ms, Milliseconds(Clock::now() - frame->acquired).count());
-      } catch (const mmreg::Error& error) {
-        if (!error.cancelled()) throw;
-        ++counts.cancelled;
-      }
-      working_ = false;
-    }
-    return counts;
+  // Returns whether there is an answer. After a cancelled frame the next one is not cancelled: were none registered to
+  // its end, there would be no answers at all.
+  bool answer(const Frame& frame, mmreg::Span<float> warped) {
+    begin(frame);
+    bool answered = false;
+    do {
+      answered = run(frame, warped);
+    } while (!answered && !cancelled());  // a cancellation that came after the frame before had its answer
+    end(answered);
+    return answered;
   }
 
-  int dropped() const { return newest_.dropped(); }
+  SimulatedCine::Point map(const SimulatedCine::Point& point) {
+    constexpr double mm = SimulatedCine::kPixelMm;
+    const double half = 0.5 * side_;
+    std::vector<double> at = {0, (point[0] + half) * mm, (point[1] + half) * mm};
+    session_.map_points(at, at);
+    return {at[1] / mm - half, at[2] / mm - half};
+  }
 
  private:
   mmreg::Image image(const std::vector<float>& pixels) const {
-    return {pixels.data(), {1, side_, side_}, {1, 0, 0, 0, 0, 1.5, 0, 0, 0, 0, 1.5, 0, 0, 0, 0, 1}};
+    constexpr double mm = SimulatedCine::kPixelMm;
+    return {pixels.data(), {1, side_, side_}, {1, 0, 0, 0, 0, mm, 0, 0, 0, 0, mm, 0, 0, 0, 0, 1}};
   }
-  double age_ms() const { return working_ ? Milliseconds(Clock::now() - began_.load()).count() : 0; }
+  bool run(const Frame& frame, mmreg::Span<float> warped) {
+    try {
+      const mmreg::Result result =
+          session_.register_image(image(frame.pixels).timestamp_ns(frame.number), mmreg::Outputs().warped(warped));
+      if (result.timestamp_ns != frame.number) throw std::logic_error("the answer is for another frame");
+      return true;
+    } catch (const mmreg::Error& error) {
+      if (!error.cancelled()) throw;
+      return false;
+    }
+  }
+  void begin(const Frame& frame) {
+    const std::lock_guard<std::mutex> hold(mutex_);
+    running_ = &frame;
+    cancelled_ = false;
+  }
+  void end(bool answered) {
+    const std::lock_guard<std::mutex> hold(mutex_);
+    running_ = nullptr;
+    may_cancel_ = answered;
+  }
+  bool cancelled() const {
+    const std::lock_guard<std::mutex> hold(mutex_);
+    return cancelled_;
+  }
 
   const int side_;
   const double largest_age_ms_;
   const mmreg::Context context_;
   mmreg::Session session_{context_};
-  Newest newest_;
-  std::atomic<Clock::time_point> began_{};
-  std::atomic<bool> working_{false};
+  mutable std::mutex mutex_;
+  const Frame* running_ = nullptr;
+  bool cancelled_ = false, may_cancel_ = true;
 };
 
-struct Joined : std::thread {  // is waited for, exceptions or not
-  using std::thread::thread;
-  ~Joined() { join(); }
-};
+struct Summary {
+  int answers = 0, cancelled = 0;
+  std::vector<double> ages_ms, errors_mm;
 
-int run(char** words) {
-  const int side = std::atoi(words[1]), frames = std::atoi(words[2]);
-  Host host(side, std::atof(words[4]));
-  Counts counts;
-  {
-    const Joined acquisition([&] { host.acquire(frames, std::atof(words[3])); });
-    counts = host.register_all();
+  void print(int frames, double period_ms, int dropped) {
+    std::printf("%d frames, one every %g ms: %d registered, %d cancelled, %d dropped\n", frames, period_ms, answers,
+                cancelled, dropped);
+    if (answers == 0) return;
+    std::sort(ages_ms.begin(), ages_ms.end());
+    std::sort(errors_mm.begin(), errors_mm.end());
+    const std::size_t middle = ages_ms.size() / 2;
+    std::printf("age of an answer: median %.1f ms, oldest %.1f ms\n", ages_ms[middle], ages_ms.back());
+    std::printf("error of a tracked lesion: median %.2f mm, largest %.2f mm\n", errors_mm[middle], errors_mm.back());
   }
-  std::printf("%d frames: %d registered, %d cancelled, %d dropped; oldest answer %.1f ms\n", frames, counts.answers,
-              counts.cancelled, host.dropped(), counts.oldest_ms);
-  return counts.answers + counts.cancelled + host.dropped() == frames ? 0 : 1;
+};
+
+class Host {
+ public:
+  static constexpr int kBreath = 40;  // frames of a breath
+
+  Host(int side, double largest_age_ms) : cine_(side, 0.04 * side), registration_(side, largest_age_ms) {
+    for (int k = 0; k < kBreath; ++k) breath_.push_back(cine_.frame(double(k) / kBreath, std::uint32_t(k)));
+    std::printf("warm-up %.1f ms\n", registration_.prepare(breath_[0]));
+    std::fflush(stdout);
+  }
+
+  Summary run(int frames, double period_ms) {
+    std::thread acquisition([&] { acquire(frames, period_ms); });
+    try {
+      const Summary summary = register_all();
+      acquisition.join();
+      return summary;
+    } catch (...) {
+      stopped_ = true;
+      acquisition.join();
+      throw;
+    }
+  }
+
+  int dropped() const { return newest_.dropped(); }
+
+ private:
+  void acquire(int frames, double period_ms) {
+    const Clock::time_point began = Clock::now();
+    for (int k = 1; k <= frames && !stopped_; ++k) {
+      std::this_thread::sleep_until(began + std::chrono::duration_cast<Clock::duration>(Milliseconds(k * period_ms)));
+      const int at = k % kBreath;
+      newest_.put({breath_[std::size_t(at)], double(at) / kBreath, std::uint64_t(k), Clock::now()});
+      registration_.cancel_older(std::uint64_t(k));
+    }
+    newest_.close();
+  }
+
+  Summary register_all() {
+    Summary summary;
+    std::vector<float> warped(breath_[0].size());
+    while (const std::optional<Frame> frame = newest_.take()) {
+      if (!registration_.answer(*frame, warped)) {
+        ++summary.cancelled;
+        continue;
+      }
+      ++summary.answers;
+      summary.ages_ms.push_back(frame->age_ms());
+      summary.errors_mm.push_back(error_mm(frame->phase));
+    }
+    return summary;
+  }
+
+  double error_mm(double phase) {
+    const SimulatedCine::Point found = registration_.map(cine_.lesion()), right = cine_.moved(cine_.lesion(), phase);
+    return SimulatedCine::kPixelMm * std::hypot(found[0] - right[0], found[1] - right[1]);
+  }
+
+  const SimulatedCine cine_;
+  std::vector<std::vector<float>> breath_;
+  Registration registration_;
+  Newest newest_;
+  std::atomic<bool> stopped_{false};
+};
+
+double number(const char* name, const std::string& word, double least, double most) {
+  std::size_t read = 0;
+  double value = 0;
+  try {
+    value = std::stod(word, &read);
+  } catch (const std::logic_error&) {  // not a number, or none of this size
+  }
+  if (read == 0 || read != word.size() || !(value >= least && value <= most))
+    throw std::invalid_argument(std::string(name) + " must be a number from " + std::to_string(int(least)) + " to " +
+                                std::to_string(int(most)) + "; found " + word);
+  return value;
 }
 
 }  // namespace
 
 int main(int count, char** words) {
-  if (count != 5) {
-    std::fprintf(stderr, "usage: cpp_host SIDE FRAMES PERIOD_MS LARGEST_AGE_MS\n");
-    return 2;
-  }
   try {
-    return run(words);
+    if (count != 5) throw std::invalid_argument("four arguments are needed");
+    const int side = int(number("SIDE", words[1], 32, 1024)), frames = int(number("FRAMES", words[2], 1, 1e9));
+    const double period_ms = number("PERIOD_MS", words[3], 0, 1e6);
+    Host host(side, number("LARGEST_AGE_MS", words[4], 0, 1e6));
+    Summary summary = host.run(frames, period_ms);
+    summary.print(frames, period_ms, host.dropped());
+    return 0;
+  } catch (const std::invalid_argument& error) {
+    std::fprintf(stderr, "cpp_host: %s\nusage: cpp_host SIDE FRAMES PERIOD_MS LARGEST_AGE_MS\n", error.what());
+    return 2;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "cpp_host: %s\n", error.what());
     return 1;
