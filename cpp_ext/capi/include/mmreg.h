@@ -52,6 +52,7 @@ enum {
   MMREG_REGISTRATION_ERROR = -9,
   MMREG_CANCELLED_ERROR = -10,
   MMREG_BUSY_ERROR = -20,
+  MMREG_HUNG_ERROR = -21,
   MMREG_INTERNAL_ERROR = -99
   /* end of the generated part */
 };

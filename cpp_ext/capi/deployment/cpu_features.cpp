@@ -1,0 +1,45 @@
+#include "capi/deployment/cpu_features.h"
+
+#include <sys/utsname.h>
+
+#include <cstdio>
+
+namespace mmreg::capi {
+namespace {
+
+constexpr const char* kFeatures[] = {"avx2",        "avx_vnni",    "avx512f",  "avx512_vnni",
+                                     "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8"};
+
+// Returns the first line of /proc/cpuinfo that begins with "flags".
+std::string flags_of_this_cpu() {
+  std::FILE* const file = std::fopen("/proc/cpuinfo", "re");
+  if (!file) return "";
+  std::string line;
+  for (int c = std::fgetc(file); c != EOF; c = std::fgetc(file)) {
+    if (c != '\n') {
+      line += char(c);
+      continue;
+    }
+    if (line.rfind("flags", 0) == 0) break;
+    line.clear();
+  }
+  std::fclose(file);
+  return line.rfind("flags", 0) == 0 ? line : "";
+}
+
+}  // namespace
+
+std::string cpu_word(const std::string& machine, const std::string& flags) {
+  std::string out = machine;
+  const std::string words = " " + flags.substr(flags.find(':') + 1) + " ";
+  for (const char* feature : kFeatures)
+    if (words.find(" " + std::string(feature) + " ") != std::string::npos) out += "+" + std::string(feature);
+  return out;
+}
+
+std::string this_cpu() {
+  utsname machine{};
+  return cpu_word(uname(&machine) == 0 ? machine.machine : "", flags_of_this_cpu());
+}
+
+}  // namespace mmreg::capi
