@@ -1,5 +1,6 @@
 // Deployments for tests: a manifest that can be changed, and a folder with what it declares.
 #pragma once
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -65,19 +66,21 @@ inline std::string as_bytes(const std::vector<float>& values) {
   return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)};
 }
 
-// Contents of its files: golden images of zeros and ones, for which the expected output is `output`.
-inline std::vector<std::pair<std::string, std::string>> contents(float output = 0) {
+// Contents of its files: golden images of zeros and ones, for which the stand-in engine gives 0 along h and `along_w`.
+inline std::vector<std::pair<std::string, std::string>> contents(float along_w = 0.5f) {
   const std::size_t n = 40 * 40;
+  std::vector<float> output(2 * n, along_w);
+  std::fill_n(output.begin(), n, 0.f);
   return {{"network.xml", "<net/>"},
           {"network.bin", "weights"},
           {"golden_fixed.f32", as_bytes(std::vector<float>(n, 0))},
           {"golden_moving.f32", as_bytes(std::vector<float>(n, 1))},
-          {"golden_output.f32", as_bytes(std::vector<float>(2 * n, output))}};
+          {"golden_output.f32", as_bytes(output)}};
 }
 
 // A folder that is removed with this object.
 struct DeploymentFolder {
-  explicit DeploymentFolder(float output = 0) : files(contents(output)) {
+  explicit DeploymentFolder(float along_w = 0.5f) : files(contents(along_w)) {
     std::string name = (std::filesystem::temp_directory_path() / "mmreg_deployment_XXXXXX").string();
     path = mkdtemp(name.data());
     for (const auto& [name_of, content] : files) manifest.declare(name_of, content);

@@ -149,7 +149,8 @@ class Host:
     def session(self, **options: Any) -> ctypes.c_void_p:
         """Create a session; see ``mmreg_session_options``."""
         out = ctypes.c_void_p()
-        self.call("session_create", self._context, ctypes.byref(sized(SessionOptions, **options)), ctypes.byref(out))
+        given = sized(SessionOptions, **options)
+        self.call("session_create", self._context, ctypes.byref(given), ctypes.byref(out))
         self._made.append(("session_destroy", out))
         return out
 
@@ -160,9 +161,8 @@ class Host:
         field = np.full((3, *shape), np.nan, np.float32)
         outputs = sized(Outputs, displacement_mm=field.ctypes.data, displacement_bytes=field.nbytes)
         options = sized(CallOptions, start=1, deadline_ms=deadline_ms)
-        status = self.call(
-            "session_register", session, ctypes.byref(moving), ctypes.byref(options), ctypes.byref(outputs), None
-        )
+        given = (ctypes.byref(structure) for structure in (moving, options, outputs))
+        status = self.call("session_register", session, *given, None)
         return status, field
 
     def close(self) -> None:
