@@ -4,6 +4,8 @@
 
 #include <cstdio>
 
+#include "capi/guard.h"
+
 namespace mmreg::capi {
 namespace {
 
@@ -40,6 +42,15 @@ std::string cpu_word(const std::string& machine, const std::string& flags) {
 std::string this_cpu() {
   utsname machine{};
   return cpu_word(uname(&machine) == 0 ? machine.machine : "", flags_of_this_cpu());
+}
+
+void check_cpu(const std::string& word) {
+  const std::string here = this_cpu();
+  if (word == "any" || word == here) return;
+  refuse("MMREG_E_DEPLOYMENT_CPU",
+         "The deployment was made for the CPU %s, and this one is %s: its network would be computed otherwise. Deploy "
+         "the bundle on such a machine, or with --cpu any.",
+         word.c_str(), here.c_str());
 }
 
 }  // namespace mmreg::capi

@@ -8,4 +8,7 @@ namespace mmreg::capi {
 std::string cpu_word(const std::string& machine, const std::string& flags);
 std::string this_cpu();
 
+// Throws unless this is the CPU that a deployment was made for.
+void check_cpu(const std::string& word);
+
 }  // namespace mmreg::capi

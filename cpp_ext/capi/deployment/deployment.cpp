@@ -1,8 +1,6 @@
 #include "capi/deployment/deployment.h"
 
-#include "capi/deployment/cpu_features.h"
 #include "capi/deployment/folder.h"
-#include "capi/guard.h"
 #include "cpu/processors.h"
 
 namespace capi = mmreg::capi;
@@ -12,15 +10,6 @@ namespace {
 constexpr double kHangLimit_s = 10;    // of the self-test
 constexpr double kTimesExpected = 10;  // a run that takes longer is cancelled
 
-void check_cpu(const capi::Manifest& manifest) {
-  const std::string here = capi::this_cpu();
-  if (manifest.cpu == "any" || manifest.cpu == here) return;
-  capi::refuse("MMREG_E_DEPLOYMENT_CPU",
-               "The deployment was made for the CPU %s, and this one is %s: its network would be computed otherwise. "
-               "Deploy the bundle on such a machine, or with --cpu any.",
-               manifest.cpu.c_str(), here.c_str());
-}
-
 }  // namespace
 
 mmreg_deployment::mmreg_deployment(mmreg_context& owner, const char* path, const std::uint8_t* public_key)
@@ -29,7 +18,6 @@ mmreg_deployment::mmreg_deployment(mmreg_context& owner, const char* path, const
   text_ = folder.manifest_text(public_key);
   manifest_ = capi::parse_manifest(text_);
   const capi::Files files = folder.files(manifest_);
-  check_cpu(manifest_);
   golden_ = capi::golden_pair(manifest_, files);
   const int threads = context.threads > 0 ? context.threads : mmreg::usable_processors();
   network_ = capi::load_network(manifest_, files, context.engine_path, threads);

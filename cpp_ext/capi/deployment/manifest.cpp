@@ -104,12 +104,14 @@ const Key* key_of(std::string_view name) {
 }
 
 void check_format(const Lines& text) {
-  for (const Line& line : text.lines)
-    if (line.key == "format" && line.value != kFormat)
-      refuse("MMREG_E_DEPLOYMENT_FORMAT",
-             "This libmmreg reads %s; the deployment has the format '%.*s'. Use the "
-             "version that wrote it, or deploy the bundle again.",
-             kFormat, int(std::min<std::size_t>(line.value.size(), 80)), line.value.data());
+  for (const Line& line : text.lines) {
+    if (line.key != "format") continue;
+    if (line.value == kFormat) return;
+    refuse("MMREG_E_DEPLOYMENT_FORMAT",
+           "This libmmreg reads %s; the deployment has the format '%.*s'. Use the version that wrote it, or deploy the "
+           "bundle again.",
+           kFormat, int(std::min<std::size_t>(line.value.size(), 80)), line.value.data());
+  }
 }
 
 void check_keys(const Lines& text) {

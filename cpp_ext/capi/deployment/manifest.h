@@ -1,4 +1,5 @@
-// deployment.txt: what a network needs to run, as `mmreg deploy` writes it; docs/deployment.md describes the format.
+// deployment.txt: what a network needs to run, as `mmreg deploy` writes it; docs/deployment_folder.md describes the
+// format.
 #pragma once
 #include <cstdint>
 #include <string>

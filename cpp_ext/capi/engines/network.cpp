@@ -1,5 +1,6 @@
 #include "capi/engines/network.h"
 
+#include "capi/deployment/cpu_features.h"
 #include "capi/guard.h"
 
 namespace mmreg::capi {
@@ -37,13 +38,13 @@ std::shared_ptr<const Network> load_network(const Manifest& manifest, const File
   return load(manifest, files, folder, threads);
 }
 
-void check_version(const Manifest& manifest, const std::string& library, const std::string& version) {
-  if (version == manifest.engine_version) return;
-  refuse(
-      "MMREG_E_DEPLOYMENT_ENGINE_VERSION",
-      "The deployment was made with version %s of its engine; '%.200s' is version %.60s. Install the version that it "
-      "needs, or deploy the bundle again.",
-      manifest.engine_version.c_str(), library.c_str(), version.c_str());
+void check_machine(const Manifest& manifest, const Network& network) {
+  if (network.version() != manifest.engine_version)
+    refuse("MMREG_E_DEPLOYMENT_ENGINE_VERSION",
+           "The deployment was made with version %s of its engine; '%.200s' is version %.60s. Install the version that "
+           "it needs, or deploy the bundle again.",
+           manifest.engine_version.c_str(), network.library().c_str(), network.version().c_str());
+  check_cpu(manifest.cpu);
 }
 
 }  // namespace mmreg::capi

@@ -55,7 +55,7 @@ std::shared_ptr<const Network> load_network(const Manifest&, const Files&, const
 std::shared_ptr<const Network> load_openvino(const Manifest&, const Files&, const std::string& folder, int threads);
 std::shared_ptr<const Network> load_onnxruntime(const Manifest&, const Files&, const std::string& folder, int threads);
 
-// Throws unless a library has the version that the deployment was made with.
-void check_version(const Manifest&, const std::string& library, const std::string& version);
+// Throws unless library and CPU are those that the deployment was made with.
+void check_machine(const Manifest&, const Network&);
 
 }  // namespace mmreg::capi

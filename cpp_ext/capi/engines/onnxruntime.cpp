@@ -143,7 +143,7 @@ OnnxRuntimeNetwork::OnnxRuntimeNetwork(const Manifest& manifest, const Files& fi
       session_(engine_.api(), release_session) {
   library_ = engine_.path();
   version_ = engine_.version();
-  check_version(manifest_, library_, version_);
+  check_machine(manifest_, *this);
   const Api* const api = engine_.api();
   engine_.check_load(create_environment(api, kSilent, "mmreg", environment_.out()), "start");
   engine_.check_load(disable_telemetry(api, environment_), "switch off its telemetry");

@@ -146,7 +146,7 @@ OpenVinoNetwork::OpenVinoNetwork(const Manifest& manifest, const Files& files, c
     : manifest_(manifest), engine_(folder), weights_(files.at("network.bin")), compiled_(engine_.api().free_compiled) {
   library_ = engine_.path();
   version_ = engine_.version();
-  check_version(manifest_, library_, version_);
+  check_machine(manifest_, *this);
   engine_.start();
   compile(files, threads);
 }
