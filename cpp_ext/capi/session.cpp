@@ -125,7 +125,7 @@ void mmreg_session::set_fixed(const mmreg_image& image) {
   if (options.deployment) {
     const capi::Manifest& manifest = options.deployment->manifest();
     capi::check_fixed_grid(manifest, fixed_.scan().extent, fixed_.scan().affine);
-    engine_ = capi::pipeline_engine(manifest, fixed_.scan().affine, *engine_thread_);
+    engine_ = capi::pipeline_engine(manifest, options.deployment->expected_s(), fixed_.scan().affine, *engine_thread_);
   }
   session_.emplace(ops_, fixed_.scan());
 }
@@ -195,6 +195,7 @@ mmreg_status mmreg_session::run(const mmreg_image& image, const mmreg_call_optio
     last_ = answer(image, call, pipeline_options(call, outputs, began));
   } catch (...) {
     dead = engine_thread_ && engine_thread_->hung();
+    if (dead) context.report(MMREG_LOG_ERROR, "MMREG_E_HUNG", "An engine did not return: its session is dead.");
     throw;
   }
   if (last_->cancelled) {

@@ -31,10 +31,13 @@ double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
+std::atomic<int> logged{0};  // errors
+
 mmreg_context* context_of(const char* engine_path = MMREG_STAND_IN) {
   mmreg_context_options options = sized<mmreg_context_options>();
   options.threads = 2;
   options.engine_path = engine_path;
+  options.log = [](void*, std::int32_t level, const char*, const char*) { logged += level == MMREG_LOG_ERROR; };
   mmreg_context* context = nullptr;
   CHECK(mmreg_context_create(&options, &context) == MMREG_OK);
   return context;
@@ -239,6 +242,23 @@ TEST(engines, a_run_that_is_too_slow_is_cancelled_at_the_deadline) {
   CHECK(host.result.finished == MMREG_STAGE_NETWORK);
 }
 
+TEST(engines, the_heartbeat_grows_while_a_network_runs) {
+  NetworkHost host;
+  stand_in().behaviour = StandIn::slow;
+  std::thread caller([&] { CHECK(host.run() == MMREG_CANCELLED_ERROR); });
+  const int before = stand_in().runs;
+  mmreg_health health = sized<mmreg_health>();
+  std::uint64_t first = 0;
+  for (int beats = 0; beats < 3;) {
+    CHECK(mmreg_session_health(host.session, &health) == MMREG_OK);
+    beats += health.heartbeat > first && stand_in().runs >= before && health.state == MMREG_RUNNING;
+    first = health.heartbeat;
+    std::this_thread::sleep_for(std::chrono::milliseconds(3));
+  }
+  mmreg_session_cancel(host.session);
+  caller.join();
+}
+
 TEST(engines, a_cancel_stops_a_run) {
   NetworkHost host;
   for (int k = 0; k < 20; ++k) {
@@ -281,6 +301,7 @@ TEST(engines, a_hang_is_reported_and_the_session_is_dead) {
     CHECK(mmreg_session_create(host.context, &options, &other) == MMREG_OK);
     CHECK(host.state() == MMREG_IDLE);
     stand_in().behaviour = StandIn::deaf;
+    logged = 0;
     const Clock::time_point start = Clock::now();
     CHECK(host.run(deadline_ms) == MMREG_HUNG_ERROR);
     const double took = ms_since(start), least = kLimit_ms + (deadline_ms > 0 ? 0 : kLate_ms);
@@ -288,6 +309,7 @@ TEST(engines, a_hang_is_reported_and_the_session_is_dead) {
     CHECK(took >= least);
     DOCTEST_MESSAGE("reported " << took - least - deadline_ms << " ms after the limit");
     CHECK(took < least + deadline_ms + 2000);  // not for ever, on a machine however busy
+    CHECK(logged == 1);
     CHECK(host.state() == MMREG_DEAD);
     CHECK(host.run() == MMREG_HUNG_ERROR);
     const mmreg_image fixed = image(host.fixed);

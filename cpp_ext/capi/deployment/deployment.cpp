@@ -1,5 +1,7 @@
 #include "capi/deployment/deployment.h"
 
+#include <algorithm>
+
 #include "capi/deployment/folder.h"
 #include "cpu/processors.h"
 
@@ -19,8 +21,7 @@ mmreg_deployment::mmreg_deployment(mmreg_context& owner, const char* path, const
   manifest_ = capi::parse_manifest(text_);
   const capi::Files files = folder.files(manifest_);
   golden_ = capi::golden_pair(manifest_, files);
-  const int threads = context.threads > 0 ? context.threads : mmreg::usable_processors();
-  network_ = capi::load_network(manifest_, files, context.engine_path, threads);
+  network_ = capi::load_network(manifest_, files, context.engine_path, threads());
   self_test(1);
   ++context.deployments;
 }
@@ -32,8 +33,15 @@ capi::GoldenTest mmreg_deployment::self_test(int runs) const {
 }
 
 std::unique_ptr<capi::EngineThread> mmreg_deployment::engine_thread(double hang_limit_s) const {
-  const double run_s = kTimesExpected * 1e-3 * manifest_.expected_ms + hang_limit_s;
+  const double run_s = kTimesExpected * expected_s() + hang_limit_s;
   return std::make_unique<capi::EngineThread>(network_->bind(), capi::Patience{hang_limit_s, run_s});
+}
+
+int mmreg_deployment::threads() const { return context.threads > 0 ? context.threads : mmreg::usable_processors(); }
+
+// With fewer threads than it was measured with it takes longer; more are not counted on.
+double mmreg_deployment::expected_s() const {
+  return 1e-3 * manifest_.expected_ms * std::max(1.0, double(manifest_.threads) / threads());
 }
 
 std::string mmreg_deployment::description() const {

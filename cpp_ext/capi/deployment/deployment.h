@@ -17,11 +17,14 @@ struct mmreg_deployment {
   std::string description() const;
   std::unique_ptr<mmreg::capi::EngineThread> engine_thread(double hang_limit_s) const;
   const mmreg::capi::Manifest& manifest() const { return manifest_; }
+  double expected_s() const;  // of the network for one pair
 
   mmreg_context& context;
   std::atomic<int> sessions{0};
 
  private:
+  int threads() const;
+
   std::string text_;
   mmreg::capi::Manifest manifest_;
   mmreg::capi::GoldenPair golden_;

@@ -4,6 +4,8 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "capi/engines/library.h"
 #include "capi/guard.h"
@@ -13,6 +15,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr auto kPoll = std::chrono::milliseconds(1);
+
+// Keeps what a hung engine uses for as long as the program runs.
+void keep(std::shared_ptr<void> used) {
+  static std::mutex mutex;
+  static auto& kept = *new std::vector<std::shared_ptr<void>>;  // never destroyed
+  const std::lock_guard<std::mutex> hold(mutex);
+  kept.push_back(std::move(used));
+}
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -111,11 +121,11 @@ void EngineThread::cancel_run() {
          1e3 * patience_.hang_limit_s);
 }
 
-// The engine may use its memory for ever, and its code may call that of this library.
+// The engine may use its memory for ever, and the thread may return to this library.
 void EngineThread::leave_behind() {
   hung_ = true;
   keep_this_library();
-  (void)new std::shared_ptr<Shared>(shared_);
+  keep(shared_);
   shared_->change(Shared::quit);
   thread_.detach();
 }

@@ -31,7 +31,8 @@ void run(EngineThread& thread, std::initializer_list<const float*> images, float
 
 }  // namespace
 
-Engine pipeline_engine(const Manifest& manifest, const AffineMap& fixed_affine, EngineThread& thread) {
+Engine pipeline_engine(const Manifest& manifest, double expected_s, const AffineMap& fixed_affine,
+                       EngineThread& thread) {
   Engine engine;
   engine.output = manifest.output;
   engine.extent = manifest.network_shape;
@@ -41,7 +42,7 @@ Engine pipeline_engine(const Manifest& manifest, const AffineMap& fixed_affine, 
   engine.factor = manifest.factor;
   engine.integration_steps = manifest.integration_steps;
   engine.planes = manifest.planes;
-  engine.expected_s = {1e-3 * manifest.expected_ms};
+  engine.expected_s = {expected_s};
   engine.field = [&thread](const float* fixed, const float* moving, float* field, const Stop& stop) {
     run(thread, {fixed, moving}, field, kMostVoxels, stop);
   };
