@@ -1,5 +1,5 @@
 // libFuzzer target of the parser of deployment.txt: whatever the bytes, it returns a manifest or throws a CodedError.
-// Built by Clang where MMREG_FUZZ is ON; the first argument is a folder for the texts that reached new code.
+// tests/capi/fuzz_manifest.py builds and runs it.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
