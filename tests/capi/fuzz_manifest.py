@@ -55,7 +55,7 @@ file = golden_fixed.f32 6400 {HASH}
 file = golden_moving.f32 6400 {HASH}
 file = golden_output.f32 12800 {HASH}
 """
-OTHER_WORDS = "velocity descriptor window minmax onnxruntime network.onnx bf16 fp16 int8".split()
+OTHER_WORDS = "velocity", "descriptor", "window", "minmax", "onnxruntime", "network.onnx", "bf16", "int8"
 
 
 class CannotBuild(Exception):
@@ -73,7 +73,7 @@ def build(folder: Path) -> Path:
         raise CannotBuild("clang++ is not installed")
     target = folder / "fuzz_deployment"
     probe = [clang, "-x", "c++", SANITIZERS, "-", "-o", str(target)]
-    body = "extern \"C\" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }"
+    body = 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }'
     if subprocess.run(probe, input=body, text=True, capture_output=True).returncode:
         raise CannotBuild("this clang++ has no libFuzzer with the address sanitizer")
     options = ["-std=c++17", "-O1", "-g", SANITIZERS, "-fno-sanitize-recover=undefined"]
