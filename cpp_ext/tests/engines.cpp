@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "capi/deployment/cpu_features.h"
+#include "mmreg.hpp"
 #include "tests/check.h"
 #include "tests/deployment_folder.h"
 #include "tests/host.h"
@@ -153,6 +154,26 @@ TEST(engines, a_deployment_tests_and_describes_itself) {
   CHECK(mmreg_deployment_describe(host.deployment, text.data(), &bytes) == MMREG_OK);
   CHECK(text.find("engine_library_version = 1.2.3\n") != std::string::npos);
   CHECK(text.back() == '\0');
+}
+
+TEST(engines, the_cpp_interface_loads_and_runs_a_deployment) {
+  stand_in().behaviour = StandIn::ordinary;
+  const DeploymentFolder folder;
+  mmreg_context_options options = sized<mmreg_context_options>();
+  options.engine_path = MMREG_STAND_IN;
+  const mmreg::Context context(options);
+  const mmreg::Deployment deployment(context, folder.path.string());
+  CHECK(deployment.self_test().first == 0);
+  CHECK(deployment.describe().find("name = stand-in\n") != std::string::npos);
+  mmreg_session_options how = without_alignment();
+  how.deployment = deployment.get();
+  mmreg::Session session(context, how);
+  const std::vector<float> fixed = bumps(1, 0), moving = bumps(1, 2);
+  const mmreg::Matrix affine = {1.5, 0, 0, 0, 0, 1.5, 0, 0, 0, 0, 1.5, 0, 0, 0, 0, 1};
+  session.set_fixed(mmreg::Image(fixed.data(), {1, kSide, kSide}, affine));
+  CHECK(session.register_image(mmreg::Image(moving.data(), {1, kSide, kSide}, affine)).finished == MMREG_STAGE_NETWORK);
+  DOCTEST_CHECK_THROWS_AS(mmreg::Deployment(context, folder.path.string(), mmreg::Deployment::Key{}),
+                          mmreg::Error);  // it is not signed
 }
 
 TEST(engines, what_does_not_fit_here_is_refused_with_its_code) {

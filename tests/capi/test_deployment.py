@@ -116,6 +116,15 @@ def test_the_field_is_bit_for_bit_that_of_python(host_of, deployed, engine, mode
     np.testing.assert_array_equal(field, expected)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_field_of_slices_is_bit_for_bit_that_of_python(host_of, signed, engine):
+    folder, host = signed(engine), host_of(engine_path(engine))
+    bundle = folder.parent / f"{engine}_source" / "tiny_2_velocity.mmreg"
+    field, expected = fields(host, folder, bundle, engine, pair_on((made.PLANE, made.PLANE)))
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_array_equal(field, expected)
+
+
 def test_on_a_grid_with_rounded_steps_the_field_agrees_to_rounding(host_of, deployed):
     grids, host = made.phantom_grids(), host_of(engine_path("openvino"))
     folder = deployed("synth", "openvino", grids)
