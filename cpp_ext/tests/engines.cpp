@@ -301,7 +301,7 @@ TEST(engines, failures_of_the_engine_are_reported_and_the_session_goes_on) {
   stand_in().behaviour = StandIn::failing;
   CHECK(host.run() == MMREG_REGISTRATION_ERROR);
   CHECK(code() == "MMREG_E_ENGINE_RUN");
-  CHECK(std::string(mmreg_last_error()).find("the stand-in was told to fail here") != std::string::npos);
+  CHECK(std::string(mmreg_last_error()).find("the stand-in fails on request here") != std::string::npos);
   stand_in().behaviour = StandIn::not_finite;
   CHECK(host.run() == MMREG_REGISTRATION_ERROR);
   CHECK(code() == "MMREG_E_MODEL_OUTPUT");

@@ -62,7 +62,7 @@ EXPORTED void ov_version_free(Version* version) {
   delete[] version->build_number;
   delete[] version->description;
 }
-EXPORTED const char* ov_get_last_err_msg() { return copied("the stand-in was told to fail\nhere"); }
+EXPORTED const char* ov_get_last_err_msg() { return copied("the stand-in fails on request\nhere"); }
 EXPORTED void ov_free(const char* text) { delete[] text; }
 EXPORTED int ov_core_create(Object** out) { return *out = new Object, 0; }
 EXPORTED void ov_core_free(Object* core) { delete core; }
