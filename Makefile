@@ -144,6 +144,7 @@ fuzz: $(DONE)/dev
 	$(PIP) atheris
 	PYTHONPATH=tests $(BIN)/python -m fuzz.fuzz_headers --seconds $(FUZZ_SECONDS)
 	PYTHONPATH=tests $(BIN)/python -m fuzz.fuzz_bundles --seconds $(FUZZ_SECONDS)
+	PYTHONPATH=tests $(BIN)/python -m capi.fuzz_manifest --seconds $(FUZZ_SECONDS)
 
 # The CUDA operations compiled for the host, beside the installed package, so that tests need no device.
 $(DONE)/cuda-on-host: $(DONE)/package

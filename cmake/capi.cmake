@@ -4,7 +4,7 @@ file(STRINGS ${CMAKE_SOURCE_DIR}/pyproject.toml MMREG_VERSION REGEX "^version = 
 string(REGEX REPLACE "^version = \"(.*)\"$" "\\1" MMREG_VERSION "${MMREG_VERSION}")
 set(MMREG_ABI 1)
 
-file(GLOB MMREG_CAPI_SOURCES CONFIGURE_DEPENDS cpp_ext/capi/*.cpp)
+file(GLOB_RECURSE MMREG_CAPI_SOURCES CONFIGURE_DEPENDS cpp_ext/capi/*.cpp)
 add_library(mmreg_c_objects OBJECT ${MMREG_CAPI_SOURCES})
 target_compile_definitions(mmreg_c_objects PRIVATE MMREG_VERSION="${MMREG_VERSION}")
 target_compile_options(mmreg_c_objects PRIVATE -Wall -Wextra)

@@ -16,6 +16,11 @@ class Use {
   explicit Use(mmreg_session& session) : session_(session) {
     if (session.in_use.exchange(true))
       capi::refuse("MMREG_E_BUSY", "Another call uses the session. Wait for it, or cancel it.");
+    if (!session.dead) return;
+    session.in_use = false;
+    capi::refuse("MMREG_E_HUNG",
+                 "The session is dead: its engine did not return. Destroy it, and create another one or "
+                 "restart the program.");
   }
   ~Use() {
     session_.began_s = 0;
@@ -117,6 +122,7 @@ mmreg_status mmreg_session_health(const mmreg_session* session, mmreg_health* he
     const double began = session->began_s;
     out.state = began > 0 ? MMREG_RUNNING : MMREG_IDLE;
     out.heartbeat = session->heartbeat;
+    if (session->dead) out.state = MMREG_DEAD;
     if (began > 0)
       out.running_ms =
           1e3 * (std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count() - began);

@@ -51,7 +51,11 @@ mmreg_status mmreg_context_create(const mmreg_context_options* options, mmreg_co
     made->memory_limit_bytes = given.memory_limit_bytes;
     made->log = given.log;
     made->log_user = given.log_user;
+    made->engine_path = given.engine_path ? given.engine_path : "";
     check_target(made->target);
+    if (!made->engine_path.empty() && made->engine_path[0] != '/')
+      capi::refuse("MMREG_E_ARGUMENT", "options->engine_path must be null or an absolute path; found '%.200s'.",
+                   given.engine_path);
     *context = made.release();
     ++contexts;
     return MMREG_OK;
@@ -63,6 +67,8 @@ mmreg_status mmreg_context_destroy(mmreg_context** context) {
     if (!context || !*context) return MMREG_OK;
     if (const int sessions = (*context)->sessions)
       capi::refuse("MMREG_E_BUSY", "The context has %d sessions. Destroy them first.", sessions);
+    if (const int deployments = (*context)->deployments)
+      capi::refuse("MMREG_E_BUSY", "The context has %d deployments. Destroy them first.", deployments);
     delete *context;
     *context = nullptr;
     if (--contexts == 0) capi::release_kept_blocks();

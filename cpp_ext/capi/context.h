@@ -7,11 +7,11 @@
 
 struct mmreg_context {
   int threads = 0;
-  std::string target;
+  std::string target, engine_path;
   std::uint64_t memory_limit_bytes = 0;
   mmreg_log log = nullptr;
   void* log_user = nullptr;
-  std::atomic<int> sessions{0};
+  std::atomic<int> sessions{0}, deployments{0};
 
   void report(std::int32_t level, const char* code, const char* text) const {
     if (log) log(log_user, level, code, text);

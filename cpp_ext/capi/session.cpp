@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "capi/engines/pipeline_engine.h"
 #include "capi/grids.h"
 #include "capi/outputs.h"
 #include "cpu/queue.h"
@@ -13,6 +14,8 @@ namespace capi = mmreg::capi;
 using mmreg::Extent;
 
 namespace {
+
+constexpr double kHangLimit_ms = 10000;
 
 double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -55,12 +58,46 @@ mmreg_session::mmreg_session(mmreg_context& owner, const mmreg_session_options& 
   check_choice(options.align, MMREG_ALIGN_NONE, "options->align");
   check_choice(options.without_deformation, 1, "options->without_deformation");
   check_choice(options.unrelated_headers, 1, "options->unrelated_headers");
+  check_network_options();
   check_room(largest(options.largest_fixed, "largest fixed"), largest(options.largest_moving, "largest moving"));
   static_cast<mmreg::CpuQueue&>(*place_.queue).keep_memory();
+  if (options.deployment) {
+    const double limit_ms = options.hang_limit_ms > 0 ? options.hang_limit_ms : kHangLimit_ms;
+    engine_thread_ = options.deployment->engine_thread(1e-3 * limit_ms);
+    ++options.deployment->sessions;
+  }
   ++context.sessions;
 }
 
-mmreg_session::~mmreg_session() { --context.sessions; }
+mmreg_session::~mmreg_session() {
+  engine_thread_.reset();
+  if (options.deployment) --options.deployment->sessions;
+  --context.sessions;
+}
+
+void mmreg_session::check_network_options() const {
+  check_choice(options.refine, MMREG_REFINE_OFF, "options->refine");
+  if (!(options.hang_limit_ms >= 0 && std::isfinite(options.hang_limit_ms)))
+    capi::refuse("MMREG_E_ARGUMENT", "options->hang_limit_ms must be 0 or a number above 0; found %g.",
+                 options.hang_limit_ms);
+  if (!options.deployment) {
+    if (options.refine != MMREG_REFINE_DEFAULT)
+      capi::refuse("MMREG_E_ARGUMENT", "options->refine needs a deployment: the solver alone refines nothing.");
+    return;
+  }
+  if (&options.deployment->context != &context)
+    capi::refuse("MMREG_E_ARGUMENT", "options->deployment must be of the context of the session.");
+  if (options.without_deformation)
+    capi::refuse("MMREG_E_ARGUMENT", "options->without_deformation must be 0 with a deployment, which deforms.");
+  const bool describes = options.deployment->manifest().output == mmreg::EngineOutput::descriptor;
+  if (describes && options.refine == MMREG_REFINE_OFF)
+    capi::refuse("MMREG_E_ARGUMENT", "options->refine cannot be off: the network gives features for the solver.");
+}
+
+bool mmreg_session::refines() const {
+  if (options.refine != MMREG_REFINE_DEFAULT) return options.refine == MMREG_REFINE_ON;
+  return options.deployment->manifest().refine;
+}
 
 // The least memory that a registration takes, as in the Python package (process/memory.py).
 void mmreg_session::check_room(Extent fixed, Extent moving) const {
@@ -81,9 +118,15 @@ void mmreg_session::set_fixed(const mmreg_image& image) {
   check_within(n, options.largest_fixed, "fixed");
   check_room(n, {0, 0, 0});
   session_.reset();
+  engine_.reset();
   last_.reset();
   moving_extent_ = {};
   fixed_.read(image, options.space, "fixed");
+  if (options.deployment) {
+    const capi::Manifest& manifest = options.deployment->manifest();
+    capi::check_fixed_grid(manifest, fixed_.scan().extent, fixed_.scan().affine);
+    engine_ = capi::pipeline_engine(manifest, options.deployment->expected_s(), fixed_.scan().affine, *engine_thread_);
+  }
   session_.emplace(ops_, fixed_.scan());
 }
 
@@ -103,6 +146,10 @@ mmreg::PipelineOptions mmreg_session::pipeline_options(const mmreg_call_options&
   mmreg::PipelineOptions out;
   out.align = kinds[options.align];
   out.deform = !options.without_deformation;
+  if (engine_) {
+    out.engine = &*engine_;
+    out.refine = refines();
+  }
   out.figures = figures[call.quality];
   out.inverse = outputs.inverse_mm != nullptr;
   if (call.has_outside) out.outside = call.outside;
@@ -132,18 +179,26 @@ mmreg_status mmreg_session::run(const mmreg_image& image, const mmreg_call_optio
   check_choice(call.start, MMREG_START_MATRIX, "options->start");
   check_choice(call.quality, MMREG_QUALITY_NONE, "options->quality");
   check_choice(call.has_outside, 1, "options->has_outside");
+  check_choice(call.reserved, 0, "options->reserved");
   if (!(call.deadline_ms >= 0 && std::isfinite(call.deadline_ms)))
     capi::refuse("MMREG_E_DEADLINE", "options->deadline_ms must be 0 or a number above 0; found %g.", call.deadline_ms);
   if (call.has_outside && std::isinf(call.outside))
     capi::refuse("MMREG_E_OUTSIDE", "options->outside must be a number or NaN; found %g.", call.outside);
   const Extent n = fixed_.scan().extent, m = capi::extent_of(image, "moving");
   check_within(m, options.largest_moving, "moving");
+  if (options.deployment) capi::check_moving_grid(options.deployment->manifest(), m);
   check_room(n, m);
   capi::check_sizes(outputs, n, m);
   last_.reset();  // its memory serves this call
   moving_.read(image, options.space, "moving");
   check_moving_grid();
-  last_ = answer(image, call, pipeline_options(call, outputs, began));
+  try {
+    last_ = answer(image, call, pipeline_options(call, outputs, began));
+  } catch (...) {
+    dead = engine_thread_ && engine_thread_->hung();
+    if (dead) context.report(MMREG_LOG_ERROR, "MMREG_E_HUNG", "An engine did not return: its session is dead.");
+    throw;
+  }
   if (last_->cancelled) {
     last_.reset();
     capi::refuse("MMREG_E_CANCELLED", "The registration was cancelled.");

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "capi/context.h"
+#include "capi/deployment/deployment.h"
 #include "capi/host_image.h"
 #include "ops/open.h"
 #include "pipeline/session.h"
@@ -20,21 +21,24 @@ struct mmreg_session {
 
   mmreg_context& context;
   const mmreg_session_options options;
-  std::atomic<bool> in_use{false}, cancelled{false};
+  std::atomic<bool> in_use{false}, cancelled{false}, dead{false};
   std::atomic<std::uint64_t> heartbeat{0};
   std::atomic<double> began_s{0};  // 0: idle
 
  private:
-  double read(const mmreg_image&, double began);
   mmreg::PipelineOptions pipeline_options(const mmreg_call_options&, const mmreg_outputs&, double began_s);
   mmreg::PipelineResult answer(const mmreg_image&, const mmreg_call_options&, const mmreg::PipelineOptions&);
   void check_room(mmreg::Extent fixed, mmreg::Extent moving) const;
   void check_moving_grid();
+  void check_network_options() const;
+  bool refines() const;
   const mmreg::PipelineResult& last() const;
 
   const mmreg::Place place_;
   const mmreg::Context ops_;
   mmreg::capi::HostImage fixed_, moving_;
+  std::unique_ptr<mmreg::capi::EngineThread> engine_thread_;  // null without a deployment
+  std::optional<mmreg::Engine> engine_;                       // on the grid of the fixed image
   std::optional<mmreg::Session> session_;
   std::optional<mmreg::PipelineResult> last_;
   mmreg::Extent moving_extent_{};   // of the moving image of the last result,

@@ -18,9 +18,36 @@ BEGIN = "  /* generated from the errors of the Python package by `make pages` */
 END = "  /* end of the generated part */\n"
 INTERNAL = "MmregError"
 # Errors that only a C host can meet, with their status and what they say.
-ONLY_IN_C = {"BusyError": (-20, "Another call uses the object."), INTERNAL: (-99, "A bug in mmreg.")}
+ONLY_IN_C = {
+    "BusyError": (-20, "Another call uses the object."),
+    "HungError": (-21, "An engine did not return; the session is dead."),
+    INTERNAL: (-99, "A bug in mmreg."),
+}
 CODES_ONLY_IN_C = {
     "MMREG_E_BUSY": "BusyError",
+    "MMREG_E_DEPLOYMENT_CPU": "BackendUnavailableError",
+    "MMREG_E_DEPLOYMENT_ENGINE_VERSION": "BackendUnavailableError",
+    "MMREG_E_DEPLOYMENT_FILE_HASH": "BundleError",
+    "MMREG_E_DEPLOYMENT_FILE_LINK": "BundleError",
+    "MMREG_E_DEPLOYMENT_FILE_MISSING": "BundleError",
+    "MMREG_E_DEPLOYMENT_FILE_SIZE": "BundleError",
+    "MMREG_E_DEPLOYMENT_FILE_UNDECLARED": "BundleError",
+    "MMREG_E_DEPLOYMENT_FORMAT": "BundleError",
+    "MMREG_E_DEPLOYMENT_GOLDEN": "BundleError",
+    "MMREG_E_DEPLOYMENT_GRID": "GeometryError",
+    "MMREG_E_DEPLOYMENT_KEY_MISSING": "BundleError",
+    "MMREG_E_DEPLOYMENT_KEY_TWICE": "BundleError",
+    "MMREG_E_DEPLOYMENT_KEY_UNKNOWN": "BundleError",
+    "MMREG_E_DEPLOYMENT_LINE": "BundleError",
+    "MMREG_E_DEPLOYMENT_MISSING": "BundleError",
+    "MMREG_E_DEPLOYMENT_SIGNATURE": "BundleError",
+    "MMREG_E_DEPLOYMENT_SIGNATURE_MISSING": "BundleError",
+    "MMREG_E_DEPLOYMENT_TOO_LARGE": "BundleError",
+    "MMREG_E_DEPLOYMENT_VALUE": "BundleError",
+    "MMREG_E_ENGINE_LIBRARY": "BackendUnavailableError",
+    "MMREG_E_ENGINE_LOAD": "BundleError",
+    "MMREG_E_ENGINE_RUN": "RegistrationError",
+    "MMREG_E_HUNG": "HungError",
     "MMREG_E_INTERNAL": INTERNAL,
     "MMREG_E_NO_FIXED": "InputError",
     "MMREG_E_NO_RESULT": "InputError",
@@ -58,7 +85,7 @@ def codes() -> dict[str, str]:
     write_errors = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(write_errors)
     rows = write_errors.rows()
-    text = "".join(path.read_text() for path in sorted(CAPI.glob("*.cpp")))
+    text = "".join(path.read_text() for path in sorted(CAPI.rglob("*.cpp")))
     found = {}
     for code in sorted(set(REFUSED.findall(text)) | set(write_errors.WHAT_TO_DO)):
         classes = {CODES_ONLY_IN_C[code]} if code in CODES_ONLY_IN_C else rows.get(code, ((), ()))[0]

@@ -101,8 +101,14 @@ INCLUDES = {
         ("nanobind/", "cxxabi.h", "unistd.h"),
     ),
     "capi": (
-        ("core/", "ops/", "solver/", "pipeline/", "capi/", "mmreg.h", "cpu/queue.h"),
-        ("stddef.h", "stdint.h"),
+        (
+            *("core/", "ops/", "solver/", "pipeline/", "capi/", "mmreg.h", "cpu/queue.h", "cpu/processors.h"),
+            "plugins/onnxruntime/abi.h",
+        ),
+        (
+            *("stddef.h", "stdint.h", "dirent.h", "dlfcn.h", "fcntl.h", "unistd.h"),
+            *("sys/stat.h", "sys/utsname.h"),
+        ),
     ),
 }
 

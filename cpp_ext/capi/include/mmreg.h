@@ -14,8 +14,8 @@
  * MMREG_BUSY_ERROR at once. mmreg_session_cancel and mmreg_session_health may be called at any time by any thread, and
  * mmreg_session_cancel by a signal handler, as long as the session lives.
  *
- * The library starts threads only in mmreg_session_create, installs no signal handlers, writes no files, reads no
- * environment variables, and throws no exceptions.
+ * The library starts threads only in mmreg_session_create and mmreg_deployment_load, installs no signal handlers,
+ * writes no files, reads no environment variables, and throws no exceptions. It loads an engine only for a deployment.
  */
 #ifndef MMREG_H
 #define MMREG_H
@@ -53,11 +53,13 @@ enum {
   MMREG_REGISTRATION_ERROR = -9,
   MMREG_CANCELLED_ERROR = -10,
   MMREG_BUSY_ERROR = -20,
+  MMREG_HUNG_ERROR = -21,
   MMREG_INTERNAL_ERROR = -99
   /* end of the generated part */
 };
 
 typedef struct mmreg_context mmreg_context;
+typedef struct mmreg_deployment mmreg_deployment;
 typedef struct mmreg_session mmreg_session;
 
 /* Called by any thread of the library, never after mmreg_context_destroy. */
@@ -71,10 +73,14 @@ typedef struct {
   uint64_t memory_limit_bytes; /* of each session, checked before its work; 0: none */
   mmreg_log log;               /* null: none */
   void* log_user;
+  const char* engine_path; /* absolute path of the folder with OpenVINO's libopenvino_c.so.* or ONNX Runtime's
+                              libonnxruntime.so.*, for deployments; null: the folder of libmmreg */
 } mmreg_context_options;
 
 enum { MMREG_RAS = 0, MMREG_LPS = 1 }; /* axes of space: NIfTI; DICOM and ITK */
 enum { MMREG_ALIGN_AFFINE = 0, MMREG_ALIGN_RIGID = 1, MMREG_ALIGN_NONE = 2 };
+
+enum { MMREG_REFINE_DEFAULT = 0, MMREG_REFINE_ON = 1, MMREG_REFINE_OFF = 2 };
 
 typedef struct {
   uint32_t struct_size;
@@ -84,6 +90,9 @@ typedef struct {
   int32_t unrelated_headers;   /* 1: the affines of fixed and moving images share no space, and need not overlap */
   int64_t largest_fixed[3];    /* voxels along each axis that any image may have; 0, 0, 0: any */
   int64_t largest_moving[3];
+  mmreg_deployment* deployment; /* the network that deforms; must outlive the session; null: the solver alone */
+  int32_t refine;               /* whether the solver continues from its field; DEFAULT: as the deployment says */
+  double hang_limit_ms;         /* from the cancellation of a run until its engine counts as hung; 0: 10,000 */
 } mmreg_session_options;
 
 enum { MMREG_FLOAT32 = 0, MMREG_UINT8 = 1, MMREG_INT16 = 2, MMREG_UINT16 = 3, MMREG_INT32 = 4, MMREG_FLOAT64 = 5 };
@@ -111,6 +120,7 @@ typedef struct {
   int32_t quality;         /* figures to measure; FAST leaves out MIND and the consistency of the inverse */
   int32_t has_outside;     /* 1: `outside` is the value of `warped` outside of the moving image; 0: its lowest value */
   float outside;
+  int32_t reserved; /* 0 */
 } mmreg_call_options;
 
 /* Memory for the results: a null pointer leaves a result out, another one needs at least the stated number of bytes. */
@@ -148,11 +158,13 @@ typedef struct {
   uint64_t sequence;     /* 1 for the first answer of the session */
 } mmreg_result;
 
-enum { MMREG_IDLE = 0, MMREG_RUNNING = 1 };
+/* DEAD: an engine did not return; every call returns MMREG_HUNG_ERROR, except of destroy, which leaves its memory and
+ * its thread behind. */
+enum { MMREG_IDLE = 0, MMREG_RUNNING = 1, MMREG_DEAD = 2 };
 
 typedef struct {
   uint32_t struct_size;
-  int32_t state;      /* MMREG_IDLE, MMREG_RUNNING */
+  int32_t state;      /* MMREG_IDLE, MMREG_RUNNING, MMREG_DEAD */
   uint64_t heartbeat; /* grows between the steps of the work */
   double running_ms;  /* of the current call; 0: idle */
 } mmreg_health;
@@ -165,8 +177,21 @@ MMREG_API const char* mmreg_last_error(void); /* what is wrong and what to do, i
 MMREG_API const char* mmreg_last_code(void);  /* "MMREG_E_NO_OVERLAP", as in Python and docs/errors.md */
 
 MMREG_API mmreg_status mmreg_context_create(const mmreg_context_options* options, mmreg_context** context);
-/* MMREG_BUSY_ERROR while it has sessions. Sets *context to null. */
+/* MMREG_BUSY_ERROR while it has sessions or deployments. Sets *context to null. */
 MMREG_API mmreg_status mmreg_context_destroy(mmreg_context** context);
+
+/* Loads the folder that `mmreg deploy` wrote: checks every file, compiles the network and runs it on its golden pair.
+ * `public_key`: 32 bytes of Ed25519 with whose private key the deployment must be signed; null: it need not be. The
+ * deployment does not change afterwards, and any number of sessions may use it. */
+MMREG_API mmreg_status mmreg_deployment_load(mmreg_context* context, const char* path, const uint8_t* public_key,
+                                             mmreg_deployment** deployment);
+/* Runs the network on its golden pair ten times; MMREG_BUNDLE_ERROR if an output deviates more than its limit. */
+MMREG_API mmreg_status mmreg_deployment_self_test(mmreg_deployment* deployment, double* worst_mm, double* slowest_ms);
+/* Writes deployment.txt and two lines on the engine, with a null character at the end. *bytes is the size of `text`
+ * and becomes that which is needed; a null `text` only asks for it. */
+MMREG_API mmreg_status mmreg_deployment_describe(mmreg_deployment* deployment, char* text, size_t* bytes);
+/* MMREG_BUSY_ERROR while sessions use it. Sets *deployment to null. */
+MMREG_API mmreg_status mmreg_deployment_destroy(mmreg_deployment** deployment);
 
 MMREG_API mmreg_status mmreg_session_create(mmreg_context* context, const mmreg_session_options* options,
                                             mmreg_session** session);
@@ -188,10 +213,11 @@ MMREG_API mmreg_status mmreg_session_map_points(mmreg_session* session, const do
 MMREG_API mmreg_status mmreg_session_warp_labels(mmreg_session* session, const mmreg_image* labels, int32_t* warped,
                                                  size_t warped_bytes);
 
-/* Stops the call that runs, which returns MMREG_CANCELLED_ERROR; if none does, the next one. */
+/* Stops the call that runs, which returns MMREG_CANCELLED_ERROR; if none does, the next one. A network stops between
+ * two of its layers: within slack_ms of its deployment. */
 MMREG_API void mmreg_session_cancel(mmreg_session* session);
 MMREG_API mmreg_status mmreg_session_health(const mmreg_session* session, mmreg_health* health);
-/* Cancels, waits for the call that runs, and sets *session to null. */
+/* Cancels, waits for the call that runs, and sets *session to null. Does not wait for a hung engine. */
 MMREG_API mmreg_status mmreg_session_destroy(mmreg_session** session);
 
 #ifdef __cplusplus

@@ -183,6 +183,42 @@ class Context {
   std::unique_ptr<mmreg_context, Destroy> context_;
 };
 
+// The folder that `mmreg deploy` wrote. Must outlive its sessions, and be destroyed before its context.
+class Deployment {
+ public:
+  using Key = std::array<std::uint8_t, 32>;  // public, of Ed25519
+
+  Deployment(const Context& context, const std::string& path) : Deployment(context, path, nullptr) {}
+  Deployment(const Context& context, const std::string& path, const Key& key) : Deployment(context, path, key.data()) {}
+
+  // Runs the golden pair ten times. Returns the largest deviation in mm and the slowest time in ms.
+  std::pair<double, double> self_test() const {
+    std::pair<double, double> out;
+    check(mmreg_deployment_self_test(get(), &out.first, &out.second));
+    return out;
+  }
+  std::string describe() const {
+    std::size_t bytes = 0;
+    check(mmreg_deployment_describe(get(), nullptr, &bytes));
+    std::string text(bytes, '\0');
+    check(mmreg_deployment_describe(get(), text.data(), &bytes));
+    text.resize(bytes - 1);
+    return text;
+  }
+  mmreg_deployment* get() const { return deployment_.get(); }
+
+ private:
+  Deployment(const Context& context, const std::string& path, const std::uint8_t* key) {
+    mmreg_deployment* made = nullptr;
+    check(mmreg_deployment_load(context.get(), path.c_str(), key, &made));
+    deployment_.reset(made);
+  }
+  struct Destroy {
+    void operator()(mmreg_deployment* deployment) const { mmreg_deployment_destroy(&deployment); }
+  };
+  std::unique_ptr<mmreg_deployment, Destroy> deployment_;
+};
+
 class Session {  // must be destroyed before its context
  public:
   explicit Session(const Context& context, const mmreg_session_options& options = sized<mmreg_session_options>()) {

@@ -1,0 +1,49 @@
+#include "capi/deployment/deployment.h"
+
+#include <algorithm>
+
+#include "capi/deployment/folder.h"
+#include "cpu/processors.h"
+
+namespace capi = mmreg::capi;
+
+namespace {
+
+constexpr double kHangLimit_s = 10;    // of the self-test
+constexpr double kTimesExpected = 10;  // a run that takes longer is cancelled
+
+}  // namespace
+
+mmreg_deployment::mmreg_deployment(mmreg_context& owner, const char* path, const std::uint8_t* public_key)
+    : context(owner) {
+  const capi::Folder folder(path);
+  text_ = folder.manifest_text(public_key);
+  manifest_ = capi::parse_manifest(text_);
+  const capi::Files files = folder.files(manifest_);
+  golden_ = capi::golden_pair(manifest_, files);
+  network_ = capi::load_network(manifest_, files, context.engine_path, threads());
+  self_test(1);
+  ++context.deployments;
+}
+
+mmreg_deployment::~mmreg_deployment() { --context.deployments; }
+
+capi::GoldenTest mmreg_deployment::self_test(int runs) const {
+  return capi::self_test(manifest_, golden_, *engine_thread(kHangLimit_s), runs);
+}
+
+std::unique_ptr<capi::EngineThread> mmreg_deployment::engine_thread(double hang_limit_s) const {
+  const double run_s = kTimesExpected * expected_s() + hang_limit_s;
+  return std::make_unique<capi::EngineThread>(network_->bind(), capi::Patience{hang_limit_s, run_s});
+}
+
+int mmreg_deployment::threads() const { return context.threads > 0 ? context.threads : mmreg::usable_processors(); }
+
+// With fewer threads than it was measured with it takes longer; more are not counted on.
+double mmreg_deployment::expected_s() const {
+  return 1e-3 * manifest_.expected_ms * std::max(1.0, double(manifest_.threads) / threads());
+}
+
+std::string mmreg_deployment::description() const {
+  return text_ + "engine_library = " + network_->library() + "\nengine_library_version = " + network_->version() + "\n";
+}
