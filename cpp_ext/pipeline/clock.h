@@ -30,8 +30,12 @@ class Clock {
     if (!cancelled_ && options_.cancelled && options_.cancelled(stage, share)) cancelled_ = true;
     return interrupted() || (limited() && left() <= kept_);
   }
-  // The same for work whose partial result is useless: only the time that cannot be left out is reserved.
-  bool too_late(Stage stage, double share) { return stop(stage, share) && (cancelled_ || left() <= least()); }
+  // The same for work whose partial result is useless: only the time that cannot be left out is reserved, and that
+  // which it takes to stop.
+  bool too_late(Stage stage, double share, double slack_s = 0) {
+    stop(stage, share);
+    return cancelled_ || (limited() && left() <= least() + slack_s);
+  }
   bool cancelled() const { return cancelled_; }
 
   // For use inside operations, if stopping between steps would be too late. Empty if nothing can stop them.

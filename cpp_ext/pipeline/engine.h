@@ -25,6 +25,7 @@ struct Engine {
   int integration_steps = 0;    // squarings, of a velocity
   int planes = 0;               // of a descriptor
   std::vector<double> expected_s{0.0};  // of all runs for one pair, or of each rigid stage; 0: unknown
+  double slack_s = 0;                   // a run may go on for so long after `stop` returned true
 
   Factor field_factor() const {
     const auto along = [this](int length) { return length > 1 ? factor : 1; };

@@ -222,7 +222,8 @@ struct Run {  // the data that all stages share
   Stop stop_network() const {
     return [this, began = clock.seconds()] {
       const double expected = options.engine->expected_s[0], gone = clock.seconds() - began;
-      return clock.too_late(Stage::network, expected > 0 ? std::min(gone / expected, 0.99) : 0.5);
+      return clock.too_late(Stage::network, expected > 0 ? std::min(gone / expected, 0.99) : 0.5,
+                            options.engine->slack_s);
     };
   }
 

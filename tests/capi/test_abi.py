@@ -58,7 +58,7 @@ def test_functions_may_be_added(tmp_path):
         pytest.param(
             [APPENDED, (r"int32_t tracked;", "uint32_t tracked;")], "tracked", id="appended-and-type"
         ),
-        pytest.param([(r"(float outside;)", r"\1 int32_t x;")], "int32_t x", id="in-the-padding"),
+        pytest.param([(r"(int32_t refine;)", r"\1 int32_t x;")], "int32_t x", id="in-the-padding"),
         pytest.param(
             [(r"int32_t level, const char\* code", "int64_t level, const char* code")],
             "level|mmreg_log",

@@ -43,6 +43,7 @@ Engine pipeline_engine(const Manifest& manifest, double expected_s, const Affine
   engine.integration_steps = manifest.integration_steps;
   engine.planes = manifest.planes;
   engine.expected_s = {expected_s};
+  engine.slack_s = 1e-3 * manifest.slack_ms;
   engine.field = [&thread](const float* fixed, const float* moving, float* field, const Stop& stop) {
     run(thread, {fixed, moving}, field, kMostVoxels, stop);
   };
