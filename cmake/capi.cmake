@@ -9,6 +9,9 @@ add_library(mmreg_c_objects OBJECT ${MMREG_CAPI_SOURCES})
 target_compile_definitions(mmreg_c_objects PRIVATE MMREG_VERSION="${MMREG_VERSION}")
 target_compile_options(mmreg_c_objects PRIVATE -Wall -Wextra)
 target_include_directories(mmreg_c_objects PRIVATE cpp_ext cpp_ext/capi/include)
+if(MMREG_SANITIZE)  # a library that cannot be loaded into other programs: the tests take the objects
+  return()
+endif()
 add_library(mmreg_c SHARED $<TARGET_OBJECTS:mmreg_c_objects>)
 add_library(mmreg::mmreg ALIAS mmreg_c)
 set_target_properties(mmreg_c PROPERTIES
@@ -16,10 +19,8 @@ set_target_properties(mmreg_c PROPERTIES
   LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cpp_ext/capi/mmreg.map)
 target_include_directories(mmreg_c PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/cpp_ext/capi/include>)
 target_link_libraries(mmreg_c PRIVATE $<BUILD_INTERFACE:mmreg>)
-if(NOT MMREG_SANITIZE)  # sanitizers leave their symbols to the host
-  target_link_options(mmreg_c PRIVATE -static-libstdc++ -static-libgcc LINKER:--no-undefined)
-endif()
 target_link_options(mmreg_c PRIVATE
+  -static-libstdc++ -static-libgcc LINKER:--no-undefined
   LINKER:--version-script=${CMAKE_SOURCE_DIR}/cpp_ext/capi/mmreg.map
   LINKER:--exclude-libs,ALL LINKER:-z,now LINKER:-z,relro)
 include(${CMAKE_SOURCE_DIR}/cmake/capi_install.cmake)

@@ -124,15 +124,14 @@ void map_points(const PipelineResult& result, const Scan& fixed, int space, cons
 }
 
 // The displacement in voxels, as Python's Transform.warp_labels computes it from that in mm.
-void warp_labels(const Context& context, const PipelineResult& result, const Scan& fixed, const Scan& moving,
-                 const mmreg_image& labels, int space, std::int32_t* warped, std::size_t bytes) {
+void warp_labels(const Context& context, const PipelineResult& result, const Scan& fixed, const mmreg_image& labels,
+                 int space, std::int32_t* warped, std::size_t bytes) {
   check_not_null(labels.data, "labels->data");
   check_not_null(warped, "warped");
   const Extent n = fixed.extent, m = extent_of(labels, "label");
   check_size(warped, bytes, std::size_t(voxels(n)) * sizeof(std::int32_t), "warped");
   const AffineMap grid = checked_affine(labels.affine, space, m, "label");
   check_dimensions(n, m);
-  (void)moving;
   const Buffer<std::int32_t> image(context, m);
   convert(labels, m, "label", image.data());
   const AffineMap to_grid = invert(grid);

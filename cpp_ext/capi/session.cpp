@@ -163,17 +163,22 @@ mmreg::PipelineOptions mmreg_session::pipeline_options(const mmreg_call_options&
   return out;
 }
 
-mmreg::PipelineResult mmreg_session::answer(const mmreg_image& image, const mmreg_call_options& call,
-                                            const mmreg::PipelineOptions& pipeline) {
-  (void)image;
-  if (call.start != MMREG_START_MATRIX) return session_->run(moving_.scan(), pipeline, call.start == MMREG_START_LAST);
-  return session_->run_from(capi::checked_rigid(call.start_matrix, options.space), moving_.scan(), pipeline);
+// Registers the moving image; a session whose engine does not return is dead.
+mmreg::PipelineResult mmreg_session::answer(const mmreg_call_options& call, const mmreg::PipelineOptions& pipeline) {
+  try {
+    if (call.start != MMREG_START_MATRIX)
+      return session_->run(moving_.scan(), pipeline, call.start == MMREG_START_LAST);
+    return session_->run_from(capi::checked_rigid(call.start_matrix, options.space), moving_.scan(), pipeline);
+  } catch (...) {
+    dead = engine_thread_ && engine_thread_->hung();
+    if (dead) context.report(MMREG_LOG_ERROR, "MMREG_E_HUNG", "An engine did not return: its session is dead.");
+    throw;
+  }
 }
 
-mmreg_status mmreg_session::run(const mmreg_image& image, const mmreg_call_options& call, const mmreg_outputs& outputs,
-                                mmreg_result* result) {
-  const double began = now_s();
-  began_s = began;
+// Checks all that can be checked before the voxels are read.
+void mmreg_session::check_call(const mmreg_image& image, const mmreg_call_options& call,
+                               const mmreg_outputs& outputs) const {
   if (!session_)
     capi::refuse("MMREG_E_NO_FIXED", "The session has no fixed image. Call mmreg_session_set_fixed first.");
   check_choice(call.start, MMREG_START_MATRIX, "options->start");
@@ -189,16 +194,17 @@ mmreg_status mmreg_session::run(const mmreg_image& image, const mmreg_call_optio
   if (options.deployment) capi::check_moving_grid(options.deployment->manifest(), m);
   check_room(n, m);
   capi::check_sizes(outputs, n, m);
+}
+
+mmreg_status mmreg_session::run(const mmreg_image& image, const mmreg_call_options& call, const mmreg_outputs& outputs,
+                                mmreg_result* result) {
+  const double began = now_s();
+  began_s = began;
+  check_call(image, call, outputs);
   last_.reset();  // its memory serves this call
   moving_.read(image, options.space, "moving");
   check_moving_grid();
-  try {
-    last_ = answer(image, call, pipeline_options(call, outputs, began));
-  } catch (...) {
-    dead = engine_thread_ && engine_thread_->hung();
-    if (dead) context.report(MMREG_LOG_ERROR, "MMREG_E_HUNG", "An engine did not return: its session is dead.");
-    throw;
-  }
+  last_ = answer(call, pipeline_options(call, outputs, began));
   if (last_->cancelled) {
     last_.reset();
     capi::refuse("MMREG_E_CANCELLED", "The registration was cancelled.");
@@ -243,5 +249,5 @@ void mmreg_session::map_points(const double* points_mm, std::size_t count, doubl
 }
 
 void mmreg_session::warp_labels(const mmreg_image& labels, std::int32_t* warped, std::size_t bytes) const {
-  capi::warp_labels(ops_, last(), fixed_.scan(), moving_.scan(), labels, options.space, warped, bytes);
+  capi::warp_labels(ops_, last(), fixed_.scan(), labels, options.space, warped, bytes);
 }

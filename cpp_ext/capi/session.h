@@ -27,7 +27,8 @@ struct mmreg_session {
 
  private:
   mmreg::PipelineOptions pipeline_options(const mmreg_call_options&, const mmreg_outputs&, double began_s);
-  mmreg::PipelineResult answer(const mmreg_image&, const mmreg_call_options&, const mmreg::PipelineOptions&);
+  mmreg::PipelineResult answer(const mmreg_call_options&, const mmreg::PipelineOptions&);
+  void check_call(const mmreg_image&, const mmreg_call_options&, const mmreg_outputs&) const;
   void check_room(mmreg::Extent fixed, mmreg::Extent moving) const;
   void check_moving_grid();
   void check_network_options() const;

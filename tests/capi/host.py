@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-ROOT = Path(__file__).parents[2]
-
-
-def library_path() -> Path | None:
-    """Return ``MMREG_LIBRARY``, or the newest libmmreg.so.1 below build/; None if there is none."""
-    if named := os.environ.get("MMREG_LIBRARY"):
-        return Path(named)
-    built = sorted(ROOT.glob("build/*/libmmreg.so.1"), key=lambda path: path.stat().st_mtime)
-    return built[-1] if built else None
 
 
 class ContextOptions(ctypes.Structure):
@@ -69,6 +58,7 @@ class CallOptions(ctypes.Structure):
         ("quality", ctypes.c_int32),
         ("has_outside", ctypes.c_int32),
         ("outside", ctypes.c_float),
+        ("reserved", ctypes.c_int32),
     )
 
 

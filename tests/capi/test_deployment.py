@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from capi.host import Host, HostError, image, library_path
+from capi.host import Host, HostError, image
 
 from mmreg_rt import Registrar
 from mmreg_rt.errors import MmregError
@@ -18,13 +18,10 @@ from mmreg_rt.geometry import Grid
 deployment = pytest.importorskip("mmreg_rt.deployment", reason="this version has no `mmreg deploy`")
 made = pytest.importorskip("fixtures.deployments")
 
-LIBRARY = library_path()
 ENGINES = {"openvino": "libs", "onnxruntime": "capi"}  # folder of the library in the wheel
 REFINE_OFF = 2
 CANCELLED = -10
 MUTATIONS = 100
-
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="libmmreg.so.1 is not built (make capi)")
 
 
 def engine_path(engine):
@@ -33,11 +30,11 @@ def engine_path(engine):
 
 
 @pytest.fixture
-def host_of():
+def host_of(any_installation):
     hosts = []
 
     def create(folder):
-        hosts.append(Host(LIBRARY, folder, threads=1))
+        hosts.append(Host(any_installation.library, folder, threads=1))
         return hosts[-1]
 
     yield create
