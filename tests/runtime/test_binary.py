@@ -55,8 +55,12 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel):
     asked_for = "MMREG_CUDA:BOOL=ON" in (ROOT / "build" / "wheel" / "CMakeCache.txt").read_text().splitlines()
     cuda = {"mmreg_rt/libmmreg_cuda.so", "mmreg_rt/warp_ahead.ptx"} if asked_for else set()
     built = {name for name in names if name.endswith(BUILT)}
-    assert {name for name in built if not name.startswith("mmreg_rt/_native")} == cuda
-    packaged = {name for name in names if name.startswith("mmreg_rt/") and not name.endswith(BUILT)}
+    c_library = {name for name in names if name.startswith(("mmreg_rt/lib/", "mmreg_rt/include/"))}
+    assert {"mmreg_rt/lib/libmmreg.so.1", "mmreg_rt/include/mmreg.h"} <= c_library
+    assert {name for name in built - c_library if not name.startswith("mmreg_rt/_native")} == cuda
+    packaged = {
+        name for name in names if name.startswith("mmreg_rt/") and not name.endswith(BUILT)
+    } - c_library
     sources = {path for path in (ROOT / "runtime").rglob("*") if path.is_file() and path.suffix not in BUILT}
     assert packaged == {
         str(p.relative_to(ROOT / "runtime")) for p in sources if p.parent.name != "__pycache__"
