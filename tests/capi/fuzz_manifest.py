@@ -89,7 +89,7 @@ def run(target: Path, folder: Path, limit: str) -> subprocess.CompletedProcess[s
     (corpus / "manifest").write_text(MANIFEST)
     found = {word for word in (*MANIFEST.split(), *OTHER_WORDS) if len(word) < 40}
     words.write_text("".join(f'"{word}"\n' for word in sorted(found)))
-    # Single allocations are limited, not the resident set: its peak is inherited from the process that starts this one.
+    # Single allocations are limited, not the resident set, whose peak is inherited from the parent process.
     memory = ["-rss_limit_mb=0", "-malloc_limit_mb=64"]
     options = [limit, "-seed=1", "-max_len=70000", *memory, f"-dict={words}", f"-artifact_prefix={folder}/"]
     return subprocess.run([target, *options, corpus], text=True, capture_output=True)
