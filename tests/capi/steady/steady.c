@@ -94,6 +94,7 @@ int main(int count, char **words) {
   warped = calloc(voxels, sizeof *warped);
   ms = calloc((size_t)calls, sizeof *ms);
   for (k = 0; k <= CYCLE; ++k) draw(frames + k * voxels, k == CYCLE ? 0 : 6.283185307 * k / CYCLE, k + 1u);
+  for (k = 0; k < calls; ++k) ms[k] = 1; /* touches its pages now */
   image.shape[0] = depth;
   image.shape[1] = image.shape[2] = side;
   image.data = frames + CYCLE * voxels;
