@@ -1,6 +1,6 @@
 /* steady DEPTH SIDE WARM_UP CALLS DEADLINE_MS START: registers a cycle of 16 frames that move as breathing does, and
- * prints, of the calls after the warm-up: calls for memory and page faults of all of them, growth of the resident memory
- * in kB over their last four fifths, latencies in ms, and how many were degraded. */
+ * prints, of the calls after the warm-up: calls for memory and page faults of all of them, growth of the resident
+ * memory in kB over their last four fifths, latencies in ms, and how many were degraded. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 enum { CYCLE = 16 };
 static int depth, side;
 
-static void draw(float *out, double phase, unsigned seed) {
+static void draw(float* out, double phase, unsigned seed) {
   const double shift = 4 * sin(phase);
   int z, y, x;
   for (z = 0; z < depth; ++z)
@@ -54,8 +54,8 @@ static long faults(void) {
   return usage.ru_minflt;
 }
 
-static int ascending(const void *a, const void *b) {
-  const double x = *(const double *)a, y = *(const double *)b;
+static int ascending(const void* a, const void* b) {
+  const double x = *(const double*)a, y = *(const double*)b;
   return (x > y) - (x < y);
 }
 
@@ -65,7 +65,7 @@ static void check(mmreg_status status) {
   exit(1);
 }
 
-int main(int count, char **words) {
+int main(int count, char** words) {
   long (*heap_calls)(void);
   mmreg_context_options host = {.struct_size = sizeof host};
   mmreg_session_options settings = {.struct_size = sizeof settings};
@@ -73,11 +73,11 @@ int main(int count, char **words) {
   mmreg_outputs outputs = {.struct_size = sizeof outputs};
   mmreg_result result = {.struct_size = sizeof result};
   mmreg_image image = {.struct_size = sizeof image, .affine = {1.5, 0, 0, 0, 0, 1.5, 0, 0, 0, 0, 1.5, 0, 0, 0, 0, 1}};
-  mmreg_context *context;
-  mmreg_session *session;
+  mmreg_context* context;
+  mmreg_session* session;
   size_t voxels;
   float *frames, *field, *warped;
-  double *ms;
+  double* ms;
   int warm_up, calls, k, degraded = 0;
   long heap = 0, touched = 0, before_kb = 0, after_kb;
   if (count != 7) return 2;
@@ -87,7 +87,7 @@ int main(int count, char **words) {
   calls = atoi(words[4]);
   call.deadline_ms = atof(words[5]);
   call.start = atoi(words[6]);
-  *(void **)&heap_calls = dlsym(RTLD_DEFAULT, "heap_calls");
+  *(void**)&heap_calls = dlsym(RTLD_DEFAULT, "heap_calls");
   voxels = (size_t)depth * side * side;
   frames = malloc((CYCLE + 1) * voxels * sizeof *frames);
   field = calloc(3 * voxels, sizeof *field);
@@ -126,9 +126,11 @@ int main(int count, char **words) {
   touched = faults() - touched;
   after_kb = resident_kb();
   qsort(ms, (size_t)calls, sizeof *ms, ascending);
-  printf("{\"heap_calls\": %ld, \"page_faults\": %ld, \"growth_kb\": %ld, \"p50_ms\": %.3f, \"p90_ms\": %.3f, "
-         "\"p99_ms\": %.3f, \"max_ms\": %.3f, \"degraded\": %d}\n", heap, touched, after_kb - before_kb, ms[calls / 2],
-         ms[calls * 9 / 10], ms[calls * 99 / 100], ms[calls - 1], degraded);
+  printf(
+      "{\"heap_calls\": %ld, \"page_faults\": %ld, \"growth_kb\": %ld, \"p50_ms\": %.3f, \"p90_ms\": %.3f, "
+      "\"p99_ms\": %.3f, \"max_ms\": %.3f, \"degraded\": %d}\n",
+      heap, touched, after_kb - before_kb, ms[calls / 2], ms[calls * 9 / 10], ms[calls * 99 / 100], ms[calls - 1],
+      degraded);
   check(mmreg_session_destroy(&session));
   check(mmreg_context_destroy(&context));
   free(ms);
