@@ -119,13 +119,10 @@ mmreg_status mmreg_session_health(const mmreg_session* session, mmreg_health* he
     capi::check_not_null(health, "health");
     capi::check_struct_size(health->struct_size, "health");
     mmreg_health out{};
-    const double began = session->began_s;
-    out.state = began > 0 ? MMREG_RUNNING : MMREG_IDLE;
+    out.running_ms = session->running_ms();
+    out.state = session->began_s > 0 ? MMREG_RUNNING : MMREG_IDLE;
     out.heartbeat = session->heartbeat;
     if (session->dead) out.state = MMREG_DEAD;
-    if (began > 0)
-      out.running_ms =
-          1e3 * (std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count() - began);
     capi::fill(health, out);
     return MMREG_OK;
   });

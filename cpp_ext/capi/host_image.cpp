@@ -52,6 +52,26 @@ void convert_voxels(const mmreg_image& image, Extent n, const Strides& stride, T
     }
 }
 
+// Converts voxels of a type of whole numbers; returns false if the image has another type.
+template <class To>
+bool convert_whole(const mmreg_image& image, Extent n, const Strides& stride, To* out) {
+  switch (image.dtype) {
+    case MMREG_UINT8:
+      convert_voxels<std::uint8_t>(image, n, stride, out);
+      return true;
+    case MMREG_INT16:
+      convert_voxels<std::int16_t>(image, n, stride, out);
+      return true;
+    case MMREG_UINT16:
+      convert_voxels<std::uint16_t>(image, n, stride, out);
+      return true;
+    case MMREG_INT32:
+      convert_voxels<std::int32_t>(image, n, stride, out);
+      return true;
+  }
+  return false;
+}
+
 void check_finite(std::int64_t bad, std::int64_t first, Extent n, const char* name) {
   if (!bad) return;
   const std::int64_t plane = std::int64_t(n.h) * n.w;
@@ -111,39 +131,17 @@ Extent extent_of(const mmreg_image& image, const char* name) {
 
 void convert(const mmreg_image& image, Extent n, const char* name, float* out) {
   const Strides stride = strides_of(image, n, name);
-  switch (image.dtype) {
-    case MMREG_UINT8:
-      return convert_voxels<std::uint8_t>(image, n, stride, out);
-    case MMREG_INT16:
-      return convert_voxels<std::int16_t>(image, n, stride, out);
-    case MMREG_UINT16:
-      return convert_voxels<std::uint16_t>(image, n, stride, out);
-    case MMREG_INT32:
-      return convert_voxels<std::int32_t>(image, n, stride, out);
-    case MMREG_FLOAT64:
-      return convert_voxels<double>(image, n, stride, out);
-    default:
-      return convert_voxels<float>(image, n, stride, out);
-  }
+  if (convert_whole(image, n, stride, out)) return;
+  if (image.dtype == MMREG_FLOAT64) return convert_voxels<double>(image, n, stride, out);
+  convert_voxels<float>(image, n, stride, out);
 }
 
 void convert(const mmreg_image& image, Extent n, const char* name, std::int32_t* out) {
-  const Strides stride = strides_of(image, n, name);
-  switch (image.dtype) {
-    case MMREG_UINT8:
-      return convert_voxels<std::uint8_t>(image, n, stride, out);
-    case MMREG_INT16:
-      return convert_voxels<std::int16_t>(image, n, stride, out);
-    case MMREG_UINT16:
-      return convert_voxels<std::uint16_t>(image, n, stride, out);
-    case MMREG_INT32:
-      return convert_voxels<std::int32_t>(image, n, stride, out);
-    default:
-      refuse("MMREG_E_LABELS_FRACTIONAL",
-             "Labels must be whole numbers: %s->dtype must be MMREG_UINT8, MMREG_INT16, "
-             "MMREG_UINT16 or MMREG_INT32.",
-             name);
-  }
+  if (!convert_whole(image, n, strides_of(image, n, name), out))
+    refuse("MMREG_E_LABELS_FRACTIONAL",
+           "Labels must be whole numbers: %s->dtype must be MMREG_UINT8, MMREG_INT16, "
+           "MMREG_UINT16 or MMREG_INT32.",
+           name);
 }
 
 void HostImage::copy_mask(const mmreg_image& image, std::int64_t count) {

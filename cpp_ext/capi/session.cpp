@@ -238,6 +238,11 @@ void mmreg_session::warm_up(const mmreg_image& image, const mmreg_call_options& 
   sequence_ = 0;
 }
 
+double mmreg_session::running_ms() const {
+  const double began = began_s;
+  return began > 0 ? 1e3 * (now_s() - began) : 0;
+}
+
 const mmreg::PipelineResult& mmreg_session::last() const {
   if (!last_)
     capi::refuse("MMREG_E_NO_RESULT", "The session has no result: its last registration failed, or there was none.");

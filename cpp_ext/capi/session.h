@@ -18,6 +18,7 @@ struct mmreg_session {
   void warm_up(const mmreg_image&, const mmreg_call_options&, int runs, double* slowest_ms);
   void map_points(const double* points_mm, std::size_t count, double* mapped_mm) const;
   void warp_labels(const mmreg_image&, std::int32_t* warped, std::size_t bytes) const;
+  double running_ms() const;  // of the current call; 0: idle
 
   mmreg_context& context;
   const mmreg_session_options options;

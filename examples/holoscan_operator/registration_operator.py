@@ -26,7 +26,7 @@ class RegistrationOperator(Operator):
     Args:
         affine: (4, 4), index (d, h, w) to RAS mm; of all frames.
         registrar: Default: ``Registrar()``.
-        deadline_ms: Of each frame.
+        deadline_ms: Time limit for each frame, ms.
     """
 
     def __init__(self, fragment, *args, affine, registrar=None, deadline_ms=None, **kwargs):

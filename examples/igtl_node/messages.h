@@ -18,7 +18,7 @@
 
 using Bytes = std::vector<std::uint8_t>;
 
-struct Refusal : std::runtime_error {  // of a message; the peer is told
+struct Refusal : std::runtime_error {  // a message cannot be used; the peer gets the text
   Refusal(int code, const std::string& text, bool lost = false) : runtime_error(text), code(code), lost(lost) {}
   int code;   // igtl::StatusMessage::STATUS_...
   bool lost;  // where the next message begins is not known

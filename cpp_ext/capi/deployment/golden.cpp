@@ -1,12 +1,12 @@
 #include "capi/deployment/golden.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "capi/guard.h"
+#include "pipeline/stopwatch.h"
 
 namespace mmreg::capi {
 namespace {
@@ -68,10 +68,9 @@ GoldenTest self_test(const Manifest& manifest, const GoldenPair& pair, EngineThr
     for (int i = 0; i < manifest.inputs(); ++i)
       std::copy(pair.images[i].begin(), pair.images[i].end(), network.input(i));
     std::fill_n(network.output(), network.output_size(), std::numeric_limits<float>::quiet_NaN());
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch watch;
     thread.run({});
-    const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    out.slowest_s = std::max(out.slowest_s, took);
+    out.slowest_s = std::max(out.slowest_s, watch.seconds());
     const bool field = manifest.output != EngineOutput::descriptor;
     out.worst_mm = worse(out.worst_mm, field ? largest_distance_mm(manifest, network.output(), pair.output)
                                              : largest_difference(network.output(), pair.output));

@@ -47,7 +47,7 @@ def self_test(manifest: Manifest, files: Mapping[str, bytes], infer: Infer) -> f
     """Run the network on the golden pair and return its deviation from the golden output.
 
     Args:
-        manifest: Of the deployment.
+        manifest: The manifest of the deployment.
         files: Its golden files, by name.
         infer: ``infer`` of the engine's session.
 
