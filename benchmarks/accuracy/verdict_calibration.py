@@ -16,7 +16,6 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import nibabel as nib
@@ -27,6 +26,7 @@ from scipy import ndimage
 import mmreg_rt._native as native
 from benchmarks.accuracy.verdict_fit import weights_of
 from benchmarks.accuracy.verdict_pairs import NATURAL, natural
+from benchmarks.accuracy.verdict_rows import label, recorded, restored, result_of
 from mmreg_rt.report import doubt as doubting
 from mmreg_rt.report import figures, verdict
 from mmreg_rt.report.quality import DOUBT, MIRRORED, TURNED
@@ -34,7 +34,6 @@ from mmreg_rt.results import quality_of
 
 Array = NDArray[Any]
 SPACING_MM = 3.0  # of volumes
-MOST_VOX = 3.0  # results with a larger mean error over the body are wrong
 
 
 def read(path: Path) -> tuple[Array, Array]:
@@ -289,35 +288,6 @@ def run_case(case: dict[str, Any]) -> dict[str, Any]:
         "finish_s": result.seconds["finish"], "all_s": sum(result.seconds.values()),
         "quality": recorded(result.quality),
     }  # fmt: skip
-
-
-def recorded(figures: Any) -> dict[str, Any]:
-    """Return the figures of a native result by name, those within them too."""
-    names = [name for name in dir(figures) if not name.startswith("_")]
-    values = {name: getattr(figures, name) for name in names}
-    return {k: recorded(v) if type(v).__module__ == native.__name__ else v for k, v in values.items()}
-
-
-def restored(row: dict[str, Any]) -> Any:
-    """Return what ``quality_of`` reads, from a row."""
-    nested = {name: SimpleNamespace(**row["quality"][name]) for name in ("pose", "residual")}
-    return SimpleNamespace(quality=SimpleNamespace(**(row["quality"] | nested)))
-
-
-def result_of(row: dict[str, Any]) -> Any:
-    """Return the parts of a registration result that ``report.figures`` uses."""
-    voxel = row["voxel_mm"]
-    grid = SimpleNamespace(spacing_mm=(voxel,) * 3, dims=2 if row["flat"] else 3)
-    return SimpleNamespace(
-        quality=quality_of(restored(row)), transform=SimpleNamespace(grid=grid), degraded=False
-    )
-
-
-def label(row: dict[str, Any]) -> str:
-    """Return "right", "wrong", or "outline only" for textures, which have no truth inside the outline."""
-    if row["kind"] == "no relation":
-        return "outline only"
-    return "wrong" if row["error_vox"] is None or row["error_vox"] > MOST_VOX else "right"
 
 
 def half(row: dict[str, Any], persons: list[str]) -> int:

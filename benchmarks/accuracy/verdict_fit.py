@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from benchmarks.accuracy.verdict_calibration import restored
+from benchmarks.accuracy.verdict_rows import label, restored
 from mmreg_rt.report import doubt
 from mmreg_rt.report.quality import MIRRORED, TURNED
 from mmreg_rt.results import quality_of
@@ -46,7 +46,7 @@ def fitted(rows: list[dict[str, Any]], wrong: list[bool]) -> doubt.Weights:
     """Fit the weights that separate wrong from right results."""
     x = np.array([measured(row) for row in rows])
     y = np.array(wrong)
-    count = np.where(y, 1 / y.sum(), 1 / (~y).sum()) * len(y) / 2
+    count = np.where(y, 1 / max(1, y.sum()), 1 / max(1, (~y).sum())) * len(y) / 2
 
     def loss(weights: Array) -> tuple[float, Array]:
         z = x @ weights[1:] + weights[0]
@@ -77,8 +77,6 @@ def weights_of(rows: list[dict[str, Any]], labels: list[str], flat: bool) -> dou
 
 
 if __name__ == "__main__":
-    from benchmarks.accuracy.verdict_calibration import label
-
     cases = [json.loads(line) for path in sys.argv[1:] for line in Path(path).read_text().splitlines()]
     for name, flat in (("SLICES", True), ("VOLUMES", False)):
         print(name, "=", weights_of(cases, [label(case) for case in cases], flat))

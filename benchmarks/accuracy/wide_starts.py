@@ -193,7 +193,7 @@ def measure(cases: Iterator[Case], threads: int) -> dict[str, Any]:
         began = time.process_time()
         result = align(case, threads)
         error = error_mm(result.rigid, case.truth, case.points) / case.voxel_mm
-        more = {k: v for k, v in result["settings"]["align"].items() if k in CERTAINTY}
+        more = {k: v for k, v in result.settings["align"].items() if k in CERTAINTY}
         took = time.process_time() - began
         judged = verdict_of(result, case.fixed.grid)
         body_vox = result.quality.pose.body_mm / case.voxel_mm

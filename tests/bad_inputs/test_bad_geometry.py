@@ -4,10 +4,11 @@ import nibabel
 import numpy as np
 import pytest
 from bad_inputs.declared import case, refused
-from bad_inputs.files import nifti, put
+from bad_inputs.files import header, nifti, put
 from fixtures.grids import GRIDS, LEFT_HANDED, OBLIQUE, grid, rotation
 
 from mmreg_rt import Grid, Rigid, Volume, read_image, write_image
+from mmreg_rt.errors import MmregError
 from mmreg_rt.input_validation import check_pair, overlap_fraction
 
 
@@ -62,11 +63,44 @@ def test_31_affine_that_is_not_finite(value, tmp_path):
             read_image(put(tmp_path / "a.nii", nifti(**fields)))
 
 
-@pytest.mark.parametrize("spacing", [0.0, -1.0, np.nan, np.inf])
+@pytest.mark.parametrize("spacing", [0.0, -1.0, 1e-40, 1e30, np.nan, np.inf])
 @case(32, "zero, negative or NaN spacing", "MMREG_E_NIFTI_SPACING")
 def test_32_spacing_that_is_none(spacing, tmp_path):
     with refused("MMREG_E_NIFTI_SPACING", "a.nii", "pixdim"):
         read_image(put(tmp_path / "a.nii", nifti(pixdim={2: spacing})))
+
+
+EXTREMES = (0.0, -0.0, 5e-324, 1e-45, 1e-30, 1e11, 3e38, -3e38, np.inf, np.nan)
+NUMBERS = {"pixdim": range(4), "srow_x": range(4), "srow_z": range(4)} | dict.fromkeys(
+    ("quatern_b", "qoffset_x", "scl_slope", "scl_inter", "vox_offset", "intent_p1"), [None]
+)
+PLACES = [(name, place) for name, places in NUMBERS.items() for place in places]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("codes", [{}, {"qform_code": 0}, {"sform_code": 0}], ids=["both", "sform", "qform"])
+@pytest.mark.filterwarnings("error")
+def test_32_extreme_numbers_are_read_or_refused_without_a_warning(codes, version, tmp_path):
+    rng = np.random.default_rng(version)
+    alone = [[(place, value)] for place in PLACES for value in EXTREMES]
+    pairs = [
+        [(PLACES[k], rng.choice(EXTREMES)) for k in rng.choice(len(PLACES), 2, replace=False)]
+        for _ in range(200)
+    ]
+    codes_seen = set()
+    for changes in alone + pairs:
+        fields = dict(codes)
+        for (name, place), value in changes:
+            if name == "vox_offset" and version == 2:
+                continue  # a whole number there
+            fields[name] = value if place is None else {**fields.get(name, {}), place: value}
+        content = header(version=version, **fields) + b"\0\0\0\0" + bytes(48)
+        try:
+            read_image(put(tmp_path / "a.nii", content))
+            codes_seen.add("read")
+        except MmregError as error:
+            codes_seen.add(error.code)
+    assert {"read", "MMREG_E_NIFTI_SPACING"} <= codes_seen
 
 
 @case(32, "spacing that contradicts the affine", "MMREG_E_NIFTI_SPACING_DISAGREES")

@@ -290,14 +290,15 @@ def _unit(field: _Fields, path: Path) -> float:
 
 
 def _spacing(field: _Fields, dim: tuple[int, ...], unit: float, path: Path) -> tuple[float, ...]:
-    spacing = field.pixdim[1 : 1 + min(3, len(dim))]
-    if not all(math.isfinite(s) and s > 0 for s in spacing):
+    pixdim = field.pixdim[1 : 1 + min(3, len(dim))]
+    spacing = tuple(s * unit for s in pixdim)
+    if not all(1 / MAX_AFFINE_MM < s < MAX_AFFINE_MM for s in spacing):
         raise GeometryError(
             "MMREG_E_NIFTI_SPACING",
-            f"The voxel spacing of {path} must be above 0; found pixdim = "
-            f"{' '.join(f'{s:g}' for s in spacing)}. Repair the header.",
+            f"The voxel spacing of {path} must be finite and above 0, in mm; found pixdim = "
+            f"{' '.join(f'{s:g}' for s in pixdim)}. Repair the header.",
         )
-    return tuple(s * unit for s in spacing)
+    return spacing
 
 
 def _affines(field: _Fields, unit: float, path: Path) -> tuple[Float64 | None, Float64 | None]:
