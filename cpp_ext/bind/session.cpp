@@ -50,6 +50,10 @@ SessionArgument::SessionArgument(const ScanArgument& fixed, const std::string& t
       placed_(context_, fixed.scan, is_on_device(fixed, device)),
       session_(context_, *placed_, keeps_track) {}
 
+void SessionArgument::keep_memory() {
+  if (!context_.on_device()) static_cast<CpuQueue&>(context_.queue()).keep_memory();
+}
+
 ResultView SessionArgument::run(const ScanArgument& moving, const OptionsArgument& argument, bool track) {
   const bool moving_on_device = is_on_device(moving, device_);
   Callbacks callbacks(argument);
@@ -91,7 +95,9 @@ void bind_session(nb::module_& m) {
            "threads"_a = 0, "device"_a.none() = nb::none(), nb::keep_alive<1, 5>())
       .def("register", &SessionArgument::run, "moving"_a, "options"_a, "track"_a = false,
            "Register a moving scan as the function of this name does, on the queue of the session. track: start from "
-           "the transform of the call before.");
+           "the transform of the call before.")
+      .def("keep_memory", &SessionArgument::keep_memory, "Keep the memory of a call for the next one.")
+      .def("forget", &SessionArgument::forget, "Forget the transform of the last call.");
 }
 
 }  // namespace mmreg::bind

@@ -13,6 +13,8 @@ class SessionArgument {
                   bool keeps_track = true);
 
   ResultView run(const ScanArgument& moving, const OptionsArgument&, bool track);
+  void keep_memory();  // from now on, between calls
+  void forget() { session_.forget(); }
 
  private:
   const ScanArgument fixed_;  // keeps its arrays alive

@@ -45,10 +45,13 @@ mmreg_status mmreg_context_create(const mmreg_context_options* options, mmreg_co
     if (given.threads < 0 || given.threads > kMostThreads)
       capi::refuse("MMREG_E_THREADS", "options->threads must be 0 or a number up to %d; found %d.", kMostThreads,
                    given.threads);
+    if (given.shares_cores != 0 && given.shares_cores != 1)
+      capi::refuse("MMREG_E_ARGUMENT", "options->shares_cores must be 0 or 1; found %d.", given.shares_cores);
     auto made = std::make_unique<mmreg_context>();
     made->threads = given.threads;
     made->target = given.target ? given.target : "";
     made->memory_limit_bytes = given.memory_limit_bytes;
+    made->shares_cores = given.shares_cores == 1;
     made->log = given.log;
     made->log_user = given.log_user;
     made->engine_path = given.engine_path ? given.engine_path : "";

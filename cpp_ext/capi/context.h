@@ -9,6 +9,7 @@ struct mmreg_context {
   int threads = 0;
   std::string target, engine_path;
   std::uint64_t memory_limit_bytes = 0;
+  bool shares_cores = false;
   mmreg_log log = nullptr;
   void* log_user = nullptr;
   std::atomic<int> sessions{0}, deployments{0};

@@ -60,7 +60,9 @@ mmreg_session::mmreg_session(mmreg_context& owner, const mmreg_session_options& 
   check_choice(options.unrelated_headers, 1, "options->unrelated_headers");
   check_network_options();
   check_room(largest(options.largest_fixed, "largest fixed"), largest(options.largest_moving, "largest moving"));
-  static_cast<mmreg::CpuQueue&>(*place_.queue).keep_memory();
+  auto& queue = static_cast<mmreg::CpuQueue&>(*place_.queue);
+  queue.keep_memory();
+  if (!context.shares_cores) queue.stay_awake();
   if (options.deployment) {
     const double limit_ms = options.hang_limit_ms > 0 ? options.hang_limit_ms : kHangLimit_ms;
     engine_thread_ = options.deployment->engine_thread(1e-3 * limit_ms);

@@ -18,6 +18,7 @@ struct CpuQueue : Queue {
   virtual void* take(std::size_t bytes) = 0;  // 64-byte aligned, valid until give_back
   virtual void give_back(void* memory) = 0;
   virtual void trim() = 0;       // frees cached memory
+  virtual void stay_awake() {}   // idle threads sleep only after some microseconds, if the queue can
   virtual void keep_memory() {}  // caches every block until trim(), from now on, if the queue can
 };
 

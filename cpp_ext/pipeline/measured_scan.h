@@ -23,6 +23,7 @@ class MeasuredScan {
   const Buffer<std::uint8_t>& near_body();  // the body and a margin around it, inside the mask
   // Of the image that the deformation matches, extrapolated where it is masked; empty: not measured.
   std::optional<ImageStatistics> image_statistics;
+  Buffer<Half> described;  // the features of that image by the network of the session; empty: not computed
 
  private:
   Context context_;

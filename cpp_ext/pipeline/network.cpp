@@ -1,5 +1,9 @@
 #include "pipeline/network.h"
 
+#include <array>
+#include <memory>
+#include <utility>
+
 #include "core/similarity_gradient_data.h"
 #include "ops/coded_error.h"
 #include "pipeline/stopwatch.h"
@@ -78,12 +82,16 @@ Buffer<float> predict(const Context& context, const Engine& engine, const Scan& 
   return u;
 }
 
-Prior describing(const Context& context, const Engine& engine, const Scan& scan, const Stop& stop, double& seconds) {
+Prior describing(const Context& context, const Engine& engine, const Scan& scan, const Stop& stop, double& seconds,
+                 Buffer<Half>* fixed) {
   Prior prior;
+  const auto held = std::make_shared<std::array<Buffer<Half>, 2>>();
   const int channels = prior.channels = (engine.planes + kExtraChannels + 15) / 16 * 16;
   const AffineMap to_scan = Frames(grid_of(engine), scan, AffineMap()).to_moving();
-  prior.describe = [context, &engine, &seconds, scan, stop, to_scan, channels](Side side, const float* image,
-                                                                               Half* features) {
+  prior.describe = [context, &engine, &seconds, scan, stop, to_scan, channels, held, fixed](Side side,
+                                                                                            const float* image) {
+    const bool keeps = side == Side::fixed && fixed;
+    if (keeps && fixed->data()) return static_cast<const Half*>(fixed->data());
     const Timed timed(seconds);
     Scan seen = scan;
     seen.data = image;
@@ -92,7 +100,11 @@ Prior describing(const Context& context, const Engine& engine, const Scan& scan,
     engine.describe(side, prepare(context, grid_of(engine), seen, to_scan).moving.data(), own.data(), stop);
     context.resample_affine(own, invert(to_scan).m, scan.extent, Interpolation::linear, Border::extend, planes.data(),
                             nullptr);
-    context.interleave(planes, channels, features);
+    Buffer<Half> features(context, scan.extent, channels);
+    context.interleave(planes, channels, features.data());
+    Buffer<Half>& owner = keeps ? *fixed : (*held)[std::size_t(side)];
+    owner = std::move(features);
+    return static_cast<const Half*>(owner.data());
   };
   return prior;
 }

@@ -25,7 +25,9 @@ bool begins(Clock&, double expected_s, double share, NetworkRun& run);
 Buffer<float> predict(const Context&, const Engine&, const Scan& fixed, const Scan& moving,
                       const AffineMap& to_moving_mm, const Stop&);
 
-// Returns a prior by which the network describes images on the grid of `scan`. Its run time is added to `seconds`.
-Prior describing(const Context&, const Engine&, const Scan& scan, const Stop&, double& seconds);
+// Returns a prior by which the network describes images on the grid of `scan`, and which owns the features. Its run
+// time is added to `seconds`. `fixed`, if not null, has the features of the fixed image already, or gets them.
+Prior describing(const Context&, const Engine&, const Scan& scan, const Stop&, double& seconds,
+                 Buffer<Half>* fixed = nullptr);
 
 }  // namespace mmreg

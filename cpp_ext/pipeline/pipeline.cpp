@@ -170,10 +170,11 @@ struct Run {  // the data that all stages share
     const Buffer<Extremes> found(context, 2);
     const Buffer<float> f = normalised(context, engine, fixed, found.data()),
                         m = normalised(context, engine, moving, found.data() + 1);
-    Prior prior = describing(context, engine, fixed, stop_network(), seconds);
-    prior.describe = [this, describe = prior.describe](Side side, const float* image, Half* features) {
-      describe(side, image, features);
+    Prior prior = describing(context, engine, fixed, stop_network(), seconds, keeps_track ? &fixed.described : nullptr);
+    prior.describe = [this, describe = prior.describe](Side side, const float* image) {
+      const Half* const features = describe(side, image);
       if (side == Side::moving) result.network.end = NetworkEnd::complete;
+      return features;
     };
     return solved_on_fixed(f.data(), m.data(), prior);
   }
@@ -219,16 +220,19 @@ struct Run {  // the data that all stages share
     return prior;
   }
 
+  // Seconds of the runs of the network that are left to do; 0: unknown.
+  double expected_network_s() const { return options.engine->expected_s[0] * (fixed.described.data() ? 0.5 : 1.0); }
+
   Stop stop_network() const {
-    return [this, began = clock.seconds()] {
-      const double expected = options.engine->expected_s[0], gone = clock.seconds() - began;
+    return [this, began = clock.seconds(), expected = expected_network_s()] {
+      const double gone = clock.seconds() - began;
       return clock.too_late(Stage::network, expected > 0 ? std::min(gone / expected, 0.99) : 0.5,
                             options.engine->slack_s);
     };
   }
 
   bool too_late_for_network() const {
-    const bool late = !begins(clock, options.engine->expected_s[0], 0, result.network);
+    const bool late = !begins(clock, expected_network_s(), 0, result.network);
     result.degraded |= late;
     return late;
   }

@@ -19,10 +19,11 @@ constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
 
 // A session on a slice, and what its calls return.
 struct Fixture {
-  explicit Fixture(mmreg_session_options options = sized<mmreg_session_options>(), int depth = 1)
+  explicit Fixture(mmreg_session_options options = sized<mmreg_session_options>(), int depth = 1, int shares_cores = 0)
       : fixed(bumps(depth, 0)), moving(bumps(depth, 2)), depth(depth) {
     mmreg_context_options host = sized<mmreg_context_options>();
     host.threads = 2;
+    host.shares_cores = shares_cores;
     CHECK(mmreg_context_create(&host, &context) == MMREG_OK);
     CHECK(mmreg_session_create(context, &options, &session) == MMREG_OK);
     const mmreg_image given = image(fixed, depth);
@@ -61,6 +62,24 @@ TEST(capi, a_shift_is_found_in_a_slice_and_in_a_volume) {
     CHECK(host.run() == MMREG_OK);
     CHECK(host.result.tracked == 1 && host.result.sequence == 2);
   }
+}
+
+TEST(capi, how_threads_wait_changes_no_bit) {
+  std::vector<float> fields[2];
+  for (const int shares_cores : {0, 1}) {
+    Fixture host(sized<mmreg_session_options>(), 1, shares_cores);
+    fields[shares_cores].resize(3 * kSide * kSide);
+    mmreg_outputs outputs = sized<mmreg_outputs>();
+    outputs.displacement_mm = fields[shares_cores].data();
+    outputs.displacement_bytes = fields[shares_cores].size() * sizeof(float);
+    for (int call = 0; call < 3; ++call) CHECK(host.run(nullptr, &outputs) == MMREG_OK);
+  }
+  CHECK(fields[0] == fields[1]);
+  mmreg_context_options options = sized<mmreg_context_options>();
+  options.shares_cores = 2;
+  mmreg_context* context = nullptr;
+  CHECK(mmreg_context_create(&options, &context) == MMREG_INPUT_ERROR);
+  CHECK(code() == "MMREG_E_ARGUMENT");
 }
 
 TEST(capi, a_matrix_is_a_start_and_must_be_rigid) {

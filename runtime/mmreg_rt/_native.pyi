@@ -469,6 +469,12 @@ class Session:
         Register a moving scan as the function of this name does, on the queue of the session. track: start from the transform of the call before.
         """
 
+    def keep_memory(self) -> None:
+        """Keep the memory of a call for the next one."""
+
+    def forget(self) -> None:
+        """Forget the transform of the last call."""
+
 class Plan:
     """The network path of a registration, prepared for two grids."""
 

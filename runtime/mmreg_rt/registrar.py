@@ -205,12 +205,16 @@ class Registrar:
             pair = self._read_pair((fixed, moving), (fixed_mask, moving_mask), seconds)
             return self._register(pair, call, seconds)
 
-    def session(self, fixed: ScanLike, fixed_mask: ScanLike | None = None) -> Session:
+    def session(
+        self, fixed: ScanLike, fixed_mask: ScanLike | None = None, *, moving_grid: Grid | None = None
+    ) -> Session:
         """Return a session, which registers a stream of moving scans to one fixed scan.
 
         Args:
             fixed: As in ``register``.
             fixed_mask: As in ``register``.
+            moving_grid: Grid of the scans to come: two registrations on it run now, so that later calls find
+                their memory and a warm network. Other grids work, too.
 
         Raises:
             InputError: The scan or the mask cannot be used.
@@ -219,7 +223,7 @@ class Registrar:
         """
         from .session import Session
 
-        return Session(self, fixed, fixed_mask)
+        return Session(self, fixed, fixed_mask, moving_grid)
 
     def _read_pair(
         self, scans: tuple[ScanLike, ScanLike], masks: tuple[Any, Any], seconds: dict[str, float]

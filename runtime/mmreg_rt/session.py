@@ -14,7 +14,7 @@ import numpy as np
 from . import arguments
 from .deadline import Deadline, timed
 from .errors import InputError
-from .geometry import checked_outside
+from .geometry import Grid, Volume, checked_outside
 from .input_validation import check_grids, check_moving, check_scan
 from .options import Call
 from .process import forks, memory
@@ -39,9 +39,10 @@ class Session:
         registrar: The registrar, which may be shared by any number of sessions.
         fixed: The fixed scan, as in ``Registrar.register``; the session keeps a copy.
         fixed_mask: As in ``Registrar.register``.
+        moving_grid: As in ``Registrar.session``.
 
     Raises:
-        InputError: The scan or the mask cannot be used.
+        InputError: The scan, the mask or the grid cannot be used.
         GeometryError: The affine is singular.
         IntensityError: The scan is constant or has voxels that are not finite.
 
@@ -55,7 +56,13 @@ class Session:
         True
     """
 
-    def __init__(self, registrar: Registrar, fixed: ScanLike, fixed_mask: ScanLike | None = None) -> None:
+    def __init__(
+        self,
+        registrar: Registrar,
+        fixed: ScanLike,
+        fixed_mask: ScanLike | None = None,
+        moving_grid: Grid | None = None,
+    ) -> None:
         from .io import as_volume
 
         registrar._make_ready()
@@ -67,6 +74,8 @@ class Session:
         self._lock = threading.Lock()
         self._native: NativeSession | None = None
         forks.watch(self)
+        if moving_grid is not None:
+            self._warm_up(moving_grid)
 
     def after_fork(self) -> None:
         """Leave the queue to the parent process; this one opens its own on the next call."""
@@ -115,11 +124,29 @@ class Session:
         registrar._make_ready()
         seconds: dict[str, float] = {}
         with self._lock, memory.translate_shortage():
-            if self._native is None:
-                self._native = registrar._open_session(self._fixed)
+            native = self._opened()
             pair = self._read(moving, moving_mask, seconds)
-            call = Call(deadline, outside, quality, inverse, self._native, start == "last")
+            call = Call(deadline, outside, quality, inverse, native, start == "last")
             return registrar._register(pair, call, seconds)
+
+    def _warm_up(self, moving_grid: Grid) -> None:
+        """Register scans of this grid from the headers and from the last transform, then forget them."""
+        if not isinstance(moving_grid, Grid):
+            raise InputError(
+                "MMREG_E_ARGUMENT",
+                f"moving_grid must be a Grid; found {type(moving_grid).__name__}. Pass the grid of a volume, "
+                "such as read_image(path).grid.",
+            )
+        scan = Volume(np.resize(self._fixed.scan.as_float32(), moving_grid.shape), moving_grid)
+        self._opened().keep_memory()
+        for start in ("headers", "last"):
+            self.register(scan, start=start, quality="full", inverse=True)
+        self._opened().forget()
+
+    def _opened(self) -> NativeSession:
+        if self._native is None:
+            self._native = self._registrar._open_session(self._fixed)
+        return self._native
 
     def _read(self, moving: ScanLike, mask: ScanLike | None, seconds: dict[str, float]) -> CheckedPair:
         from .io import as_volume

@@ -18,6 +18,7 @@ class ContextOptions(ctypes.Structure):
         ("log", ctypes.c_void_p),
         ("log_user", ctypes.c_void_p),
         ("engine_path", ctypes.c_char_p),
+        ("shares_cores", ctypes.c_int32),
     )
 
 

@@ -8,9 +8,11 @@ import threading
 import numpy as np
 import pytest
 from fixtures.cine import Cine
+from fixtures.deployments import descriptor_bundle
 
 from mmreg_rt import Registrar
 from mmreg_rt.errors import InputError, IntensityError
+from mmreg_rt.io import as_volume
 from mmreg_rt.phantom import phantom
 from mmreg_rt.results import figures_of
 
@@ -51,6 +53,38 @@ def test_a_volume_in_a_session_gives_what_one_call_gives():
         registrar.session(pair.fixed).register(pair.moving, start="headers"),
         registrar.register(pair.fixed, pair.moving),
     )
+
+
+def test_a_session_that_was_warmed_up_gives_the_same_results(registrar):
+    fixed, moving = CINE.frame(0.0), CINE.frame(0.25)
+    cold = registrar.session(fixed)
+    warm = registrar.session(fixed, moving_grid=as_volume(moving, "moving").grid)
+    first = warm.register(moving)
+    assert not first.tracked
+    same(first, cold.register(moving, start="headers"))
+    assert warm.register(moving).tracked
+    with pytest.raises(InputError, match="moving_grid must be a Grid"):
+        registrar.session(fixed, moving_grid=(1, 96, 96))
+
+
+def test_a_network_describes_the_fixed_scan_once(tmp_path):
+    pytest.importorskip("onnxruntime")
+    registrar = Registrar(descriptor_bundle(tmp_path, 2), backend="onnxruntime", threads=1)
+    runs, infer = [], registrar._network._session.infer
+
+    def counted(*given):
+        runs.append(given)
+        return infer(*given)
+
+    registrar._network._session.infer = counted
+    fixed, moving = CINE.frame(0.0), [CINE.frame(phase) for phase in (0.1, 0.25)]
+    session = registrar.session(fixed)
+    inside = [session.register(scan, start="headers") for scan in moving]
+    assert len(runs) == 3
+    alone = [registrar.register(fixed, scan) for scan in moving]
+    assert len(runs) == 7
+    for one, other in zip(inside, alone, strict=True):
+        same(one, other)
 
 
 def test_tracking_follows_the_motion_as_well_as_starting_anew(registrar, session):

@@ -75,6 +75,8 @@ typedef struct {
   void* log_user;
   const char* engine_path; /* absolute path of the folder with OpenVINO's libopenvino_c.so.* or ONNX Runtime's
                               libonnxruntime.so.*, for deployments; null: the folder of libmmreg */
+  int32_t shares_cores;    /* 1: idle threads sleep at once, for hosts whose other work needs the processors; 0: during
+                              a call they stay awake for 50 us, which makes a call on slices up to 20 % shorter */
 } mmreg_context_options;
 
 enum { MMREG_RAS = 0, MMREG_LPS = 1 }; /* axes of space: NIfTI; DICOM and ITK */

@@ -33,20 +33,12 @@ DenseSearchResult search_after(const Context& context, const DeformInput& input,
   return {std::move(composed), kWholeGrid, result.inconsistency_vox};
 }
 
-struct NetworkFeatures {  // empty if the prior has no features
-  Buffer<Half> fixed, moving;
-
-  NetworkFeatures(const Context& context, const Prior& prior, DeformInput& input) {
-    if (!prior.describe) return;
-    fixed = Buffer<Half>(context, input.n, prior.channels);
-    moving = Buffer<Half>(context, input.n, prior.channels);
-    prior.describe(Side::fixed, input.fixed, fixed.data());
-    prior.describe(Side::moving, input.moving, moving.data());
-    input.fixed_features = fixed.data();
-    input.moving_features = moving.data();
-    input.channels = prior.channels;
-  }
-};
+void describe(const Prior& prior, DeformInput& input) {
+  if (!prior.describe) return;
+  input.fixed_features = prior.describe(Side::fixed, input.fixed);
+  input.moving_features = prior.describe(Side::moving, input.moving);
+  input.channels = prior.channels;
+}
 
 // Cell size in voxels of the dense search, and of the affine search, which runs at half the resolution.
 constexpr int kSearchCell = SearchSettings{}.factor, kAffineSearchCell = 4;
@@ -75,7 +67,7 @@ Deformation deform(const Context& context, const DeformInput& original, const Pa
   AffineWarpedPair pair(context, original);
   const bool searched = settings.search.wanted && !interrupt(0);
   if (searched && !prior.u) pair.absorb(affine_part(context, original, settings.search, statistics, interrupt));
-  const NetworkFeatures features(context, prior, pair.input);
+  describe(prior, pair.input);
   const DeformInput& input = pair.input;
   DenseSearchResult start = !searched ? without_search(context, prior.u, original.n)
                             : prior.u ? search_after(context, input, prior.u, settings.search)

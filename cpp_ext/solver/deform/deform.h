@@ -15,9 +15,10 @@ enum class Side { fixed, moving };
 
 struct Prior {               // outputs of a network, in the table's memory
   const float* u = nullptr;  // (3, d, h, w), in voxels: start of the search and the refinement
-  // Writes the features of an image on the grid of the pair, (d, h, w, channels). The moving image passed to it is
-  // warped by the affine part of the motion, which the search with MIND-SSC determines.
-  std::function<void(Side, const float* image, Half* features)> describe;
+  // Returns the features of an image on the grid of the pair, (d, h, w, channels), in memory that outlives deform().
+  // The moving image passed to it is warped by the affine part of the motion, which the search with MIND-SSC
+  // determines.
+  std::function<const Half*(Side, const float* image)> describe;
   int channels = 0;  // of the features, a multiple of 16
 };
 
