@@ -76,10 +76,8 @@ std::vector<Point> draw_points(const PyramidLevel& level, const ScanStatistics& 
   return points;
 }
 
-// Sets the flags that are at most `reach` places from a set one.
-void widen_line(std::uint8_t* line, int count, std::int64_t step, int reach) {
-  std::vector<int> nearest(std::size_t(count),
-                           reach + 1);  // distance to the nearest set flag before, then on both sides
+// Sets the flags that are at most `reach` places from a set one. `nearest`: scratch memory for a line.
+void widen_line(std::uint8_t* line, int count, std::int64_t step, int reach, std::vector<int>& nearest) {
   for (int j = 0, away = reach + 1; j < count; ++j)
     nearest[std::size_t(j)] = away = line[j * step] ? 0 : std::min(away + 1, reach + 1);
   for (int j = count - 1, away = reach + 1; j >= 0; --j) {
@@ -94,10 +92,14 @@ std::vector<std::uint8_t> widened(const ScanStatistics& s, double margin_mm) {
   Flags flags = s.body;
   const int count[3] = {s.lattice.d, s.lattice.h, s.lattice.w};
   const std::int64_t steps[3] = {std::int64_t(count[1]) * count[2], count[2], 1};
+  std::vector<int> nearest(std::size_t(std::max({count[0], count[1], count[2]})));
   for (int k = 0; k < 3; ++k) {
     const int reach = int(margin_mm / (s.spacing_mm[k] * s.stride[k]) + 0.5);
-    for (std::int64_t i = 0; i < std::int64_t(flags.size()); ++i)
-      if (i / steps[k] % count[k] == 0) widen_line(&flags[std::size_t(i)], count[k], steps[k], reach);
+    if (reach == 0) continue;
+    const std::int64_t block = steps[k] * count[k];
+    for (std::int64_t first = 0; first < std::int64_t(flags.size()); first += block)
+      for (std::int64_t i = first; i < first + steps[k]; ++i)
+        widen_line(&flags[std::size_t(i)], count[k], steps[k], reach, nearest);
   }
   return flags;
 }
