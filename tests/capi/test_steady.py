@@ -50,6 +50,13 @@ def test_searching_takes_no_memory(programs):
     assert found["page_faults"] < FEW
 
 
+def test_a_deadline_takes_no_memory(programs):
+    """Each call stops at another step; the warm-up took the memory of all."""
+    found = measured(programs, 1, 150, 32, 16, HEADERS, deadline_ms=20.0)
+    assert found["heap_calls"] == 0
+    assert found["page_faults"] < FEW
+
+
 @pytest.mark.long
 def test_memory_does_not_grow_over_many_calls(programs):
     found = measured(programs, 1, 48, 48, 10000, LAST)

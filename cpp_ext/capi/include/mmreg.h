@@ -203,7 +203,8 @@ MMREG_API mmreg_status mmreg_session_set_fixed(mmreg_session* session, const mmr
 MMREG_API mmreg_status mmreg_session_register(mmreg_session* session, const mmreg_image* moving,
                                               const mmreg_call_options* options, const mmreg_outputs* outputs,
                                               mmreg_result* result);
-/* Registers `moving` `runs` times and forgets the transforms: afterwards a call takes no new memory. */
+/* Registers `moving` `runs` times, before that once without the deadline if there is one, and forgets the transforms:
+   afterwards a call takes no new memory. */
 MMREG_API mmreg_status mmreg_session_warm_up(mmreg_session* session, const mmreg_image* moving,
                                              const mmreg_call_options* options, int32_t runs, double* slowest_ms);
 

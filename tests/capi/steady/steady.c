@@ -105,6 +105,8 @@ int main(int count, char** words) {
   check(mmreg_context_create(&host, &context));
   check(mmreg_session_create(context, &settings, &session));
   check(mmreg_session_set_fixed(session, &image));
+  image.data = frames;
+  if (call.deadline_ms > 0) check(mmreg_session_warm_up(session, &image, &call, 2, NULL));
   for (k = -warm_up; k < calls; ++k) {
     double began;
     mmreg_status status;
