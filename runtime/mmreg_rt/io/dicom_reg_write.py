@@ -14,7 +14,7 @@ from ..geometry import Grid, Volume
 from ..transform import Affine, Rigid
 from . import files
 from .extras import library
-from .transform_file import LPS, cannot_hold, chained, field_of, file_affine
+from .transform_file import LPS, chained, field_of, file_affine, needs_grid
 
 if TYPE_CHECKING:
     from ..geometry import Float64
@@ -206,7 +206,7 @@ def _grid_item(pydicom: Any, transform: Transform, moving: _Reference, path: Pat
 
     grid = transform.default_grid()
     if grid is None:
-        raise cannot_hold(path, "a transform with a grid", transform)
+        raise needs_grid(path, transform)
     field = field_of(transform, writable(_right_handed(grid)), path)
     item = pydicom.Dataset()
     item.SourceFrameOfReferenceUID = moving.frame

@@ -32,11 +32,20 @@ def refusal(path: Path, what: str, expected: str, found: str) -> TransformError:
 
 
 def cannot_hold(path: Path, holds: str, transform: Transform) -> TransformError:
-    """Return the error for a transform that a dialect cannot express."""
+    """Return the error for a transform that a file cannot express, but another can."""
     return TransformError(
         "MMREG_E_TRANSFORM_KIND",
-        f"{path.name} can only hold {holds}; found a {type(transform).__name__}. Write a field as .nii.gz or "
-        ".h5, or give the fixed scan (--fixed, fixed=) so that it is sampled on its grid.",
+        f"{path.name} can only hold {holds}; found a {type(transform).__name__}. Write it as .h5, which "
+        "holds any, or as a field (.nii.gz).",
+    )
+
+
+def needs_grid(path: Path, transform: Transform) -> TransformError:
+    """Return the error for a transform without a grid that is to be written as a field."""
+    return TransformError(
+        "MMREG_E_TRANSFORM_KIND",
+        f"{path.name} can only hold a displacement field; found a {type(transform).__name__}. Give the fixed "
+        "scan (--fixed, fixed=), on whose grid it is sampled.",
     )
 
 
@@ -69,7 +78,7 @@ def field_of(transform: Transform, fixed: Grid | None, path: Path) -> Displaceme
     if fixed is not None:
         return transform.to_field(fixed)
     if not isinstance(transform, DisplacementField):
-        raise cannot_hold(path, "a displacement field", transform)
+        raise needs_grid(path, transform)
     return transform
 
 
