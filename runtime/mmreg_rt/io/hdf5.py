@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -27,25 +27,20 @@ CODE = "MMREG_E_HDF5"
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Group]:
-    """Open an HDF5 file for reading.
+def opened(stream: BinaryIO, path: Path) -> Iterator[Group]:
+    """Open an HDF5 file for reading, in a process that may crash: see ``hdf5_process``.
 
     Raises:
         TransformError: It is damaged, or has links or data outside of it.
-        BackendUnavailableError: h5py is not installed.
     """
-    with files.open_regular(path) as stream:
-        if stream.read(len(SIGNATURE)) != SIGNATURE:
-            raise damaged(path, "the mark of HDF5 at its start")
-        size = files.size_of(stream)
-        h5py = library("h5py", "formats", path)
-        try:
-            with h5py.File(stream, "r") as file:
-                yield Group(file, path, size, h5py)
-        except MmregError:
-            raise
-        except Exception as reason:  # HDF5 reports damage by errors of many classes
-            raise damaged(path, f"a readable structure ({str(reason)[:80]})") from reason
+    h5py = library("h5py", "formats", path)
+    try:
+        with h5py.File(stream, "r") as file:
+            yield Group(file, path, files.size_of(stream), h5py)
+    except MmregError:
+        raise
+    except Exception as reason:  # HDF5 reports damage by errors of many classes
+        raise damaged(path, f"a readable structure ({str(reason)[:80]})") from reason
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ names it. As in text files the *last* transform is applied first, and everything
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ..errors import TransformError
 from ..geometry import Grid
 from ..transform import Affine, Composite, DisplacementField, Transform
 from ..transform.spline import SplineField
-from . import hdf5, itk
+from . import hdf5, hdf5_process, itk
 from .extras import library
 from .transform_file import LPS, cannot_hold, chained, displacement, file_affine, grid_of_file, refusal
 
@@ -37,7 +37,12 @@ _FLIP = np.array([-1.0, -1.0, 1.0])
 
 def read(path: Path, spaces: Spaces) -> Transform:  # noqa: ARG001 (in LPS mm)
     """Read a transform or a composite."""
-    with hdf5.opened(path) as file:
+    return hdf5_process.read(path, "itk_h5")
+
+
+def parse(stream: BinaryIO, path: Path) -> Transform:
+    """Read a transform or a composite in this process."""
+    with hdf5.opened(stream, path) as file:
         return read_group(file.group("TransformGroup"), path)
 
 

@@ -7,13 +7,13 @@ the grid of its domain.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from ..errors import TransformError
 from ..transform import Affine, Composite, DisplacementField, Transform
-from . import hdf5
+from . import hdf5, hdf5_process
 from .transform_file import affine, cannot_hold, chained, displacement, file_affine, grid_of_file, refusal
 
 if TYPE_CHECKING:
@@ -27,7 +27,12 @@ _WHAT = "X5 file"
 
 def read(path: Path, spaces: Spaces) -> Transform:  # noqa: ARG001 (in RAS mm)
     """Read a transform or a chain."""
-    with hdf5.opened(path) as file:
+    return hdf5_process.read(path, "x5")
+
+
+def parse(stream: BinaryIO, path: Path) -> Transform:
+    """Read a transform or a chain in this process."""
+    with hdf5.opened(stream, path) as file:
         if file.attribute("Format") != "X5":
             raise refusal(path, _WHAT, "the format X5", repr(file.attribute("Format"))[:40])
         entries = file.group("TransformGroup")
