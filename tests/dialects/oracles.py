@@ -25,6 +25,7 @@ from dialects.scenes import (
     saved,
     voxels,
 )
+from fixtures.m3z import m3z
 
 from mmreg_rt import Composite, read_transform, write_transform
 
@@ -375,6 +376,22 @@ def lta_types_read(folder):
             (folder / "t.lta").write_text("\n".join([f"type = {kind}", *lines[1:5], *rows, *lines[9:]]))
             at = points(fixed)
             errors.append(error_mm(read_transform(folder / "t.lta").map_points(at), AFFINE.map_points(at)))
+        return max(errors)
+
+    return worst(error)
+
+
+@oracle("freesurfer", ".m3z", "read", "numpy, FreeSurfer's definition", FIELD_MM)
+def m3z_read(folder):
+    def error(fixed, moving):
+        at = voxels(fixed)
+        expected, errors = chain(fixed).map_points(at), []
+        for kind in (1, 2):
+            stored = expected if kind == 1 else moving.map_points(expected)[:, ::-1]
+            (folder / "t.m3z").write_bytes(
+                m3z(stored.reshape(*fixed.shape, 3).transpose(2, 1, 0, 3), fixed, moving, kind)
+            )
+            errors.append(error_mm(read_transform(folder / "t.m3z").map_points(at), expected))
         return max(errors)
 
     return worst(error)

@@ -1,14 +1,18 @@
 """Hostile files of each text format and of DICOM: a refusal of the package in little memory, nothing left."""
 
+import contextlib
+import gzip
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
 from bad_inputs.declared import PEAK_BYTES, refused
 from dialects.dicom_oracles import series
 from dialects.scenes import AFFINE, FIXED, MOVING, chain
+from fixtures.m3z import m3z
 
-from mmreg_rt import read_transform, write_transform
+from mmreg_rt import Grid, read_transform, write_transform
 from mmreg_rt.errors import MmregError, TransformError
 
 # format: name of the file, dialect, and pairs of a pattern in a valid file and what replaces it
@@ -162,17 +166,63 @@ def test_a_hostile_text_is_refused(form, pattern, text, valid, tmp_path):
     after = re.sub(pattern, text, before, count=1)
     assert after != before
     path.write_text(after)
-    import tracemalloc
+    with refused_any("") as caught:
+        read_transform(path, dialect=dialect, fixed=FIXED, moving=MOVING)
+    assert len(str(caught.value)) < 2000
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
+
+HOSTILE_MORPHS = {
+    "version": (0, b"\0\0\0\0"),
+    "not a number": (0, b"\x7f\xc0\0\0"),
+    "no nodes": (4, bytes(4)),
+    "negative": (4, b"\xff" * 4),
+    "more nodes": (4, b"\0\0\0\x05"),
+    "fewer nodes": (4, b"\0\0\0\x01"),
+    "huge": (4, b"\x7f\xff\xff\xff" * 3),
+    "no spacing": (16, bytes(4)),
+    "spacing": (16, b"\x7f\xff\xff\xff"),
+    "nowhere": (24, bytes(24)),
+    "infinite": (36, b"\x7f\x80\0\0"),
+    "position": (36, b"\x7f\x7f\xff\xff"),
+    "tag": (24 + 24 * 36, b"\0\0\0\x0c"),
+    "not valid": (24 + 24 * 36 + 4, bytes(4)),
+    "flat": (24 + 24 * 36 + 4 + 28, bytes(12)),
+    "far": (24 + 24 * 36 + 4 + 64, b"\x7f\x7f\xff\xff"),
+    "kind tag": (24 + 24 * 36 + 4 + 2 * 588, b"\0\0\0\x0d"),
+    "kind": (24 + 24 * 36 + 8 + 2 * 588, b"\0\0\0\x07"),
+}
+
+
+@pytest.mark.parametrize(("place", "content"), HOSTILE_MORPHS.values(), ids=HOSTILE_MORPHS)
+def test_a_hostile_morph_is_refused(place, content, tmp_path):
+    target = Grid((2, 3, 4), np.eye(4))
+    raw = bytearray(gzip.decompress(m3z(np.ones((4, 3, 2, 3)), target, target)))
+    raw[place : place + len(content)] = content
+    (tmp_path / "t.m3z").write_bytes(gzip.compress(raw))
+    with refused_any("t.m3z"):
+        read_transform(tmp_path / "t.m3z")
+
+
+@pytest.mark.parametrize("count", [0, 10, 100, 500, 2000])
+def test_a_morph_that_is_cut_is_refused(count, tmp_path):
+    target = Grid((2, 3, 4), np.eye(4))
+    raw = gzip.decompress(m3z(np.ones((4, 3, 2, 3)), target, target))
+    (tmp_path / "t.m3z").write_bytes(gzip.compress(raw[:count]))
+    with refused_any("t.m3z"):
+        read_transform(tmp_path / "t.m3z")
+
+
+@contextlib.contextmanager
+def refused_any(name):
+    """The block is refused by any error of the package that names the file, in little memory."""
     tracemalloc.start()
     try:
-        with pytest.raises(MmregError) as caught:
-            read_transform(path, dialect=dialect, fixed=FIXED, moving=MOVING)
+        with pytest.raises(MmregError, match=name) as caught:
+            yield caught
         assert tracemalloc.get_traced_memory()[1] < PEAK_BYTES
     finally:
         tracemalloc.stop()
-    assert "." in str(caught.value) and len(str(caught.value)) < 2000
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from bad_inputs.files import header, nifti
 from fixtures.formats import READERS, WRITERS
+from fixtures.m3z import m3z
 
-from mmreg_rt import read_image, read_points, read_transform
+from mmreg_rt import Grid, read_image, read_points, read_transform
 from mmreg_rt.errors import MmregError
 from mmreg_rt.io import endings
 
@@ -130,6 +131,9 @@ def seeds(folder: Path | None = None) -> list[bytes]:  # noqa: ARG001 (as those 
 @functools.cache
 def _written(ending: str) -> bytes:
     """Return a valid file of a transform in the format of an ending."""
+    if ending == ".m3z":
+        grid = Grid((2, 3, 4), np.eye(4))
+        return m3z(np.argwhere(np.ones((4, 3, 2))).reshape(4, 3, 2, 3) + 0.5, grid, grid)
     write = next(write for write, name in WRITERS if name == f"a{ending}")
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder) / f"a{ending}")

@@ -122,6 +122,12 @@ _LTA = Format(
     "An LTA of FreeSurfer: MOVING (src) to FIXED (dst) points, in the coordinates of its type. It is "
     "inverted here.",
 )
+_M3Z = Format(
+    (".m3z",),
+    "m3z",
+    "A morph of FreeSurfer: for nodes on the fixed scan (atlas) the position in the moving one. Read only.",
+    writer="",
+)
 _MINC = Format(
     (".xfm",), "minc", "A linear transform of MINC: MOVING to FIXED points in RAS mm. It is inverted here."
 )
@@ -143,7 +149,7 @@ DIALECTS: dict[str, tuple[Format, ...]] = {
     "ants": (_ANTS_MAT, _ITK_FIELD, _ITK_HDF5),
     "slicer": (_ITK_TEXT, _ITK_HDF5, _ITK_FIELD),
     "fsl": (_FLIRT, _FNIRT),
-    "freesurfer": (_LTA,),
+    "freesurfer": (_LTA, _M3Z),
     "spm": (_SPM,),
     "niftyreg": (_ALADIN, _NIFTYREG),
     "afni": (_AFNI,),
@@ -158,6 +164,7 @@ _BY_ENDING = {
     ".hdf5": _ITK_HDF5,
     ".x5": _X5,
     ".lta": _LTA,
+    ".m3z": _M3Z,
     ".xfm": _MINC,
     ".dcm": _DICOM,
 }
@@ -184,9 +191,9 @@ def write(transform: Transform, path: Path, dialect: str | None, spaces: Spaces)
     """Write a transform in a dialect, or in the one of the ending of the name."""
     name = path.name.lower()
     known = (_ITK_TEXT, _ITK_FIELD, *_BY_ENDING.values()) if dialect is None else DIALECTS[dialect]
-    form = next((f for f in known if name.endswith(f.endings)), None)
+    form = next((f for f in known if f.writer and name.endswith(f.endings)), None)
     if form is None:
-        endings = sorted({ending for f in known for ending in f.endings})
+        endings = sorted({ending for f in known if f.writer for ending in f.endings})
         raise TransformError(
             "MMREG_E_TRANSFORM_DIALECT",
             f"{path.name}: a transform in the dialect {dialect or 'of its name'} must have a name that ends "

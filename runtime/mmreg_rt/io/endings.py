@@ -2,9 +2,9 @@
 
 IMAGES = FIELDS = (".nii", ".nii.gz")
 MATRICES = (".tfm", ".txt", ".mat")
-DIALECTS = (".h5", ".hdf5", ".x5", ".lta", ".xfm", ".1d", ".dcm")  # transforms of other programs
+DIALECTS = (".h5", ".hdf5", ".x5", ".lta", ".xfm", ".1d", ".dcm", ".m3z")  # transforms of other programs
 POINTS = (".csv",)
-READ_ONLY = (".mat",)
+READ_ONLY = (".mat", ".m3z")
 
 READ = {"image": IMAGES, "transform": (*FIELDS, *MATRICES, *DIALECTS), "points": POINTS}
 EVERY = tuple(dict.fromkeys(ending for endings in READ.values() for ending in endings))

@@ -41,7 +41,9 @@ _GEOMETRY = {"volume": 3, "voxelsize": 3, "xras": 3, "yras": 3, "zras": 3, "cras
 
 
 @dataclass(frozen=True)
-class _Volume:
+class VolumeGeometry:
+    """The geometry of a volume: voxels and spacing along x, y, z, axes as columns, and centre, RAS mm."""
+
     size: Float64
     spacing: Float64
     axes: Float64
@@ -99,7 +101,9 @@ def write(transform: Transform, path: Path, spaces: Spaces) -> None:
         stream.write(("\n".join(lines) + "\n").encode())
 
 
-def _in_ras(matrix: Float64, kind: int, source: _Volume, target: _Volume, path: Path) -> Float64:
+def _in_ras(
+    matrix: Float64, kind: int, source: VolumeGeometry, target: VolumeGeometry, path: Path
+) -> Float64:
     """Return the map from moving to fixed points in RAS mm."""
     to_ras = [volume.to_ras() for volume in (target, source)]
     if kind == VOXELS:
@@ -120,7 +124,7 @@ def _in_ras(matrix: Float64, kind: int, source: _Volume, target: _Volume, path: 
     return in_ras
 
 
-def _volume(lines: Iterator[str], which: str, path: Path) -> _Volume:
+def _volume(lines: Iterator[str], which: str, path: Path) -> VolumeGeometry:
     if (line := next(lines, "")) != f"{which} volume info":
         raise refusal(path, _WHAT, f"the line {which} volume info", repr(line[:40]))
     valid = _values(lines, "valid", 1, path) == [1]
@@ -129,7 +133,7 @@ def _volume(lines: Iterator[str], which: str, path: Path) -> _Volume:
     axes = np.stack([found["xras"], found["yras"], found["zras"]], 1)
     if not valid or not (found["voxelsize"] > 0).all() or not abs(np.linalg.det(axes)) > 1e-3:
         raise refusal(path, _WHAT, f"a valid geometry of the {which} volume", "one that is not")
-    return _Volume(found["volume"], found["voxelsize"], axes, found["cras"])
+    return VolumeGeometry(found["volume"], found["voxelsize"], axes, found["cras"])
 
 
 def _lines(text: str) -> Iterator[str]:
