@@ -68,8 +68,8 @@ def main(module: str, path: str) -> None:
         parse = import_module(f".{module}", __package__).parse
         transform = parse(open(0, "rb", closefd=False), Path(path))  # noqa: SIM115
     except errors.MmregError as reason:
-        told = {"error": [type(reason).__name__, reason.code, reason.args[0]]}
-        out.write(json.dumps(told).encode() + b"\n")
+        answer = {"error": [type(reason).__name__, reason.code, reason.args[0]]}
+        out.write(json.dumps(answer).encode() + b"\n")
         return
     parts = transform.parts if isinstance(transform, Composite) else (transform,)
     out.write(json.dumps({"parts": [type(part).__name__ for part in parts]}).encode() + b"\n")
