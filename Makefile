@@ -138,6 +138,7 @@ pages: $(DONE)/dev
 	PYTHONPATH=tests $(BIN)/python tests/runtime/write_errors.py
 	PYTHONPATH=tests $(BIN)/python -m bad_inputs.write_table
 	PYTHONPATH=tests $(BIN)/python -m capi.write_codes
+	PYTHONPATH=tests $(BIN)/python -m dialects.write_table
 
 FUZZ_SECONDS ?= 600
 fuzz: $(DONE)/dev

@@ -95,19 +95,22 @@ def test_71_a_field_in_wrong_units_or_layout(data, intent, unit, code, tmp_path)
 @pytest.mark.parametrize(
     ("name", "p1", "intent", "code"),
     [
-        ("NREG_TRANS", 2, 1007, "MMREG_E_FIELD_PROGRAM"),
+        ("NREG_TRANS", 3, 1007, "MMREG_E_FIELD_PROGRAM"),
+        ("NREG_TRANS", 2, 1007, "MMREG_E_TRANSFORM_NEEDS_SCAN"),
         ("Velocity", 0, 1007, "MMREG_E_FIELD_PROGRAM"),
-        ("", 0, 2006, "MMREG_E_FIELD_PROGRAM"),
+        ("", 0, 2006, "MMREG_E_TRANSFORM_NEEDS_SCAN"),
+        ("", 0, 2008, "MMREG_E_FIELD_PROGRAM"),
         ("Mapping", 0, 1007, "MMREG_E_FIELD_POSITIONS"),
     ],
-    ids=["NiftyReg", "unknown name", "FSL", "SPM"],
+    ids=["NiftyReg velocity", "NiftyReg spline", "unknown name", "FSL field", "FSL cosines", "SPM"],
 )
 @case(
     71,
     "field of another program",
     "MMREG_E_FIELD_PROGRAM",
     "MMREG_E_FIELD_POSITIONS",
-    handled="Deformations of SPM and NiftyReg are converted.",
+    "MMREG_E_TRANSFORM_NEEDS_SCAN",
+    handled="Deformations of SPM, NiftyReg and FSL are converted.",
 )
 def test_71_a_field_of_another_program(name, p1, intent, code, tmp_path):
     image = nibabel.Nifti1Image(vectors(4, 5, 6, 1, 3), np.eye(4))
@@ -230,11 +233,47 @@ def test_74_mat_files_that_are_none(raw, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["t.h5", "t.x5", "t.lta", "t.xfm"])
-@case(74, ".h5 with external links, other formats", "MMREG_E_FORMAT_UNSUPPORTED")
-def test_74_formats_that_are_not_read(name, tmp_path):
+@case(74, ".h5 that is damaged", "MMREG_E_HDF5")
+def test_74_hdf5_that_is_damaged(name, tmp_path):
+    pytest.importorskip("h5py")
     (tmp_path / name).write_bytes(b"\x89HDF\r\n\x1a\n")
-    with refused("MMREG_E_FORMAT_UNSUPPORTED", name, "Convert it"):
+    with refused("MMREG_E_HDF5", name, "Write it again"):
         read_transform(tmp_path / name)
+
+
+@case(74, ".h5 with data elsewhere, links, lies about sizes", "MMREG_E_HDF5", "MMREG_E_TRANSFORM_FILE")
+def test_74_hdf5_with_data_elsewhere(tmp_path):
+    h5py = pytest.importorskip("h5py")
+
+    def file(name, fill):
+        with h5py.File(tmp_path / name, "w") as made:
+            entry = made.create_group("TransformGroup").create_group("0")
+            entry.create_dataset("TransformType", data="AffineTransform_double_3_3")
+            fill(entry)
+        return tmp_path / name
+
+    (tmp_path / "secret.bin").write_bytes(bytes(96))
+    numbers = "TransformParameters"
+    hostile = {
+        "link.h5": lambda e: e.__setitem__(numbers, h5py.ExternalLink("secret.bin", "/x")),
+        "soft.h5": lambda e: e.__setitem__(numbers, h5py.SoftLink("/TransformGroup/0/TransformParameters")),
+        "outside.h5": lambda e: e.create_dataset(
+            numbers, (12,), "f8", external=[(str(tmp_path / "secret.bin"), 0, 96)]
+        ),
+        "empty.h5": lambda e: e.create_dataset(numbers, (1 << 40,), "f8"),
+        "bomb.h5": lambda e: e.create_dataset(
+            numbers, (1 << 30,), "f8", chunks=(1 << 20,), compression="gzip"
+        ),
+        "text.h5": lambda e: e.create_dataset(numbers, data="1 2 3"),
+        "complex.h5": lambda e: e.create_dataset(numbers, data=np.zeros(12, complex)),
+        "group.h5": lambda e: e.create_group(numbers),
+    }
+    for name, fill in hostile.items():
+        with refused("MMREG_E_HDF5", name):
+            read_transform(file(name, fill))
+    for name, values in {"nan.h5": [np.nan] * 12, "few.h5": [1.0], "flat.h5": np.zeros((3, 4))}.items():
+        with refused("MMREG_E_TRANSFORM_FILE", name):
+            read_transform(file(name, lambda e, v=values: e.create_dataset(numbers, data=v)))
 
 
 @case(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import struct
+import tempfile
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -11,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 from bad_inputs.files import header, nifti
-from fixtures.formats import READERS
+from fixtures.formats import READERS, WRITERS
+from fixtures.m3z import m3z
 
-from mmreg_rt import read_image, read_points, read_transform
+from mmreg_rt import Grid, read_image, read_points, read_transform
 from mmreg_rt.errors import MmregError
 from mmreg_rt.io import endings
 
@@ -34,6 +37,7 @@ KINDS = {
     "nifti": _places(read_image, endings.IMAGES),
     "field": _places(read_transform, endings.FIELDS),
     "transform": _places(read_transform, endings.MATRICES),
+    "dialect": _places(read_transform, endings.DIALECTS),
     "points": _places(read_points, endings.POINTS),
 }
 
@@ -119,8 +123,21 @@ def seeds(folder: Path | None = None) -> list[bytes]:  # noqa: ARG001 (as those 
         *_for(read_transform, ".tfm", texts),
         *_for(read_transform, ".txt", texts[:1]),
         *_for(read_transform, ".mat", mats),
+        *(seed for ending in endings.DIALECTS for seed in _for(read_transform, ending, [_written(ending)])),
         *_for(read_points, ".csv", points),
     ]
+
+
+@functools.cache
+def _written(ending: str) -> bytes:
+    """Return a valid file of a transform in the format of an ending."""
+    if ending == ".m3z":
+        grid = Grid((2, 3, 4), np.eye(4))
+        return m3z(np.argwhere(np.ones((4, 3, 2))).reshape(4, 3, 2, 3) + 0.5, grid, grid)
+    write = next(write for write, name in WRITERS if name == f"a{ending}")
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder) / f"a{ending}")
+        return (Path(folder) / f"a{ending}").read_bytes()
 
 
 def _for(reader: Callable, ending: str, contents: list[bytes], compress: bool = False) -> list[bytes]:

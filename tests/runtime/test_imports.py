@@ -17,7 +17,9 @@ CPP = ROOT / "cpp_ext"
 THIRD_PARTY = {
     "nibabel": "io",
     "click": "cli",
+    "h5py": "io",  # by its name, when a file needs it
     "jinja2": "report",
+    "pydicom": "io",
     "cryptography": "bundle",
     "onnxruntime": "backends",
     "openvino": "backends",
@@ -30,6 +32,8 @@ NOT_LOADED = (
     "onnxruntime",
     "openvino",
     "nibabel",
+    "h5py",
+    "pydicom",
     "SimpleITK",
     "scipy",
     "click",

@@ -58,13 +58,12 @@ def _explain(path: Path, frame: int | None, prefer: Form | None) -> Description:
     """Return facts, words, why other commands refuse the file, and whether it could be read completely."""
     from .. import io
     from ..io import endings
-    from .scans import read_transform
 
     name = path.name.lower()
     if name.endswith(endings.POINTS):
         return *_points(io.read_points(path)), None, True
-    if name.endswith(endings.MATRICES):
-        return *_transform(read_transform(path)), None, True
+    if name.endswith((*endings.MATRICES, *endings.DIALECTS)):
+        return *_transform_file(path, None), None, True
     io.supported(path, endings.EVERY, "an image, a transform or a list of points")
     return _nifti(path, frame, prefer)
 
@@ -72,7 +71,7 @@ def _explain(path: Path, frame: int | None, prefer: Form | None) -> Description:
 def _nifti(path: Path, frame: int | None, prefer: Form | None) -> Description:
     from ..errors import InputError, MmregError
     from ..io.described import described
-    from .scans import read_scan, read_transform
+    from .scans import read_scan
 
     try:
         try:
@@ -82,9 +81,20 @@ def _nifti(path: Path, frame: int | None, prefer: Form | None) -> Description:
                 return _series(path, prefer, refusal)
             if refusal.code != "MMREG_E_NIFTI_IS_FIELD":
                 raise
-        return *_transform(read_transform(path, prefer)), None, True
+        return *_transform_file(path, prefer), None, True
     except MmregError as refusal:
         return described(path, refusal)
+
+
+def _transform_file(path: Path, prefer: Form | None) -> tuple[dict[str, object], list[str]]:
+    """Describe a transform, and what the file itself holds before it is converted."""
+    from ..io import dialects
+    from .scans import read_transform
+
+    facts, words = _transform(read_transform(path, prefer))
+    stored = dialects.recognised(path).words
+    facts["file"] = stored
+    return facts, [*words, f"  File     {stored}"]
 
 
 def _series(path: Path, prefer: Form | None, refusal: MmregError) -> Description:

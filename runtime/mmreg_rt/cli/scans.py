@@ -31,28 +31,28 @@ def read_scan(path: Path, frame: int | None = None, prefer: Form | None = None) 
     from .. import io
 
     try:
-        return _with_preference(lambda form: io.read_image(path, prefer=form), prefer)
+        return with_preference(lambda form: io.read_image(path, prefer=form), prefer)
     except InputError as refusal:
         if refusal.code != "MMREG_E_NIFTI_FRAMES" or frame is None:
             raise
-    return _with_preference(lambda form: io.read_image(path, frame=frame, prefer=form), prefer)
+    return with_preference(lambda form: io.read_image(path, frame=frame, prefer=form), prefer)
 
 
 def read_series(path: Path, prefer: Form | None = None) -> Series:
     """Read all images of a file; ``prefer`` as in ``read_scan``."""
     from ..io import series
 
-    return _with_preference(lambda form: series.read(path, form), prefer)
+    return with_preference(lambda form: series.read(path, form), prefer)
 
 
 def read_transform(path: Path, prefer: Form | None = None) -> Transform:
     """Read a transform; ``prefer`` as in ``read_scan``."""
     from .. import io
 
-    return _with_preference(lambda form: io.read_transform(path, prefer=form), prefer)
+    return with_preference(lambda form: io.read_transform(path, prefer=form), prefer)
 
 
-def _with_preference(read: Callable[[Form | None], Read], prefer: Form | None) -> Read:
+def with_preference(read: Callable[[Form | None], Read], prefer: Form | None) -> Read:
     """Read without a preference, or with it where the forms disagree."""
     try:
         return read(None)

@@ -4,7 +4,8 @@
 ``.nii``            NIfTI-1 or NIfTI-2, single file; voxels and header are kept
 ``.nii.gz``         NIfTI, compressed; or a displacement field as ITK and ANTs write it
 ``.tfm``, ``.txt``  rigid or affine transform, or a chain of them, ITK text
-``.mat``            rigid or affine transform as ANTs writes it; read only
+``.mat``            rigid or affine transform as ANTs or FLIRT (FSL) writes it
+``.h5``, ``.lta``   and more: transforms of other programs, see ``dialects``
 ``.csv``            points, ``x,y,z`` in RAS+ mm
 ==================  ==========================================================================
 """
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING
 from .. import arguments
 from ..errors import InputError
 from ..geometry import Volume
+from . import dialects
 from .endings import FIELDS, READ, WRITTEN
+from .spaces import Spaces
 
 if TYPE_CHECKING:
     import os
@@ -24,9 +27,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ..geometry import Float64
+    from ..geometry import Float64, Grid
     from ..transform import Transform
     from .nifti import Form
+    from .spaces import Scan
 
     AnyPath = str | os.PathLike[str]
 
@@ -46,8 +50,6 @@ _ADVICE = {
     (".hdr", ".img", ".hdr.gz", ".img.gz"): "Convert the pair to one .nii.gz file (mri_convert).",
     (".dcm", ".ima", ".dicom"): "Convert the series to NIfTI with dcm2niix.",
     (".mgz", ".mgh"): "Convert the image to NIfTI with mri_convert.",
-    (".h5", ".hdf5", ".x5"): "Convert it: a field to NIfTI with vectors (ITK), a matrix to .tfm.",
-    (".lta", ".xfm"): "Convert it to an ITK .tfm with lta_convert.",
     (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy", ".npz"): "A picture does not say how it "
     "lies in space. Write it as NIfTI with its affine (Volume.from_array).",
     (".fcsv", ".vtk", ".json", ".xlsx"): "Save the points as CSV: x,y,z in RAS+ mm.",
@@ -104,15 +106,27 @@ def write_image(volume: Volume, path: AnyPath) -> None:
     nifti.write(volume, supported(path, WRITTEN["image"], "an image"))
 
 
-def read_transform(path: AnyPath, *, prefer: Form | None = None) -> Transform:
+@arguments.checked(dialect=arguments.or_none(dialects.checked))
+def read_transform(
+    path: AnyPath,
+    *,
+    prefer: Form | None = None,
+    dialect: str | None = None,
+    fixed: Scan | None = None,
+    moving: Scan | None = None,
+) -> Transform:
     """Read a transform of fixed to moving points.
 
     Args:
-        path: A displacement field (``.nii``, ``.nii.gz``) or a matrix (``.tfm``, ``.txt``, ``.mat``).
+        path: A displacement field (``.nii``, ``.nii.gz``), a matrix (``.tfm``, ``.txt``, ``.mat``) or a file
+            of another program; docs/transforms.md lists them.
         prefer: ``"sform"`` or ``"qform"``, for the header of a field in which they disagree.
+        dialect: Program that wrote a file of bare numbers: ``"fsl"``, ``"niftyreg"`` or ``"afni"``.
+        fixed: Grid, image or path of the fixed scan, for dialects that count in its voxels.
+        moving: The same for the moving scan.
 
     Returns:
-        A ``DisplacementField``, ``Rigid`` or ``Affine``, in RAS+ mm.
+        A ``DisplacementField``, ``Rigid``, ``Affine`` or ``Composite``, in RAS+ mm.
 
     Raises:
         InputError: The file cannot be read.
@@ -123,22 +137,34 @@ def read_transform(path: AnyPath, *, prefer: Form | None = None) -> Transform:
         >>> type(read_transform("identity.tfm")).__name__
         'Rigid'
     """
-    from . import field, foreign, itk
-
     known = supported(path, READ["transform"], "a transform")
-    if known.name.lower().endswith(FIELDS):
-        return field.read(known, prefer)
-    foreign.refuse_matrix(known)
-    return itk.read_mat(known) if known.suffix.lower() == ".mat" else itk.read_tfm(known)
+    return dialects.read(known, prefer, dialect, Spaces(fixed, moving, _grid_in))
 
 
-@arguments.checked(transform=arguments.a("Transform"), planar=arguments.flag)
-def write_transform(transform: Transform, path: AnyPath, *, planar: bool = False) -> None:
-    """Write a displacement field as ``.nii.gz`` or ``.nii``, a rigid or affine transform as ``.tfm``.
+@arguments.checked(
+    transform=arguments.a("Transform"),
+    planar=arguments.flag,
+    dialect=arguments.or_none(dialects.checked),
+)
+def write_transform(
+    transform: Transform,
+    path: AnyPath,
+    *,
+    planar: bool = False,
+    dialect: str | None = None,
+    fixed: Scan | None = None,
+    moving: Scan | None = None,
+) -> None:
+    """Write a transform, by default in the dialect that the name of the file ends in.
 
     Args:
-        transform: A ``DisplacementField``; or a ``Rigid``, an ``Affine``, or a chain of these.
+        transform: A ``DisplacementField`` for ``.nii.gz`` or ``.nii``; a ``Rigid``, an ``Affine``, or a chain
+            of these for ``.tfm``. ``.h5`` holds any.
         path: Name of the file.
+        dialect: Program to write for, see docs/transforms.md.
+        fixed: Grid, image or path of the fixed scan, for dialects that count in its voxels. A field is
+            sampled on it.
+        moving: The same for the moving scan.
         planar: Write the field of a single slice with two components, as ITK and ANTs need it in 2-D; see
             ``is_planar``.
 
@@ -146,13 +172,18 @@ def write_transform(transform: Transform, path: AnyPath, *, planar: bool = False
         InputError: The file cannot be written; no partial file remains.
         TransformError: A file of this name cannot hold this kind of transform.
     """
-    from . import field, itk
+    kinds = READ if dialect else WRITTEN
+    known = supported(path, kinds["transform"], "a transform")
+    if planar and known.name.lower().endswith(FIELDS):
+        from . import field
 
-    known = supported(path, WRITTEN["transform"], "a transform")
-    if known.name.lower().endswith(FIELDS):
         field.write(transform, known, planar)
     else:
-        itk.write_tfm(transform, known)
+        dialects.write(transform, known, dialect, Spaces(fixed, moving, _grid_in))
+
+
+def _grid_in(path: Path) -> Grid:
+    return read_image(path).grid
 
 
 def as_volume(

@@ -2,9 +2,15 @@
 
 IMAGES = FIELDS = (".nii", ".nii.gz")
 MATRICES = (".tfm", ".txt", ".mat")
+DIALECTS = (".h5", ".hdf5", ".x5", ".lta", ".xfm", ".1d", ".dcm", ".m3z")  # transforms of other programs
 POINTS = (".csv",)
-READ_ONLY = (".mat",)
+READ_ONLY = (".mat", ".m3z")
 
-READ = {"image": IMAGES, "transform": (*FIELDS, *MATRICES), "points": POINTS}
+READ = {"image": IMAGES, "transform": (*FIELDS, *MATRICES, *DIALECTS), "points": POINTS}
 EVERY = tuple(dict.fromkeys(ending for endings in READ.values() for ending in endings))
 WRITTEN = {kind: tuple(e for e in endings if e not in READ_ONLY) for kind, endings in READ.items()}
+# Programs whose transforms are read and written, see ``dialects``
+DIALECT_NAMES = (
+    *("itk", "ants", "slicer", "fsl", "freesurfer", "spm"),
+    *("niftyreg", "afni", "elastix", "minc", "x5", "dicom"),
+)

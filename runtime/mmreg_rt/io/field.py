@@ -11,8 +11,10 @@ import numpy as np
 
 from ..errors import TransformError
 from ..transform import DisplacementField, fields
-from .field_meaning import check_displacement, check_positions, meaning_of
+from . import fsl, niftyreg
+from .field_meaning import FSL, check_displacement, check_positions, meaning_of
 from .nifti import VECTOR, NiftiFile, grid_of, load, new_header, save, set_grid, writable
+from .spaces import Spaces
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,9 +27,15 @@ PLANAR_MM = 1e-3
 _LPS = np.array([-1, -1, 1], np.float32).reshape(3, 1, 1, 1)
 
 
-def read(path: Path, prefer: Form | None = None) -> DisplacementField:
-    """Read a displacement field; ``prefer`` chooses between forms that disagree."""
+def read(path: Path, prefer: Form | None = None, spaces: Spaces | None = None) -> Transform:
+    """Read a field; ``prefer`` chooses between forms that disagree.
+
+    The vectors of FSL need the moving scan, and splines the fixed one, from ``spaces``.
+    """
     file = load(path)
+    spaces = spaces or Spaces()
+    if file.header.intent_code in FSL:
+        return fsl.read_field(file, path, prefer, spaces)
     meaning = meaning_of(file.header, path)
     _check_layout(file, path, meaning is not None)
     grid = grid_of(file.header, path, prefer)
@@ -37,6 +45,8 @@ def read(path: Path, prefer: Form | None = None) -> DisplacementField:
         u[: len(stored)] = stored * file.header.slope + file.header.inter
     if meaning == "LPS displacement":
         u *= _LPS
+    if meaning == "control points":
+        return niftyreg.spline(u, grid, spaces.fixed_grid(path, "a spline of NiftyReg"), path)
     if meaning == "RAS positions":
         origin = -grid.affine[:3]
         origin[len(stored) :] = 0
@@ -70,6 +80,12 @@ def write(transform: Transform, path: Path, planar: bool) -> None:
     header.set_intent(VECTOR)
     header.set_data_dtype("<f4")
     save(header, b"", data, path)
+
+
+def write_for(transform: Transform, path: Path, spaces: Spaces) -> None:
+    """Write a displacement field, on the grid of the fixed scan if that is given; see ``write``."""
+    fixed = spaces.known("fixed")
+    write(transform if fixed is None else transform.to_field(fixed), path, planar=False)
 
 
 def _check_planar(field: DisplacementField, path: Path) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..geometry import Float32, Float64, Grid
     from .header import NiftiHeader
 
-    Meaning = Literal["LPS displacement", "RAS displacement", "RAS positions"]
+    Meaning = Literal["LPS displacement", "RAS displacement", "RAS positions", "control points"]
 
 PLANES = 20  # planes along each axis whose voxels are checked
 # Largest stretch along an axis by the affine part of a transform between scans: of positions, to distinguish
@@ -31,21 +31,13 @@ LEAST_SLOPE = 0.3  # positions follow the voxels at least this much along each a
 MOST_RESIDUAL = 0.3  # share of the spread of positions that an affine part does not explain
 
 _NIFTYREG = {
-    2: "cubic spline grid",
     3: "velocity field",
     4: "velocity field",
     5: "spline grid of a velocity",
     6: "linear spline grid",
 }
-_FSL = {
-    2006: "displacement field of FNIRT",
-    2007: "grid of cubic splines of FNIRT",
-    2008: "set of cosine coefficients of FNIRT",
-    2009: "grid of quadratic splines of FNIRT",
-    2016: "grid of cubic splines of topup",
-    2017: "grid of quadratic splines of topup",
-    2018: "field of topup",
-}
+# fields and splines of FNIRT and topup, which io.fsl reads or refuses
+FSL = (2006, 2007, 2008, 2009, 2016, 2017, 2018)
 
 
 def meaning_of(header: NiftiHeader, path: Path) -> Meaning | None:
@@ -54,12 +46,6 @@ def meaning_of(header: NiftiHeader, path: Path) -> Meaning | None:
     Raises:
         TransformError: They have a meaning that cannot be converted here.
     """
-    if header.intent_code in _FSL:
-        raise _refusal(
-            f"{path} holds a {_FSL[header.intent_code]} of FSL (intent {header.intent_code}), whose vectors "
-            "depend on the header of the moving scan. Convert it with wb_command -convert-warpfield "
-            "-from-fnirt WARP MOVING -to-itk OUTPUT, splines first with fnirtfileutils to a field."
-        )
     if header.intent_code not in (VECTOR, DISPVECT):
         return None
     if header.intent_name == "NREG_TRANS":
@@ -167,6 +153,8 @@ def _niftyreg_meaning(kind: float, path: Path) -> Meaning:
         return "RAS positions"
     if kind == 1:
         return "RAS displacement"
+    if kind == 2:
+        return "control points"
     known = np.isfinite(kind) and kind == int(kind)
     name = _NIFTYREG.get(int(kind) if known else -1, "transform of unknown kind")
     raise _refusal(

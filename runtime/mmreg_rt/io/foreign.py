@@ -22,29 +22,26 @@ SCANNED_BYTES = 1 << 16
 SCANNED_FILES = 200
 _DICOM_NAMES = (".dcm", ".ima", ".dicom")
 _WORD = re.compile(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?", re.ASCII)
+_LTA = re.compile(r"\s*(?:#[^\n]*\n\s*)*type\s*=\s*\d", re.ASCII)
 _ELASTIX = re.compile(r'^\s*(?:\(Transform\s+"(\w+)"|Transform\s*=\s*"(\w+)")', re.MULTILINE | re.ASCII)
 
 
+def program(text: str) -> str:
+    """Return which program wrote a text file with a transform: elastix, freesurfer, or "" for any other."""
+    if _ELASTIX.search(text):
+        return "elastix"
+    return "freesurfer" if _LTA.match(text) else ""
+
+
 def refuse_matrix(path: Path) -> None:
-    """Raise for a text file with a transform of another program, naming that program.
+    """Raise for a text file of bare numbers, naming the programs that write such files.
 
     Raises:
-        TransformError: It is a bare matrix (FLIRT, reg_aladin, AFNI), or of elastix or FreeSurfer.
+        TransformError: It is a bare matrix (FLIRT, reg_aladin, AFNI).
         InputError: It cannot be opened.
     """
     with files.open_regular(path) as stream:
         text = stream.read(SCANNED_BYTES).decode("latin-1")
-    if match := _ELASTIX.search(text):
-        raise _refusal(
-            path,
-            f"is a parameter file of elastix ({match[1] or match[2]})",
-            f"Write its field with transformix (transformix -def all -tp {path.name} -out FOLDER) and give "
-            "deformationField.nii.gz, which maps fixed to moving points too.",
-        )
-    if re.match(r"\s*(?:#.*\n\s*)*type\s*=\s*[01]\b", text):
-        raise _refusal(
-            path, "is a transform of FreeSurfer (.lta)", "Convert it with lta_convert --outitk NAME.txt."
-        )
     _refuse_numbers(text, path)
 
 
@@ -59,15 +56,14 @@ def _refuse_numbers(text: str, path: Path) -> None:
             path,
             "is a bare 4x4 matrix: FLIRT (FSL) and reg_aladin (NiftyReg) write such files with different "
             "meanings, and the file does not say which it is",
-            f"From FLIRT: c3d_affine_tool -ref FIXED -src MOVING {path.name} -fsl2ras -oitk NAME.tfm. From "
-            f"reg_aladin: c3d_affine_tool {path.name} -oitk NAME.tfm. Give NAME.tfm.",
+            f"From FLIRT: mmreg convert {path.name} NAME.tfm --from fsl --fixed FIXED --moving MOVING. From "
+            f"reg_aladin: mmreg convert {path.name} NAME.tfm --from niftyreg.",
         )
     if shape in ((12,), (4, 4, 4)):
         raise _refusal(
             path,
-            "is a bare matrix of twelve numbers, as AFNI writes it (.aff12.1D), and the file does not say in "
-            "which direction it maps",
-            "Convert it to ITK text (.tfm), fixed to moving points.",
+            "is a bare matrix of twelve numbers, as AFNI writes it, but does not have the ending .1D",
+            f"If it is of AFNI: mmreg convert {path.name} NAME.tfm --from afni.",
         )
 
 

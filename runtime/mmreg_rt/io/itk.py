@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ..geometry import Float64
     from ..transform import Transform
+    from .spaces import Spaces
 
 MAX_TEXT_BYTES = 1 << 20
 MAX_MAT_BYTES = 1 << 16
@@ -67,16 +68,68 @@ def write_tfm(transform: Transform, path: Path) -> None:
         InputError: The file cannot be written.
         TransformError: The transform is not affine.
     """
-    single = _collapsed(transform)
-    if isinstance(single, Rigid):
-        name, numbers = "Euler3DTransform", _euler_parameters(_LPS @ single.matrix @ _LPS)
-    else:
-        matrix = _LPS @ single.matrix @ _LPS
-        name, numbers = "AffineTransform", [*matrix[:3, :3].ravel(), *matrix[:3, 3]]
-    parameters = " ".join(repr(float(v)) for v in numbers)
-    lines = [_HEADING, "#Transform 0", f"Transform: {name}_double_3_3", f"Parameters: {parameters}"]
+    name, numbers = parameters(_collapsed(transform))
+    words = " ".join(repr(float(v)) for v in numbers)
+    lines = [_HEADING, "#Transform 0", f"Transform: {name}_double_3_3", f"Parameters: {words}"]
     with files.atomic_write(path) as stream:
         stream.write("\n".join([*lines, "FixedParameters: 0 0 0", ""]).encode())
+
+
+def read_text(path: Path, spaces: Spaces) -> Affine:  # noqa: ARG001 (in LPS mm)
+    """Read an ITK text file; see ``read_tfm``."""
+    return read_tfm(path)
+
+
+def write_text(transform: Transform, path: Path, spaces: Spaces) -> None:  # noqa: ARG001
+    """Write an ITK text file; see ``write_tfm``."""
+    write_tfm(transform, path)
+
+
+def read_matlab(path: Path, spaces: Spaces) -> Affine:  # noqa: ARG001
+    """Read a MATLAB level 4 file; see ``read_mat``."""
+    return read_mat(path)
+
+
+def write_matlab(transform: Transform, path: Path, spaces: Spaces) -> None:  # noqa: ARG001
+    """Write a MATLAB level 4 file; see ``write_mat``."""
+    write_mat(transform, path)
+
+
+def write_mat(transform: Transform, path: Path) -> None:
+    """Write a rigid or affine transform as a MATLAB level 4 file, as ANTs does; see ``write_tfm``."""
+    matrix = _LPS @ _collapsed(transform).matrix @ _LPS
+    numbers = [*matrix[:3, :3].ravel(), *matrix[:3, 3]]
+    with files.atomic_write(path) as stream:
+        for name, values in (("AffineTransform_double_3_3", numbers), ("fixed", [0.0, 0.0, 0.0])):
+            stream.write(struct.pack("<5i", 0, len(values), 1, 0, len(name) + 1) + name.encode() + b"\0")
+            stream.write(struct.pack(f"<{len(values)}d", *values))
+
+
+def parameters(transform: Affine) -> tuple[str, list[float]]:
+    """Return the name and the parameters, in LPS and with centre 0, of a transform in ITK."""
+    matrix = _LPS @ transform.matrix @ _LPS
+    if isinstance(transform, Rigid):
+        return "Euler3DTransform", _euler_parameters(matrix)
+    return "AffineTransform", [*matrix[:3, :3].ravel(), *matrix[:3, 3]]
+
+
+def transform(kind: str, parameters: list[float], fixed: list[float], path: Path) -> Affine:
+    """Return a transform of ITK by the name of its kind.
+
+    Raises:
+        TransformError: The kind is unknown, or the numbers do not fit it.
+    """
+    return _transform(_Block(kind, parameters, fixed), path)
+
+
+def unknown_kind(kind: str, path: Path) -> TransformError:
+    """Return the error for a kind of transform that is not read."""
+    known = ", ".join(sorted({name for name, _ in _KINDS}))
+    return TransformError(
+        "MMREG_E_TRANSFORM_KIND",
+        f"{path} holds a transform of type {kind[:80]!r}; supported are {known}, in 2-D or 3-D. "
+        "Convert it, or sample it to a displacement field with ITK.",
+    )
 
 
 @dataclass(frozen=True)
@@ -160,12 +213,7 @@ def _transform(block: _Block, path: Path) -> Affine:
     match = re.fullmatch(r"(\w+)_(double|float)_([23])_\3", block.kind, re.ASCII)
     name, n = (match[1], int(match[3])) if match else ("", 0)
     if (name, n) not in _KINDS:
-        known = ", ".join(sorted({kind for kind, _ in _KINDS}))
-        raise TransformError(
-            "MMREG_E_TRANSFORM_KIND",
-            f"{path} holds a transform of type {block.kind[:80]!r}; supported are {known}, in 2-D or 3-D. "
-            "Convert it, or sample it to a displacement field with ITK.",
-        )
+        raise unknown_kind(block.kind, path)
     count, decode, result = _KINDS[name, n]
     if len(block.parameters) != count or len(block.fixed) < (n if count > n else 0):
         raise _refusal(

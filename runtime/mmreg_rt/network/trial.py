@@ -14,7 +14,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -24,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import errors
 from ..errors import BundleError, MmregError
+from ..process.interpreter import import_path as _import_path
+from ..process.interpreter import python as _python
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -178,23 +179,6 @@ def _start(trial: Trial, sent: Iterable[bytes]) -> subprocess.Popen[bytes]:
             f"be started ({str(reason)[:200]}). Free memory, processes or room for temporary files, or use a "
             "bundle signed by a key that you trust.",
         ) from reason
-
-
-def _python() -> str:
-    """Return the Python interpreter, for a program that embeds Python that of its installation."""
-    name = Path(sys.executable or "").name.lower()
-    if name.startswith(("python", "pypy")):
-        return sys.executable
-    return str(Path(sys.exec_prefix, "bin", f"python{sys.version_info[0]}"))
-
-
-def _import_path() -> list[str]:
-    """Return ``sys.path`` with absolute paths, as the other process has another working directory."""
-    try:
-        here = Path.cwd()
-    except OSError:  # it was removed
-        return [each for each in sys.path if os.path.isabs(each)]
-    return [str(here / each) for each in sys.path]
 
 
 def _watch(process: subprocess.Popen[bytes], limits: Limits) -> tuple[bytes, str | None]:
