@@ -37,6 +37,7 @@ struct ManifestText {
       {"factor", "1"},
       {"integration_steps", "0"},
       {"planes", "0"},
+      {"stages", "1"},
       {"refine", "0"},
       {"golden_limit_mm", "0.01"},
       {"expected_ms", "2"},

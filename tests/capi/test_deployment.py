@@ -122,6 +122,79 @@ def test_a_field_of_slices_is_bit_for_bit_that_of_python(host_of, signed, engine
     np.testing.assert_array_equal(field, expected)
 
 
+def masked(scan, mask):
+    """Return the structure of an image with a mask, and what it points to."""
+    structure, memory = image(scan[0], scan[1].affine)
+    if mask is None:
+        return structure, memory
+    structure.mask = mask.ctypes.data
+    return structure, (memory, mask)
+
+
+def box(grid, low, high):
+    """A mask whose centre is exact in binary."""
+    mask = np.zeros(grid.shape, np.uint8)
+    mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = 1
+    return mask
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("stages", [1, 2])
+@pytest.mark.parametrize(
+    ("which", "same_space", "refine"),
+    [
+        ((), True, None),
+        ((), True, True),
+        ((), False, None),
+        ((0,), True, None),
+        ((0, 1), True, None),
+    ],
+    ids=("headers", "refined", "unrelated", "fixed mask", "both masks"),
+)
+def test_rigid_networks_move_as_in_python(host_of, tmp_path, engine, stages, which, same_space, refine):
+    host = host_of(engine_path(engine))
+    made.rigid(tmp_path, engine, grids=EXACT, stages=stages)
+    pair = pair_on()
+    masks = [box(pair[0][1], (3, 4, 2), (11, 12, 14)), box(pair[1][1], (2, 2, 3), (12, 10, 13))]
+    masks = [mask if index in which else None for index, mask in enumerate(masks)]
+    fixed, moving = (masked(scan, mask) for scan, mask in zip(pair, masks, strict=True))
+    options = {"refine": 1 if refine else 0, "unrelated_headers": 0 if same_space else 1}
+    session = host.session(deployment=host.deployment(tmp_path / "rigid"), **options)
+    host.call("session_set_fixed", session, ctypes.byref(fixed[0]))
+    status, field = host.register(session, moving[0], pair[0][1].shape)
+    assert status == 0
+    path = tmp_path / f"rigid{stages}.mmreg"
+    options = {"backend": engine, "threads": 1, "refine": refine, "same_space": same_space}
+    with Registrar(path, **options) as registrar:
+        scans = [(data, grid.affine) for data, grid in pair]
+        names = ("fixed_mask", "moving_mask")
+        given = {names[index]: (masks[index], pair[index][1].affine) for index in which}
+        result = registrar.register(*scans, **given)
+    assert result.settings["rigid"]["stages_run"] == stages
+    assert np.abs(result.displacement_mm).max() > 1
+    np.testing.assert_array_equal(field, result.displacement_mm)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_golden_motions_come_out_as_in_python(host_of, tmp_path, engine):
+    host = host_of(engine_path(engine))
+    made.rigid(tmp_path, engine)
+    worst_mm, _ = host.self_test(host.deployment(tmp_path / "rigid"))
+    assert worst_mm == pytest.approx(
+        deployment.check_deployment(tmp_path / "rigid", runs=1).worst_mm, abs=1e-6
+    )
+    output = np.fromfile(tmp_path / "rigid" / "golden_output.f32", "<f4")
+    for number, value in ((8, output[8] + 0.5), (11, np.nan)):  # a shift and an angle of the second network
+        changed = output.copy()
+        changed[number] = value
+        made.with_file(tmp_path / "rigid", "golden_output.f32", changed.tobytes())
+        with pytest.raises(HostError) as refused:
+            host.deployment(tmp_path / "rigid")
+        assert refused.value.code == "MMREG_E_DEPLOYMENT_GOLDEN"
+        if np.isfinite(value):
+            assert "is off by 0.5" in str(refused.value)
+
+
 def test_on_a_grid_with_rounded_steps_the_field_agrees_to_rounding(host_of, deployed):
     grids, host = made.phantom_grids(), host_of(engine_path("openvino"))
     folder = deployed("synth", "openvino", grids)
@@ -181,6 +254,26 @@ def signed(tmp_path_factory):
     return of
 
 
+@pytest.fixture(scope="module")
+def signed_cascade(tmp_path_factory):
+    """A signed deployment of two rigid networks for each engine."""
+    pytest.importorskip("cryptography")
+    folder = tmp_path_factory.mktemp("signed_cascade")
+
+    def of(engine):
+        pytest.importorskip(engine)
+        if not (folder / engine).exists():
+            made.rigid(folder, engine, name=engine, private_key=made.KEY)
+        return folder / engine
+
+    return of
+
+
+@pytest.fixture(params=["signed", "signed_cascade"])
+def signed_of_each_kind(request):
+    return request.getfixturevalue(request.param)
+
+
 def code_in_c(host, folder, key=None):
     """Return the code with which libmmreg refuses a folder, or "" if only its engine is missing."""
     with pytest.raises(HostError) as caught:
@@ -222,8 +315,8 @@ def mutated(data, rng):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_every_mutation_of_a_file_is_refused(host_of, signed, tmp_path, engine):
-    folder, host = made.copied(signed(engine), tmp_path / "copy"), host_of(tmp_path)
+def test_every_mutation_of_a_file_is_refused(host_of, signed_of_each_kind, tmp_path, engine):
+    folder, host = made.copied(signed_of_each_kind(engine), tmp_path / "copy"), host_of(tmp_path)
     key, rng = made.public(made.KEY), random.Random(engine)
     for path in sorted(folder.iterdir()):
         original = path.read_bytes()
@@ -259,8 +352,8 @@ def changed_lines(lines, rng):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_both_readers_judge_each_changed_manifest_alike(host_of, signed, tmp_path, engine):
-    source, host, rng = signed(engine), host_of(tmp_path), random.Random(f"alike {engine}")
+def test_both_readers_judge_each_changed_manifest_alike(host_of, signed_of_each_kind, tmp_path, engine):
+    source, host, rng = signed_of_each_kind(engine), host_of(tmp_path), random.Random(f"alike {engine}")
     codes = set()
     folder = made.copied(source, tmp_path / "copy")
     for _ in range(3 * MUTATIONS):

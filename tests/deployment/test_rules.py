@@ -175,9 +175,10 @@ VALUES = {
     "factor": ("3", "2"),
     "integration_steps": ("0", "13"),
     "planes": ("1",),
+    "stages": ("0", "2", "9"),
     "refine": ("2", "true"),
     "golden_limit_mm": ("0", "1001"),
-    "expected_ms": ("0.0", "-1"),
+    "expected_ms": ("0.0", "-1", "1 2"),
     "slack_ms": ("1e10", "1" * 33),
     "file": ("golden_fixed.f32 1 2", "other.bin 1 " + "0" * 64),
 }

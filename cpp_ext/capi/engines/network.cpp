@@ -17,7 +17,7 @@ std::vector<std::int64_t> shape_of(const Manifest& manifest, int channels, Exten
 
 BoundNetwork::BoundNetwork(const Manifest& manifest)
     : images_(std::size_t(manifest.inputs()), std::vector<float>(std::size_t(voxels(manifest.network_shape)))),
-      output_(std::size_t(manifest.channels() * voxels(manifest.output_extent()))) {}
+      output_(std::size_t(manifest.outputs())) {}
 
 std::vector<const char*> input_names(const Manifest& manifest) {
   if (manifest.inputs() == 1) return {"image"};
@@ -29,13 +29,15 @@ std::vector<std::int64_t> input_shape(const Manifest& manifest) {
 }
 
 std::vector<std::int64_t> output_shape(const Manifest& manifest) {
+  if (manifest.is_rigid()) return {1, kNumbersOfMotion};
   return shape_of(manifest, manifest.channels(), manifest.output_extent());
 }
 
-std::shared_ptr<const Network> load_network(const Manifest& manifest, const Files& files, const std::string& folder,
-                                            int threads) {
+Networks load_networks(const Manifest& manifest, const Files& files, const EngineHost& host) {
   const auto load = manifest.engine == EngineKind::openvino ? load_openvino : load_onnxruntime;
-  return load(manifest, files, folder, threads);
+  Networks out;
+  for (int stage = 0; stage < manifest.stages; ++stage) out.push_back(load(manifest, stage, files, host));
+  return out;
 }
 
 void check_machine(const Manifest& manifest, const Network& network) {
