@@ -58,7 +58,7 @@ file = golden_output.f32 12800 {HASH}
 """
 OTHER_WORDS = (
     *("velocity", "descriptor", "rigid", "window", "minmax", "onnxruntime", "network.onnx", "bf16", "int8"),
-    *("network2.xml", "network2.bin"),
+    *("network2.xml", "network2.bin", "tensorrt", "network.plan"),
 )
 
 

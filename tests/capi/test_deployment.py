@@ -300,6 +300,22 @@ def test_a_signed_deployment_needs_the_right_key(host_of, signed, tmp_path):
     assert code_in_c(without, copy, made.public(made.KEY)) == "MMREG_E_DEPLOYMENT_SIGNATURE_MISSING"
 
 
+def test_tensorrt_is_refused_by_a_library_that_was_built_without_it(host_of, signed, tmp_path):
+    folder = made.copied(signed("onnxruntime"), tmp_path / "copy")
+    (folder / "network.onnx").rename(folder / "network.plan")
+    made.with_lines(
+        folder,
+        lambda lines: [
+            line.replace("network.onnx", "network.plan").replace("= onnxruntime", "= tensorrt")
+            for line in lines
+        ],
+    )
+    with pytest.raises(HostError) as refused:
+        host_of(tmp_path).deployment(folder)
+    assert refused.value.code == "MMREG_E_ENGINE_NOT_BUILT"
+    assert "MMREG_TENSORRT_INCLUDE" in str(refused.value)
+
+
 def mutated(data, rng):
     """Flip a bit, cut, remove, insert, repeat or blank a part."""
     at, length = rng.randrange(len(data)), rng.randint(1, 16)

@@ -237,6 +237,19 @@ def test_another_version_of_the_engine(folder):
     assert "1.0.0" in refused(folder, "_ENGINE_VERSION", BackendUnavailableError)
 
 
+def test_an_engine_file_of_tensorrt_is_read_and_not_run(folder):
+    (folder / "network.onnx").rename(folder / "network.plan")
+    made.with_lines(
+        folder,
+        lambda lines: [
+            line.replace("network.onnx", "network.plan").replace("= onnxruntime", "= tensorrt")
+            for line in lines
+        ],
+    )
+    assert open_deployment(folder).manifest.engine == "tensorrt"
+    assert "libmmreg" in refused(folder, "_ENGINE", BackendUnavailableError)
+
+
 def test_another_cpu(folder):
     made.with_value(folder, "cpu", "vax+floating")
     refused(folder, "_CPU", BackendUnavailableError)

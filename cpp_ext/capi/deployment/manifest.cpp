@@ -59,7 +59,7 @@ constexpr Key kKeys[] = {
     {"version", [](Manifest& m, const Value& v) { m.version = v.word(); }},
     {"bundle_sha256", [](Manifest& m, const Value& v) { m.bundle_sha256 = v.hex(); }},
     {"mmreg_version", [](Manifest& m, const Value& v) { m.mmreg_version = v.word(); }},
-    {"engine", [](Manifest& m, const Value& v) { m.engine = EngineKind(v.choice({"openvino", "onnxruntime"})); }},
+    {"engine", [](Manifest& m, const Value& v) { m.engine = EngineKind(v.choice({"openvino", "onnxruntime", "tensorrt"})); }},
     {"engine_version", [](Manifest& m, const Value& v) { m.engine_version = v.word(); }},
     {"cpu", [](Manifest& m, const Value& v) { m.cpu = v.word(); }},
     {"precision",
@@ -161,7 +161,7 @@ void check_together(const Manifest& m) {
 
 std::vector<const char*> endings_of(EngineKind engine) {
   if (engine == EngineKind::openvino) return {".xml", ".bin"};
-  return {".onnx"};
+  return {engine == EngineKind::tensorrt ? ".plan" : ".onnx"};
 }
 
 std::vector<std::string> files_of(const Manifest& m) {

@@ -11,7 +11,7 @@
 
 namespace mmreg::capi {
 
-enum class EngineKind { openvino, onnxruntime };
+enum class EngineKind { openvino, onnxruntime, tensorrt };
 enum class Precision { fp32, bf16, fp16, int8 };
 
 struct DeclaredFile {

@@ -1,5 +1,7 @@
 #include "capi/engines/network.h"
 
+#include <array>
+
 #include "capi/deployment/cpu_features.h"
 #include "capi/guard.h"
 
@@ -34,7 +36,7 @@ std::vector<std::int64_t> output_shape(const Manifest& manifest) {
 }
 
 Networks load_networks(const Manifest& manifest, const Files& files, const EngineHost& host) {
-  const auto load = manifest.engine == EngineKind::openvino ? load_openvino : load_onnxruntime;
+  const auto load = std::array{load_openvino, load_onnxruntime, load_tensorrt}[std::size_t(manifest.engine)];
   Networks out;
   for (int stage = 0; stage < manifest.stages; ++stage) out.push_back(load(manifest, stage, files, host));
   return out;

@@ -61,6 +61,7 @@ using Networks = std::vector<std::shared_ptr<const Network>>;
 
 Networks load_networks(const Manifest&, const Files&, const EngineHost&);  // throws a CodedError
 std::shared_ptr<const Network> load_openvino(const Manifest&, int stage, const Files&, const EngineHost&);
+std::shared_ptr<const Network> load_tensorrt(const Manifest&, int stage, const Files&, const EngineHost&);
 std::shared_ptr<const Network> load_onnxruntime(const Manifest&, int stage, const Files&, const EngineHost&);
 
 // Throws unless library and CPU are those that the deployment was made with.

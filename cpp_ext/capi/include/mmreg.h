@@ -73,8 +73,9 @@ typedef struct {
   uint64_t memory_limit_bytes; /* of each session, checked before its work; 0: none */
   mmreg_log log;               /* null: none */
   void* log_user;
-  const char* engine_path; /* absolute path of the folder with OpenVINO's libopenvino_c.so.* or ONNX Runtime's
-                              libonnxruntime.so.*, for deployments; null: the folder of libmmreg */
+  const char* engine_path; /* absolute path of the folder with OpenVINO's libopenvino_c.so.*, ONNX Runtime's
+                              libonnxruntime.so.* or TensorRT's libnvinfer.so.*, for deployments; null: the folder of
+                              libmmreg */
 } mmreg_context_options;
 
 enum { MMREG_RAS = 0, MMREG_LPS = 1 }; /* axes of space: NIfTI; DICOM and ITK */

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..backends.deployed import engine, version_of_engine
+from ..backends.deployed import ENGINES, engine, version_of_engine
 from ..errors import BackendUnavailableError
 from . import golden, latency
 from .cpu import cpu_word
@@ -134,6 +134,12 @@ def _try(deployment: Deployment, threads: int) -> None:
 
 
 def _check_machine(manifest: Manifest) -> None:
+    if manifest.engine not in ENGINES:
+        raise BackendUnavailableError(
+            "MMREG_E_DEPLOYMENT_ENGINE",
+            f"A deployment for {manifest.engine} is run by libmmreg alone; this package runs those for "
+            f"{' and '.join(ENGINES)}. Test it with mmreg_deployment_self_test.",
+        )
     installed, cpu = version_of_engine(manifest.engine), cpu_word()
     if installed != manifest.engine_version:
         raise BackendUnavailableError(

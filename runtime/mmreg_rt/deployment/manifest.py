@@ -17,7 +17,11 @@ from . import grammar
 from . import value_kinds as kinds
 
 FORMAT = "mmreg-deployment/1"
-ENGINES = {"openvino": ("network.xml", "network.bin"), "onnxruntime": ("network.onnx",)}
+ENGINES = {
+    "openvino": ("network.xml", "network.bin"),
+    "onnxruntime": ("network.onnx",),
+    "tensorrt": ("network.plan",),  # which libmmreg runs, and this package only reads
+}
 OUTPUTS = ("displacement", "velocity", "descriptor", RIGID)
 NUMBERS_OF_MOTION = 6
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")

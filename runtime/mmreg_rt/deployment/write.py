@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import arguments
-from ..backends.deployed import engine, version_of_engine
+from ..backends.deployed import ENGINES, engine, version_of_engine
 from ..bundle.manifest import FIELDS
 from ..errors import BackendUnavailableError, InputError
 from ..io.files import new_folder
@@ -21,7 +21,7 @@ from .check import Check, measured
 from .cpu import cpu_word
 from .folder import MANIFEST, SIGNATURE, Deployment, open_deployment
 from .grids import indices_between
-from .manifest import ANY, ENGINES, OUTPUTS, FileFacts, Manifest, manifest_bytes, network_file
+from .manifest import ANY, OUTPUTS, FileFacts, Manifest, manifest_bytes, network_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
