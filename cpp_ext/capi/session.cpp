@@ -102,19 +102,21 @@ bool mmreg_session::refines() const {
   return options.deployment->manifest().refine;
 }
 
-// The least memory that a registration takes, as in the Python package (process/memory.py).
+// The least memory that a registration takes, as in the Python package (process/memory.py), and that of the network.
 void mmreg_session::check_room(Extent fixed, Extent moving) const {
   constexpr double kFixed = 180, kMoving = 30, kOfAlignment = 44;  // bytes per voxel
   const double images = sizeof(float) * (double(mmreg::voxels(fixed)) + double(mmreg::voxels(moving)));
   const bool deforms = !options.without_deformation && !is_rigid();
+  const double network = options.deployment ? double(options.deployment->manifest().memory_mb) * (1 << 20) : 0;
   const double needed = images + (deforms ? kFixed : kOfAlignment) * double(mmreg::voxels(fixed)) +
-                        kMoving * double(mmreg::voxels(moving));
+                        kMoving * double(mmreg::voxels(moving)) + network;
   if (!context.memory_limit_bytes || needed <= double(context.memory_limit_bytes)) return;
-  capi::refuse("MMREG_E_MEMORY",
-               "Images of %d x %d x %d and %d x %d x %d voxels need about %.0f MB, and memory_limit_bytes "
-               "allows %.0f MB. Crop them, or resample them to a coarser grid.",
-               fixed.d, fixed.h, fixed.w, moving.d, moving.h, moving.w, needed / (1 << 20),
-               double(context.memory_limit_bytes) / (1 << 20));
+  capi::refuse(
+      "MMREG_E_MEMORY",
+      "Images of %d x %d x %d and %d x %d x %d voxels need about %.0f MB, %.0f MB of them for the network, and "
+      "memory_limit_bytes allows %.0f MB. Crop them, or resample them to a coarser grid.",
+      fixed.d, fixed.h, fixed.w, moving.d, moving.h, moving.w, needed / (1 << 20), network / (1 << 20),
+      double(context.memory_limit_bytes) / (1 << 20));
 }
 
 void mmreg_session::set_fixed(const mmreg_image& image) {

@@ -42,6 +42,7 @@ struct ManifestText {
       {"golden_limit_mm", "0.01"},
       {"expected_ms", "2"},
       {"slack_ms", "1"},
+      {"memory_mb", "3"},
   };
 
   std::string& operator[](const std::string& key) {

@@ -145,6 +145,51 @@ TEST(engines, options_that_contradict_are_refused) {
   CHECK(mmreg_context_destroy(&other) == MMREG_OK);
 }
 
+TEST(engines, the_memory_of_the_network_counts_and_is_judged_before_the_work) {
+  stand_in().behaviour = StandIn::ordinary;
+  DeploymentFolder folder;
+  folder.manifest["memory_mb"] = "50";
+  folder.save();
+  const int runs = stand_in().runs;
+  const auto loaded = [&](std::uint64_t limit, mmreg_context*& context, mmreg_deployment*& deployment) {
+    mmreg_context_options options = sized<mmreg_context_options>();
+    options.engine_path = MMREG_STAND_IN;
+    options.memory_limit_bytes = limit;
+    CHECK(mmreg_context_create(&options, &context) == MMREG_OK);
+    return mmreg_deployment_load(context, folder.path.c_str(), nullptr, &deployment);
+  };
+  mmreg_context* context = nullptr;
+  mmreg_deployment* deployment = nullptr;
+  CHECK(loaded((50 << 20) - 1, context, deployment) == MMREG_OUT_OF_MEMORY_ERROR);
+  CHECK(code() == "MMREG_E_MEMORY" && deployment == nullptr && stand_in().runs == runs);
+  CHECK(mmreg_context_destroy(&context) == MMREG_OK);
+
+  CHECK(loaded((50 << 20) + (1 << 18), context, deployment) == MMREG_OK);  // 0.25 MB for the images
+  mmreg_session_options options = without_alignment();
+  options.deployment = deployment;
+  mmreg_session* session = nullptr;
+  CHECK(mmreg_session_create(context, &options, &session) == MMREG_OK);
+  const std::vector<float> fixed = bumps(1, 0);
+  const mmreg_image given = image(fixed);  // 1,600 voxels, which take 184 bytes each
+  CHECK(mmreg_session_set_fixed(session, &given) == MMREG_OUT_OF_MEMORY_ERROR);
+  CHECK(std::string(mmreg_last_error()).find("50 MB of them for the network") != std::string::npos);
+  mmreg_session_options more = options;
+  std::fill_n(more.largest_fixed, 3, 100);
+  mmreg_session* other = nullptr;
+  CHECK(mmreg_session_create(context, &more, &other) == MMREG_OUT_OF_MEMORY_ERROR);
+  CHECK(mmreg_session_destroy(&session) == MMREG_OK);
+  CHECK(mmreg_deployment_destroy(&deployment) == MMREG_OK);
+  CHECK(mmreg_context_destroy(&context) == MMREG_OK);
+
+  CHECK(loaded(51 << 20, context, deployment) == MMREG_OK);
+  options.deployment = deployment;
+  CHECK(mmreg_session_create(context, &options, &session) == MMREG_OK);
+  CHECK(mmreg_session_set_fixed(session, &given) == MMREG_OK);
+  CHECK(mmreg_session_destroy(&session) == MMREG_OK);
+  CHECK(mmreg_deployment_destroy(&deployment) == MMREG_OK);
+  CHECK(mmreg_context_destroy(&context) == MMREG_OK);
+}
+
 TEST(engines, what_is_in_use_is_not_destroyed) {
   NetworkHost host;
   CHECK(mmreg_deployment_destroy(&host.deployment) == MMREG_BUSY_ERROR);

@@ -142,6 +142,8 @@ TEST(manifest, values_outside_of_their_range_are_refused) {
       {"expected_ms", "-1"},
       {"expected_ms", "1 2"},
       {"slack_ms", "0"},
+      {"memory_mb", "0"},
+      {"memory_mb", "1048577"},
       {"file", "network.xml 6"},
       {"file", "passwd 6 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
       {"file", "../network.xml 6 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},

@@ -50,6 +50,7 @@ refine = 0
 golden_limit_mm = 0.01
 expected_ms = 2
 slack_ms = 1
+memory_mb = 3
 file = network.xml 6 {HASH}
 file = network.bin 7 {HASH}
 file = golden_fixed.f32 6400 {HASH}

@@ -179,6 +179,7 @@ VALUES = {
     "refine": ("2", "true"),
     "golden_limit_mm": ("0", "1001"),
     "expected_ms": ("0.0", "-1", "1 2"),
+    "memory_mb": ("0", "1048577", "1.5"),
     "slack_ms": ("1e10", "1" * 33),
     "file": ("golden_fixed.f32 1 2", "other.bin 1 " + "0" * 64),
 }

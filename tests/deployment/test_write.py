@@ -22,7 +22,7 @@ from mmreg_rt.geometry import Grid
 from mmreg_rt.network.trust import find_bundle
 from mmreg_rt.preprocess import network_grid
 
-TIMES = ("expected_ms", "slack_ms", "checksum")
+MEASURED = ("expected_ms", "slack_ms", "memory_mb", "checksum")
 NETWORK = {"openvino": {"network.xml", "network.bin"}, "onnxruntime": {"network.onnx"}}
 
 
@@ -124,14 +124,14 @@ def test_the_numbers_are_those_of_the_bundle_and_the_grids(built_in):
 
 
 @pytest.mark.parametrize("engine", made.ENGINES)
-def test_two_runs_give_the_same_bytes_but_for_measured_times(deployed, engine, tmp_path):
+def test_two_runs_give_the_same_bytes_but_for_what_is_measured(deployed, engine, tmp_path):
     first = deployed("synth", engine).deployment
     fixed, moving = made.phantom_grids()
     second = write_deployment("synth", tmp_path / "again", fixed, moving, engine=engine, threads=1).deployment
     assert first.files == second.files
     lines = [(each.path / "deployment.txt").read_text().splitlines() for each in (first, second)]
     for one, other in zip(*lines, strict=True):
-        assert one == other or one.split(" = ")[0] in TIMES
+        assert one == other or one.split(" = ")[0] in MEASURED
 
 
 def test_a_lower_precision_is_measured_against_fp32(deployed):
@@ -216,6 +216,19 @@ def test_the_golden_motion_of_each_network_is_compared_at_the_corners_of_the_win
             check_deployment(tmp_path / "rigid", runs=1)
         off_mm = float(re.search(r"off by ([0-9.]+) mm", str(refused.value))[1])
         assert off_mm == pytest.approx(along_mm, abs=2e-3)  # three digits are printed
+
+
+@pytest.mark.parametrize("engine", made.ENGINES)
+def test_the_memory_of_the_network_is_measured(engine, tmp_path):
+    pytest.importorskip(engine)
+    path = made.descriptor_bundle(tmp_path)
+    taken = {}
+    for depth in (4, 128):  # of 128 x 128 voxels: an image and two planes
+        grid = grid_of(f"{depth}x128x128@3")
+        done = write_deployment(path, tmp_path / str(depth), grid, grid, engine=engine, threads=1)
+        taken[depth] = done.deployment.manifest.memory_mb
+    of_tensors_mb = 3 * 4 * (128 - 4) * 128 * 128 / 2**20
+    assert of_tensors_mb * 0.9 < taken[128] - taken[4] < 10 * of_tensors_mb  # what a library adds varies
 
 
 def test_networks_of_another_kind_are_refused(tmp_path):

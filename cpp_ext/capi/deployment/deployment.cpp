@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "capi/deployment/folder.h"
+#include "capi/guard.h"
 #include "cpu/processors.h"
 
 namespace capi = mmreg::capi;
@@ -20,11 +21,22 @@ mmreg_deployment::mmreg_deployment(mmreg_context& owner, const char* path, const
   const capi::Folder folder(path);
   text_ = folder.manifest_text(public_key);
   manifest_ = capi::parse_manifest(text_);
+  check_room();
   const capi::Files files = folder.files(manifest_);
   golden_ = capi::golden_pair(manifest_, files);
   networks_ = capi::load_networks(manifest_, files, {context.engine_path, threads()});
   self_test(1);
   ++context.deployments;
+}
+
+// Before its files are read.
+void mmreg_deployment::check_room() const {
+  const double limit_mb = double(context.memory_limit_bytes) / (1 << 20);
+  if (!context.memory_limit_bytes || manifest_.memory_mb <= limit_mb) return;
+  capi::refuse("MMREG_E_MEMORY",
+               "The network of the deployment takes %d MB, and memory_limit_bytes allows %.0f MB. Raise the limit, or "
+               "deploy a smaller network or grid.",
+               manifest_.memory_mb, limit_mb);
 }
 
 mmreg_deployment::~mmreg_deployment() { --context.deployments; }

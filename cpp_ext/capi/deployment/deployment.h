@@ -24,6 +24,7 @@ struct mmreg_deployment {
 
  private:
   int threads() const;
+  void check_room() const;
 
   std::string text_;
   mmreg::capi::Manifest manifest_;

@@ -15,6 +15,7 @@ namespace {
 constexpr char kFormat[] = "mmreg-deployment/1";
 constexpr double kMostNumber = 1e30, kLeastTime_ms = 1e-6, kMostTime_ms = 1e9;
 constexpr std::int64_t kMostVoxels = std::int64_t(1) << 29, kMostFileBytes = 0x7fffffff;
+constexpr int kMostMemory_mb = 1 << 20;
 constexpr double kLeastVolume = 1e-3;  // of three axes, as a share of the box of their lengths
 
 Extent shape(const Value& value) {
@@ -59,7 +60,8 @@ constexpr Key kKeys[] = {
     {"version", [](Manifest& m, const Value& v) { m.version = v.word(); }},
     {"bundle_sha256", [](Manifest& m, const Value& v) { m.bundle_sha256 = v.hex(); }},
     {"mmreg_version", [](Manifest& m, const Value& v) { m.mmreg_version = v.word(); }},
-    {"engine", [](Manifest& m, const Value& v) { m.engine = EngineKind(v.choice({"openvino", "onnxruntime", "tensorrt"})); }},
+    {"engine",
+     [](Manifest& m, const Value& v) { m.engine = EngineKind(v.choice({"openvino", "onnxruntime", "tensorrt"})); }},
     {"engine_version", [](Manifest& m, const Value& v) { m.engine_version = v.word(); }},
     {"cpu", [](Manifest& m, const Value& v) { m.cpu = v.word(); }},
     {"precision",
@@ -101,6 +103,7 @@ constexpr Key kKeys[] = {
          m.expected_ms.push_back(one.number(kLeastTime_ms, kMostTime_ms));
      }},
     {"slack_ms", [](Manifest& m, const Value& v) { m.slack_ms = v.number(kLeastTime_ms, kMostTime_ms); }},
+    {"memory_mb", [](Manifest& m, const Value& v) { m.memory_mb = int(v.whole(1, kMostMemory_mb)); }},
     {"file", [](Manifest& m, const Value& v) { m.files.push_back(declared(v)); }},
 };
 

@@ -38,6 +38,7 @@ struct Manifest {
   bool refine = false;
   double golden_limit_mm = 0, slack_ms = 0;
   std::vector<double> expected_ms;  // of each network
+  int memory_mb = 0;                // of 2^20 bytes: what all networks take, weights and intermediate images
   std::vector<DeclaredFile> files;
 
   // Number of images that a network takes in one run, and of numbers that it gives: a motion, or channels of images.

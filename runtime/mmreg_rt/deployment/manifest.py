@@ -29,6 +29,7 @@ ANY = "any"  # of cpu
 MAX_FILE_BYTES = (1 << 31) - 1
 _AGAIN = "Write the folder again with `mmreg deploy` of this version, or copy it again from its source."
 LIMIT_MM, TIME_MS = (1e-9, 1e3), (1e-6, 1e9)
+MAX_MEMORY_MB = 1 << 20
 LEAST_VOLUME = 1e-3  # of the axes of a grid over the product of their lengths
 
 
@@ -71,6 +72,7 @@ class Manifest:
     golden_limit_mm: float
     expected_ms: tuple[float, ...]
     slack_ms: float
+    memory_mb: int
     files: Mapping[str, FileFacts]
 
     @property
@@ -286,4 +288,5 @@ _VALUES: dict[str, kinds.Parse] = {
     "golden_limit_mm": kinds.between(*LIMIT_MM),
     "expected_ms": kinds.several(kinds.between(*TIME_MS), MAX_STAGES),
     "slack_ms": kinds.between(*TIME_MS),
+    "memory_mb": kinds.whole(1, MAX_MEMORY_MB),
 }

@@ -144,6 +144,7 @@ def _tested(opened: Model, fixed: Grid, moving: Grid, choice: _Choice) -> Check:
         files=facts,
         expected_ms=tuple(round(ms, 3) for ms in tested.stage_ms),
         slack_ms=round(tested.slack_ms, 3),
+        memory_mb=_memory_mb(tested.deployment),
     )
     return replace(tested, deployment=Deployment(Path(), timed, files, False), warnings=warnings)
 
@@ -203,8 +204,23 @@ def _draft(bundle: Bundle, fixed: Grid, moving: Grid, choice: _Choice) -> Manife
         golden_limit_mm=_limit_mm(bundle, grid, choice.precision),
         expected_ms=(UNMEASURED_MS,) * len(source.stages),
         slack_ms=UNMEASURED_MS,
+        memory_mb=1,
         files={},
     )
+
+
+def _memory_mb(deployment: Deployment) -> int:
+    """Return the memory that all networks take, in MB of 2^20 bytes, rounded up."""
+    from ..network.trust import Runner, memory_of_deployed
+
+    manifest = deployment.manifest
+    runner = Runner(manifest.engine, "cpu", manifest.precision, manifest.threads)
+    extents = manifest.network_shape[3 - manifest.dims :]
+    taken = sum(
+        memory_of_deployed(manifest.name, deployment.network(stage), runner, extents)
+        for stage in range(manifest.stages)
+    )
+    return max(1, -(-taken >> 20))
 
 
 def _network_grid(bundle: Bundle, fixed: Grid) -> Grid:
