@@ -113,6 +113,22 @@ def test_the_field_is_bit_for_bit_that_of_python(host_of, deployed, engine, mode
     np.testing.assert_array_equal(field, expected)
 
 
+def test_what_is_kept_of_a_fixed_image_goes_with_it(host_of, deployed):
+    host, (fixed, moving) = host_of(engine_path("openvino")), pair_on()
+    folder, other = deployed("synth", "openvino"), (blobs(fixed[1], -2.0) ** 1.5, fixed[1])
+    structure, _memory = image(moving[0], moving[1].affine)
+    alone = {"refine": REFINE_OFF, "align": 2}  # no alignment: each call is independent of the one before
+    session, shape = session_on(host, folder, fixed, **alone), fixed[1].shape
+    first, again = (host.register(session, structure, shape)[1] for _ in range(2))
+    np.testing.assert_array_equal(again, first)
+    changed, _other = image(other[0], other[1].affine)
+    host.call("session_set_fixed", session, ctypes.byref(changed))
+    after = host.register(session, structure, shape)[1]
+    expected = host.register(session_on(host, folder, other, **alone), structure, shape)[1]
+    np.testing.assert_array_equal(after, expected)
+    assert np.abs(after - first).max() > 0.1
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_field_of_slices_is_bit_for_bit_that_of_python(host_of, signed, engine):
     folder, host = signed(engine), host_of(engine_path(engine))
