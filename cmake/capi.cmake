@@ -4,8 +4,18 @@ file(STRINGS ${CMAKE_SOURCE_DIR}/pyproject.toml MMREG_VERSION REGEX "^version = 
 string(REGEX REPLACE "^version = \"(.*)\"$" "\\1" MMREG_VERSION "${MMREG_VERSION}")
 set(MMREG_ABI 1)
 
+set(MMREG_TENSORRT_INCLUDE "" CACHE STRING
+    "Folders of NvInferRuntime.h and of the CUDA headers that it includes, for TensorRT in libmmreg; none: without it")
 file(GLOB_RECURSE MMREG_CAPI_SOURCES CONFIGURE_DEPENDS cpp_ext/capi/*.cpp)
+set(MMREG_TENSORRT_SOURCES cpp_ext/capi/engines/tensorrt.cpp cpp_ext/capi/engines/cuda_driver.cpp)
+list(TRANSFORM MMREG_TENSORRT_SOURCES PREPEND ${CMAKE_SOURCE_DIR}/)
+if(MMREG_TENSORRT_INCLUDE)
+  list(REMOVE_ITEM MMREG_CAPI_SOURCES ${CMAKE_SOURCE_DIR}/cpp_ext/capi/engines/without_tensorrt.cpp)
+else()
+  list(REMOVE_ITEM MMREG_CAPI_SOURCES ${MMREG_TENSORRT_SOURCES})
+endif()
 add_library(mmreg_c_objects OBJECT ${MMREG_CAPI_SOURCES})
+target_include_directories(mmreg_c_objects SYSTEM PRIVATE ${MMREG_TENSORRT_INCLUDE})
 target_compile_definitions(mmreg_c_objects PRIVATE MMREG_VERSION="${MMREG_VERSION}")
 target_compile_options(mmreg_c_objects PRIVATE -Wall -Wextra)
 target_include_directories(mmreg_c_objects PRIVATE cpp_ext cpp_ext/capi/include)

@@ -114,6 +114,23 @@ void clean(float* data, const std::uint8_t* mask, Extent n, const char* name) {
 
 }  // namespace
 
+Point centre_mm(const Scan& scan) {
+  const Extent n = scan.extent;
+  if (!scan.mask) return apply(scan.affine, {{0.5 * (n.d - 1), 0.5 * (n.h - 1), 0.5 * (n.w - 1)}});
+  Point sum{};
+  double count = 0;
+  const std::uint8_t* marked = scan.mask;
+  for (int d = 0; d < n.d; ++d)
+    for (int h = 0; h < n.h; ++h)
+      for (int w = 0; w < n.w; ++w)
+        if (*marked++) {
+          sum = sum + Point{{double(d), double(h), double(w)}};
+          ++count;
+        }
+  for (double& index : sum.x) index /= count;
+  return apply(scan.affine, sum);
+}
+
 Extent extent_of(const mmreg_image& image, const char* name) {
   constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
   std::int64_t count = 1;

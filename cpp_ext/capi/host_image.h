@@ -24,6 +24,9 @@ class HostImage {
   Scan scan_{};
 };
 
+// Returns the centre of the mask of an image, or of its field of view without one.
+Point centre_mm(const Scan&);
+
 Extent extent_of(const mmreg_image&, const char* name);  // checked
 // Converts the voxels of an image, which may have strides, to contiguous ones.
 void convert(const mmreg_image&, Extent, const char* name, float* out);

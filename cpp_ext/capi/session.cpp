@@ -89,30 +89,36 @@ void mmreg_session::check_network_options() const {
   }
   if (&options.deployment->context != &context)
     capi::refuse("MMREG_E_ARGUMENT", "options->deployment must be of the context of the session.");
-  if (options.without_deformation)
-    capi::refuse("MMREG_E_ARGUMENT", "options->without_deformation must be 0 with a deployment, which deforms.");
-  const bool describes = options.deployment->manifest().output == mmreg::EngineOutput::descriptor;
+  const capi::Manifest& manifest = options.deployment->manifest();
+  if (options.without_deformation && !manifest.is_rigid())
+    capi::refuse("MMREG_E_ARGUMENT", "options->without_deformation must be 0 with a deployment that deforms.");
+  const bool describes = manifest.output == mmreg::EngineOutput::descriptor;
   if (describes && options.refine == MMREG_REFINE_OFF)
     capi::refuse("MMREG_E_ARGUMENT", "options->refine cannot be off: the network gives features for the solver.");
 }
+
+bool mmreg_session::is_rigid() const { return options.deployment && options.deployment->manifest().is_rigid(); }
 
 bool mmreg_session::refines() const {
   if (options.refine != MMREG_REFINE_DEFAULT) return options.refine == MMREG_REFINE_ON;
   return options.deployment->manifest().refine;
 }
 
-// The least memory that a registration takes, as in the Python package (process/memory.py).
+// The least memory that a registration takes, as in the Python package (process/memory.py), and that of the network.
 void mmreg_session::check_room(Extent fixed, Extent moving) const {
   constexpr double kFixed = 180, kMoving = 30, kOfAlignment = 44;  // bytes per voxel
   const double images = sizeof(float) * (double(mmreg::voxels(fixed)) + double(mmreg::voxels(moving)));
-  const double needed = images + (options.without_deformation ? kOfAlignment : kFixed) * double(mmreg::voxels(fixed)) +
-                        kMoving * double(mmreg::voxels(moving));
+  const bool deforms = !options.without_deformation && !is_rigid();
+  const double network = options.deployment ? double(options.deployment->manifest().memory_mb) * (1 << 20) : 0;
+  const double needed = images + (deforms ? kFixed : kOfAlignment) * double(mmreg::voxels(fixed)) +
+                        kMoving * double(mmreg::voxels(moving)) + network;
   if (!context.memory_limit_bytes || needed <= double(context.memory_limit_bytes)) return;
-  capi::refuse("MMREG_E_MEMORY",
-               "Images of %d x %d x %d and %d x %d x %d voxels need about %.0f MB, and memory_limit_bytes "
-               "allows %.0f MB. Crop them, or resample them to a coarser grid.",
-               fixed.d, fixed.h, fixed.w, moving.d, moving.h, moving.w, needed / (1 << 20),
-               double(context.memory_limit_bytes) / (1 << 20));
+  capi::refuse(
+      "MMREG_E_MEMORY",
+      "Images of %d x %d x %d and %d x %d x %d voxels need about %.0f MB, %.0f MB of them for the network, and "
+      "memory_limit_bytes allows %.0f MB. Crop them, or resample them to a coarser grid.",
+      fixed.d, fixed.h, fixed.w, moving.d, moving.h, moving.w, needed / (1 << 20), network / (1 << 20),
+      double(context.memory_limit_bytes) / (1 << 20));
 }
 
 void mmreg_session::set_fixed(const mmreg_image& image) {
@@ -127,7 +133,8 @@ void mmreg_session::set_fixed(const mmreg_image& image) {
   if (options.deployment) {
     const capi::Manifest& manifest = options.deployment->manifest();
     capi::check_fixed_grid(manifest, fixed_.scan().extent, fixed_.scan().affine);
-    engine_ = capi::pipeline_engine(manifest, options.deployment->expected_s(), fixed_.scan().affine, *engine_thread_);
+    engine_ = capi::pipeline_engine(manifest, options.deployment->expected_s(), fixed_.scan().affine,
+                                    capi::centre_mm(fixed_.scan()), *engine_thread_);
   }
   session_.emplace(ops_, fixed_.scan());
 }
@@ -141,6 +148,16 @@ void mmreg_session::check_moving_grid() {
   moving_affine_ = moving.affine;
 }
 
+// The headers, or aligned centres if they share no space or both images have a mask; as in the Python package
+// (network/pair_engine.py).
+mmreg::AffineMap mmreg_session::start_of_networks() const {
+  const mmreg::Scan &fixed = fixed_.scan(), &moving = moving_.scan();
+  mmreg::AffineMap start;
+  if (options.unrelated_headers || (fixed.mask && moving.mask))
+    mmreg::set_column(start, 3, capi::centre_mm(moving) - capi::centre_mm(fixed));
+  return start;
+}
+
 mmreg::PipelineOptions mmreg_session::pipeline_options(const mmreg_call_options& call, const mmreg_outputs& outputs,
                                                        double began) {
   static const mmreg::AlignKind kinds[] = {mmreg::AlignKind::affine, mmreg::AlignKind::rigid, mmreg::AlignKind::none};
@@ -151,6 +168,7 @@ mmreg::PipelineOptions mmreg_session::pipeline_options(const mmreg_call_options&
   if (engine_) {
     out.engine = &*engine_;
     out.refine = refines();
+    if (is_rigid()) out.start = start_of_networks();
   }
   out.figures = figures[call.quality];
   out.inverse = outputs.inverse_mm != nullptr;

@@ -33,7 +33,9 @@ struct mmreg_session {
   void check_room(mmreg::Extent fixed, mmreg::Extent moving) const;
   void check_moving_grid();
   void check_network_options() const;
+  bool is_rigid() const;  // of the networks
   bool refines() const;
+  mmreg::AffineMap start_of_networks() const;
   const mmreg::PipelineResult& last() const;
 
   const mmreg::Place place_;

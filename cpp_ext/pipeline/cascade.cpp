@@ -9,18 +9,6 @@
 namespace mmreg {
 namespace {
 
-AffineMap motion_of(const double numbers[6]) {
-  AffineMap about[3];
-  for (int k = 0; k < 3; ++k) {
-    Point axis{{0, 0, 0}};
-    axis.x[k] = numbers[3 + k] * kRadiansPerDegree;
-    about[k] = rotation(axis);
-  }
-  AffineMap motion = compose(about[2], compose(about[1], about[0]));
-  set_column(motion, 3, {{numbers[0], numbers[1], numbers[2]}});
-  return motion;
-}
-
 Point centre_of(const Engine& window) {
   const Extent n = window.extent;
   return apply(window.affine, {{0.5 * (n.d - 1), 0.5 * (n.h - 1), 0.5 * (n.w - 1)}});
@@ -64,6 +52,18 @@ void scale_jointly(std::vector<float>& fixed, std::vector<float>& moving) {
 }
 
 }  // namespace
+
+AffineMap motion_of(const double numbers[6]) {
+  AffineMap about[3];
+  for (int k = 0; k < 3; ++k) {
+    Point axis{{0, 0, 0}};
+    axis.x[k] = numbers[3 + k] * kRadiansPerDegree;
+    about[k] = rotation(axis);
+  }
+  AffineMap motion = compose(about[2], compose(about[1], about[0]));
+  set_column(motion, 3, {{numbers[0], numbers[1], numbers[2]}});
+  return motion;
+}
 
 AffineMap run_cascade(const Context& context, const Engine& engine, const Scan& fixed, const Scan& moving,
                       const AffineMap& start, Clock& clock, NetworkRun& network, CascadeRun& cascade) {

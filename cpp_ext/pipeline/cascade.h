@@ -14,6 +14,9 @@ namespace mmreg {
 AffineMap run_cascade(const Context&, const Engine&, const Scan& fixed, const Scan& moving, const AffineMap& start,
                       Clock&, NetworkRun&, CascadeRun&);
 
+// Returns the motion of six numbers in the frame of a window.
+AffineMap motion_of(const double numbers[6]);
+
 // Returns the largest distance between the images of a corner voxel of the window under two maps.
 double corner_distance_mm(const Engine& window, const AffineMap& one, const AffineMap& other);
 

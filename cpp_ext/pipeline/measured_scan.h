@@ -3,11 +3,20 @@
 #pragma once
 #include <optional>
 
+#include "core/normalisation_data.h"
 #include "ops/buffer.h"
 #include "solver/align/scan_statistics.h"
 #include "solver/deform/image_statistics.h"
 
 namespace mmreg {
+
+// A scan as a network sees it, and what it depends on.
+struct NetworkInput {
+  Extent extent{};
+  AffineMap affine;
+  Normalisation intensities{};
+  Buffer<float> image;  // empty: not computed
+};
 
 class MeasuredScan {
  public:
@@ -24,6 +33,7 @@ class MeasuredScan {
   // Of the image that the deformation matches, extrapolated where it is masked; empty: not measured.
   std::optional<ImageStatistics> image_statistics;
   Buffer<Half> described;  // the features of that image by the network of the session; empty: not computed
+  NetworkInput network_input;
 
  private:
   Context context_;

@@ -2,6 +2,7 @@
 #pragma once
 #include "pipeline/clock.h"
 #include "pipeline/engine.h"
+#include "pipeline/measured_scan.h"
 #include "pipeline/resampling.h"
 
 namespace mmreg {
@@ -22,7 +23,7 @@ void field_to_fixed(const Context&, const Engine&, float* field, const Scan& fix
 bool begins(Clock&, double expected_s, double share, NetworkRun& run);
 
 // Returns the displacement that the network predicts, with folds removed.
-Buffer<float> predict(const Context&, const Engine&, const Scan& fixed, const Scan& moving,
+Buffer<float> predict(const Context&, const Engine&, MeasuredScan& fixed, const Scan& moving,
                       const AffineMap& to_moving_mm, const Stop&);
 
 // Returns a prior by which the network describes images on the grid of `scan`, and which owns the features. Its run

@@ -37,10 +37,12 @@ struct ManifestText {
       {"factor", "1"},
       {"integration_steps", "0"},
       {"planes", "0"},
+      {"stages", "1"},
       {"refine", "0"},
       {"golden_limit_mm", "0.01"},
       {"expected_ms", "2"},
       {"slack_ms", "1"},
+      {"memory_mb", "3"},
   };
 
   std::string& operator[](const std::string& key) {
@@ -80,7 +82,15 @@ inline std::vector<std::pair<std::string, std::string>> contents(float along_w =
 
 // A folder that is removed with this object.
 struct DeploymentFolder {
-  explicit DeploymentFolder(float along_w = 0.5f) : files(contents(along_w)) {
+  enum Kind { openvino, tensorrt };
+
+  explicit DeploymentFolder(float along_w = 0.5f, Kind kind = openvino) : files(contents(along_w)) {
+    if (kind == tensorrt) {
+      manifest["engine"] = "tensorrt";
+      manifest["engine_version"] = "10.1.2";
+      files.erase(files.begin(), files.begin() + 2);
+      files.emplace_back("network.plan", "plan of 2 channels");
+    }
     std::string name = (std::filesystem::temp_directory_path() / "mmreg_deployment_XXXXXX").string();
     path = mkdtemp(name.data());
     for (const auto& [name_of, content] : files) manifest.declare(name_of, content);
@@ -92,6 +102,14 @@ struct DeploymentFolder {
   void save() const {
     for (const auto& [name, content] : files) write(name, content);
     write("deployment.txt", manifest.text());
+  }
+  // Replaces a file, and declares it anew.
+  void replace(const std::string& file, const std::string& content) {
+    for (auto& [name, old] : files)
+      if (name == file) old = content;
+    manifest.remove("file");
+    for (const auto& [name, each] : files) manifest.declare(name, each);
+    save();
   }
   void write(const std::string& name, const std::string& content) const {
     std::ofstream(path / name, std::ios::binary) << content;

@@ -1,19 +1,12 @@
 // Networks behind the C library, run by a stand-in engine: fields, refusals, deadlines, cancellations and hangs.
-#include <dlfcn.h>
-
 #include <atomic>
 #include <chrono>
-#include <cmath>
 #include <limits>
 #include <string>
 #include <thread>
 
 #include "capi/deployment/cpu_features.h"
-#include "mmreg.hpp"
-#include "tests/check.h"
-#include "tests/deployment_folder.h"
-#include "tests/host.h"
-#include "tests/stand_in/stand_in.h"
+#include "tests/network_host.h"
 
 namespace mmreg::test {
 namespace {
@@ -21,96 +14,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 StandIn& stand_in() {
-  static StandIn& found = *[] {
-    void* const library = dlopen(MMREG_STAND_IN "/libopenvino_c.so.1.2.3", RTLD_NOW | RTLD_LOCAL);
-    return reinterpret_cast<StandIn* (*)()>(dlsym(library, "mmreg_stand_in"))();
-  }();
+  static StandIn& found = kOpenVino.state();
   return found;
 }
 
 double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
-std::atomic<int> logged{0};  // errors
-
-mmreg_context* context_of(const char* engine_path = MMREG_STAND_IN) {
-  mmreg_context_options options = sized<mmreg_context_options>();
-  options.threads = 2;
-  options.engine_path = engine_path;
-  options.log = [](void*, std::int32_t level, const char*, const char*) { logged += level == MMREG_LOG_ERROR; };
-  mmreg_context* context = nullptr;
-  CHECK(mmreg_context_create(&options, &context) == MMREG_OK);
-  return context;
-}
-
-// Returns the code with which the folder is refused.
-std::string refused(const DeploymentFolder& folder, const char* engine_path = MMREG_STAND_IN) {
-  mmreg_context* context = context_of(engine_path);
-  mmreg_deployment* deployment = nullptr;
-  CHECK(mmreg_deployment_load(context, folder.path.c_str(), nullptr, &deployment) < 0);
-  CHECK(deployment == nullptr);
-  const std::string found = code();
-  CHECK(mmreg_context_destroy(&context) == MMREG_OK);
-  return found;
-}
-
-mmreg_session_options without_alignment() {
-  mmreg_session_options options = sized<mmreg_session_options>();
-  options.align = MMREG_ALIGN_NONE;
-  return options;
-}
-
-// A session with the network of the stand-in, which maps intensities from 0 ... 2 to 0 ... 1.
-struct NetworkHost {
-  explicit NetworkHost(mmreg_session_options options = without_alignment()) : fixed(bumps(1, 0)), moving(bumps(1, 2)) {
-    stand_in().behaviour = StandIn::ordinary;
-    folder.manifest["intensity"] = "window";
-    folder.manifest["intensity_low"] = "0";
-    folder.manifest["intensity_high"] = "2";
-    folder.save();
-    CHECK(mmreg_deployment_load(context, folder.path.c_str(), nullptr, &deployment) == MMREG_OK);
-    options.deployment = deployment;
-    CHECK(mmreg_session_create(context, &options, &session) == MMREG_OK);
-    const mmreg_image given = image(fixed);
-    CHECK(mmreg_session_set_fixed(session, &given) == MMREG_OK);
-  }
-  ~NetworkHost() {
-    CHECK(mmreg_session_destroy(&session) == MMREG_OK);
-    CHECK(mmreg_deployment_destroy(&deployment) == MMREG_OK);
-    CHECK(mmreg_context_destroy(&context) == MMREG_OK);
-  }
-  mmreg_status run(double deadline_ms = 0, std::vector<float>* field = nullptr) {
-    mmreg_call_options options = sized<mmreg_call_options>();
-    options.deadline_ms = deadline_ms;
-    mmreg_outputs outputs = sized<mmreg_outputs>();
-    if (field) {
-      field->resize(3 * kSide * kSide);
-      outputs.displacement_mm = field->data();
-      outputs.displacement_bytes = field->size() * sizeof(float);
-    }
-    const mmreg_image given = image(moving);
-    result = sized<mmreg_result>();
-    return mmreg_session_register(session, &given, &options, &outputs, &result);
-  }
-  std::int32_t state() const {
-    mmreg_health health = sized<mmreg_health>();
-    CHECK(mmreg_session_health(session, &health) == MMREG_OK);
-    return health.state;
-  }
-
-  DeploymentFolder folder;
-  std::vector<float> fixed, moving;
-  mmreg_context* context = context_of();
-  mmreg_deployment* deployment = nullptr;
-  mmreg_session* session = nullptr;
-  mmreg_result result{};
-};
-
-mmreg_session_options with_hang_limit(double ms) {
-  mmreg_session_options options = without_alignment();
-  options.hang_limit_ms = ms;
-  return options;
 }
 
 }  // namespace
@@ -120,14 +29,7 @@ TEST(engines, the_field_of_the_network_arrives_in_mm) {
   std::vector<float> field;
   CHECK(host.run(0, &field) == MMREG_OK);
   CHECK(host.result.finished == MMREG_STAGE_NETWORK && host.result.has_deformation == 1);
-  double worst = 0;
-  const std::size_t n = kSide * kSide;
-  for (std::size_t i = 0; i < n; ++i) {
-    worst = std::max(worst, std::abs(double(field[i])));
-    worst = std::max(worst, std::abs(field[n + i] - 1.5 * along_h(host.fixed[i] / 2)));
-    worst = std::max(worst, std::abs(field[2 * n + i] - 1.5 * along_w(host.moving[i] / 2)));
-  }
-  CHECK(worst < 1e-5);  // float32 fields of about 1 mm
+  CHECK(host.error_mm(field) < 1e-5);  // float32 fields of about 1 mm
   CHECK(stand_in().threads == 2);
 }
 
@@ -241,6 +143,51 @@ TEST(engines, options_that_contradict_are_refused) {
   mmreg_context* other = context_of();
   CHECK(session_code(options, other) == "MMREG_E_ARGUMENT");
   CHECK(mmreg_context_destroy(&other) == MMREG_OK);
+}
+
+TEST(engines, the_memory_of_the_network_counts_and_is_judged_before_the_work) {
+  stand_in().behaviour = StandIn::ordinary;
+  DeploymentFolder folder;
+  folder.manifest["memory_mb"] = "50";
+  folder.save();
+  const int runs = stand_in().runs;
+  const auto loaded = [&](std::uint64_t limit, mmreg_context*& context, mmreg_deployment*& deployment) {
+    mmreg_context_options options = sized<mmreg_context_options>();
+    options.engine_path = MMREG_STAND_IN;
+    options.memory_limit_bytes = limit;
+    CHECK(mmreg_context_create(&options, &context) == MMREG_OK);
+    return mmreg_deployment_load(context, folder.path.c_str(), nullptr, &deployment);
+  };
+  mmreg_context* context = nullptr;
+  mmreg_deployment* deployment = nullptr;
+  CHECK(loaded((50 << 20) - 1, context, deployment) == MMREG_OUT_OF_MEMORY_ERROR);
+  CHECK(code() == "MMREG_E_MEMORY" && deployment == nullptr && stand_in().runs == runs);
+  CHECK(mmreg_context_destroy(&context) == MMREG_OK);
+
+  CHECK(loaded((50 << 20) + (1 << 18), context, deployment) == MMREG_OK);  // 0.25 MB for the images
+  mmreg_session_options options = without_alignment();
+  options.deployment = deployment;
+  mmreg_session* session = nullptr;
+  CHECK(mmreg_session_create(context, &options, &session) == MMREG_OK);
+  const std::vector<float> fixed = bumps(1, 0);
+  const mmreg_image given = image(fixed);  // 1,600 voxels, which take 184 bytes each
+  CHECK(mmreg_session_set_fixed(session, &given) == MMREG_OUT_OF_MEMORY_ERROR);
+  CHECK(std::string(mmreg_last_error()).find("50 MB of them for the network") != std::string::npos);
+  mmreg_session_options more = options;
+  std::fill_n(more.largest_fixed, 3, 100);
+  mmreg_session* other = nullptr;
+  CHECK(mmreg_session_create(context, &more, &other) == MMREG_OUT_OF_MEMORY_ERROR);
+  CHECK(mmreg_session_destroy(&session) == MMREG_OK);
+  CHECK(mmreg_deployment_destroy(&deployment) == MMREG_OK);
+  CHECK(mmreg_context_destroy(&context) == MMREG_OK);
+
+  CHECK(loaded(51 << 20, context, deployment) == MMREG_OK);
+  options.deployment = deployment;
+  CHECK(mmreg_session_create(context, &options, &session) == MMREG_OK);
+  CHECK(mmreg_session_set_fixed(session, &given) == MMREG_OK);
+  CHECK(mmreg_session_destroy(&session) == MMREG_OK);
+  CHECK(mmreg_deployment_destroy(&deployment) == MMREG_OK);
+  CHECK(mmreg_context_destroy(&context) == MMREG_OK);
 }
 
 TEST(engines, what_is_in_use_is_not_destroyed) {

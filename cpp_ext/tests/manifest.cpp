@@ -56,7 +56,8 @@ TEST(manifest, a_complete_one_is_read) {
   CHECK(m.name == "stand-in" && m.engine == capi::EngineKind::openvino && m.output == EngineOutput::displacement);
   CHECK(m.fixed_shape.h == 40 && m.largest_moving_shape.w == 64 && m.dims == 2 && m.fixed_linear[4] == 1.5);
   CHECK(m.network_to_fixed(0, 3) == -0.5 && m.network_to_fixed(1, 1) == 2.5 && m.network_to_fixed(1, 3) == 1e-3);
-  CHECK(m.network_to_fixed(2, 2) == -1 && m.intensity.high == 99.5 && m.expected_ms == 2 && m.files.size() == 5);
+  CHECK(m.network_to_fixed(2, 2) == -1 && m.intensity.high == 99.5 && m.expected_ms == std::vector<double>{2} &&
+        m.files.size() == 5);
 }
 
 TEST(manifest, each_rule_of_the_grammar_has_its_code) {
@@ -133,10 +134,16 @@ TEST(manifest, values_outside_of_their_range_are_refused) {
       {"factor", "3"},
       {"integration_steps", "7"},
       {"planes", "12"},
+      {"stages", "0"},
+      {"stages", "2"},
+      {"stages", "9"},
       {"refine", "2"},
       {"golden_limit_mm", "0"},
       {"expected_ms", "-1"},
+      {"expected_ms", "1 2"},
       {"slack_ms", "0"},
+      {"memory_mb", "0"},
+      {"memory_mb", "1048577"},
       {"file", "network.xml 6"},
       {"file", "passwd 6 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
       {"file", "../network.xml 6 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
@@ -148,6 +155,37 @@ TEST(manifest, values_outside_of_their_range_are_refused) {
   ManifestText text = complete();
   text["engine"] = "onnxruntime";
   CHECK(parsed(text.text()) == "VALUE");  // network.xml is no file of it
+}
+
+TEST(manifest, rigid_networks_have_files_and_times_of_their_own) {
+  ManifestText text = complete();
+  for (const char* key : {"fixed_shape", "network_shape", "largest_moving_shape"}) text[key] = "2 20 40";
+  text["dims"] = "3";
+  text["output"] = "rigid";
+  text["stages"] = "2";
+  text["expected_ms"] = "2 3.5";
+  text.remove("file");
+  for (const auto& [name, content] : contents())
+    text.declare(name, name == "golden_output.f32" ? std::string(2 * 6 * 4, 'x') : content);
+  CHECK(parsed(text.text()) == "KEY_MISSING");  // network2.xml
+  text.declare("network2.xml", "<net/>");
+  text.declare("network2.bin", "weights");
+  const capi::Manifest m = capi::parse_manifest(text.text());
+  CHECK(m.output == EngineOutput::rigid && m.stages == 2 && m.expected_ms[1] == 3.5 && m.files.size() == 7);
+  ManifestText third = text;
+  third.declare("network3.xml", "<net/>");
+  CHECK(parsed(third.text()) == "VALUE");
+  for (const auto& [key, value] : {std::pair("expected_ms", "2"),
+                                   {"expected_ms", "1 2 3"},
+                                   {"dims", "2"},
+                                   {"stages", "1"},
+                                   {"factor", "2"},
+                                   {"planes", "6"},
+                                   {"integration_steps", "3"}}) {
+    ManifestText other = text;
+    other[key] = value;
+    CHECK(parsed(other.text()) == "VALUE");
+  }
 }
 
 TEST(manifest, a_comma_as_decimal_separator_changes_nothing) {

@@ -45,17 +45,22 @@ intensity_high = 99.5
 factor = 1
 integration_steps = 0
 planes = 0
+stages = 1
 refine = 0
 golden_limit_mm = 0.01
 expected_ms = 2
 slack_ms = 1
+memory_mb = 3
 file = network.xml 6 {HASH}
 file = network.bin 7 {HASH}
 file = golden_fixed.f32 6400 {HASH}
 file = golden_moving.f32 6400 {HASH}
 file = golden_output.f32 12800 {HASH}
 """
-OTHER_WORDS = "velocity", "descriptor", "window", "minmax", "onnxruntime", "network.onnx", "bf16", "int8"
+OTHER_WORDS = (
+    *("velocity", "descriptor", "rigid", "window", "minmax", "onnxruntime", "network.onnx", "bf16", "int8"),
+    *("network2.xml", "network2.bin", "tensorrt", "network.plan"),
+)
 
 
 class CannotBuild(Exception):

@@ -113,6 +113,22 @@ def test_the_field_is_bit_for_bit_that_of_python(host_of, deployed, engine, mode
     np.testing.assert_array_equal(field, expected)
 
 
+def test_what_is_kept_of_a_fixed_image_goes_with_it(host_of, deployed):
+    host, (fixed, moving) = host_of(engine_path("openvino")), pair_on()
+    folder, other = deployed("synth", "openvino"), (blobs(fixed[1], -2.0) ** 1.5, fixed[1])
+    structure, _memory = image(moving[0], moving[1].affine)
+    alone = {"refine": REFINE_OFF, "align": 2}  # no alignment: each call is independent of the one before
+    session, shape = session_on(host, folder, fixed, **alone), fixed[1].shape
+    first, again = (host.register(session, structure, shape)[1] for _ in range(2))
+    np.testing.assert_array_equal(again, first)
+    changed, _other = image(other[0], other[1].affine)
+    host.call("session_set_fixed", session, ctypes.byref(changed))
+    after = host.register(session, structure, shape)[1]
+    expected = host.register(session_on(host, folder, other, **alone), structure, shape)[1]
+    np.testing.assert_array_equal(after, expected)
+    assert np.abs(after - first).max() > 0.1
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_field_of_slices_is_bit_for_bit_that_of_python(host_of, signed, engine):
     folder, host = signed(engine), host_of(engine_path(engine))
@@ -120,6 +136,79 @@ def test_a_field_of_slices_is_bit_for_bit_that_of_python(host_of, signed, engine
     field, expected = fields(host, folder, bundle, engine, pair_on((made.PLANE, made.PLANE)))
     assert np.abs(expected).max() > 0.1
     np.testing.assert_array_equal(field, expected)
+
+
+def masked(scan, mask):
+    """Return the structure of an image with a mask, and what it points to."""
+    structure, memory = image(scan[0], scan[1].affine)
+    if mask is None:
+        return structure, memory
+    structure.mask = mask.ctypes.data
+    return structure, (memory, mask)
+
+
+def box(grid, low, high):
+    """A mask whose centre is exact in binary."""
+    mask = np.zeros(grid.shape, np.uint8)
+    mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = 1
+    return mask
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("stages", [1, 2])
+@pytest.mark.parametrize(
+    ("which", "same_space", "refine"),
+    [
+        ((), True, None),
+        ((), True, True),
+        ((), False, None),
+        ((0,), True, None),
+        ((0, 1), True, None),
+    ],
+    ids=("headers", "refined", "unrelated", "fixed mask", "both masks"),
+)
+def test_rigid_networks_move_as_in_python(host_of, tmp_path, engine, stages, which, same_space, refine):
+    host = host_of(engine_path(engine))
+    made.rigid(tmp_path, engine, grids=EXACT, stages=stages)
+    pair = pair_on()
+    masks = [box(pair[0][1], (3, 4, 2), (11, 12, 14)), box(pair[1][1], (2, 2, 3), (12, 10, 13))]
+    masks = [mask if index in which else None for index, mask in enumerate(masks)]
+    fixed, moving = (masked(scan, mask) for scan, mask in zip(pair, masks, strict=True))
+    options = {"refine": 1 if refine else 0, "unrelated_headers": 0 if same_space else 1}
+    session = host.session(deployment=host.deployment(tmp_path / "rigid"), **options)
+    host.call("session_set_fixed", session, ctypes.byref(fixed[0]))
+    status, field = host.register(session, moving[0], pair[0][1].shape)
+    assert status == 0
+    path = tmp_path / f"rigid{stages}.mmreg"
+    options = {"backend": engine, "threads": 1, "refine": refine, "same_space": same_space}
+    with Registrar(path, **options) as registrar:
+        scans = [(data, grid.affine) for data, grid in pair]
+        names = ("fixed_mask", "moving_mask")
+        given = {names[index]: (masks[index], pair[index][1].affine) for index in which}
+        result = registrar.register(*scans, **given)
+    assert result.settings["rigid"]["stages_run"] == stages
+    assert np.abs(result.displacement_mm).max() > 1
+    np.testing.assert_array_equal(field, result.displacement_mm)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_golden_motions_come_out_as_in_python(host_of, tmp_path, engine):
+    host = host_of(engine_path(engine))
+    made.rigid(tmp_path, engine)
+    worst_mm, _ = host.self_test(host.deployment(tmp_path / "rigid"))
+    assert worst_mm == pytest.approx(
+        deployment.check_deployment(tmp_path / "rigid", runs=1).worst_mm, abs=1e-6
+    )
+    output = np.fromfile(tmp_path / "rigid" / "golden_output.f32", "<f4")
+    for number, value in ((8, output[8] + 0.5), (11, np.nan)):  # a shift and an angle of the second network
+        changed = output.copy()
+        changed[number] = value
+        made.with_file(tmp_path / "rigid", "golden_output.f32", changed.tobytes())
+        with pytest.raises(HostError) as refused:
+            host.deployment(tmp_path / "rigid")
+        assert refused.value.code == "MMREG_E_DEPLOYMENT_GOLDEN"
+        if np.isfinite(value):
+            assert "is off by 0.5" in str(refused.value)
 
 
 def test_on_a_grid_with_rounded_steps_the_field_agrees_to_rounding(host_of, deployed):
@@ -181,6 +270,26 @@ def signed(tmp_path_factory):
     return of
 
 
+@pytest.fixture(scope="module")
+def signed_cascade(tmp_path_factory):
+    """A signed deployment of two rigid networks for each engine."""
+    pytest.importorskip("cryptography")
+    folder = tmp_path_factory.mktemp("signed_cascade")
+
+    def of(engine):
+        pytest.importorskip(engine)
+        if not (folder / engine).exists():
+            made.rigid(folder, engine, name=engine, private_key=made.KEY)
+        return folder / engine
+
+    return of
+
+
+@pytest.fixture(params=["signed", "signed_cascade"])
+def signed_of_each_kind(request):
+    return request.getfixturevalue(request.param)
+
+
 def code_in_c(host, folder, key=None):
     """Return the code with which libmmreg refuses a folder, or "" if only its engine is missing."""
     with pytest.raises(HostError) as caught:
@@ -207,6 +316,22 @@ def test_a_signed_deployment_needs_the_right_key(host_of, signed, tmp_path):
     assert code_in_c(without, copy, made.public(made.KEY)) == "MMREG_E_DEPLOYMENT_SIGNATURE_MISSING"
 
 
+def test_tensorrt_is_refused_by_a_library_that_was_built_without_it(host_of, signed, tmp_path):
+    folder = made.copied(signed("onnxruntime"), tmp_path / "copy")
+    (folder / "network.onnx").rename(folder / "network.plan")
+    made.with_lines(
+        folder,
+        lambda lines: [
+            line.replace("network.onnx", "network.plan").replace("= onnxruntime", "= tensorrt")
+            for line in lines
+        ],
+    )
+    with pytest.raises(HostError) as refused:
+        host_of(tmp_path).deployment(folder)
+    assert refused.value.code == "MMREG_E_ENGINE_NOT_BUILT"
+    assert "MMREG_TENSORRT_INCLUDE" in str(refused.value)
+
+
 def mutated(data, rng):
     """Flip a bit, cut, remove, insert, repeat or blank a part."""
     at, length = rng.randrange(len(data)), rng.randint(1, 16)
@@ -222,8 +347,8 @@ def mutated(data, rng):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_every_mutation_of_a_file_is_refused(host_of, signed, tmp_path, engine):
-    folder, host = made.copied(signed(engine), tmp_path / "copy"), host_of(tmp_path)
+def test_every_mutation_of_a_file_is_refused(host_of, signed_of_each_kind, tmp_path, engine):
+    folder, host = made.copied(signed_of_each_kind(engine), tmp_path / "copy"), host_of(tmp_path)
     key, rng = made.public(made.KEY), random.Random(engine)
     for path in sorted(folder.iterdir()):
         original = path.read_bytes()
@@ -259,8 +384,8 @@ def changed_lines(lines, rng):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_both_readers_judge_each_changed_manifest_alike(host_of, signed, tmp_path, engine):
-    source, host, rng = signed(engine), host_of(tmp_path), random.Random(f"alike {engine}")
+def test_both_readers_judge_each_changed_manifest_alike(host_of, signed_of_each_kind, tmp_path, engine):
+    source, host, rng = signed_of_each_kind(engine), host_of(tmp_path), random.Random(f"alike {engine}")
     codes = set()
     folder = made.copied(source, tmp_path / "copy")
     for _ in range(3 * MUTATIONS):

@@ -46,6 +46,7 @@ CODES_ONLY_IN_C = {
     "MMREG_E_DEPLOYMENT_VALUE": "BundleError",
     "MMREG_E_ENGINE_LIBRARY": "BackendUnavailableError",
     "MMREG_E_ENGINE_LOAD": "BundleError",
+    "MMREG_E_ENGINE_NOT_BUILT": "BackendUnavailableError",
     "MMREG_E_ENGINE_RUN": "RegistrationError",
     "MMREG_E_HUNG": "HungError",
     "MMREG_E_INTERNAL": INTERNAL,

@@ -175,9 +175,11 @@ VALUES = {
     "factor": ("3", "2"),
     "integration_steps": ("0", "13"),
     "planes": ("1",),
+    "stages": ("0", "2", "9"),
     "refine": ("2", "true"),
     "golden_limit_mm": ("0", "1001"),
-    "expected_ms": ("0.0", "-1"),
+    "expected_ms": ("0.0", "-1", "1 2"),
+    "memory_mb": ("0", "1048577", "1.5"),
     "slack_ms": ("1e10", "1" * 33),
     "file": ("golden_fixed.f32 1 2", "other.bin 1 " + "0" * 64),
 }
@@ -234,6 +236,19 @@ def test_files(folder):
 def test_another_version_of_the_engine(folder):
     made.with_value(folder, "engine_version", "1.0.0")
     assert "1.0.0" in refused(folder, "_ENGINE_VERSION", BackendUnavailableError)
+
+
+def test_an_engine_file_of_tensorrt_is_read_and_not_run(folder):
+    (folder / "network.onnx").rename(folder / "network.plan")
+    made.with_lines(
+        folder,
+        lambda lines: [
+            line.replace("network.onnx", "network.plan").replace("= onnxruntime", "= tensorrt")
+            for line in lines
+        ],
+    )
+    assert open_deployment(folder).manifest.engine == "tensorrt"
+    assert "libmmreg" in refused(folder, "_ENGINE", BackendUnavailableError)
 
 
 def test_another_cpu(folder):

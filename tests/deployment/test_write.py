@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import re
 
 import numpy as np
 import pytest
@@ -15,12 +16,13 @@ from mmreg_rt.backends.deployed import engine as engine_of
 from mmreg_rt.bundle import open_bundle, write_bundle
 from mmreg_rt.deployment import check_deployment, grid_of, latency, write, write_deployment
 from mmreg_rt.deployment.golden import of_shape
+from mmreg_rt.deployment.manifest import network_file
 from mmreg_rt.errors import BackendUnavailableError, BundleError, GeometryError, InputError
 from mmreg_rt.geometry import Grid
 from mmreg_rt.network.trust import find_bundle
 from mmreg_rt.preprocess import network_grid
 
-TIMES = ("expected_ms", "slack_ms", "checksum")
+MEASURED = ("expected_ms", "slack_ms", "memory_mb", "checksum")
 NETWORK = {"openvino": {"network.xml", "network.bin"}, "onnxruntime": {"network.onnx"}}
 
 
@@ -122,14 +124,14 @@ def test_the_numbers_are_those_of_the_bundle_and_the_grids(built_in):
 
 
 @pytest.mark.parametrize("engine", made.ENGINES)
-def test_two_runs_give_the_same_bytes_but_for_measured_times(deployed, engine, tmp_path):
+def test_two_runs_give_the_same_bytes_but_for_what_is_measured(deployed, engine, tmp_path):
     first = deployed("synth", engine).deployment
     fixed, moving = made.phantom_grids()
     second = write_deployment("synth", tmp_path / "again", fixed, moving, engine=engine, threads=1).deployment
     assert first.files == second.files
     lines = [(each.path / "deployment.txt").read_text().splitlines() for each in (first, second)]
     for one, other in zip(*lines, strict=True):
-        assert one == other or one.split(" = ")[0] in TIMES
+        assert one == other or one.split(" = ")[0] in MEASURED
 
 
 def test_a_lower_precision_is_measured_against_fp32(deployed):
@@ -173,10 +175,67 @@ def test_a_descriptor_without_a_moving_golden_image(engine, tmp_path):
     assert done.deployment.manifest.planes == 2
 
 
-def test_rigid_cascades_are_refused(tmp_path):
-    path = write_bundle(tmp_path / "two.mmreg", parts.rigid_manifest(), parts.rigid_files()).path
+@pytest.mark.parametrize("engine", made.ENGINES)
+@pytest.mark.parametrize("stages", [1, 2])
+def test_rigid_networks_have_files_and_times_each(engine, stages, tmp_path):
+    pytest.importorskip(engine)
+    done, path = made.rigid(tmp_path, engine, stages=stages)
+    manifest = done.deployment.manifest
+    assert (manifest.output, manifest.stages, manifest.refine) == ("rigid", stages, 0)
+    assert len(manifest.expected_ms) == stages == len(done.stage_ms)
+    assert {*os.listdir(tmp_path / "rigid")} == {
+        "deployment.txt",
+        *("golden_fixed.f32", "golden_moving.f32", "golden_output.f32"),
+        *(network_file(name, stage) for name in NETWORK[engine] for stage in range(stages)),
+    }
+    golden = np.frombuffer(done.deployment.files["golden_output.f32"], "<f4").reshape(stages, 6)
+    np.testing.assert_allclose(golden, open_bundle(path).golden().output, atol=1e-5)  # float32 means
+    assert check_deployment(tmp_path / "rigid", runs=1).worst_mm == done.worst_mm <= manifest.golden_limit_mm
+
+
+def test_the_window_of_rigid_networks_lies_around_the_centre_of_the_fixed_image(tmp_path):
+    fixed = Grid((9, 14, 11), np.diag([2.0, 1.5, -1.0, 1.0]))
+    manifest = made.rigid(tmp_path, grids=(fixed, fixed))[0].deployment.manifest
+    assert manifest.network_shape == parts.WINDOW
+    np.testing.assert_allclose(manifest.spacing_mm, parts.WINDOW_SPACING_MM)
+    middle = [*((np.array(parts.WINDOW) - 1) / 2), 1]
+    centre = np.reshape(manifest.network_to_fixed, (3, 4)) @ middle
+    np.testing.assert_allclose(centre, (np.array(fixed.shape) - 1) / 2, atol=1e-9)
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+def test_the_golden_motion_of_each_network_is_compared_at_the_corners_of_the_window(stage, tmp_path):
+    done, _ = made.rigid(tmp_path)
+    output = np.frombuffer(done.deployment.files["golden_output.f32"], "<f4").copy()
+    corner_mm = np.hypot(21, 22)  # from the x axis, about which the innermost rotation turns
+    for number, along_mm in ((0, 0.5), (3, 2 * np.sin(np.radians(0.25)) * corner_mm)):
+        changed = output.copy()
+        changed[6 * stage + number] += 0.5
+        made.with_file(tmp_path / "rigid", "golden_output.f32", changed.tobytes())
+        with pytest.raises(BundleError, match="MMREG_E_DEPLOYMENT_GOLDEN") as refused:
+            check_deployment(tmp_path / "rigid", runs=1)
+        off_mm = float(re.search(r"off by ([0-9.]+) mm", str(refused.value))[1])
+        assert off_mm == pytest.approx(along_mm, abs=2e-3)  # three digits are printed
+
+
+@pytest.mark.parametrize("engine", made.ENGINES)
+def test_the_memory_of_the_network_is_measured(engine, tmp_path):
+    pytest.importorskip(engine)
+    path = made.descriptor_bundle(tmp_path)
+    taken = {}
+    for depth in (4, 128):  # of 128 x 128 voxels: an image and two planes
+        grid = grid_of(f"{depth}x128x128@3")
+        done = write_deployment(path, tmp_path / str(depth), grid, grid, engine=engine, threads=1)
+        taken[depth] = done.deployment.manifest.memory_mb
+    of_tensors_mb = 3 * 4 * (128 - 4) * 128 * 128 / 2**20
+    assert of_tensors_mb * 0.9 < taken[128] - taken[4] < 10 * of_tensors_mb  # what a library adds varies
+
+
+def test_networks_of_another_kind_are_refused(tmp_path):
+    spec = {"kind": "affine", "factor": 1, "integration_steps": 0, "channels": 12}
+    path = write_bundle(tmp_path / "one.mmreg", parts.manifest(output=spec), parts.files()).path
     grid = grid_of("20x20x20@5")
-    with pytest.raises(BackendUnavailableError, match="rigid") as refused:
+    with pytest.raises(BackendUnavailableError, match="affine") as refused:
         write_deployment(path, tmp_path / "it", grid, grid, engine="onnxruntime")
     assert refused.value.code == "MMREG_E_DEPLOYMENT_KIND"
     assert [*tmp_path.iterdir()] == [path]

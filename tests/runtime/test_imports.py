@@ -111,7 +111,7 @@ INCLUDES = {
         ),
         (
             *("stddef.h", "stdint.h", "dirent.h", "dlfcn.h", "fcntl.h", "unistd.h"),
-            *("sys/stat.h", "sys/utsname.h"),
+            *("sys/stat.h", "sys/utsname.h", "NvInfer"),
         ),
     ),
 }

@@ -1,4 +1,4 @@
-// What mmreg_deployment points to: a checked manifest and its network, for any number of sessions.
+// What mmreg_deployment points to: a checked manifest and its networks, for any number of sessions.
 #pragma once
 #include <atomic>
 #include <memory>
@@ -8,7 +8,7 @@
 #include "capi/deployment/golden.h"
 
 struct mmreg_deployment {
-  // Reads and checks the folder, loads the engine and tests the network. `public_key` may be null.
+  // Reads and checks the folder, loads the engine and tests the networks. `public_key` may be null.
   mmreg_deployment(mmreg_context&, const char* path, const std::uint8_t* public_key);
   ~mmreg_deployment();
   mmreg_deployment(const mmreg_deployment&) = delete;
@@ -17,16 +17,17 @@ struct mmreg_deployment {
   std::string description() const;
   std::unique_ptr<mmreg::capi::EngineThread> engine_thread(double hang_limit_s) const;
   const mmreg::capi::Manifest& manifest() const { return manifest_; }
-  double expected_s() const;  // of the network for one pair
+  std::vector<double> expected_s() const;  // of each network for one pair
 
   mmreg_context& context;
   std::atomic<int> sessions{0};
 
  private:
   int threads() const;
+  void check_room() const;
 
   std::string text_;
   mmreg::capi::Manifest manifest_;
   mmreg::capi::GoldenPair golden_;
-  std::shared_ptr<const mmreg::capi::Network> network_;
+  mmreg::capi::Networks networks_;
 };

@@ -6,6 +6,8 @@
 #include <limits>
 
 #include "capi/guard.h"
+#include "pipeline/cascade.h"
+#include "pipeline/frames.h"
 #include "pipeline/stopwatch.h"
 
 namespace mmreg::capi {
@@ -30,14 +32,14 @@ double step_mm(const Manifest& manifest, int axis) {
 
 double worse(double a, double b) { return a < b || std::isnan(b) ? b : a; }  // NaN is the worst
 
-double largest_difference(const float* a, const std::vector<float>& b) {
+double largest_difference(const float* a, const float* b, std::size_t count) {
   double out = 0;
-  for (std::size_t i = 0; i < b.size(); ++i) out = worse(out, std::abs(double(a[i]) - double(b[i])));
+  for (std::size_t i = 0; i < count; ++i) out = worse(out, std::abs(double(a[i]) - double(b[i])));
   return out;
 }
 
-double largest_distance_mm(const Manifest& manifest, const float* a, const std::vector<float>& b) {
-  const auto channels = std::size_t(manifest.channels()), n = b.size() / channels;
+double largest_distance_mm(const Manifest& manifest, const float* a, const float* b, std::size_t count) {
+  const auto channels = std::size_t(manifest.channels()), n = count / channels;
   double out = 0;
   for (std::size_t i = 0; i < n; ++i) {
     double sum = 0;
@@ -51,6 +53,48 @@ double largest_distance_mm(const Manifest& manifest, const float* a, const std::
   return out;
 }
 
+// The window of rigid networks in its own frame (pipeline/cascade.h).
+Engine window_of(const Manifest& manifest) {
+  Engine window;
+  const Extent n = window.extent = manifest.network_shape;
+  const int length[] = {n.d, n.h, n.w};
+  window.affine = nothing();
+  for (int a = 0; a < 3; ++a) {
+    window.affine.m[4 * (2 - a) + a] = step_mm(manifest, a);
+    window.affine.m[4 * (2 - a) + 3] = -0.5 * step_mm(manifest, a) * (length[a] - 1);
+  }
+  return window;
+}
+
+double distance_of_motions_mm(const Manifest& manifest, const float* a, const float* b) {
+  double one[kNumbersOfMotion], other[kNumbersOfMotion];
+  for (int k = 0; k < kNumbersOfMotion; ++k) {
+    one[k] = a[k];
+    other[k] = b[k];
+    if (!std::isfinite(a[k]) || !std::isfinite(b[k])) return std::nan("");
+  }
+  return corner_distance_mm(window_of(manifest), motion_of(one), motion_of(other));
+}
+
+double deviation(const Manifest& manifest, const float* found, const float* expected) {
+  const auto count = std::size_t(manifest.outputs());
+  if (manifest.is_rigid()) return distance_of_motions_mm(manifest, found, expected);
+  if (manifest.output == EngineOutput::descriptor) return largest_difference(found, expected, count);
+  return largest_distance_mm(manifest, found, expected, count);
+}
+
+// Runs a network on the pair and returns its deviation. Adds its time to `seconds`.
+double run_on(const GoldenPair& pair, const Manifest& manifest, EngineThread& thread, int stage, double& seconds) {
+  BoundNetwork& network = thread.network(stage);
+  for (int i = 0; i < manifest.inputs(); ++i) std::copy(pair.images[i].begin(), pair.images[i].end(), network.input(i));
+  std::fill_n(network.output(), network.output_size(), std::numeric_limits<float>::quiet_NaN());
+  {
+    const Timed timed(seconds);
+    thread.run(stage, {});
+  }
+  return deviation(manifest, network.output(), pair.output.data() + stage * manifest.outputs());
+}
+
 }  // namespace
 
 GoldenPair golden_pair(const Manifest& manifest, const Files& files) {
@@ -62,18 +106,12 @@ GoldenPair golden_pair(const Manifest& manifest, const Files& files) {
 }
 
 GoldenTest self_test(const Manifest& manifest, const GoldenPair& pair, EngineThread& thread, int runs) {
-  BoundNetwork& network = thread.network();
   GoldenTest out;
   for (int k = 0; k < runs; ++k) {
-    for (int i = 0; i < manifest.inputs(); ++i)
-      std::copy(pair.images[i].begin(), pair.images[i].end(), network.input(i));
-    std::fill_n(network.output(), network.output_size(), std::numeric_limits<float>::quiet_NaN());
-    const Stopwatch watch;
-    thread.run({});
-    out.slowest_s = std::max(out.slowest_s, watch.seconds());
-    const bool field = manifest.output != EngineOutput::descriptor;
-    out.worst_mm = worse(out.worst_mm, field ? largest_distance_mm(manifest, network.output(), pair.output)
-                                             : largest_difference(network.output(), pair.output));
+    double seconds = 0;
+    for (int stage = 0; stage < manifest.stages; ++stage)
+      out.worst_mm = worse(out.worst_mm, run_on(pair, manifest, thread, stage, seconds));
+    out.slowest_s = std::max(out.slowest_s, seconds);
   }
   if (!(out.worst_mm <= manifest.golden_limit_mm))
     refuse(

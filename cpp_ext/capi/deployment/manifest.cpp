@@ -15,6 +15,7 @@ namespace {
 constexpr char kFormat[] = "mmreg-deployment/1";
 constexpr double kMostNumber = 1e30, kLeastTime_ms = 1e-6, kMostTime_ms = 1e9;
 constexpr std::int64_t kMostVoxels = std::int64_t(1) << 29, kMostFileBytes = 0x7fffffff;
+constexpr int kMostMemory_mb = 1 << 20;
 constexpr double kLeastVolume = 1e-3;  // of three axes, as a share of the box of their lengths
 
 Extent shape(const Value& value) {
@@ -59,14 +60,18 @@ constexpr Key kKeys[] = {
     {"version", [](Manifest& m, const Value& v) { m.version = v.word(); }},
     {"bundle_sha256", [](Manifest& m, const Value& v) { m.bundle_sha256 = v.hex(); }},
     {"mmreg_version", [](Manifest& m, const Value& v) { m.mmreg_version = v.word(); }},
-    {"engine", [](Manifest& m, const Value& v) { m.engine = EngineKind(v.choice({"openvino", "onnxruntime"})); }},
+    {"engine",
+     [](Manifest& m, const Value& v) { m.engine = EngineKind(v.choice({"openvino", "onnxruntime", "tensorrt"})); }},
     {"engine_version", [](Manifest& m, const Value& v) { m.engine_version = v.word(); }},
     {"cpu", [](Manifest& m, const Value& v) { m.cpu = v.word(); }},
     {"precision",
      [](Manifest& m, const Value& v) { m.precision = Precision(v.choice({"fp32", "bf16", "fp16", "int8"})); }},
     {"threads", [](Manifest& m, const Value& v) { m.threads = int(v.whole(1, 1024)); }},
-    {"output", [](Manifest& m,
-                  const Value& v) { m.output = EngineOutput(v.choice({"displacement", "velocity", "descriptor"})); }},
+    {"output",
+     [](Manifest& m, const Value& v) {
+       m.output = EngineOutput(v.choice({"displacement", "velocity", "descriptor", "rigid"}));
+     }},
+    {"stages", [](Manifest& m, const Value& v) { m.stages = int(v.whole(1, kMostStages)); }},
     {"dims", [](Manifest& m, const Value& v) { m.dims = int(v.whole(2, 3)); }},
     {"fixed_shape", [](Manifest& m, const Value& v) { m.fixed_shape = shape(v); }},
     {"fixed_linear",
@@ -92,8 +97,13 @@ constexpr Key kKeys[] = {
     {"planes", [](Manifest& m, const Value& v) { m.planes = int(v.whole(0, 4096)); }},
     {"refine", [](Manifest& m, const Value& v) { m.refine = v.whole(0, 1) == 1; }},
     {"golden_limit_mm", [](Manifest& m, const Value& v) { m.golden_limit_mm = v.number(1e-9, 1000); }},
-    {"expected_ms", [](Manifest& m, const Value& v) { m.expected_ms = v.number(kLeastTime_ms, kMostTime_ms); }},
+    {"expected_ms",
+     [](Manifest& m, const Value& v) {
+       for (const Value& one : v.parts(1, kMostStages))
+         m.expected_ms.push_back(one.number(kLeastTime_ms, kMostTime_ms));
+     }},
     {"slack_ms", [](Manifest& m, const Value& v) { m.slack_ms = v.number(kLeastTime_ms, kMostTime_ms); }},
+    {"memory_mb", [](Manifest& m, const Value& v) { m.memory_mb = int(v.whole(1, kMostMemory_mb)); }},
     {"file", [](Manifest& m, const Value& v) { m.files.push_back(declared(v)); }},
 };
 
@@ -143,22 +153,30 @@ void check_together(const Manifest& m) {
     refuse_value("integration_steps must be above 0 for a velocity, and 0 for another output");
   if ((m.output == EngineOutput::descriptor) != (m.planes > 0))
     refuse_value("planes must be above 0 for a descriptor, and 0 for another output");
+  if (m.is_rigid() && (m.dims != 3 || m.factor != 1)) refuse_value("dims must be 3 and factor 1 for a rigid output");
+  if (!m.is_rigid() && m.stages != 1) refuse_value("stages must be 1 for another output than a rigid one");
+  if (int(m.expected_ms.size()) != m.stages) refuse_value("expected_ms must have one number for each of the stages");
   if (m.dims == 2 && (m.fixed_shape.d != 1 || m.network_shape.d != 1 || m.largest_moving_shape.d != 1))
     refuse_value("shapes must be those of slices for dims = 2");
   if (m.engine == EngineKind::onnxruntime && m.precision == Precision::bf16)
     refuse_value("precision must not be bf16 for onnxruntime, which does not compute in it");
 }
 
-std::vector<const char*> files_of(const Manifest& m) {
-  std::vector<const char*> names = {"golden_fixed.f32", "golden_output.f32"};
+std::vector<const char*> endings_of(EngineKind engine) {
+  if (engine == EngineKind::openvino) return {".xml", ".bin"};
+  return {engine == EngineKind::tensorrt ? ".plan" : ".onnx"};
+}
+
+std::vector<std::string> files_of(const Manifest& m) {
+  std::vector<std::string> names = {"golden_fixed.f32", "golden_output.f32"};
   if (m.output != EngineOutput::descriptor) names.push_back("golden_moving.f32");
-  if (m.engine == EngineKind::openvino) names.insert(names.end(), {"network.xml", "network.bin"});
-  if (m.engine == EngineKind::onnxruntime) names.push_back("network.onnx");
+  for (int stage = 0; stage < m.stages; ++stage)
+    for (const char* ending : endings_of(m.engine)) names.push_back(network_file(stage, ending));
   return names;
 }
 
 void check_files(const Manifest& m) {
-  const std::vector<const char*> names = files_of(m);
+  const std::vector<std::string> names = files_of(m);
   std::set<std::string_view> seen;
   for (const DeclaredFile& file : m.files) {
     if (std::find(names.begin(), names.end(), file.name) == names.end())
@@ -170,10 +188,11 @@ void check_files(const Manifest& m) {
       refuse("MMREG_E_DEPLOYMENT_KEY_TWICE", "deployment.txt declares '%.100s' twice. Deploy the bundle again.",
              file.name.c_str());
   }
-  for (const char* name : names)
+  for (const std::string& name : names)
     if (!seen.count(name))
-      refuse("MMREG_E_DEPLOYMENT_KEY_MISSING", "deployment.txt does not declare '%s'. Deploy the bundle again.", name);
-  const std::int64_t image = 4 * voxels(m.network_shape), output = 4 * m.channels() * voxels(m.output_extent());
+      refuse("MMREG_E_DEPLOYMENT_KEY_MISSING", "deployment.txt does not declare '%s'. Deploy the bundle again.",
+             name.c_str());
+  const std::int64_t image = 4 * voxels(m.network_shape), output = 4 * m.stages * m.outputs();
   for (const DeclaredFile& file : m.files)
     if (file.name.rfind("golden_", 0) == 0 && file.bytes != (file.name == "golden_output.f32" ? output : image))
       refuse("MMREG_E_DEPLOYMENT_VALUE",
@@ -191,6 +210,10 @@ void check_checksum(const Lines& text) {
 }
 
 }  // namespace
+
+std::string network_file(int stage, const char* ending) {
+  return "network" + (stage ? std::to_string(stage + 1) : "") + ending;
+}
 
 Extent Manifest::output_extent() const {
   const auto along = [this](int length) { return length > 1 ? (length + factor - 1) / factor : 1; };

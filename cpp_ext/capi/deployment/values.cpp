@@ -96,15 +96,20 @@ int Value::choice(std::initializer_list<const char*> words) const {
   refuse(known.c_str());
 }
 
-std::vector<Value> Value::parts(std::size_t count) const {
+std::vector<Value> Value::parts(std::size_t count) const { return parts(count, count); }
+
+std::vector<Value> Value::parts(std::size_t least, std::size_t most) const {
   std::vector<Value> out;
-  for (std::size_t at = 0; out.size() <= count;) {
+  for (std::size_t at = 0; out.size() <= most;) {
     const std::size_t end = std::min(text_.find(' ', at), text_.size());
     out.emplace_back(key_, text_.substr(at, end - at));
     if (end == text_.size()) break;
     at = end + 1;
   }
-  if (out.size() != count) refuse((std::to_string(count) + " values with single spaces between").c_str());
+  if (out.size() < least || out.size() > most) {
+    const std::string count = least == most ? "" : std::to_string(least) + " to ";
+    refuse((count + std::to_string(most) + " values with single spaces between").c_str());
+  }
   return out;
 }
 

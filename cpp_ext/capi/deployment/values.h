@@ -20,6 +20,7 @@ class Value {
   double number(double least, double most) const;
   int choice(std::initializer_list<const char*> words) const;  // its index
   std::vector<Value> parts(std::size_t count) const;           // between the spaces
+  std::vector<Value> parts(std::size_t least, std::size_t most) const;
 
   [[noreturn]] void refuse(const char* rule) const;
 

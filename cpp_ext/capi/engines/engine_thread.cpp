@@ -29,10 +29,11 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 }  // namespace
 
 struct EngineThread::Shared {
-  std::unique_ptr<BoundNetwork> network;
+  std::vector<std::unique_ptr<BoundNetwork>> networks;
   std::mutex mutex;
   std::condition_variable changed;
   enum { idle, wanted, finished, quit } state = idle;
+  BoundNetwork* wanted_network = nullptr;
   std::exception_ptr error;
 
   // Returns whether the run has finished.
@@ -49,9 +50,9 @@ struct EngineThread::Shared {
   }
 };
 
-EngineThread::EngineThread(std::unique_ptr<BoundNetwork> network, const Patience& patience)
+EngineThread::EngineThread(std::vector<std::unique_ptr<BoundNetwork>> networks, const Patience& patience)
     : patience_(patience), shared_(std::make_shared<Shared>()) {
-  shared_->network = std::move(network);
+  shared_->networks = std::move(networks);
   thread_ = std::thread(work, shared_);
 }
 
@@ -61,7 +62,7 @@ EngineThread::~EngineThread() {
   thread_.join();
 }
 
-BoundNetwork& EngineThread::network() const { return *shared_->network; }
+BoundNetwork& EngineThread::network(int stage) const { return *shared_->networks[std::size_t(stage)]; }
 
 void EngineThread::work(std::shared_ptr<Shared> shared) {
   for (;;) {
@@ -72,7 +73,7 @@ void EngineThread::work(std::shared_ptr<Shared> shared) {
     }
     shared->error = nullptr;
     try {
-      shared->network->run();
+      shared->wanted_network->run();
     } catch (...) {
       shared->error = std::current_exception();
     }
@@ -85,9 +86,10 @@ void EngineThread::work(std::shared_ptr<Shared> shared) {
   }
 }
 
-bool EngineThread::run(const Stop& stop) {
+bool EngineThread::run(int stage, const Stop& stop) {
   const Clock::time_point start = Clock::now();
-  shared_->network->uncancel();
+  shared_->wanted_network = &network(stage);
+  shared_->wanted_network->uncancel();
   shared_->change(Shared::wanted);
   bool stopped = false, late = false;
   while (!stopped && !late && !shared_->wait_a_little()) {
@@ -111,7 +113,7 @@ bool EngineThread::run(const Stop& stop) {
 void EngineThread::cancel_run() {
   const Clock::time_point start = Clock::now();
   do {
-    shared_->network->cancel();
+    shared_->wanted_network->cancel();
     if (shared_->wait_a_little()) return;
   } while (seconds_since(start) < patience_.hang_limit_s);
   leave_behind();

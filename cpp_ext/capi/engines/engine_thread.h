@@ -1,8 +1,9 @@
-// The thread of a session that runs its network. An engine that neither finishes nor stops is left behind on it, so
+// The thread of a session that runs its networks. An engine that neither finishes nor stops is left behind on it, so
 // that the calling thread returns to the host.
 #pragma once
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "capi/engines/network.h"
 
@@ -15,16 +16,16 @@ struct Patience {
 
 class EngineThread {
  public:
-  EngineThread(std::unique_ptr<BoundNetwork>, const Patience&);
+  EngineThread(std::vector<std::unique_ptr<BoundNetwork>>, const Patience&);
   ~EngineThread();  // at once, if the engine hangs
   EngineThread(const EngineThread&) = delete;
   EngineThread& operator=(const EngineThread&) = delete;
 
-  // Runs the network on its input. Returns false if `stop`, which the calling thread polls, ended the run. Throws what
+  // Runs a network on its input. Returns false if `stop`, which the calling thread polls, ended the run. Throws what
   // the engine reports, and MMREG_E_HUNG if it does not return.
-  bool run(const Stop& stop);
+  bool run(int stage, const Stop& stop);
   bool hung() const { return hung_; }
-  BoundNetwork& network() const;
+  BoundNetwork& network(int stage) const;
 
  private:
   struct Shared;

@@ -9,6 +9,8 @@ class Library {
  public:
   // Loads the library of `folder` whose name begins with `name`, such as libopenvino_c.so. Throws a CodedError.
   Library(const std::string& folder, const std::string& name);
+  static Library of_system(const std::string& name);  // that which the system's loader finds
+  static bool is_in(const std::string& folder, const std::string& name);
 
   template <class Function>
   void find(Function*& function, const char* name) const {
@@ -17,6 +19,7 @@ class Library {
   const std::string& path() const { return path_; }
 
  private:
+  explicit Library(const std::string& path);
   void* address(const char* name) const;  // throws if there is none
 
   std::string path_;

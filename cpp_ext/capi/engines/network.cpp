@@ -1,5 +1,7 @@
 #include "capi/engines/network.h"
 
+#include <array>
+
 #include "capi/deployment/cpu_features.h"
 #include "capi/guard.h"
 
@@ -17,7 +19,7 @@ std::vector<std::int64_t> shape_of(const Manifest& manifest, int channels, Exten
 
 BoundNetwork::BoundNetwork(const Manifest& manifest)
     : images_(std::size_t(manifest.inputs()), std::vector<float>(std::size_t(voxels(manifest.network_shape)))),
-      output_(std::size_t(manifest.channels() * voxels(manifest.output_extent()))) {}
+      output_(std::size_t(manifest.outputs())) {}
 
 std::vector<const char*> input_names(const Manifest& manifest) {
   if (manifest.inputs() == 1) return {"image"};
@@ -29,13 +31,15 @@ std::vector<std::int64_t> input_shape(const Manifest& manifest) {
 }
 
 std::vector<std::int64_t> output_shape(const Manifest& manifest) {
+  if (manifest.is_rigid()) return {1, kNumbersOfMotion};
   return shape_of(manifest, manifest.channels(), manifest.output_extent());
 }
 
-std::shared_ptr<const Network> load_network(const Manifest& manifest, const Files& files, const std::string& folder,
-                                            int threads) {
-  const auto load = manifest.engine == EngineKind::openvino ? load_openvino : load_onnxruntime;
-  return load(manifest, files, folder, threads);
+Networks load_networks(const Manifest& manifest, const Files& files, const EngineHost& host) {
+  const auto load = std::array{load_openvino, load_onnxruntime, load_tensorrt}[std::size_t(manifest.engine)];
+  Networks out;
+  for (int stage = 0; stage < manifest.stages; ++stage) out.push_back(load(manifest, stage, files, host));
+  return out;
 }
 
 void check_machine(const Manifest& manifest, const Network& network) {

@@ -11,7 +11,7 @@
 
 namespace mmreg::capi {
 
-// The network with memory for its images and its output. One thread at a time runs it.
+// A network with memory for its images and its output. One thread at a time runs it.
 class BoundNetwork {
  public:
   BoundNetwork(const Manifest&);
@@ -31,7 +31,7 @@ class BoundNetwork {
   std::vector<float> output_;
 };
 
-// The network, compiled for its static shape. Any thread may bind it.
+// A network, compiled for its static shape. Any thread may bind it.
 class Network {
  public:
   virtual ~Network() = default;
@@ -45,15 +45,24 @@ class Network {
 
 std::vector<const char*> input_names(const Manifest&);
 constexpr char kOutputName[] = "output";
-std::vector<std::int64_t> input_shape(const Manifest&);  // (1, 1, D, H, W), for slices (1, 1, H, W)
-std::vector<std::int64_t> output_shape(const Manifest&);
+std::vector<std::int64_t> input_shape(const Manifest&);   // (1, 1, D, H, W), for slices (1, 1, H, W)
+std::vector<std::int64_t> output_shape(const Manifest&);  // likewise, or (1, 6) for a motion
 
 using Files = std::map<std::string, std::string>;  // contents by name
 
-// `folder` is that of the engine's library; "": that of libmmreg. Throws a CodedError.
-std::shared_ptr<const Network> load_network(const Manifest&, const Files&, const std::string& folder, int threads);
-std::shared_ptr<const Network> load_openvino(const Manifest&, const Files&, const std::string& folder, int threads);
-std::shared_ptr<const Network> load_onnxruntime(const Manifest&, const Files&, const std::string& folder, int threads);
+// Where the engine's library is and how it runs.
+struct EngineHost {
+  std::string folder;  // of the library; "": that of libmmreg
+  int threads = 1;
+};
+
+// The networks of a deployment in the order in which they run.
+using Networks = std::vector<std::shared_ptr<const Network>>;
+
+Networks load_networks(const Manifest&, const Files&, const EngineHost&);  // throws a CodedError
+std::shared_ptr<const Network> load_openvino(const Manifest&, int stage, const Files&, const EngineHost&);
+std::shared_ptr<const Network> load_tensorrt(const Manifest&, int stage, const Files&, const EngineHost&);
+std::shared_ptr<const Network> load_onnxruntime(const Manifest&, int stage, const Files&, const EngineHost&);
 
 // Throws unless library and CPU are those that the deployment was made with.
 void check_machine(const Manifest&, const Network&);

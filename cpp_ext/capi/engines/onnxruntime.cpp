@@ -66,7 +66,7 @@ class OnnxRuntime {
 
 class OnnxRuntimeNetwork : public Network, public std::enable_shared_from_this<OnnxRuntimeNetwork> {
  public:
-  OnnxRuntimeNetwork(const Manifest&, const Files&, const std::string& folder, int threads);
+  OnnxRuntimeNetwork(const Manifest&, int stage, const Files&, const EngineHost&);
   std::unique_ptr<BoundNetwork> bind() const override;
 
   const OnnxRuntime& engine() const { return engine_; }
@@ -135,10 +135,9 @@ class BoundOnnxRuntime : public BoundNetwork {
   Owned<RunOptions> options_;
 };
 
-OnnxRuntimeNetwork::OnnxRuntimeNetwork(const Manifest& manifest, const Files& files, const std::string& folder,
-                                       int threads)
+OnnxRuntimeNetwork::OnnxRuntimeNetwork(const Manifest& manifest, int stage, const Files& files, const EngineHost& host)
     : manifest_(manifest),
-      engine_(folder),
+      engine_(host.folder),
       environment_(engine_.api(), release_environment),
       session_(engine_.api(), release_session) {
   library_ = engine_.path();
@@ -149,8 +148,8 @@ OnnxRuntimeNetwork::OnnxRuntimeNetwork(const Manifest& manifest, const Files& fi
   engine_.check_load(disable_telemetry(api, environment_), "switch off its telemetry");
   Owned<SessionOptions> options(api, release_session_options);
   engine_.check_load(create_session_options(api, options.out()), "make options");
-  set_options(options, threads);
-  const std::string& model = files.at("network.onnx");
+  set_options(options, host.threads);
+  const std::string& model = files.at(network_file(stage, ".onnx"));
   engine_.check_load(create_session(api, environment_, model.data(), model.size(), options, session_.out()),
                      "load the network");
 }
@@ -174,9 +173,9 @@ std::unique_ptr<BoundNetwork> OnnxRuntimeNetwork::bind() const {
 
 }  // namespace
 
-std::shared_ptr<const Network> load_onnxruntime(const Manifest& manifest, const Files& files, const std::string& folder,
-                                                int threads) {
-  return std::make_shared<OnnxRuntimeNetwork>(manifest, files, folder, threads);
+std::shared_ptr<const Network> load_onnxruntime(const Manifest& manifest, int stage, const Files& files,
+                                                const EngineHost& host) {
+  return std::make_shared<OnnxRuntimeNetwork>(manifest, stage, files, host);
 }
 
 }  // namespace mmreg::capi

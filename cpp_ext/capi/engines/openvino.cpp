@@ -95,7 +95,7 @@ class TensorView {
 
 class OpenVinoNetwork : public Network, public std::enable_shared_from_this<OpenVinoNetwork> {
  public:
-  OpenVinoNetwork(const Manifest&, const Files&, const std::string& folder, int threads);
+  OpenVinoNetwork(const Manifest&, int stage, const Files&, const EngineHost&);
   std::unique_ptr<BoundNetwork> bind() const override;
 
   const OpenVino& engine() const { return engine_; }
@@ -103,7 +103,7 @@ class OpenVinoNetwork : public Network, public std::enable_shared_from_this<Open
   const Manifest& manifest() const { return manifest_; }
 
  private:
-  void compile(const Files&, int threads);
+  void compile(const std::string& xml, int threads);
   const char* arithmetic() const;
 
   const Manifest manifest_;
@@ -142,13 +142,16 @@ class BoundOpenVino : public BoundNetwork {
   Owned<Request> request_;
 };
 
-OpenVinoNetwork::OpenVinoNetwork(const Manifest& manifest, const Files& files, const std::string& folder, int threads)
-    : manifest_(manifest), engine_(folder), weights_(files.at("network.bin")), compiled_(engine_.api().free_compiled) {
+OpenVinoNetwork::OpenVinoNetwork(const Manifest& manifest, int stage, const Files& files, const EngineHost& host)
+    : manifest_(manifest),
+      engine_(host.folder),
+      weights_(files.at(network_file(stage, ".bin"))),
+      compiled_(engine_.api().free_compiled) {
   library_ = engine_.path();
   version_ = engine_.version();
   check_machine(manifest_, *this);
   engine_.start();
-  compile(files, threads);
+  compile(files.at(network_file(stage, ".xml")), host.threads);
 }
 
 // OpenVINO chooses bf16 by itself where a CPU has it: the precision is always set. Half-precision files are computed in
@@ -162,9 +165,8 @@ const char* OpenVinoNetwork::arithmetic() const {
   return engine_.taken(text).find("FP16") == std::string::npos ? "f32" : "f16";
 }
 
-void OpenVinoNetwork::compile(const Files& files, int threads) {
+void OpenVinoNetwork::compile(const std::string& xml, int threads) {
   const Api& api = engine_.api();
-  const std::string& xml = files.at("network.xml");
   const TensorView weights(engine_, kByte, {std::int64_t(weights_.size())}, weights_.data());
   Owned<Model> model(api.free_model);
   engine_.check_load(api.read_model(engine_.core(), xml.c_str(), xml.size(), weights, model.out()), "read the network");
@@ -190,9 +192,9 @@ std::unique_ptr<BoundNetwork> OpenVinoNetwork::bind() const {
 
 }  // namespace
 
-std::shared_ptr<const Network> load_openvino(const Manifest& manifest, const Files& files, const std::string& folder,
-                                             int threads) {
-  return std::make_shared<OpenVinoNetwork>(manifest, files, folder, threads);
+std::shared_ptr<const Network> load_openvino(const Manifest& manifest, int stage, const Files& files,
+                                             const EngineHost& host) {
+  return std::make_shared<OpenVinoNetwork>(manifest, stage, files, host);
 }
 
 }  // namespace mmreg::capi

@@ -9,16 +9,17 @@
 namespace mmreg::capi {
 namespace {
 
-constexpr float kMostVoxels = 1e5f, kMostPlane = 1e6f;  // as in the Python package (bundle/network_output.py)
-constexpr double kSameColumn = 1e-3;                    // of its length
+constexpr float kFurthest = 1e5f, kMostPlane = 1e6f;  // as in the Python package (bundle/network_output.py)
+constexpr double kSameColumn = 1e-3;                  // of its length
 
-// Runs the network on images of its grid and copies its output, unless `stop` ends the run.
-void run(EngineThread& thread, std::initializer_list<const float*> images, float* output, float most,
+// Runs a network on images of its grid and copies its output, unless `stop` ends the run.
+template <class Number>
+void run(EngineThread& thread, int stage, std::initializer_list<const float*> images, Number* output, float most,
          const Stop& stop) {
-  BoundNetwork& network = thread.network();
+  BoundNetwork& network = thread.network(stage);
   int k = 0;
   for (const float* image : images) std::copy_n(image, network.image_size(), network.input(k++));
-  if (!thread.run(stop)) throw Abandoned();
+  if (!thread.run(stage, stop)) throw Abandoned();
   const float* const found = network.output();
   for (std::size_t i = 0; i < network.output_size(); ++i)
     if (!(std::abs(found[i]) <= most))
@@ -29,26 +30,39 @@ void run(EngineThread& thread, std::initializer_list<const float*> images, float
   std::copy_n(found, network.output_size(), output);
 }
 
+// The grid of the networks; a window lies around `centre_mm`.
+AffineMap network_grid(const Manifest& manifest, const AffineMap& fixed_affine, const Point& centre_mm) {
+  AffineMap affine = compose(fixed_affine, manifest.network_to_fixed);
+  if (!manifest.is_rigid()) return affine;
+  set_column(affine, 3, {});
+  const Extent n = manifest.network_shape;
+  set_column(affine, 3, centre_mm - apply(affine, {{0.5 * (n.d - 1), 0.5 * (n.h - 1), 0.5 * (n.w - 1)}}));
+  return affine;
+}
+
 }  // namespace
 
-Engine pipeline_engine(const Manifest& manifest, double expected_s, const AffineMap& fixed_affine,
-                       EngineThread& thread) {
+Engine pipeline_engine(const Manifest& manifest, const std::vector<double>& expected_s, const AffineMap& fixed_affine,
+                       const Point& centre_mm, EngineThread& thread) {
   Engine engine;
   engine.output = manifest.output;
   engine.extent = manifest.network_shape;
-  engine.affine = compose(fixed_affine, manifest.network_to_fixed);
+  engine.affine = network_grid(manifest, fixed_affine, centre_mm);
   engine.intensities = manifest.intensity;
   engine.dims = manifest.dims;
   engine.factor = manifest.factor;
   engine.integration_steps = manifest.integration_steps;
   engine.planes = manifest.planes;
-  engine.expected_s = {expected_s};
+  engine.expected_s = expected_s;
   engine.slack_s = 1e-3 * manifest.slack_ms;
   engine.field = [&thread](const float* fixed, const float* moving, float* field, const Stop& stop) {
-    run(thread, {fixed, moving}, field, kMostVoxels, stop);
+    run(thread, 0, {fixed, moving}, field, kFurthest, stop);
   };
   engine.describe = [&thread](Side, const float* image, float* planes, const Stop& stop) {
-    run(thread, {image}, planes, kMostPlane, stop);
+    run(thread, 0, {image}, planes, kMostPlane, stop);
+  };
+  engine.motion = [&thread](int stage, const float* fixed, const float* moving, double numbers[6], const Stop& stop) {
+    run(thread, stage, {fixed, moving}, numbers, kFurthest, stop);
   };
   return engine;
 }

@@ -73,8 +73,9 @@ typedef struct {
   uint64_t memory_limit_bytes; /* of each session, checked before its work; 0: none */
   mmreg_log log;               /* null: none */
   void* log_user;
-  const char* engine_path; /* absolute path of the folder with OpenVINO's libopenvino_c.so.* or ONNX Runtime's
-                              libonnxruntime.so.*, for deployments; null: the folder of libmmreg */
+  const char* engine_path; /* absolute path of the folder with OpenVINO's libopenvino_c.so.*, ONNX Runtime's
+                              libonnxruntime.so.* or TensorRT's libnvinfer.so.*, for deployments; null: the folder of
+                              libmmreg */
   int32_t shares_cores;    /* 1: idle threads sleep at once, for hosts whose other work needs the processors; 0: during
                               a call they stay awake for 50 us, which makes a call on slices up to 20 % shorter */
 } mmreg_context_options;
@@ -87,12 +88,12 @@ enum { MMREG_REFINE_DEFAULT = 0, MMREG_REFINE_ON = 1, MMREG_REFINE_OFF = 2 };
 typedef struct {
   uint32_t struct_size;
   int32_t space;               /* MMREG_RAS or MMREG_LPS: of all affines, matrices, points and fields of the session */
-  int32_t align;               /* linear part: MMREG_ALIGN_... */
+  int32_t align;               /* linear part: MMREG_ALIGN_...; rigid networks of a deployment replace it */
   int32_t without_deformation; /* 1: the linear part alone */
   int32_t unrelated_headers;   /* 1: the affines of fixed and moving images share no space, and need not overlap */
   int64_t largest_fixed[3];    /* voxels along each axis that any image may have; 0, 0, 0: any */
   int64_t largest_moving[3];
-  mmreg_deployment* deployment; /* the network that deforms; must outlive the session; null: the solver alone */
+  mmreg_deployment* deployment; /* networks that deform or align; must outlive the session; null: the solver alone */
   int32_t refine;               /* whether the solver continues from its field; DEFAULT: as the deployment says */
   double hang_limit_ms;         /* from the cancellation of a run until its engine counts as hung; 0: 10,000 */
 } mmreg_session_options;

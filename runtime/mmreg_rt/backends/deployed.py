@@ -37,6 +37,9 @@ class Engine(Protocol):
         """Return the longest time of one layer in s."""
 
 
+ENGINES = tuple(_MODULES)
+
+
 def engine(name: str) -> Engine:
     """Return the engine ``"openvino"`` or ``"onnxruntime"``."""
     return cast(Engine, import_module(f"{__package__}.{_MODULES[name]}"))

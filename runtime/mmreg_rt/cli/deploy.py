@@ -126,6 +126,7 @@ def _facts(done: Check, folder: Path) -> dict[str, object]:
         "latency_ms": dict(done.latency_ms),
         "slack_ms": done.slack_ms,
         "expected_ms": manifest.expected_ms,
+        "memory_mb": manifest.memory_mb,
         "warnings": list(done.warnings),
     }
 
@@ -143,6 +144,7 @@ def _words(done: Check, folder: Path, unsigned: str) -> list[str]:
         f"  Grids      fixed {_by(manifest.fixed_shape)}, network {_by(manifest.network_shape)} voxels",
         f"  Self-test  off by {done.worst_mm:.3g}{unit}; the limit is {manifest.golden_limit_mm:.3g}{unit}",
         f"  Network    {times} ms over {done.runs} runs",
+        f"  Memory     {manifest.memory_mb} MB for the network, measured when it was deployed",
         f"  Slack      {done.slack_ms:.1f} ms: a run that the deadline stops ends that much later at most",
     ]
 

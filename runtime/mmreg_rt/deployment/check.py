@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..backends.deployed import engine, version_of_engine
+from ..backends.deployed import ENGINES, engine, version_of_engine
 from ..errors import BackendUnavailableError
 from . import golden, latency
 from .cpu import cpu_word
 from .folder import open_deployment
-from .manifest import ANY, ENGINES
+from .manifest import ANY
 
 if TYPE_CHECKING:
+    from ..backends.session import CheckedSession
+    from ..geometry import Float32
     from .folder import Deployment
     from .manifest import Manifest
 
@@ -29,7 +32,8 @@ class Check:
         deployment: The deployment.
         ran: Engine, version, precision and arithmetic that ran.
         worst_mm: Deviation on the golden pair: mm, for descriptors the difference of two numbers.
-        latency_ms: ``p50``, ``p90``, ``p99`` and ``max`` of the network's time for a pair.
+        latency_ms: ``p50``, ``p90``, ``p99`` and ``max`` of the time of all networks for a pair.
+        stage_ms: ``p99`` of each network, in the order in which they run.
         slack_ms: How late a run that is cancelled may end: the longest layer, and 1 ms.
         runs: Number of runs.
         threads: CPU threads of the network.
@@ -40,6 +44,7 @@ class Check:
     ran: Mapping[str, str]
     worst_mm: float
     latency_ms: Mapping[str, float]
+    stage_ms: tuple[float, ...]
     slack_ms: float
     runs: int
     threads: int
@@ -78,35 +83,63 @@ def measured(deployment: Deployment, runs: int, threads: int) -> Check:
     """Run the self-test of an opened deployment and measure its latency; see ``check_deployment``."""
     manifest, files = deployment.manifest, deployment.files
     chosen, pair = engine(manifest.engine), golden.inputs(manifest, files)
-    session = chosen.load(files, precision=manifest.precision, threads=threads)
-    with session:
-        worst = golden.self_test(manifest, files, session.infer)
-        passes = 2 if manifest.output == "descriptor" else 1  # a descriptor sees one image after the other
-
-        def run() -> None:
-            for _ in range(passes):
-                session.infer(pair)
-
-        times = latency.percentiles_ms(run, runs)
-        ran = dict(session.runtime_info)
-    longest_s = chosen.longest_layer_s(files, manifest.precision, threads, pair, latency.PROFILED_RUNS)
-    return Check(deployment, ran, worst, times, 1e3 * longest_s + latency.POLL_MS, runs, threads)
-
-
-def _try(deployment: Deployment, threads: int) -> None:
-    """Load and run the network in a separate process."""
-    from ..network.trust import Runner, prove_deployed
-
-    manifest = deployment.manifest
-    prove_deployed(
-        manifest.name,
-        {name: deployment.files[name] for name in ENGINES[manifest.engine]},
-        Runner(manifest.engine, "cpu", manifest.precision, threads),
-        manifest.network_shape[3 - manifest.dims :],
+    networks = [deployment.network(stage) for stage in range(manifest.stages)]
+    with contextlib.ExitStack() as opened:
+        sessions = [
+            opened.enter_context(chosen.load(network, precision=manifest.precision, threads=threads))
+            for network in networks
+        ]
+        worst = golden.self_test(manifest, files, [session.infer for session in sessions])
+        times = latency.times_ms([_step(session, pair, manifest) for session in sessions], runs)
+        ran = dict(sessions[0].runtime_info)
+    longest_s = max(
+        chosen.longest_layer_s(network, manifest.precision, threads, pair, latency.PROFILED_RUNS)
+        for network in networks
+    )
+    return Check(
+        deployment=deployment,
+        ran=ran,
+        worst_mm=worst,
+        latency_ms=latency.percentiles(times.sum(axis=1)),
+        stage_ms=tuple(latency.percentiles(stage)["p99"] for stage in times.T),
+        slack_ms=1e3 * longest_s + latency.POLL_MS,
+        runs=runs,
+        threads=threads,
     )
 
 
+def _step(session: CheckedSession, pair: Mapping[str, Float32], manifest: Manifest) -> Callable[[], None]:
+    """Return a function that runs a network for one pair."""
+    passes = 2 if manifest.output == "descriptor" else 1  # a descriptor sees one image after the other
+
+    def run() -> None:
+        for _ in range(passes):
+            session.infer(pair)
+
+    return run
+
+
+def _try(deployment: Deployment, threads: int) -> None:
+    """Load and run each network in a separate process."""
+    from ..network.trust import Runner, prove_deployed
+
+    manifest = deployment.manifest
+    for stage in range(manifest.stages):
+        prove_deployed(
+            manifest.name,
+            deployment.network(stage),
+            Runner(manifest.engine, "cpu", manifest.precision, threads),
+            manifest.network_shape[3 - manifest.dims :],
+        )
+
+
 def _check_machine(manifest: Manifest) -> None:
+    if manifest.engine not in ENGINES:
+        raise BackendUnavailableError(
+            "MMREG_E_DEPLOYMENT_ENGINE",
+            f"A deployment for {manifest.engine} is run by libmmreg alone; this package runs those for "
+            f"{' and '.join(ENGINES)}. Test it with mmreg_deployment_self_test.",
+        )
     installed, cpu = version_of_engine(manifest.engine), cpu_word()
     if installed != manifest.engine_version:
         raise BackendUnavailableError(

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..bundle.signature import SIGNATURE_BYTES, is_signed
 from ..errors import BundleError
 from . import grammar
-from .manifest import FileFacts, Manifest, parse_manifest
+from .manifest import FileFacts, Manifest, network_files, parse_manifest
 
 MANIFEST, SIGNATURE = "deployment.txt", "deployment.sig"
 
@@ -32,6 +32,11 @@ class Deployment:
     manifest: Manifest
     files: Mapping[str, bytes] = field(repr=False)
     signed: bool
+
+    def network(self, stage: int) -> dict[str, bytes]:
+        """Return the files of a network by the names that its engine has for them."""
+        names = network_files(self.manifest.engine, stage)
+        return {name: self.files[file] for name, file in names.items()}
 
 
 def open_deployment(path: str | os.PathLike[str], public_key: bytes | None = None) -> Deployment:

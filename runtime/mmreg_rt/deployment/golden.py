@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..bundle.manifest import FIELDS
+from ..bundle.manifest import FIELDS, RIGID
 from ..bundle.network_output import what_is_wrong
 from ..errors import BundleError
+from ..geometry.rigid_motion import corners_mm, distance_mm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..geometry import Array, Float32
     from .manifest import Manifest
@@ -43,28 +44,37 @@ def inputs(manifest: Manifest, files: Mapping[str, bytes]) -> dict[str, Float32]
     }
 
 
-def self_test(manifest: Manifest, files: Mapping[str, bytes], infer: Infer) -> float:
-    """Run the network on the golden pair and return its deviation from the golden output.
+def self_test(manifest: Manifest, files: Mapping[str, bytes], infers: Sequence[Infer]) -> float:
+    """Run each network on the golden pair and return the largest deviation from the golden output.
 
     Args:
         manifest: The manifest of the deployment.
         files: Its golden files, by name.
-        infer: ``infer`` of the engine's session.
+        infers: ``infer`` of the session of each network.
 
     Returns:
-        The largest length of a difference in mm; for descriptors the largest difference.
+        The largest length of a difference in mm, for rigid motions between corners of their window; for
+        descriptors the largest difference.
 
     Raises:
         BundleError: It is more than the manifest accepts, or the output cannot be used.
     """
-    expected = np.frombuffer(files["golden_output.f32"], "<f4").reshape(manifest.output_shape)
-    output = np.asarray(infer(inputs(manifest, files)))
+    shape = (manifest.stages, *manifest.output_shape)
+    outputs = np.frombuffer(files["golden_output.f32"], "<f4").reshape(shape)
+    pair = inputs(manifest, files)
+    tested = [_deviation(manifest, infer(pair), e) for infer, e in zip(infers, outputs, strict=True)]
+    return max(tested)
+
+
+def _deviation(manifest: Manifest, found: Array, expected: Float32) -> float:
+    """Return the deviation of one network, if it is within the limit."""
+    output = np.asarray(found)
     if output.shape != expected.shape:
         raise _refusal(f"gave an output of shape {output.shape}; it must be {expected.shape}")
     for name, numbers in (("the golden output", expected), ("the output", output)):
         if fault := what_is_wrong(numbers, numbers.size, manifest.output):
             raise _refusal(f"found {name} at fault: it {fault}")
-    deviation, unit = distance(manifest, output[0], expected[0]), " mm" * (manifest.output in FIELDS)
+    deviation, unit = distance(manifest, output[0], expected[0]), " mm" * (manifest.output != "descriptor")
     if not deviation <= manifest.golden_limit_mm:
         raise _refusal(f"is off by {deviation:.3g}{unit}; the limit is {manifest.golden_limit_mm:.3g}{unit}")
     return deviation
@@ -72,6 +82,9 @@ def self_test(manifest: Manifest, files: Mapping[str, bytes], infer: Infer) -> f
 
 def distance(manifest: Manifest, output: Array, expected: Array) -> float:
     """Return the largest deviation of an output from another, as ``self_test`` does."""
+    if manifest.output == RIGID:
+        corners = corners_mm(manifest.network_shape, manifest.spacing_mm)
+        return float(distance_mm(output, expected, corners).max())
     difference = output.astype(np.float64) - expected
     if manifest.output not in FIELDS:
         return float(np.abs(difference).max())

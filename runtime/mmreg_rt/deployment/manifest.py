@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,19 +10,26 @@ from typing import Any
 
 import numpy as np
 
+from ..bundle.manifest import MAX_STAGES, RIGID
 from ..errors import BundleError
 from ..preprocess.spec import INTENSITIES
 from . import grammar
 from . import value_kinds as kinds
 
 FORMAT = "mmreg-deployment/1"
-ENGINES = {"openvino": ("network.xml", "network.bin"), "onnxruntime": ("network.onnx",)}
-OUTPUTS = ("displacement", "velocity", "descriptor")
+ENGINES = {
+    "openvino": ("network.xml", "network.bin"),
+    "onnxruntime": ("network.onnx",),
+    "tensorrt": ("network.plan",),  # which libmmreg runs, and this package only reads
+}
+OUTPUTS = ("displacement", "velocity", "descriptor", RIGID)
+NUMBERS_OF_MOTION = 6
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 ANY = "any"  # of cpu
 MAX_FILE_BYTES = (1 << 31) - 1
 _AGAIN = "Write the folder again with `mmreg deploy` of this version, or copy it again from its source."
 LIMIT_MM, TIME_MS = (1e-9, 1e3), (1e-6, 1e9)
+MAX_MEMORY_MB = 1 << 20
 LEAST_VOLUME = 1e-3  # of the axes of a grid over the product of their lengths
 
 
@@ -59,25 +67,29 @@ class Manifest:
     factor: int
     integration_steps: int
     planes: int
+    stages: int
     refine: int
     golden_limit_mm: float
-    expected_ms: float
+    expected_ms: tuple[float, ...]
     slack_ms: float
+    memory_mb: int
     files: Mapping[str, FileFacts]
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the network's inputs."""
+        """Names of the inputs of each network."""
         return ("image",) if self.output == "descriptor" else ("fixed", "moving")
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of each input of the network."""
+        """Shape of each input of a network."""
         return (1, 1, *self.network_shape[3 - self.dims :])
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """Shape of the output of the network."""
+        """Shape of the output of a network."""
+        if self.output == RIGID:
+            return (1, NUMBERS_OF_MOTION)
         channels = self.planes if self.output == "descriptor" else self.dims
         return (1, channels, *(-(-n // self.factor) for n in self.network_shape[3 - self.dims :]))
 
@@ -87,6 +99,17 @@ class Manifest:
         linear = np.reshape(self.fixed_linear, (3, 3)) @ np.reshape(self.network_to_fixed, (3, 4))[:, :3]
         first, second, third = np.linalg.norm(linear, axis=0)
         return float(first), float(second), float(third)
+
+
+def network_file(file: str, stage: int) -> str:
+    """Return the name of a file of a network: ``network.xml``, ``network2.xml`` of the second."""
+    stem, _, ending = file.partition(".")
+    return f"{stem}{stage + 1 if stage else ''}.{ending}"
+
+
+def network_files(engine: str, stage: int) -> dict[str, str]:
+    """Return the names of the files of a network in a deployment, by the names that its engine has."""
+    return {file: network_file(file, stage) for file in ENGINES[engine]}
 
 
 def golden_files(output: str) -> tuple[str, ...]:
@@ -177,14 +200,6 @@ def _files(texts: list[str]) -> dict[str, FileFacts]:
 
 def _check_agreement(manifest: Manifest) -> None:
     """Check values that depend on each other."""
-    of_engine = (*ENGINES[manifest.engine], *golden_files(manifest.output))
-    if surplus := sorted({*manifest.files} - {*of_engine}):
-        raise _refusal("file", f"one of {', '.join(of_engine)}", surplus[0])
-    if missing := [name for name in of_engine if name not in manifest.files]:
-        raise BundleError(
-            "MMREG_E_DEPLOYMENT_KEY_MISSING",
-            f"deployment.txt declares no file {', '.join(missing)}. {_AGAIN}",
-        )
     if (manifest.engine, manifest.precision) == ("onnxruntime", "bf16"):
         raise _refusal("precision", "one that onnxruntime computes in", manifest.precision)
     for key in ("fixed_shape", "largest_moving_shape", "network_shape"):
@@ -199,8 +214,22 @@ def _check_agreement(manifest: Manifest) -> None:
             "intensity_high", f"above intensity_low, from {ends[0]:g} to {ends[1]:g}", f"{low:g} {high:g}"
         )
     _check_grid(manifest)
+    _check_files(manifest)
+
+
+def _check_files(manifest: Manifest) -> None:
+    """Check that the declared files are those of such a deployment, and the sizes of golden files."""
+    networks = [network_files(manifest.engine, stage).values() for stage in range(manifest.stages)]
+    of_engine = (*itertools.chain(*networks), *golden_files(manifest.output))
+    if surplus := sorted({*manifest.files} - {*of_engine}):
+        raise _refusal("file", f"one of {', '.join(of_engine)}", surplus[0])
+    if missing := [name for name in of_engine if name not in manifest.files]:
+        raise BundleError(
+            "MMREG_E_DEPLOYMENT_KEY_MISSING",
+            f"deployment.txt declares no file {', '.join(missing)}. {_AGAIN}",
+        )
     sizes = dict.fromkeys(golden_files(manifest.output), 4 * math.prod(manifest.input_shape))
-    sizes["golden_output.f32"] = 4 * math.prod(manifest.output_shape)
+    sizes["golden_output.f32"] = 4 * manifest.stages * math.prod(manifest.output_shape)
     for name, size in sizes.items():
         if manifest.files[name].bytes != size:
             raise _refusal("file", f"{name} of {size} bytes", str(manifest.files[name].bytes))
@@ -213,6 +242,12 @@ def _check_kind(manifest: Manifest) -> None:
         value = getattr(manifest, key)
         if not low <= value <= high:
             raise _refusal(key, f"from {low} to {high} for a {manifest.output}", str(value))
+    if manifest.output == RIGID and (manifest.dims, manifest.factor) != (3, 1):
+        raise _refusal("dims", "3 for a rigid output, and factor 1", f"{manifest.dims}, {manifest.factor}")
+    if manifest.output != RIGID and manifest.stages != 1:
+        raise _refusal("stages", f"1 for a {manifest.output}", str(manifest.stages))
+    if len(manifest.expected_ms) != manifest.stages:
+        raise _refusal("expected_ms", f"{manifest.stages} numbers", kinds.as_text(manifest.expected_ms))
 
 
 def _check_grid(manifest: Manifest) -> None:
@@ -248,8 +283,10 @@ _VALUES: dict[str, kinds.Parse] = {
     "factor": kinds.whole(1, 2),
     "integration_steps": kinds.whole(0, 12),
     "planes": kinds.whole(0, 4096),
+    "stages": kinds.whole(1, MAX_STAGES),
     "refine": kinds.whole(0, 1),
     "golden_limit_mm": kinds.between(*LIMIT_MM),
-    "expected_ms": kinds.between(*TIME_MS),
+    "expected_ms": kinds.several(kinds.between(*TIME_MS), MAX_STAGES),
     "slack_ms": kinds.between(*TIME_MS),
+    "memory_mb": kinds.whole(1, MAX_MEMORY_MB),
 }

@@ -92,6 +92,18 @@ def numbers(count: int) -> Parse:
     return parse
 
 
+def several(one: Parse, most: int) -> Parse:
+    """Return the parser of 1 to ``most`` values that ``one`` parses."""
+
+    def parse(text: str) -> tuple[Any, ...]:
+        texts = text.split(" ")
+        if len(texts) > most:
+            raise ValueError(f"at most {most} values")
+        return tuple(map(one, texts))
+
+    return parse
+
+
 def shape(text: str) -> tuple[int, ...]:
     """Parse the extents of an array along three axes."""
     extents = tuple(map(whole(1, MAX_VOXELS), text.split(" ")))

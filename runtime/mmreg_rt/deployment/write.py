@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import arguments
-from ..backends.deployed import engine, version_of_engine
+from ..backends.deployed import ENGINES, engine, version_of_engine
+from ..bundle.manifest import FIELDS
 from ..errors import BackendUnavailableError, InputError
 from ..io.files import new_folder
 from . import golden
@@ -20,10 +21,10 @@ from .check import Check, measured
 from .cpu import cpu_word
 from .folder import MANIFEST, SIGNATURE, Deployment, open_deployment
 from .grids import indices_between
-from .manifest import ANY, ENGINES, OUTPUTS, FileFacts, Manifest, manifest_bytes
+from .manifest import ANY, OUTPUTS, FileFacts, Manifest, manifest_bytes, network_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ..bundle import Bundle
     from ..geometry import Float32, Grid
@@ -129,17 +130,21 @@ def _tested(opened: Model, fixed: Grid, moving: Grid, choice: _Choice) -> Check:
     _check_kind(bundle)
     warnings = _use_warnings(bundle, fixed, moving)
     draft = _draft(bundle, fixed, moving, choice)
-    model, expected = _verified(opened, draft)
+    models, expected = _verified(opened, draft)
     shapes = {**dict.fromkeys(draft.inputs, draft.input_shape), "output": draft.output_shape}
-    files = engine(choice.engine).converted(model, shapes)
+    files = {}
+    for stage, model in enumerate(models):
+        for name, data in engine(choice.engine).converted(model, shapes).items():
+            files[network_file(name, stage)] = data
     files |= {name: np.ascontiguousarray(array, "<f4").tobytes() for name, array in expected.items()}
     facts = {name: FileFacts(len(data), hashlib.sha256(data).hexdigest()) for name, data in files.items()}
     tested = measured(Deployment(Path(), draft, files, False), RUNS, choice.threads)
     timed = replace(
         draft,
         files=facts,
-        expected_ms=round(tested.latency_ms["p99"], 3),
+        expected_ms=tuple(round(ms, 3) for ms in tested.stage_ms),
         slack_ms=round(tested.slack_ms, 3),
+        memory_mb=_memory_mb(tested.deployment),
     )
     return replace(tested, deployment=Deployment(Path(), timed, files, False), warnings=warnings)
 
@@ -166,11 +171,10 @@ def _use_warnings(bundle: Bundle, fixed: Grid, moving: Grid) -> tuple[str, ...]:
 def _draft(bundle: Bundle, fixed: Grid, moving: Grid, choice: _Choice) -> Manifest:
     """Return the manifest without files and measured times."""
     from ..bundle.network_size import check_grid
-    from ..preprocess import network_grid
     from ..report.input import versions
 
     source, output = bundle.manifest, bundle.manifest.output
-    grid = network_grid(fixed, source.preprocess)
+    grid = _network_grid(bundle, fixed)
     check_grid(source, bundle.model(choice.precision).facts, grid.shape, on_host=True)
     return Manifest(
         name=source.name,
@@ -195,48 +199,90 @@ def _draft(bundle: Bundle, fixed: Grid, moving: Grid, choice: _Choice) -> Manife
         factor=output.factor,
         integration_steps=output.integration_steps,
         planes=output.channels if output.kind == "descriptor" else 0,
+        stages=len(source.stages),
         refine=int(output.refined),
         golden_limit_mm=_limit_mm(bundle, grid, choice.precision),
-        expected_ms=UNMEASURED_MS,
+        expected_ms=(UNMEASURED_MS,) * len(source.stages),
         slack_ms=UNMEASURED_MS,
+        memory_mb=1,
         files={},
     )
+
+
+def _memory_mb(deployment: Deployment) -> int:
+    """Return the memory that all networks take, in MB of 2^20 bytes, rounded up."""
+    from ..network.trust import Runner, memory_of_deployed
+
+    manifest = deployment.manifest
+    runner = Runner(manifest.engine, "cpu", manifest.precision, manifest.threads)
+    extents = manifest.network_shape[3 - manifest.dims :]
+    taken = sum(
+        memory_of_deployed(manifest.name, deployment.network(stage), runner, extents)
+        for stage in range(manifest.stages)
+    )
+    return max(1, -(-taken >> 20))
+
+
+def _network_grid(bundle: Bundle, fixed: Grid) -> Grid:
+    """Return the grid of the networks; the window of rigid ones lies around the centre of the fixed image."""
+    from ..preprocess import network_grid
+    from ..preprocess.window import window_grid
+
+    source = bundle.manifest
+    if source.rigid is None:
+        return network_grid(fixed, source.preprocess)
+    return window_grid(fixed, source.preprocess, fixed.centre_mm, source.rigid.size, source.rigid.spacing_mm)
 
 
 def _limit_mm(bundle: Bundle, grid: Grid, precision: str) -> float:
     """Return the limit of the bundle, which for a network without a spacing is that at 1 mm."""
     limit = bundle.manifest.golden.limit_mm[precision]
-    free = bundle.manifest.preprocess.spacing_mm is None and bundle.manifest.output.kind != "descriptor"
+    free = bundle.manifest.preprocess.spacing_mm is None and bundle.manifest.output.kind in FIELDS
     return float(limit * max(grid.spacing_mm[3 - bundle.manifest.dims :]) if free else limit)
 
 
-def _verified(opened: Model, draft: Manifest) -> tuple[bytes, dict[str, Float32]]:
-    """Return the network after its bundle's self-test, and the golden arrays on the deployed grid by file.
+def _verified(opened: Model, draft: Manifest) -> tuple[list[bytes], dict[str, Float32]]:
+    """Return the networks after their bundle's self-test, and the golden arrays on the deployed grid by file.
 
     The golden output is that of the fp32 network, whatever the deployed precision.
     """
-    from ..backends import by_name
-    from ..bundle.golden import self_test
-    from ..network.trust import Runner
-
-    bundle, pair = opened.bundle, opened.bundle.golden()
-    backend, models = by_name(draft.engine), {}
+    pair = opened.bundle.golden()
     arrays = {
         "golden_fixed.f32": golden.of_shape(pair.fixed, draft.network_shape),
         "golden_moving.f32": golden.of_shape(pair.moving, draft.network_shape),
     }
     if draft.output == "descriptor":
         del arrays["golden_moving.f32"]
+    images = {
+        name: array.reshape(draft.input_shape)
+        for name, array in zip(draft.inputs, arrays.values(), strict=True)
+    }
+    outputs, models = [], []
+    for stage in range(draft.stages):
+        model, output = _verified_network(opened, draft, stage, images)
+        models.append(model)
+        outputs.append(output)
+    arrays["golden_output.f32"] = np.concatenate(outputs)
+    return models, arrays
+
+
+def _verified_network(
+    opened: Model, draft: Manifest, stage: int, images: Mapping[str, Float32]
+) -> tuple[bytes, Float32]:
+    """Return a network after its bundle's self-test, and the output of the fp32 network for these images."""
+    from ..backends import by_name
+    from ..bundle.golden import self_test
+    from ..network.trust import Runner
+
+    backend, models = by_name(draft.engine), {}
     for precision in dict.fromkeys((draft.precision, "fp32")):
-        models[precision] = opened.proven(Runner(draft.engine, "cpu", precision, draft.threads))
+        models[precision] = opened.proven(Runner(draft.engine, "cpu", precision, draft.threads), stage)
         session = backend.load(models[precision], precision=precision, threads=draft.threads, device="cpu")
         with contextlib.closing(session):
-            self_test(bundle, session.infer, precision)
+            self_test(opened.bundle, session.infer, precision, stage)
             if precision == "fp32":
-                images = [array.reshape(draft.input_shape) for array in arrays.values()]
-                output = session.infer(dict(zip(draft.inputs, images, strict=True))).copy()
-    arrays["golden_output.f32"] = output
-    return models[draft.precision], arrays
+                output = session.infer(images).copy()
+    return models[draft.precision], output
 
 
 def _floats(numbers: Iterable[float]) -> tuple[float, ...]:

@@ -76,8 +76,9 @@ class Trial:
 
     ``task`` is ``"golden"``: reproduce the golden pair of the bundle; ``"build"``: compile with TensorRT for
     ``extents``; ``"run"``: run on empty images of ``extents``; or ``"deployed"``: the same for the files of a
-    deployment, which follow each other in ``model`` with the names and sizes in ``parts``. ``manifest`` and
-    ``golden`` are the bytes of these files, if there is a bundle.
+    deployment, which follow each other in ``model`` with the names and sizes in ``parts``; or ``"memory"``:
+    run such files often, and report the memory that they take. ``manifest`` and ``golden`` are the bytes of
+    these files, if there is a bundle.
     """
 
     name: str
@@ -130,7 +131,21 @@ def prove(trial: Trial, limits: Limits) -> None:
         _proven.add(key)
 
 
-def _try(trial: Trial, limits: Limits) -> None:
+def memory_bytes(trial: Trial, limits: Limits) -> int:
+    """Return the memory that a process takes to load and run a network, its library not counted.
+
+    Args:
+        trial: What to run; its task is ``"memory"``.
+        limits: Limits of the process.
+
+    Raises:
+        BundleError: The process crashed or exceeded the limits.
+    """
+    return int(_try(trial, limits)["memory_bytes"])
+
+
+def _try(trial: Trial, limits: Limits) -> dict[str, Any]:
+    """Run a trial in another process and return its answer."""
     head = {
         "task": trial.task,
         "extents": trial.extents,
@@ -154,8 +169,7 @@ def _try(trial: Trial, limits: Limits) -> None:
         if process.stdout is not None:
             process.stdout.close()
     if ended is None and process.returncode == 0:
-        _raise_answer(answer, trial)
-        return
+        return _checked_answer(answer, trial)
     raise _end(trial, limits, ended or _end_of(process.returncode), process.returncode)
 
 
@@ -239,8 +253,8 @@ def _signal(code: int) -> str:
         return f"exit {code}"
 
 
-def _raise_answer(answer: bytes, trial: Trial) -> None:
-    """Raise the error in the answer of the other process, if there is one."""
+def _checked_answer(answer: bytes, trial: Trial) -> dict[str, Any]:
+    """Return the answer of the other process, or raise the error in it."""
     try:
         report: Any = json.loads(answer)
         kind, code, words = (str(report.get(key, "")) for key in ("kind", "code", "words"))
@@ -251,7 +265,7 @@ def _raise_answer(answer: bytes, trial: Trial) -> None:
             "answer. Do not use it.",
         ) from None
     if not kind:
-        return
+        return dict(report)
     error = getattr(errors, kind, BundleError)
     if not (isinstance(error, type) and issubclass(error, MmregError)):
         error = BundleError

@@ -60,11 +60,13 @@ def _limit(limits: dict[str, float]) -> None:
             resource.setrlimit(kind, (within, hard))
 
 
-def _run_guarded(head: dict[str, Any], manifest: bytes, golden: bytes, model: bytes) -> dict[str, str]:
-    """Run the trial and return its error as plain data, or nothing."""
+def _run_guarded(head: dict[str, Any], manifest: bytes, golden: bytes, model: bytes) -> dict[str, Any]:
+    """Run the trial and return its answer, or its error, as plain data."""
     from ..errors import MmregError
 
     try:
+        if head["task"] == "memory":
+            return {"memory_bytes": _memory_bytes(head, model)}
         _run(head, manifest, golden, model)
     except MmregError as error:
         return {"kind": type(error).__name__, "code": error.code, "words": str(error.args[0])}
@@ -99,12 +101,43 @@ def _run(head: dict[str, Any], manifest: bytes, golden: bytes, model: bytes) -> 
 def _run_deployed(head: dict[str, Any], content: bytes) -> None:
     from ..backends.deployed import engine
 
+    files = _files(head, content)
+    session = engine(head["backend"]).load(files, precision=head["precision"], threads=head["threads"])
+    session.prepare({spec.name: (1, 1, *head["extents"]) for spec in session.inputs})
+
+
+def _files(head: dict[str, Any], content: bytes) -> dict[str, bytes]:
     files, start = {}, 0
     for name, size in head["parts"]:
         files[name] = content[start : start + size]
         start += size
-    session = engine(head["backend"]).load(files, precision=head["precision"], threads=head["threads"])
-    session.prepare({spec.name: (1, 1, *head["extents"]) for spec in session.inputs})
+    return files
+
+
+def _memory_bytes(head: dict[str, Any], content: bytes) -> int:
+    """Return by how much the peak of this process grows as it loads a network and runs it often."""
+    import numpy as np
+
+    from ..backends.deployed import engine
+
+    files, chosen = _files(head, content), engine(head["backend"])
+    __import__(head["backend"])  # the library is there once, whatever the network
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w", encoding="ascii") as peak:
+        peak.write("5")  # forgets the peak before; without it the answer is larger
+    before = _resident_bytes("VmRSS")
+    session = chosen.load(files, precision=head["precision"], threads=head["threads"])
+    shape = (1, 1, *head["extents"])
+    images = {spec.name: np.zeros(shape, np.float32) for spec in session.inputs}
+    for _ in range(10):  # ONNX Runtime takes memory up to its tenth run
+        session.infer(images)
+    return max(_resident_bytes("VmHWM") - before, 0)
+
+
+def _resident_bytes(key: str) -> int:
+    """Return a figure of the resident memory of this process: VmRSS now, VmHWM at its peak."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        (line,) = (line for line in status if line.startswith(f"{key}:"))
+    return int(line.split()[1]) << 10
 
 
 def _build(head: dict[str, Any], model: bytes) -> None:

@@ -16,7 +16,7 @@ from ..bundle import MANIFEST, open_bundle
 from ..bundle.network_size import bounds
 from ..errors import InputError
 from ..onnx_model.validation import check_model
-from .trial import Limits, Trial, prove
+from .trial import Limits, Trial, memory_bytes, prove
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,10 +130,34 @@ def prove_deployed(name: str, files: Mapping[str, bytes], runner: Runner, extent
     for file, data in files.items():
         if file.endswith(".onnx"):
             check_model(data)
+    trial = _deployed(name, "deployed", files, runner, extents)
+    prove(trial, _limits(trial))
+
+
+def memory_of_deployed(
+    name: str, files: Mapping[str, bytes], runner: Runner, extents: tuple[int, ...]
+) -> int:
+    """Return the memory in bytes that a network of fixed shape takes, loaded and run in a separate process.
+
+    Args:
+        name: Name of the network, for messages.
+        files: Its files in the order in which its engine lists them.
+        runner: The engine that will run it.
+        extents: Extents of the images.
+    """
+    trial = _deployed(name, "memory", files, runner, extents)
+    return memory_bytes(trial, _limits(trial))
+
+
+def _deployed(
+    name: str, task: str, files: Mapping[str, bytes], runner: Runner, extents: tuple[int, ...]
+) -> Trial:
     model, parts = b"".join(files.values()), tuple((file, len(data)) for file, data in files.items())
-    facts = _runner_facts(runner)
-    trial = Trial(name=name, model=model, task="deployed", parts=parts, extents=extents, **facts)
-    prove(trial, Limits.of_size(bounds(extents).bytes, len(model), trial.threads))
+    return Trial(name=name, model=model, task=task, parts=parts, extents=extents, **_runner_facts(runner))
+
+
+def _limits(trial: Trial) -> Limits:
+    return Limits.of_size(bounds(trial.extents).bytes, len(trial.model), trial.threads)
 
 
 def built_in() -> list[str]:
