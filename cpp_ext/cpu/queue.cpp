@@ -70,12 +70,13 @@ class Crew {
       ++round_;
     }
     wake_.notify_all();
-    drain(pieces, piece, body, 0, interrupt);
+    const bool complete = drain(pieces, piece, body, 0, interrupt);
     spin([this] { return busy_.load(std::memory_order_acquire) == 0; });
     std::unique_lock<std::mutex> hold(mutex_);
     pieces_ = 0;  // a thread that wakes late has no work
     done_.wait(hold, [this] { return busy_ == 0; });
     if (const std::exception_ptr error = std::exchange(error_, nullptr)) std::rethrow_exception(error);
+    if (!complete) throw Abandoned();
   }
 
  private:
@@ -92,17 +93,22 @@ class Crew {
     } while (std::chrono::steady_clock::now() < end);
   }
 
-  void drain(std::int64_t pieces, Piece piece, void* body, int worker, const std::function<bool()>& interrupt) {
+  // Returns whether no interruption ended the work.
+  bool drain(std::int64_t pieces, Piece piece, void* body, int worker, const std::function<bool()>& interrupt) {
     try {
       for (std::int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < pieces;) {
-        if (interrupt && interrupt()) throw Abandoned();
+        if (interrupt && interrupt()) {
+          next_.store(pieces, std::memory_order_relaxed);  // skips the remaining pieces
+          return false;
+        }
         piece(body, i, worker);
       }
     } catch (...) {
-      next_.store(pieces, std::memory_order_relaxed);  // skips the remaining pieces
+      next_.store(pieces, std::memory_order_relaxed);
       const std::lock_guard<std::mutex> hold(mutex_);
       if (!error_) error_ = std::current_exception();
     }
+    return true;
   }
 
   void work(int worker) {
