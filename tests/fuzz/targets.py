@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from bad_inputs import image_files
 from bad_inputs.files import header, nifti
 from fixtures.formats import READERS
 
@@ -31,7 +32,8 @@ def _places(reader: Callable, suffixes: tuple[str, ...]) -> tuple[int, ...]:
 
 # Readers by the kind of their files, so that each kind may be given a time of its own
 KINDS = {
-    "nifti": _places(read_image, endings.IMAGES),
+    "nifti": _places(read_image, endings.FIELDS),
+    "image": _places(read_image, endings.IMAGES[len(endings.FIELDS) :]),
     "field": _places(read_transform, endings.FIELDS),
     "transform": _places(read_transform, endings.MATRICES),
     "points": _places(read_points, endings.POINTS),
@@ -108,11 +110,22 @@ def seeds(folder: Path | None = None) -> list[bytes]:  # noqa: ARG001 (as those 
         for order, kind in (("<", 0), (">", 1000))
     ]  # fmt: skip
     points = [b"x,y,z\n1,2,3\n-4.5,6e1,.7\n"]
+    nrrds = [
+        image_files.nrrd(),
+        image_files.nrrd(encoding="gzip"),
+        image_files.nrrd(space_units='"cm" "cm" "cm"'),
+    ]
+    metas = [image_files.meta(), image_files.meta(CompressedData="True"), image_files.meta(HeaderSize="-1")]
+    mghs = [image_files.mgh(), image_files.mgh((4, 3, 1, 2), code=10)]
     packed = [gzip.compress(image, mtime=0) for image in images[:3]]
     return [
         *_for(read_image, ".nii", images),
         *_for(read_image, ".nii.gz", packed),
         *_for(read_image, ".nii.gz", images, compress=True),
+        *(seed for ending in (".nrrd", ".nhdr") for seed in _for(read_image, ending, nrrds)),
+        *(seed for ending in (".mha", ".mhd") for seed in _for(read_image, ending, metas)),
+        *_for(read_image, ".mgh", mghs),
+        *_for(read_image, ".mgz", [gzip.compress(image, mtime=0) for image in mghs]),
         *_for(read_transform, ".nii", fields),
         *_for(read_transform, ".nii.gz", [gzip.compress(field, mtime=0) for field in fields]),
         *_for(read_transform, ".nii.gz", fields, compress=True),

@@ -3,6 +3,9 @@
 ==================  ==========================================================================
 ``.nii``            NIfTI-1 or NIfTI-2, single file; voxels and header are kept
 ``.nii.gz``         NIfTI, compressed; or a displacement field as ITK and ANTs write it
+``.nrrd``           NRRD, also labels of 3D Slicer (``.seg.nrrd``); ``.nhdr`` with a file beside it, read only
+``.mha``            MetaImage; ``.mhd`` with a file beside it, read only
+``.mgz``, ``.mgh``  MGH of FreeSurfer
 ``.tfm``, ``.txt``  rigid or affine transform, or a chain of them, ITK text
 ``.mat``            rigid or affine transform as ANTs writes it; read only
 ``.csv``            points, ``x,y,z`` in RAS+ mm
@@ -42,10 +45,9 @@ __all__ = [
 ]
 
 _ADVICE = {
-    (".nrrd", ".nhdr", ".mha", ".mhd"): "Convert the image to NIfTI with SimpleITK or 3D Slicer.",
+    (".nhdr", ".mhd"): "Choose .nrrd or .mha, which hold header and voxels in one file.",
     (".hdr", ".img", ".hdr.gz", ".img.gz"): "Convert the pair to one .nii.gz file (mri_convert).",
     (".dcm", ".ima", ".dicom"): "Convert the series to NIfTI with dcm2niix.",
-    (".mgz", ".mgh"): "Convert the image to NIfTI with mri_convert.",
     (".h5", ".hdf5", ".x5"): "Convert it: a field to NIfTI with vectors (ITK), a matrix to .tfm.",
     (".lta", ".xfm"): "Convert it to an ITK .tfm with lta_convert.",
     (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy", ".npz"): "A picture does not say how it "
@@ -62,7 +64,7 @@ def read_image(path: AnyPath, *, frame: int | None = None, prefer: Form | None =
     """Read an image and its position in space.
 
     Args:
-        path: A NIfTI file, ``.nii`` or ``.nii.gz``.
+        path: A file with one of the endings of ``docs/files.md``.
         frame: Frame of a 4-D series, from 0.
         prefer: ``"sform"`` or ``"qform"``, for a header in which they disagree.
 
@@ -78,18 +80,18 @@ def read_image(path: AnyPath, *, frame: int | None = None, prefer: Form | None =
         >>> scan.data.shape, scan.grid.spacing_mm
         ((4, 5, 6), (1.0, 1.0, 1.0))
     """
-    from . import nifti
+    from . import images
 
-    return nifti.read(supported(path, READ["image"], "an image"), frame, prefer)
+    return images.read(supported(path, READ["image"], "an image"), frame, prefer)
 
 
 @arguments.checked(volume=arguments.a("Volume"))
 def write_image(volume: Volume, path: AnyPath) -> None:
-    """Write an image, in its own dtype and with the header that it was read with.
+    """Write an image in its own dtype, and in the format of its source with the header of that file.
 
     Args:
         volume: The image.
-        path: Name of the file, ``.nii`` or ``.nii.gz``.
+        path: Name of the file; its ending is the format.
 
     Raises:
         InputError: The file cannot be written; no partial file remains.
@@ -99,9 +101,9 @@ def write_image(volume: Volume, path: AnyPath) -> None:
         >>> read_image("slice.nii").grid.dims
         2
     """
-    from . import nifti
+    from . import images
 
-    nifti.write(volume, supported(path, WRITTEN["image"], "an image"))
+    images.write(volume, supported(path, WRITTEN["image"], "an image"))
 
 
 def read_transform(path: AnyPath, *, prefer: Form | None = None) -> Transform:
@@ -188,9 +190,7 @@ def as_volume(
 @arguments.checked(volume=arguments.a("Volume"))
 def is_planar(volume: Volume) -> bool:
     """Return whether the image was read from a 2-D file, which ITK and ANTs open as 2-D."""
-    from . import nifti
-
-    return isinstance(volume.source, nifti.NiftiSource) and len(volume.source.header.dim) == 2
+    return bool(getattr(volume.source, "planar", False))
 
 
 def read_points(path: AnyPath) -> Float64:

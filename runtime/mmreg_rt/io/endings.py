@@ -1,9 +1,10 @@
 """Endings of file names: the one list that readers, writers, the shell and the tests use."""
 
-IMAGES = FIELDS = (".nii", ".nii.gz")
+FIELDS = (".nii", ".nii.gz")
+IMAGES = (*FIELDS, ".nrrd", ".nhdr", ".mha", ".mhd", ".mgh", ".mgz")
 MATRICES = (".tfm", ".txt", ".mat")
 POINTS = (".csv",)
-READ_ONLY = (".mat",)
+READ_ONLY = (".mat", ".nhdr", ".mhd")
 
 READ = {"image": IMAGES, "transform": (*FIELDS, *MATRICES), "points": POINTS}
 EVERY = tuple(dict.fromkeys(ending for endings in READ.values() for ending in endings))

@@ -11,8 +11,9 @@ import numpy as np
 
 from ..errors import TransformError
 from ..transform import DisplacementField, fields
+from .axes import writable
 from .field_meaning import check_displacement, check_positions, meaning_of
-from .nifti import VECTOR, NiftiFile, grid_of, load, new_header, save, set_grid, writable
+from .nifti import VECTOR, NiftiFile, grid_of, load, new_header, save, set_grid
 
 if TYPE_CHECKING:
     from pathlib import Path
