@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import struct
 import tracemalloc
 import zlib
@@ -12,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from bad_inputs import image_files
 from bad_inputs.files import header, nifti
-from fixtures.formats import READERS
+from fixtures.formats import READERS, any_image
+from PIL import Image
 
-from mmreg_rt import read_image, read_points, read_transform
+from mmreg_rt import read_points, read_transform
 from mmreg_rt.errors import MmregError
 from mmreg_rt.io import endings
 
@@ -32,8 +34,8 @@ def _places(reader: Callable, suffixes: tuple[str, ...]) -> tuple[int, ...]:
 
 # Readers by the kind of their files, so that each kind may be given a time of its own
 KINDS = {
-    "nifti": _places(read_image, endings.FIELDS),
-    "image": _places(read_image, endings.IMAGES[len(endings.FIELDS) :]),
+    "nifti": _places(any_image, endings.FIELDS),
+    "image": _places(any_image, endings.IMAGES[len(endings.FIELDS) :]),
     "field": _places(read_transform, endings.FIELDS),
     "transform": _places(read_transform, endings.MATRICES),
     "points": _places(read_points, endings.POINTS),
@@ -74,6 +76,14 @@ def unpacked_bytes(content: bytes) -> int:
         return len(zlib.decompressobj(wbits=31).decompress(content, UNPACKED_LIMIT))
     except zlib.error:
         return UNPACKED_LIMIT
+
+
+def picture(ending: str) -> bytes:
+    """Return a small picture of 16 bits, or of 8 as JPEG."""
+    made, grey = io.BytesIO(), np.arange(60, dtype=np.uint8 if "j" in ending else np.uint16).reshape(6, 10)
+    kind = {"p": "PNG", "t": "TIFF", "j": "JPEG"}[ending[1]]
+    Image.fromarray(grey).save(made, kind)
+    return made.getvalue()
 
 
 def seeds(folder: Path | None = None) -> list[bytes]:  # noqa: ARG001 (as those of bundles)
@@ -119,13 +129,14 @@ def seeds(folder: Path | None = None) -> list[bytes]:  # noqa: ARG001 (as those 
     mghs = [image_files.mgh(), image_files.mgh((4, 3, 1, 2), code=10)]
     packed = [gzip.compress(image, mtime=0) for image in images[:3]]
     return [
-        *_for(read_image, ".nii", images),
-        *_for(read_image, ".nii.gz", packed),
-        *_for(read_image, ".nii.gz", images, compress=True),
-        *(seed for ending in (".nrrd", ".nhdr") for seed in _for(read_image, ending, nrrds)),
-        *(seed for ending in (".mha", ".mhd") for seed in _for(read_image, ending, metas)),
-        *_for(read_image, ".mgh", mghs),
-        *_for(read_image, ".mgz", [gzip.compress(image, mtime=0) for image in mghs]),
+        *_for(any_image, ".nii", images),
+        *_for(any_image, ".nii.gz", packed),
+        *_for(any_image, ".nii.gz", images, compress=True),
+        *(seed for ending in (".nrrd", ".nhdr") for seed in _for(any_image, ending, nrrds)),
+        *(seed for ending in (".mha", ".mhd") for seed in _for(any_image, ending, metas)),
+        *_for(any_image, ".mgh", mghs),
+        *_for(any_image, ".mgz", [gzip.compress(image, mtime=0) for image in mghs]),
+        *(seed for ending in endings.PICTURES for seed in _for(any_image, ending, [picture(ending)])),
         *_for(read_transform, ".nii", fields),
         *_for(read_transform, ".nii.gz", [gzip.compress(field, mtime=0) for field in fields]),
         *_for(read_transform, ".nii.gz", fields, compress=True),

@@ -35,6 +35,8 @@ NOT_LOADED = (
     "click",
     "jinja2",
     "cryptography",
+    "pydicom",
+    "PIL",
     "onnx",
     "mmreg_train",
 )

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import io, report
 from ..errors import InputError, TransformError
+from ..io.images import Choice
 from ..process.memory import translate_error
 from .exit_codes import describe, message
 from .options import read_key
@@ -24,7 +25,6 @@ from .words import for_shell
 
 if TYPE_CHECKING:
     from ..geometry import Float64, Volume
-    from ..io.nifti import Form
     from ..report.summary import Summary
     from ..results import Registration
     from ..text.json_values import Json
@@ -52,9 +52,8 @@ class Job:
     points: Path | None = None  # of the moving scan
     fixed_mask: Path | None = None
     moving_mask: Path | None = None
-    fixed_frame: int | None = None  # of the fixed scan and its mask, where they are series
-    moving_frame: int | None = None  # of the moving scan, its mask and labels
-    prefer: Form | None = None
+    fixed_choice: Choice = Choice()  # for the fixed scan and its mask
+    moving_choice: Choice = Choice()  # for the moving scan, its mask and labels
     deadline_ms: float | None = None
     threads: int | None = None
     outside: float | None = None  # value of the warped scan outside the moving scan
@@ -74,6 +73,7 @@ class Job:
     def options(self) -> dict[str, Json]:
         """The options without folders, which may name a patient."""
         options = asdict(self) | {"model": self.model and Path(self.model).name}
+        options |= _reading(options.pop("fixed_choice"), options.pop("moving_choice"))
         if self.outside is not None and isnan(self.outside):
             options["outside"] = "nan"  # JSON has no such number
         return {
@@ -81,6 +81,21 @@ class Job:
             for k, v in options.items()
             if k not in ("fixed", "moving")
         }
+
+
+_EACH = ("frame", "spacing", "series")
+READING = (*_EACH, "grey", "prefer", *(f"{scan}_{name}" for scan in ("fixed", "moving") for name in _EACH))
+
+
+def _reading(fixed: dict[str, Json], moving: dict[str, Json]) -> dict[str, Json]:
+    """Return what was chosen for each scan, by the names of the options."""
+    chosen: dict[str, Json] = {"prefer": fixed["prefer"], "grey": fixed["grey"]}
+    for scan, choice in (("fixed", fixed), ("moving", moving)):
+        series = choice["series"]
+        shown = series if series is None or str(series).isdigit() else "by UID"  # which identifies a study
+        spacing = choice["spacing_mm"] and list(choice["spacing_mm"])  # type: ignore[arg-type]
+        chosen |= {f"{scan}_frame": choice["frame"], f"{scan}_spacing": spacing, f"{scan}_series": shown}
+    return chosen
 
 
 class JobFailedError(Exception):
@@ -130,7 +145,12 @@ def _with_place(error: Exception, place: Output) -> Exception:
 
 
 def _report_input(job: Job) -> report.ReportInput:
-    return report.ReportInput(None, None, job.fixed.name, job.moving.name, job.options)
+    return report.ReportInput(None, None, _shown(job.fixed), _shown(job.moving), job.options)
+
+
+def _shown(path: Path) -> str:
+    """Return the name of a scan for the report; folders of DICOM are often named after patients."""
+    return "DICOM series" if path.is_dir() else path.name
 
 
 class _Runner:
@@ -141,9 +161,9 @@ class _Runner:
 
     def register(self, job: Job, progress: Progress, score: Score | None) -> tuple[Registration, _Extras]:
         progress("read", 0.0)
-        fixed = read_scan(job.fixed, job.fixed_frame, job.prefer)
+        fixed = read_scan(job.fixed, job.fixed_choice)
         self.report_input = replace(self.report_input, fixed=fixed)  # a failure shows what was read
-        moving = read_scan(job.moving, job.moving_frame, job.prefer)
+        moving = read_scan(job.moving, job.moving_choice)
         self.report_input = replace(self.report_input, moving=moving)
         extras = _read_extras(job)
         result = _register(job, self.report_input, extras, progress)
@@ -164,13 +184,13 @@ class _Extras:
 
 
 def _read_extras(job: Job) -> _Extras:
-    def read(path: Path | None, frame: int | None) -> Volume | None:
-        return None if path is None else read_scan(path, frame, job.prefer)
+    def read(path: Path | None, choice: Choice) -> Volume | None:
+        return None if path is None else read_scan(path, choice)
 
     return _Extras(
-        read(job.fixed_mask, job.fixed_frame),
-        read(job.moving_mask, job.moving_frame),
-        read(job.labels, job.moving_frame),
+        read(job.fixed_mask, job.fixed_choice),
+        read(job.moving_mask, job.moving_choice),
+        read(job.labels, job.moving_choice),
         None if job.points is None else io.read_points(job.points),
     )
 

@@ -11,11 +11,11 @@ from ..backends import NAMES, PRECISIONS
 from .options import (
     FILE,
     FOLDER,
-    frame_option,
+    choice_of,
     json_option,
     outside_option,
-    prefer_option,
     public_key_option,
+    reading_options_of_pairs,
     threads_option,
 )
 
@@ -61,15 +61,12 @@ from .options import (
 @click.option(
     "--deadline-ms", type=click.FloatRange(min=1), help="Return the best finished stage after this time."
 )
-@frame_option
-@click.option("--fixed-frame", type=click.IntRange(min=0), help="Like --frame, for the fixed scan only.")
-@click.option("--moving-frame", type=click.IntRange(min=0), help="Like --frame, for the moving scan only.")
-@prefer_option
+@reading_options_of_pairs
 @outside_option
 @threads_option
 @json_option
 @click.pass_context
-def register(ctx: click.Context, /, output: Path, frame: int | None, as_json: bool, **options: Any) -> None:
+def register(ctx: click.Context, /, output: Path, as_json: bool, **options: Any) -> None:
     """Register MOVING to FIXED.
 
     Writes warped.nii.gz, transform.nii.gz (the whole transform from FIXED to MOVING, as a displacement field
@@ -82,11 +79,10 @@ def register(ctx: click.Context, /, output: Path, frame: int | None, as_json: bo
     """
     if options["key_file"] is not None and options["model"] is None:
         raise click.UsageError("--public-key checks the signature of a bundle: name one with --model.")
-    from .job import Job, run_job
+    from .job import READING, Job, run_job
     from .outcome import finish_command
     from .progress import Progress
 
-    for scan in ("fixed_frame", "moving_frame"):  # --frame is for both, unless one has its own
-        options[scan] = frame if options[scan] is None else options[scan]
-    job = Job(**options)
+    choices: dict[str, Any] = {f"{scan}_choice": choice_of(options, scan) for scan in ("fixed", "moving")}
+    job = Job(**{name: value for name, value in options.items() if name not in READING}, **choices)
     finish_command(ctx, as_json, output, lambda: run_job(job, output, Progress(quiet=as_json)))

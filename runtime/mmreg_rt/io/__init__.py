@@ -6,6 +6,8 @@
 ``.nrrd``           NRRD, also labels of 3D Slicer (``.seg.nrrd``); ``.nhdr`` with a file beside it, read only
 ``.mha``            MetaImage; ``.mhd`` with a file beside it, read only
 ``.mgz``, ``.mgh``  MGH of FreeSurfer
+``.png``, ``.tif``  pictures, with a spacing; ``.jpg``, read only
+folders, ``.dcm``   DICOM series and multi-frame images of any name, read only
 ``.tfm``, ``.txt``  rigid or affine transform, or a chain of them, ITK text
 ``.mat``            rigid or affine transform as ANTs writes it; read only
 ``.csv``            points, ``x,y,z`` in RAS+ mm
@@ -45,13 +47,14 @@ __all__ = [
 ]
 
 _ADVICE = {
+    (".jpg", ".jpeg"): "JPEG changes values. Choose .png or .tif.",
     (".nhdr", ".mhd"): "Choose .nrrd or .mha, which hold header and voxels in one file.",
     (".hdr", ".img", ".hdr.gz", ".img.gz"): "Convert the pair to one .nii.gz file (mri_convert).",
-    (".dcm", ".ima", ".dicom"): "Convert the series to NIfTI with dcm2niix.",
+    (".dcm", ".ima", ".dicom"): "Give a DICOM file, or the folder of a series.",
     (".h5", ".hdf5", ".x5"): "Convert it: a field to NIfTI with vectors (ITK), a matrix to .tfm.",
     (".lta", ".xfm"): "Convert it to an ITK .tfm with lta_convert.",
-    (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy", ".npz"): "A picture does not say how it "
-    "lies in space. Write it as NIfTI with its affine (Volume.from_array).",
+    (".bmp", ".gif", ".npy", ".npz"): "It does not say how it lies in space. Save a picture as PNG; write an "
+    "array as NIfTI with its affine (Volume.from_array).",
     (".fcsv", ".vtk", ".json", ".xlsx"): "Save the points as CSV: x,y,z in RAS+ mm.",
 }  # fmt: skip
 
@@ -59,14 +62,27 @@ _ADVICE = {
 @arguments.checked(
     frame=arguments.or_none(lambda value, name: arguments.whole(value, name, -(2**31), 2**31)),
     prefer=arguments.or_none(arguments.one_of("sform", "qform")),
+    grey=arguments.flag,
+    series=arguments.or_none(arguments.text),
 )
-def read_image(path: AnyPath, *, frame: int | None = None, prefer: Form | None = None) -> Volume:
+def read_image(
+    path: AnyPath,
+    *,
+    frame: int | None = None,
+    prefer: Form | None = None,
+    spacing_mm: float | tuple[float, float] | None = None,
+    grey: bool = False,
+    series: str | None = None,
+) -> Volume:
     """Read an image and its position in space.
 
     Args:
-        path: A file with one of the endings of ``docs/files.md``.
+        path: A file with one of the endings of ``docs/files.md``, or a folder of DICOM.
         frame: Frame of a 4-D series, from 0.
         prefer: ``"sform"`` or ``"qform"``, for a header in which they disagree.
+        spacing_mm: Size of the pixels of a picture (PNG, TIFF, JPEG), in mm: one number, or along x and y.
+        grey: Convert a colour picture to its luminance.
+        series: Series of a folder of DICOM with several: its number in the list of the error, or its UID.
 
     Returns:
         The image, ``(D, H, W)``, in the dtype of the file, or float if the header scales the voxels.
@@ -82,7 +98,23 @@ def read_image(path: AnyPath, *, frame: int | None = None, prefer: Form | None =
     """
     from . import images
 
-    return images.read(supported(path, READ["image"], "an image"), frame, prefer)
+    known = image_path(path)
+    spacing = _picture_spacing(spacing_mm, images.is_picture(known))
+    return images.read(known, images.Choice(frame, prefer, spacing, grey, series))
+
+
+def _picture_spacing(spacing_mm: object, picture: bool) -> tuple[float, float] | None:
+    if spacing_mm is None:
+        return None
+    values = arguments.float64(spacing_mm, "spacing_mm", "MMREG_E_PICTURE_SPACING").ravel()
+    if not picture or len(values) not in (1, 2) or not ((values > 0) & (values < float("inf"))).all():
+        raise arguments.refused(
+            "spacing_mm",
+            "one or two numbers above 0 for a picture (PNG, TIFF, JPEG), and left out for other files",
+            spacing_mm,
+            "MMREG_E_PICTURE_SPACING",
+        )
+    return float(values[0]), float(values[-1])
 
 
 @arguments.checked(volume=arguments.a("Volume"))
@@ -218,6 +250,14 @@ def write_points(points_mm: npt.ArrayLike, path: AnyPath) -> None:
     from . import points
 
     points.write(points_mm, supported(path, WRITTEN["points"], "points"))
+
+
+def image_path(path: AnyPath) -> Path:
+    """Return the path of an image: of a supported ending, a DICOM file of any name, or a folder."""
+    from . import images
+
+    known = arguments.path(path, "The path of an image", "MMREG_E_PATH")
+    return known if images.is_dicom(known) else supported(path, READ["image"], "an image")
 
 
 def supported(path: AnyPath, suffixes: tuple[str, ...], what: str) -> Path:

@@ -1,10 +1,11 @@
 """Endings of file names: the one list that readers, writers, the shell and the tests use."""
 
 FIELDS = (".nii", ".nii.gz")
-IMAGES = (*FIELDS, ".nrrd", ".nhdr", ".mha", ".mhd", ".mgh", ".mgz")
+PICTURES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+IMAGES = (*FIELDS, ".nrrd", ".nhdr", ".mha", ".mhd", ".mgh", ".mgz", *PICTURES)
 MATRICES = (".tfm", ".txt", ".mat")
 POINTS = (".csv",)
-READ_ONLY = (".mat", ".nhdr", ".mhd")
+READ_ONLY = (".mat", ".nhdr", ".mhd", ".jpg", ".jpeg")
 
 READ = {"image": IMAGES, "transform": (*FIELDS, *MATRICES), "points": POINTS}
 EVERY = tuple(dict.fromkeys(ending for endings in READ.values() for ending in endings))
