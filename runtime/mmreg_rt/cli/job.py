@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import io, report
 from ..errors import InputError, TransformError
-from ..io.images import Choice
+from ..io.images import Choice, as_stored, result_ending
 from ..process.memory import translate_error
 from .exit_codes import describe, message
 from .options import read_key
@@ -56,6 +56,7 @@ class Job:
     moving_choice: Choice = Choice()  # for the moving scan, its mask and labels
     deadline_ms: float | None = None
     threads: int | None = None
+    format: str | None = None  # of the images written, as an ending without the first dot
     outside: float | None = None  # value of the warped scan outside the moving scan
 
     @property
@@ -66,8 +67,17 @@ class Job:
 
     @property
     def results(self) -> tuple[str, ...]:
-        """PathRedactor of the files that are written."""
-        return (*ALWAYS, *["labels.nii.gz"] * bool(self.labels), *["points.csv"] * bool(self.points))
+        """Names of the files that are written."""
+        others = [name for name in ALWAYS if name != "warped.nii.gz"]
+        images = ["warped", *["labels"] * bool(self.labels)]
+        return (
+            *[f"{name}{self.ending}" for name in images], *others, *["points.csv"] * bool(self.points)
+        )  # fmt: skip
+
+    @property
+    def ending(self) -> str:
+        """Ending of the images that are written: by default the format of the fixed scan."""
+        return result_ending(self.fixed) if self.format is None else f".{self.format}"
 
     @property
     def options(self) -> dict[str, Json]:
@@ -126,7 +136,7 @@ def register_into(place: Output, job: Job, progress: Progress, score: Score | No
     redactor, runner = PathRedactor([*job.inputs, place.folder]), _Runner(_report_input(job))
     try:
         result, extras = runner.register(job, progress, score)
-        summary = _write(runner.report_input, extras, _redacted(result, redactor), place, progress)
+        summary = _write(job, runner.report_input, extras, _redacted(result, redactor), place, progress)
         place.commit(RESULT[1])
     except Exception as error:
         progress.close()
@@ -236,19 +246,27 @@ def _remaining_ms(job: Job, reading_s: float) -> float | None:
 
 
 def _write(
-    data: report.ReportInput, extras: _Extras, result: Registration, place: Output, progress: Progress
+    job: Job,
+    data: report.ReportInput,
+    extras: _Extras,
+    result: Registration,
+    place: Output,
+    progress: Progress,
 ) -> Summary:
     from ..transform import Rigid
 
+    assert data.moving is not None
     folder = place.partial
     progress("write", 0.0)
-    io.write_image(result.warped, folder / "warped.nii.gz")
+    warped = as_stored(result.warped, data.moving, job.ending)
+    io.write_image(warped, folder / f"warped{job.ending}")
     result = _write_fields(data, result, folder)
     io.write_transform(result.affine or result.rigid or Rigid(np.eye(4)), folder / "affine.tfm")
     progress("write", 0.8)
     with collected() as outside:
         if extras.labels is not None:
-            io.write_image(result.transform.warp_labels(extras.labels, data.fixed), folder / "labels.nii.gz")
+            labels = result.transform.warp_labels(extras.labels, data.fixed)
+            io.write_image(labels, folder / f"labels{job.ending}")
         if extras.points is not None:
             io.write_points(result.inverse.map_points(extras.points), folder / "points.csv")
     result = replace(result, warnings=(*result.warnings, *outside))

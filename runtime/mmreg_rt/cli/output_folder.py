@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import InputError, MmregError
+from ..io.endings import RESULTS
 from . import record
 from .partial import EARLIER, MARKER, partial_folder, remove_leftovers
 from .record import Document, Record
@@ -26,7 +27,7 @@ CLAIM = ".mmreg-partial"
 KNOWN = (
     *ALWAYS,
     *REASON,
-    "labels.nii.gz",
+    *(f"{name}{ending}" for name in ("warped", "labels") for ending in RESULTS),
     "points.csv",
     "phantom_mr.nii.gz",
     "phantom_ct.nii.gz",

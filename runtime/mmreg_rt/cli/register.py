@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..backends import NAMES, PRECISIONS
+from ..io.endings import RESULTS
 from .options import (
     FILE,
     FOLDER,
@@ -50,9 +51,7 @@ from .options import (
 @public_key_option
 @click.option("--modalities", type=(str, str), metavar="FIXED MOVING",
               help="Modalities, such as MR-T1 CT: the model must be made for them.")  # fmt: skip
-@click.option(
-    "--labels", type=FILE, help="Label map of the moving scan; writes labels.nii.gz on the fixed grid."
-)
+@click.option("--labels", type=FILE, help="Label map of the moving scan; writes labels on the fixed grid.")
 @click.option(
     "--points", type=FILE, help="Points of the moving scan, CSV x,y,z in RAS+ mm; writes points.csv."
 )
@@ -61,6 +60,8 @@ from .options import (
 @click.option(
     "--deadline-ms", type=click.FloatRange(min=1), help="Return the best finished stage after this time."
 )
+@click.option("--format", type=click.Choice([ending[1:] for ending in RESULTS]),
+              help="Format of the warped images. Default: that of FIXED; nii.gz for DICOM.")  # fmt: skip
 @reading_options_of_pairs
 @outside_option
 @threads_option
@@ -69,10 +70,10 @@ from .options import (
 def register(ctx: click.Context, /, output: Path, as_json: bool, **options: Any) -> None:
     """Register MOVING to FIXED.
 
-    Writes warped.nii.gz, transform.nii.gz (the whole transform from FIXED to MOVING, as a displacement field
-    for ITK and ANTs), inverse.nii.gz, affine.tfm, result.json and report.html. A failed run writes only
-    result.json and report.html with the reason. In a folder with results of an earlier run these stay, and
-    the reason is written to failure.json and failure.html.
+    Writes warped.nii.gz (another format if FIXED has it, see --format), transform.nii.gz (the whole transform
+    from FIXED to MOVING, as a displacement field for ITK and ANTs), inverse.nii.gz, affine.tfm, result.json
+    and report.html. A failed run writes only result.json and report.html with the reason. In a folder with
+    results of an earlier run these stay, and the reason is written to failure.json and failure.html.
 
     Files that an earlier run did not write are never replaced: result.json lists the files of a run with
     their hashes.

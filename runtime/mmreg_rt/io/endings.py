@@ -10,3 +10,10 @@ READ_ONLY = (".mat", ".nhdr", ".mhd", ".jpg", ".jpeg")
 READ = {"image": IMAGES, "transform": (*FIELDS, *MATRICES), "points": POINTS}
 EVERY = tuple(dict.fromkeys(ending for endings in READ.values() for ending in endings))
 WRITTEN = {kind: tuple(e for e in endings if e not in READ_ONLY) for kind, endings in READ.items()}
+
+# Formats of results, by the ending of the scan whose format they take; NIfTI for every other
+RESULT_OF = {
+    ".nhdr": ".nrrd", ".nrrd": ".nrrd", ".mhd": ".mha", ".mha": ".mha", ".mgh": ".mgh", ".mgz": ".mgz",
+    ".png": ".png", ".jpg": ".png", ".jpeg": ".png", ".tif": ".tif", ".tiff": ".tif",
+}  # fmt: skip
+RESULTS = (".nii.gz", *dict.fromkeys(RESULT_OF.values()))

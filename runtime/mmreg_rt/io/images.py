@@ -39,6 +39,20 @@ class Choice:
     series: str | None = None  # of a folder of DICOM: its number in the list of the error, or its UID
 
 
+def result_ending(path: Path) -> str:
+    """Return the ending of results in the format of a scan: the same, or of one that can be written."""
+    return ".nii.gz" if path.is_dir() else endings.RESULT_OF.get(path.suffix.lower(), ".nii.gz")
+
+
+def as_stored(volume: Volume, like: Volume, ending: str) -> Volume:
+    """Return an image as PNG holds it: whole numbers in the range of another; unchanged for other formats."""
+    limits = np.iinfo(like.data.dtype) if like.data.dtype.kind in "iu" else None
+    if ending != ".png" or limits is None:
+        return volume
+    rounded = np.clip(np.rint(np.nan_to_num(volume.data)), limits.min, limits.max)
+    return volume.with_data(rounded.astype(like.data.dtype))
+
+
 def is_picture(path: Path) -> bool:
     """Return whether the name is that of a picture, which needs a spacing."""
     return path.suffix.lower() in endings.PICTURES

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, MmregError
@@ -40,8 +39,7 @@ def read(path: Path, pixels: bool) -> Any:
         BackendUnavailableError: pydicom is not installed.
     """
     pydicom = library("pydicom", "dicom", "Reading DICOM")
-    with files.open_regular(path) as stream, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of pydicom, about values that break the standard in harmless ways
+    with files.open_regular(path) as stream:
         if stream.read(_PREAMBLE + 4)[_PREAMBLE:] != b"DICM":
             raise damaged(path, "no DICM after 128 bytes")
         _refuse_deflated(stream, path)

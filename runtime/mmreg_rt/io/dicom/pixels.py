@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,9 +77,7 @@ def _check_decoder(dataset: Any, path: Path) -> None:
 def decoded(dataset: Any, path: Path, shape: tuple[int, int, int]) -> Array:
     """Return the stored values of a file, ``(frames, rows, columns)``."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            array: Array = np.asarray(dataset.pixel_array)
+        array: Array = np.asarray(dataset.pixel_array)
         return array.reshape(shape)
     except MemoryError:
         raise

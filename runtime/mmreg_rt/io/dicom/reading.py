@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,12 +49,14 @@ def load(path: Path, series: str | None = None) -> Stack:
     Raises:
         InputError: There is no series, or no choice among several; or its images do not fit together.
     """
-    if path.is_dir() or path.name.upper() == "DICOMDIR":
-        folder = path if path.is_dir() else path.parent
-        found = _chosen(_by_series(folder), series, folder)
-    else:
-        found = [_File(path, datasets.read(path, False), os.path.getsize(path))]
-    return _stack(found, path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pydicom, about values that break the standard in harmless ways
+        if path.is_dir() or path.name.upper() == "DICOMDIR":
+            folder = path if path.is_dir() else path.parent
+            found = _chosen(_by_series(folder), series, folder)
+        else:
+            found = [_File(path, datasets.read(path, False), os.path.getsize(path))]
+        return _stack(found, path)
 
 
 def _by_series(folder: Path) -> list[list[_File]]:
