@@ -79,7 +79,22 @@ def test_a_dicom_series_is_registered_and_its_folder_is_named_nowhere():
     for name in ("SECRET^PATIENT", "other"):
         made.save(made.slices(data, OBLIQUE), Path(name))
     run("register SECRET^PATIENT other -o out")
-    assert read_image("out/warped.nii.gz").grid.same_as(read_image("SECRET^PATIENT").grid)
+    assert read_image("out/warped").grid.same_as(read_image("SECRET^PATIENT").grid, 1e-5)
+    listed = json.loads(Path("out/result.json").read_text())["files"]
+    assert listed["warped"]["bytes"] == sum(path.stat().st_size for path in Path("out/warped").iterdir())
+    run("register SECRET^PATIENT other -o out")  # our own folder is replaced
+    assert len(list(Path("out/warped").iterdir())) == OBLIQUE.shape[0]
+    (Path("out") / "warped" / "mine.txt").write_text("kept")
+    assert "MMREG_E_OUTPUT_FOREIGN" in run("register SECRET^PATIENT other -o out", code=3).stderr
+    assert (Path("out") / "warped" / "mine.txt").read_text() == "kept"
+    run("register SECRET^PATIENT other -o nifti --format nii.gz")
+    assert Path("nifti/warped.nii.gz").exists()
+    io.write_image(Volume(data, OBLIQUE), "other.nrrd")
+    run("register SECRET^PATIENT other.nrrd -o mixed")
+    assert Path("mixed/warped.nii.gz").exists()
+    refused = run("register SECRET^PATIENT other.nrrd -o never --format dicom", code=3).stderr
+    assert "MMREG_E_DICOM_DERIVED" in refused
+    assert not Path("never/warped").exists()
     for page in ("result.json", "report.html"):
         text = (Path("out") / page).read_text()
         assert "SECRET" not in text

@@ -1,11 +1,14 @@
 """DICOM in: every value at its point, whatever the order, coding and kind of files; or its own error."""
 
+import tracemalloc
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fixtures import dicom_files as made
 from fixtures.grids import GRIDS, OBLIQUE
+from fuzz.test_mutations import mutated
 
 from mmreg_rt import Grid, read_image
 from mmreg_rt.errors import BackendUnavailableError, MmregError
@@ -271,3 +274,26 @@ def test_the_test_files_of_pydicom_are_read_or_refused():
         np.testing.assert_array_equal(data, same["MR_small.dcm"], err_msg=name)
     assert codes["SC_rgb_rle.dcm"] == codes["examples_palette.dcm"] == "MMREG_E_IMAGE_CHANNELS"
     assert codes["MR_truncated.dcm"] == "MMREG_E_DICOM_DAMAGED"
+
+
+@pytest.mark.parametrize("syntax", [made.EXPLICIT, made.RLE])
+def test_mutated_files_are_read_or_refused_within_their_memory(syntax, tmp_path):
+    frames = stored(OBLIQUE, np.uint16)[None]
+    made.save([made.enhanced(frames, OBLIQUE)], tmp_path, names="e.dcm")
+    made.save(made.slices(frames[0], OBLIQUE)[:1], tmp_path, syntax, names="s.dcm")
+    rng, codes = np.random.default_rng(5), Counter()
+    for name in ("e.dcm", "s.dcm"):
+        content = (tmp_path / name).read_bytes()
+        for _ in range(60):
+            (tmp_path / "m.dcm").write_bytes(mutated(content, rng))
+            tracemalloc.start()
+            try:
+                read_image(tmp_path / "m.dcm")
+                codes["read"] += 1
+            except MmregError as refusal:
+                codes[refusal.code] += 1
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert peak < 16 << 20  # of 10 kB, with all that pydicom keeps of them
+    assert codes["read"] > 20
+    assert len(codes) > 3

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import io, report
 from ..errors import InputError, TransformError
-from ..io.images import Choice, as_stored, result_ending
+from ..io.images import Choice, as_stored, is_dicom, result_ending
 from ..process.memory import translate_error
 from .exit_codes import describe, message
 from .options import read_key
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..results import Registration
     from ..text.json_values import Json
 
+DICOM = "dicom"
 Score = Callable[["Registration"], report.TruthScore]
 
 
@@ -69,15 +70,26 @@ class Job:
     def results(self) -> tuple[str, ...]:
         """Names of the files that are written."""
         others = [name for name in ALWAYS if name != "warped.nii.gz"]
-        images = ["warped", *["labels"] * bool(self.labels)]
-        return (
-            *[f"{name}{self.ending}" for name in images], *others, *["points.csv"] * bool(self.points)
-        )  # fmt: skip
+        labels = [self.labels_name] * bool(self.labels)
+        return (self.warped_name, *labels, *others, *["points.csv"] * bool(self.points))
 
     @property
-    def ending(self) -> str:
-        """Ending of the images that are written: by default the format of the fixed scan."""
-        return result_ending(self.fixed) if self.format is None else f".{self.format}"
+    def chosen_format(self) -> str:
+        """Format of the images that are written: by default that of the fixed scan."""
+        if self.format is not None:
+            return self.format
+        both_dicom = is_dicom(self.fixed) and is_dicom(self.moving)
+        return DICOM if both_dicom else result_ending(self.fixed)[1:]
+
+    @property
+    def warped_name(self) -> str:
+        """Name of the warped scan: a file, or the folder of a DICOM series."""
+        return "warped" if self.chosen_format == DICOM else f"warped.{self.chosen_format}"
+
+    @property
+    def labels_name(self) -> str:
+        """Name of the warped labels; NIfTI beside a DICOM series."""
+        return f"labels.{'nii.gz' if self.chosen_format == DICOM else self.chosen_format}"
 
     @property
     def options(self) -> dict[str, Json]:
@@ -255,23 +267,33 @@ def _write(
 ) -> Summary:
     from ..transform import Rigid
 
-    assert data.moving is not None
     folder = place.partial
     progress("write", 0.0)
-    warped = as_stored(result.warped, data.moving, job.ending)
-    io.write_image(warped, folder / f"warped{job.ending}")
+    _write_warped(job, data, result.warped, folder / job.warped_name)
     result = _write_fields(data, result, folder)
     io.write_transform(result.affine or result.rigid or Rigid(np.eye(4)), folder / "affine.tfm")
     progress("write", 0.8)
     with collected() as outside:
         if extras.labels is not None:
             labels = result.transform.warp_labels(extras.labels, data.fixed)
-            io.write_image(labels, folder / f"labels{job.ending}")
+            io.write_image(labels, folder / job.labels_name)
         if extras.points is not None:
             io.write_points(result.inverse.map_points(extras.points), folder / "points.csv")
     result = replace(result, warnings=(*result.warnings, *outside))
     (folder / "report.html").write_text(report.result_page(data, result), "utf-8")
     return place.write_record(report.result_summary(data, result), RESULT[1])
+
+
+def _write_warped(job: Job, data: report.ReportInput, warped: Volume, path: Path) -> None:
+    """Write the warped scan; as DICOM with references to the scans that it came from."""
+    assert data.fixed is not None
+    assert data.moving is not None
+    if job.chosen_format == DICOM:
+        from ..io.dicom import derived
+
+        derived.write(warped, data.fixed, data.moving, path)
+    else:
+        io.write_image(as_stored(warped, data.moving, path.suffix), path)
 
 
 def _write_fields(data: report.ReportInput, result: Registration, folder: Path) -> Registration:

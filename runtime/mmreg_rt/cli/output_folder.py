@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ KNOWN = (
     *ALWAYS,
     *REASON,
     *(f"{name}{ending}" for name in ("warped", "labels") for ending in RESULTS),
+    "warped",  # a folder of DICOM
     "points.csv",
     "phantom_mr.nii.gz",
     "phantom_ct.nii.gz",
@@ -95,6 +97,8 @@ class Output:
         for path in self.partial.iterdir():
             if path.name == EARLIER:
                 path.rmdir()
+            elif path.is_dir():
+                shutil.rmtree(path)
             elif path.name != MARKER:
                 path.unlink()
 

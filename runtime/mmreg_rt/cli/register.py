@@ -60,8 +60,8 @@ from .options import (
 @click.option(
     "--deadline-ms", type=click.FloatRange(min=1), help="Return the best finished stage after this time."
 )
-@click.option("--format", type=click.Choice([ending[1:] for ending in RESULTS]),
-              help="Format of the warped images. Default: that of FIXED; nii.gz for DICOM.")  # fmt: skip
+@click.option("--format", type=click.Choice([*(ending[1:] for ending in RESULTS), "dicom"]),
+              help="Format of the warped images. Default: that of FIXED.")  # fmt: skip
 @reading_options_of_pairs
 @outside_option
 @threads_option

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import InputError
+from ...errors import InputError, MmregError
 from ..stack import Source, Stack
 from . import datasets, pixels, planes
 from .datasets import is_dicom
@@ -51,12 +51,19 @@ def load(path: Path, series: str | None = None) -> Stack:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of pydicom, about values that break the standard in harmless ways
-        if path.is_dir() or path.name.upper() == "DICOMDIR":
-            folder = path if path.is_dir() else path.parent
-            found = _chosen(_by_series(folder), series, folder)
-        else:
-            found = [_File(path, datasets.read(path, False), os.path.getsize(path))]
-        return _stack(found, path)
+        try:
+            return _stack(_found(path, series), path)
+        except (MmregError, MemoryError, OSError):
+            raise
+        except Exception as reason:  # pydicom converts a value when it is first used, and may fail there
+            raise datasets.damaged(path, type(reason).__name__) from reason
+
+
+def _found(path: Path, series: str | None) -> list[_File]:
+    if path.is_dir() or path.name.upper() == "DICOMDIR":
+        folder = path if path.is_dir() else path.parent
+        return _chosen(_by_series(folder), series, folder)
+    return [_File(path, datasets.read(path, False), os.path.getsize(path))]
 
 
 def _by_series(folder: Path) -> list[list[_File]]:
