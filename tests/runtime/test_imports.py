@@ -16,6 +16,7 @@ CPP = ROOT / "cpp_ext"
 # third-party package -> the part of the runtime that may import it; numpy may be imported anywhere
 THIRD_PARTY = {
     "nibabel": "io",
+    "pydicom": "io",
     "click": "cli",
     "jinja2": "report",
     "cryptography": "bundle",

@@ -72,7 +72,7 @@ def write(warped: Volume, fixed: Volume, moving: Volume, folder: Path) -> None:
         except Exception as reason:  # pydicom writes no value that breaks the standard
             raise InputError(
                 "MMREG_E_DICOM_DERIVED",
-                f"A header of the source images holds a value that cannot be written ({type(reason).__name__}). "
+                f"A header of the source images cannot be written again ({type(reason).__name__}). "
                 "Choose another format, as .nii.gz.",
             ) from reason
 
