@@ -53,7 +53,7 @@ def test_searching_takes_no_memory(programs):
 def test_a_deadline_takes_no_memory(programs):
     """Each call stops at another step; the warm-up took the memory of all.
 
-    The exception that ends a step is memory of the C++ runtime: alignment and deformation end at most one each.
+    The exception that ends a step is memory of the C++ runtime; alignment and deformation end by at most one.
     """
     calls = 16
     found = measured(programs, 1, 150, 32, calls, HEADERS, deadline_ms=20.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+import io
 import struct
 import tempfile
 import tracemalloc
@@ -12,11 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from bad_inputs import image_files
 from bad_inputs.files import header, nifti
-from fixtures.formats import READERS, WRITERS
+from fixtures.formats import READERS, WRITERS, any_image
 from fixtures.m3z import m3z
+from PIL import Image
 
-from mmreg_rt import Grid, read_image, read_points, read_transform
+from mmreg_rt import Grid, read_points, read_transform
 from mmreg_rt.errors import MmregError
 from mmreg_rt.io import endings
 
@@ -34,7 +37,8 @@ def _places(reader: Callable, suffixes: tuple[str, ...]) -> tuple[int, ...]:
 
 # Readers by the kind of their files, so that each kind may be given a time of its own
 KINDS = {
-    "nifti": _places(read_image, endings.IMAGES),
+    "nifti": _places(any_image, endings.FIELDS),
+    "image": _places(any_image, endings.IMAGES[len(endings.FIELDS) :]),
     "field": _places(read_transform, endings.FIELDS),
     "transform": _places(read_transform, endings.MATRICES),
     "dialect": _places(read_transform, endings.DIALECTS),
@@ -78,6 +82,14 @@ def unpacked_bytes(content: bytes) -> int:
         return UNPACKED_LIMIT
 
 
+def picture(ending: str) -> bytes:
+    """Return a small picture of 16 bits, or of 8 as JPEG."""
+    made, grey = io.BytesIO(), np.arange(60, dtype=np.uint8 if "j" in ending else np.uint16).reshape(6, 10)
+    kind = {"p": "PNG", "t": "TIFF", "j": "JPEG"}[ending[1]]
+    Image.fromarray(grey).save(made, kind)
+    return made.getvalue()
+
+
 def seeds(folder: Path | None = None) -> list[bytes]:  # noqa: ARG001 (as those of bundles)
     """Valid files of each kind, with the byte before them that chooses the reader."""
     extension = struct.pack("<ii", 32, 6) + b"comment".ljust(24, b"\0")
@@ -112,11 +124,23 @@ def seeds(folder: Path | None = None) -> list[bytes]:  # noqa: ARG001 (as those 
         for order, kind in (("<", 0), (">", 1000))
     ]  # fmt: skip
     points = [b"x,y,z\n1,2,3\n-4.5,6e1,.7\n"]
+    nrrds = [
+        image_files.nrrd(),
+        image_files.nrrd(encoding="gzip"),
+        image_files.nrrd(space_units='"cm" "cm" "cm"'),
+    ]
+    metas = [image_files.meta(), image_files.meta(CompressedData="True"), image_files.meta(HeaderSize="-1")]
+    mghs = [image_files.mgh(), image_files.mgh((4, 3, 1, 2), code=10)]
     packed = [gzip.compress(image, mtime=0) for image in images[:3]]
     return [
-        *_for(read_image, ".nii", images),
-        *_for(read_image, ".nii.gz", packed),
-        *_for(read_image, ".nii.gz", images, compress=True),
+        *_for(any_image, ".nii", images),
+        *_for(any_image, ".nii.gz", packed),
+        *_for(any_image, ".nii.gz", images, compress=True),
+        *(seed for ending in (".nrrd", ".nhdr") for seed in _for(any_image, ending, nrrds)),
+        *(seed for ending in (".mha", ".mhd") for seed in _for(any_image, ending, metas)),
+        *_for(any_image, ".mgh", mghs),
+        *_for(any_image, ".mgz", [gzip.compress(image, mtime=0) for image in mghs]),
+        *(seed for ending in endings.PICTURES for seed in _for(any_image, ending, [picture(ending)])),
         *_for(read_transform, ".nii", fields),
         *_for(read_transform, ".nii.gz", [gzip.compress(field, mtime=0) for field in fields]),
         *_for(read_transform, ".nii.gz", fields, compress=True),

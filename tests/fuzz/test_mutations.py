@@ -33,7 +33,7 @@ def test_a_valid_file_is_read_and_its_mutations_do_no_harm(number, tmp_path):
     seed, rng = seeds()[number], np.random.default_rng(number)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert feed(seed, tmp_path) in ("read", "MMREG_E_NIFTI_FRAMES")  # one seed is a series
+        assert feed(seed, tmp_path) in ("read", "MMREG_E_NIFTI_FRAMES", "MMREG_E_IMAGE_FRAMES")  # or a series
         count = MUTATIONS // 6 if b"\x89HDF" in seed[:9] else MUTATIONS  # each in a process of its own
         codes = [feed(mutated(seed, rng), tmp_path) for _ in range(count)]
     assert any(code != "read" for code in codes)

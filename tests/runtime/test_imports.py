@@ -16,10 +16,10 @@ CPP = ROOT / "cpp_ext"
 # third-party package -> the part of the runtime that may import it; numpy may be imported anywhere
 THIRD_PARTY = {
     "nibabel": "io",
+    "pydicom": "io",
     "click": "cli",
     "h5py": "io",  # by its name, when a file needs it
     "jinja2": "report",
-    "pydicom": "io",
     "cryptography": "bundle",
     "onnxruntime": "backends",
     "openvino": "backends",
@@ -39,6 +39,8 @@ NOT_LOADED = (
     "click",
     "jinja2",
     "cryptography",
+    "pydicom",
+    "PIL",
     "onnx",
     "mmreg_train",
 )

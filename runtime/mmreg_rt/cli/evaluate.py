@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import FILE, frame_option, json_option, prefer_option
+from .options import FILE, choice_of, json_option, reading_options
 from .terminal import print_json, print_result
 
 if TYPE_CHECKING:
     from ..geometry import Volume
-    from ..io.nifti import Form
+    from ..io.images import Choice
     from ..transform import Transform
 
 FORMAT = "mmreg-evaluate/1"
@@ -24,17 +24,17 @@ FORMAT = "mmreg-evaluate/1"
 @click.option("--moving-labels", type=FILE, help="Label map of the moving scan.")
 @click.option("--fixed-points", type=FILE, help="Landmarks in the fixed scan, CSV x,y,z in RAS+ mm.")
 @click.option("--moving-points", type=FILE, help="The same landmarks in the moving scan.")
-@frame_option
-@prefer_option
+@reading_options
 @json_option
-def evaluate(
-    transform: Path | None, frame: int | None, prefer: Form | None, as_json: bool, **files: Path | None
-) -> None:
+def evaluate(transform: Path | None, as_json: bool, **options: Any) -> None:
     """Score a transform: Dice and HD95 of labels, landmark error (TRE), folding.
 
     Labels of the moving scan are warped onto the fixed grid; landmarks of the fixed scan are mapped to the
     moving scan.
     """
+    files: dict[str, Path | None] = {
+        name: options[name] for name in ("fixed_labels", "moving_labels", "fixed_points", "moving_points")
+    }
     for what in ("labels", "points"):
         if (files[f"fixed_{what}"] is None) != (files[f"moving_{what}"] is None):
             raise click.UsageError(f"Give both --fixed-{what} and --moving-{what}.")
@@ -42,7 +42,7 @@ def evaluate(
         raise click.UsageError(
             "Nothing to evaluate: give a transform, two label maps or two lists of points."
         )
-    scores = _scores(transform, files, _Reader(frame, prefer))
+    scores = _scores(transform, files, _Reader(choice_of(options)))
     if as_json:
         print_json({"format": FORMAT, "status": "ok", **scores})
     else:
@@ -52,13 +52,13 @@ def evaluate(
 class _Reader:
     """Reads files with the options of the command."""
 
-    def __init__(self, frame: int | None, prefer: Form | None) -> None:
-        self._frame, self._prefer = frame, prefer
+    def __init__(self, choice: Choice) -> None:
+        self._choice = choice
 
     def scan(self, path: Path) -> Volume:
         from .scans import read_scan
 
-        return read_scan(path, self._frame, self._prefer)
+        return read_scan(path, self._choice)
 
     def transform(self, path: Path | None) -> Transform:
         """Read the transform of the file, or return the identity."""
@@ -67,7 +67,7 @@ class _Reader:
         from ..transform import Rigid
         from .scans import read_transform
 
-        return Rigid(np.eye(4)) if path is None else read_transform(path, self._prefer)
+        return Rigid(np.eye(4)) if path is None else read_transform(path, self._choice.prefer)
 
 
 def _scores(path: Path | None, files: dict[str, Path | None], read: _Reader) -> dict[str, Any]:

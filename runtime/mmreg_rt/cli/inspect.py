@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..text.printable import printable
-from .options import FILE, frame_option, json_option, prefer_option
+from .options import FILE, choice_of, json_option, reading_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ..errors import MmregError
     from ..geometry import Float64, Grid, Volume
+    from ..io.images import Choice
     from ..io.nifti import Form
     from ..transform import Transform
 
@@ -26,11 +27,10 @@ FORMAT = "mmreg-inspect/1"
 
 @click.command()
 @click.argument("path", type=FILE)
-@frame_option
-@prefer_option
+@reading_options
 @json_option
 @click.pass_context
-def inspect(ctx: click.Context, path: Path, frame: int | None, prefer: Form | None, as_json: bool) -> None:
+def inspect(ctx: click.Context, /, path: Path, as_json: bool, **reading: Any) -> None:
     """Describe PATH: an image, a transform or a list of points.
 
     The description of a transform says which space it maps to which, with one point as an example. A file
@@ -39,7 +39,7 @@ def inspect(ctx: click.Context, path: Path, frame: int | None, prefer: Form | No
     from .exit_codes import INPUT, describe
     from .terminal import is_terminal, print_json, print_message, print_result
 
-    found, words, refusal, whole = _explain(path, frame, prefer)
+    found, words, refusal, whole = _explain(path, choice_of(reading))
     facts: dict[str, object] = {"format": FORMAT, "status": "ok" if whole else "failed", **found}
     if refusal is not None:
         facts["refused"] = {"code": refusal.code, "message": describe(refusal)}
@@ -54,35 +54,46 @@ def inspect(ctx: click.Context, path: Path, frame: int | None, prefer: Form | No
     ctx.exit(0 if whole else INPUT)
 
 
-def _explain(path: Path, frame: int | None, prefer: Form | None) -> Description:
+def _explain(path: Path, choice: Choice) -> Description:
     """Return facts, words, why other commands refuse the file, and whether it could be read completely."""
     from .. import io
-    from ..io import endings
+    from ..errors import TransformError
+    from ..io import endings, images
 
     name = path.name.lower()
     if name.endswith(endings.POINTS):
         return *_points(io.read_points(path)), None, True
-    if name.endswith((*endings.MATRICES, *endings.DIALECTS)):
-        return *_transform_file(path, None), None, True
-    io.supported(path, endings.EVERY, "an image, a transform or a list of points")
-    return _nifti(path, frame, prefer)
+    dicom = images.is_dicom(path)
+    if name.endswith((*endings.MATRICES, *endings.DIALECTS)) and not path.is_dir():
+        try:
+            return *_transform_file(path, None), None, True
+        except TransformError as refusal:
+            if not dicom or refusal.code != "MMREG_E_TRANSFORM_KIND":
+                raise
+    if not dicom:
+        io.supported(path, endings.EVERY, "an image, a transform or a list of points")
+    return _scan(path, choice)
 
 
-def _nifti(path: Path, frame: int | None, prefer: Form | None) -> Description:
+def _scan(path: Path, choice: Choice) -> Description:
     from ..errors import InputError, MmregError
     from ..io.described import described
+    from ..io.endings import FIELDS
+    from ..io.series import NOT_CHOSEN
     from .scans import read_scan
 
     try:
         try:
-            return *_image(read_scan(path, frame, prefer)), None, True
+            return *_image(read_scan(path, choice)), None, True
         except InputError as refusal:
-            if refusal.code == "MMREG_E_NIFTI_FRAMES" and frame is None:
-                return _series(path, prefer, refusal)
+            if refusal.code in NOT_CHOSEN and choice.frame is None:
+                return _series(path, choice, refusal)
             if refusal.code != "MMREG_E_NIFTI_IS_FIELD":
                 raise
-        return *_transform_file(path, prefer), None, True
+        return *_transform_file(path, choice.prefer), None, True
     except MmregError as refusal:
+        if not path.name.lower().endswith(FIELDS) or path.is_dir():
+            raise
         return described(path, refusal)
 
 
@@ -97,10 +108,10 @@ def _transform_file(path: Path, prefer: Form | None) -> tuple[dict[str, object],
     return facts, [*words, f"  File     {stored}"]
 
 
-def _series(path: Path, prefer: Form | None, refusal: MmregError) -> Description:
+def _series(path: Path, choice: Choice, refusal: MmregError) -> Description:
     from .scans import read_series
 
-    series = read_series(path, prefer)
+    series = read_series(path, choice)
     facts, words = _image(next(series.frames()))
     facts |= {"kind": "series", "frames": series.count}
     words[:1] = [f"A series of {series.count} images; the first:"]

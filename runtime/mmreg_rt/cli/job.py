@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import io, report
 from ..errors import InputError, TransformError
+from ..io.images import Choice, as_stored, is_dicom, result_ending
 from ..process.memory import translate_error
 from .exit_codes import describe, message
 from .options import read_key
@@ -24,11 +25,11 @@ from .words import for_shell
 
 if TYPE_CHECKING:
     from ..geometry import Float64, Volume
-    from ..io.nifti import Form
     from ..report.summary import Summary
     from ..results import Registration
     from ..text.json_values import Json
 
+DICOM = "dicom"
 Score = Callable[["Registration"], report.TruthScore]
 
 
@@ -52,11 +53,11 @@ class Job:
     points: Path | None = None  # of the moving scan
     fixed_mask: Path | None = None
     moving_mask: Path | None = None
-    fixed_frame: int | None = None  # of the fixed scan and its mask, where they are series
-    moving_frame: int | None = None  # of the moving scan, its mask and labels
-    prefer: Form | None = None
+    fixed_choice: Choice = Choice()  # for the fixed scan and its mask
+    moving_choice: Choice = Choice()  # for the moving scan, its mask and labels
     deadline_ms: float | None = None
     threads: int | None = None
+    format: str | None = None  # of the images written, as an ending without the first dot
     outside: float | None = None  # value of the warped scan outside the moving scan
 
     @property
@@ -67,13 +68,34 @@ class Job:
 
     @property
     def results(self) -> tuple[str, ...]:
-        """PathRedactor of the files that are written."""
-        return (*ALWAYS, *["labels.nii.gz"] * bool(self.labels), *["points.csv"] * bool(self.points))
+        """Names of the files that are written."""
+        others = [name for name in ALWAYS if name != "warped.nii.gz"]
+        labels = [self.labels_name] * bool(self.labels)
+        return (self.warped_name, *labels, *others, *["points.csv"] * bool(self.points))
+
+    @property
+    def chosen_format(self) -> str:
+        """Format of the images that are written: by default that of the fixed scan."""
+        if self.format is not None:
+            return self.format
+        both_dicom = is_dicom(self.fixed) and is_dicom(self.moving)
+        return DICOM if both_dicom else result_ending(self.fixed)[1:]
+
+    @property
+    def warped_name(self) -> str:
+        """Name of the warped scan: a file, or the folder of a DICOM series."""
+        return "warped" if self.chosen_format == DICOM else f"warped.{self.chosen_format}"
+
+    @property
+    def labels_name(self) -> str:
+        """Name of the warped labels; NIfTI beside a DICOM series."""
+        return f"labels.{'nii.gz' if self.chosen_format == DICOM else self.chosen_format}"
 
     @property
     def options(self) -> dict[str, Json]:
         """The options without folders, which may name a patient."""
         options = asdict(self) | {"model": self.model and Path(self.model).name}
+        options |= _reading(options.pop("fixed_choice"), options.pop("moving_choice"))
         if self.outside is not None and isnan(self.outside):
             options["outside"] = "nan"  # JSON has no such number
         return {
@@ -81,6 +103,21 @@ class Job:
             for k, v in options.items()
             if k not in ("fixed", "moving")
         }
+
+
+_EACH = ("frame", "spacing", "series")
+READING = (*_EACH, "grey", "prefer", *(f"{scan}_{name}" for scan in ("fixed", "moving") for name in _EACH))
+
+
+def _reading(fixed: dict[str, Json], moving: dict[str, Json]) -> dict[str, Json]:
+    """Return what was chosen for each scan, by the names of the options."""
+    chosen: dict[str, Json] = {"prefer": fixed["prefer"], "grey": fixed["grey"]}
+    for scan, choice in (("fixed", fixed), ("moving", moving)):
+        series = choice["series"]
+        shown = series if series is None or str(series).isdigit() else "by UID"  # which identifies a study
+        spacing = choice["spacing_mm"] and list(choice["spacing_mm"])  # type: ignore[arg-type]
+        chosen |= {f"{scan}_frame": choice["frame"], f"{scan}_spacing": spacing, f"{scan}_series": shown}
+    return chosen
 
 
 class JobFailedError(Exception):
@@ -111,7 +148,7 @@ def register_into(place: Output, job: Job, progress: Progress, score: Score | No
     redactor, runner = PathRedactor([*job.inputs, place.folder]), _Runner(_report_input(job))
     try:
         result, extras = runner.register(job, progress, score)
-        summary = _write(runner.report_input, extras, _redacted(result, redactor), place, progress)
+        summary = _write(job, runner.report_input, extras, _redacted(result, redactor), place, progress)
         place.commit(RESULT[1])
     except Exception as error:
         progress.close()
@@ -130,7 +167,12 @@ def _with_place(error: Exception, place: Output) -> Exception:
 
 
 def _report_input(job: Job) -> report.ReportInput:
-    return report.ReportInput(None, None, job.fixed.name, job.moving.name, job.options)
+    return report.ReportInput(None, None, _shown(job.fixed), _shown(job.moving), job.options)
+
+
+def _shown(path: Path) -> str:
+    """Return the name of a scan for the report; folders of DICOM are often named after patients."""
+    return "DICOM series" if path.is_dir() else path.name
 
 
 class _Runner:
@@ -141,9 +183,9 @@ class _Runner:
 
     def register(self, job: Job, progress: Progress, score: Score | None) -> tuple[Registration, _Extras]:
         progress("read", 0.0)
-        fixed = read_scan(job.fixed, job.fixed_frame, job.prefer)
+        fixed = read_scan(job.fixed, job.fixed_choice)
         self.report_input = replace(self.report_input, fixed=fixed)  # a failure shows what was read
-        moving = read_scan(job.moving, job.moving_frame, job.prefer)
+        moving = read_scan(job.moving, job.moving_choice)
         self.report_input = replace(self.report_input, moving=moving)
         extras = _read_extras(job)
         result = _register(job, self.report_input, extras, progress)
@@ -164,13 +206,13 @@ class _Extras:
 
 
 def _read_extras(job: Job) -> _Extras:
-    def read(path: Path | None, frame: int | None) -> Volume | None:
-        return None if path is None else read_scan(path, frame, job.prefer)
+    def read(path: Path | None, choice: Choice) -> Volume | None:
+        return None if path is None else read_scan(path, choice)
 
     return _Extras(
-        read(job.fixed_mask, job.fixed_frame),
-        read(job.moving_mask, job.moving_frame),
-        read(job.labels, job.moving_frame),
+        read(job.fixed_mask, job.fixed_choice),
+        read(job.moving_mask, job.moving_choice),
+        read(job.labels, job.moving_choice),
         None if job.points is None else io.read_points(job.points),
     )
 
@@ -216,24 +258,42 @@ def _remaining_ms(job: Job, reading_s: float) -> float | None:
 
 
 def _write(
-    data: report.ReportInput, extras: _Extras, result: Registration, place: Output, progress: Progress
+    job: Job,
+    data: report.ReportInput,
+    extras: _Extras,
+    result: Registration,
+    place: Output,
+    progress: Progress,
 ) -> Summary:
     from ..transform import Rigid
 
     folder = place.partial
     progress("write", 0.0)
-    io.write_image(result.warped, folder / "warped.nii.gz")
+    _write_warped(job, data, result.warped, folder / job.warped_name)
     result = _write_fields(data, result, folder)
     io.write_transform(result.affine or result.rigid or Rigid(np.eye(4)), folder / "affine.tfm")
     progress("write", 0.8)
     with collected() as outside:
         if extras.labels is not None:
-            io.write_image(result.transform.warp_labels(extras.labels, data.fixed), folder / "labels.nii.gz")
+            labels = result.transform.warp_labels(extras.labels, data.fixed)
+            io.write_image(labels, folder / job.labels_name)
         if extras.points is not None:
             io.write_points(result.inverse.map_points(extras.points), folder / "points.csv")
     result = replace(result, warnings=(*result.warnings, *outside))
     (folder / "report.html").write_text(report.result_page(data, result), "utf-8")
     return place.write_record(report.result_summary(data, result), RESULT[1])
+
+
+def _write_warped(job: Job, data: report.ReportInput, warped: Volume, path: Path) -> None:
+    """Write the warped scan; as DICOM with references to the scans that it came from."""
+    assert data.fixed is not None
+    assert data.moving is not None
+    if job.chosen_format == DICOM:
+        from ..io.dicom import derived
+
+        derived.write(warped, data.fixed, data.moving, path)
+    else:
+        io.write_image(as_stored(warped, data.moving, path.suffix), path)
 
 
 def _write_fields(data: report.ReportInput, result: Registration, folder: Path) -> Registration:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ..process.threads import MAX_THREADS
+
+if TYPE_CHECKING:
+    from ..io.images import Choice
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -105,13 +108,68 @@ def threads_option(command: Command) -> Command:
     )(command)
 
 
-def frame_option(command: Command) -> Command:
-    """Add ``--frame``, which applies to each file that is a series."""
-    return click.option(
-        "--frame",
-        type=click.IntRange(min=0),
-        help="Frame of a series (4-D), counted from 0; for each file that is one.",
-    )(command)
+class Spacing(click.ParamType):  # type: ignore[type-arg]
+    """The size of a pixel in mm, one number or ``XxY``."""
+
+    name = "mm"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float]:
+        """Return the spacing along x and y."""
+        if isinstance(value, tuple):
+            return value  # a value that was converted before
+        try:
+            sizes = [float(size) for size in str(value).split("x")]
+        except ValueError:
+            sizes = []
+        if len(sizes) not in (1, 2) or not all(0 < size < float("inf") for size in sizes):
+            self.fail(f"{value!r} is not a spacing in mm, such as 0.5 or 0.5x0.7 (x, then y).", param, ctx)
+        return sizes[0], sizes[-1]
+
+
+# What may be left open by a file, as arguments of ``Choice``
+_READING = (
+    ("frame", click.IntRange(min=0), "Frame of a series (4-D), counted from 0; for each file that is one."),
+    (
+        "spacing",
+        Spacing(),
+        "Size of the pixels of a picture (PNG, TIFF, JPEG) in mm: 0.5, or 0.5x0.7.",
+    ),
+    (
+        "series",
+        str,
+        "Series of a folder of DICOM with several: its number in the list of the error.",
+    ),
+)
+
+
+def reading_options(command: Command) -> Command:
+    """Add the options that choose what to read of files that leave it open; ``choice_of`` collects them."""
+    for name, kind, text in reversed(_READING):
+        command = click.option(f"--{name}", type=kind, help=text)(command)
+    command = click.option("--grey", is_flag=True, help="Read colour pictures as their luminance.")(command)
+    return prefer_option(command)
+
+
+def reading_options_of_pairs(command: Command) -> Command:
+    """Add the same for a command with two scans, whose options for one of them go before the general ones."""
+    for scan in ("moving", "fixed"):
+        for name, kind, _ in reversed(_READING):
+            text = f"Like --{name}, for the {scan} scan only."
+            command = click.option(f"--{scan}-{name}", type=kind, help=text)(command)
+    return reading_options(command)
+
+
+def choice_of(options: dict[str, Any], scan: str | None = None) -> Choice:
+    """Return what the options choose, for one of two scans or for every file."""
+    from ..io.images import Choice
+
+    def chosen(name: str) -> Any:
+        own = options.get(f"{scan}_{name}")
+        return options[name] if own is None else own
+
+    return Choice(chosen("frame"), options["prefer"], chosen("spacing"), options["grey"], chosen("series"))
 
 
 def prefer_option(command: Command) -> Command:

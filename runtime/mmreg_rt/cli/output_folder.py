@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import InputError, MmregError
+from ..io.endings import RESULTS
 from . import record
 from .partial import EARLIER, MARKER, partial_folder, remove_leftovers
 from .record import Document, Record
@@ -26,7 +28,8 @@ CLAIM = ".mmreg-partial"
 KNOWN = (
     *ALWAYS,
     *REASON,
-    "labels.nii.gz",
+    *(f"{name}{ending}" for name in ("warped", "labels") for ending in RESULTS),
+    "warped",  # a folder of DICOM
     "points.csv",
     "phantom_mr.nii.gz",
     "phantom_ct.nii.gz",
@@ -94,6 +97,8 @@ class Output:
         for path in self.partial.iterdir():
             if path.name == EARLIER:
                 path.rmdir()
+            elif path.is_dir():
+                shutil.rmtree(path)
             elif path.name != MARKER:
                 path.unlink()
 

@@ -155,12 +155,20 @@ def _restore(left: Path, names: list[str]) -> None:
         with contextlib.suppress(OSError):
             for entry in os.listdir(folder):
                 if entry in ours or _PIECE.fullmatch(entry):
-                    os.unlink(folder / entry)
+                    _remove(folder / entry)
     with contextlib.suppress(OSError):
         if aside.exists():
             os.rmdir(aside)
         os.unlink(left / MARKER)
         os.rmdir(left)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, or a folder with its files."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _undo(left: Path, aside: Path, names: list[str]) -> None:
@@ -174,6 +182,6 @@ def _undo(left: Path, aside: Path, names: list[str]) -> None:
     for name in names:
         place = left.parent / name
         if name in new and not (left / name).exists() and record.unchanged(place, new[name]):
-            os.unlink(place)
+            _remove(place)
         if os.path.lexists(aside / name) and not os.path.lexists(place):
             os.rename(aside / name, place)

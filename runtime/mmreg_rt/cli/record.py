@@ -72,17 +72,29 @@ def read(path: Path) -> Record:
 
 
 def unchanged(path: Path, expected: Facts) -> bool:
-    """Return whether ``path`` is a regular file, not a link, with exactly this content."""
+    """Return whether ``path`` is a regular file or a folder, not a link, with exactly this content."""
     try:
         status = os.lstat(path)
+        if stat.S_ISDIR(status.st_mode):
+            return _of_files(path) and facts(path) == expected
         return stat.S_ISREG(status.st_mode) and status.st_size == expected.bytes and facts(path) == expected
     except OSError:
         return False
 
 
+def _of_files(folder: Path) -> bool:
+    return all(entry.is_file(follow_symlinks=False) for entry in os.scandir(folder))
+
+
 def facts(path: Path) -> Facts:
-    """Return size and hash of a file."""
+    """Return size and hash of a file, or of the names and contents of all files of a folder."""
     digest, count = hashlib.sha256(), 0
+    if path.is_dir():
+        for inner in sorted(path.iterdir()):
+            one = facts(inner)
+            digest.update(f"{len(inner.name)} {inner.name} {one.bytes} {one.sha256}\n".encode())
+            count += one.bytes
+        return Facts(count, digest.hexdigest())
     with open(path, "rb") as stream:
         while piece := stream.read(CHUNK):
             digest.update(piece)

@@ -8,14 +8,15 @@ from typing import Any
 import click
 
 from ..backends import NAMES, PRECISIONS
+from ..io.endings import RESULTS
 from .options import (
     FILE,
     FOLDER,
-    frame_option,
+    choice_of,
     json_option,
     outside_option,
-    prefer_option,
     public_key_option,
+    reading_options_of_pairs,
     threads_option,
 )
 
@@ -50,9 +51,7 @@ from .options import (
 @public_key_option
 @click.option("--modalities", type=(str, str), metavar="FIXED MOVING",
               help="Modalities, such as MR-T1 CT: the model must be made for them.")  # fmt: skip
-@click.option(
-    "--labels", type=FILE, help="Label map of the moving scan; writes labels.nii.gz on the fixed grid."
-)
+@click.option("--labels", type=FILE, help="Label map of the moving scan; writes labels on the fixed grid.")
 @click.option(
     "--points", type=FILE, help="Points of the moving scan, CSV x,y,z in RAS+ mm; writes points.csv."
 )
@@ -61,32 +60,30 @@ from .options import (
 @click.option(
     "--deadline-ms", type=click.FloatRange(min=1), help="Return the best finished stage after this time."
 )
-@frame_option
-@click.option("--fixed-frame", type=click.IntRange(min=0), help="Like --frame, for the fixed scan only.")
-@click.option("--moving-frame", type=click.IntRange(min=0), help="Like --frame, for the moving scan only.")
-@prefer_option
+@click.option("--format", type=click.Choice([*(ending[1:] for ending in RESULTS), "dicom"]),
+              help="Format of the warped images. Default: that of FIXED.")  # fmt: skip
+@reading_options_of_pairs
 @outside_option
 @threads_option
 @json_option
 @click.pass_context
-def register(ctx: click.Context, /, output: Path, frame: int | None, as_json: bool, **options: Any) -> None:
+def register(ctx: click.Context, /, output: Path, as_json: bool, **options: Any) -> None:
     """Register MOVING to FIXED.
 
-    Writes warped.nii.gz, transform.nii.gz (the whole transform from FIXED to MOVING, as a displacement field
-    for ITK and ANTs), inverse.nii.gz, affine.tfm, result.json and report.html. A failed run writes only
-    result.json and report.html with the reason. In a folder with results of an earlier run these stay, and
-    the reason is written to failure.json and failure.html.
+    Writes warped.nii.gz (another format if FIXED has it, see --format), transform.nii.gz (the whole transform
+    from FIXED to MOVING, as a displacement field for ITK and ANTs), inverse.nii.gz, affine.tfm, result.json
+    and report.html. A failed run writes only result.json and report.html with the reason. In a folder with
+    results of an earlier run these stay, and the reason is written to failure.json and failure.html.
 
     Files that an earlier run did not write are never replaced: result.json lists the files of a run with
     their hashes.
     """
     if options["key_file"] is not None and options["model"] is None:
         raise click.UsageError("--public-key checks the signature of a bundle: name one with --model.")
-    from .job import Job, run_job
+    from .job import READING, Job, run_job
     from .outcome import finish_command
     from .progress import Progress
 
-    for scan in ("fixed_frame", "moving_frame"):  # --frame is for both, unless one has its own
-        options[scan] = frame if options[scan] is None else options[scan]
-    job = Job(**options)
+    choices: dict[str, Any] = {f"{scan}_choice": choice_of(options, scan) for scan in ("fixed", "moving")}
+    job = Job(**{name: value for name, value in options.items() if name not in READING}, **choices)
     finish_command(ctx, as_json, output, lambda: run_job(job, output, Progress(quiet=as_json)))

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from ..errors import MmregError
+from ..errors import InputError
 from ..text.printable import printable
-from .options import FILE, frame_option, json_option, outside_option, prefer_option
+from .options import FILE, choice_of, json_option, outside_option, reading_options
 from .outside_warnings import collected
 from .terminal import print_json, print_message
 
 if TYPE_CHECKING:
     from ..geometry import Volume
+    from ..io.images import Choice
     from ..io.nifti import Form
     from ..transform import Transform
     from ..transform.fields import Interpolation
@@ -52,8 +52,7 @@ class Sampling:
 @click.option(
     "--interpolation", type=click.Choice(("linear", "nearest", "cubic")), default="linear", show_default=True
 )
-@frame_option
-@prefer_option
+@reading_options
 @outside_option
 @click.option("--overwrite", is_flag=True, help="Replace the output file even if another program wrote it.")
 @json_option
@@ -66,10 +65,9 @@ def warp(
     labels: bool,
     interpolation: Interpolation,
     outside: float | None,
-    frame: int | None,
-    prefer: Form | None,
     overwrite: bool,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Apply a transform, from fixed to moving points, to SOURCE.
 
@@ -94,15 +92,16 @@ def warp(
         )
     if not transforms and (like is None or points):
         raise click.UsageError("Give a transform (-t), or, to resample an image, a grid (--like).")
+    choice = choice_of(reading)
     inputs = [source, *transforms, *([] if like is None else [like])]
     with output_file(output, inputs, overwrite) as partial, collected() as warnings:
-        reference = None if like is None else read_scan(like, frame, prefer)
-        transform = _chain(transforms, inverse, reference, prefer)
+        reference = None if like is None else read_scan(like, choice)
+        transform = _chain(transforms, inverse, reference, choice.prefer)
         if points:
             io.write_points(transform.map_points(io.read_points(source)), partial)
         else:
             sampling = Sampling("labels" if labels else interpolation, outside)
-            _write_images(source, partial, transform, reference, sampling, frame, prefer)
+            _write_images(source, partial, transform, reference, sampling, choice)
     if as_json:
         print_json({"format": FORMAT, "status": "ok", "written": str(output), "warnings": warnings})
         return
@@ -112,7 +111,6 @@ def warp(
 
 
 def _check_name(output: Path, points: bool) -> None:
-    from ..errors import InputError
     from ..io.endings import WRITTEN
 
     suffixes = WRITTEN["points" if points else "image"]
@@ -129,8 +127,7 @@ def _write_images(
     transform: Transform,
     reference: Volume | None,
     sampling: Sampling,
-    frame: int | None,
-    prefer: Form | None,
+    choice: Choice,
 ) -> None:
     """Warp one image, or all images of a series."""
     import numpy as np
@@ -144,20 +141,21 @@ def _write_images(
             return transform.warp_labels(volume, reference)
         return transform.warp(volume, reference, sampling.interpolation, sampling.outside)
 
-    count = 1
-    with suppress(MmregError):  # reading it below reports what is wrong
-        count = series.frames_in(source)
-    if count == 1 or frame is not None:
-        io.write_image(warped(read_scan(source, frame, prefer)), target)
-        return
-    whole = read_series(source, prefer)
+    if choice.frame is not None or not series.is_series(source):
+        try:
+            io.write_image(warped(read_scan(source, choice)), target)
+            return
+        except InputError as refusal:
+            if refusal.code not in series.NOT_CHOSEN or choice.frame is not None:
+                raise
+    whole = read_series(source, choice)
     images = map(warped, whole.frames())
     first = next(images)
-    out = np.empty((count, *first.data.shape), first.data.dtype)
+    out = np.empty((whole.count, *first.data.shape), first.data.dtype)
     out[0] = first.data
     for n, image in enumerate(images, 1):
         out[n] = image.data
-    series.write(out, first.grid, whole.file.header, target)
+    series.write(out, first.grid, whole, target)
 
 
 def _chain(paths: tuple[Path, ...], inverse: bool, like: Volume | None, prefer: Form | None) -> Transform:

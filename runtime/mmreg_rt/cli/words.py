@@ -16,6 +16,7 @@ OPTIONS: dict[str, str] = {
     "device": "--device",
     "fixed_mask": "--fixed-mask",
     "frame": "--frame",
+    "grey": "--grey",
     "grid": "--like",
     "interpolation": "--interpolation",
     "model": "--model",
@@ -24,10 +25,13 @@ OPTIONS: dict[str, str] = {
     "precision": "--precision",
     "prefer": "--prefer",
     "refine": "--refine",
+    "series": "--series",
+    "spacing_mm": "--spacing",
     "threads": "--threads",
 }
 FLAGS: dict[str, str] = {
     "deform=False": "--no-deform",
+    "grey=True": "--grey",
     "refine=False": "--no-refine",
     "refine=True": "--refine",
     "same_space=False": "--no-same-space",

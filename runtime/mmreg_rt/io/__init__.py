@@ -3,6 +3,11 @@
 ==================  ==========================================================================
 ``.nii``            NIfTI-1 or NIfTI-2, single file; voxels and header are kept
 ``.nii.gz``         NIfTI, compressed; or a displacement field as ITK and ANTs write it
+``.nrrd``           NRRD, also labels of 3D Slicer (``.seg.nrrd``); ``.nhdr`` with a file beside it, read only
+``.mha``            MetaImage; ``.mhd`` with a file beside it, read only
+``.mgz``, ``.mgh``  MGH of FreeSurfer
+``.png``, ``.tif``  pictures, with a spacing; ``.jpg``, read only
+folders, ``.dcm``   DICOM series and multi-frame images of any name, read only
 ``.tfm``, ``.txt``  rigid or affine transform, or a chain of them, ITK text
 ``.mat``            rigid or affine transform as ANTs or FLIRT (FSL) writes it
 ``.h5``, ``.lta``   and more: transforms of other programs, see ``dialects``
@@ -46,12 +51,12 @@ __all__ = [
 ]
 
 _ADVICE = {
-    (".nrrd", ".nhdr", ".mha", ".mhd"): "Convert the image to NIfTI with SimpleITK or 3D Slicer.",
+    (".jpg", ".jpeg"): "JPEG changes values. Choose .png or .tif.",
+    (".nhdr", ".mhd"): "Choose .nrrd or .mha, which hold header and voxels in one file.",
     (".hdr", ".img", ".hdr.gz", ".img.gz"): "Convert the pair to one .nii.gz file (mri_convert).",
-    (".dcm", ".ima", ".dicom"): "Convert the series to NIfTI with dcm2niix.",
-    (".mgz", ".mgh"): "Convert the image to NIfTI with mri_convert.",
-    (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy", ".npz"): "A picture does not say how it "
-    "lies in space. Write it as NIfTI with its affine (Volume.from_array).",
+    (".dcm", ".ima", ".dicom"): "Give a DICOM file, or the folder of a series.",
+    (".bmp", ".gif", ".npy", ".npz"): "It does not say how it lies in space. Save a picture as PNG; write an "
+    "array as NIfTI with its affine (Volume.from_array).",
     (".fcsv", ".vtk", ".json", ".xlsx"): "Save the points as CSV: x,y,z in RAS+ mm.",
 }  # fmt: skip
 
@@ -59,14 +64,27 @@ _ADVICE = {
 @arguments.checked(
     frame=arguments.or_none(lambda value, name: arguments.whole(value, name, -(2**31), 2**31)),
     prefer=arguments.or_none(arguments.one_of("sform", "qform")),
+    grey=arguments.flag,
+    series=arguments.or_none(arguments.text),
 )
-def read_image(path: AnyPath, *, frame: int | None = None, prefer: Form | None = None) -> Volume:
+def read_image(
+    path: AnyPath,
+    *,
+    frame: int | None = None,
+    prefer: Form | None = None,
+    spacing_mm: float | tuple[float, float] | None = None,
+    grey: bool = False,
+    series: str | None = None,
+) -> Volume:
     """Read an image and its position in space.
 
     Args:
-        path: A NIfTI file, ``.nii`` or ``.nii.gz``.
+        path: A file with one of the endings of ``docs/files.md``, or a folder of DICOM.
         frame: Frame of a 4-D series, from 0.
         prefer: ``"sform"`` or ``"qform"``, for a header in which they disagree.
+        spacing_mm: Size of the pixels of a picture (PNG, TIFF, JPEG), in mm: one number, or along x and y.
+        grey: Convert a colour picture to its luminance.
+        series: Series of a folder of DICOM with several: its number in the list of the error, or its UID.
 
     Returns:
         The image, ``(D, H, W)``, in the dtype of the file, or float if the header scales the voxels.
@@ -80,18 +98,34 @@ def read_image(path: AnyPath, *, frame: int | None = None, prefer: Form | None =
         >>> scan.data.shape, scan.grid.spacing_mm
         ((4, 5, 6), (1.0, 1.0, 1.0))
     """
-    from . import nifti
+    from . import images
 
-    return nifti.read(supported(path, READ["image"], "an image"), frame, prefer)
+    known = image_path(path)
+    spacing = _picture_spacing(spacing_mm, images.is_picture(known))
+    return images.read(known, images.Choice(frame, prefer, spacing, grey, series))
+
+
+def _picture_spacing(spacing_mm: object, picture: bool) -> tuple[float, float] | None:
+    if spacing_mm is None:
+        return None
+    values = arguments.float64(spacing_mm, "spacing_mm", "MMREG_E_PICTURE_SPACING").ravel()
+    if not picture or len(values) not in (1, 2) or not ((values > 0) & (values < float("inf"))).all():
+        raise arguments.refused(
+            "spacing_mm",
+            "one or two numbers above 0 for a picture (PNG, TIFF, JPEG), and left out for other files",
+            spacing_mm,
+            "MMREG_E_PICTURE_SPACING",
+        )
+    return float(values[0]), float(values[-1])
 
 
 @arguments.checked(volume=arguments.a("Volume"))
 def write_image(volume: Volume, path: AnyPath) -> None:
-    """Write an image, in its own dtype and with the header that it was read with.
+    """Write an image in its own dtype, and in the format of its source with the header of that file.
 
     Args:
         volume: The image.
-        path: Name of the file, ``.nii`` or ``.nii.gz``.
+        path: Name of the file; its ending is the format.
 
     Raises:
         InputError: The file cannot be written; no partial file remains.
@@ -101,9 +135,9 @@ def write_image(volume: Volume, path: AnyPath) -> None:
         >>> read_image("slice.nii").grid.dims
         2
     """
-    from . import nifti
+    from . import images
 
-    nifti.write(volume, supported(path, WRITTEN["image"], "an image"))
+    images.write(volume, supported(path, WRITTEN["image"], "an image"))
 
 
 @arguments.checked(dialect=arguments.or_none(dialects.checked))
@@ -219,9 +253,7 @@ def as_volume(
 @arguments.checked(volume=arguments.a("Volume"))
 def is_planar(volume: Volume) -> bool:
     """Return whether the image was read from a 2-D file, which ITK and ANTs open as 2-D."""
-    from . import nifti
-
-    return isinstance(volume.source, nifti.NiftiSource) and len(volume.source.header.dim) == 2
+    return bool(getattr(volume.source, "planar", False))
 
 
 def read_points(path: AnyPath) -> Float64:
@@ -249,6 +281,14 @@ def write_points(points_mm: npt.ArrayLike, path: AnyPath) -> None:
     from . import points
 
     points.write(points_mm, supported(path, WRITTEN["points"], "points"))
+
+
+def image_path(path: AnyPath) -> Path:
+    """Return the path of an image: of a supported ending, a DICOM file of any name, or a folder."""
+    from . import images
+
+    known = arguments.path(path, "The path of an image", "MMREG_E_PATH")
+    return known if images.is_dicom(known) else supported(path, READ["image"], "an image")
 
 
 def supported(path: AnyPath, suffixes: tuple[str, ...], what: str) -> Path:

@@ -202,7 +202,7 @@ def _registration_type(pydicom: Any) -> Any:
 
 
 def _grid_item(pydicom: Any, transform: Transform, moving: _Reference, path: Path) -> Any:
-    from .nifti import writable
+    from .axes import writable
 
     grid = transform.default_grid()
     if grid is None:

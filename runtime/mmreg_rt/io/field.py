@@ -12,8 +12,9 @@ import numpy as np
 from ..errors import TransformError
 from ..transform import DisplacementField, fields
 from . import fsl, niftyreg
+from .axes import writable
 from .field_meaning import FSL, check_displacement, check_positions, meaning_of
-from .nifti import VECTOR, NiftiFile, grid_of, load, new_header, save, set_grid, writable
+from .nifti import VECTOR, NiftiFile, grid_of, load, new_header, save, set_grid
 from .spaces import Spaces
 
 if TYPE_CHECKING:

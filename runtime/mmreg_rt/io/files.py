@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from ..errors import InputError
 
 if TYPE_CHECKING:
+    import gzip
     from collections.abc import Iterator
     from typing import Protocol
 
@@ -134,6 +135,14 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         raise _cannot_write(path, reason) from reason
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_all(stream: BinaryIO | gzip.GzipFile, *parts: bytes | memoryview) -> None:
+    """Write the parts one after another, in pieces, so that a signal is not kept waiting."""
+    for part in parts:
+        view = memoryview(part)
+        for at in range(0, len(view), CHUNK):
+            stream.write(view[at : at + CHUNK])
 
 
 @contextlib.contextmanager

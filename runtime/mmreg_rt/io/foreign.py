@@ -78,14 +78,13 @@ def refuse_dicom(path: Path) -> None:
             if _has_dicom(path):
                 raise InputError(
                     "MMREG_E_DICOM_FOLDER",
-                    f"{path} is a folder of DICOM files; scans must be NIfTI. Convert the series: "
-                    f"dcm2niix -z y -o OUT {path.name or path}, and give the .nii.gz file that it writes.",
+                    f"{path} is a folder of DICOM files, which is read as a scan only. Give a file of "
+                    "another format here.",
                 )
         elif _is_dicom(path):
             raise InputError(
                 "MMREG_E_DICOM_FILE",
-                f"{path} is a DICOM file, usually one slice of a series; scans must be NIfTI. Convert its "
-                "folder: dcm2niix -z y -o OUT FOLDER, and give the .nii.gz file that it writes.",
+                f"{path} is a DICOM file, which is read as a scan only. Give a file of another format here.",
             )
 
 

@@ -89,7 +89,8 @@ def read_field(file: NiftiFile, path: Path, prefer: Form | None, spaces: Spaces)
 
 def write_field(transform: Transform, path: Path, spaces: Spaces) -> None:
     """Write a field of relative displacements as FNIRT does."""
-    from .nifti import new_header, save, set_grid, writable
+    from .axes import writable
+    from .nifti import new_header, save, set_grid
 
     fixed = spaces.fixed_grid(path, "a field of FNIRT")
     to_moving = scaled_voxels(spaces.moving_grid(path, "a field of FNIRT"))

@@ -1,4 +1,4 @@
-"""Gzip streams (RFC 1952), read a bounded piece at a time."""
+"""Compressed streams, read a bounded piece at a time: gzip (RFC 1952), and zlib (RFC 1950)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # One compressed byte never expands to more (zlib technical details, "maximum expansion").
 DEFLATE_LIMIT = 1032
 MAX_EMPTY_MEMBERS = 1000  # in a row; block-wise writers end a file with one
-_GZIP = 31  # wbits of zlib: a header and a checksum of gzip, the largest window
+GZIP, ZLIB = 31, 15  # wbits of zlib: header and checksum, the largest window
 _FIRST_PIECE = 1 << 9
 _NOT_ZERO = re.compile(rb"[^\0]")
 
@@ -27,8 +27,8 @@ class Gunzip:
     fed few bytes first, then twice as many each time: all copies together are no longer than the file.
     """
 
-    def __init__(self, stream: BinaryIO, path: Path) -> None:
-        self._stream, self._path = stream, path
+    def __init__(self, stream: BinaryIO, path: Path, wbits: int = GZIP) -> None:
+        self._stream, self._path, self._wbits = stream, path, wbits
         self._chunk, self._at = b"", 0  # bytes read from the file, and how many of them were used
         self._empty_members = 0
         self._start_member()
@@ -43,7 +43,7 @@ class Gunzip:
         return b"".join(pieces)
 
     def _start_member(self) -> None:
-        self._inflate = zlib.decompressobj(wbits=_GZIP)
+        self._inflate = zlib.decompressobj(self._wbits)
         self._piece, self._unpacked = _FIRST_PIECE, 0
 
     def _at_end(self) -> bool:
@@ -51,7 +51,7 @@ class Gunzip:
             return False
         if not self._skip_zeros():
             return True
-        if self._chunk[self._at] != 0x1F:  # the first byte of a member
+        if self._wbits == ZLIB or self._chunk[self._at] != 0x1F:  # the first byte of a member
             raise InputError(
                 "MMREG_E_FILE_TRAILING",
                 f"{self._path} has other bytes after its compressed data. Compress it again.",

@@ -90,7 +90,7 @@ def _entry(part: Transform, path: Path, spaces: Spaces) -> tuple[str, Array | No
         return "BSplineTransform_double_3_3", c.ravel(), _geometry(part.lattice)
     if not isinstance(part, DisplacementField):
         raise cannot_hold(path, "matrices, fields and B-splines", part)
-    from .nifti import writable
+    from .axes import writable
 
     fixed = spaces.known("fixed")
     field = part.to_field(writable(part.grid if fixed is None else fixed))
@@ -104,7 +104,7 @@ def _entry(part: Transform, path: Path, spaces: Spaces) -> tuple[str, Array | No
 
 def _geometry(grid: Grid) -> Float64:
     """Return size, origin, spacing and direction, x first, LPS mm."""
-    from .nifti import writable
+    from .axes import writable
 
     grid = writable(grid)
     matrix = LPS @ file_affine(grid)

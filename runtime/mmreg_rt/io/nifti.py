@@ -6,21 +6,19 @@ that announces more than the file holds costs nothing.
 
 from __future__ import annotations
 
-import errno
 import gzip
 import io
-import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ..errors import GeometryError, InputError
-from ..geometry import MAX_SHEAR_VOX, Grid, Volume
-from . import files
-from .gunzip import DEFLATE_LIMIT, Gunzip
+from ..geometry import Grid, Volume
+from . import axes, files, voxels
+from .gunzip import Gunzip
 from .header import NiftiHeader, check_extensions, header_bytes, parse
 
 if TYPE_CHECKING:
@@ -38,8 +36,6 @@ FORMS_AGREE_VOX = 0.1  # sform and qform may differ by rounding, up to this frac
 # Difference of pixdim, which ITK uses, from the columns of the affine: in voxels at the far end of an axis,
 # taken to be at least SHORTEST_AXIS_VOX away.
 SPACING_AGREES_VOX, SHORTEST_AXIS_VOX = 0.1, 10
-ITK_SHEAR = 5e-5  # cosine between two axes: ITK reads 1e-4 and refuses 3e-4
-_ZYX = [2, 1, 0, 3]
 
 
 @dataclass(frozen=True)
@@ -49,6 +45,11 @@ class NiftiSource:
     header: NiftiHeader
     extensions: bytes
     grid: Grid
+
+    @property
+    def planar(self) -> bool:
+        """Return whether ITK and ANTs open the file as 2-D."""
+        return len(self.header.dim) == 2
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def from_nibabel(image: SpatialImage) -> Volume:
     if hasattr(image.header, "get_xyzt_units"):
         source = _source_of(image, affine)
         return Volume(data.reshape(sizes).T, source.grid, source if data.ndim < 4 else None)
-    return Volume(data.reshape(sizes).T, Grid((sizes[2], sizes[1], sizes[0]), affine[:, _ZYX]))
+    return Volume(data.reshape(sizes).T, Grid((sizes[2], sizes[1], sizes[0]), affine[:, axes.ZYX]))
 
 
 def _source_of(image: SpatialImage, affine: Float64) -> NiftiSource:
@@ -120,7 +121,7 @@ def _source_of(image: SpatialImage, affine: Float64) -> NiftiSource:
 def write(volume: Volume, path: Path) -> None:
     """Write an image with the header it was read with, or a new one, and the geometry of its grid."""
     source = volume.source if isinstance(volume.source, NiftiSource) else None
-    grid = writable(volume.grid)
+    grid = axes.writable(volume.grid)
     data = storable(volume.data, source.header.byte_order if source else "<")
     header = _source_header(grid, source) if source else new_header(grid.shape)
     if source is None or source.grid != grid:
@@ -145,22 +146,23 @@ def load(path: Path) -> NiftiFile:
         version, _ = header_bytes(first, path)
         head = first + source.read({1: 348, 2: 540}[version])
         header = parse(head, path)
-        _check_room(header, path, files.size_of(stream), compressed)
+        block = _block(header)
+        voxels.check_room(block, path, files.size_of(stream), compressed)
         extensions = source.read(header.vox_offset - header.start)
         if not compressed:
-            _check_written(stream, header, path)
+            voxels.check_written(stream, block, path)
         check_extensions(header, head[-4:], extensions, path)
-        return NiftiFile(header, extensions, _voxels(source, header, path))
+        return NiftiFile(header, extensions, voxels.read(source, block, path))
+
+
+def _block(header: NiftiHeader) -> voxels.Block:
+    stated = f"dim {_numbers(header.dim)}, {header.dtype.name}"
+    return voxels.Block(header.vox_offset, header.voxel_bytes, stated)
 
 
 def grid_of(header: NiftiHeader, path: Path, prefer: Form | None) -> Grid:
     """Return the grid of a header; ``prefer`` chooses between forms that disagree."""
-    x, y, z = (*header.dim, 1)[:3]
-    affine = _with_normal(_chosen_form(header, path, prefer), header)
-    try:
-        grid = Grid((z, y, x), affine[:, _ZYX])
-    except GeometryError as reason:
-        raise GeometryError(reason.code, f"{path}: {reason.args[0]}") from reason
+    grid = axes.grid_of(header.dim, _with_normal(_chosen_form(header, path, prefer), header), path)
     spacing = grid.spacing_mm[::-1][: len(header.spacing_mm)]
     length_vox = np.maximum(np.array(header.dim[: len(spacing)]) - 1, SHORTEST_AXIS_VOX)
     if not (np.abs(np.divide(spacing, header.spacing_mm) - 1) * length_vox <= SPACING_AGREES_VOX).all():
@@ -193,27 +195,9 @@ def raw_header(raw: bytes, version: int, order: str) -> Nifti1Header:
     return kind(raw, endianness=order, check=False)
 
 
-def writable(grid: Grid) -> Grid:
-    """Return the grid, or the nearest orthogonal one if ITK would refuse its axes.
-
-    Raises:
-        GeometryError: A corner would move too far.
-    """
-    if grid.shear <= ITK_SHEAR:
-        return grid
-    if (off_vox := grid.shear_vox) > MAX_SHEAR_VOX:
-        raise GeometryError(
-            "MMREG_E_GRID_SHEAR",
-            f"A NIfTI file needs orthogonal axes, as ITK reads no others; the cosine between two is "
-            f"{grid.shear:.3g}, which shifts a corner by {off_vox:.2g} voxels (limit {MAX_SHEAR_VOX:g}). "
-            "Resample to an orthogonal grid first.",
-        )
-    return grid.orthogonal()
-
-
 def set_grid(header: Nifti1Header, grid: Grid) -> None:
     """Write the affine as sform and qform, in mm, with their previous codes or 1, "scanner"."""
-    affine = grid.affine[:, _ZYX]
+    affine = grid.affine[:, axes.ZYX]
     header.set_sform(affine, int(header["sform_code"]) or 1)
     header.set_qform(affine, int(header["qform_code"]) or 1)
     header.set_xyzt_units(2, int(header["xyzt_units"]) & 0x38)
@@ -225,19 +209,13 @@ def save(header: Nifti1Header, extensions: bytes, data: Array, path: Path) -> No
     header["vox_offset"] = start + len(extensions)
     header["scl_slope"], header["scl_inter"] = 1, 0
     head = header.binaryblock + struct.pack("4B", bool(extensions), 0, 0, 0) + extensions
-    voxels = np.ascontiguousarray(data).reshape(-1).view(np.uint8).data
+    content = np.ascontiguousarray(data).reshape(-1).view(np.uint8).data
     with files.atomic_write(path) as stream:
         if path.name.lower().endswith(".gz"):  # level 1, no time stamp: fast, and the same bytes every time
             with gzip.GzipFile("", "wb", 1, stream, mtime=0) as compressed:
-                _write_all(compressed, head, voxels)
+                files.write_all(compressed, head, content)
         else:
-            _write_all(stream, head, voxels)
-
-
-def _write_all(stream: BinaryIO | gzip.GzipFile, head: bytes, voxels: memoryview) -> None:
-    stream.write(memoryview(head))
-    for at in range(0, len(voxels), files.CHUNK):
-        stream.write(voxels[at : at + files.CHUNK])
+            files.write_all(stream, head, content)
 
 
 def _check_compression(magic: bytes, compressed: bool, path: Path) -> None:
@@ -248,64 +226,6 @@ def _check_compression(magic: bytes, compressed: bool, path: Path) -> None:
             f"The content of {path} {content}, contrary to its name. Rename it to end in "
             f"{'.nii' if compressed else '.nii.gz'}.",
         )
-
-
-def _check_room(header: NiftiHeader, path: Path, size: int, compressed: bool) -> None:
-    """Raise for a header that does not fit the size of its file, before anything is allocated for it."""
-    needed = header.vox_offset + header.voxel_bytes
-    most = size * DEFLATE_LIMIT if compressed else size
-    if needed > most:
-        raise _too_short(header, path, f"its {size} bytes can hold at most {most}")
-    if not compressed and needed < size:
-        raise _too_long(header, path)
-
-
-def _too_short(header: NiftiHeader, path: Path, found: str) -> InputError:
-    return InputError(
-        "MMREG_E_FILE_TRUNCATED",
-        f"The header of {path} (dim {_numbers(header.dim)}, {header.dtype.name}) needs "
-        f"{header.vox_offset + header.voxel_bytes} bytes; {found}. Copy or download it again.",
-    )
-
-
-def _too_long(header: NiftiHeader, path: Path) -> InputError:
-    return InputError(
-        "MMREG_E_FILE_TRAILING",
-        f"{path} has more than the {header.voxel_bytes} bytes of its voxels (dim {_numbers(header.dim)}, "
-        f"{header.dtype.name}). Repair the header, or write the file again.",
-    )
-
-
-def _check_written(stream: BinaryIO, header: NiftiHeader, path: Path) -> None:
-    """Raise for a sparse file whose voxels were never written, as an interrupted download leaves it."""
-    if not hasattr(os, "SEEK_DATA") or header.voxel_bytes < files.CHUNK:
-        return
-    file = stream.fileno()
-    here = os.lseek(file, 0, os.SEEK_CUR)  # where the buffered stream expects it
-    block = os.fstat(file).st_blksize  # the last block of the header also holds the first voxels
-    try:
-        os.lseek(file, -(-header.vox_offset // block) * block, os.SEEK_DATA)
-    except OSError as reason:
-        if reason.errno == errno.ENXIO:  # nothing but a hole from there to the end
-            raise InputError(
-                "MMREG_E_FILE_TRUNCATED",
-                f"The {header.voxel_bytes} bytes of voxels of {path} were never written: their space in the "
-                "file is empty. Copy or download it again.",
-            ) from reason
-    finally:
-        os.lseek(file, here, os.SEEK_SET)
-
-
-def _voxels(source: files.ByteStream, header: NiftiHeader, path: Path) -> bytearray:
-    voxels = bytearray()
-    while len(voxels) < header.voxel_bytes:
-        piece = source.read(min(4 * files.CHUNK, header.voxel_bytes - len(voxels)))
-        if not piece:
-            raise _too_short(header, path, f"found {header.vox_offset + len(voxels)}")
-        voxels += piece
-    if source.read(1):  # this also verifies the checksum of a compressed file, and stops a bomb
-        raise _too_long(header, path)
-    return voxels
 
 
 def _one_frame(file: NiftiFile, path: Path, frame: int | None) -> Array:

@@ -53,7 +53,8 @@ def write_field(transform: Transform, path: Path, spaces: Spaces) -> None:
 
 def write_positions(transform: Transform, path: Path, spaces: Spaces, name: str) -> None:
     """Write the positions, RAS mm, that a transform maps the voxels of a grid to."""
-    from .nifti import VECTOR, new_header, save, set_grid, writable
+    from .axes import writable
+    from .nifti import VECTOR, new_header, save, set_grid
 
     field = field_of(transform, spaces.known("fixed"), path)
     field = field.to_field(writable(field.grid))

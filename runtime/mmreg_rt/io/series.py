@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..errors import MmregError
 from ..geometry import Volume
-from . import files, nifti
+from . import endings, files, images, nifti
 from .gunzip import Gunzip
 from .header import header_bytes, parse
+from .stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from nibabel.nifti1 import Nifti1Header
 
     from ..geometry import Array, Grid
     from .header import NiftiHeader
     from .nifti import Form, NiftiFile
 
 
+NOT_CHOSEN = ("MMREG_E_NIFTI_FRAMES", "MMREG_E_IMAGE_FRAMES")  # a series of which no frame was chosen
+
+
 @dataclass(frozen=True)
 class Series:
-    """A file of images on one grid, read whole; frames are scaled one at a time."""
+    """A NIfTI file of images on one grid, read whole; frames are scaled one at a time."""
 
     file: NiftiFile
     grid: Grid
@@ -39,9 +47,13 @@ class Series:
             yield Volume(nifti.scaled(stored, self.file.header), self.grid)
 
 
-def frames_in(path: Path) -> int:
-    """Return the number of images in a file, from its header alone."""
-    return int(np.prod(parse(first_bytes(path), path).dim[3:], dtype=np.int64))
+def is_series(path: Path) -> bool:
+    """Return whether the header of a NIfTI file announces several images; False for other files."""
+    if not path.name.lower().endswith(endings.FIELDS):
+        return False
+    with suppress(MmregError):  # reading the file reports what is wrong
+        return int(np.prod(parse(first_bytes(path), path).dim[3:], dtype=np.int64)) > 1
+    return False
 
 
 def first_bytes(path: Path) -> bytes:
@@ -53,29 +65,46 @@ def first_bytes(path: Path) -> bytes:
         return raw + source.read({1: 348, 2: 540}[version])
 
 
+def read_all(path: Path, choice: images.Choice) -> Series | Stack:
+    """Read all images of a file or folder."""
+    nifti_file = path.name.lower().endswith(endings.FIELDS) and not images.is_dicom(path)
+    return read(path, choice.prefer) if nifti_file else images.load(path, choice)
+
+
 def read(path: Path, prefer: Form | None) -> Series:
-    """Read a series; ``prefer`` chooses between forms of the header that disagree."""
+    """Read a NIfTI series; ``prefer`` chooses between forms of the header that disagree."""
     file = nifti.load(path)
     nifti.refuse_field(file.header, path)
     return Series(file, nifti.grid_of(file.header, path, prefer))
 
 
-def write(frames: Array, grid: Grid, like: NiftiHeader, path: Path) -> None:
-    """Write images on one grid as one file, with the steps between frames of another series.
+def write(frames: Array, grid: Grid, like: Series | Stack, path: Path) -> None:
+    """Write images on one grid as one file, in NIfTI with the steps between frames of another series.
 
     Args:
         frames: ``(N, D, H, W)``.
         grid: Grid of every image.
-        like: Header of that series: further axes, their steps, the unit of time.
+        like: That series: further axes, their steps, the unit of time.
         path: Name of the file.
     """
-    header, old = nifti.new_header(grid.shape), nifti.raw_header(like.raw, like.version, like.byte_order)
+    if not path.name.lower().endswith(endings.FIELDS):
+        images.write_frames(frames, grid, None, path)
+        return
+    header = nifti.new_header(grid.shape)
     nifti.set_grid(header, grid)
+    header.set_data_shape((*grid.shape[::-1], len(frames)))
+    if isinstance(like, Series):
+        _copy_steps(header, grid, like.file.header)
+    data = nifti.storable(frames, "<")
+    header.set_data_dtype(data.dtype)
+    nifti.save(header, b"", data, path)
+
+
+def _copy_steps(header: Nifti1Header, grid: Grid, like: NiftiHeader) -> None:
+    """Copy the axes after the third of another header, their steps and the unit of time."""
+    old = nifti.raw_header(like.raw, like.version, like.byte_order)
     header.set_data_shape((*grid.shape[::-1], *like.dim[3:]))
     steps = np.array(header["pixdim"])
     steps[4 : 1 + len(like.dim)] = old["pixdim"][4 : 1 + len(like.dim)]
     header["pixdim"] = steps
     header["xyzt_units"] = int(header["xyzt_units"]) & 7 | int(old["xyzt_units"]) & 0x38
-    data = nifti.storable(frames, "<")
-    header.set_data_dtype(data.dtype)
-    nifti.save(header, b"", data, path)
