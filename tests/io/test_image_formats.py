@@ -226,8 +226,8 @@ def test_layers_of_a_segmentation_are_frames(place, tmp_path):
 def test_a_series_is_written_and_read(ending, tmp_path):
     frames = np.random.default_rng(2).normal(size=(3, *OBLIQUE.shape)).astype(np.float32)
     path = tmp_path / f"a{ending}"
-    images.format_of(path).write(frames, OBLIQUE, None, path)
-    stack = images.format_of(path).load(path)
+    images.write_frames(frames, OBLIQUE, None, path)
+    stack = images.load(path, images.Choice())
     assert stack.count == 3
     assert stack.grid.same_as(OBLIQUE, FLOAT32_MM)
     np.testing.assert_array_equal(stack.data, frames)

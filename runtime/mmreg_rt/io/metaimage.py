@@ -98,7 +98,7 @@ def _fields(stream: BinaryIO, path: Path) -> dict[str, str]:
     if fields.get("ObjectType", "Image") != "Image":
         raise stated.unsupported(path, "ObjectType", fields["ObjectType"], "Image")
     if not _flag(fields, ("BinaryData",), True, path):
-        raise stated.unsupported(path, "BinaryData", "False", "True")
+        raise stated.unsupported(path, "the voxels", "text (BinaryData)", "binary")
     name = "ElementNumberOfChannels"
     (channels,) = stated.whole_numbers(fields.get(name, "1"), 1, path, name)
     stated.refuse_channels(channels, path)
