@@ -111,15 +111,18 @@ class Session:
         registrar = self._registrar
         _START(start, "start")
         _QUALITY(quality, "quality")
-        deadline, outside = Deadline(deadline_ms, registrar._clock), checked_outside(outside)
-        registrar._make_ready()
         seconds: dict[str, float] = {}
-        with self._lock, memory.translate_shortage():
-            if self._native is None:
-                self._native = registrar._open_session(self._fixed)
-            pair = self._read(moving, moving_mask, seconds)
-            call = Call(deadline, outside, quality, inverse, self._native, start == "last")
-            return registrar._register(pair, call, seconds)
+        line = registrar._decisions.entry(start, registrar._network, quality == "full")
+        with line as entry, memory.translate_shortage():
+            deadline, outside = Deadline(deadline_ms, registrar._clock), checked_outside(outside)
+            registrar._make_ready()
+            with self._lock:
+                if self._native is None:
+                    self._native = registrar._open_session(self._fixed)
+                pair = self._read(moving, moving_mask, seconds)
+                entry.grids = pair.fixed.grid, pair.moving.grid
+                call = Call(deadline, outside, quality, inverse, self._native, start == "last")
+                return entry.returns(registrar._register(pair, call, seconds))
 
     def _read(self, moving: ScanLike, mask: ScanLike | None, seconds: dict[str, float]) -> CheckedPair:
         from .io import as_volume

@@ -61,6 +61,7 @@ LAYERS = (
     "network",
     "deployment",
     "results",
+    "decisions",
     "device",
     "options",
     "plan",
