@@ -22,5 +22,5 @@ target_link_libraries(mmreg_c PRIVATE $<BUILD_INTERFACE:mmreg>)
 target_link_options(mmreg_c PRIVATE
   -static-libstdc++ -static-libgcc LINKER:--no-undefined
   LINKER:--version-script=${CMAKE_SOURCE_DIR}/cpp_ext/capi/mmreg.map
-  LINKER:--exclude-libs,ALL LINKER:-z,now LINKER:-z,relro)
+  LINKER:-z,now LINKER:-z,relro)
 include(${CMAKE_SOURCE_DIR}/cmake/capi_install.cmake)
