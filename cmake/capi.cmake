@@ -1,7 +1,5 @@
 # libmmreg.so: the C library for hosts other than Python. It needs the C library alone at run time, since the C++ library
 # is linked into it and no C++ type crosses its border.
-file(STRINGS ${CMAKE_SOURCE_DIR}/pyproject.toml MMREG_VERSION REGEX "^version = ")
-string(REGEX REPLACE "^version = \"(.*)\"$" "\\1" MMREG_VERSION "${MMREG_VERSION}")
 set(MMREG_ABI 1)
 
 file(GLOB_RECURSE MMREG_CAPI_SOURCES CONFIGURE_DEPENDS cpp_ext/capi/*.cpp)
