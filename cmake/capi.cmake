@@ -1,7 +1,5 @@
 # libmmreg.so: the C library for hosts other than Python. It needs the C library alone at run time, since the C++ library
 # is linked into it and no C++ type crosses its border.
-file(STRINGS ${CMAKE_SOURCE_DIR}/pyproject.toml MMREG_VERSION REGEX "^version = ")
-string(REGEX REPLACE "^version = \"(.*)\"$" "\\1" MMREG_VERSION "${MMREG_VERSION}")
 set(MMREG_ABI 1)
 
 set(MMREG_TENSORRT_INCLUDE "" CACHE STRING
@@ -32,5 +30,5 @@ target_link_libraries(mmreg_c PRIVATE $<BUILD_INTERFACE:mmreg>)
 target_link_options(mmreg_c PRIVATE
   -static-libstdc++ -static-libgcc LINKER:--no-undefined
   LINKER:--version-script=${CMAKE_SOURCE_DIR}/cpp_ext/capi/mmreg.map
-  LINKER:--exclude-libs,ALL LINKER:-z,now LINKER:-z,relro)
+  LINKER:-z,now LINKER:-z,relro)
 include(${CMAKE_SOURCE_DIR}/cmake/capi_install.cmake)

@@ -27,6 +27,13 @@ if(SKBUILD)  # a wheel has no symbolic links: a linker script stands for the one
   file(WRITE ${MMREG_INSTALLED}/libmmreg.so "INPUT(libmmreg.so.${MMREG_ABI})\n")
 endif()
 
+if(NOT SKBUILD)  # the wheel has one of its own
+  include(${CMAKE_SOURCE_DIR}/cmake/sbom.cmake)
+  mmreg_sbom_begin()
+  mmreg_sbom_add_c_library_parts()
+  mmreg_sbom_write(library libmmreg pkg:generic/libmmreg@${MMREG_VERSION} ${MMREG_INSTALLED}/libmmreg.cdx.json)
+endif()
+
 function(mmreg_install_library component)
   set(export)
   if(component STREQUAL capi)
@@ -35,7 +42,8 @@ function(mmreg_install_library component)
   install(TARGETS mmreg_c ${export}
           LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} NAMELINK_SKIP COMPONENT ${component} ${ARGN})
   if(NOT SKBUILD)  # the wheel has them in its metadata
-    install(FILES LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libmmreg${MMREG_ABI}
+    install(FILES LICENSE NOTICE ${MMREG_INSTALLED}/libmmreg.cdx.json
+            DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libmmreg${MMREG_ABI}
             COMPONENT ${component} ${ARGN})
   endif()
 endfunction()

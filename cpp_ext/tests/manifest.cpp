@@ -148,9 +148,9 @@ TEST(manifest, values_outside_of_their_range_are_refused) {
       {"file", "passwd 6 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
       {"file", "../network.xml 6 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
   };
-  for (const auto& [key, value] : wrong) {
-    DOCTEST_CAPTURE(value);
-    DOCTEST_CHECK_EQ(with(key, value), "VALUE");
+  for (const auto& line : wrong) {
+    DOCTEST_CAPTURE(line.second);
+    DOCTEST_CHECK_EQ(with(line.first, line.second), "VALUE");
   }
   ManifestText text = complete();
   text["engine"] = "onnxruntime";

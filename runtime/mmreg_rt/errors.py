@@ -11,6 +11,7 @@
     ├── OutOfMemoryError         this process or machine has too little memory; also a MemoryError
     ├── RegistrationError        the registration could not produce a result
     ├── TrainingError            a training run cannot continue
+    ├── DecisionLogError         a decision log cannot be written, or its chain is broken
     └── CancelledError           the caller cancelled the call
 
 Each has a stable ``code`` (``MMREG_E_...``), and its message says what was expected, what was found and what
@@ -19,6 +20,11 @@ library returns for the class.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .results import RegistrationSummary
 
 
 class MmregError(Exception):
@@ -98,6 +104,18 @@ class RegistrationError(MmregError):
 
 class TrainingError(MmregError):
     """A training run cannot continue."""
+
+
+class DecisionLogError(MmregError):
+    """A decision log cannot be written, or its chain is broken.
+
+    Attributes:
+        registration: The result that could not be logged; None if there is none.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.registration: RegistrationSummary | None = None
 
 
 class CancelledError(MmregError):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from . import arguments
+from .errors import InputError
 from .process.threads import MAX_THREADS
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ class OptionKeywords(TypedDict, total=False):
     progress: Progress | None
     public_key: bytes | None
     modalities: tuple[str, str] | None
+    decision_log: str | os.PathLike[str] | None
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class RegistrarOptions:
             that is neither built in nor signed so is first loaded and tested in a separate process.
         modalities: Modalities of the fixed and of the moving scan, such as ``("MR-T1", "CT")``, which a model
             is then checked for; None does not check them.
+        decision_log: File that a line is appended to for each registration, see ``docs/decision_log.md``.
+            None writes none.
 
     Raises:
         InputError: An option is none of the values above.
@@ -88,6 +94,7 @@ class RegistrarOptions:
     progress: Progress | None = None
     public_key: bytes | None = None
     modalities: tuple[str, str] | None = None
+    decision_log: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         arguments.one_of("none", "rigid", "affine", code="MMREG_E_ALIGN")(self.align, "align")
@@ -100,6 +107,9 @@ class RegistrarOptions:
             object.__setattr__(self, "threads", threads)
         if self.modalities is not None:
             object.__setattr__(self, "modalities", _pair_of_names(self.modalities))
+        if self.decision_log is not None:
+            path = arguments.path(self.decision_log, "decision_log").absolute()
+            object.__setattr__(self, "decision_log", path)
         if self.progress is not None and not callable(self.progress):
             raise arguments.refused("progress", "a function of a stage and its share", self.progress)
 
@@ -114,6 +124,27 @@ class RegistrarOptions:
         if unknown:
             raise TypeError(f"There is no option {unknown[0]!r}. Use one of {', '.join(names)}.")
         return dataclasses.replace(self, **changes)
+
+    def check_picklable(self) -> None:
+        """Raise if another process could not create a registrar with these options.
+
+        Raises:
+            InputError: There is a stream, or a progress callback that cannot be pickled.
+        """
+        if self.stream is not None:
+            raise _not_picklable("a stream, which belongs to this process")
+        try:
+            pickle.dumps(self.progress)
+        except Exception as reason:
+            raise _not_picklable(f"a progress callback that cannot be ({reason})") from reason
+
+
+def _not_picklable(what: str) -> InputError:
+    return InputError(
+        "MMREG_E_PICKLE",
+        f"A Registrar can be pickled by its arguments; this one has {what}. Create one without it in the "
+        "other process.",
+    )
 
 
 def _pair_of_names(modalities: object) -> tuple[str, str]:

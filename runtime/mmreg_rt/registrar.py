@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import arguments
 from .deadline import Deadline, timed
+from .decisions import Decisions
 from .device.device import Device
 from .errors import BackendUnavailableError, CancelledError, InputError
 from .geometry import checked_outside
@@ -58,6 +58,7 @@ class Registrar:
         BackendUnavailableError: The device cannot be used, or no backend can run the model here.
         DeviceError: The device has no memory left, or was lost.
         BundleError: The model cannot be trusted, or does not pass its own test.
+        DecisionLogError: The decision log cannot be written. A call raises it too, with the ``registration``.
         InputError: An option has an impossible value, or there is no such model.
 
     Example:
@@ -77,6 +78,7 @@ class Registrar:
     ) -> None:
         options = (options or RegistrarOptions()).replace(**changes)
         self.model, self.options = model, options
+        self._decisions = Decisions(options.decision_log)
         self._device: Device | None = None
         if options.device != "cpu":
             self._device = Device(options.device, options.memory_limit_bytes, options.stream)
@@ -144,12 +146,7 @@ class Registrar:
                 self._network, self._forked = self._load(), False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self.options.stream is not None:
-            raise _not_picklable("a stream, which belongs to this process")
-        try:
-            pickle.dumps(self.options.progress)
-        except Exception as reason:
-            raise _not_picklable(f"a progress callback that cannot be ({reason})") from reason
+        self.options.check_picklable()
         model = self.model
         if model is not None and os.path.exists(model):
             model = os.path.abspath(model)
@@ -198,12 +195,13 @@ class Registrar:
             RegistrationError: The output of the network cannot be used.
             CancelledError: ``progress`` returned True.
         """
-        call = Call(Deadline(deadline_ms, self._clock), checked_outside(outside))
-        self._make_ready()
-        seconds: dict[str, float] = {}
-        with memory.translate_shortage():
+        with self._decisions.entry("headers", self._network) as entry, memory.translate_shortage():
+            call = Call(Deadline(deadline_ms, self._clock), checked_outside(outside))
+            self._make_ready()
+            seconds: dict[str, float] = {}
             pair = self._read_pair((fixed, moving), (fixed_mask, moving_mask), seconds)
-            return self._register(pair, call, seconds)
+            entry.grids = pair.fixed.grid, pair.moving.grid
+            return entry.returns(self._register(pair, call, seconds))
 
     def session(
         self, fixed: ScanLike, fixed_mask: ScanLike | None = None, *, moving_grid: Grid | None = None
@@ -323,22 +321,23 @@ class Registrar:
         from .device.result import DeviceScan, check_device_pair, device_registration
 
         device = self._own_device()
-        call = Call(Deadline(deadline_ms, self._clock), checked_outside(outside))
-        self._make_ready()
-        seconds: dict[str, float] = {}
-        with device.lock, timed(seconds, "check"):
-            pair = (
-                DeviceScan.of(fixed, fixed_affine, device.queue, "fixed"),
-                DeviceScan.of(moving, moving_affine, device.queue, "moving"),
-            )
-            warnings = check_device_pair(*pair, same_space=self.options.same_space)
-        grids = pair[0].grid, pair[1].grid
-        warnings += self._use_warnings(grids)
-        engine = None if self._network is None else self._network.engine_spec(grids[0])
-        options = self._options(call, engine, keep_on_device=True)
-        result = self._run_pipeline(pair[0].native(), pair[1].native(), grids, engine, options)
-        summary = summary_fields(result, seconds, warnings, self._linear)
-        return device_registration(result, grids, device.queue, summary)
+        with self._decisions.entry("headers", self._network) as entry:
+            call = Call(Deadline(deadline_ms, self._clock), checked_outside(outside))
+            self._make_ready()
+            seconds: dict[str, float] = {}
+            with device.lock, timed(seconds, "check"):
+                pair = (
+                    DeviceScan.of(fixed, fixed_affine, device.queue, "fixed"),
+                    DeviceScan.of(moving, moving_affine, device.queue, "moving"),
+                )
+                warnings = check_device_pair(*pair, same_space=self.options.same_space)
+            entry.grids = grids = pair[0].grid, pair[1].grid
+            warnings += self._use_warnings(grids)
+            engine = None if self._network is None else self._network.engine_spec(grids[0])
+            options = self._options(call, engine, keep_on_device=True)
+            result = self._run_pipeline(pair[0].native(), pair[1].native(), grids, engine, options)
+            summary = summary_fields(result, seconds, warnings, self._linear)
+            return entry.returns(device_registration(result, grids, device.queue, summary))
 
     def _own_device(self) -> Device:
         if self._device is None:
@@ -373,13 +372,15 @@ class Registrar:
             outside: As in ``register``; None is the lowest value of each moving scan.
 
         Raises:
-            InputError: There is no model, it outputs no field, or the grids are not what it was made for.
+            InputError: There is no model, it outputs no field, or the grids are not what it was made for; or
+                there is a decision log, which plans do not write.
             TransformError: The alignment is not affine, not finite or not invertible.
             GeometryError: The grids cannot be registered.
             DeviceError: There is not enough memory on the device.
         """
         from .transform import Affine
 
+        self._decisions.check_plan()
         arguments.a("Grid")(fixed, "fixed")
         arguments.a("Grid")(moving, "moving")
         outside = checked_outside(outside)
@@ -485,11 +486,3 @@ class Registrar:
             yield
         except MemoryError as error:
             raise memory.shortage(grids[0].shape, grids[1].shape, self.options.deform) from error
-
-
-def _not_picklable(what: str) -> InputError:
-    return InputError(
-        "MMREG_E_PICKLE",
-        f"A Registrar can be pickled by its arguments; this one has {what}. Create one without it in the "
-        "other process.",
-    )

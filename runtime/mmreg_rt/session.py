@@ -120,14 +120,16 @@ class Session:
         registrar = self._registrar
         _START(start, "start")
         _QUALITY(quality, "quality")
-        deadline, outside = Deadline(deadline_ms, registrar._clock), checked_outside(outside)
-        registrar._make_ready()
         seconds: dict[str, float] = {}
-        with self._lock, memory.translate_shortage():
-            native = self._opened()
-            pair = self._read(moving, moving_mask, seconds)
-            call = Call(deadline, outside, quality, inverse, native, start == "last")
-            return registrar._register(pair, call, seconds)
+        line = registrar._decisions.entry(start, registrar._network, quality == "full")
+        with line as entry, memory.translate_shortage():
+            deadline, outside = Deadline(deadline_ms, registrar._clock), checked_outside(outside)
+            registrar._make_ready()
+            with self._lock:
+                call = Call(deadline, outside, quality, inverse, self._opened(), start == "last")
+                pair = self._read(moving, moving_mask, seconds)
+                entry.grids = pair.fixed.grid, pair.moving.grid
+                return entry.returns(registrar._register(pair, call, seconds))
 
     def _warm_up(self, moving_grid: Grid) -> None:
         """Register scans of this grid from the headers and from the last transform, then forget them."""
@@ -138,10 +140,14 @@ class Session:
                 "such as read_image(path).grid.",
             )
         scan = Volume(np.resize(self._fixed.scan.as_float32(), moving_grid.shape), moving_grid)
-        self._opened().keep_memory()
-        for start in ("headers", "last"):
-            self.register(scan, start=start, quality="full", inverse=True)
-        self._opened().forget()
+        registrar = self._registrar
+        native = self._opened()
+        native.keep_memory()
+        with memory.translate_shortage():
+            for track in (False, True):
+                call = Call(Deadline(None, registrar._clock), None, "full", True, native, track)
+                registrar._register(self._read(scan, None, {}), call, {})
+        native.forget()
 
     def _opened(self) -> NativeSession:
         if self._native is None:

@@ -15,7 +15,7 @@ DEVELOPMENT = {
     "mmregTargets.cmake",
     "mmregTargets-release.cmake",
 }
-LIBRARY = {"libmmreg.so.1", "LICENSE", "NOTICE"}
+LIBRARY = {"libmmreg.so.1", "LICENSE", "NOTICE", "libmmreg.cdx.json"}
 
 
 @pytest.fixture(scope="module")

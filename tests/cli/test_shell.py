@@ -340,7 +340,7 @@ LTA = "type      = 1\nnxforms   = 1\nmean      = 0.0 0.0 0.0\nsigma     = 1.0\n1
     ],
 )
 @pytest.mark.parametrize("command", ["warp", "inspect", "evaluate"])
-def test_a_matrix_that_is_ambiguous_or_incomplete_is_refused_with_its_program(here, command, name, text, words):
+def test_an_ambiguous_or_incomplete_matrix_is_refused_with_its_program(here, command, name, text, words):
     (here / name).write_text(text)
     save("scan.nii.gz", smooth())
     line = {"warp": f"warp scan.nii.gz -t {name} -o o.nii.gz", "inspect": f"inspect {name}",

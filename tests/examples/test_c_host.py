@@ -7,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+from fixtures.c_library import tool
 from fixtures.cine import PIXEL_MM, Cine
 
 from mmreg_rt import Registrar
@@ -144,3 +145,23 @@ def test_wrong_arguments_are_named(run, words, complaint):
 )
 def test_a_fixed_frame_is_needed(run, stream, complaint):
     assert complaint in run(*GRID, stream=stream, code=1)
+
+
+@pytest.mark.long
+def test_valgrind_finds_no_error_and_no_leak(example):
+    """Valgrind shows programs a CPU without AVX-512, so what runs is AVX2 at most."""
+    small = Cine(side=48, amplitude_px=2.0)
+    frames = [small.frame(phase)[0] for phase in PHASES[:3]]
+    stream = stream_of([*frames[:2], np.zeros_like(frames[0]), frames[2]])  # one that fails
+    program = example("c_host")
+    memcheck = (
+        tool("valgrind"),
+        "--error-exitcode=9",
+        "--leak-check=full",
+        "--errors-for-leak-kinds=definite",
+    )
+    grid = ("--shape", 1, 48, 48, "--spacing", 1, PIXEL_MM, PIXEL_MM, "--threads", 1)
+    done = subprocess.run([*memcheck, program, *map(str, grid)], input=stream, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"2 answers, 1 failed" in done.stdout
+    assert b"ERROR SUMMARY: 0 errors" in done.stderr

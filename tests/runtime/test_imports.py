@@ -67,6 +67,7 @@ LAYERS = (
     "network",
     "deployment",
     "results",
+    "decisions",
     "device",
     "options",
     "plan",

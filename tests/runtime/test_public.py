@@ -14,6 +14,7 @@ PUBLIC = [
     "BundleError",
     "CancelledError",
     "Composite",
+    "DecisionLogError",
     "DeviceError",
     "DisplacementField",
     "Folding",

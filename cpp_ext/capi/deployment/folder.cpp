@@ -21,7 +21,7 @@ constexpr char kText[] = "deployment.txt", kSignature[] = "deployment.sig";
 // A plain file of the folder, open for reading.
 class PlainFile {
  public:
-  PlainFile(int folder, const char* name) : name_(name) {
+  PlainFile(int folder, const char* name) {
     file_ = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     if (file_ < 0 && errno == ENOENT) return;
     struct stat facts{};
@@ -66,7 +66,6 @@ class PlainFile {
     file_ = -1;
   }
 
-  const char* name_;
   int file_ = -1;
   std::int64_t bytes_ = 0;
 };

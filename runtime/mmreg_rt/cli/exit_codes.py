@@ -15,6 +15,7 @@ from ..errors import (
     BackendUnavailableError,
     BundleError,
     CancelledError,
+    DecisionLogError,
     DeviceError,
     InputError,
     MmregError,
@@ -72,6 +73,7 @@ _BY_KIND: tuple[tuple[type[MmregError], int], ...] = (
     (OutOfMemoryError, INPUT),
     (RegistrationError, LOW_CONFIDENCE),
     (TrainingError, DIVERGED),
+    (DecisionLogError, INPUT),
     (CancelledError, INTERRUPTED),
 )
 FAILURE_FORMAT = "mmreg-failure/1"  # of any command but those that register, which have a report

@@ -21,6 +21,7 @@ COMMANDS = {
     "benchmark": "Time a network stage by stage on this machine.",
     "compile": "Build the TensorRT engines of a network before they are needed.",
     "deploy": "Write a network as a folder that a device loads, or check one.",
+    "log": "Check the decision log of a device.",
     "doctor": "Report which CPU targets and backends work here, and why others do not.",
     "demo": "Register a generated head whose true transform is known.",
     "train": "Train a method on your scans or on generated ones.",

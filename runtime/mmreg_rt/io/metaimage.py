@@ -108,7 +108,7 @@ def _fields(stream: BinaryIO, path: Path) -> dict[str, str]:
 def _flag(fields: dict[str, str], names: tuple[str, ...], default: bool, path: Path) -> bool:
     text = next((fields[name] for name in names if name in fields), str(default))
     if text.lower() not in ("true", "false", "1", "0"):
-        raise stated.unusable(path, names[0], text, "True or False")
+        raise stated.unusable(path, names[0], text, "1 or 0")
     return text.lower() in ("true", "1")
 
 

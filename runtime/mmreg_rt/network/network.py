@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import os
 import threading
 import time
@@ -73,6 +74,7 @@ class Network:
         opened = open_model(model, public_key)
         bundle = opened.bundle
         self.manifest = bundle.manifest
+        self.sha256 = hashlib.sha256(bundle.manifest_bytes).hexdigest()
         if self.manifest.output.kind not in (*FIELDS, RIGID, "descriptor"):
             raise BackendUnavailableError(
                 "MMREG_E_MODEL_KIND",
