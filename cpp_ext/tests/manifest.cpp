@@ -207,7 +207,7 @@ TEST(manifest, mutations_are_refused_and_crash_nothing) {
   const std::string text = complete().text();
   for (int k = 0; k < 5000; ++k) {
     std::string changed = text;
-    for (unsigned n = 1 + random() % 4; n > 0; --n) {
+    for (unsigned n = 1 + random() % 4; n > 0 && !changed.empty(); --n) {
       const std::size_t at = random() % changed.size();
       const unsigned how = random() % 4;
       if (how == 0) changed[at] = char(random());
