@@ -24,8 +24,9 @@ from mmreg_rt.cli.benchmark.cases import TimedCase, fitting_grid, planned, rando
 from mmreg_rt.cli.benchmark.command import _figures, _machine
 from mmreg_rt.cli.benchmark.contention import busy_processes, under_contention
 from mmreg_rt.cli.benchmark.measure import Effort, figures, measure, series
-from mmreg_rt.cli.benchmark.plot import blocks, histogram, round_numbers, svg
+from mmreg_rt.cli.benchmark.plot import blocks, histogram, svg
 from mmreg_rt.cli.benchmark.table import table
+from mmreg_rt.cli.svg import round_numbers
 from mmreg_rt.plan import Plan
 
 NETWORK_STAGES = ["set input", "infer", "read output"]

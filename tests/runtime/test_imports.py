@@ -73,6 +73,7 @@ LAYERS = (
     "plan",
     "session",
     "registrar",
+    "motion",
     "cli",
     "__main__",
 )

@@ -15,6 +15,7 @@ from .exit_codes import INTERRUPTED, CommandError, failure, help_text
 COMMANDS = {
     "register": "Register a moving scan to a fixed one.",
     "warp": "Warp an image or labels, or map points.",
+    "series": "Measure and undo the motion in a series of frames.",
     "convert": "Convert a transform between the formats of programs.",
     "evaluate": "Score a transform: overlap, surface distance, landmark error, folding.",
     "inspect": "Describe an image, a transform or a list of points.",

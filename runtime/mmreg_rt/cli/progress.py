@@ -16,6 +16,7 @@ WORDS = {
     "read": "Reading",
     "check": "Checking",
     "align": "Alignment",
+    "first pass": "First pass",
     "network": "Network",
     "deform": "Deformation",
     "finish": "Finishing",

@@ -9,9 +9,10 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from .gunzip import Gunzip
 from .header import NiftiHeader, check_extensions, header_bytes, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from nibabel.nifti1 import Nifti1Header
     from nibabel.spatialimages import SpatialImage
@@ -136,6 +137,13 @@ def write(volume: Volume, path: Path) -> None:
 
 def load(path: Path) -> NiftiFile:
     """Read header, extensions and voxels of a file, each checked before the next is read."""
+    with opened(path) as (header, extensions, source):
+        return NiftiFile(header, extensions, voxels.read(source, _block(header), path))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[NiftiHeader, bytes, files.ByteStream]]:
+    """Read header and extensions of a file, and leave the stream at its first voxel."""
     compressed = path.name.lower().endswith(".gz")
     with files.open_regular(path) as stream:
         magic = stream.read(2)
@@ -152,7 +160,19 @@ def load(path: Path) -> NiftiFile:
         if not compressed:
             voxels.check_written(stream, block, path)
         check_extensions(header, head[-4:], extensions, path)
-        return NiftiFile(header, extensions, voxels.read(source, block, path))
+        yield header, extensions, source
+
+
+def frames(path: Path) -> Iterator[Array]:
+    """Yield the images of a file in its units, each of three axes, while no more than one is in memory."""
+    with opened(path) as (header, _, source):
+        whole, shape = _block(header), (*header.dim, 1)[:3][::-1]
+        size = int(np.prod(shape)) * header.dtype.itemsize
+        for start in range(0, whole.count, size):
+            one = voxels.Block(whole.start + start, size, whole.stated)
+            stored = np.frombuffer(voxels.exactly(source, one, path), header.dtype).reshape(shape)
+            yield scaled(stored.astype(header.dtype.newbyteorder("="), copy=False), header)
+        voxels.check_end(source, whole, path)
 
 
 def _block(header: NiftiHeader) -> voxels.Block:
@@ -203,19 +223,24 @@ def set_grid(header: Nifti1Header, grid: Grid) -> None:
     header.set_xyzt_units(2, int(header["xyzt_units"]) & 0x38)
 
 
-def save(header: Nifti1Header, extensions: bytes, data: Array, path: Path) -> None:
-    """Write the file, whole or not at all."""
+def save(header: Nifti1Header, extensions: bytes, data: Array | Iterable[Array], path: Path) -> None:
+    """Write the file, whole or not at all; ``data`` may come image by image."""
     start = len(header.binaryblock) + 4
     header["vox_offset"] = start + len(extensions)
     header["scl_slope"], header["scl_inter"] = 1, 0
     head = header.binaryblock + struct.pack("4B", bool(extensions), 0, 0, 0) + extensions
-    content = np.ascontiguousarray(data).reshape(-1).view(np.uint8).data
     with files.atomic_write(path) as stream:
         if path.name.lower().endswith(".gz"):  # level 1, no time stamp: fast, and the same bytes every time
             with gzip.GzipFile("", "wb", 1, stream, mtime=0) as compressed:
-                files.write_all(compressed, head, content)
+                _write_all(compressed, head, data)
         else:
-            files.write_all(stream, head, content)
+            _write_all(stream, head, data)
+
+
+def _write_all(stream: BinaryIO | gzip.GzipFile, head: bytes, data: Array | Iterable[Array]) -> None:
+    files.write_all(stream, head)
+    for part in (data,) if isinstance(data, np.ndarray) else data:
+        files.write_all(stream, np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
 
 
 def _check_compression(magic: bytes, compressed: bool, path: Path) -> None:

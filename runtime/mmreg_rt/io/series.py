@@ -16,7 +16,7 @@ from .header import header_bytes, parse
 from .stack import Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from nibabel.nifti1 import Nifti1Header
@@ -45,6 +45,25 @@ class Series:
         """Yield every image, in the order of the file and in its own units."""
         for stored in self.file.array().reshape(self.count, *self.grid.shape):
             yield Volume(nifti.scaled(stored, self.file.header), self.grid)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A NIfTI file of images on one grid, read anew for each pass with one image at a time in memory."""
+
+    path: Path
+    header: NiftiHeader
+    grid: Grid
+
+    @property
+    def count(self) -> int:
+        """Number of images; 1 for a file that is not a series."""
+        return int(np.prod(self.header.dim[3:], dtype=np.int64))
+
+    def frames(self) -> Iterator[Volume]:
+        """Yield every image, in the order of the file and in its own units."""
+        for data in nifti.frames(self.path):
+            yield Volume(data.reshape(self.grid.shape), self.grid)
 
 
 def is_series(path: Path) -> bool:
@@ -76,6 +95,26 @@ def read(path: Path, prefer: Form | None) -> Series:
     file = nifti.load(path)
     nifti.refuse_field(file.header, path)
     return Series(file, nifti.grid_of(file.header, path, prefer))
+
+
+def stream(path: Path, choice: images.Choice) -> Stream | Stack:
+    """Open all images of a file or folder; those of NIfTI are read one at a time."""
+    if not path.name.lower().endswith(endings.FIELDS) or images.is_dicom(path):
+        return images.load(path, choice)
+    with nifti.opened(path) as (header, _, _):
+        nifti.refuse_field(header, path)
+        return Stream(path, header, nifti.grid_of(header, path, choice.prefer))
+
+
+def write_stream(frames: Iterable[Array], like: Stream | Stack, grid: Grid, path: Path) -> None:
+    """Write images on one grid as they come: float32, NIfTI, with the steps between frames of ``like``."""
+    header = nifti.new_header(grid.shape)
+    nifti.set_grid(header, grid)
+    header.set_data_shape((*grid.shape[::-1], like.count))
+    if isinstance(like, Stream):
+        _copy_steps(header, grid, like.header)
+    header.set_data_dtype(np.float32)
+    nifti.save(header, b"", (np.asarray(frame, "<f4") for frame in frames), path)
 
 
 def write(frames: Array, grid: Grid, like: Series | Stack, path: Path) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from xml.etree.ElementTree import Element, tostring
+from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from ...text.printable import printable
+from ..svg import drawn, line, round_numbers, text
 from .measure import figures
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ def blocks(samples_s: list[float], columns: int = 48) -> str:
 
 def svg(heading: str, rows: list[Row]) -> str:
     """Draw the distribution of the total for each size, and below it that under contention."""
-    parts, top = [_text(heading, LEFT, 26, 16, "#111")], 34.0
+    parts, top = [text(heading, LEFT, 26, 16, "#111")], 34.0
     for title, alone, contended in rows:
-        parts.append(_text(title, LEFT, top + 20, 14, "#111"))
+        parts.append(text(title, LEFT, top + 20, 14, "#111"))
         top += HEADING
         for name, samples in (("total", alone), ("under contention", contended)):
             if samples:
@@ -60,13 +60,7 @@ def svg(heading: str, rows: list[Row]) -> str:
                 panel.extend(_panel(name, samples, top, mark_ms))
                 parts.append(panel)
                 top += CAPTION + HEIGHT + BELOW
-    box = f"0 0 {LEFT + WIDTH + RIGHT} {top:g}"
-    picture = Element(
-        "svg", {"xmlns": "http://www.w3.org/2000/svg", "viewBox": box, "font-family": "sans-serif"}
-    )
-    picture.append(Element("rect", width="100%", height="100%", fill="#fff"))
-    picture.extend(parts)
-    return tostring(picture, encoding="unicode")
+    return drawn(LEFT + WIDTH + RIGHT, top, parts)
 
 
 def histogram(samples_s: list[float], bins: int, include_ms: float | None = None) -> Histogram:
@@ -92,12 +86,12 @@ def _panel(name: str, samples_s: list[float], top: float, mark_ms: float | None)
         for i, h in enumerate(distribution.counts / most * HEIGHT) if h
     ]  # fmt: skip
     return [
-        _text(f"{name}, {len(samples_s)} runs", LEFT, top + 14, 12, BARS[name]),
-        _text(f"{most:g}", LEFT - 6, base - HEIGHT + 4, 10, "#666", "end"),
-        _text("0", LEFT - 6, base + 4, 10, "#666", "end"),
-        _line(LEFT, LEFT + WIDTH, base - HEIGHT, base - HEIGHT, "#ddd"),
+        text(f"{name}, {len(samples_s)} runs", LEFT, top + 14, 12, BARS[name]),
+        text(f"{most:g}", LEFT - 6, base - HEIGHT + 4, 10, "#666", "end"),
+        text("0", LEFT - 6, base + 4, 10, "#666", "end"),
+        line(LEFT, LEFT + WIDTH, base - HEIGHT, base - HEIGHT, "#ddd"),
         *bars,
-        _line(LEFT, LEFT + WIDTH, base, base, "#444"),
+        line(LEFT, LEFT + WIDTH, base, base, "#444"),
         *_ticks(distribution, base),
         *_percentiles(samples_s, distribution, top, base),
         *_mark(distribution, top, base, mark_ms),
@@ -110,23 +104,15 @@ def _ticks(distribution: Histogram, base: float) -> list[Element]:
     for value_ms in round_numbers(distribution.edges[0], distribution.edges[-1]):
         x = _x(distribution, value_ms)
         parts += [
-            _line(x, x, base, base + 4, "#444"),
-            _text(f"{value_ms:.10g}", x, base + 16, 11, "#444", "middle"),
+            line(x, x, base, base + 4, "#444"),
+            text(f"{value_ms:.10g}", x, base + 16, 11, "#444", "middle"),
         ]
-    parts.append(_text("ms", LEFT + WIDTH + 8, base + 4, 11, "#444"))
+    parts.append(text("ms", LEFT + WIDTH + 8, base + 4, 11, "#444"))
     if distribution.beyond:
         parts.append(
-            _text(f"{distribution.beyond} beyond", LEFT + WIDTH, base - HEIGHT - 5, 10, "#444", "end")
+            text(f"{distribution.beyond} beyond", LEFT + WIDTH, base - HEIGHT - 5, 10, "#444", "end")
         )
     return parts
-
-
-def round_numbers(low: float, high: float, count: int = 7) -> list[float]:
-    """Return about ``count`` multiples of 1, 2 or 5 times a power of ten between two numbers."""
-    rough = (high - low) / count
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = min((power * factor for factor in (1, 2, 5, 10)), key=lambda size: abs(math.log(size / rough)))
-    return [i * step for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _percentiles(samples_s: list[float], distribution: Histogram, top: float, base: float) -> list[Element]:
@@ -135,10 +121,10 @@ def _percentiles(samples_s: list[float], distribution: Histogram, top: float, ba
     for place, (name, ms) in enumerate(reversed(values.items())):
         colour = COLOURS[name]
         right = LEFT + WIDTH - 92 * place
-        parts.append(_text(f"{name} {ms:.4g} ms", right, top + 14, 12, colour, "end"))
+        parts.append(text(f"{name} {ms:.4g} ms", right, top + 14, 12, colour, "end"))
         if ms <= distribution.edges[-1]:
             x = _x(distribution, ms)
-            parts.append(_line(x, x, base - HEIGHT, base, colour, dashes="4 3"))
+            parts.append(line(x, x, base - HEIGHT, base, colour, dashes="4 3"))
     return parts
 
 
@@ -147,26 +133,11 @@ def _mark(distribution: Histogram, top: float, base: float, mark_ms: float | Non
     if mark_ms is None:
         return []
     x = _x(distribution, mark_ms)
-    words = _text("p50 alone", x, top + CAPTION - 6, 10, BARS["total"], "start")
-    return [_line(x, x, top + CAPTION - 4, base, BARS["total"]), words]
+    words = text("p50 alone", x, top + CAPTION - 6, 10, BARS["total"], "start")
+    return [line(x, x, top + CAPTION - 4, base, BARS["total"]), words]
 
 
 def _x(distribution: Histogram, ms: float) -> float:
     return float(
         LEFT + (ms - distribution.edges[0]) / (distribution.edges[-1] - distribution.edges[0]) * WIDTH
     )
-
-
-def _line(x1: float, x2: float, y1: float, y2: float, colour: str, dashes: str | None = None) -> Element:
-    ends = {"x1": x1, "x2": x2, "y1": y1, "y2": y2}
-    line = Element("line", {name: f"{value:.1f}" for name, value in ends.items()}, stroke=colour)
-    if dashes is not None:
-        line.attrib |= {"stroke-width": "1.5", "stroke-dasharray": dashes}
-    return line
-
-
-def _text(words: str, x: float, y: float, size: int, colour: str, anchor: str = "start") -> Element:
-    style = {"x": f"{x:.1f}", "y": f"{y:.1f}", "font-size": str(size), "fill": colour, "text-anchor": anchor}
-    element = Element("text", style)
-    element.text = printable(words)
-    return element
