@@ -53,11 +53,12 @@ def test_searching_takes_no_memory(programs):
 def test_a_deadline_takes_no_memory(programs):
     """Each call stops at another step; the warm-up took the memory of all.
 
-    The exception that ends a step is memory of the C++ runtime; alignment and deformation end by at most one.
+    The exception that ends a step is memory of the C++ runtime: at most one each in search, comparison with
+    the start, deformation and its judgement.
     """
     calls = 16
     found = measured(programs, 1, 150, 32, calls, HEADERS, deadline_ms=20.0)
-    assert found["heap_calls"] <= 2 * calls
+    assert found["heap_calls"] <= 4 * calls
     assert found["page_faults"] < FEW
 
 

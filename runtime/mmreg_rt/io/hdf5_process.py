@@ -72,10 +72,12 @@ def main(module: str, path: str) -> None:
         out.write(json.dumps(answer).encode() + b"\n")
         return
     parts = transform.parts if isinstance(transform, Composite) else (transform,)
-    out.write(json.dumps({"parts": [type(part).__name__ for part in parts]}).encode() + b"\n")
+    arrays = io.BytesIO()  # some versions of numpy cannot write to a pipe
     for part in parts:
         for array in _arrays(part):
-            np.save(out, np.ascontiguousarray(array), allow_pickle=False)
+            np.save(arrays, np.ascontiguousarray(array), allow_pickle=False)
+    out.write(json.dumps({"parts": [type(part).__name__ for part in parts]}).encode() + b"\n")
+    out.write(arrays.getvalue())
 
 
 def _arrays(part: Transform) -> list[Array]:
